@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "fin",
+  products: [
+    .library(name: "Fin", targets: ["Fin"]),
+    // The target is not called `fin`: `Fin.build` and `fin.build` are one folder where file names ignore case.
+    .executable(name: "fin", targets: ["FinCommand"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+  ],
+  targets: [
+    .target(name: "CFin"),
+    .target(
+      name: "Fin",
+      dependencies: ["CFin", .product(name: "SystemPackage", package: "swift-system")],
+      swiftSettings: settings + [
+        // The seam for scripted system calls: compiled in where tests run, absent from release builds.
+        .define("FIN_SEAM", .when(configuration: .debug))
+      ]),
+    .executableTarget(
+      name: "FinCommand",
+      dependencies: ["Fin", "CFin", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings),
+
+    // What tests stand on: a hand-made TCP peer, a lossy link, namespaces, threads.
+    .target(name: "CPeers", path: "Tests/CPeers"),
+    .target(name: "Peers", dependencies: ["CPeers"], path: "Tests/Peers", swiftSettings: settings),
+    .testTarget(
+      name: "FinTests",
+      dependencies: [
+        "Fin", "CFin", "Peers", .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Subprocess", package: "swift-subprocess"),
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "FinCommandTests",
+      dependencies: ["FinCommand", "Peers", .product(name: "Subprocess", package: "swift-subprocess")],
+      swiftSettings: settings),
+  ],
+  swiftLanguageModes: [.v6]
+)

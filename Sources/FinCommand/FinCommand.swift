@@ -1,0 +1,3 @@
+import ArgumentParser
+import Fin
+@main struct FinCommand: ParsableCommand {}
