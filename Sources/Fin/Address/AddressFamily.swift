@@ -1,0 +1,27 @@
+import Glibc
+
+/// The kind of network an address belongs to: the first argument of `socket`.
+public struct AddressFamily: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+  /// The number the kernel uses (`AF_…`).
+  public let rawValue: CInt
+
+  /// Any number is taken; the kernel answers for it (`EAFNOSUPPORT`).
+  public init(rawValue: CInt) { self.rawValue = rawValue }
+
+  /// `AF_INET`.
+  public static let ipv4 = AddressFamily(rawValue: AF_INET)
+  /// `AF_INET6`.
+  public static let ipv6 = AddressFamily(rawValue: AF_INET6)
+  /// `AF_UNIX`, sockets between programs of one machine.
+  public static let unix = AddressFamily(rawValue: AF_UNIX)
+
+  /// `IPv4`, `IPv6`, `Unix`, or the number.
+  public var description: String {
+    switch self {
+    case .ipv4: "IPv4"
+    case .ipv6: "IPv6"
+    case .unix: "Unix"
+    default: "address family \(rawValue)"
+    }
+  }
+}

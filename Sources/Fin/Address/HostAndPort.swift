@@ -1,0 +1,185 @@
+/// Where the host and the port stand in a text such as `[::1]:80`.
+struct HostAndPort {
+  /// Without the brackets.
+  let host: Range<Int>
+  let isBracketed: Bool
+  let port: Range<Int>
+
+  init(splitting source: AddressText) throws(AddressError) {
+    let all = source.all
+    guard !all.isEmpty else {
+      throw source.refusal(at: 0, "nothing where an address belongs: write host:port or a path such as /run/x.sock")
+    }
+    if source.hasPrefix("[", in: all) {
+      guard let end = source.first(UInt8(ascii: "]"), in: all) else {
+        throw source.refusal(at: all.upperBound, "no \"]\" behind the IPv6 address")
+      }
+      guard end + 1 < all.upperBound else {
+        throw source.refusal(at: all.upperBound, "no port: write it behind a colon, as in \"[::1]:80\"")
+      }
+      guard source.bytes[end + 1] == UInt8(ascii: ":") else {
+        throw source.refusal(ofCharacterAt: end + 1, "where a colon and the port belong")
+      }
+      host = 1..<end
+      isBracketed = true
+      port = (end + 2)..<all.upperBound
+      return
+    }
+    guard let colon = source.first(UInt8(ascii: ":"), in: all) else {
+      throw source.refusal(
+        at: all.upperBound,
+        "no port: write it behind a colon, as in \"localhost:80\" or \":80\" (a path begins with / or ./)")
+    }
+    if let second = source.first(UInt8(ascii: ":"), in: (colon + 1)..<all.upperBound) {
+      throw Self.refusal(source, second)
+    }
+    host = 0..<colon
+    isBracketed = false
+    port = (colon + 1)..<all.upperBound
+  }
+
+  /// Two colons without brackets: an IPv6 address that may or may not have a port behind it, or a slip.
+  private static func refusal(_ source: AddressText, _ second: Int) -> AddressError {
+    let groups = source.bytes.prefix { $0 != UInt8(ascii: "%") }
+    let looksLikeIPv6 = groups.allSatisfy {
+      $0.hexadecimal != nil || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".")
+    }
+    guard looksLikeIPv6 else { return source.refusal(at: second, "a second colon, where one stands before the port") }
+    let reason = "an IPv6 address without brackets, so that no one can tell where its port begins"
+    let last = source.bytes.lastIndex(of: UInt8(ascii: ":")) ?? second
+    let address = source.string(0..<last)
+    let port = source.string((last + 1)..<source.bytes.count)
+    if IPv6Address(address) != nil, source.decimal(in: (last + 1)..<source.bytes.count, upTo: 65535) != nil {
+      return source.refusal(at: 0, "\(reason): write [\(address)]:\(port)")
+    }
+    return source.refusal(at: 0, "\(reason): write [address]:port")
+  }
+}
+
+extension Endpoint.Host {
+  /// Reads the part before the port.
+  init(reading source: AddressText, _ parts: HostAndPort) throws(AddressError) {
+    if parts.isBracketed {
+      self = .ip(.v6(try Self.bracketed(source, parts.host)))
+    } else {
+      try self.init(reading: source, parts.host)
+    }
+  }
+
+  /// Reads a host that stands alone, where an IPv6 address needs no brackets.
+  init(readingAlone source: AddressText) throws(AddressError) {
+    let all = source.all
+    if source.hasPrefix("[", in: all) {
+      guard source.bytes[all.upperBound - 1] == UInt8(ascii: "]") else {
+        throw source.refusal(at: all.upperBound, "no \"]\" at the end of the IPv6 address")
+      }
+      self = .ip(.v6(try Self.bracketed(source, 1..<(all.upperBound - 1))))
+    } else if source.first(UInt8(ascii: ":"), in: all) != nil {
+      self = .ip(.v6(try IPv6Address(reading: source, all)))
+    } else if source.text == "unix" {
+      throw source.refusal(at: 0, "a host called \"unix\", with which a path begins in text: write \"unix.\"")
+    } else {
+      try self.init(reading: source, all)
+    }
+  }
+
+  private static func bracketed(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> IPv6Address {
+    guard range.isEmpty || source.first(UInt8(ascii: ":"), in: range) != nil else {
+      throw source.refusal(at: range.lowerBound, "no IPv6 address in the brackets: leave them out around anything else")
+    }
+    return try IPv6Address(reading: source, range)
+  }
+
+  private init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
+    if range.isEmpty || source.string(range) == "*" {
+      self = .anywhere
+    } else if Self.endsInNumber(source, range) {
+      self = .ip(.v4(try IPv4Address(reading: source, range)))
+    } else {
+      self = .name(try Self.name(source, range))
+    }
+  }
+
+  /// Whether the last label is a number. No host is called so, and the C library would read it as `inet_aton` does: `127.1`
+  /// and `0x7f000001` are 127.0.0.1 there. So it must be an IPv4 address, and is read strictly.
+  private static func endsInNumber(_ source: AddressText, _ range: Range<Int>) -> Bool {
+    var host = source.bytes[range]
+    if host.last == UInt8(ascii: ".") { host.removeLast() }
+    let label = host[(host.lastIndex(of: UInt8(ascii: ".")).map { $0 + 1 } ?? host.startIndex)...]
+    guard let first = label.first, first.isDigit else { return false }
+    if label.allSatisfy(\.isDigit) { return true }
+    guard first == UInt8(ascii: "0"), label.dropFirst().first.map({ $0 | 0x20 }) == UInt8(ascii: "x") else {
+      return false
+    }
+    return label.dropFirst(2).allSatisfy { $0.hexadecimal != nil }
+  }
+
+  /// A host's name: labels of 1 to 63 letters, digits, hyphens and underscores, 253 bytes in all (RFC 1123, section 2.1).
+  private static func name(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> String {
+    let dot = UInt8(ascii: ".")
+    var start = range.lowerBound
+    for index in range {
+      let byte = source.bytes[index]
+      if byte == dot {
+        guard index > start else { throw source.refusal(at: index, "nothing between two dots of a host's name") }
+        start = index + 1
+      } else if byte == UInt8(ascii: "-"), index == start {
+        throw source.refusal(at: index, "\"-\" where a letter or digit of a host's name belongs")
+      } else if byte >= 0x80 {
+        throw source.refusal(ofCharacterAt: index, "in a host's name, which is ASCII: write the name's form with xn--")
+      } else if byte == UInt8(ascii: "/") {
+        throw source.refusal(
+          at: index, "\"/\" in a host's name (a path begins with / or ./, and a URL is not an address)")
+      } else if !(byte.isLetter || byte.isDigit || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")) {
+        throw source.refusal(ofCharacterAt: index, "in a host's name")
+      } else if index - start == 63 {
+        throw source.refusal(at: index, "a label of a host's name longer than 63 bytes")
+      }
+    }
+    let length = source.bytes[range.upperBound - 1] == dot ? range.count - 1 : range.count
+    guard length <= 253 else {
+      throw source.refusal(at: range.lowerBound + 253, "a host's name longer than 253 bytes")
+    }
+    return source.string(range)
+  }
+}
+
+extension Endpoint.Port {
+  /// Reads a port's number, or a service's name when it begins with a letter.
+  init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
+    guard let first = source.bytes[range].first else {
+      throw source.refusal(
+        at: range.lowerBound, "nothing where a port belongs: a number from 0 to 65535 (0 lets the kernel choose)")
+    }
+    if first.isLetter {
+      self = .service(try Self.service(source, range))
+      return
+    }
+    for index in range where !source.bytes[index].isDigit {
+      throw source.refusal(ofCharacterAt: index, "in a port, which is a number from 0 to 65535")
+    }
+    if let number = source.decimal(in: range, upTo: 65535) {
+      self = .number(UInt16(number))
+    } else if first == UInt8(ascii: "0") {
+      throw source.refusal(at: range.lowerBound, "a leading zero in a port: leave it out")
+    } else {
+      throw source.refusal(at: range.lowerBound, "a port above 65535, the last one")
+    }
+  }
+
+  /// A name as `/etc/services` has them; RFC 6335 allows fewer characters.
+  private static func service(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> String {
+    for index in range {
+      let byte = source.bytes[index]
+      let isAllowed =
+        byte.isLetter || byte.isDigit
+        || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "+")]
+          .contains(byte)
+      guard isAllowed else { throw source.refusal(ofCharacterAt: index, "in a service's name") }
+    }
+    guard range.count <= 64 else {
+      throw source.refusal(at: range.lowerBound + 64, "a service's name longer than 64 bytes")
+    }
+    return source.string(range)
+  }
+}

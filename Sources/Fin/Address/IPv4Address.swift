@@ -1,0 +1,101 @@
+/// An IPv4 address: four bytes (RFC 791).
+///
+/// Its text is four decimal numbers and nothing else. `inet_aton`'s other forms (`127.1`, `0177.0.0.1`, `0x7f000001`)
+/// are refused, because programs disagree on what they mean.
+public struct IPv4Address: Hashable, Sendable {
+  /// The address as a number in host order: 127.0.0.1 is `0x7F00_0001`.
+  public let rawValue: UInt32
+
+  /// - Parameter rawValue: The address as a number in host order.
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// The address written `a.b.c.d`.
+  public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
+    rawValue = UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d)
+  }
+
+  /// 0.0.0.0: every address of this machine when listening (`INADDR_ANY`).
+  public static let any = IPv4Address(0, 0, 0, 0)
+  /// 127.0.0.1: this machine (`INADDR_LOOPBACK`).
+  public static let loopback = IPv4Address(127, 0, 0, 1)
+  /// 255.255.255.255: everyone on the local network (`INADDR_BROADCAST`).
+  public static let broadcast = IPv4Address(255, 255, 255, 255)
+
+  /// 0.0.0.0.
+  public var isAny: Bool { rawValue == 0 }
+  /// In 127.0.0.0/8 (RFC 1122, section 3.2.1.3).
+  public var isLoopback: Bool { rawValue >> 24 == 127 }
+  /// In 169.254.0.0/16 (RFC 3927).
+  public var isLinkLocal: Bool { rawValue >> 16 == 0xA9FE }
+  /// In 224.0.0.0/4 (RFC 5771).
+  public var isMulticast: Bool { rawValue >> 28 == 0xE }
+  /// In 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 (RFC 1918).
+  public var isPrivate: Bool { rawValue >> 24 == 10 || rawValue >> 20 == 0xAC1 || rawValue >> 16 == 0xC0A8 }
+}
+
+extension IPv4Address: Comparable {
+  /// In the order of the numbers: 9.255.255.255 comes before 10.0.0.0.
+  public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+extension IPv4Address: LosslessStringConvertible {
+  /// Four decimal numbers with dots between them.
+  public var description: String {
+    "\(rawValue >> 24).\(rawValue >> 16 & 0xFF).\(rawValue >> 8 & 0xFF).\(rawValue & 0xFF)"
+  }
+
+  /// The same as `init(parsing:)`, with nil for a refusal.
+  public init?(_ description: String) {
+    do throws(AddressError) { try self.init(parsing: description) } catch { return nil }
+  }
+
+  /// Reads four decimal numbers from 0 to 255, without leading zeros, with dots between them.
+  /// - Throws: What is not so, and where.
+  public init(parsing text: String) throws(AddressError) {
+    let source = AddressText(text)
+    try self.init(reading: source, source.all)
+  }
+
+  /// Reads a part of a longer text.
+  init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
+    guard !range.isEmpty else {
+      throw source.refusal(at: range.lowerBound, "nothing where an IPv4 address belongs")
+    }
+    var value: UInt32 = 0
+    var numbers = 0
+    var start = range.lowerBound
+    while true {
+      if numbers == 4 {
+        if start == range.upperBound { throw source.refusal(at: start - 1, "a dot after the fourth number") }
+        let total = 1 + source.count(UInt8(ascii: "."), in: range)
+        throw source.refusal(at: start, "\(inWords(total)) numbers where four belong")
+      }
+      let end = source.first(UInt8(ascii: "."), in: start..<range.upperBound) ?? range.upperBound
+      value = value << 8 | (try Self.number(source, start..<end))
+      numbers += 1
+      if end == range.upperBound { break }
+      start = end + 1
+    }
+    guard numbers == 4 else {
+      let noun = numbers == 1 ? "number" : "numbers"
+      throw source.refusal(at: range.upperBound, "\(inWords(numbers)) \(noun) where four belong")
+    }
+    rawValue = value
+  }
+
+  private static func number(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> UInt32 {
+    guard !range.isEmpty else {
+      throw source.refusal(at: range.lowerBound, "nothing where a number from 0 to 255 belongs")
+    }
+    for index in range where !source.bytes[index].isDigit {
+      throw source.refusal(ofCharacterAt: index, "where a decimal digit belongs")
+    }
+    if source.bytes[range.lowerBound] == UInt8(ascii: "0"), range.count > 1 {
+      throw source.refusal(at: range.lowerBound, "a leading zero, which some programs read as octal: leave it out")
+    }
+    guard let value = source.decimal(in: range, upTo: 255) else {
+      throw source.refusal(at: range.lowerBound, "a number above 255")
+    }
+    return value
+  }
+}

@@ -1,0 +1,51 @@
+// Names and paths come from peers and from other programs. What they hold must not move a cursor, start a second log
+// line or reverse the reading direction, and a person must still see which bytes were there.
+
+/// The bytes as text that is safe to print: printable UTF-8 as it is, every other byte as `\xHH`.
+///
+/// A backslash is escaped too, so that `unescaped` gives back the same bytes.
+/// - Parameter limit: How many bytes to show at most; three dots stand for the rest.
+func printable(_ bytes: some Collection<UInt8>, limit: Int = .max) -> String {
+  var shown = ""
+  var rest = bytes.prefix(limit)
+  var parser = Unicode.UTF8.ForwardParser()
+  var iterator = rest.makeIterator()
+  scalars: while true {
+    let length: Int
+    switch parser.parseScalar(from: &iterator) {
+    case .valid(let encoded):
+      length = encoded.count
+      let scalar = Unicode.UTF8.decode(encoded)
+      if isPrintable(scalar) {
+        shown.unicodeScalars.append(scalar)
+      } else {
+        for byte in rest.prefix(length) { shown += escaped(byte) }
+      }
+    case .error(let count):
+      length = count
+      for byte in rest.prefix(length) { shown += escaped(byte) }
+    case .emptyInput:
+      break scalars
+    }
+    rest = rest.dropFirst(length)
+  }
+  return bytes.count > limit ? shown + "..." : shown
+}
+
+/// One byte as `\xHH`.
+func escaped(_ byte: UInt8) -> String {
+  let digits = String(byte, radix: 16)
+  return digits.count == 1 ? "\\x0\(digits)" : "\\x\(digits)"
+}
+
+private func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+  if scalar == "\\" { return false }
+  if scalar.isASCII { return scalar.value >= 0x20 && scalar.value != 0x7f }
+  switch scalar.properties.generalCategory {
+  // Format characters hide text or turn its direction; the others break lines, look like a space, or have no known look.
+  case .control, .format, .lineSeparator, .paragraphSeparator, .spaceSeparator, .surrogate, .privateUse, .unassigned:
+    return false
+  default:
+    return true
+  }
+}

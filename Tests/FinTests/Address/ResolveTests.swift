@@ -1,0 +1,172 @@
+import Glibc
+import Testing
+
+@testable import Fin
+
+@Suite("Address: resolving answers within its time, or says why there is no answer")
+struct Resolving {
+  @Test("numbers and Unix paths are known without a question")
+  func known() throws {
+    #expect(try Endpoint("1.2.3.4:80").resolve() == [.v4(IPv4Address(1, 2, 3, 4), port: 80)])
+    #expect(try Endpoint("[::1]:80").resolve(.listen) == [.loopback6(port: 80)])
+    #expect(try Endpoint("/run/x.sock").resolve() == [.unix("/run/x.sock")])
+    #expect(try Endpoint("@x").resolve(.listen, family: .unix) == [.unix("@x")])
+    // A question would need more time than none.
+    #expect(try Endpoint("1.2.3.4:80").resolve(within: .zero).count == 1)
+    guard case .known = try Endpoint(":0").plan(.listen, family: nil, kind: .stream) else {
+      Issue.record("a question for :0")
+      return
+    }
+  }
+
+  @Test("no host is this machine when connecting and every address when listening")
+  func noHost() throws {
+    #expect(try Endpoint(":80").resolve() == [.loopback(port: 80)])
+    #expect(try Endpoint("*:80").resolve(.connect, family: .ipv6) == [.loopback6(port: 80)])
+    #expect(try Endpoint(":80").resolve(.listen) == [.any(port: 80)])
+    #expect(try Endpoint(":80").resolve(.listen, family: .ipv6) == [.any6(port: 80)])
+  }
+
+  @Test("localhost and services come from the system's tables")
+  func names() throws {
+    let localhost = try Endpoint("localhost:80").resolve(family: .ipv4)
+    #expect(localhost == [.loopback(port: 80)])
+    #expect(try Endpoint("localhost:http").resolve(family: .ipv4) == [.loopback(port: 80)])
+    #expect(try Endpoint("9.8.7.6:http").resolve() == [.v4(IPv4Address(9, 8, 7, 6), port: 80)])
+    #expect(try Endpoint(":http").resolve(.listen) == [.any(port: 80)])
+    #expect(try Endpoint("[::2%9]:http").resolve().first?.description == "[::2%9]:80")
+  }
+
+  @Test("a service that does not exist is refused by its name")
+  func unknownService() {
+    for endpoint in ["localhost:nosuch", "127.0.0.1:nosuch", ":nosuch"] as [Endpoint] {
+      #expect(throws: ResolveError.unknownService(name: "nosuch")) { _ = try endpoint.resolve() }
+    }
+    #expect(ResolveError.unknownService(name: "nosuch").description.contains("\"nosuch\""))
+  }
+
+  @Test("a family that the address is not of is refused before any question")
+  func wrongFamily() {
+    let cases: [(Endpoint, AddressFamily)] = [
+      ("1.2.3.4:80", .ipv6), ("[::1]:80", .ipv4), ("/run/x", .ipv4), ("localhost:80", .unix), ("1.2.3.4:http", .ipv6),
+    ]
+    for (endpoint, family) in cases {
+      #expect(throws: ResolveError.wrongFamily(endpoint: endpoint.description, wanted: family)) {
+        _ = try endpoint.resolve(family: family)
+      }
+    }
+    #expect(throws: ResolveError.self) { _ = try Endpoint("(unnamed)").resolve(.connect) }
+    #expect(throws: Never.self) { _ = try Endpoint("(unnamed)").resolve(.listen) }
+  }
+
+  @Test("a literal that cannot be read throws when it is resolved")
+  func malformedLiteral() throws {
+    let host = "::1"
+    let endpoint: Endpoint = "\(host):80"
+    let problem = try #require(endpoint.problem)
+    #expect(throws: ResolveError.malformed(problem)) { _ = try endpoint.resolve() }
+  }
+
+  @Test("an answer that does not come is given up at the deadline, and dropped when it comes")
+  func deadline() throws {
+    let slots = Lookup.Slots(limit: 1)
+    let release = Rendezvous<Bool>()
+    let finished = Rendezvous<Bool>()
+    let lookup = Self.lookup("slow.example")
+    let clock = ContinuousClock()
+    let start = clock.now
+    #expect(throws: ResolveError.timedOut(name: "slow.example", after: .milliseconds(50))) {
+      _ = try lookup.answer(within: .milliseconds(50), slots: slots) { _ in
+        _ = release.wait(for: .seconds(60))
+        finished.deliver(true)
+        return .success([.loopback(port: 1)])
+      }
+    }
+    let waited = start.duration(to: clock.now)
+    #expect(waited >= .milliseconds(50) && waited < .seconds(20))
+    // Its thread still has the only slot: the next question is refused, not gathered.
+    #expect(throws: ResolveError.tooManyLookups(limit: 1)) {
+      _ = try lookup.answer(within: .seconds(60), slots: slots) { _ in .success([]) }
+    }
+    release.deliver(true)
+    #expect(finished.wait(for: .seconds(60)) == true)
+    var tries = 0
+    while !slots.isIdle, tries < 60_000 {
+      usleep(1000)
+      tries += 1
+    }
+    #expect(
+      try lookup.answer(within: .seconds(60), slots: slots) { _ in .success([.loopback(port: 2)]) } == [
+        .loopback(port: 2)
+      ])
+  }
+
+  @Test("no time left is a time-out without a question")
+  func noTime() {
+    for duration in [Duration.zero, .seconds(-1)] {
+      #expect(throws: ResolveError.timedOut(name: "a.example", after: duration)) {
+        _ = try Self.lookup("a.example").answer(within: duration) { _ in
+          .failure(.notFound(name: "a question was asked", reason: "", code: 0))
+        }
+      }
+    }
+  }
+
+  @Test("the longest duration is as good as for ever, and does not overflow")
+  func longest() throws {
+    let longest = Duration(secondsComponent: .max, attosecondsComponent: 999_999_999_999_999_999)
+    let answer = try Self.lookup("a.example").answer(within: longest) { _ in .success([.loopback(port: 3)]) }
+    #expect(answer == [.loopback(port: 3)])
+  }
+
+  @Test("a thousand answers are cut to the limit, in their order, each once")
+  func manyAnswers() throws {
+    let listed = (0..<1000).flatMap { number in
+      let address = SocketAddress.v4(IPv4Address(10, 0, UInt8(number / 256), UInt8(number % 256)), port: 0)
+      return [address, address]
+    }
+    let found = Self.kept(of: listed, by: Self.lookup("many.example", limit: 64))
+    #expect(found.count == 64)
+    #expect(found.first == .v4(IPv4Address(10, 0, 0, 0), port: 80))
+    #expect(found.last == .v4(IPv4Address(10, 0, 0, 63), port: 80))
+    #expect(Self.kept(of: listed, by: Self.lookup("many.example", limit: 2000)).count == 1000)
+    #expect(Self.kept(of: [], by: Self.lookup("none.example")).isEmpty)
+  }
+
+  @Test("what went wrong says what a person can do")
+  func descriptions() {
+    let notFound = ResolveError.notFound(name: "a\u{1B}.example", reason: "Name or service not known", code: EAI_NONAME)
+    #expect(
+      notFound.description == "no address for \"a\\x1b.example\": Name or service not known (EAI_NONAME): "
+        + "check the spelling, or write the address in numbers")
+    let late = ResolveError.timedOut(name: "a.example", after: .milliseconds(50))
+    #expect(late.description.contains("0.05 seconds"))
+  }
+
+  private static func lookup(_ name: String, limit: Int = 64) -> Lookup {
+    Lookup(name: name, address: nil, port: .number(80), family: nil, kind: .stream, limit: limit)
+  }
+
+  /// What the lookup keeps of a list as `getaddrinfo` makes it.
+  private static func kept(of addresses: [SocketAddress], by lookup: Lookup) -> [SocketAddress] {
+    let entries = UnsafeMutablePointer<addrinfo>.allocate(capacity: max(addresses.count, 1))
+    let storage = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: max(addresses.count, 1))
+    defer {
+      unsafe entries.deallocate()
+      unsafe storage.deallocate()
+    }
+    for (index, address) in addresses.enumerated() {
+      unsafe storage[index] = sockaddr_storage()
+      let room = unsafe UnsafeMutableRawPointer(storage + index)
+      let length = unsafe address.withSockaddr { pointer, length in
+        unsafe room.copyMemory(from: pointer, byteCount: Int(length))
+        return length
+      }
+      unsafe entries[index] = addrinfo()
+      unsafe entries[index].ai_addrlen = length
+      unsafe entries[index].ai_addr = room.assumingMemoryBound(to: sockaddr.self)
+      unsafe entries[index].ai_next = index + 1 < addresses.count ? entries + index + 1 : nil
+    }
+    return unsafe lookup.addresses(in: addresses.isEmpty ? nil : UnsafePointer(entries))
+  }
+}
