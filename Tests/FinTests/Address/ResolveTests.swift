@@ -101,6 +101,15 @@ struct Resolving {
       ])
   }
 
+  @Test("a name that no one has holds no one beyond the deadline, whatever the name servers do")
+  func realResolver() {
+    let clock = ContinuousClock()
+    let start = clock.now
+    // RFC 2606 reserves .invalid; a machine without name servers says so, or says nothing at all.
+    #expect(throws: ResolveError.self) { _ = try Endpoint("no-one.invalid:80").resolve(within: .milliseconds(200)) }
+    #expect(start.duration(to: clock.now) < .seconds(20))
+  }
+
   @Test("no time left is a time-out without a question")
   func noTime() {
     for duration in [Duration.zero, .seconds(-1)] {
