@@ -1,1 +1,50 @@
+#define _GNU_SOURCE 1
 #include "cfin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+_Static_assert(FIN_SOCK_CLOEXEC == SOCK_CLOEXEC && FIN_SOCK_NONBLOCK == SOCK_NONBLOCK, "socket flags");
+_Static_assert(FIN_MSG_NOSIGNAL == MSG_NOSIGNAL && FIN_MSG_DONTWAIT == MSG_DONTWAIT, "message flags");
+_Static_assert(FIN_MSG_TRUNC == MSG_TRUNC, "message flags");
+_Static_assert(FIN_SIOCOUTQ == SIOCOUTQ && FIN_SIOCINQ == SIOCINQ && FIN_SIOCOUTQNSD == SIOCOUTQNSD, "queues");
+_Static_assert(FIN_F_DUPFD_CLOEXEC == F_DUPFD_CLOEXEC, "fcntl");
+_Static_assert(FIN_SO_COOKIE == SO_COOKIE && FIN_IP_BIND_ADDRESS_NO_PORT == IP_BIND_ADDRESS_NO_PORT, "options");
+_Static_assert(FIN_TCP_INFO == TCP_INFO && FIN_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP options");
+_Static_assert(FIN_TCP_NOTSENT_LOWAT == TCP_NOTSENT_LOWAT, "TCP options");
+
+int fin_errno(void) { return errno; }
+void fin_set_errno(int value) { errno = value; }
+const char *fin_errno_name(int value) { return strerrorname_np(value); }
+
+int fin_accept4(int fd, void *address, uint32_t *length, int flags) {
+  return accept4(fd, (struct sockaddr *)address, (socklen_t *)length, flags);
+}
+int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds) {
+  struct timespec time = {.tv_sec = seconds, .tv_nsec = nanoseconds};
+  return ppoll((struct pollfd *)fds, (nfds_t)count, seconds < 0 ? NULL : &time, NULL);
+}
+int fin_ioctl_int(int fd, uint64_t request, int *value) { return ioctl(fd, (unsigned long)request, value); }
+int fin_fcntl_int(int fd, int command, int value) { return fcntl(fd, command, value); }
+
+int fin_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+int fin_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+int fin_epoll_watch(int poller, int fd) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd};
+  return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
+}
+int fin_epoll_unwatch(int poller, int fd) { return epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL); }
+int fin_epoll_take(int poller) {
+  struct epoll_event event;
+  return epoll_wait(poller, &event, 1, 0);
+}

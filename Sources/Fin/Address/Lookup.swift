@@ -48,7 +48,8 @@ struct Lookup: Sendable {
     then deliver: @escaping @Sendable (Answer) -> Void
   ) throws(ResolveError) {
     guard slots.take() else { throw .tooManyLookups(limit: slots.limit) }
-    let code = startThread {
+    // The resolver's modules keep whole packets on the stack; this is eight times what they use.
+    let code = Threads.start(stack: 512 << 10) {
       let answer = question(self)
       // Before the delivery: whoever got the answer may ask again at once.
       slots.giveBack()
@@ -130,39 +131,4 @@ extension Lookup {
 
     func giveBack() { taken.subtract(1, ordering: .releasing) }
   }
-}
-
-/// What a new thread has to do, kept alive from its creator to it.
-private final class Errand: Sendable {
-  let run: @Sendable () -> Void
-  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-}
-
-/// Starts a detached thread with every signal blocked, so that the program's handlers stay on the program's threads.
-/// - Returns: What `pthread_create` returned, 0 for success.
-private func startThread(_ run: @escaping @Sendable () -> Void) -> CInt {
-  var attributes = pthread_attr_t()
-  var code = unsafe pthread_attr_init(&attributes)
-  guard code == 0 else { return code }
-  defer { unsafe _ = pthread_attr_destroy(&attributes) }
-  unsafe pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
-  // The resolver's modules keep whole packets on the stack; this is eight times what they use.
-  unsafe pthread_attr_setstacksize(&attributes, 512 << 10)
-
-  var all = sigset_t()
-  var before = sigset_t()
-  unsafe sigfillset(&all)
-  unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
-  defer { unsafe _ = pthread_sigmask(SIG_SETMASK, &before, nil) }
-
-  let errand = unsafe Unmanaged.passRetained(Errand(run))
-  var thread = pthread_t()
-  code = unsafe pthread_create(
-    &thread, &attributes,
-    { context in
-      if let context = unsafe context { unsafe Unmanaged<Errand>.fromOpaque(context).takeRetainedValue().run() }
-      return nil
-    }, errand.toOpaque())
-  if code != 0 { unsafe errand.release() }
-  return code
 }

@@ -1,0 +1,29 @@
+/// Connects, runs `body` with the connection, and closes it on every path.
+///
+/// When the body returns, the connection is closed by `closing`; when it throws, the connection is aborted, so that the peer
+/// learns, and the error goes on. The body may consume the connection (finish sending, share, close it itself): the scope
+/// ends what is left of it.
+/// ```swift
+/// let (reply, end) = try withConnection(to: "example.net:7") { connection in
+///   try connection.send("hello\n")
+///   return try connection.readLine()
+/// }
+/// print(end)  // peer finished in …
+/// ```
+/// - Parameter within: for resolution and all attempts together; `nil` for ``Timeouts/connect``.
+/// - Returns: what the body returned, and how the connection ended. With `detach()` in the body: ``Ending/background``.
+/// - Throws: `SocketError` when no connection could be made; whatever the body throws.
+public func withConnection<R>(
+  to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
+  file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) throws -> R
+) throws -> (result: R, end: CloseReport) {
+  var patience = Patience(within ?? timeouts.connect)
+  let core = try Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
+  let value: R
+  do { value = try body(Connection(core: core, timeouts: timeouts)) } catch {
+    _ = core.closeUnlessDetached(.abort)
+    throw error
+  }
+  let report = core.closeUnlessDetached(closing)
+  return (result: value, end: report ?? CloseReport(ending: .background))
+}

@@ -1,0 +1,253 @@
+internal import Synchronization
+
+/// Who is inside a socket, and is it closing: one atomic word, after Go's `fdMutex`.
+///
+/// The word decides who may enter and who leaves last. Beside it, under a lock and only on the slow paths, stand those
+/// who wait: threads parked in `poll(2)`, writers in a queue, the thread that closes. `Proof/gate.pml` checks these
+/// steps against every interleaving; the names in capitals are its.
+///
+/// - A reader excludes other readers (the second is refused as busy), a writer queues behind the first, so that each send
+///   arrives whole; any number may pass otherwise.
+/// - Once closing has begun nobody enters, whoever waits is woken, and the last one out releases.
+struct Gate: ~Copyable, Sendable {
+  /// Why somebody was not let in.
+  enum Refusal: Error { case closed, busy, tooMany, timedOut }
+
+  /// As what somebody is inside.
+  enum Entry: Sendable {
+    case reading, writing, passing
+
+    fileprivate var bit: UInt64 {
+      switch self {
+      case .reading: Word.reader
+      case .writing: Word.writer
+      case .passing: 0
+      }
+    }
+  }
+
+  private enum Word {
+    static let closing: UInt64 = 1 << 0
+    static let reader: UInt64 = 1 << 1
+    static let writer: UInt64 = 1 << 2
+    /// Set exactly while `Waiting.queue` is not empty; changed only under its lock.
+    static let queued: UInt64 = 1 << 3
+    static let reference: UInt64 = 1 << 4
+    static let most: UInt64 = (1 << 20) - 1
+    static func references(_ word: UInt64) -> UInt64 { word >> 4 }
+  }
+
+  /// A writer that waits for its turn.
+  final class Turn: Sendable {
+    enum State { case queued, granted, refused }
+    let parker = Parker()
+    let state = Mutex(State.queued)
+
+    func settle(_ outcome: State) {
+      state.withLock { $0 = outcome }
+      parker.wake()
+    }
+  }
+
+  struct Waiting {
+    var parked: [any Wakeable] = []
+    var queue: [Turn] = []
+    var closer: Parker?
+    var isReleased = false
+    var laterClosers: [Parker] = []
+  }
+
+  private let word = Atomic<UInt64>(0)
+  private let waiting = Mutex(Waiting())
+
+  init() {}
+
+  var isClosing: Bool { word.load(ordering: .acquiring) & Word.closing != 0 }
+
+  // MARK: In
+
+  /// ENTER_READ: one reader at a time; the second is told so at once.
+  func enterReading() throws(Refusal) { try enter(Word.reader) }
+
+  /// PASS: for whatever may happen beside others: options, accept, datagrams.
+  func enterPassing() throws(Refusal) { try enter(0) }
+
+  private func enter(_ bit: UInt64) throws(Refusal) {
+    var old = word.load(ordering: .relaxed)
+    while true {
+      if old & Word.closing != 0 { throw .closed }
+      if old & bit != 0 { throw .busy }
+      if Word.references(old) == Word.most { throw .tooMany }
+      let (done, seen) = word.weakCompareExchange(
+        expected: old, desired: (old | bit) + Word.reference, ordering: .acquiringAndReleasing)
+      if done { return }
+      old = seen
+    }
+  }
+
+  /// ENTER_WRITE, and QUEUE when somebody is writing already.
+  func enterWriting(_ patience: inout Patience) throws(Refusal) {
+    do { return try enter(Word.writer) } catch { if error != .busy { throw error } }
+    guard let turn = try queue() else { return }
+    let woken = turn.parker.park(until: patience.deadline)
+    // WRITER_DEADLINE: the turn may have been granted while the deadline passed; then we are inside.
+    let state = waiting.withLock { waiting in
+      let state = turn.state.withLock { $0 }
+      if state == .queued {
+        waiting.queue.removeAll { $0 === turn }
+        if waiting.queue.isEmpty { word.bitwiseAnd(~Word.queued, ordering: .acquiringAndReleasing) }
+      }
+      return state
+    }
+    switch state {
+    case .granted: return
+    case .refused: throw .closed
+    case .queued:
+      assert(!woken, "woken, but neither granted nor refused")
+      throw .timedOut
+    }
+  }
+
+  /// - Returns: the place in the queue, or `nil` when the writer's bit came free meanwhile and is ours.
+  private func queue() throws(Refusal) -> Turn? {
+    let result: Result<Turn?, Refusal> = waiting.withLock { waiting in
+      var old = word.load(ordering: .relaxed)
+      while true {
+        if old & Word.closing != 0 { return .failure(.closed) }
+        if Word.references(old) == Word.most { return .failure(.tooMany) }
+        let isFree = old & Word.writer == 0
+        let desired = isFree ? (old | Word.writer) + Word.reference : old | Word.queued
+        let (done, seen) = word.weakCompareExchange(
+          expected: old, desired: desired, ordering: .acquiringAndReleasing)
+        if done {
+          if isFree { return .success(nil) }
+          let turn = Turn()
+          waiting.queue.append(turn)
+          return .success(turn)
+        }
+        old = seen
+      }
+    }
+    return try result.get()
+  }
+
+  // MARK: Out
+
+  /// LEAVE.
+  ///
+  /// - Returns: whether the caller was the last one out of a closing gate, and so has to release.
+  func leave(_ entry: Entry) -> Bool {
+    var old = word.load(ordering: .relaxed)
+    while true {
+      if entry == .writing, old & Word.queued != 0 {
+        if handOff() { return false }
+        old = word.load(ordering: .relaxed)
+        continue
+      }
+      let new = (old & ~entry.bit) - Word.reference
+      let (done, seen) = word.weakCompareExchange(
+        expected: old, desired: new, ordering: .acquiringAndReleasing)
+      if done {
+        guard new & Word.closing != 0 else { return false }
+        if Word.references(new) == 0 { return true }
+        if Word.references(new) == 1 { waiting.withLock { $0.closer?.wake() } }
+        return false
+      }
+      old = seen
+    }
+  }
+
+  /// HANDOFF: the writer's bit and its reference pass to the first in the queue.
+  private func handOff() -> Bool {
+    waiting.withLock { waiting in
+      guard !waiting.queue.isEmpty else { return false }
+      let turn = waiting.queue.removeFirst()
+      if waiting.queue.isEmpty { word.bitwiseAnd(~Word.queued, ordering: .acquiringAndReleasing) }
+      turn.settle(.granted)
+      return true
+    }
+  }
+
+  // MARK: Waiting inside
+
+  /// PARK: from now on closing wakes `waker`. Test and entry into the list are one step.
+  ///
+  /// - Returns: `false` when closing has begun: do not wait.
+  func park(_ waker: any Wakeable) -> Bool {
+    waiting.withLock { waiting in
+      if isClosing { return false }
+      waiting.parked.append(waker)
+      return true
+    }
+  }
+
+  /// UNPARK: nobody will wake `waker` any more.
+  func unpark(_ waker: any Wakeable) {
+    waiting.withLock { $0.parked.removeAll { $0 === waker } }
+  }
+
+  /// Wakes everyone who is parked, for another reason than closing: they look again at what they wait for.
+  func wakeParked() {
+    waiting.withLock { waiting in
+      for waker in waiting.parked { waker.wake() }
+    }
+  }
+
+  // MARK: Closing
+
+  /// BEGIN_CLOSE: refuses the newcomers, wakes everyone, and holds a reference for the closer.
+  ///
+  /// - Returns: `false` when somebody else is closing already.
+  func beginClosing() -> Bool {
+    waiting.withLock { waiting in
+      var old = word.load(ordering: .relaxed)
+      while true {
+        if old & Word.closing != 0 { return false }
+        let (done, seen) = word.weakCompareExchange(
+          expected: old, desired: ((old | Word.closing) & ~Word.queued) + Word.reference,
+          ordering: .acquiringAndReleasing)
+        if done { break }
+        old = seen
+      }
+      for turn in waiting.queue { turn.settle(.refused) }
+      waiting.queue = []
+      // WAKE_PARKED: under the lock, so that no waker is woken after it was given back.
+      for waker in waiting.parked { waker.wake() }
+      waiting.parked = []
+      return true
+    }
+  }
+
+  /// QUIESCENT: sleeps until the closer is alone. Whoever is inside leaves promptly: nothing in there blocks.
+  func awaitQuiescence() {
+    let parker: Parker? = waiting.withLock { waiting in
+      if Word.references(word.load(ordering: .acquiring)) == 1 { return nil }
+      let parker = Parker()
+      waiting.closer = parker
+      return parker
+    }
+    _ = parker?.park()
+  }
+
+  /// RELEASED: the closer has released; whoever closed later may return.
+  func finishClosing() {
+    let parkers = waiting.withLock { waiting in
+      waiting.isReleased = true
+      let parkers = waiting.laterClosers
+      waiting.laterClosers = []
+      return parkers
+    }
+    for parker in parkers { parker.wake() }
+  }
+
+  /// SECOND_CLOSE: sleeps until the first closer has released.
+  func awaitRelease() {
+    let parker: Parker? = waiting.withLock { waiting in
+      if waiting.isReleased { return nil }
+      let parker = Parker()
+      waiting.laterClosers.append(parker)
+      return parker
+    }
+    _ = parker?.park()
+  }
+}

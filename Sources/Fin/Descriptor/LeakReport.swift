@@ -1,0 +1,56 @@
+internal import CFin
+internal import Glibc
+
+/// A socket that was dropped open: where it was opened, how long ago, and what was lost.
+///
+/// It has been closed by the time anybody reads this.
+public struct LeakReport: Hashable, Sendable, CustomStringConvertible {
+  public let id: UInt64
+  public let kind: Ledger.Kind
+  /// `Module/File.swift`.
+  public let file: String
+  public let line: Int
+  public let age: Duration
+  public let phase: Phase
+  /// What the kernel said; `nil` when it is not TCP.
+  public let tcpState: TCPState?
+  public let local: SocketAddress?
+  public let peer: SocketAddress?
+  /// Bytes that had arrived and nobody read. With any of them, closing sent the peer a reset.
+  public let bytesUnread: Int
+  /// Bytes of ours that were not acknowledged.
+  public let bytesUnacknowledged: Int
+
+  public var description: String {
+    var text = "leaked: a \(kind.rawValue)"
+    if let local { text += " \(local)" }
+    if let peer { text += " → \(peer)" }
+    text += ", opened at \(file):\(line), \(age) ago, was dropped while \(phase)"
+    if let tcpState { text += " (\(tcpState))" }
+    text += ", \(bytesUnread) bytes unread, \(bytesUnacknowledged) not acknowledged."
+    return text + " It is closed now; call close(_:) where its life ends."
+  }
+}
+
+/// What happens when a socket is dropped open. The descriptor is closed in every case.
+public enum LeakPolicy: Sendable {
+  /// One line on standard error.
+  case report
+  /// The program stops with the report: for tests.
+  case trap
+  /// Nothing is said; the ledger counts it all the same.
+  case quiet
+  /// The report goes to a function, which must not block for long: it runs where the last reference died.
+  case custom(@Sendable (LeakReport) -> Void)
+
+  func apply(_ report: LeakReport) {
+    switch self {
+    case .report:
+      let line = "fin: \(report)\n"
+      _ = unsafe line.utf8CString.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count - 1) }
+    case .trap: fatalError("\(report)")
+    case .quiet: break
+    case .custom(let receive): receive(report)
+    }
+  }
+}

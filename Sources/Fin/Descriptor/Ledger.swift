@@ -1,0 +1,155 @@
+internal import Synchronization
+
+/// Every open socket of ours: how many, which, and where each was opened.
+///
+/// Counting is always on. `Ledger.current` is the process's ledger unless the code runs inside
+/// `Ledger.$current.withValue(Ledger()) { … }`; a socket stays in the ledger it was opened in, and what a listener accepts
+/// goes into the listener's.
+public final class Ledger: Sendable {
+  /// The ledger that new sockets are written into.
+  @TaskLocal public static var current = Ledger()
+
+  public struct Counts: Hashable, Sendable {
+    /// Sockets opened since the ledger was made.
+    public internal(set) var opened = 0
+    /// Of those, released by a close, an abort or a stop.
+    public internal(set) var closed = 0
+    /// Released because their last reference died: a leak, each reported.
+    public internal(set) var leaked = 0
+    /// Handed to the caller by `detach`.
+    public internal(set) var detached = 0
+    /// Open at this moment.
+    public var open: Int { opened - closed - leaked - detached }
+  }
+
+  /// What a socket is, for the ledger and for messages.
+  public enum Kind: String, Hashable, Sendable {
+    case socket, listener, connection
+    case datagramSocket = "datagram socket"
+
+    /// A stream is what its phase makes it.
+    init(_ phase: Phase, isDatagram: Bool) {
+      self =
+        switch phase {
+        case .fresh, .bound: isDatagram ? .datagramSocket : .socket
+        case .listening, .paused, .stopping: .listener
+        case .connecting, .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .confirming, .confirmingLast,
+          .lingering, .lingeringAcknowledged, .closed:
+          isDatagram ? .datagramSocket : .connection
+        }
+    }
+  }
+
+  /// One open socket, as it was when the list was made.
+  public struct Entry: Hashable, Sendable {
+    /// Counted from 1 in each ledger; never used twice.
+    public let id: UInt64
+    /// `SO_COOKIE`: the kernel's own name for the socket, as `ss -e` prints it after `sk:`.
+    public let cookie: UInt64?
+    public let kind: Kind
+    public let phase: Phase
+    /// `Module/File.swift`.
+    public let file: String
+    public let line: Int
+    public let age: Duration
+    /// The descriptor's number. It may be another socket's by the time this is read.
+    public let descriptor: Int32
+  }
+
+  /// The record of one socket. It is taken out of the ledger before the descriptor is closed, so that a number in the list
+  /// is always its own.
+  final class Record: Sendable {
+    let id: UInt64
+    let isDatagram: Bool
+    let descriptor: CInt
+    let site: Site
+    let opened: Instant
+    let phase: Atomic<UInt8>
+    fileprivate let slot: Int
+
+    var kind: Kind { Kind(Phase(rawValue: phase.load(ordering: .acquiring))!, isDatagram: isDatagram) }
+
+    fileprivate init(id: UInt64, isDatagram: Bool, descriptor: CInt, site: Site, phase: Phase, slot: Int) {
+      self.id = id
+      self.isDatagram = isDatagram
+      self.descriptor = descriptor
+      self.site = site
+      self.opened = .now
+      self.phase = Atomic(phase.rawValue)
+      self.slot = slot
+    }
+  }
+
+  /// Where in the source a socket was opened.
+  struct Site: Sendable {
+    let file: StaticString
+    let line: UInt
+  }
+
+  /// How a socket left the ledger.
+  enum Departure { case closed, leaked, detached }
+
+  private struct Book {
+    var counts = Counts()
+    var records: [Record?] = []
+    var free: [Int] = []
+    var leakPolicy = LeakPolicy.report
+  }
+
+  private let book = Mutex(Book())
+
+  /// Numbers that are ours, in whatever ledger: what may not be adopted a second time.
+  private static let owned = Mutex<Set<CInt>>([])
+
+  static func owns(_ number: CInt) -> Bool { owned.withLock { $0.contains(number) } }
+
+  public init() {}
+
+  public var counts: Counts { book.withLock { $0.counts } }
+
+  /// What happens when a socket is dropped open. The default is ``LeakPolicy/report``.
+  public var leakPolicy: LeakPolicy {
+    get { book.withLock { $0.leakPolicy } }
+    set { book.withLock { $0.leakPolicy = newValue } }
+  }
+
+  /// Every socket that is open now, oldest first.
+  public func openSockets() -> [Entry] {
+    book.withLock { book in
+      book.records.compactMap { record in
+        guard let record else { return nil }
+        return Entry(
+          id: record.id, cookie: try? Syscalls.cookie(record.descriptor), kind: record.kind,
+          phase: Phase(rawValue: record.phase.load(ordering: .acquiring))!, file: "\(record.site.file)",
+          line: Int(record.site.line), age: record.opened.elapsed, descriptor: record.descriptor)
+      }
+    }.sorted { $0.id < $1.id }
+  }
+
+  func open(_ descriptor: CInt, isDatagram: Bool, _ site: Site, _ phase: Phase) -> Record {
+    _ = Ledger.owned.withLock { $0.insert(descriptor) }
+    return book.withLock { book in
+      book.counts.opened += 1
+      let slot = book.free.popLast() ?? book.records.count
+      let record = Record(
+        id: UInt64(book.counts.opened), isDatagram: isDatagram, descriptor: descriptor, site: site, phase: phase,
+        slot: slot)
+      if slot == book.records.count { book.records.append(record) } else { book.records[slot] = record }
+      return record
+    }
+  }
+
+  func close(_ record: Record, _ departure: Departure) {
+    _ = Ledger.owned.withLock { $0.remove(record.descriptor) }
+    book.withLock { book in
+      assert(book.records[record.slot] === record, "a socket left the ledger twice")
+      book.records[record.slot] = nil
+      book.free.append(record.slot)
+      switch departure {
+      case .closed: book.counts.closed += 1
+      case .leaked: book.counts.leaked += 1
+      case .detached: book.counts.detached += 1
+      }
+    }
+  }
+}

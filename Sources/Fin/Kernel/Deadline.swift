@@ -1,0 +1,76 @@
+internal import CFin
+internal import Glibc
+
+/// The instant at which a wait gives up, or never.
+///
+/// On `CLOCK_MONOTONIC`, so that setting the machine's clock moves nothing; time asleep in suspend does not count. This is
+/// the only file that reads a clock.
+struct Deadline: Comparable, Sendable {
+  /// Nanoseconds on the monotonic clock; `Int64.max` is never.
+  let nanoseconds: Int64
+
+  static let never = Deadline(nanoseconds: .max)
+
+  private init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+  /// `duration` from now; a time too large to count in nanoseconds is never, one below zero has passed already.
+  init(after duration: Duration) {
+    self.init(nanoseconds: Deadline.adding(duration, to: Instant.now.nanoseconds))
+  }
+
+  static func adding(_ duration: Duration, to now: Int64) -> Int64 {
+    let (seconds, attoseconds) = duration.components
+    let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    if overflow { return seconds < 0 ? .min : .max }
+    let (span, spanOverflow) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
+    if spanOverflow { return seconds < 0 ? .min : .max }
+    let (sum, sumOverflow) = now.addingReportingOverflow(span)
+    return sumOverflow ? (span < 0 ? .min : .max) : sum
+  }
+
+  static func < (a: Deadline, b: Deadline) -> Bool { a.nanoseconds < b.nanoseconds }
+
+  var hasPassed: Bool { nanoseconds != .max && Instant.now.nanoseconds >= nanoseconds }
+
+  /// What is left, zero when it has passed; `nil` for never.
+  var remaining: Duration? {
+    nanoseconds == .max ? nil : .nanoseconds(max(0, nanoseconds - Instant.now.nanoseconds))
+  }
+}
+
+/// A moment on the monotonic clock.
+struct Instant: Sendable {
+  let nanoseconds: Int64
+
+  static var now: Instant {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+  }
+
+  var elapsed: Duration { .nanoseconds(Instant.now.nanoseconds - nanoseconds) }
+}
+
+/// A time allowed, turned into a deadline when somebody first has to wait: an operation that need not wait reads no clock.
+struct Patience {
+  private let allowed: Duration?
+  private var fixed: Deadline?
+
+  init(_ allowed: Duration?) { self.allowed = allowed }
+
+  var deadline: Deadline {
+    mutating get {
+      if let fixed { return fixed }
+      let deadline = allowed.map { Deadline(after: $0) } ?? .never
+      fixed = deadline
+      return deadline
+    }
+  }
+}
+
+extension timespec {
+  init(_ duration: Duration) {
+    let (seconds, attoseconds) = duration.components
+    self.init(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+  }
+}

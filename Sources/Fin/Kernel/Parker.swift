@@ -1,0 +1,63 @@
+internal import Glibc
+
+/// What can be woken from another thread.
+protocol Wakeable: AnyObject, Sendable {
+  func wake()
+}
+
+/// A place for one thread to sleep until another wakes it. A wake that comes first is not lost.
+///
+/// It needs no descriptor, so that a thread that closes can always wait for the others.
+@safe
+final class Parker: Wakeable {
+  @safe
+  private struct Parts {
+    var mutex = unsafe pthread_mutex_t()
+    var condition = pthread_cond_t()
+    var isWoken = false
+  }
+
+  private nonisolated(unsafe) let parts: UnsafeMutablePointer<Parts>
+
+  init() {
+    unsafe parts = .allocate(capacity: 1)
+    unsafe parts.initialize(to: Parts())
+    unsafe pthread_mutex_init(&parts.pointee.mutex, nil)
+    var attributes = pthread_condattr_t()
+    unsafe pthread_condattr_init(&attributes)
+    unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    unsafe pthread_cond_init(&parts.pointee.condition, &attributes)
+    unsafe pthread_condattr_destroy(&attributes)
+  }
+
+  deinit {
+    unsafe pthread_cond_destroy(&parts.pointee.condition)
+    unsafe pthread_mutex_destroy(&parts.pointee.mutex)
+    unsafe parts.deinitialize(count: 1)
+    unsafe parts.deallocate()
+  }
+
+  /// Sleeps until woken or until the deadline; whether it was woken. Takes the wake with it.
+  func park(until deadline: Deadline = .never) -> Bool {
+    unsafe pthread_mutex_lock(&parts.pointee.mutex)
+    defer { unsafe pthread_mutex_unlock(&parts.pointee.mutex) }
+    while unsafe !parts.pointee.isWoken {
+      if deadline == .never {
+        unsafe pthread_cond_wait(&parts.pointee.condition, &parts.pointee.mutex)
+      } else {
+        if deadline.hasPassed { return false }
+        var time = timespec(.nanoseconds(max(0, deadline.nanoseconds)))
+        unsafe pthread_cond_timedwait(&parts.pointee.condition, &parts.pointee.mutex, &time)
+      }
+    }
+    unsafe parts.pointee.isWoken = false
+    return true
+  }
+
+  func wake() {
+    unsafe pthread_mutex_lock(&parts.pointee.mutex)
+    unsafe parts.pointee.isWoken = true
+    unsafe pthread_cond_signal(&parts.pointee.condition)
+    unsafe pthread_mutex_unlock(&parts.pointee.mutex)
+  }
+}

@@ -1,0 +1,287 @@
+internal import CFin
+internal import Glibc
+internal import SystemPackage
+
+/// One function a system call, and the only readers of `errno`.
+///
+/// What this layer does: it turns −1 into a thrown `Errno`, repeats a call that a signal interrupted where repeating is
+/// right, and adds the flags that make a descriptor safe from birth (`CLOEXEC`, non-blocking, no `SIGPIPE`).
+/// What it does not do: wait, remember, or interpret an error.
+enum Syscalls {
+  /// Whether `EINTR` means "again".
+  private enum Interruption { case again, surfaces }
+
+  @inline(__always)
+  private static func call(
+    _ name: SystemCall, _ interruption: Interruption = .again, bytes: Int = 0, _ body: (_ bytes: Int) -> Int
+  ) throws(Errno) -> Int {
+    while true {
+      #if FIN_SEAM
+      let result = scripted(name, bytes, body)
+      #else
+      let result = body(bytes)
+      #endif
+      if result >= 0 { return result }
+      let error = Errno(rawValue: fin_errno())
+      if error == .interrupted, interruption == .again { continue }
+      throw error
+    }
+  }
+
+  #if FIN_SEAM
+  private static func scripted(_ name: SystemCall, _ bytes: Int, _ body: (Int) -> Int) -> Int {
+    switch Seam.answer(name) {
+    case nil: return body(bytes)
+    case .fail(let error)?:
+      fin_set_errno(error.rawValue)
+      return -1
+    case .limit(let most)?: return body(min(bytes, most))
+    case .value(let value)?: return value
+    case .before(let action)?:
+      action()
+      return body(bytes)
+    case .after(let action)?:
+      let result = body(bytes)
+      let error = fin_errno()
+      action()
+      fin_set_errno(error)
+      return result
+    }
+  }
+  #endif
+
+  // MARK: Birth
+
+  /// `socket(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`.
+  static func socket(_ family: CInt, _ type: CInt, _ protocolNumber: CInt = 0) throws(Errno) -> CInt {
+    let flags = CInt(FIN_SOCK_CLOEXEC) | CInt(FIN_SOCK_NONBLOCK)
+    return CInt(try call(.socket) { _ in Int(Glibc.socket(family, type | flags, protocolNumber)) })
+  }
+
+  /// `socketpair(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`, Unix family.
+  static func socketpair(_ type: CInt) throws(Errno) -> (CInt, CInt) {
+    let flags = CInt(FIN_SOCK_CLOEXEC) | CInt(FIN_SOCK_NONBLOCK)
+    var pair: (CInt, CInt) = (-1, -1)
+    _ = try call(.socketpair) { _ in
+      unsafe withUnsafeMutableBytes(of: &pair) { bytes in
+        unsafe Int(Glibc.socketpair(AF_UNIX, type | flags, 0, bytes.bindMemory(to: CInt.self).baseAddress!))
+      }
+    }
+    return pair
+  }
+
+  /// `accept4(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`; the peer's address as accept tells it, because a client that was
+  /// reset in the queue has none any more for `getpeername`.
+  static func accept(_ listener: CInt) throws(Errno) -> (CInt, SocketAddress?) {
+    let flags = CInt(FIN_SOCK_CLOEXEC) | CInt(FIN_SOCK_NONBLOCK)
+    return try unsafe SocketAddress.reading { address, length throws(Errno) in
+      CInt(try call(.accept) { _ in unsafe Int(fin_accept4(listener, address, &length, flags)) })
+    }
+  }
+
+  /// `fcntl(2)` with `F_DUPFD_CLOEXEC`.
+  static func duplicate(_ descriptor: CInt) throws(Errno) -> CInt {
+    CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, CInt(FIN_F_DUPFD_CLOEXEC), 0)) })
+  }
+
+  /// Makes a descriptor from elsewhere `CLOEXEC` and non-blocking, as if we had made it.
+  static func makeSafe(_ descriptor: CInt) throws(Errno) {
+    let flags = CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_GETFD, 0)) })
+    _ = try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_SETFD, flags | FD_CLOEXEC)) }
+    try setBlocking(descriptor, false)
+  }
+
+  static func setBlocking(_ descriptor: CInt, _ isBlocking: Bool) throws(Errno) {
+    let status = CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_GETFL, 0)) })
+    let wanted = isBlocking ? status & ~O_NONBLOCK : status | O_NONBLOCK
+    _ = try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_SETFL, wanted)) }
+  }
+
+  // MARK: Death
+
+  /// `close(2)`, once. The number is free when this returns, whatever it says.
+  ///
+  /// `EINTR` is not repeated: Linux frees the number before it can fail, and a second call could close a stranger's.
+  /// `EBADF` traps: somebody else closed our number, and every further use of it would hit a stranger.
+  static func close(_ descriptor: CInt) {
+    do {
+      _ = try call(.close, .surfaces) { _ in Int(Glibc.close(descriptor)) }
+    } catch {
+      guard error != .badFileDescriptor else {
+        fatalError("close(\(descriptor)): EBADF: another part of this program closed a descriptor that Fin owns")
+      }
+    }
+  }
+
+  /// `shutdown(2)`.
+  static func shutdown(_ descriptor: CInt, _ how: CInt) throws(Errno) {
+    _ = try call(.shutdown) { _ in Int(Glibc.shutdown(descriptor, how)) }
+  }
+
+  // MARK: Names and connections
+
+  static func bind(_ descriptor: CInt, _ address: SocketAddress) throws(Errno) {
+    try unsafe address.withSockaddr { pointer, length throws(Errno) in
+      _ = try call(.bind) { _ in unsafe Int(Glibc.bind(descriptor, pointer, length)) }
+    }
+  }
+
+  static func listen(_ descriptor: CInt, _ backlog: CInt) throws(Errno) {
+    _ = try call(.listen) { _ in Int(Glibc.listen(descriptor, backlog)) }
+  }
+
+  /// `connect(2)`. `EINTR` surfaces: the handshake goes on, and calling again is unspecified.
+  static func connect(_ descriptor: CInt, _ address: SocketAddress) throws(Errno) {
+    try unsafe address.withSockaddr { pointer, length throws(Errno) in
+      _ = try call(.connect, .surfaces) { _ in unsafe Int(Glibc.connect(descriptor, pointer, length)) }
+    }
+  }
+
+  static func localAddress(_ descriptor: CInt) throws(Errno) -> SocketAddress? {
+    try unsafe SocketAddress.reading { address, length throws(Errno) in
+      _ = try call(.getsockname) { _ in unsafe Int(getsockname(descriptor, address, &length)) }
+    }.1
+  }
+
+  static func peerAddress(_ descriptor: CInt) throws(Errno) -> SocketAddress? {
+    try unsafe SocketAddress.reading { address, length throws(Errno) in
+      _ = try call(.getpeername) { _ in unsafe Int(getpeername(descriptor, address, &length)) }
+    }.1
+  }
+
+  // MARK: Bytes
+
+  /// `recv(2)`.
+  static func receive(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer, _ flags: CInt = 0) throws(Errno) -> Int {
+    try call(.recv, bytes: buffer.count) { bytes in
+      unsafe recv(descriptor, buffer.baseAddress, bytes, flags)
+    }
+  }
+
+  /// `recv(2)` with `MSG_TRUNC`: TCP throws the bytes away without copying them. On other sockets use ``receive``.
+  static func discard(_ descriptor: CInt, _ most: Int) throws(Errno) -> Int {
+    try call(.recv, bytes: most) { bytes in
+      recv(descriptor, nil, bytes, CInt(FIN_MSG_TRUNC) | CInt(FIN_MSG_DONTWAIT))
+    }
+  }
+
+  /// `send(2)` with `MSG_NOSIGNAL`.
+  static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
+    try call(.send, bytes: buffer.count) { bytes in
+      unsafe Glibc.send(descriptor, buffer.baseAddress, bytes, CInt(FIN_MSG_NOSIGNAL))
+    }
+  }
+
+  /// `sendmsg(2)` with `MSG_NOSIGNAL`, gathering.
+  static func send(_ descriptor: CInt, gathering vectors: UnsafeMutableBufferPointer<iovec>) throws(Errno) -> Int {
+    var message = unsafe msghdr()
+    unsafe message.msg_iov = vectors.baseAddress
+    return try call(.sendmsg, bytes: vectors.count) { count in
+      unsafe message.msg_iovlen = count
+      return unsafe sendmsg(descriptor, &message, CInt(FIN_MSG_NOSIGNAL))
+    }
+  }
+
+  /// `sendto(2)` with `MSG_NOSIGNAL`.
+  static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) -> Int {
+    try unsafe address.withSockaddr { pointer, length throws(Errno) in
+      try call(.sendmsg) { _ in
+        unsafe sendto(descriptor, buffer.baseAddress, buffer.count, CInt(FIN_MSG_NOSIGNAL), pointer, length)
+      }
+    }
+  }
+
+  /// `recvfrom(2)` with `MSG_TRUNC`: the datagram's true length, which is more than the buffer when it was cut.
+  static func receiveDatagram(
+    _ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> (Int, SocketAddress?) {
+    try unsafe SocketAddress.reading { address, length throws(Errno) in
+      try call(.recvmsg) { _ in
+        unsafe recvfrom(descriptor, buffer.baseAddress, buffer.count, CInt(FIN_MSG_TRUNC), address, &length)
+      }
+    }
+  }
+
+  // MARK: Options and queues
+
+  /// `getsockopt(2)`; the number of bytes the kernel wrote.
+  static func option(
+    _ descriptor: CInt, _ level: CInt, _ name: CInt, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    var length = socklen_t(buffer.count)
+    _ = try call(.getsockopt) { _ in unsafe Int(getsockopt(descriptor, level, name, buffer.baseAddress, &length)) }
+    return Int(length)
+  }
+
+  /// `setsockopt(2)`.
+  static func setOption(
+    _ descriptor: CInt, _ level: CInt, _ name: CInt, _ buffer: UnsafeRawBufferPointer
+  ) throws(Errno) {
+    _ = try call(.setsockopt) { _ in
+      unsafe Int(setsockopt(descriptor, level, name, buffer.baseAddress, socklen_t(buffer.count)))
+    }
+  }
+
+  static func setOption(_ descriptor: CInt, _ level: CInt, _ name: CInt, _ value: [UInt8]) throws(Errno) {
+    try unsafe value.span.withUnsafeBytes { bytes throws(Errno) in
+      try unsafe setOption(descriptor, level, name, bytes)
+    }
+  }
+
+  static func integerOption(_ descriptor: CInt, _ level: CInt, _ name: CInt) throws(Errno) -> CInt {
+    var value: CInt = 0
+    _ = try unsafe withUnsafeMutableBytes(of: &value) { bytes throws(Errno) in
+      try unsafe option(descriptor, level, name, into: bytes)
+    }
+    return value
+  }
+
+  static func setIntegerOption(_ descriptor: CInt, _ level: CInt, _ name: CInt, _ value: CInt) throws(Errno) {
+    var value = value
+    try unsafe withUnsafeBytes(of: &value) { bytes throws(Errno) in
+      try unsafe setOption(descriptor, level, name, bytes)
+    }
+  }
+
+  /// `SO_ERROR`. Reading it clears it: whoever calls this has to latch what it says.
+  static func takeError(_ descriptor: CInt) throws(Errno) -> Errno? {
+    let value = try integerOption(descriptor, SOL_SOCKET, SO_ERROR)
+    return value == 0 ? nil : Errno(rawValue: value)
+  }
+
+  /// `SO_COOKIE`: the kernel's own name for the socket, never used twice.
+  static func cookie(_ descriptor: CInt) throws(Errno) -> UInt64 {
+    var value: UInt64 = 0
+    _ = try unsafe withUnsafeMutableBytes(of: &value) { bytes throws(Errno) in
+      try unsafe option(descriptor, SOL_SOCKET, CInt(FIN_SO_COOKIE), into: bytes)
+    }
+    return value
+  }
+
+  /// `SO_LINGER {1, 0}`: the next `close` sends a reset. Never with a time: that blocks even a non-blocking descriptor.
+  static func armReset(_ descriptor: CInt) throws(Errno) {
+    var value = linger(l_onoff: 1, l_linger: 0)
+    try unsafe withUnsafeBytes(of: &value) { bytes throws(Errno) in
+      try unsafe setOption(descriptor, SOL_SOCKET, SO_LINGER, bytes)
+    }
+  }
+
+  /// `ioctl(2)` for one of the queue lengths: `SIOCOUTQ`, `SIOCOUTQNSD`, `SIOCINQ`; bytes.
+  static func queue(_ descriptor: CInt, _ request: CInt) throws(Errno) -> Int {
+    var value: CInt = 0
+    _ = try call(.ioctl) { _ in unsafe Int(fin_ioctl_int(descriptor, UInt64(request), &value)) }
+    return Int(value)
+  }
+
+  /// `fchmod(2)`. On a Unix socket, before `bind`: the path is then born with these permissions, less the umask.
+  static func setPermissions(_ descriptor: CInt, _ permissions: UInt32) throws(Errno) {
+    _ = try call(.fcntl) { _ in Int(fchmod(descriptor, permissions)) }
+  }
+
+  /// What kind of file a number names: `fstat(2)`.
+  static func status(_ descriptor: CInt) throws(Errno) -> stat {
+    var value = stat()
+    _ = try call(.fcntl) { _ in unsafe Int(fstat(descriptor, &value)) }
+    return value
+  }
+}

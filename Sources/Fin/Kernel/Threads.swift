@@ -1,0 +1,46 @@
+internal import Glibc
+
+/// Threads of our own, in which blocking is allowed: the cooperative pool of Swift's tasks has one a core.
+enum Threads {
+  private final class Body: Sendable {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+  }
+
+  /// `pthread_create`, detached, with every signal blocked, so that the program's handlers stay on the program's threads.
+  /// The caller's ledger, and the script that tests set, hold in the new thread.
+  ///
+  /// - Parameter stack: bytes; 0 for the system's default.
+  /// - Returns: what `pthread_create` returned: 0 for success, `EAGAIN` for want of memory or of room in a limit.
+  static func start(stack: Int = 0, _ run: @escaping @Sendable () -> Void) -> CInt {
+    let ledger = Ledger.current
+    #if FIN_SEAM
+    let script = Seam.script
+    let body = Body { Ledger.$current.withValue(ledger) { Seam.$script.withValue(script, operation: run) } }
+    #else
+    let body = Body { Ledger.$current.withValue(ledger, operation: run) }
+    #endif
+    var attributes = pthread_attr_t()
+    unsafe pthread_attr_init(&attributes)
+    unsafe pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
+    if stack > 0 { unsafe pthread_attr_setstacksize(&attributes, stack) }
+    defer { unsafe _ = pthread_attr_destroy(&attributes) }
+
+    var all = sigset_t()
+    var before = sigset_t()
+    unsafe sigfillset(&all)
+    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
+    defer { unsafe _ = pthread_sigmask(SIG_SETMASK, &before, nil) }
+
+    var thread = pthread_t()
+    let argument = unsafe Unmanaged.passRetained(body)
+    let code = unsafe pthread_create(
+      &thread, &attributes,
+      { argument in
+        unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
+        return nil
+      }, argument.toOpaque())
+    if code != 0 { unsafe argument.release() }
+    return code
+  }
+}

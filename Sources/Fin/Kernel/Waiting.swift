@@ -1,0 +1,98 @@
+internal import CFin
+internal import Glibc
+internal import SystemPackage
+
+/// The calls that wait. Each takes an absolute deadline and goes on with what is left of it after a signal.
+extension Syscalls {
+  /// `ppoll(2)` on at most two descriptors.
+  ///
+  /// - Returns: the events of the first and of the second; `nil` when the deadline passed first.
+  static func poll(
+    _ first: CInt, _ events: CInt, and second: CInt = -1, until deadline: Deadline
+  ) throws(Errno) -> (first: CInt, second: CInt)? {
+    // A negative descriptor is passed over by poll.
+    var set = (
+      pollfd(fd: first, events: Int16(events), revents: 0), pollfd(fd: second, events: Int16(POLLIN), revents: 0)
+    )
+    while true {
+      let remaining = deadline.remaining
+      let ready = try unsafe withUnsafeMutableBytes(of: &set) { bytes throws(Errno) -> CInt in
+        let pointer = unsafe bytes.bindMemory(to: pollfd.self).baseAddress!
+        #if FIN_SEAM
+        switch Seam.answer(.poll) {
+        case .fail(let error)?:
+          fin_set_errno(error.rawValue)
+          return -1
+        case .before(let action)?: action()
+        case .value(let value)?: return CInt(value)
+        case .limit?, .after?, nil: break
+        }
+        #endif
+        let (seconds, attoseconds) = remaining?.components ?? (-1, 0)
+        return unsafe fin_ppoll(pointer, 2, seconds, attoseconds / 1_000_000_000)
+      }
+      if ready > 0 { return (CInt(set.0.revents), CInt(set.1.revents)) }
+      if ready == 0 {
+        // ppoll never returns early, but a remaining time of zero asks once and must not wait.
+        if deadline.hasPassed { return nil }
+        continue
+      }
+      let error = Errno(rawValue: fin_errno())
+      if error != .interrupted { throw error }
+    }
+  }
+
+  /// `eventfd(2)`, `CLOEXEC` and non-blocking.
+  static func makeEventDescriptor() throws(Errno) -> CInt {
+    #if FIN_SEAM
+    if case .fail(let error)? = Seam.answer(.eventfd) { throw error }
+    #endif
+    let number = fin_eventfd()
+    if number < 0 { throw Errno(rawValue: fin_errno()) }
+    return number
+  }
+
+  /// Adds 1 to an event descriptor. It cannot fail in a way that matters: a full counter is readable already.
+  static func signal(_ event: CInt) {
+    var one: UInt64 = 1
+    _ = unsafe Glibc.write(event, &one, 8)
+  }
+
+  /// Takes what an event descriptor holds, so that it waits again.
+  static func drain(_ event: CInt) {
+    var value: UInt64 = 0
+    _ = unsafe Glibc.read(event, &value, 8)
+  }
+
+  /// `epoll_create1(2)`, `CLOEXEC`.
+  static func makePoller() throws(Errno) -> CInt {
+    #if FIN_SEAM
+    if case .fail(let error)? = Seam.answer(.epollCreate) { throw error }
+    #endif
+    let number = fin_epoll_create()
+    if number < 0 { throw Errno(rawValue: fin_errno()) }
+    return number
+  }
+
+  /// `epoll_ctl(2)`: watches a descriptor edge-triggered for input, output, and the peer's end.
+  static func watch(_ descriptor: CInt, with poller: CInt) throws(Errno) {
+    if fin_epoll_watch(poller, descriptor) < 0 { throw Errno(rawValue: fin_errno()) }
+  }
+
+  static func unwatch(_ descriptor: CInt, with poller: CInt) {
+    _ = fin_epoll_unwatch(poller, descriptor)
+  }
+
+  /// Waits for the next edge, which makes the poller's own descriptor readable, or until `second` is readable.
+  ///
+  /// - Returns: whether there was one before the deadline.
+  static func awaitEdge(_ poller: CInt, orReadable second: CInt, until deadline: Deadline) throws(Errno) -> Bool {
+    guard try poll(poller, CInt(POLLIN), and: second, until: deadline) != nil else { return false }
+    // Taking the event disarms it until the next edge.
+    while fin_epoll_take(poller) < 0 {
+      let error = Errno(rawValue: fin_errno())
+      if error != .interrupted { throw error }
+    }
+    return true
+  }
+}

@@ -1,0 +1,76 @@
+/// How a connection ended.
+///
+/// On any doubt it is the worse one: ``acknowledged`` and ``peerFinished`` are said only when the acknowledgement was seen.
+public enum Ending: Hashable, Sendable, CustomStringConvertible {
+  /// Everything was acknowledged and the peer finished as well.
+  ///
+  /// Only the protocol spoken can say that the peer's program read it all.
+  case peerFinished
+  /// Everything was acknowledged; the peer had not finished when we stopped waiting.
+  case acknowledged
+  /// Everything was acknowledged, then a reset came: the peer's program closed, or died, without reading it.
+  case discardedByPeer
+  /// A reset came while bytes of ours were not acknowledged.
+  case reset
+  /// Time was up in this phase with bytes, or the FIN, not acknowledged. The connection was reset.
+  case timedOut(Phase)
+  /// We sent the reset.
+  case aborted
+  /// Released at once; the kernel goes on alone, and nobody will know.
+  case background
+
+  public var description: String {
+    switch self {
+    case .peerFinished: "peer finished"
+    case .acknowledged: "acknowledged"
+    case .discardedByPeer: "discarded by peer"
+    case .reset: "reset"
+    case .timedOut(let phase): "timed out (\(phase))"
+    case .aborted: "aborted"
+    case .background: "background"
+    }
+  }
+}
+
+/// What became of a connection and of the bytes given to it.
+public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
+  public let ending: Ending
+  /// Bytes accepted by `send` that the peer's kernel never acknowledged; the FIN is not counted.
+  ///
+  /// On a Unix socket: bytes of kernel memory (not payload) that the peer's program never read.
+  public let bytesUnacknowledged: Int
+  /// Of those, bytes that never left this machine.
+  public let bytesNeverSent: Int
+  /// Bytes that arrived and were thrown away unread.
+  public let bytesDiscarded: Int
+  /// From the call to the release of the descriptor.
+  public let duration: Duration
+
+  public init(
+    ending: Ending, bytesUnacknowledged: Int = 0, bytesNeverSent: Int = 0, bytesDiscarded: Int = 0,
+    duration: Duration = .zero
+  ) {
+    self.ending = ending
+    self.bytesUnacknowledged = bytesUnacknowledged
+    self.bytesNeverSent = bytesNeverSent
+    self.bytesDiscarded = bytesDiscarded
+    self.duration = duration
+  }
+
+  /// Whether every byte given to `send` is known to have reached the peer's kernel and was not thrown away there.
+  public var isDelivered: Bool {
+    switch ending {
+    case .peerFinished, .acknowledged: bytesUnacknowledged == 0
+    case .discardedByPeer, .reset, .timedOut, .aborted, .background: false
+    }
+  }
+
+  /// `peer finished in 0.4 ms`; with what was lost, where something was.
+  public var description: String {
+    var text = "\(ending) in \(duration)"
+    if bytesUnacknowledged > 0 { text += ", \(bytesUnacknowledged) bytes not acknowledged" }
+    if bytesNeverSent > 0 { text += " (\(bytesNeverSent) never sent)" }
+    if bytesDiscarded > 0 { text += ", \(bytesDiscarded) bytes discarded unread" }
+    return text
+  }
+}

@@ -1,0 +1,30 @@
+internal import SystemPackage
+
+extension Listener {
+  /// Serves every client in a thread of its own, until the listener is stopped; blocks until then.
+  ///
+  /// A connection is in the handler's hands until the handler returns: then it is closed by `closing`; if the handler throws,
+  /// it is aborted, so that the peer learns. A client that comes while all threads are busy waits in the kernel's queue.
+  ///
+  /// Running out of descriptors is survived: no client is taken until there are descriptors again, the queue is kept, and
+  /// `limits.descriptorsInReserve` descriptors are let go meanwhile for what is running.
+  ///
+  /// ``stop(within:)``, on this listener or its ``handle``, ends it: no queued client is reset, what runs may finish within
+  /// the time given, what has not finished by then is aborted.
+  /// - Parameters:
+  ///   - threads: connections at the same time, at most; 1 or more. A thread is started when it is first needed.
+  ///   - closing: how a connection ends whose handler returned.
+  ///   - handler: gets each connection, in a thread where it may block.
+  /// - Returns: how every connection ended. The listener is released by then.
+  @discardableResult
+  public borrowing func serve(
+    threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering, file: StaticString = #fileID,
+    line: UInt = #line, _ handler: @escaping @Sendable (consuming Connection) throws -> Void
+  ) -> ServerReport {
+    precondition(threads > 0, "serve(threads:) needs a thread")
+    let server = ThreadServer(
+      listener: reference.core, threads: threads, limits: limits, timeouts: timeouts, closing: closing,
+      site: .init(file: file, line: line), handler: handler)
+    return server.run()
+  }
+}

@@ -1,0 +1,53 @@
+/// What a server did, from its start to its stop: every client that came, and how each ended.
+public struct ServerReport: Sendable, CustomStringConvertible {
+  /// How many connections ended in each way, those aborted because their handler threw among them.
+  public internal(set) var endings: [Ending: Int] = [:]
+  /// Bytes accepted by `send` and never acknowledged, over all connections.
+  public internal(set) var bytesUnacknowledged = 0
+  /// Handlers that threw; their connections were aborted, so that the peers learned.
+  public internal(set) var handlersFailed = 0
+  /// Connections that a handler gave away with `detach()`.
+  public internal(set) var detached = 0
+  /// Clients reset at once because their address had as many connections as it may.
+  public internal(set) var refused = 0
+  /// Connections aborted because the drain's time was over.
+  public internal(set) var abortedAtStop = 0
+  /// Handlers that had not returned when `serve` did. Their connections are closed; their threads are not.
+  public internal(set) var handlersRunning = 0
+  /// How often accepting stopped because the process or the machine was out of descriptors or memory.
+  public internal(set) var timesOutOfDescriptors = 0
+  /// Clients still queued when the drain's time was over: the kernel reset them.
+  public internal(set) var clientsReset = 0
+  /// Why the listener ended, if nobody stopped it.
+  public internal(set) var failure: SocketError?
+
+  /// Connections that were handed to a handler and have ended.
+  public var served: Int { endings.values.reduce(0, +) + detached }
+
+  /// `1,204 served: 1,198 peer finished, 4 reset, 2 timed out (lingering)`.
+  public var description: String {
+    var parts = endings.sorted { ($0.value, "\($1.key)") > ($1.value, "\($0.key)") }.map { "\(grouped($0.value)) \($0.key)" }
+    if detached > 0 { parts.append("\(grouped(detached)) detached") }
+    var text = "\(grouped(served)) served"
+    if !parts.isEmpty { text += ": " + parts.joined(separator: ", ") }
+    for (count, what) in [
+      (handlersFailed, "handlers failed"), (refused, "refused"), (abortedAtStop, "aborted at the stop"),
+      (clientsReset, "reset in the queue"), (timesOutOfDescriptors, "times out of descriptors"),
+      (handlersRunning, "handlers still running"), (bytesUnacknowledged, "bytes not acknowledged"),
+    ] where count > 0 {
+      text += "; \(grouped(count)) \(what)"
+    }
+    if let failure { text += "; ended by: \(failure)" }
+    return text
+  }
+}
+
+private func grouped(_ number: Int) -> String {
+  var digits = String(number)
+  var position = digits.count - 3
+  while position > 0 {
+    digits.insert(",", at: digits.index(digits.startIndex, offsetBy: position))
+    position -= 3
+  }
+  return digits
+}

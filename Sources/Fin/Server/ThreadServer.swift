@@ -1,0 +1,273 @@
+internal import CFin
+internal import Synchronization
+internal import SystemPackage
+
+/// The loop behind `serve(threads:)`: one thread accepts, the others each serve one connection at a time.
+///
+/// A client is accepted only when a thread is free for it: until then it waits in the kernel's queue, which is the
+/// backpressure.
+final class ThreadServer: Sendable {
+  private let listener: Core
+  private let threads: Int
+  private let limits: Limits
+  private let timeouts: Timeouts
+  private let closing: ClosePolicy
+  private let site: Ledger.Site
+  private let handler: @Sendable (consuming Connection) throws -> Void
+
+  /// A thread that waits for its next connection.
+  private final class Worker: Sendable {
+    let parker = Parker()
+    let next = Mutex<Core?>(nil)
+  }
+
+  private struct State {
+    var report = ServerReport()
+    var idle: [Worker] = []
+    var started = 0
+    var active: [ObjectIdentifier: Core] = [:]
+    var perPeer: [IPAddress: Int] = [:]
+    var isOver = false
+    /// The accepting thread, when it waits for a worker, for room, or for the end.
+    var waiter: Parker?
+  }
+
+  private let state = Mutex(State())
+
+  init(
+    listener: Core, threads: Int, limits: Limits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
+    handler: @escaping @Sendable (consuming Connection) throws -> Void
+  ) {
+    self.listener = listener
+    self.threads = threads
+    self.limits = limits
+    self.timeouts = timeouts
+    self.closing = closing
+    self.site = site
+    self.handler = handler
+  }
+
+  func run() -> ServerReport {
+    var reserve = Reserve(limits.descriptorsInReserve)
+    reserve.fill()
+    acceptAll(&reserve)
+    reserve.empty()
+    drain()
+    let (report, idle) = state.withLock { state in
+      state.isOver = true
+      state.report.handlersRunning = state.active.count
+      return (state.report, state.idle)
+    }
+    for worker in idle { worker.parker.wake() }
+    return report
+  }
+
+  // MARK: Accepting
+
+  private func acceptAll(_ reserve: inout Reserve) {
+    var pause = Duration.milliseconds(5)
+    while let worker = freeWorker() {
+      var patience = Patience(nil)
+      do {
+        let client = try listener.accept(&patience, site: site)
+        pause = .milliseconds(5)
+        if admit(client) { give(client, to: worker) } else { giveBack(worker) }
+      } catch {
+        giveBack(worker)
+        switch error.cause {
+        case .closed: return
+        case .paused:
+          guard awaitResumption() else { return }
+        case .system(let errno) where AcceptFailure(errno) == .capacity:
+          state.withLock { $0.report.timesOutOfDescriptors += 1 }
+          reserve.empty()
+          // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
+          repeat {
+            waitForChange(atMost: pause)
+            pause = min(pause * 2, .seconds(1))
+          } while !reserve.fill() && !listener.drainDeadline.hasPassed
+        default:
+          state.withLock { $0.report.failure = error }
+          listener.end()
+          return
+        }
+      }
+    }
+    // The drain's time is over while every thread is busy: whoever is still queued is reset with the port.
+    let reset = listener.closeListener().clientsReset
+    state.withLock { $0.report.clientsReset += reset }
+  }
+
+  /// A thread that has nothing to do, started if need be; waits for one when all are busy.
+  ///
+  /// - Returns: `nil` when the drain's time was over first.
+  private func freeWorker() -> Worker? {
+    while true {
+      enum Found { case worker(Worker), start, none }
+      let found: Found = state.withLock { state in
+        if let worker = state.idle.popLast() { return .worker(worker) }
+        if state.started < threads {
+          state.started += 1
+          return .start
+        }
+        return .none
+      }
+      switch found {
+      case .worker(let worker): return worker
+      case .start:
+        let worker = Worker()
+        if startWorker(worker) { return worker }
+        // No thread can be had now: go on with those there are, or wait until one can.
+        state.withLock { $0.started -= 1 }
+        waitForChange(atMost: .milliseconds(100))
+        if listener.drainDeadline.hasPassed { return nil }
+      case .none:
+        waitForChange()
+        if listener.drainDeadline.hasPassed { return nil }
+      }
+    }
+  }
+
+  private func giveBack(_ worker: Worker) { state.withLock { $0.idle.append(worker) } }
+
+  /// Waits until a worker is done, the listener stops or is resumed, or the drain's time is over.
+  private func waitForChange(atMost: Duration? = nil) {
+    let parker = Parker()
+    guard listener.gate.park(parker) else { return }
+    defer { listener.gate.unpark(parker) }
+    let isFree = state.withLock { state in
+      state.waiter = parker
+      return !state.idle.isEmpty
+    }
+    // With a pause to keep, a worker that was free before is nothing new.
+    if isFree, atMost == nil { return }
+    // Read after parking: a stop that came before set it, one that comes now wakes.
+    let deadline = listener.drainDeadline
+    _ = parker.park(until: min(deadline, atMost.map { Deadline(after: $0) } ?? .never))
+  }
+
+  /// - Returns: `false` when the listener was closed instead.
+  private func awaitResumption() -> Bool {
+    while listener.phase == .paused {
+      let parker = Parker()
+      guard listener.gate.park(parker) else { return false }
+      if listener.phase == .paused { _ = parker.park() }
+      listener.gate.unpark(parker)
+    }
+    return true
+  }
+
+  private func admit(_ client: Core) -> Bool {
+    client.isShared.store(true, ordering: .releasing)
+    let isAdmitted = state.withLock { state in
+      if let ip = client.peer?.ip {
+        let count = state.perPeer[ip, default: 0]
+        if let most = limits.connectionsPerPeer, count >= most {
+          state.report.refused += 1
+          return false
+        }
+        state.perPeer[ip] = count + 1
+      }
+      state.active[ObjectIdentifier(client)] = client
+      return true
+    }
+    if !isAdmitted { _ = client.close(.abort) }
+    return isAdmitted
+  }
+
+  // MARK: Serving
+
+  private func give(_ client: Core, to worker: Worker) {
+    worker.next.withLock { $0 = client }
+    worker.parker.wake()
+  }
+
+  private func startWorker(_ worker: Worker) -> Bool {
+    Threads.start { [self] in
+      // What waiting and closing will need, while there are descriptors to be had.
+      Waker.provide()
+      EdgeWatch.provide()
+      while true {
+        _ = worker.parker.park()
+        guard let client = worker.next.withLock({ $0.take() }) else { return }
+        serve(client)
+        let isOver = state.withLock { state in
+          state.idle.append(worker)
+          state.waiter?.wake()
+          return state.isOver
+        }
+        if isOver { return }
+      }
+    } == 0
+  }
+
+  private func serve(_ client: Core) {
+    var policy = closing
+    var hasFailed = false
+    do { try handler(Connection(core: client, timeouts: timeouts)) } catch {
+      policy = .abort
+      hasFailed = true
+    }
+    let report = client.closeUnlessDetached(policy)
+    state.withLock { state in
+      if hasFailed { state.report.handlersFailed += 1 }
+      if let report {
+        state.report.endings[report.ending, default: 0] += 1
+        state.report.bytesUnacknowledged += report.bytesUnacknowledged
+      } else {
+        state.report.detached += 1
+      }
+      if let ip = client.peer?.ip, let count = state.perPeer[ip] { state.perPeer[ip] = count > 1 ? count - 1 : nil }
+      state.active[ObjectIdentifier(client)] = nil
+    }
+  }
+
+  // MARK: Stopping
+
+  /// Waits for the handlers; at the end of the drain's time it aborts what they still hold, and waits a little more.
+  private func drain() {
+    if awaitHandlers(until: listener.drainDeadline) { return }
+    let active = state.withLock { state in
+      state.report.abortedAtStop = state.active.count
+      return Array(state.active.values)
+    }
+    for client in active { _ = client.close(.abort) }
+    _ = awaitHandlers(until: Deadline(after: limits.graceAfterAbort))
+  }
+
+  private func awaitHandlers(until deadline: Deadline) -> Bool {
+    while true {
+      let parker = Parker()
+      let isDone = state.withLock { state in
+        state.waiter = parker
+        return state.active.isEmpty
+      }
+      if isDone { return true }
+      if !parker.park(until: deadline) { return state.withLock { $0.active.isEmpty } }
+    }
+  }
+}
+
+/// Descriptors kept open for nothing, to be let go when the process has run out of them.
+private struct Reserve: ~Copyable {
+  private let size: Int
+  private var descriptors: [Waker] = []
+
+  init(_ size: Int) { self.size = max(0, size) }
+
+  /// - Returns: whether all of them could be had.
+  @discardableResult
+  mutating func fill() -> Bool {
+    while descriptors.count < size {
+      guard let descriptor = try? Waker.unpooled() else {
+        // All or none: one that is kept now is one that a handler lacks.
+        empty()
+        return false
+      }
+      descriptors.append(descriptor)
+    }
+    return true
+  }
+
+  mutating func empty() { descriptors = [] }
+}

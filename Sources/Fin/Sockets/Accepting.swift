@@ -1,0 +1,129 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+/// What an accept error means for the listener. Everything that is not here is the listener's own failure.
+enum AcceptFailure {
+  /// It was about one client, or the network: take the next.
+  case client
+  /// There is no room for a descriptor or its memory: wait until something is released.
+  case capacity
+  /// The listener is not one any more.
+  case listener
+
+  init(_ errno: Errno) {
+    switch errno {
+    // accept(2): pending network errors of the new socket come out of accept.
+    case .connectionAbort, .interrupted, .connectionReset, .timedOut, .networkDown, .networkUnreachable, .hostIsDown,
+      .noRouteToHost, .socketTypeNotSupported, .protocolNotSupported, .protocolError, .protocolNotAvailable,
+      .notPermitted, Errno(rawValue: ENONET), Errno(rawValue: ENOSR):
+      self = .client
+    case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory: self = .capacity
+    default: self = .listener
+    }
+  }
+}
+
+extension Core {
+  /// Takes the next client.
+  func accept(_ patience: inout Patience, site: Ledger.Site) throws(SocketError) -> Core {
+    var isDrained = false
+    do {
+      return try passing(.accept) { () throws(SocketError) in
+        try acceptInside(&patience, site, &isDrained)
+      }
+    } catch {
+      // The last queued client of a stopped listener is out: now the port is released, and nobody is reset.
+      if isDrained { end(.drained) }
+      throw error
+    }
+  }
+
+  private func acceptInside(
+    _ patience: inout Patience, _ site: Ledger.Site, _ isDrained: inout Bool
+  ) throws(SocketError) -> Core {
+    while true {
+      if phase == .paused { throw error(.accept, .paused) }
+      let isStopping = phase == .stopping
+      let errno: Errno
+      do {
+        let (number, peer) = try Syscalls.accept(self.number)
+        return Core(
+          Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer, ledger: ledger,
+          site: site)
+      } catch { errno = error }
+      if errno == .resourceTemporarilyUnavailable || (errno == .invalidArgument && phase == .stopping) {
+        if isStopping {
+          isDrained = true
+          throw error(.accept, .closed)
+        }
+        try awaitClient(&patience)
+        continue
+      }
+      switch AcceptFailure(errno) {
+      case .client: continue
+      case .capacity:
+        // The kernel looks for a descriptor before it looks for a client: without a client there is nothing to fail.
+        let isWaiting = (try? Syscalls.poll(number, CInt(POLLIN), until: Deadline(after: .zero))) ?? nil
+        guard isWaiting == nil else { throw error(.accept, .system(errno)) }
+        if isStopping {
+          isDrained = true
+          throw error(.accept, .closed)
+        }
+        try awaitClient(&patience)
+      case .listener:
+        if phase == .paused { throw error(.accept, .paused) }
+        throw error(.accept, .system(errno))
+      }
+    }
+  }
+
+  private func awaitClient(_ patience: inout Patience) throws(SocketError) {
+    do { try wait(for: CInt(POLLIN), &patience, unless: { phase == .stopping }) } catch {
+      throw self.error(.accept, error)
+    }
+  }
+
+  func pause() throws(SocketError) {
+    try passing(.pause) { () throws(SocketError) in
+      guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
+      do throws(Errno) { try Syscalls.shutdown(number, CInt(SHUT_RD)) } catch { throw self.error(.pause, .system(error)) }
+    }
+  }
+
+  func resume(backlog: Int) throws(SocketError) {
+    try passing(.resume) { () throws(SocketError) in
+      guard phase == .paused else { throw error(.resume, .invalid("the listener is \(phase)")) }
+      do throws(Errno) { try Syscalls.listen(number, CInt(clamping: backlog)) } catch { throw self.error(.resume, .system(error)) }
+      advance(.resume)
+    }
+  }
+
+  /// Begins to stop; a second time it changes nothing.
+  func stop(within: Duration) {
+    do {
+      try passing(.accept) { () throws(SocketError) in
+        let wasPaused = phase == .paused
+        guard Lifecycle.transition(phase, on: .stop) != nil else { return }
+        // Before the phase: whoever sees it stopping has to see until when.
+        closing.withLock { $0.drainDeadline = Deadline(after: within) }
+        advance(.stop)
+        // Room for one more is the least that Linux gives; whoever comes is queued and served.
+        if !wasPaused { try? Syscalls.listen(number, 0) }
+        gate.wakeParked()
+      }
+    } catch {
+      // Closed already: there is nothing left to stop.
+    }
+  }
+
+  /// When the drain of a listener that was stopped is over; never while it is not.
+  var drainDeadline: Deadline { closing.withLock { $0.drainDeadline } }
+
+  func closeListener() -> ListenerReport {
+    // On a listener tcpi_unacked is the length of the queue.
+    let queued = try? passing(.accept) { isTCP ? (try? TCPInfo.read(number))?.segmentsUnacknowledged ?? 0 : 0 }
+    return ListenerReport(clientsReset: end() ? queued ?? 0 : 0)
+  }
+}

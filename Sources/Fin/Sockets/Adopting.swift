@@ -1,0 +1,60 @@
+internal import CFin
+internal import Glibc
+internal import SystemPackage
+
+/// How a descriptor from elsewhere becomes ours, and how one of ours becomes two.
+extension Core {
+  /// What is to be adopted.
+  enum Role { case connection, listener, datagrams }
+
+  /// Takes over a descriptor after a look at what it is; on failure it is untouched.
+  static func adopted(_ number: CInt, as role: Role, site: Ledger.Site) throws(SocketError) -> Core {
+    func ask(_ name: CInt) throws(SocketError) -> CInt {
+      do throws(Errno) { return try Syscalls.integerOption(number, SOL_SOCKET, name) } catch {
+        throw SocketError(.adopt, .system(error), note: "descriptor \(number)")
+      }
+    }
+    func refuse(_ reason: String) -> SocketError { SocketError(.adopt, .invalid("descriptor \(number) \(reason)")) }
+
+    let kind = SocketKind(rawValue: try ask(SO_TYPE))
+    let family = AddressFamily(rawValue: try ask(SO_DOMAIN))
+    let isListening = try ask(SO_ACCEPTCONN) != 0
+    guard [.ipv4, .ipv6, .unix].contains(family) else { throw refuse("is of a family that Fin does not know") }
+    guard kind == (role == .datagrams ? .datagram : .stream) else { throw refuse("is a \(kind) socket") }
+    guard isListening == (role == .listener) else { throw refuse(isListening ? "listens" : "does not listen") }
+    guard !Ledger.owns(number) else { throw refuse("is Fin's already") }
+    do throws(Errno) {
+      var peer: SocketAddress?
+      do throws(Errno) { peer = try Syscalls.peerAddress(number) } catch {
+        if role == .connection { throw error }
+      }
+      let local = try Syscalls.localAddress(number)
+      try Syscalls.makeSafe(number)
+      let phase: Phase =
+        switch role {
+        case .connection: .connected
+        case .listener: .listening
+        case .datagrams: .bound
+        }
+      return Core(
+        Descriptor(owning: number), family: family, kind: kind, phase: phase, local: local, peer: peer,
+        isShared: role == .listener, site: site)
+    } catch {
+      throw SocketError(.adopt, .system(error), note: "descriptor \(number)")
+    }
+  }
+
+  /// A second descriptor for the same connection, with the same latch: the kernel tells its errors once for both.
+  func duplicated(site: Ledger.Site) throws(SocketError) -> Core {
+    try passing(.duplicate) { () throws(SocketError) in
+      let descriptor: Descriptor
+      do throws(Errno) { descriptor = Descriptor(owning: try Syscalls.duplicate(number)) } catch {
+        throw self.error(.duplicate, .system(error))
+      }
+      latch.update { $0.owners += 1 }
+      return Core(
+        descriptor, family: family, kind: kind, phase: phase, local: local, peer: peer, latch: latch, ledger: ledger,
+        site: site)
+    }
+  }
+}

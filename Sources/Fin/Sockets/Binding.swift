@@ -1,0 +1,62 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+/// How a socket comes by its name, and a listener by its queue.
+extension Core {
+  /// `bind(2)`.
+  ///
+  /// - Parameter leavingPortOpen: with port 0, take none before `connect` (`IP_BIND_ADDRESS_NO_PORT`).
+  func bind(to address: SocketAddress, leavingPortOpen: Bool) throws(SocketError) {
+    do {
+      if isTCP {
+        // Over TIME-WAIT this only helps if the old socket had it as well: so every stream of ours has it.
+        try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
+        if leavingPortOpen, address.port == 0 {
+          try Syscalls.setIntegerOption(number, CInt(IPPROTO_IP), CInt(FIN_IP_BIND_ADDRESS_NO_PORT), 1)
+        }
+      }
+      try Syscalls.bind(number, address)
+    } catch {
+      throw SocketError(.bind, .system(error), local: address)
+    }
+  }
+
+  /// What has to be set before `bind`.
+  func apply(_ options: Listener.Options) throws(SocketError) {
+    do {
+      if options.reusePort { try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_REUSEPORT, 1) }
+      if let only = options.ipv6Only, family == .ipv6 {
+        try Syscalls.setIntegerOption(number, CInt(IPPROTO_IPV6), IPV6_V6ONLY, only ? 1 : 0)
+      }
+      if family == .unix { try Syscalls.setPermissions(number, options.pathPermissions) }
+    } catch { throw self.error(.bind, .system(error)) }
+  }
+
+  /// `listen(2)`, with everything set that accepted connections inherit.
+  func listen(backlog: Int, _ timeouts: Timeouts) throws(SocketError) {
+    guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
+    do { try apply(timeouts) } catch { throw self.error(.listen, error) }
+    do { try Syscalls.listen(number, CInt(clamping: backlog)) } catch { throw self.error(.listen, .system(error)) }
+    isShared.store(true, ordering: .releasing)
+    advance(.listen)
+  }
+
+  /// Releases what has no connection to end. Safe from any thread, any number of times.
+  ///
+  /// - Returns: whether this call did it.
+  @discardableResult
+  func end(_ event: Event = .abort) -> Bool {
+    guard gate.beginClosing() else {
+      gate.awaitRelease()
+      return false
+    }
+    gate.awaitQuiescence()
+    advance(event)
+    closing.withLock { $0.report = CloseReport(ending: .aborted) }
+    leave(.passing)
+    gate.finishClosing()
+    return true
+  }
+}

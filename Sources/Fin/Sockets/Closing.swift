@@ -1,0 +1,257 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+extension Core {
+  /// Ends a connection by a policy. Safe from any thread, any number of times: the first closes, the others get its report.
+  ///
+  /// Mark → wake → wait until everybody is out → what the policy says, as the lifecycle's table tells it → release.
+  func close(_ policy: ClosePolicy) -> CloseReport {
+    closeUnlessDetached(policy) ?? CloseReport(ending: .background)
+  }
+
+  /// - Returns: `nil` when the descriptor was given away instead.
+  func closeUnlessDetached(_ policy: ClosePolicy) -> CloseReport? {
+    let start = Instant.now
+    guard gate.beginClosing() else {
+      // Forceful is graceful with no time left: an abort cuts short the close that is under way.
+      if policy == .abort { cutShort() }
+      gate.awaitRelease()
+      return closing.withLock { $0.report }
+    }
+    gate.awaitQuiescence()
+    var end = End(core: self, policy: policy, start: start)
+    let report = end.run()
+    closing.withLock { $0.report = report }
+    leave(.passing)
+    gate.finishClosing()
+    return report
+  }
+
+  /// Gives the descriptor away; what was received and not read comes with it.
+  func detach() -> (number: CInt, unread: [UInt8]) {
+    guard gate.beginClosing() else { fatalError("detached while closing, by an owner that nobody shares") }
+    gate.awaitQuiescence()
+    advance(.detach)
+    let unread = unsafe buffer.map { Array($0.bytes) } ?? []
+    // The number is gone from here; leaving the gate would release it.
+    let number = handOver()
+    gate.finishClosing()
+    return (number, unread)
+  }
+
+  private func cutShort() {
+    closing.withLock { state in
+      state.isCut = true
+      // Under the lock, so that no waker is woken after it was given back.
+      state.waker?.wake()
+    }
+  }
+}
+
+/// A connection on its way out. The closer is alone with the descriptor.
+private struct End {
+  let core: Core
+  let policy: ClosePolicy
+  let start: Instant
+  var deadline: Deadline
+  var idle: Duration = .zero
+  /// How much of what the peer still sends is read; beyond it, the rest may become a reset.
+  var discardLimit = 16 << 20
+  var discarded = 0
+  /// When silence will have lasted too long; runs once everything is acknowledged.
+  var silence = Deadline.never
+  var watch: EdgeWatch?
+  var waker: Waker?
+  var unacknowledged = 0
+  var neverSent = 0
+
+  init(core: Core, policy: ClosePolicy, start: Instant) {
+    self.core = core
+    self.policy = policy
+    self.start = start
+    switch policy {
+    case .confirmed(let within): deadline = Deadline(after: within)
+    case .lingering(let within, let idle, let discarding):
+      deadline = Deadline(after: within)
+      self.idle = idle
+      discardLimit = max(0, discarding)
+    case .background, .abort: deadline = .never
+    }
+  }
+
+  /// Feeds the lifecycle until it says closed, and does what it says.
+  mutating func run() -> CloseReport {
+    discarded = core.buffered
+    let isLast = core.latch.update { state in
+      state.owners -= 1
+      return state.owners == 0
+    }
+    if !isLast {
+      // Another descriptor of ours shares the connection: it goes on there, and this one is only let go.
+      core.advance(.abort)
+      return report(.background)
+    }
+    // A failure that nobody has heard yet has to be told in the report.
+    if core.takeError() != nil { core.advance(.failed) }
+    var event = policy.event
+    while true {
+      let phase = core.phase
+      guard let transition = core.advance(event) else {
+        preconditionFailure("no way out of \(phase) on \(event)")
+      }
+      let came = perform(transition.actions)
+      if transition.next == .closed {
+        stopWatching()
+        return report(ending(came == .failed ? .failure : transition.outcome, from: phase))
+      }
+      event = came ?? nextEvent(in: transition.next)
+    }
+  }
+
+  /// - Returns: the event that came up meanwhile, if one did.
+  private mutating func perform(_ actions: Actions) -> Event? {
+    var event: Event?
+    if actions.contains(.shutdownWrite) {
+      core.latch.update { $0.finishedSending = true }
+      do { try Syscalls.shutdown(core.number, CInt(SHUT_WR)) } catch {
+        if core.takeError() == nil { _ = core.fail(.connectionReset) }
+        event = .failed
+      }
+    }
+    if actions.contains(.discardInput) { event = discardInput() ?? event }
+    if actions.contains(.boundOrphan), case .background(let timeout) = policy, core.isTCP {
+      try? core.set(.userTimeout, to: max(timeout, .milliseconds(1)))
+      try? core.set(.orphanTimeout, to: max(timeout, .seconds(1)))
+    }
+    if actions.contains(.snapshot) {
+      unacknowledged = core.unacknowledged()
+      let never = core.isTCP ? (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQNSD))) ?? 0 : 0
+      // A FIN that was never sent counts as one here too.
+      neverSent = min(never, unacknowledged)
+    }
+    if actions.contains(.armReset) { try? Syscalls.armReset(core.number) }
+    return event
+  }
+
+  // MARK: Waiting
+
+  /// What happens next: a fact, or the end of a budget.
+  private mutating func nextEvent(in phase: Phase) -> Event {
+    while true {
+      if closingIsCut { return .abort }
+      if core.takeError() != nil { return .failed }
+      let before = discarded
+      switch phase {
+      case .confirming, .lingering, .lingeringAcknowledged:
+        if let event = discardInput() { return event }
+      case .fresh, .bound, .connecting, .listening, .paused, .stopping, .connected, .sendFinished, .peerFinished,
+        .bothFinished, .failed, .confirmingLast, .closed:
+        break
+      }
+      if phase == .lingeringAcknowledged {
+        if discarded > before || silence == .never { silence = Deadline(after: idle) }
+      } else if isAcknowledged {
+        // The error is looked at again: acknowledged is said only when nothing had failed by then.
+        return core.takeError() == nil ? .acknowledged : .failed
+      }
+      do {
+        guard try awaitEdge() else { return .deadline }
+      } catch {
+        return .deadline
+      }
+    }
+  }
+
+  /// Everything of ours, the FIN included. On a Unix socket: the peer's program has read it all.
+  private var isAcknowledged: Bool { (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQ))) == 0 }
+
+  private mutating func awaitEdge() throws(Errno) -> Bool {
+    let until = min(deadline, silence)
+    guard let watch else {
+      guard let watch = EdgeWatch.borrow(until: until) else { return false }
+      self.watch = watch
+      try watch.add(core.number)
+      beginListeningForAborts()
+      // What happened before the watch began is looked at again before the first wait.
+      return true
+    }
+    return try watch.wait(waker: waker, until: until)
+  }
+
+  private mutating func beginListeningForAborts() {
+    guard core.isShared.load(ordering: .acquiring), let waker = try? Waker.borrow() else { return }
+    self.waker = waker
+    core.closing.withLock { $0.waker = waker }
+  }
+
+  private var closingIsCut: Bool { core.closing.withLock { $0.isCut } }
+
+  private mutating func stopWatching() {
+    if let watch {
+      watch.remove(core.number)
+      watch.giveBack()
+    }
+    watch = nil
+    if let waker {
+      core.closing.withLock { $0.waker = nil }
+      waker.giveBack()
+    }
+    waker = nil
+  }
+
+  /// Reads and counts what has arrived.
+  private mutating func discardInput() -> Event? {
+    while discarded < discardLimit {
+      do {
+        let most = min(1 << 20, discardLimit - discarded)
+        let count: Int
+        if core.isTCP {
+          count = try Syscalls.discard(core.number, most)
+        } else {
+          count = try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
+            try unsafe Syscalls.receive(core.number, UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
+          }
+        }
+        if count == 0 { return core.latch.value.failure == nil ? .peerFinished : .failed }
+        discarded += count
+      } catch {
+        if error == .resourceTemporarilyUnavailable { return nil }
+        _ = core.fail(error)
+        return .failed
+      }
+    }
+    // With the budget spent a lingering close is over; a confirmed one only stops reading.
+    if case .lingering = policy { return .deadline }
+    return nil
+  }
+
+  // MARK: Telling
+
+  private func ending(_ outcome: Outcome?, from phase: Phase) -> Ending {
+    switch outcome {
+    case .acknowledged: .acknowledged
+    case .peerFinished: .peerFinished
+    case .timedOut: .timedOut(phase)
+    case .aborted: .aborted
+    case .background: .background
+    case .failure: failure(from: phase)
+    case .leaked, .detached, .released, nil: .aborted
+    }
+  }
+
+  private func failure(from phase: Phase) -> Ending {
+    switch core.latch.value.failure {
+    case .lost(.timedOut)?: .timedOut(phase)
+    // Nothing of ours was in flight: the peer's kernel had it all, and its program did not want it.
+    default: unacknowledged == 0 ? .discardedByPeer : .reset
+    }
+  }
+
+  private func report(_ ending: Ending) -> CloseReport {
+    CloseReport(
+      ending: ending, bytesUnacknowledged: unacknowledged, bytesNeverSent: neverSent, bytesDiscarded: discarded,
+      duration: start.elapsed)
+  }
+}

@@ -1,0 +1,136 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+/// How a stream comes to be connected. One socket an attempt: what a failed one leaves behind is unspecified.
+extension Core {
+  /// `connect(2)`, and the wait for the handshake. Whatever fails, the socket is released.
+  func connect(to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience) throws(SocketError) {
+    var failure = Event.connectFailed
+    do throws(SocketError) {
+      try passing(.connect) { () throws(SocketError) in
+        guard advance(.connect) != nil else {
+          throw error(.connect, .invalid("this socket is \(phase); one socket an attempt"))
+        }
+        self.peer = peer
+        do throws(SocketError.Cause) {
+          try apply(timeouts)
+          try handshake(with: peer, &patience)
+        } catch {
+          if error == .timedOut { failure = .deadline }
+          throw self.error(.connect, error)
+        }
+        if family != .unix, local == peer {
+          throw error(
+            .connect, .system(.connectionRefused),
+            note: "nobody listens there, and the socket was given that very port: it was connected to itself")
+        }
+        advance(.established)
+      }
+    } catch {
+      if phase == .connecting { giveUp(failure) }
+      throw error
+    }
+  }
+
+  private func handshake(with peer: SocketAddress, _ patience: inout Patience) throws(SocketError.Cause) {
+    var pause = Duration.milliseconds(1)
+    while true {
+      let errno: Errno
+      do { return try Syscalls.connect(number, peer) } catch { errno = error }
+      switch errno {
+      // The handshake goes on, signal or no signal; asking again is unspecified.
+      case .nowInProgress, .interrupted:
+        try wait(for: CInt(POLLOUT), &patience)
+        do throws(Errno) {
+          guard let failure = try Syscalls.takeError(number) else { return }
+          throw failure
+        } catch { throw error == .timedOut ? .lost(error) : .system(error) }
+      // A Unix listener's queue is full. No event tells when it no longer is, so this asks again, ever more rarely.
+      case .resourceTemporarilyUnavailable where peer.family == .unix:
+        if patience.deadline.hasPassed { throw .timedOut }
+        var rest = Patience(pause)
+        do throws(SocketError.Cause) { try wait(for: 0, &rest) } catch { if error != .timedOut { throw error } }
+        pause = min(pause * 2, .milliseconds(50))
+      default: throw .system(errno)
+      }
+    }
+  }
+
+  /// Releases a socket that came to nothing.
+  private func giveUp(_ event: Event) {
+    // If somebody else closes it at this moment, it is theirs to release.
+    guard gate.beginClosing() else { return }
+    gate.awaitQuiescence()
+    advance(event)
+    closing.withLock { $0.report = CloseReport(ending: .aborted) }
+    leave(.passing)
+    gate.finishClosing()
+  }
+
+  /// What every stream of ours is born with, beyond what its creating system call does. What a listener accepts inherits it.
+  func apply(_ timeouts: Timeouts) throws(SocketError.Cause) {
+    guard isTCP else { return }
+    do throws(Errno) {
+      let tcp = CInt(IPPROTO_TCP)
+      try Syscalls.setIntegerOption(number, tcp, TCP_NODELAY, 1)
+      if let send = timeouts.send { try set(integer: .userTimeout, to: send) }
+      if let keepAlive = timeouts.keepAlive {
+        try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_KEEPALIVE, 1)
+        try set(integer: .keepAliveIdle, to: keepAlive.idle)
+        try set(integer: .keepAliveInterval, to: keepAlive.interval)
+        try Syscalls.setIntegerOption(number, tcp, TCP_KEEPCNT, CInt(clamping: keepAlive.count))
+      }
+    } catch { throw .system(error) }
+  }
+
+  private func set(integer option: SocketOption<Duration>, to value: Duration) throws(Errno) {
+    guard let bytes = option.encode(value) else { throw .invalidArgument }
+    try Syscalls.setOption(number, option.level, option.name, bytes)
+  }
+
+  /// A stream socket, fresh.
+  static func fresh(
+    _ family: AddressFamily, _ operation: SocketError.Operation, isShared: Bool = false, peer: SocketAddress? = nil,
+    local: SocketAddress? = nil, site: Ledger.Site
+  ) throws(SocketError) -> Core {
+    let descriptor: Descriptor
+    do {
+      descriptor = Descriptor(owning: try Syscalls.socket(family.rawValue, SocketKind.stream.rawValue))
+    } catch { throw SocketError(operation, .system(error), local: local, peer: peer) }
+    return Core(descriptor, family: family, kind: .stream, phase: .fresh, isShared: isShared, site: site)
+  }
+
+  /// A new socket connected to `peer`.
+  static func connected(
+    to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience, site: Ledger.Site
+  ) throws(SocketError) -> Core {
+    let core = try fresh(peer.family, .connect, peer: peer, site: site)
+    try core.connect(to: peer, timeouts, &patience)
+    return core
+  }
+
+  /// Tries each address of an endpoint in turn until one answers; all of them, and the resolution, share the time.
+  static func connected(
+    to endpoint: Endpoint, _ timeouts: Timeouts, _ patience: inout Patience, site: Ledger.Site
+  ) throws(SocketError) -> Core {
+    var last: SocketError?
+    for peer in try endpoint.resolved(for: .connect, &patience) {
+      do { return try connected(to: peer, timeouts, &patience, site: site) } catch {
+        last = error
+        if error.cause == .timedOut { break }
+      }
+    }
+    throw last!
+  }
+}
+
+extension Endpoint {
+  func resolved(for operation: SocketError.Operation, _ patience: inout Patience) throws(SocketError) -> [SocketAddress] {
+    do {
+      return try resolve(
+        operation == .bind ? .listen : .connect, within: patience.deadline.remaining ?? .seconds(3600))
+    } catch { throw SocketError(operation, .unresolved(error)) }
+  }
+}

@@ -1,0 +1,137 @@
+internal import Synchronization
+public import SystemPackage
+
+/// A connected stream, TCP or Unix, with one owner.
+///
+/// What it promises: the descriptor is released exactly once, by ``close(_:)``, ``abort()`` or ``detach()``; after any of
+/// them the connection cannot be named any more. A reset is never an end of file. Every wait has a deadline. What it does
+/// not: tell, before it is closed, whether sent bytes have arrived.
+///
+/// Dropped open, it is closed, and reported as a leak with the line that opened it.
+public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
+  public let reference: SocketReference
+  public var timeouts: Timeouts
+
+  init(core: Core, timeouts: Timeouts) {
+    reference = SocketReference(core: core)
+    self.timeouts = timeouts
+  }
+
+  // MARK: Opening
+
+  /// Connects to an address.
+  ///
+  /// The corresponding C function is `connect`. An interrupted handshake goes on; a failed attempt releases its socket; a
+  /// connection that met itself is refused.
+  /// - Parameter within: `nil` for ``Timeouts/connect``.
+  public static func connect(
+    to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    line: UInt = #line
+  ) throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.connect)
+    let core = try Core.connected(to: peer, timeouts, &patience, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Connects to what a person writes: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`. Each address that the name has is
+  /// tried in turn, all within the same time.
+  public static func connect(
+    to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    line: UInt = #line
+  ) throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.connect)
+    let core = try Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Two Unix streams connected to each other. `socketpair(2)`.
+  public static func pair(
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> ConnectionPair {
+    let numbers: (CInt, CInt)
+    do { numbers = try Syscalls.socketpair(SocketKind.stream.rawValue) } catch {
+      throw SocketError(.open, .system(error))
+    }
+    let site = Ledger.Site(file: file, line: line)
+    let first = Core(
+      Descriptor(owning: numbers.0), family: .unix, kind: .stream, phase: .connected, local: .unix(.unnamed),
+      peer: .unix(.unnamed), site: site)
+    let second = Core(
+      Descriptor(owning: numbers.1), family: .unix, kind: .stream, phase: .connected, local: .unix(.unnamed),
+      peer: .unix(.unnamed), site: site)
+    return ConnectionPair(
+      first: Connection(core: first, timeouts: timeouts), second: Connection(core: second, timeouts: timeouts))
+  }
+
+  /// Takes over a connected stream socket that somebody else made. It becomes non-blocking and `CLOEXEC`.
+  ///
+  /// On success the descriptor is ours and nobody else may close it; on failure it is untouched.
+  /// - Throws: `.system(ENOTSOCK)`, `.system(ENOTCONN)`, `.invalid` when it is not a stream or is ours already.
+  public static func adopt(
+    _ descriptor: FileDescriptor, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Connection {
+    let core = try Core.adopted(descriptor.rawValue, as: .connection, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  // MARK: Turning into something else
+
+  /// Sends what the peer will read as end of file, and keeps the receiving side open.
+  ///
+  /// The corresponding C function is `shutdown` with `SHUT_WR` (RFC 9293, section 3.6). Bytes already accepted by `send` go
+  /// out first. A reset that has come meanwhile is not told here: `receive` tells it, after what arrived before it.
+  public consuming func finishSending() -> ReceivingConnection {
+    reference.core.finishSending()
+    return ReceivingConnection(core: reference.core, timeouts: timeouts)
+  }
+
+  /// A reference for those who keep connections in collections and actors, or use one from several threads.
+  public consuming func share() -> SharedConnection {
+    reference.core.isShared.store(true, ordering: .releasing)
+    return SharedConnection(core: reference.core, timeouts: timeouts)
+  }
+
+  /// A second descriptor for the same connection: `dup(2)`, `CLOEXEC`.
+  ///
+  /// What belongs to the connection is shared: finishing to send finishes for both. What belongs to the descriptor is not:
+  /// closing one lets go of it, with ``Ending/background``, and the last to close ends the connection by its policy.
+  public borrowing func duplicate(
+    file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Connection {
+    let core = try reference.core.duplicated(site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Gives the descriptor away, as it is: connected, non-blocking, `CLOEXEC`. It is the caller's to close.
+  ///
+  /// - Returns: the descriptor, and bytes that buffered reading had received and nobody took.
+  public consuming func detach() -> DetachedDescriptor {
+    let (number, unread) = reference.core.detach()
+    return DetachedDescriptor(descriptor: FileDescriptor(rawValue: number), unread: unread)
+  }
+
+  // MARK: Ending
+
+  /// Ends the connection, and tells how it ended. Never throws; always releases, within the policy's time.
+  @discardableResult
+  public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
+
+  /// Sends a reset, so that the peer learns, and releases at once.
+  @discardableResult
+  public consuming func abort() -> CloseReport { reference.core.close(.abort) }
+}
+
+/// What ``Connection/pair(timeouts:file:line:)`` makes: two ends of one connection.
+@frozen
+public struct ConnectionPair: ~Copyable, Sendable {
+  public var first: Connection
+  public var second: Connection
+}
+
+/// What ``Connection/detach()`` gives away.
+public struct DetachedDescriptor: Sendable {
+  /// The caller's to close.
+  public let descriptor: FileDescriptor
+  /// Bytes that were received and not taken; they come before anything read from the descriptor.
+  public let unread: [UInt8]
+}

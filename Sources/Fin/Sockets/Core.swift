@@ -1,0 +1,211 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+/// What an owner holds: one descriptor, its gate, and what is known of its life.
+///
+/// The descriptor goes when ``close(_:)`` is called and the last operation is out, not when the last reference dies: that
+/// is the leak, and `deinit` reports and repairs it.
+final class Core: Sendable {
+  let number: CInt
+  let family: AddressFamily
+  let kind: SocketKind
+  let gate = Gate()
+  let ledger: Ledger
+  let record: Ledger.Record
+  let latch: Latch
+  /// Whether a close may come while others are inside. A waiter then needs a waker, and a descriptor for it.
+  let isShared: Atomic<Bool>
+
+  private let descriptor: Mutex<Descriptor?>
+  private let knownLocal: Mutex<SocketAddress?>
+  private let knownPeer: Mutex<SocketAddress?>
+  /// Guarded by the gate's reader bit.
+  nonisolated(unsafe) var buffer: ReadBuffer?
+  /// How the close that is under way can be cut short, and what came of it.
+  let closing = Mutex(ClosingState())
+
+  struct ClosingState {
+    var waker: Waker?
+    var isCut = false
+    var report: CloseReport?
+    /// Of a listener that stops: when its drain is over.
+    var drainDeadline = Deadline.never
+  }
+
+  var isTCP: Bool { kind == .stream && family != .unix }
+
+  init(
+    _ descriptor: consuming Descriptor, family: AddressFamily, kind: SocketKind, phase: Phase,
+    local: SocketAddress? = nil, peer: SocketAddress? = nil, latch: Latch = Latch(), isShared: Bool = false,
+    ledger: Ledger = .current, site: Ledger.Site
+  ) {
+    number = descriptor.number
+    self.family = family
+    self.kind = kind
+    self.latch = latch
+    self.ledger = ledger
+    self.isShared = Atomic(isShared)
+    knownLocal = Mutex(local)
+    knownPeer = Mutex(peer)
+    record = ledger.open(number, isDatagram: kind == .datagram, site, phase)
+    self.descriptor = Mutex(consume descriptor)
+    if kind != .datagram { EdgeWatch.prepare() }
+  }
+
+  deinit {
+    guard phase != .closed else { return }
+    leak()
+  }
+
+  // MARK: Life
+
+  var phase: Phase { Phase(rawValue: record.phase.load(ordering: .acquiring))! }
+
+  /// Tells the lifecycle what happened.
+  ///
+  /// - Returns: what to do about it; `nil` when it is illegal now, and nothing has changed.
+  @discardableResult
+  func advance(_ event: Event) -> Transition? {
+    var old = record.phase.load(ordering: .acquiring)
+    while let transition = Lifecycle.transition(Phase(rawValue: old)!, on: event) {
+      let (done, seen) = record.phase.compareExchange(
+        expected: old, desired: transition.next.rawValue, ordering: .acquiringAndReleasing)
+      if done { return transition }
+      old = seen
+    }
+    return nil
+  }
+
+  /// `close(2)`: by the last one out. The record leaves the ledger first, so that the ledger never names a stranger's number.
+  func release(_ departure: Ledger.Departure = .closed) {
+    ledger.close(record, departure)
+    _ = descriptor.withLock { $0.take() }
+  }
+
+  /// Gives the number away instead.
+  func handOver() -> CInt {
+    ledger.close(record, .detached)
+    // The number still shares the connection, so that no duplicate of it may count itself the last.
+    return descriptor.withLock { descriptor in
+      guard let owned = descriptor.take() else { fatalError("a socket was released twice") }
+      return owned.take()
+    }
+  }
+
+  private func leak() {
+    let unread = (try? Syscalls.queue(number, CInt(FIN_SIOCINQ))) ?? 0
+    let report = LeakReport(
+      id: record.id, kind: record.kind, file: "\(record.site.file)", line: Int(record.site.line),
+      age: record.opened.elapsed, phase: phase, tcpState: isTCP ? (try? TCPInfo.read(number))?.state : nil,
+      local: try? Syscalls.localAddress(number), peer: peer, bytesUnread: unread + (unsafe buffer?.count ?? 0),
+      bytesUnacknowledged: unacknowledged())
+    advance(.drop)
+    latch.update { $0.owners -= 1 }
+    release(.leaked)
+    ledger.leakPolicy.apply(report)
+  }
+
+  /// Bytes of ours that are not acknowledged; the FIN, which `SIOCOUTQ` counts as one, is not among them.
+  func unacknowledged() -> Int {
+    // EINVAL on a listener; 0 while connecting.
+    let queued = (try? Syscalls.queue(number, CInt(FIN_SIOCOUTQ))) ?? 0
+    return isTCP && latch.value.finishedSending ? max(0, queued - 1) : queued
+  }
+
+  // MARK: Inside
+
+  /// Runs `body` inside the gate; whoever is the last one out of a closing gate releases.
+  func passing<R>(
+    _ operation: SocketError.Operation, _ body: () throws(SocketError) -> R
+  ) throws(SocketError) -> R {
+    do { try gate.enterPassing() } catch { throw refusal(operation, error) }
+    defer { leave(.passing) }
+    return try body()
+  }
+
+  func leave(_ entry: Gate.Entry) {
+    if gate.leave(entry) { release() }
+  }
+
+  /// Waits until the socket is ready, or closing begins, or time is up, or somebody wakes those who wait.
+  ///
+  /// - Parameter isOver: asked once nobody's wake can be missed any more; when true there is no wait.
+  func wait(
+    for events: CInt, _ patience: inout Patience, unless isOver: () -> Bool = { false }
+  ) throws(SocketError.Cause) {
+    guard isShared.load(ordering: .acquiring) else {
+      // Nobody can close what has one owner, who is in here.
+      do throws(Errno) {
+        if try Syscalls.poll(number, events, until: patience.deadline) == nil { throw Errno.timedOut }
+      } catch { throw error == .timedOut ? .timedOut : .system(error) }
+      return
+    }
+    let waker: Waker
+    do { waker = try Waker.borrow() } catch { throw .system(error) }
+    defer { waker.giveBack() }
+    guard gate.park(waker) else { throw .closed }
+    defer { gate.unpark(waker) }
+    if isOver() { return }
+    do throws(Errno) {
+      if try Syscalls.poll(number, events, and: waker.descriptor, until: patience.deadline) == nil {
+        throw Errno.timedOut
+      }
+    } catch { throw gate.isClosing ? .closed : error == .timedOut ? .timedOut : .system(error) }
+    if gate.isClosing { throw .closed }
+  }
+
+  // MARK: What is known
+
+  /// The local address, asked for once.
+  var local: SocketAddress? {
+    if let known = knownLocal.withLock({ $0 }) { return known }
+    guard (try? gate.enterPassing()) != nil else { return nil }
+    defer { leave(.passing) }
+    let address = (try? Syscalls.localAddress(number)) ?? nil
+    // A socket without a name may get one later.
+    if let address, address.port != 0 { knownLocal.withLock { $0 = address } }
+    return address
+  }
+
+  /// Where the other end is, as `connect`, `accept` or the kernel said.
+  var peer: SocketAddress? {
+    get { knownPeer.withLock { $0 } }
+    set { knownPeer.withLock { $0 = newValue } }
+  }
+
+  func error(
+    _ operation: SocketError.Operation, _ cause: SocketError.Cause, bytesAccepted: Int = 0, note: String? = nil
+  ) -> SocketError {
+    SocketError(operation, cause, local: local, peer: peer, bytesAccepted: bytesAccepted, note: note)
+  }
+
+  func refusal(_ operation: SocketError.Operation, _ refusal: Gate.Refusal) -> SocketError {
+    switch refusal {
+    case .closed: error(operation, .closed)
+    case .busy: error(operation, .busy)
+    case .tooMany: error(operation, .tooManyOperations)
+    case .timedOut: error(operation, .timedOut)
+    }
+  }
+
+  /// Reads `SO_ERROR` and latches what it says, because reading it clears it.
+  ///
+  /// - Returns: the cause that holds from now on; `nil` when nothing has failed.
+  @discardableResult
+  func takeError() -> SocketError.Cause? {
+    guard let errno = (try? Syscalls.takeError(number)) ?? nil else { return latch.value.failure }
+    return fail(errno)
+  }
+
+  /// Latches an errno that ends the connection.
+  ///
+  /// - Returns: what this errno, or an earlier one, means.
+  func fail(_ errno: Errno) -> SocketError.Cause {
+    guard let cause = SocketError.Cause.terminal(errno) else { return .system(errno) }
+    let first = latch.fail(cause)
+    advance(.failed)
+    return first
+  }
+}

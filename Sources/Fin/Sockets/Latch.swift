@@ -1,0 +1,50 @@
+internal import Synchronization
+internal import SystemPackage
+
+/// What has become of a connection for good: the first cause, told for ever, whatever call asks.
+///
+/// The kernel tells a reset once. If a send hears it, later reads return the rest and then a clean end of file; if somebody
+/// reads `SO_ERROR`, the same. So whoever hears it writes it here, and reads ask here before they believe an end of file.
+/// Duplicates of a descriptor share one latch, because they share the kernel's.
+final class Latch: Sendable {
+  struct State {
+    /// Reset, or given up by the kernel.
+    var failure: SocketError.Cause?
+    /// End of file was read and is true.
+    var sawEnd = false
+    /// `SHUT_WR` is done.
+    var finishedSending = false
+    /// Descriptors of ours that share the connection.
+    var owners = 1
+  }
+
+  private let state = Mutex(State())
+
+  var value: State { state.withLock { $0 } }
+
+  func update<R>(_ change: (inout State) -> R) -> R where R: Sendable {
+    state.withLock { change(&$0) }
+  }
+
+  /// Writes a failure down; the first one stays.
+  ///
+  /// - Returns: the cause that holds.
+  func fail(_ cause: SocketError.Cause) -> SocketError.Cause {
+    state.withLock { state in
+      if state.failure == nil { state.failure = cause }
+      return state.failure!
+    }
+  }
+}
+
+extension SocketError.Cause {
+  /// What an errno from an established connection means, when it is the end of it; `nil` when it is not.
+  static func terminal(_ errno: Errno) -> SocketError.Cause? {
+    switch errno {
+    case .connectionReset: .reset
+    case .brokenPipe: .peerClosed
+    case .timedOut, .connectionAbort, .noRouteToHost, .networkUnreachable, .networkDown, .hostIsDown: .lost(errno)
+    default: nil
+    }
+  }
+}

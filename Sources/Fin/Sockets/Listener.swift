@@ -1,0 +1,144 @@
+internal import CFin
+internal import Glibc
+internal import SystemPackage
+
+/// Takes clients: a bound socket in LISTEN, with one owner.
+///
+/// What it promises: bind and listen are one call, so that nobody slips in between; `SO_REUSEADDR` is set, so that a
+/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:)`` wakes when it is stopped or closed.
+public struct Listener: ~Copyable, SocketEnd {
+  public let reference: SocketReference
+  public var timeouts: Timeouts
+  let backlog: Int
+
+  init(core: Core, backlog: Int, timeouts: Timeouts) {
+    reference = SocketReference(core: core)
+    self.backlog = backlog
+    self.timeouts = timeouts
+  }
+
+  /// 4,096 clients; the kernel takes the smaller of this and `net.core.somaxconn`.
+  public static let defaultBacklog = 4096
+
+  /// What a listener is born with.
+  public struct Options: Hashable, Sendable {
+    /// `SO_REUSEPORT`: several listeners of the same user share the port. When one of them closes, the clients queued on it
+    /// are reset, unless `net.ipv4.tcp_migrate_req` is 1.
+    public var reusePort: Bool
+    /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` takes IPv4 clients too, as `::ffff:` addresses.
+    public var ipv6Only: Bool?
+    /// Who may connect to a path: permission bits. 0600, this user alone.
+    public var pathPermissions: UInt32
+
+    public init(reusePort: Bool = false, ipv6Only: Bool? = nil, pathPermissions: UInt32 = 0o600) {
+      self.reusePort = reusePort
+      self.ipv6Only = ipv6Only
+      self.pathPermissions = pathPermissions
+    }
+  }
+
+  // MARK: Opening
+
+  /// Binds and listens: `socket`, `bind`, `listen`.
+  ///
+  /// - Parameter backlog: clients that may wait to be accepted, 0 or more.
+  /// - Throws: what is in the way: `.system(EADDRINUSE)` says who has the port, when that can be known.
+  public static func bind(
+    _ address: SocketAddress, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Listener {
+    let core = try Core.fresh(
+      address.family, .bind, isShared: true, local: address, site: .init(file: file, line: line))
+    do {
+      try core.apply(options)
+      try core.bind(to: address, leavingPortOpen: false)
+      core.advance(.bind)
+      try core.listen(backlog: backlog, timeouts)
+    } catch {
+      core.end()
+      throw error
+    }
+    return Listener(core: core, backlog: backlog, timeouts: timeouts)
+  }
+
+  /// Binds what a person writes: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`; the first address that the name has.
+  public static func bind(
+    _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Listener {
+    var patience = Patience(timeouts.connect)
+    let address = try endpoint.resolved(for: .bind, &patience)[0]
+    return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
+  }
+
+  /// Where it listens, with the port that the kernel chose for port 0. `getsockname(2)`.
+  public var address: SocketAddress { reference.core.local ?? .unix(.unnamed) }
+
+  // MARK: Taking clients
+
+  /// Takes the next client, or waits for one.
+  ///
+  /// The corresponding C function is `accept4` with `SOCK_CLOEXEC | SOCK_NONBLOCK`. What goes wrong with one client
+  /// (`ECONNABORTED`, a pending network error) is passed over; a client that was reset in the queue comes as a connection
+  /// whose first receive says so.
+  ///
+  /// After ``stop(within:)`` it returns the clients that are queued, one a call, then throws `.closed`.
+  /// - Parameter within: `nil` for ``Timeouts/accept``, which is for ever.
+  /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`; `.system(EMFILE)` and its like only
+  ///   when a client waits and there is no descriptor for it. The client stays queued.
+  public borrowing func accept(
+    within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.accept)
+    let core = try reference.core.accept(&patience, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Takes no more clients, and keeps the port: `shutdown(SHUT_RD)`. The clients queued at this moment are reset.
+  ///
+  /// - Throws: `.invalid` when it is paused already.
+  public borrowing func pause() throws(SocketError) { try reference.core.pause() }
+
+  /// Takes clients again.
+  public borrowing func resume() throws(SocketError) { try reference.core.resume(backlog: backlog) }
+
+  // MARK: Ending
+
+  /// Takes no new clients and lets go of none: those in the queue are still served. From any thread; returns at once.
+  ///
+  /// The kernel's queue is narrowed (`listen(fd, 0)`), what it holds is accepted, then the port is released. `serve` returns
+  /// when that and the handlers are done, or `within` is over, whichever is first; those still running then are aborted.
+  public borrowing func stop(within: Duration = .seconds(10)) { reference.core.stop(within: within) }
+
+  /// What other threads hold: it can stop, pause and resume.
+  public var handle: ListenerHandle { ListenerHandle(core: reference.core, backlog: backlog) }
+
+  /// Releases the port at once. The kernel resets the clients that wait to be accepted: see ``stop(within:)``.
+  ///
+  /// - Returns: how many those were.
+  @discardableResult
+  public consuming func close() -> ListenerReport { reference.core.closeListener() }
+}
+
+/// What closing a listener did.
+public struct ListenerReport: Hashable, Sendable {
+  /// Clients that had connected and waited to be accepted: the kernel reset them.
+  public let clientsReset: Int
+}
+
+/// A reference to a ``Listener`` for threads that do not own it: those that stop it.
+public struct ListenerHandle: Sendable {
+  let core: Core
+  let backlog: Int
+
+  /// Where it listens.
+  public var localAddress: SocketAddress? { core.local }
+  /// Where it is in its life.
+  public var phase: Phase { core.phase }
+  /// See ``Listener/stop(within:)``. A second time it changes nothing.
+  public func stop(within: Duration = .seconds(10)) { core.stop(within: within) }
+  /// See ``Listener/pause()``.
+  public func pause() throws(SocketError) { try core.pause() }
+  /// See ``Listener/resume()``.
+  public func resume() throws(SocketError) { try core.resume(backlog: backlog) }
+}

@@ -1,0 +1,20 @@
+/// A connection on which we have finished sending: the peer reads end of file after our last byte.
+///
+/// Made by ``Connection/finishSending()``. It cannot send; that does not compile.
+public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
+  public let reference: SocketReference
+  public var timeouts: Timeouts
+
+  init(core: Core, timeouts: Timeouts) {
+    reference = SocketReference(core: core)
+    self.timeouts = timeouts
+  }
+
+  /// Ends the connection, and tells how it ended: see ``Connection/close(_:)``.
+  @discardableResult
+  public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
+
+  /// Sends a reset and releases at once.
+  @discardableResult
+  public consuming func abort() -> CloseReport { reference.core.close(.abort) }
+}

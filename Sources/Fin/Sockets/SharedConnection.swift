@@ -1,0 +1,52 @@
+/// A reference to a connection, for collections, actors, and several threads at once.
+///
+/// What the compiler checks for an owner is checked at run time here: after a close every operation throws `.closed`, and
+/// a second receiver gets `.busy`. Writers queue. ``close(_:)`` may come from any thread at any moment: whoever waits inside
+/// wakes with `.closed`, and the descriptor is released when the last one is out. A second close returns the same report.
+///
+/// References count operations, not lives: the descriptor goes when `close` is called. If the last reference dies before
+/// that, it is a leak, and reported.
+public struct SharedConnection: Receiving, Sending, StreamEnd {
+  public let reference: SocketReference
+  public var timeouts: Timeouts
+
+  init(core: Core, timeouts: Timeouts) {
+    reference = SocketReference(core: core)
+    self.timeouts = timeouts
+  }
+
+  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)`` waits.
+  public init(
+    unconnected family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) {
+    let core = try Core.fresh(family, .open, isShared: true, site: .init(file: file, line: line))
+    self.init(core: core, timeouts: timeouts)
+  }
+
+  /// Connects, once. When it fails, this reference is closed.
+  public func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) {
+    var patience = Patience(within ?? timeouts.connect)
+    try reference.core.connect(to: peer, timeouts, &patience)
+  }
+
+  /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. Waits for the writers before it; a second time it
+  /// changes nothing.
+  public func finishSending() throws(SocketError) {
+    var patience = Patience(timeouts.send)
+    let core = reference.core
+    try core.writing(&patience) { _ in core.finishSending() }
+  }
+
+  /// Ends the connection from any thread; see ``Connection/close(_:)``. A second time it returns the same report.
+  @discardableResult
+  public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
+
+  /// Sends a reset; cuts short a close that is under way.
+  @discardableResult
+  public func abort() -> CloseReport { reference.core.close(.abort) }
+}
+
+extension SharedConnection: Hashable {
+  public static func == (a: SharedConnection, b: SharedConnection) -> Bool { a.reference.core === b.reference.core }
+  public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(reference.core)) }
+}

@@ -1,0 +1,65 @@
+internal import SystemPackage
+
+/// A stream socket that is neither connected nor listening yet: for those who set options or bind before they connect.
+///
+/// Most programs begin with ``Connection/connect(to:within:timeouts:file:line:)-(Endpoint,_,_,_,_)`` or
+/// ``Listener/bind(_:backlog:options:timeouts:file:line:)-(Endpoint,_,_,_,_,_)``.
+/// `CLOEXEC` and non-blocking from its `socket(2)` on.
+public struct Socket: ~Copyable, SocketEnd {
+  public let reference: SocketReference
+  public var timeouts: Timeouts
+
+  /// The corresponding C function is `socket`, with `SOCK_CLOEXEC | SOCK_NONBLOCK`.
+  public init(
+    _ family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) {
+    reference = SocketReference(core: try .fresh(family, .open, site: .init(file: file, line: line)))
+    self.timeouts = timeouts
+  }
+
+  /// Gives the socket a local address; port 0 lets the kernel choose one.
+  ///
+  /// A connection bound to an address without a port takes no port until it connects (`IP_BIND_ADDRESS_NO_PORT`), so that
+  /// it uses up no port for other destinations.
+  /// - Throws: what is in the way, and of whom, when it can be known.
+  public borrowing func bind(to address: SocketAddress) throws(SocketError) {
+    let core = reference.core
+    try core.passing(.bind) { () throws(SocketError) in
+      guard Lifecycle.transition(core.phase, on: .bind) != nil else {
+        throw core.error(.bind, .invalid("this socket is \(core.phase)"))
+      }
+      try core.bind(to: address, leavingPortOpen: true)
+      core.advance(.bind)
+    }
+  }
+
+  /// Starts to take clients. Fails without an address: see ``bind(to:)``.
+  public consuming func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) -> Listener {
+    let core = reference.core
+    do {
+      try core.passing(.listen) { () throws(SocketError) in
+        guard Lifecycle.transition(core.phase, on: .listen) != nil else {
+          throw core.error(.listen, .invalid("this socket is \(core.phase); bind it first"))
+        }
+        try core.listen(backlog: backlog, timeouts)
+      }
+    } catch {
+      core.end()
+      throw error
+    }
+    return Listener(core: core, backlog: backlog, timeouts: timeouts)
+  }
+
+  /// Connects. A socket whose attempt failed is released: take a new one.
+  public consuming func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.connect)
+    do { try reference.core.connect(to: peer, timeouts, &patience) } catch {
+      reference.core.end()
+      throw error
+    }
+    return Connection(core: reference.core, timeouts: timeouts)
+  }
+
+  /// Releases it. `close(2)`; nothing was sent, so there is nothing to report.
+  public consuming func close() { reference.core.end() }
+}

@@ -1,0 +1,141 @@
+internal import CFin
+internal import Glibc
+public import SystemPackage
+
+/// What an owner holds. It has no operations of its own.
+public struct SocketReference: Sendable {
+  let core: Core
+}
+
+/// What every socket has: addresses, options, a phase, a number.
+public protocol SocketEnd: ~Copyable, Sendable {
+  var reference: SocketReference { get }
+  /// How long waits last when a call does not say; `settimeout` and `gettimeout`.
+  var timeouts: Timeouts { get set }
+}
+
+extension SocketEnd where Self: ~Copyable {
+  /// Where this end is. `getsockname(2)`; `nil` once a shared connection is closed.
+  public var localAddress: SocketAddress? { reference.core.local }
+
+  /// Where the other end is, as `connect` or `accept` said; `nil` for a socket that has none.
+  public var peerAddress: SocketAddress? { reference.core.peer }
+
+  /// Where this socket is in its life.
+  public var phase: Phase { reference.core.phase }
+
+  /// The kernel's own name for the socket, `SO_COOKIE`; what `ss -e` prints after `sk:`.
+  public borrowing func cookie() throws(SocketError) -> UInt64 {
+    let core = reference.core
+    return try core.passing(.getOption) { () throws(SocketError) in
+      do throws(Errno) { return try Syscalls.cookie(core.number) } catch { throw core.error(.getOption, .system(error)) }
+    }
+  }
+
+  /// Lends the number, for a call that Fin does not have. Nobody closes it while `body` runs.
+  ///
+  /// What the body must not do: close the number, keep it, read `SO_ERROR`, or wait for long.
+  public borrowing func withDescriptor<R>(_ body: (FileDescriptor) -> R) throws(SocketError) -> R {
+    let core = reference.core
+    return try core.passing(.getOption) { body(FileDescriptor(rawValue: core.number)) }
+  }
+
+  /// Reads an option: `getsockopt(2)`.
+  ///
+  /// - Throws: `.system(ENOPROTOOPT)` when this kind of socket has no such option.
+  public borrowing func option<Value>(_ option: SocketOption<Value>) throws(SocketError) -> Value {
+    let core = reference.core
+    return try core.passing(.getOption) { () throws(SocketError) in
+      try core.option(option)
+    }
+  }
+
+  /// Sets an option: `setsockopt(2)`, and reads it back.
+  ///
+  /// - Returns: what the kernel made of it, which for buffers is not what was asked for.
+  /// - Throws: `.invalid` when the value is out of the option's range; `.system` for what the kernel says.
+  @discardableResult
+  public borrowing func set<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketError) -> Value {
+    let core = reference.core
+    return try core.passing(.setOption) { () throws(SocketError) in
+      try core.set(option, to: value)
+      return try core.option(option)
+    }
+  }
+}
+
+/// What a stream over TCP can be asked besides.
+public protocol StreamEnd: SocketEnd, ~Copyable {}
+
+extension StreamEnd where Self: ~Copyable {
+  /// The state that the kernel says the connection is in; `nil` when this is not TCP.
+  public borrowing func tcpState() throws(SocketError) -> TCPState? { try tcpInfo()?.state }
+
+  /// All that the kernel says about the connection; `nil` when this is not TCP.
+  public borrowing func tcpInfo() throws(SocketError) -> TCPInfo? {
+    let core = reference.core
+    guard core.isTCP else { return nil }
+    return try core.passing(.tcpInfo) { () throws(SocketError) in
+      do throws(Errno) { return try TCPInfo.read(core.number) } catch { throw core.error(.tcpInfo, .system(error)) }
+    }
+  }
+
+  /// Bytes accepted by `send` and not acknowledged by now; `SIOCOUTQ` without the FIN.
+  public borrowing func bytesUnacknowledged() throws(SocketError) -> Int {
+    let core = reference.core
+    return try core.passing(.getOption) { core.unacknowledged() }
+  }
+
+  /// What has ended this connection, if something has; once told, told for ever.
+  ///
+  /// Reads `SO_ERROR` and keeps what it says, so that asking here takes nothing from whoever receives.
+  public borrowing func failure() throws(SocketError) -> SocketError.Cause? {
+    let core = reference.core
+    return try core.passing(.getOption) { core.takeError() }
+  }
+}
+
+extension Core {
+  func option<Value>(_ option: SocketOption<Value>) throws(SocketError) -> Value {
+    // Reading SO_ERROR clears it; then only the latch would know.
+    if option.level == SOL_SOCKET, option.name == SO_ERROR {
+      throw error(.getOption, .invalid("SO_ERROR is read by failure(), which keeps what it says"))
+    }
+    do throws(Errno) {
+      var length = 0
+      var failure: Errno?
+      let bytes = [UInt8](capacity: option.size) { output in
+        unsafe output.withUnsafeMutableBufferPointer { buffer, count in
+          unsafe buffer.initialize(repeating: 0)
+          do throws(Errno) {
+            length = try unsafe Syscalls.option(
+              number, option.level, option.name, into: UnsafeMutableRawBufferPointer(buffer))
+          } catch { failure = error }
+          count = min(length, buffer.count)
+        }
+      }
+      if let failure { throw failure }
+      guard let value = option.decode(bytes) else {
+        throw Errno.invalidArgument
+      }
+      return value
+    } catch {
+      throw self.error(.getOption, .system(error), note: option.label)
+    }
+  }
+
+  func set<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketError) {
+    guard let bytes = option.encode(value) else {
+      throw error(.setOption, .invalid("\(value) is out of the range of \(option.label)"))
+    }
+    // SO_LINGER with a time blocks close, even on a non-blocking descriptor; the close policies do what it promises.
+    if option.level == SOL_SOCKET, option.name == SO_LINGER {
+      throw error(.setOption, .invalid("SO_LINGER belongs to close(_:)"))
+    }
+    do throws(Errno) {
+      try Syscalls.setOption(number, option.level, option.name, bytes)
+    } catch {
+      throw self.error(.setOption, .system(error), note: option.label)
+    }
+  }
+}

@@ -1,0 +1,167 @@
+public import SystemPackage
+
+/// What was being done, to whom, whose doing the failure was, and what a person can do about it.
+public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The verb that failed.
+  public enum Operation: String, Hashable, Sendable {
+    case open, bind, listen, accept, connect, send, receive, adopt, duplicate, resolve, pause, resume
+    case finishSending = "finish sending"
+    case setOption = "set option"
+    case getOption = "get option"
+    case tcpInfo = "read TCP_INFO"
+  }
+
+  /// Whose doing it was.
+  public enum Cause: Error, Hashable, Sendable {
+    /// Ours: a close, an abort or a stop began, or was over.
+    case closed
+    /// The listener is paused.
+    case paused
+    /// The peer's, or the path's: RST. Never an end of file.
+    case reset
+    /// The kernel gave the connection up: `ETIMEDOUT` after unanswered retransmissions or probes, an ICMP error, or
+    /// `ECONNABORTED` when an administrator ended it.
+    case lost(Errno)
+    /// A deadline of ours passed.
+    case timedOut
+    /// We had finished sending.
+    case finished
+    /// The peer takes no more: it has closed (`EPIPE`).
+    case peerClosed
+    /// The stream ended in the middle of what was asked for. What came, so many bytes, stays readable.
+    case endOfStream(received: Int)
+    /// More came than the limit of this name allows. What came stays readable.
+    case limit(String, Int)
+    /// The line is not UTF-8. It stays readable as bytes.
+    case notText
+    /// Somebody else is receiving at this moment.
+    case busy
+    /// More than 1,048,575 operations at once on one socket.
+    case tooManyOperations
+    /// The argument makes no sense; what is wrong with it.
+    case invalid(String)
+    /// The name could not be turned into an address.
+    case unresolved(ResolveError)
+    /// Whatever else the kernel says.
+    case system(Errno)
+  }
+
+  public let operation: Operation
+  public let cause: Cause
+  public let local: SocketAddress?
+  public let peer: SocketAddress?
+  /// Bytes that this call had handed to the kernel before it failed. They may have reached the peer, or may not: only
+  /// ``CloseReport`` tells.
+  public let bytesAccepted: Int
+  /// What else a person should know: the name of an option, who holds the port.
+  public let note: String?
+
+  init(
+    _ operation: Operation, _ cause: Cause, local: SocketAddress? = nil, peer: SocketAddress? = nil,
+    bytesAccepted: Int = 0, note: String? = nil
+  ) {
+    self.operation = operation
+    self.cause = cause
+    self.local = local
+    self.peer = peer
+    self.bytesAccepted = bytesAccepted
+    self.note = note
+  }
+
+  /// `bind 127.0.0.1:80: permission denied (EACCES): ports below 1024 need CAP_NET_BIND_SERVICE`.
+  public var description: String {
+    var text = operation.rawValue
+    switch (local, peer) {
+    case (let local?, let peer?): text += " \(local) → \(peer)"
+    case (let local?, nil): text += " \(local)"
+    case (nil, let peer?): text += " \(peer)"
+    case (nil, nil): break
+    }
+    text += ": \(cause.text)"
+    if bytesAccepted > 0 { text += ", after \(bytesAccepted) bytes were accepted" }
+    if let hint = note ?? hint { text += ": \(hint)" }
+    return text
+  }
+}
+
+extension SocketError.Cause {
+  var text: String {
+    switch self {
+    case .closed: "closed by this program"
+    case .paused: "the listener is paused"
+    case .reset: "reset by the peer (ECONNRESET)"
+    case .lost(let errno): "the kernel gave the connection up: \(errno.text)"
+    case .timedOut: "timed out"
+    case .finished: "this side has finished sending"
+    case .peerClosed: "the peer has closed (EPIPE)"
+    case .endOfStream(let received): "the peer finished in the middle, after \(received) bytes"
+    case .limit(let name, let value): "more than the \(name) of \(value)"
+    case .notText: "not UTF-8"
+    case .busy: "somebody else is receiving"
+    case .tooManyOperations: "too many operations at once"
+    case .invalid(let reason): reason
+    case .unresolved(let error): "\(error)"
+    case .system(let errno): errno.text
+    }
+  }
+}
+
+extension Errno {
+  /// `permission denied (EACCES)`.
+  fileprivate var text: String {
+    let text = "\(self)"
+    return "\(text.prefix(1).lowercased())\(text.dropFirst()) (\(name))"
+  }
+}
+
+extension SocketError {
+  /// What a person can do about it.
+  private var hint: String? {
+    switch cause {
+    case .timedOut:
+      switch operation {
+      case .connect: "nothing answered: is the host up, and does a firewall drop the packets?"
+      case .receive: "the peer sent nothing in this time; pass within: to wait longer"
+      case .send: "the peer does not read, or the path is cut"
+      default: nil
+      }
+    case .closed where operation == .accept: "the listener was stopped or closed"
+    case .finished: "send before finishSending(), or close"
+    case .busy: "one reader at a time: receive from one thread, or share the lines and not the socket"
+    case .limit: "what came stays readable; raise the limit, or close"
+    case .endOfStream: "what came stays readable with receive(upTo:)"
+    case .notText: "read it as bytes with receive(until:)"
+    case .system(let errno): hint(errno)
+    case .lost(.timedOut): "sent bytes or probes stayed unanswered: the peer or the path is gone"
+    case .lost(.connectionAbort): "it was ended from outside, as with ss -K"
+    case .closed, .paused, .reset, .lost, .peerClosed, .tooManyOperations, .invalid, .unresolved: nil
+    }
+  }
+
+  private func hint(_ errno: Errno) -> String? {
+    switch (operation, errno) {
+    case (.bind, .permissionDenied):
+      switch local {
+      case .unix?: "the folder, or the path itself, does not let this user write"
+      case .ip?, nil: "ports below 1024 need CAP_NET_BIND_SERVICE"
+      }
+    case (.bind, .addressInUse): "another socket has it; fin explain bind tells which"
+    case (.bind, .addressNotAvailable): "no interface of this machine has this address"
+    case (.connect, .connectionRefused):
+      switch peer {
+      case .unix?: "nobody listens on this path; the file is what a dead server left behind"
+      case .ip?, nil: "nobody listens there"
+      }
+    case (.connect, .noSuchFileOrDirectory): "there is no such path"
+    case (.connect, .addressNotAvailable):
+      "every local port to this destination is taken, TIME-WAIT included: reuse connections"
+    case (.connect, .networkUnreachable), (.connect, .noRouteToHost): "there is no route: see ip route get"
+    case (.connect, .resourceTemporarilyUnavailable): "the queue of the listener is full"
+    case (.adopt, .socketTypeNotSupported), (_, .notSocket): "the descriptor is not a socket of this kind"
+    case (_, .tooManyOpenFiles): "this process has reached its descriptor limit: ulimit -n"
+    case (_, .tooManyOpenFilesInSystem): "the machine has reached its descriptor limit: sysctl fs.file-max"
+    case (.send, .messageTooLong): "a datagram must fit into one packet of the protocol, 65,507 bytes for UDP over IPv4"
+    default: nil
+    }
+  }
+}

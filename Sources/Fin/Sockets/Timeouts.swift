@@ -1,0 +1,53 @@
+/// How long each kind of wait may last when a call does not say.
+///
+/// A limit runs from the call to its return: a line that trickles in byte by byte has the same time as one that comes at
+/// once. `nil` is for ever, and has to be asked for.
+public struct Timeouts: Hashable, Sendable {
+  /// Name resolution and all attempts together. 30 s.
+  public var connect: Duration?
+  /// One `send` call; also `TCP_USER_TIMEOUT`, so that the kernel gives up on bytes that stay unacknowledged for as long,
+  /// even when the peer answers every probe with a closed window. 60 s.
+  public var send: Duration?
+  /// One call of a `receive` verb: the idle deadline. 60 s.
+  public var receive: Duration?
+  /// One `accept`. For ever by default: a listener without clients is not a connection that does not end, and `stop()`
+  /// wakes whoever waits.
+  public var accept: Duration?
+  /// Probes on a silent connection; `nil` for none.
+  public var keepAlive: KeepAlive?
+
+  public init(
+    connect: Duration? = .seconds(30), send: Duration? = .seconds(60), receive: Duration? = .seconds(60),
+    accept: Duration? = nil, keepAlive: KeepAlive? = KeepAlive()
+  ) {
+    self.connect = connect
+    self.send = send
+    self.receive = receive
+    self.accept = accept
+    self.keepAlive = keepAlive
+  }
+
+  public static let `default` = Timeouts()
+
+  /// The same time for connect, send, receive and accept; what `settimeout` is in Python.
+  public static func all(_ time: Duration?) -> Timeouts {
+    Timeouts(connect: time, send: time, receive: time, accept: time)
+  }
+}
+
+/// `SO_KEEPALIVE` and its times. Linux alone would wait two hours before the first probe.
+public struct KeepAlive: Hashable, Sendable {
+  /// Silence before the first probe: `TCP_KEEPIDLE`, whole seconds.
+  public var idle: Duration
+  /// Between probes: `TCP_KEEPINTVL`, whole seconds.
+  public var interval: Duration
+  /// Probes without an answer before the connection is given up: `TCP_KEEPCNT`.
+  public var count: Int
+
+  /// 60 s, 15 s, 4 probes: a vanished peer is noticed within two minutes.
+  public init(idle: Duration = .seconds(60), interval: Duration = .seconds(15), count: Int = 4) {
+    self.idle = idle
+    self.interval = interval
+    self.count = count
+  }
+}
