@@ -17,12 +17,21 @@ int peers_unshare_network(void) { return unshare(CLONE_NEWNET); }
 
 int peers_enter_network(int fd) { return setns(fd, CLONE_NEWNET); }
 
+char **peers_environment(void) { return environ; }
+
 int peers_attach_tun(int fd, const char *name) {
   struct ifreq request;
   memset(&request, 0, sizeof request);
   strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
   return ioctl(fd, TUNSETIFF, &request);
+}
+
+int peers_link_flags(int socket, const char *name) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  return ioctl(socket, SIOCGIFFLAGS, &request) < 0 ? -1 : (unsigned short)request.ifr_flags;
 }
 
 int peers_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

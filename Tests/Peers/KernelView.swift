@@ -5,6 +5,12 @@ import Glibc
 ///
 /// Inside `namespace.run { … }` it tells of that namespace.
 public enum KernelView {
+  /// The calling thread's network namespace, as `/proc` links: `net:[4026531840]`.
+  public static func namespace() throws(RigError) -> String {
+    guard let name = readLink("/proc/thread-self/ns/net") else { throw .last("readlink") }
+    return name
+  }
+
   /// All TCP sockets, those without a descriptor and those in TIME-WAIT too.
   public static func tcp() throws(RigError) -> [KernelSocket] {
     var all: [KernelSocket] = []

@@ -12,6 +12,7 @@ extension NetworkNamespace {
     try change("set link \(name) \(isUp ? "up" : "down")", .newLink, creates: false) { request throws(RigError) in
       request.appendLink(index: try Self.index(of: name), flags: isUp ? 1 : 0, change: 1)  // IFF_UP
     }
+    try awaitIPv6(name)
   }
 
   /// Adds an address, with the route to its network: `addAddress("10.8.0.1", prefix: 24, to: "tun0")`.
@@ -28,6 +29,36 @@ extension NetworkNamespace {
       request.attribute(2, bytes)  // IFA_LOCAL
       request.attribute(1, bytes)  // IFA_ADDRESS
     }
+    try awaitIPv6(name)
+  }
+
+  /// The kernel makes the routes of IPv6 addresses on a thread of its own, after it has answered; waits for them.
+  private func awaitIPv6(_ name: String) throws(RigError) {
+    try run { () throws(RigError) in
+      let socket = try OwnedDescriptor(
+        Glibc.socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0), from: "socket")
+      let flags = unsafe peers_link_flags(socket.number, name)
+      let ready: CInt = 0x41  // IFF_UP and IFF_RUNNING; without a peer at the other end there will be no routes.
+      guard flags > 0, flags & ready == ready, unsafe access("/proc/thread-self/net/if_inet6", R_OK) == 0 else { return }
+      do {
+        try eventually("routes of the IPv6 addresses of \(name)") {
+          let routes = try Self.table("ipv6_route")
+          return try Self.table("if_inet6").allSatisfy { address in
+            // Address, index, prefix, scope, flags, link; 0x40: still tentative, which our own never are.
+            guard address.count == 6, address[5] == name, (UInt8(address[4], radix: 16) ?? 0) & 0x40 == 0 else {
+              return true
+            }
+            return routes.contains { $0.count > 1 && $0[0] == address[0] && $0[1] == "80" }
+          }
+        }
+      } catch {
+        throw RigError("\(error)")
+      }
+    }
+  }
+
+  private static func table(_ name: String) throws(RigError) -> [[Substring]] {
+    try readText("/proc/thread-self/net/\(name)").split(separator: "\n").map { $0.split(separator: " ") }
   }
 
   /// Adds a route: `addRoute(to: "10.9.0.0", prefix: 16, via: "10.8.0.2", link: "tun0")`; `prefix` 0 is the default route.

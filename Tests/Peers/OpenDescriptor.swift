@@ -40,16 +40,17 @@ extension KernelView {
         unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
       guard let number = CInt(name), number != own else { continue }
-      var link = [UInt8](repeating: 0, count: 4096)
-      let length = unsafe link.withUnsafeMutableBytes { buffer in
-        unsafe readlink(
-          "/proc/self/fd/\(number)", buffer.baseAddress!.assumingMemoryBound(to: CChar.self), buffer.count)
-      }
       // A descriptor that closed since is none.
-      guard length >= 0 else { continue }
-      found.append(OpenDescriptor(number: number, target: String(decoding: link.prefix(length), as: UTF8.self)))
+      guard let target = readLink("/proc/self/fd/\(number)") else { continue }
+      found.append(OpenDescriptor(number: number, target: target))
     }
     return found.sorted { $0.number < $1.number }
+  }
+
+  /// Whether this process has no child, running or unreaped.
+  public static var hasNoChildren: Bool {
+    var information = unsafe siginfo_t()
+    return unsafe waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD
   }
 
   /// The threads of this process.

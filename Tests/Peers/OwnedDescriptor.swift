@@ -47,6 +47,15 @@ func readText(_ path: String) throws(RigError) -> String {
   return String(decoding: bytes, as: UTF8.self)
 }
 
+/// Where a symbolic link leads; nil when it is gone.
+func readLink(_ path: String) -> String? {
+  var link = [UInt8](repeating: 0, count: 4096)
+  let length = unsafe link.withUnsafeMutableBytes { buffer in
+    unsafe readlink(path, buffer.baseAddress!.assumingMemoryBound(to: CChar.self), buffer.count)
+  }
+  return length < 0 ? nil : String(decoding: link.prefix(length), as: UTF8.self)
+}
+
 /// Waits until one of the descriptors has something to read, or the deadline passes.
 ///
 /// - Returns: For each descriptor whether it has.

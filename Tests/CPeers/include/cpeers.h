@@ -11,6 +11,10 @@ int peers_unshare_network(void);
 int peers_enter_network(int fd);
 // Makes the open /dev/net/tun descriptor the other end of a device called name: bare IP packets, no header.
 int peers_attach_tun(int fd, const char *name);
+// ioctl SIOCGIFFLAGS: IFF_UP is 1, IFF_RUNNING 0x40. Any socket of the namespace will do.
+int peers_link_flags(int socket, const char *name);
+// environ(7)
+char *_Nullable *_Nonnull peers_environment(void);
 // A close-on-exec, non-blocking event counter.
 int peers_eventfd(void);
 // A close-on-exec pipe: ends[0] is for reading.

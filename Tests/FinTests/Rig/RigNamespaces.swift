@@ -23,13 +23,13 @@ struct RigNamespaces {
 
   @Test("the calling thread comes back, also when the body throws")
   func comesBack() throws {
-    let before = try namespaceOfThisThread()
+    let before = try KernelView.namespace()
     let namespace = try NetworkNamespace()
-    let inside = try namespace.run { try namespaceOfThisThread() }
+    let inside = try namespace.run { try KernelView.namespace() }
     #expect(throws: RigError("no")) { try namespace.run { () throws(RigError) in throw RigError("no") } }
     #expect(inside != before)
-    #expect(try namespaceOfThisThread() == before)
-    #expect(try namespace.onThread { try namespaceOfThisThread() }.join() == inside)
+    #expect(try KernelView.namespace() == before)
+    #expect(try namespace.onThread { try KernelView.namespace() }.join() == inside)
   }
 
   @Test("settings are of the namespace alone")
@@ -86,11 +86,5 @@ struct RigNamespaces {
     try steadily(for: .milliseconds(50), "unacknowledged bytes", equals: 3) { client.outgoingQueue }
     try right.linkUp("vb")
     #expect(try accepted.receive() == [1, 2, 3])
-  }
-
-  private func namespaceOfThisThread() throws -> String {
-    var link = [CChar](repeating: 0, count: 64)
-    #expect(unsafe readlink("/proc/thread-self/ns/net", &link, 63) > 0)
-    return String(decoding: link.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }
