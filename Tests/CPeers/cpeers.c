@@ -1,1 +1,49 @@
+#define _GNU_SOURCE 1
 #include "cpeers.h"
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int peers_unshare_network(void) { return unshare(CLONE_NEWNET); }
+
+int peers_enter_network(int fd) { return setns(fd, CLONE_NEWNET); }
+
+char **peers_environment(void) { return environ; }
+
+int peers_attach_tun(int fd, const char *name) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  request.ifr_flags = IFF_TUN | IFF_NO_PI;
+  return ioctl(fd, TUNSETIFF, &request);
+}
+
+int peers_link_flags(int socket, const char *name) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  return ioctl(socket, SIOCGIFFLAGS, &request) < 0 ? -1 : (unsigned short)request.ifr_flags;
+}
+
+int peers_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int peers_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
+
+int peers_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_CLOEXEC); }
+
+int peers_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int peers_gettid(void) { return (int)syscall(SYS_gettid); }
+
+int peers_outgoing_queue(int fd, int *bytes) { return ioctl(fd, SIOCOUTQ, bytes); }
+
+int peers_incoming_queue(int fd, int *bytes) { return ioctl(fd, SIOCINQ, bytes); }

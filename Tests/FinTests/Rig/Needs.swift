@@ -1,0 +1,18 @@
+import Peers
+import Testing
+
+/// What a test asks of the machine; where it is missing, the test is skipped and says what to do.
+extension Trait where Self == ConditionTrait {
+  static var needsNamespaces: Self {
+    .enabled(if: Rights.canMakeNamespaces, "needs the right to make network namespaces: run as root")
+  }
+  static var needsTUN: Self {
+    .enabled(if: Rights.canUseTUN, "needs a TUN device in a network namespace: run as root, with /dev/net/tun")
+  }
+  static var needsVeth: Self {
+    .enabled(if: Rights.canUseVeth, "needs veth devices in network namespaces: run as root, with the veth module")
+  }
+  static func needsProgram(_ name: String) -> Self {
+    .enabled(if: Programs.find(name) != nil, "needs the program \(name) on PATH")
+  }
+}

@@ -1,0 +1,49 @@
+import Peers
+import Testing
+
+@Suite("Rig: nothing is left behind")
+struct RigTeardown {
+  @Test("links and programs, also those whose test failed, leave no descriptor and no process", .needsTUN)
+  func linksAndPrograms() async {
+    await #expect(processExitsWith: .success) {
+      func use(_ number: Int) throws {
+        try withLossyLink { link in
+          let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
+          let port = listener.port
+          let client = try link.left.run { try PlainSocket.connected(to: LossyLink.rightAddress, port: port) }
+          try client.send([1])
+          if number % 3 == 0 { throw RigError("a test that fails") }
+        }
+        try withChild(Programs.find("sh") ?? "/bin/sh", ["-c", "sleep 60"]) { child in
+          if number % 3 == 1 { throw RigError("a test that fails") }
+          child.stop()
+        }
+      }
+      try? use(2)
+      let before = try KernelView.openDescriptors()
+      for number in 0..<10 { try? use(number) }
+      let after = try KernelView.openDescriptors()
+      precondition(before == after, "\(before) became \(after)")
+      precondition(KernelView.hasNoChildren, "a program was not reaped")
+    }
+  }
+
+  @Test("thirty peers, also those whose test failed, leave no descriptor and no thread", .needsTUN)
+  func peers() async {
+    // In a process of its own: no other test opens descriptors there.
+    await #expect(processExitsWith: .success) {
+      try withRawPeer { _ in }
+      let before = try KernelView.openDescriptors()
+      for number in 0..<30 {
+        try? withRawPeer(.zeroWindowForEver) { peer in
+          let socket = try peer.connectedSocket()
+          try socket.send([1])
+          if number % 3 == 0 { throw RigError("a test that fails") }
+        }
+      }
+      let after = try KernelView.openDescriptors()
+      precondition(before == after, "\(before) became \(after)")
+      try eventually("threads", equals: true) { try KernelView.threadCount() <= 4 }
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import Peers
+import Testing
+
+@Suite("Rig: threads and deadlines")
+struct RigThreads {
+  @Test("a thread's value is joined")
+  func value() throws {
+    #expect(try onThread { 6 * 7 }.join() == 42)
+  }
+
+  @Test("what a thread throws, the join throws")
+  func failure() {
+    #expect(throws: RigError("no")) { try onThread { () throws -> Int in throw RigError("no") }.join() }
+  }
+
+  @Test("a thread that does not end is a message, not a hang")
+  func timeOut() throws {
+    let listener = try PlainSocket.listening()
+    let thread = onThread { () throws -> Int in
+      _ = try listener.accept()
+      return 0
+    }
+    let error = #expect(throws: TimedOut.self) { try thread.join(within: .milliseconds(100)) }
+    #expect(error?.awaited.contains("RigThreads.swift") == true, "\(String(describing: error))")
+    #expect(!thread.isFinished)
+  }
+
+  @Test("an owner that cannot be copied goes to a thread and comes back")
+  func owners() throws {
+    let listener = try PlainSocket.listening()
+    let port = listener.port
+    let thread = onThread(taking: listener) { listener in
+      let accepted = try listener.accept()
+      listener.close()
+      return accepted
+    }
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: port)
+    let accepted = try thread.join()
+    try client.send(Array("hello".utf8))
+    client.close()
+    #expect(try accepted.receiveAll() == Array("hello".utf8))
+  }
+
+  @Test("a condition that comes late is awaited; one that never comes is named")
+  func eventual() throws {
+    let deadline = Deadline.after(.milliseconds(20))
+    try eventually("the deadline") { deadline.hasPassed }
+    let error = #expect(throws: TimedOut.self) {
+      try eventually(within: .milliseconds(20), "the answer", equals: 42) { 41 }
+    }
+    #expect(error?.awaited == "the answer is 42; it is 41")
+  }
+
+  @Test("two hundred threads at once")
+  func many() throws {
+    let threads = (0..<200).map { number in onThread { number } }
+    #expect(try threads.map { try $0.join() } == Array(0..<200))
+  }
+}

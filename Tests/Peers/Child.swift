@@ -1,0 +1,181 @@
+import CPeers
+import Glibc
+
+/// Starts a program, runs `body` with it, and sees to it that it is gone and reaped.
+public func withChild<R: ~Copyable>(
+  _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, _ body: (Child) throws -> R
+) throws -> R {
+  let child = try Child.spawn(path, arguments, environment: environment)
+  defer { child.end() }
+  return try body(child)
+}
+
+/// A program that runs beside the test: its standard input and output are pipes, its errors go where ours go.
+///
+/// It is started in the network namespace of the calling thread. When the last reference goes it is killed and reaped;
+/// with its end, by itself or not, goes what it started and left running.
+public final class Child: Sendable {
+  public enum Exit: Hashable, Sendable {
+    case exited(CInt)
+    case signalled(CInt)
+  }
+
+  private struct State {
+    var unread: [UInt8] = []
+    var exit: Exit?
+  }
+
+  /// The number of the process; a stranger's as soon as `wait` has returned.
+  public let number: CInt
+  private let process: OwnedDescriptor
+  // Apart from the state: a write that waits holds this lock, and a signal must get through.
+  private let input: Monitor<OwnedDescriptor?>
+  private let output: OwnedDescriptor
+  private let state = Monitor(State())
+
+  private init(number: CInt, input: consuming OwnedDescriptor, output: consuming OwnedDescriptor) throws {
+    self.number = number
+    self.output = output
+    self.input = Monitor(input)
+    do {
+      process = try OwnedDescriptor(peers_pidfd(number), from: "pidfd_open")
+    } catch {
+      kill(number, SIGKILL)
+      waitpid(number, nil, 0)
+      throw error
+    }
+  }
+
+  deinit { end() }
+
+  /// - Parameters:
+  ///   - path: The program's file; `Programs.find` gives it.
+  ///   - arguments: Those after the program's name.
+  ///   - environment: The whole environment; nil is ours, with Swift's backtraces off: a crash reporter would hold the
+  ///     pipes open.
+  public static func spawn(
+    _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil
+  ) throws -> Child {
+    let input = try Pipe()
+    let output = try Pipe()
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    // dup2 clears close-on-exec; everything else stays behind.
+    unsafe posix_spawn_file_actions_adddup2(&actions, input.reading.number, 0)
+    unsafe posix_spawn_file_actions_adddup2(&actions, output.writing.number, 1)
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    // A test's thread may have signals blocked; the program starts with none. It leads a group of its own, so that
+    // what it starts goes with it.
+    var none = sigset_t()
+    unsafe sigemptyset(&none)
+    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
+    let lines =
+      environment?.map { "\($0)=\($1)" }
+      ?? environmentLines().filter { !$0.hasPrefix("SWIFT_BACKTRACE=") } + ["SWIFT_BACKTRACE=enable=no"]
+    var number: pid_t = 0
+    let code = unsafe withCStrings([path] + arguments) { argv in
+      unsafe withCStrings(lines) { envp in
+        unsafe posix_spawn(&number, path, &actions, &attributes, argv, envp)
+      }
+    }
+    guard code == 0 else { throw RigError("posix_spawn \(path)", code: code) }
+    return try Child(number: number, input: input.keepWriting(), output: output.keepReading())
+  }
+
+  /// Sends a signal; to a program that has ended, nothing.
+  public func signal(_ signal: CInt) {
+    state.change { if $0.exit == nil { kill(number, signal) } }
+  }
+
+  public func stop() { signal(SIGSTOP) }
+  public func resume() { signal(SIGCONT) }
+
+  /// Waits for the end and reaps.
+  public func wait(within limit: Duration = .seconds(10)) throws(TimedOut) -> Exit {
+    if let exit = state.change({ $0.exit }) { return exit }
+    if waitReadable([process.number], until: .after(limit)) != [true] {
+      throw TimedOut("the end of process \(number)", after: limit)
+    }
+    return reap()
+  }
+
+  /// Kills and reaps; a program that has ended stays as it ended.
+  @discardableResult
+  public func end() -> Exit {
+    signal(SIGKILL)
+    closeInput()
+    return reap()
+  }
+
+  private func reap() -> Exit {
+    state.change { state in
+      if let exit = state.exit { return exit }
+      // While it is not reaped its number, and so its group's, is no stranger's.
+      kill(-number, SIGKILL)
+      var status: CInt = 0
+      while unsafe waitpid(number, &status, 0) < 0, errno == EINTR {}
+      let exit = status & 0x7f == 0 ? Exit.exited((status >> 8) & 0xff) : .signalled(status & 0x7f)
+      state.exit = exit
+      return exit
+    }
+  }
+}
+
+/// Talking to it.
+extension Child {
+  /// Writes to its standard input; waits while the pipe is full.
+  ///
+  /// - Throws: `RigError` with `EPIPE` when it reads no more.
+  public func write(_ text: String) throws(RigError) {
+    try input.change { input throws(RigError) in
+      guard input != nil else { throw RigError("the child's input is closed") }
+      try withoutSIGPIPE { () throws(RigError) in try input!.write(Array(text.utf8)) }
+    }
+  }
+
+  /// It reads the end of its input.
+  public func closeInput() { input.change { $0 = nil } }
+
+  /// The next line of its output, without the line end; nil at the end.
+  public func readLine(within limit: Duration = .seconds(10)) throws -> String? {
+    let deadline = Deadline.after(limit)
+    while true {
+      let line = state.change { state -> String? in
+        guard let end = state.unread.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+        defer { state.unread.removeFirst(end + 1) }
+        return String(decoding: state.unread[..<end], as: UTF8.self)
+      }
+      if let line { return line }
+      if try !readMore(until: deadline, limit) {
+        let rest = state.change { state in
+          defer { state.unread = [] }
+          return state.unread
+        }
+        return rest.isEmpty ? nil : String(decoding: rest, as: UTF8.self)
+      }
+    }
+  }
+
+  /// The rest of its output, until it closes it.
+  public func readToEnd(within limit: Duration = .seconds(10)) throws -> String {
+    let deadline = Deadline.after(limit)
+    while try readMore(until: deadline, limit) {}
+    return state.change { state in
+      defer { state.unread = [] }
+      return String(decoding: state.unread, as: UTF8.self)
+    }
+  }
+
+  private func readMore(until deadline: Deadline, _ limit: Duration) throws -> Bool {
+    guard waitReadable([output.number], until: deadline) == [true] else {
+      throw TimedOut("output of process \(number)", after: limit)
+    }
+    let more = try output.read(upTo: 65536) ?? []
+    state.change { $0.unread += more }
+    return !more.isEmpty
+  }
+}

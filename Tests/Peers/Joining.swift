@@ -1,0 +1,89 @@
+import CPeers
+import Glibc
+
+/// Runs `body` on a thread of its own. The thread is in the network namespace of the caller.
+///
+/// - Returns: What `join(within:)` waits on. A thread that nobody joins ends by itself.
+public func onThread<Value: ~Copyable & Sendable>(
+  file: String = #fileID, line: Int = #line, _ body: @escaping @Sendable () throws -> Value
+) -> Joining<Value> {
+  Joining(origin: "\(file):\(line)", body)
+}
+
+/// Runs `body` on a thread of its own and hands it `value` to keep or consume: the way to move an owner that cannot be
+/// copied, which no escaping closure may consume.
+public func onThread<Given: ~Copyable & Sendable, Value: ~Copyable & Sendable>(
+  taking value: consuming Given, file: String = #fileID, line: Int = #line,
+  _ body: @escaping @Sendable (consuming Given) throws -> Value
+) -> Joining<Value> {
+  let parcel = Monitor<Given?>(value)
+  return Joining(origin: "\(file):\(line)") { () throws -> Value in
+    guard let given = parcel.change({ $0.take() }) else { throw RigError("the parcel was taken already") }
+    return try body(given)
+  }
+}
+
+/// A running thread, and the value or error it will end with.
+public final class Joining<Value: ~Copyable & Sendable>: Sendable {
+  private struct Course: ~Copyable {
+    var thread: pthread_t?
+    var number: CInt = 0
+    var outcome: Result<Value, any Error>?
+  }
+
+  private let course = Monitor(Course())
+  private let origin: String
+
+  fileprivate init(origin: String, _ body: @escaping @Sendable () throws -> Value) {
+    self.origin = origin
+    let course = course
+    let work = unsafe Unmanaged.passRetained(
+      Work {
+        course.change { $0.number = peers_gettid() }
+        // The body runs outside the lock; only its outcome is put in.
+        let outcome: Result<Value, any Error>
+        do { outcome = .success(try body()) } catch { outcome = .failure(error) }
+        course.change(with: outcome) { $0.outcome = consume $1 }
+      })
+    var thread = pthread_t()
+    let code = unsafe pthread_create(&thread, nil, Work.start, work.toOpaque())
+    if code != 0 {
+      unsafe work.release()
+      course.change { $0.outcome = .failure(RigError("pthread_create", code: code)) }
+    } else {
+      course.change { $0.thread = thread }
+    }
+  }
+
+  deinit {
+    if let thread = course.change({ $0.thread.take() }) { pthread_detach(thread) }
+  }
+
+  /// Whether the closure has returned or thrown.
+  public var isFinished: Bool { course.change { $0.outcome != nil || $0.thread == nil } }
+
+  /// Waits for the thread to end. A value can be joined once.
+  ///
+  /// - Throws: What the closure threw; `TimedOut`, with what the kernel says the thread is waiting in.
+  public func join(within limit: Duration = .seconds(10)) throws -> Value {
+    let outcome = course.wait(until: .after(limit)) { $0.outcome.take() }
+    guard let outcome else {
+      let number = course.change { $0.number }
+      let place = (try? readText("/proc/self/task/\(number)/wchan")) ?? ""
+      throw TimedOut("the thread started at \(origin)\(place.isEmpty ? "" : " (it is in \(place))")", after: limit)
+    }
+    // It has put its outcome in and does nothing more, so this join cannot hang.
+    if let thread = course.change({ $0.thread.take() }) { pthread_join(thread, nil) }
+    return try outcome.get()
+  }
+}
+
+private final class Work: Sendable {
+  let run: @Sendable () -> Void
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+
+  static let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
+    if let argument = unsafe argument { unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().run() }
+    return nil
+  }
+}

@@ -1,0 +1,69 @@
+import Glibc
+
+/// A descriptor of this process, and what it leads to.
+public struct OpenDescriptor: Hashable, Sendable, CustomStringConvertible {
+  public let number: CInt
+  /// As `/proc/self/fd` links: `socket:[12345]`, `/dev/net/tun`, `anon_inode:[eventfd]`.
+  public let target: String
+
+  public var description: String { "\(number) > \(target)" }
+
+  /// The number after `socket:`, which the tables of `/proc/net` name too.
+  public var socketInode: UInt64? {
+    guard target.hasPrefix("socket:["), target.hasSuffix("]") else { return nil }
+    return UInt64(target.dropFirst(8).dropLast())
+  }
+}
+
+public struct DescriptorFlags: Hashable, Sendable {
+  public let closesOnExec: Bool
+  public let isNonBlocking: Bool
+
+  public init(closesOnExec: Bool, isNonBlocking: Bool) {
+    self.closesOnExec = closesOnExec
+    self.isNonBlocking = isNonBlocking
+  }
+}
+
+extension KernelView {
+  /// Every descriptor of this process, in order, without the one that this looks through.
+  ///
+  /// Tests that run at the same time open and close descriptors too: compare whole lists only where no other test runs,
+  /// in an exit test.
+  public static func openDescriptors() throws(RigError) -> [OpenDescriptor] {
+    guard let directory = unsafe opendir("/proc/self/fd") else { throw .last("opendir /proc/self/fd") }
+    defer { unsafe closedir(directory) }
+    let own = unsafe dirfd(directory)
+    var found: [OpenDescriptor] = []
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      guard let number = CInt(name), number != own else { continue }
+      // A descriptor that closed since is none.
+      guard let target = readLink("/proc/self/fd/\(number)") else { continue }
+      found.append(OpenDescriptor(number: number, target: target))
+    }
+    return found.sorted { $0.number < $1.number }
+  }
+
+  /// Whether this process has no child, running or unreaped.
+  public static var hasNoChildren: Bool {
+    var information = unsafe siginfo_t()
+    return unsafe waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD
+  }
+
+  /// The threads of this process.
+  public static func threadCount() throws(RigError) -> Int {
+    let line = try readText("/proc/self/status").split(separator: "\n").first { $0.hasPrefix("Threads:") }
+    return Int(line?.split(separator: "\t").last ?? "") ?? 0
+  }
+
+  /// The flags of a descriptor, or nil when it is not open.
+  public static func descriptorFlags(_ descriptor: CInt) -> DescriptorFlags? {
+    let flags = fcntl(descriptor, F_GETFD)
+    let status = fcntl(descriptor, F_GETFL)
+    guard flags >= 0, status >= 0 else { return nil }
+    return DescriptorFlags(closesOnExec: flags & FD_CLOEXEC != 0, isNonBlocking: status & O_NONBLOCK != 0)
+  }
+}

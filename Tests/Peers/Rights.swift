@@ -1,0 +1,33 @@
+import CPeers
+import Glibc
+
+/// What this process may do on this machine. Tests that need more skip, and say so.
+public enum Rights {
+  public static let isRoot = geteuid() == 0
+
+  /// Whether a thread may make a network namespace: tried once, on a thread of its own.
+  public static let canMakeNamespaces = (try? NetworkNamespace()) != nil
+
+  /// Whether TUN devices can be made in such a namespace.
+  public static let canUseTUN: Bool = {
+    guard canMakeNamespaces, let namespace = try? NetworkNamespace() else { return false }
+    return (try? TunDevice("try0", in: namespace)) != nil
+  }()
+
+  /// Whether two namespaces can be joined by a pair of veth devices.
+  public static let canUseVeth: Bool = {
+    guard canMakeNamespaces, let a = try? NetworkNamespace(), let b = try? NetworkNamespace() else { return false }
+    return (try? a.addVeth("try0", to: b, as: "try1")) != nil
+  }()
+}
+
+/// Programs that a test may need and a machine may lack.
+public enum Programs {
+  /// The path of an executable of that name on `PATH`.
+  public static func find(_ name: String) -> String? {
+    guard let path = unsafe getenv("PATH") else { return nil }
+    return unsafe String(cString: path).split(separator: ":")
+      .map { "\($0)/\(name)" }
+      .first { unsafe access($0, X_OK) == 0 }
+  }
+}
