@@ -67,7 +67,9 @@ public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
 
   /// `peer finished in 0.4 ms`; with what was lost, where something was.
   public var description: String {
-    var text = "\(ending) in \(duration)"
+    let (seconds, attoseconds) = duration.components
+    let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+    var text = "\(ending) in \(microseconds / 1000).\(microseconds / 100 % 10) ms"
     if bytesUnacknowledged > 0 { text += ", \(bytesUnacknowledged) bytes not acknowledged" }
     if bytesNeverSent > 0 { text += " (\(bytesNeverSent) never sent)" }
     if bytesDiscarded > 0 { text += ", \(bytesDiscarded) bytes discarded unread" }
