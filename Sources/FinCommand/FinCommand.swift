@@ -1,3 +1,4 @@
 import ArgumentParser
 import Fin
+
 @main struct FinCommand: ParsableCommand {}

@@ -33,7 +33,8 @@ public final class Ledger: Sendable {
         switch phase {
         case .fresh, .bound: isDatagram ? .datagramSocket : .socket
         case .listening, .paused, .stopping: .listener
-        case .connecting, .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .confirming, .confirmingLast,
+        case .connecting, .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .confirming,
+          .confirmingLast,
           .lingering, .lingeringAcknowledged, .closed:
           isDatagram ? .datagramSocket : .connection
         }

@@ -152,7 +152,9 @@ enum Syscalls {
   // MARK: Bytes
 
   /// `recv(2)`.
-  static func receive(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer, _ flags: CInt = 0) throws(Errno) -> Int {
+  static func receive(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer, _ flags: CInt = 0) throws(Errno)
+    -> Int
+  {
     try call(.recv, bytes: buffer.count) { bytes in
       unsafe recv(descriptor, buffer.baseAddress, bytes, flags)
     }
@@ -183,7 +185,8 @@ enum Syscalls {
   }
 
   /// `sendto(2)` with `MSG_NOSIGNAL`.
-  static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) -> Int {
+  static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) -> Int
+  {
     try unsafe address.withSockaddr { pointer, length throws(Errno) in
       try call(.sendmsg) { _ in
         unsafe sendto(descriptor, buffer.baseAddress, buffer.count, CInt(FIN_MSG_NOSIGNAL), pointer, length)

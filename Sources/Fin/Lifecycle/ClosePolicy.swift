@@ -45,7 +45,8 @@ public enum ClosePolicy: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .confirmed(let within): "confirmed within \(within)"
-    case .lingering(let within, let idle, let bytes): "lingering within \(within), idle \(idle), discarding \(bytes) bytes"
+    case .lingering(let within, let idle, let bytes):
+      "lingering within \(within), idle \(idle), discarding \(bytes) bytes"
     case .background(let timeout): "background, orphan for \(timeout)"
     case .abort: "abort"
     }

@@ -26,7 +26,9 @@ public struct ServerReport: Sendable, CustomStringConvertible {
 
   /// `1,204 served: 1,198 peer finished, 4 reset, 2 timed out (lingering)`.
   public var description: String {
-    var parts = endings.sorted { ($0.value, "\($1.key)") > ($1.value, "\($0.key)") }.map { "\(grouped($0.value)) \($0.key)" }
+    var parts = endings.sorted { ($0.value, "\($1.key)") > ($1.value, "\($0.key)") }.map {
+      "\(grouped($0.value)) \($0.key)"
+    }
     if detached > 0 { parts.append("\(grouped(detached)) detached") }
     var text = "\(grouped(served)) served"
     if !parts.isEmpty { text += ": " + parts.joined(separator: ", ") }

@@ -78,7 +78,7 @@ final class ThreadServer: Sendable {
         case .closed: return
         case .paused:
           guard awaitResumption() else { return }
-        case .system(let errno) where AcceptFailure(errno) == .capacity:
+        case .system(let code) where AcceptFailure(code) == .capacity:
           state.withLock { $0.report.timesOutOfDescriptors += 1 }
           reserve.empty()
           // Until somebody is done, or for a while: descriptors may be released where nobody tells us.

@@ -12,8 +12,8 @@ enum AcceptFailure {
   /// The listener is not one any more.
   case listener
 
-  init(_ errno: Errno) {
-    switch errno {
+  init(_ code: Errno) {
+    switch code {
     // accept(2): pending network errors of the new socket come out of accept.
     case .connectionAbort, .interrupted, .connectionReset, .timedOut, .networkDown, .networkUnreachable, .hostIsDown,
       .noRouteToHost, .socketTypeNotSupported, .protocolNotSupported, .protocolError, .protocolNotAvailable,
@@ -46,14 +46,14 @@ extension Core {
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
-      let errno: Errno
+      let code: Errno
       do {
         let (number, peer) = try Syscalls.accept(self.number)
         return Core(
           Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer, ledger: ledger,
           site: site)
-      } catch { errno = error }
-      if errno == .resourceTemporarilyUnavailable || (errno == .invalidArgument && phase == .stopping) {
+      } catch { code = error }
+      if code == .resourceTemporarilyUnavailable || (code == .invalidArgument && phase == .stopping) {
         if isStopping {
           isDrained = true
           throw error(.accept, .closed)
@@ -61,12 +61,12 @@ extension Core {
         try awaitClient(&patience)
         continue
       }
-      switch AcceptFailure(errno) {
+      switch AcceptFailure(code) {
       case .client: continue
       case .capacity:
         // The kernel looks for a descriptor before it looks for a client: without a client there is nothing to fail.
         let isWaiting = (try? Syscalls.poll(number, CInt(POLLIN), until: Deadline(after: .zero))) ?? nil
-        guard isWaiting == nil else { throw error(.accept, .system(errno)) }
+        guard isWaiting == nil else { throw error(.accept, .system(code)) }
         if isStopping {
           isDrained = true
           throw error(.accept, .closed)
@@ -74,7 +74,7 @@ extension Core {
         try awaitClient(&patience)
       case .listener:
         if phase == .paused { throw error(.accept, .paused) }
-        throw error(.accept, .system(errno))
+        throw error(.accept, .system(code))
       }
     }
   }
@@ -88,14 +88,18 @@ extension Core {
   func pause() throws(SocketError) {
     try passing(.pause) { () throws(SocketError) in
       guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
-      do throws(Errno) { try Syscalls.shutdown(number, CInt(SHUT_RD)) } catch { throw self.error(.pause, .system(error)) }
+      do throws(Errno) { try Syscalls.shutdown(number, CInt(SHUT_RD)) } catch {
+        throw self.error(.pause, .system(error))
+      }
     }
   }
 
   func resume(backlog: Int) throws(SocketError) {
     try passing(.resume) { () throws(SocketError) in
       guard phase == .paused else { throw error(.resume, .invalid("the listener is \(phase)")) }
-      do throws(Errno) { try Syscalls.listen(number, CInt(clamping: backlog)) } catch { throw self.error(.resume, .system(error)) }
+      do throws(Errno) { try Syscalls.listen(number, CInt(clamping: backlog)) } catch {
+        throw self.error(.resume, .system(error))
+      }
       advance(.resume)
     }
   }

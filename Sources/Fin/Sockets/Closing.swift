@@ -211,7 +211,8 @@ private struct End {
           count = try Syscalls.discard(core.number, most)
         } else {
           count = try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
-            try unsafe Syscalls.receive(core.number, UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
+            try unsafe Syscalls.receive(
+              core.number, UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
           }
         }
         if count == 0 { return core.latch.value.failure == nil ? .peerFinished : .failed }

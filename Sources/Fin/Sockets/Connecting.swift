@@ -37,9 +37,9 @@ extension Core {
   private func handshake(with peer: SocketAddress, _ patience: inout Patience) throws(SocketError.Cause) {
     var pause = Duration.milliseconds(1)
     while true {
-      let errno: Errno
-      do { return try Syscalls.connect(number, peer) } catch { errno = error }
-      switch errno {
+      let code: Errno
+      do { return try Syscalls.connect(number, peer) } catch { code = error }
+      switch code {
       // The handshake goes on, signal or no signal; asking again is unspecified.
       case .nowInProgress, .interrupted:
         try wait(for: CInt(POLLOUT), &patience)
@@ -53,7 +53,7 @@ extension Core {
         var rest = Patience(pause)
         do throws(SocketError.Cause) { try wait(for: 0, &rest) } catch { if error != .timedOut { throw error } }
         pause = min(pause * 2, .milliseconds(50))
-      default: throw .system(errno)
+      default: throw .system(code)
       }
     }
   }
@@ -127,7 +127,8 @@ extension Core {
 }
 
 extension Endpoint {
-  func resolved(for operation: SocketError.Operation, _ patience: inout Patience) throws(SocketError) -> [SocketAddress] {
+  func resolved(for operation: SocketError.Operation, _ patience: inout Patience) throws(SocketError) -> [SocketAddress]
+  {
     do {
       return try resolve(
         operation == .bind ? .listen : .connect, within: patience.deadline.remaining ?? .seconds(3600))

@@ -195,15 +195,15 @@ final class Core: Sendable {
   /// - Returns: the cause that holds from now on; `nil` when nothing has failed.
   @discardableResult
   func takeError() -> SocketError.Cause? {
-    guard let errno = (try? Syscalls.takeError(number)) ?? nil else { return latch.value.failure }
-    return fail(errno)
+    guard let code = (try? Syscalls.takeError(number)) ?? nil else { return latch.value.failure }
+    return fail(code)
   }
 
-  /// Latches an errno that ends the connection.
+  /// Latches an code that ends the connection.
   ///
-  /// - Returns: what this errno, or an earlier one, means.
-  func fail(_ errno: Errno) -> SocketError.Cause {
-    guard let cause = SocketError.Cause.terminal(errno) else { return .system(errno) }
+  /// - Returns: what this code, or an earlier one, means.
+  func fail(_ code: Errno) -> SocketError.Cause {
+    guard let cause = SocketError.Cause.terminal(code) else { return .system(code) }
     let first = latch.fail(cause)
     advance(.failed)
     return first

@@ -38,12 +38,12 @@ final class Latch: Sendable {
 }
 
 extension SocketError.Cause {
-  /// What an errno from an established connection means, when it is the end of it; `nil` when it is not.
-  static func terminal(_ errno: Errno) -> SocketError.Cause? {
-    switch errno {
+  /// What an code from an established connection means, when it is the end of it; `nil` when it is not.
+  static func terminal(_ code: Errno) -> SocketError.Cause? {
+    switch code {
     case .connectionReset: .reset
     case .brokenPipe: .peerClosed
-    case .timedOut, .connectionAbort, .noRouteToHost, .networkUnreachable, .networkDown, .hostIsDown: .lost(errno)
+    case .timedOut, .connectionAbort, .noRouteToHost, .networkUnreachable, .networkDown, .hostIsDown: .lost(code)
     default: nil
     }
   }

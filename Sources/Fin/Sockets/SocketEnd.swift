@@ -28,7 +28,9 @@ extension SocketEnd where Self: ~Copyable {
   public borrowing func cookie() throws(SocketError) -> UInt64 {
     let core = reference.core
     return try core.passing(.getOption) { () throws(SocketError) in
-      do throws(Errno) { return try Syscalls.cookie(core.number) } catch { throw core.error(.getOption, .system(error)) }
+      do throws(Errno) { return try Syscalls.cookie(core.number) } catch {
+        throw core.error(.getOption, .system(error))
+      }
     }
   }
 

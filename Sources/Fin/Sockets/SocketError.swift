@@ -90,7 +90,7 @@ extension SocketError.Cause {
     case .closed: "closed by this program"
     case .paused: "the listener is paused"
     case .reset: "reset by the peer (ECONNRESET)"
-    case .lost(let errno): "the kernel gave the connection up: \(errno.text)"
+    case .lost(let code): "the kernel gave the connection up: \(code.text)"
     case .timedOut: "timed out"
     case .finished: "this side has finished sending"
     case .peerClosed: "the peer has closed (EPIPE)"
@@ -101,7 +101,7 @@ extension SocketError.Cause {
     case .tooManyOperations: "too many operations at once"
     case .invalid(let reason): reason
     case .unresolved(let error): "\(error)"
-    case .system(let errno): errno.text
+    case .system(let code): code.text
     }
   }
 }
@@ -131,15 +131,15 @@ extension SocketError {
     case .limit: "what came stays readable; raise the limit, or close"
     case .endOfStream: "what came stays readable with receive(upTo:)"
     case .notText: "read it as bytes with receive(until:)"
-    case .system(let errno): hint(errno)
+    case .system(let code): hint(code)
     case .lost(.timedOut): "sent bytes or probes stayed unanswered: the peer or the path is gone"
     case .lost(.connectionAbort): "it was ended from outside, as with ss -K"
     case .closed, .paused, .reset, .lost, .peerClosed, .tooManyOperations, .invalid, .unresolved: nil
     }
   }
 
-  private func hint(_ errno: Errno) -> String? {
-    switch (operation, errno) {
+  private func hint(_ code: Errno) -> String? {
+    switch (operation, code) {
     case (.bind, .permissionDenied):
       switch local {
       case .unix?: "the folder, or the path itself, does not let this user write"

@@ -39,7 +39,8 @@ extension Core {
     // EPIPE is the kernel's word for a reset that came after the peer's FIN: the end of file is true, sending is over.
     if let failure = state.failure, failure != .peerClosed { throw error(.receive, failure) }
     // With our FIN out, CLOSED is where two FINs lead. Without it, only a reset leads there.
-    if isTCP, state.failure == nil, !state.finishedSending, let info = try? TCPInfo.read(number), info.state == .closed {
+    if isTCP, state.failure == nil, !state.finishedSending, let info = try? TCPInfo.read(number), info.state == .closed
+    {
       let cause = fail(((try? Syscalls.takeError(number)) ?? nil) ?? .connectionReset)
       if cause != .peerClosed { throw error(.receive, cause) }
     }

@@ -4,7 +4,9 @@ internal import SystemPackage
 
 /// How bytes go out. Everything here runs inside the gate as its one writer, so that each call's bytes arrive together.
 extension Core {
-  func writing<R>(_ patience: inout Patience, _ body: (inout Patience) throws(SocketError) -> R) throws(SocketError) -> R {
+  func writing<R>(_ patience: inout Patience, _ body: (inout Patience) throws(SocketError) -> R) throws(SocketError)
+    -> R
+  {
     do { try gate.enterWriting(&patience) } catch { throw refusal(.send, error) }
     defer { leave(.writing) }
     return try body(&patience)
@@ -42,7 +44,8 @@ extension Core {
         var count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
           // UIO_MAXIOV, uio(7).
           let most = min(all.count - first, 1024)
-          return try unsafe Syscalls.send(number, gathering: UnsafeMutableBufferPointer(rebasing: all[first..<first + most]))
+          return try unsafe Syscalls.send(
+            number, gathering: UnsafeMutableBufferPointer(rebasing: all[first..<first + most]))
         }
         accepted += count
         while unsafe first < vectors.count, unsafe count >= vectors[first].iov_len {
@@ -66,13 +69,13 @@ extension Core {
     if state.finishedSending { throw error(.send, .finished) }
   }
 
-  private func goOn(after errno: Errno, _ accepted: Int, _ patience: inout Patience) throws(SocketError) {
-    if errno == .resourceTemporarilyUnavailable {
+  private func goOn(after code: Errno, _ accepted: Int, _ patience: inout Patience) throws(SocketError) {
+    if code == .resourceTemporarilyUnavailable {
       do { try wait(for: CInt(POLLOUT), &patience) } catch { throw self.error(.send, error, bytesAccepted: accepted) }
-    } else if errno == .brokenPipe, latch.value.finishedSending {
+    } else if code == .brokenPipe, latch.value.finishedSending {
       throw error(.send, .finished, bytesAccepted: accepted)
     } else {
-      throw error(.send, fail(errno), bytesAccepted: accepted)
+      throw error(.send, fail(code), bytesAccepted: accepted)
     }
   }
 
