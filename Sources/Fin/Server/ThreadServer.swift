@@ -89,6 +89,8 @@ final class ThreadServer: Sendable {
         default:
           state.withLock { $0.report.failure = error }
           listener.end()
+          // Nobody will stop it any more; its handlers get the time that a stop would have given them.
+          listener.stop(within: .seconds(10))
           return
         }
       }
@@ -123,7 +125,7 @@ final class ThreadServer: Sendable {
         if listener.drainDeadline.hasPassed { return nil }
       case .none:
         waitForChange()
-        if listener.drainDeadline.hasPassed { return nil }
+        if listener.drainDeadline.hasPassed || listener.gate.isClosing { return nil }
       }
     }
   }
@@ -226,24 +228,29 @@ final class ThreadServer: Sendable {
 
   /// Waits for the handlers; at the end of the drain's time it aborts what they still hold, and waits a little more.
   private func drain() {
-    if awaitHandlers(until: listener.drainDeadline) { return }
+    if awaitHandlers(until: { self.listener.drainDeadline }) { return }
     let active = state.withLock { state in
       state.report.abortedAtStop = state.active.count
       return Array(state.active.values)
     }
     for client in active { _ = client.close(.abort) }
-    _ = awaitHandlers(until: Deadline(after: limits.graceAfterAbort))
+    let grace = Deadline(after: limits.graceAfterAbort)
+    _ = awaitHandlers(until: { grace })
   }
 
-  private func awaitHandlers(until deadline: Deadline) -> Bool {
+  private func awaitHandlers(until deadline: () -> Deadline) -> Bool {
     while true {
       let parker = Parker()
+      listener.closing.withLock { $0.drainWaiter = parker }
       let isDone = state.withLock { state in
         state.waiter = parker
         return state.active.isEmpty
       }
       if isDone { return true }
-      if !parker.park(until: deadline) { return state.withLock { $0.active.isEmpty } }
+      // Read after the parker is known: a stop that comes now wakes it.
+      let deadline = deadline()
+      if deadline.hasPassed { return false }
+      _ = parker.park(until: deadline)
     }
   }
 }

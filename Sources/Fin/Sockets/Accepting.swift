@@ -104,21 +104,23 @@ extension Core {
     }
   }
 
-  /// Begins to stop; a second time it changes nothing.
+  /// Begins to stop. A second time it can only bring the deadline nearer.
   func stop(within: Duration) {
+    let deadline = Deadline(after: within)
+    // Before the phase: whoever sees it stopping has to see until when.
+    closing.withLock { state in
+      state.drainDeadline = min(state.drainDeadline, deadline)
+      state.drainWaiter?.wake()
+    }
     do {
       try passing(.accept) { () throws(SocketError) in
         let wasPaused = phase == .paused
-        guard Lifecycle.transition(phase, on: .stop) != nil else { return }
-        // Before the phase: whoever sees it stopping has to see until when.
-        closing.withLock { $0.drainDeadline = Deadline(after: within) }
-        advance(.stop)
         // Room for one more is the least that Linux gives; whoever comes is queued and served.
-        if !wasPaused { try? Syscalls.listen(number, 0) }
+        if advance(.stop) != nil, !wasPaused { try? Syscalls.listen(number, 0) }
         gate.wakeParked()
       }
     } catch {
-      // Closed already: there is nothing left to stop.
+      // Released already: there is nothing left to stop but the handlers.
     }
   }
 

@@ -32,6 +32,8 @@ final class Core: Sendable {
     var report: CloseReport?
     /// Of a listener that stops: when its drain is over.
     var drainDeadline = Deadline.never
+    /// Of a listener that stops: who waits for its handlers, and has to hear of an earlier deadline.
+    var drainWaiter: Parker?
   }
 
   var isTCP: Bool { kind == .stream && family != .unix }

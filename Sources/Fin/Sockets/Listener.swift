@@ -135,7 +135,7 @@ public struct ListenerHandle: Sendable {
   public var localAddress: SocketAddress? { core.local }
   /// Where it is in its life.
   public var phase: Phase { core.phase }
-  /// See ``Listener/stop(within:)``. A second time it changes nothing.
+  /// See ``Listener/stop(within:)``. A second time it can only bring the end of the drain nearer: zero aborts what runs.
   public func stop(within: Duration = .seconds(10)) { core.stop(within: within) }
   /// See ``Listener/pause()``.
   public func pause() throws(SocketError) { try core.pause() }
