@@ -38,8 +38,11 @@ extension NetworkNamespace {
       let socket = try OwnedDescriptor(
         Glibc.socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0), from: "socket")
       let flags = unsafe peers_link_flags(socket.number, name)
-      let ready: CInt = 0x41  // IFF_UP and IFF_RUNNING; without a peer at the other end there will be no routes.
-      guard flags > 0, flags & ready == ready, unsafe access("/proc/thread-self/net/if_inet6", R_OK) == 0 else { return }
+      // IFF_UP and IFF_RUNNING: without a peer at the other end there will be no routes.
+      let ready: CInt = 0x41
+      guard flags > 0, flags & ready == ready, unsafe access("/proc/thread-self/net/if_inet6", R_OK) == 0 else {
+        return
+      }
       do {
         try eventually("routes of the IPv6 addresses of \(name)") {
           let routes = try Self.table("ipv6_route")
@@ -48,7 +51,10 @@ extension NetworkNamespace {
             guard address.count == 6, address[5] == name, (UInt8(address[4], radix: 16) ?? 0) & 0x40 == 0 else {
               return true
             }
-            return routes.contains { $0.count > 1 && $0[0] == address[0] && $0[1] == "80" }
+            // The route of the address itself carries RTF_LOCAL, the highest bit; the one of its network does not do.
+            return routes.contains {
+              $0.count == 10 && $0[0] == address[0] && (UInt32($0[8], radix: 16) ?? 0) >> 31 == 1
+            }
           }
         }
       } catch {

@@ -7,7 +7,7 @@ import Glibc
 public struct PlainSocket: ~Copyable, Sendable {
   public let descriptor: CInt
 
-  private init(_ family: CInt, _ kind: CInt = CInt(SOCK_STREAM.rawValue)) throws(RigError) {
+  init(_ family: CInt, _ kind: CInt = CInt(SOCK_STREAM.rawValue)) throws(RigError) {
     descriptor = socket(family, kind | CInt(SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw .last("socket") }
     setTimeouts(.seconds(5))

@@ -14,6 +14,9 @@ public enum Rights {
     return (try? TunDevice("try0", in: namespace)) != nil
   }()
 
+  /// Whether this machine's loopback speaks IPv6.
+  public static let hasIPv6 = (try? PlainSocket.listening(on: "::1")) != nil
+
   /// Whether two namespaces can be joined by a pair of veth devices.
   public static let canUseVeth: Bool = {
     guard canMakeNamespaces, let a = try? NetworkNamespace(), let b = try? NetworkNamespace() else { return false }

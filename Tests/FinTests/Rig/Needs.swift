@@ -12,6 +12,9 @@ extension Trait where Self == ConditionTrait {
   static var needsVeth: Self {
     .enabled(if: Rights.canUseVeth, "needs veth devices in network namespaces: run as root, with the veth module")
   }
+  static var needsIPv6: Self {
+    .enabled(if: Rights.hasIPv6, "needs IPv6 on the loopback device")
+  }
   static func needsProgram(_ name: String) -> Self {
     .enabled(if: Programs.find(name) != nil, "needs the program \(name) on PATH")
   }

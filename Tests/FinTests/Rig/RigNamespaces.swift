@@ -68,7 +68,7 @@ struct RigNamespaces {
     #expect(throws: RigError.self) { try namespace.addAddress("10.3.0.1", prefix: 32, to: "lo") }
   }
 
-  @Test("two namespaces joined by veth; a link that is down is silent and heals", .needsVeth)
+  @Test("joined by veth: a link that is down is silent and heals, a route leads on, a deleted link is none", .needsVeth)
   func veth() throws {
     let left = try NetworkNamespace()
     let right = try NetworkNamespace()
@@ -86,5 +86,15 @@ struct RigNamespaces {
     try steadily(for: .milliseconds(50), "unacknowledged bytes", equals: 3) { client.outgoingQueue }
     try right.linkUp("vb")
     #expect(try accepted.receive() == [1, 2, 3])
+
+    try right.addAddress("10.20.0.1", prefix: 32, to: "lo")
+    let far = try right.run { try PlainSocket.listening(on: "10.20.0.1") }
+    let farPort = far.port
+    try left.addRoute(to: "10.20.0.0", prefix: 16, via: "10.9.0.2", link: "va")
+    _ = try left.run { try PlainSocket.connected(to: "10.20.0.1", port: farPort) }
+    try left.deleteLink("va")
+    #expect(throws: RigError("connect", code: ENETUNREACH)) {
+      _ = try left.run { try PlainSocket.connected(to: "10.20.0.1", port: farPort) }
+    }
   }
 }
