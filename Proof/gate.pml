@@ -6,36 +6,36 @@
  * lowest of the process's table. An Opener opens another file, and open(2) hands out the lowest free
  * number: once A's number is released it may name a stranger at the next step.
  *
- *  step          how it is atomic         what it does
- *  ------------  -----------------------  ----------------------------------------------------------------
- *  ENTER_READ    one CAS                  closing: refused, .closed; reader bit set: refused, .busy;
- *                                         else reader bit, references + 1
- *  ENTER_WRITE   one CAS                  closing: refused; writer bit clear: writer bit, references + 1;
- *                                         else on to QUEUE
- *  ENTER         one CAS                  closing: refused; else references + 1 (accept, options, datagrams)
- *  QUEUE         mutex, CAS inside        closing: refused; writer bit clear: take it as above; else flag
- *                                         `queued` on and the own node to the end of the queue
- *  QUEUE_WAIT    parked on the node       until granted, refused, or the deadline
- *  DEADLINE      mutex, CAS inside        node granted meanwhile: owner after all; refused: .closed;
- *                                         else out of the queue, flag off if it was the last: .timedOut
- *  TRY           the system call          only by somebody who is inside
- *  PARK          mutex, load inside       closing: do not park, .closed; else into `parked`
- *  POLL          poll(2)                  until ready, woken by the closer, or the deadline
- *  UNPARK        mutex                    out of `parked` (after ready or deadline)
- *  LEAVE         one CAS                  writer and `queued`: on to HANDOFF; else own bit off, references - 1
- *  HANDOFF       mutex, CAS inside        queue not empty: the first node becomes the owner, bit and reference
- *                                         stay as they are, flag off if it was the last; empty: LEAVE again
- *  WAKE_CLOSER   mutex                    after LEAVE left closing with one reference, the closer's own
- *  BEGIN_CLOSE   mutex, CAS inside        closing already: on to SECOND_CLOSE; else closing on, `queued` off,
- *                                         references + 1 (the closer's own)
- *  REFUSE_QUEUE  same critical section    every node of the queue is refused, the queue is empty
- *  WAKE_PARKED   same critical section    everybody in `parked` is woken, `parked` is empty
- *  QUIESCENT     mutex, load inside       one reference left: go on; else sleep until WAKE_CLOSER, look again
- *  POLICY        system calls             shutdown, drain, questions to the kernel: the closer is alone
- *  CLOSE_LEAVE   one CAS                  references - 1; nobody left: on to DESTROY
- *  DESTROY       close(2)                 once
- *  REPORT        mutex                    the report is there; second closers are woken
- *  SECOND_CLOSE  mutex                    report there: return it; else sleep until REPORT
+ *  step             how it is atomic    what it does
+ *  ---------------  ------------------  -----------------------------------------------------------------
+ *  ENTER_READ       one CAS             closing: refused, .closed; reader bit set: refused, .busy;
+ *                                       else reader bit on, references + 1
+ *  ENTER_WRITE      one CAS             closing: refused; writer bit clear: writer bit on, references + 1;
+ *                                       else on to QUEUE
+ *  PASS             one CAS             closing: refused; else references + 1 (accept, options, datagrams)
+ *  QUEUE            mutex, CAS inside   closing: refused; writer bit clear: take it as above; else flag
+ *                                       `queued` on and the own node to the end of the queue
+ *  QUEUE_WAIT       asleep on the node  until granted, refused, or the deadline
+ *  WRITER_DEADLINE  mutex, word inside  node granted, be it at the last moment: inside; refused: .closed;
+ *                                       else out of the queue, flag off if it was the last: .timedOut
+ *  TRY              the system call     only by somebody who is inside
+ *  PARK             mutex, load inside  closing: do not park, .closed; else into `parked`
+ *  POLL             poll(2)             until ready, woken by the closer, or the deadline
+ *  UNPARK           mutex               out of `parked`, whatever ended the wait
+ *  LEAVE            one CAS             writer and `queued`: on to HANDOFF; else own bit off, references - 1;
+ *                                       the closer leaves with the same step
+ *  HANDOFF          mutex, word inside  queue not empty: the first node becomes the owner, bit and reference
+ *                                       stay as they are, flag off if it was the last; empty: LEAVE again
+ *  WAKE_CLOSER      mutex               after a LEAVE that left closing and one reference, the closer's own
+ *  BEGIN_CLOSE      mutex, CAS inside   closing already: on to SECOND_CLOSE; else closing on, `queued` off,
+ *                                       references + 1 (the closer's own)
+ *  REFUSE_QUEUE     same section        every node of the queue is refused, the queue is empty
+ *  WAKE_PARKED      same section        everybody in `parked` is woken, `parked` is empty
+ *  QUIESCENT        mutex, load inside  one reference left: go on; else sleep until WAKE_CLOSER
+ *  POLICY           system calls        shutdown, drain, questions to the kernel: the closer is alone
+ *  DESTROY          close(2)            once, by whose LEAVE left no reference
+ *  RELEASED         mutex, then wakes   the report is there; then each later closer is woken
+ *  SECOND_CLOSE     mutex               released: return the report; else sleep until RELEASED
  *
  * What must hold (assertions, and no state in which somebody waits for ever):
  *  I1  no cross-talk      a system call made for A reaches A, never a stranger
@@ -48,10 +48,11 @@
  *  I8  the closer alone   during POLICY nobody else makes a system call on A
  *  I9  nothing kept       a reference is given back once; when all have gone: no bit, no reference, no flag,
  *                         no node, nobody parked
- *  I10 wake the living    the closer wakes a waiter only while the waiter's wake descriptor is its own
+ *  I10 wake the living    the closer wakes a waiter only while the waker is lent to that waiter
  *  I11 one report         every closer returns after the one report was made
  * Nobody waits for ever: the model has no other end states (Spin: "invalid end state").
  *
+ * A false alarm, a wake that has nothing to do with closing, is readiness that turns out to be none.
  * Readiness never has to come: the peer is silent or talks, chosen once. Deadlines fire at most TIMEOUTS
  * times, so that no wait is excused by a deadline that might still come.
  *
@@ -101,8 +102,8 @@ bool secondSleeps[NC + 1], secondWoken[NC + 1];
 byte table = A;                  /* which file the number names, 0 = free */
 bool silent;                     /* the peer says nothing, for ever */
 byte timeouts;                   /* deadlines that may still fire */
-bool woken[NOPS];                /* the wake descriptor of a parked operation */
-bool wakeOpen[NOPS];             /* it belongs to the operation */
+bool woken[NOPS];                /* the waker of a parked operation, an event descriptor, is signalled */
+bool wakeOpen[NOPS];             /* the waker is lent to the operation */
 
 /* ghosts: only for the assertions */
 byte usingRead, usingWrite, usingAny;
@@ -184,7 +185,7 @@ inline enter() {
      if :: closing -> outcome = refusedClosed :: else -> outcome = inside fi;
      if :: outcome == inside -> references++ :: else fi
 #else
-     atomic {                                                              /* ENTER */
+     atomic {                                                              /* PASS */
        if
        :: closing -> outcome = refusedClosed
        :: else -> references++; outcome = inside
@@ -237,54 +238,52 @@ inline enqueue() {
   if
   :: outcome == slow ->
      if                                                                    /* QUEUE_WAIT */
-     :: node[id] == granted ->
-        outcome = inside;
-#ifdef V_GRANTED
-        assert(false)
-#endif
-     :: node[id] == refused ->
-        outcome = refusedClosed;
-#ifdef V_QUEUE_REFUSED
-        assert(false)
-#endif
-     :: atomic { timeouts > 0 -> timeouts-- };
-        CRITICAL                                                           /* DEADLINE */
-          lock();
-          d_step {
-            if
+     :: node[id] != waiting
+     :: atomic { timeouts > 0 -> timeouts--; over = true }
+     fi;
+     CRITICAL                                                              /* WRITER_DEADLINE */
+       lock();
+       d_step {
+         if
 #ifdef M_DEADLINE_BLIND
-            :: node[id] != waiting -> outcome = timedOut
+         :: node[id] == granted && over -> outcome = timedOut
+         :: node[id] == granted && !over -> outcome = inside
 #else
-            :: node[id] == granted -> outcome = inside
-            :: node[id] == refused -> outcome = refusedClosed
+         :: node[id] == granted -> outcome = inside
 #endif
-            :: node[id] == waiting ->
-               outcome = timedOut;
-               at = 0;
-               do :: queue[at] != id -> at++ :: else -> break od;
-               remove(at)
-            fi
-          };
-          atomic {
-            if
+         :: node[id] == refused -> outcome = refusedClosed
+         :: node[id] == waiting ->
+            outcome = timedOut;
+            at = 0;
+            do :: queue[at] != id -> at++ :: else -> break od;
+            remove(at)
+         fi
+       };
+       atomic {
+         if
 #ifndef M_DEADLINE_KEEPS_FLAG
-            :: outcome == timedOut && queueCount == 0 -> queued = false
+         :: outcome == timedOut && queueCount == 0 -> queued = false
 #endif
-            :: else
-            fi
-          };
-          unlock()
-        END;
+         :: else
+         fi
+       };
+       unlock()
+     END;
+#ifdef V_GRANTED
+     assert(outcome != inside || over);
+#endif
+#ifdef V_QUEUE_REFUSED
+     assert(outcome != refusedClosed);
+#endif
 #ifdef V_DEADLINE_GRANTED
-        assert(outcome != inside);
+     assert(outcome != inside || !over);
 #endif
 #ifdef V_DEADLINE
-        assert(outcome != timedOut);
+     assert(outcome != timedOut);
 #endif
-        /* granted after all: goes on, or leaves at once */
-        if :: outcome == inside -> hasty = true :: outcome == inside :: outcome != inside fi
-     fi;
-     node[id] = idle
+     /* granted at the last moment: goes on, or leaves at once */
+     if :: outcome == inside && over -> hasty = true :: skip fi;
+     atomic { node[id] = idle; over = false }
   :: else
   fi
 }
@@ -413,17 +412,17 @@ proctype Operation(byte id; mtype kind) {
         :: over
         :: !over ->
            if                                                              /* POLL */
-           :: woken[id] ->
-              over = true;
+           :: woken[id] -> over = true
 #ifdef V_WOKEN
-              assert(false)
+              ; assert(false)
 #endif
-           :: !silent -> unpark();
+           :: !silent -> skip
 #ifdef V_READY_WHILE_CLOSING
-              assert(!closing)
+              ; assert(!closing)
 #endif
-           :: atomic { timeouts > 0 -> timeouts-- }; unpark(); over = true
+           :: atomic { timeouts > 0 -> timeouts--; over = true }
            fi;
+           unpark();
            atomic { wakeOpen[id] = false; woken[id] = false }
         fi
      od;
@@ -446,6 +445,7 @@ proctype Operation(byte id; mtype kind) {
 proctype Closer(byte me) {
   bool first, quiet;
   byte at, after;
+  bool sleepers[NC + 1];
 #ifdef M_WAKE_AFTER_MUTEX
   bool taken[NOPS];
 #endif
@@ -492,8 +492,7 @@ proctype Closer(byte me) {
          od;
 #endif
          at = 0
-      :: else ->                                                           /* SECOND_CLOSE */
-         if :: !reported -> secondSleeps[me] = true :: else fi
+      :: else
       fi
     };
     unlock()
@@ -502,8 +501,13 @@ proctype Closer(byte me) {
   if
   :: !first ->
 #ifndef M_SECOND_RETURNS
+     CRITICAL                                                              /* SECOND_CLOSE */
+       lock();
+       d_step { if :: !reported -> secondSleeps[me] = true; quiet = true :: else fi };
+       unlock()
+     END;
      if
-     :: secondSleeps[me] ->
+     :: quiet ->
         secondWoken[me];
 #ifdef V_SECOND_WAITED
         assert(false)
@@ -525,58 +529,53 @@ proctype Closer(byte me) {
      destroy();
 #endif
 #ifndef M_QUIESCENCE_NOT_AWAITED
-     do
-     :: quiet -> break
-     :: !quiet ->
 #ifdef M_QUIESCENT_SPLIT
-        atomic { quiet = (references == 1) };                              /* looks, and goes to sleep later */
+     atomic { quiet = (references == 1) };                                 /* looks, and goes to sleep later */
 #endif
-        CRITICAL                                                           /* QUIESCENT */
-          lock();
+     CRITICAL                                                              /* QUIESCENT */
+       lock();
 #ifndef M_QUIESCENT_SPLIT
-          atomic { quiet = (references == 1) };
+       atomic { quiet = (references == 1) };
 #endif
-          d_step { if :: !quiet -> closerSleeps = true; closerWoken = false :: else fi };
-          unlock()
-        END;
-        if
-        :: quiet
-        :: !quiet ->
-           closerWoken;
+       d_step { if :: !quiet -> closerSleeps = true :: else fi };
+       unlock()
+     END;
+     if
+     :: quiet
+     :: !quiet ->
+        closerWoken;
 #ifdef V_CLOSER_SLEPT
-           assert(false)
+        assert(false)
 #endif
-        fi
-     od;
+     fi;
 #endif
      atomic { systemCall(plain); assert(usingAny == 0); closerAlone = true };  /* POLICY: I8 */
      d_step { closerAlone = false; systemCall(plain) };
 #ifdef M_DESTROY_BEFORE_LEAVE
      destroy();
 #endif
-     atomic { assert(references > 0); references--; after = references };  /* CLOSE_LEAVE */
+     atomic { assert(references > 0); references--; after = references };  /* LEAVE */
      if
      :: after == 0 -> destroy()
      :: else
      fi;
-     CRITICAL                                                              /* REPORT */
+     CRITICAL                                                              /* RELEASED */
        lock();
+       reported = true;
        d_step {
-         reported = true;
          at = 0;
-         do
-         :: at < NC && secondSleeps[at] ->
-#ifndef M_SECOND_NOT_WOKEN
-            secondWoken[at] = true;
-#endif
-            at++
-         :: at < NC && !secondSleeps[at] -> at++
-         :: else -> break
-         od;
+         do :: at < NC -> sleepers[at] = secondSleeps[at]; secondSleeps[at] = false; at++ :: else -> break od;
          at = 0
        };
        unlock()
-     END
+     END;
+     do
+#ifndef M_SECOND_NOT_WOKEN
+     :: at < NC && sleepers[at] -> secondWoken[at] = true; at++
+     :: at < NC && !sleepers[at] -> at++
+#endif
+     :: else -> at = 0; break
+     od
   fi;
   atomic {
     closeReturned = true;
