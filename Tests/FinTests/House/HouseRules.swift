@@ -1,0 +1,213 @@
+extension HouseRule {
+  /// All of them. DESIGN: folders are the architecture, and the arrows between them may not be bent.
+  static let all = [
+    lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin,
+    shortFiles, nothingLeftUndone, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
+  ]
+
+  static let lifecycleImportsNothing = code(
+    "Lifecycle imports nothing", in: "Sources/Fin/Lifecycle/",
+    breaks: { imported(by: $0) != nil },
+    broken: [
+      Sample("Sources/Fin/Lifecycle/Phase.swift", "import Glibc\n"),
+      Sample("Sources/Fin/Lifecycle/Phase.swift", "public import CFin\n"),
+      Sample("Sources/Fin/Lifecycle/Phase.swift", "  @_exported import struct SystemPackage.Errno\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/Lifecycle/Phase.swift", "// import Glibc\nlet important = 1\n"),
+      Sample("Sources/Fin/Kernel/Syscalls.swift", "import Glibc\n"),
+    ])
+
+  static let errnoOnlyInKernel = code(
+    "errno is read only in Kernel", in: "Sources/Fin/", except: "Sources/Fin/Kernel/",
+    breaks: { $0.contains("errno") && $0.contains(/\b(fin_)?errno\b|\bfin_set_errno\b/) },
+    broken: [
+      Sample("Sources/Fin/Sockets/Socket.swift", "let code = errno\n"),
+      Sample("Sources/Fin/Address/Endpoint.swift", "let code = fin_errno() // why\n"),
+      Sample("Sources/Fin/Descriptor/Gate.swift", "fin_set_errno(0)\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/Kernel/Syscalls.swift", "let code = fin_errno()\n"),
+      Sample("Sources/Fin/Sockets/SocketError.swift", "case system(Errno) // errno\nlet text = \"errno \\\"2\\\"\"\n"),
+    ])
+
+  static let onlyAddressCastsSockaddr = code(
+    "only Address casts sockaddr pointers", in: "Sources/Fin/", except: "Sources/Fin/Address/",
+    breaks: { line in
+      guard line.contains("sockaddr") else { return false }
+      // A pointer made a sockaddr's, or the value of a certain family. To pass a pointer on is nobody's offence.
+      return line.contains(
+        /(assumingMemoryBound|bindMemory|withMemoryRebound|load|loadUnaligned)\(\s*(to|as):\s*sockaddr/)
+        || line.contains(/unsafeBitCast\(.*sockaddr/) || line.contains(/\bsockaddr(_in6?|_un|_storage|_nl)?\(\)/)
+        || line.replacing(/MemoryLayout<sockaddr\w*>/, with: "").contains(/\bsockaddr_(in6?|un|storage)\b/)
+    },
+    broken: [
+      Sample(
+        "Sources/Fin/Kernel/Syscalls.swift", "p.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, n) }\n"
+      ),
+      Sample("Sources/Fin/Sockets/Listener.swift", "var storage = sockaddr_storage()\n"),
+      Sample("Sources/Fin/Kernel/Syscalls.swift", "func f(_ p: UnsafePointer<sockaddr_in>) {}\n"),
+    ],
+    sound: [
+      Sample(
+        "Sources/Fin/Kernel/Syscalls.swift", "func bind(_ fd: CInt, _ p: UnsafePointer<sockaddr>, _ n: socklen_t) {}\n"),
+      Sample("Sources/Fin/Kernel/Syscalls.swift", "let room = MemoryLayout<sockaddr_storage>.size\n"),
+      Sample("Sources/Fin/Address/Sockaddr.swift", "var storage = sockaddr_storage()\n"),
+    ])
+
+  static let noFoundation = code(
+    "no Foundation and no Dispatch in Fin", in: "Sources/Fin/",
+    breaks: { line in
+      imported(by: line).map { $0.hasPrefix("Foundation") || $0 == "Dispatch" || $0 == "CDispatch" } ?? false
+    },
+    broken: [
+      Sample("Sources/Fin/Sockets/Socket.swift", "import Foundation\n"),
+      Sample("Sources/Fin/Sockets/Socket.swift", "internal import FoundationEssentials\n"),
+      Sample("Sources/Fin/Server/Serve.swift", "import struct Foundation.Data\n"),
+      Sample("Sources/Fin/Server/Serve.swift", "@preconcurrency import Dispatch\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/Sockets/Socket.swift", "import Glibc\npublic import SystemPackage\n"),
+      Sample("Sources/FinCommand/Report.swift", "import Foundation\n"),
+    ])
+
+  static let doctorWithoutFin = code(
+    "FinDoctor never imports Fin", mustLookAtSomething: false, in: "Sources/FinDoctor/",
+    breaks: { imported(by: $0) == "Fin" },
+    broken: [
+      Sample("Sources/FinDoctor/Census/Census.swift", "import Fin\n"),
+      Sample("Sources/FinDoctor/Census/Census.swift", "@testable import Fin\n"),
+      Sample("Sources/FinDoctor/Census/Census.swift", "import enum Fin.TCPState\n"),
+    ],
+    sound: [
+      Sample("Sources/FinDoctor/Census/Census.swift", "import CFin\nimport Final\n"),
+      Sample("Sources/FinCommand/Lab.swift", "import Fin\n"),
+    ])
+
+  static let shortFiles = HouseRule(
+    name: "a Swift file answers one question, in 450 lines at most",
+    covers: { $0.hasSuffix(".swift") },
+    find: { source in
+      let count = source.lines.count - (source.lines.last == "" ? 1 : 0)
+      return count > 450 ? [Finding(line: count, text: "\(count) lines")] : []
+    },
+    broken: [Sample("Tests/FinTests/Long.swift", String(repeating: "//\n", count: 451))],
+    sound: [
+      Sample("Tests/FinTests/Long.swift", String(repeating: "//\n", count: 450)),
+      Sample("Proof/gate.pml", String(repeating: "\n", count: 900)),
+    ])
+
+  static let nothingLeftUndone = HouseRule(
+    name: "nothing is marked as left undone",
+    covers: { path in
+      [".swift", ".c", ".h", ".pml", ".md", ".sh", "/run", "/check", "/snippets", "/docs"].contains {
+        path.hasSuffix($0)
+      }
+    },
+    find: { source in lines(of: source) { $0.contains(/\b(TO\u{44}O|FIX\u{4D}E|X{3})\b/) } },
+    broken: [
+      Sample("Sources/Fin/Fin.swift", "// TO" + "DO: everything\n"), Sample("README.md", "FIX" + "ME\n"),
+      Sample("Sources/CFin/cfin.c", "/* XX" + "X */\n"),
+    ],
+    sound: [Sample("Sources/Fin/Fin.swift", "let toDo = \"todo\"\n"), Sample("Proof/x.trail", "TO" + "DO\n")])
+
+  static let noLingerAboveZero = HouseRule(
+    name: "no SO_LINGER with a time above zero",
+    covers: { $0.hasPrefix("Sources/") },
+    find: { source in
+      lines(of: source) { line in
+        guard line.contains("l_linger") else { return false }
+        // Every time that is given must be the literal 0: `l_linger: 0` in Swift, `.l_linger = 0` in C.
+        return line.matches(of: /l_linger\s*[:=]\s*([^,)};\s]+)/).contains {
+          $0.output.1 != "0" && $0.output.1 != "CInt"
+        }
+      }
+    },
+    broken: [
+      Sample("Sources/Fin/Kernel/Options.swift", "linger(l_onoff: 1, l_linger: 5)\n"),
+      Sample("Sources/Fin/Kernel/Options.swift", "linger(l_onoff: 1, l_linger: seconds)\n"),
+      Sample("Sources/CFin/include/cfin.h", "struct linger l = {.l_onoff = 1, .l_linger = 2};\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/Kernel/Options.swift", "linger(l_onoff: 1, l_linger: 0)\n"),
+      Sample("Sources/CFin/include/cfin.h", "struct linger l = {.l_onoff = 1, .l_linger = 0};\n"),
+    ])
+
+  static let noPathsOfAMachine = HouseRule(
+    name: "no paths of somebody's machine",
+    covers: { _ in true },
+    find: { source in
+      let homes = ["/wor\u{6B}/", "/roo\u{74}/"]
+      return lines(of: source) { line in
+        // A path begins there; `Proof/work/` and `example.net/root/` go on.
+        homes.contains { home in
+          line.contains(home) && line.contains(/(^|[^\w.\-\/])\/(work|root)\//)
+        }
+      }
+    },
+    broken: [
+      Sample("README.md", "see /wor" + "k/fin\n"), Sample(".ci/run", "cd \"/roo" + "t/fin\"\n"),
+      Sample("Package.swift", "/wor" + "k/x"),
+    ],
+    sound: [
+      Sample("README.md", "Proof/work/016 and ./work/x and https://example.net/root/\n"),
+      Sample(".gitignore", "/Proof/work/\n"),
+    ])
+
+  static let publicIsDocumented = HouseRule(
+    name: "every public declaration in Fin has a doc comment",
+    covers: { $0.hasPrefix("Sources/Fin/") && $0.hasSuffix(".swift") },
+    find: { source in
+      source.code.indices.filter { declaresUndocumentedPublic(source, at: $0) }
+        .map { Finding(line: $0 + 1, text: source.lines[$0]) }
+    },
+    broken: [
+      Sample("Sources/Fin/A.swift", "public struct A {}\n"),
+      Sample("Sources/Fin/A.swift", "// no doc comment\npublic enum A {}\n"),
+      Sample("Sources/Fin/A.swift", "/// Something.\npublic struct A {\n  public let b: Int\n}\n"),
+      Sample("Sources/Fin/A.swift", "/// Far away.\n\n@inlinable\npublic static func a() {}\n"),
+      Sample("Sources/Fin/A.swift", "  @discardableResult public consuming func close() -> Int { 0 }\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/A.swift", "/// A.\npublic struct A {}\n"),
+      Sample("Sources/Fin/A.swift", "/// A.\n@inlinable\n@available(*, deprecated)\npublic func a() {}\n"),
+      Sample("Sources/Fin/A.swift", "public import SystemPackage\nextension A: Error {}\n"),
+      Sample("Sources/Fin/A.swift", "  public var description: String { \"\" }\n"),
+      Sample("Sources/Fin/A.swift", "  public static func < (a: A, b: A) -> Bool { false }\n"),
+    ])
+
+  // MARK: How they look
+
+  /// The module that this line imports: `Foundation` for `internal import struct Foundation.Data`.
+  private static func imported(by line: Substring) -> Substring? {
+    // Most lines do not even hold the word; asking is cheap, the expression is not.
+    guard line.contains("import") else { return nil }
+    return line.firstMatch(
+      of:
+        /^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|protocol|typealias|func|var|let)\s+)?(\w+)/
+    )?.output.1
+  }
+
+  private static func lines(of source: SwiftText, where breaks: (String) -> Bool) -> [Finding] {
+    source.lines.enumerated().filter { breaks($0.element) }
+      .map { Finding(line: $0.offset + 1, text: $0.element) }
+  }
+
+  /// What a protocol of the standard library asks for has its documentation there.
+  private static let witnesses = [
+    "var description: String", "var debugDescription: String", "func hash(into", "init?(_ description:",
+    "init(stringLiteral", "init(stringInterpolation", "init(rawValue", "init?(rawValue", "let rawValue", "var rawValue",
+  ]
+
+  private static func declaresUndocumentedPublic(_ source: SwiftText, at index: Int) -> Bool {
+    let line = source.code[index]
+    guard line.contains("public") || line.contains("open") else { return false }
+    let words =
+      /^\s*(@\w+(\([^)]*\))?\s+)*(public|open)\s+((static|final|class|consuming|borrowing|mutating|nonisolated|convenience|override|indirect|isolated)\s+)*(struct|enum|class|actor|protocol|func|init|var|let|subscript|typealias|associatedtype|macro)\b/
+    guard line.contains(words) else { return false }
+    if witnesses.contains(where: line.contains) || line.contains(/\bfunc\s+[<>=!~+\-]+\s*\(/) { return false }
+    var above = index - 1
+    while above >= 0, source.lines[above].contains(/^\s*@/) { above -= 1 }
+    return above < 0 || !source.lines[above].contains(/^\s*\/\/\//)
+  }
+}

@@ -1,0 +1,79 @@
+import Testing
+
+@Suite("The house: the arrows are not bent")
+struct HouseTests {
+  @Test("every file of the checkout keeps the rule", arguments: HouseRule.all)
+  func holds(_ rule: HouseRule) {
+    let files = Checkout.files.filter { rule.covers($0.path) }
+    #expect(!files.isEmpty || !rule.mustLookAtSomething, "the rule looked at no file")
+    let offences = files.flatMap { rule.offences(path: $0.path, source: $0.source) }
+    #expect(offences.isEmpty, "\(rule.name):\n\(offences.joined(separator: "\n"))")
+  }
+
+  @Test("a text that breaks the rule is found, whichever way it breaks it", arguments: HouseRule.all)
+  func canFail(_ rule: HouseRule) {
+    #expect(!rule.broken.isEmpty)
+    for sample in rule.broken {
+      #expect(!rule.offences(path: sample.path, text: sample.text).isEmpty, "not found: \(sample.text)")
+    }
+  }
+
+  @Test("a text that only looks like it is left in peace", arguments: HouseRule.all)
+  func isFair(_ rule: HouseRule) {
+    #expect(!rule.sound.isEmpty)
+    for sample in rule.sound {
+      #expect(rule.offences(path: sample.path, text: sample.text) == [], "wrongly found: \(sample.text)")
+    }
+  }
+
+  @Test("every step that the gate's comments name stands in the model's table")
+  func stepsStandInTheModel() throws {
+    let model = try #require(Checkout.files.first { $0.path == "Proof/gate.pml" }).text
+    let steps = ModelSteps.listed(in: model)
+    #expect(steps.isSuperset(of: ["ENTER_READ", "QUEUE", "HANDOFF", "LEAVE", "BEGIN_CLOSE", "QUIESCENT", "DESTROY"]))
+    let gate = try #require(Checkout.files.first { $0.path == "Sources/Fin/Descriptor/Gate.swift" }).text
+    let named = ModelSteps.named(in: gate)
+    #expect(named.count > 10, "the gate names its steps")
+    #expect(named.subtracting(steps) == [], "steps that nobody has modelled")
+  }
+
+  @Test("a step that nobody modelled is found")
+  func stepsCanBeMissing() {
+    #expect(ModelSteps.listed(in: " *  LEAVE            one CAS\n *  prose\n") == ["LEAVE"])
+    #expect(
+      ModelSteps.named(in: "  /// LEAVE.\n  // WAKE_ALL: why\n/// A TCP word, SHUT_WR.\n") == ["LEAVE", "WAKE_ALL"])
+  }
+
+  @Test("an offence names the file and the line")
+  func namesTheLine() {
+    let offences = HouseRule.noFoundation.offences(path: "Sources/Fin/A.swift", text: "// one\nimport Foundation\n")
+    #expect(offences == ["Sources/Fin/A.swift:2: import Foundation"])
+  }
+
+  @Test("the checkout is the package's root, with its own files in it and nobody else's")
+  func readsTheCheckout() {
+    let paths = Checkout.files.map(\.path)
+    #expect(paths.contains("Package.swift"))
+    #expect(paths.contains("Tests/FinTests/House/HouseTests.swift"))
+    #expect(!paths.contains { $0.hasPrefix(".build") || $0.hasPrefix(".git/") })
+  }
+
+  @Test(
+    "comments and strings are no code",
+    arguments: [
+      ("let a = 1 // errno", "let a = 1 "),
+      ("say(\"// no comment\") + b", "say(\"\") + b"),
+      ("say(\"a \\\" errno\", c)", "say(\"\", c)"),
+      ("say(#\"a \" errno \\\"#, c)", "say(\"\", c)"),
+      ("say(\"\", c)", "say(\", c)"),
+    ])
+  func codeOnly(line: String, code: String) {
+    #expect(SwiftText(line).code == [code])
+  }
+
+  @Test("a string of several lines is no code until it ends")
+  func stringsOfSeveralLines() {
+    let text = "let a = \"\"\"\n  errno \"quoted\"\n  \"\"\" + b\nerrno"
+    #expect(SwiftText(text).code == ["let a = \"", "", "\" + b", "errno"])
+  }
+}
