@@ -1,73 +1,22 @@
-internal import Glibc
-internal import Synchronization
 internal import SystemPackage
 
 /// Tells of edges on one socket: what `poll(2)` cannot, because after `SHUT_WR` it calls a socket writable for ever.
 ///
 /// FIN-WAIT-1 → FIN-WAIT-2 is one edge on an edge-triggered `EPOLLOUT`: that is how a confirmed close learns, without
-/// asking again and again, that everything was acknowledged. One `epoll` descriptor for each close that has to wait, lent
-/// and taken back; the first is made with the first connection, so that a program at its descriptor limit can still close.
+/// asking again and again, that everything was acknowledged. One `epoll` descriptor for each close that has to wait; the
+/// first is made with the first stream, so that a program at its descriptor limit can still close.
 final class EdgeWatch: Sendable {
-  private let poller: CInt
-
-  private init() throws(Errno) { poller = try Syscalls.makePoller() }
-
-  deinit { Syscalls.close(poller) }
-
-  private struct Pool {
-    var idle: [EdgeWatch] = []
-    var waiting: [Parker] = []
-  }
-
-  private static let kept = 256
-  private static let pool = Mutex(Pool())
-  private static let reserve: Void = {
-    if let watch = try? EdgeWatch() { watch.giveBack() }
-  }()
-
-  /// Makes one for a thread that will need one, while there are descriptors.
-  static func provide() { (try? EdgeWatch())?.giveBack() }
+  static let pool = Lending<EdgeWatch> { () throws(Errno) in try EdgeWatch() }
+  private static let first: Bool = pool.provide()
 
   /// Makes the one that a program at its limit will need.
-  static func prepare() { _ = reserve }
+  static func prepare() { _ = first }
 
-  /// One that nobody else has; when no descriptor can be had, the next that is given back.
-  ///
-  /// - Returns: `nil` when the deadline passed first.
-  static func borrow(until deadline: Deadline) -> EdgeWatch? {
-    while true {
-      if let watch = pool.withLock({ $0.idle.popLast() }) { return watch }
-      if let watch = try? EdgeWatch() { return watch }
-      let parker = Parker()
-      let watch: EdgeWatch? = pool.withLock { pool in
-        if let watch = pool.idle.popLast() { return watch }
-        pool.waiting.append(parker)
-        return nil
-      }
-      if let watch { return watch }
-      let woken = parker.park(until: deadline)
-      pool.withLock { pool in pool.waiting.removeAll { $0 === parker } }
-      if !woken { return nil }
-    }
-  }
+  private let poller: CInt
 
-  func giveBack() {
-    let next = EdgeWatch.pool.withLock { pool -> Parker? in
-      if pool.idle.count < EdgeWatch.kept { pool.idle.append(self) }
-      return pool.waiting.isEmpty ? nil : pool.waiting.removeFirst()
-    }
-    next?.wake()
-  }
+  init() throws(Errno) { poller = try Syscalls.makePoller() }
 
-  /// Closes those that nobody uses, except one: for those who count descriptors.
-  static func releaseIdle() {
-    let idle = pool.withLock { pool in
-      let idle = pool.idle.dropFirst()
-      pool.idle.removeLast(idle.count)
-      return Array(idle)
-    }
-    _ = consume idle
-  }
+  deinit { Syscalls.close(poller) }
 
   /// Watches a socket from now on; the state it is in now counts as the first edge.
   func add(_ descriptor: CInt) throws(Errno) { try Syscalls.watch(descriptor, with: poller) }

@@ -73,6 +73,7 @@ struct Gate: ~Copyable, Sendable {
   func enterPassing() throws(Refusal) { try enter(0) }
 
   private func enter(_ bit: UInt64) throws(Refusal) {
+    Fork.check()
     var old = word.load(ordering: .relaxed)
     while true {
       if old & Word.closing != 0 { throw .closed }
@@ -199,7 +200,8 @@ struct Gate: ~Copyable, Sendable {
   ///
   /// - Returns: `false` when somebody else is closing already.
   func beginClosing() -> Bool {
-    waiting.withLock { waiting in
+    Fork.check()
+    return waiting.withLock { waiting in
       var old = word.load(ordering: .relaxed)
       while true {
         if old & Word.closing != 0 { return false }

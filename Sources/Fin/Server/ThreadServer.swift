@@ -65,12 +65,10 @@ final class ThreadServer: Sendable {
   // MARK: Accepting
 
   private func acceptAll(_ reserve: inout Reserve) {
-    var pause = Duration.milliseconds(5)
-    while let worker = freeWorker() {
+    while let worker = freeWorker(&reserve) {
       var patience = Patience(nil)
       do {
         let client = try listener.accept(&patience, site: site)
-        pause = .milliseconds(5)
         if admit(client) { give(client, to: worker) } else { giveBack(worker) }
       } catch {
         giveBack(worker)
@@ -79,13 +77,7 @@ final class ThreadServer: Sendable {
         case .paused:
           guard awaitResumption() else { return }
         case .system(let code) where AcceptFailure(code) == .capacity:
-          state.withLock { $0.report.timesOutOfDescriptors += 1 }
-          reserve.empty()
-          // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
-          repeat {
-            waitForChange(atMost: pause)
-            pause = min(pause * 2, .seconds(1))
-          } while !reserve.fill() && !listener.drainDeadline.hasPassed
+          waitForRoom(&reserve)
         default:
           state.withLock { $0.report.failure = error }
           listener.end()
@@ -103,7 +95,7 @@ final class ThreadServer: Sendable {
   /// A thread that has nothing to do, started if need be; waits for one when all are busy.
   ///
   /// - Returns: `nil` when the drain's time was over first.
-  private func freeWorker() -> Worker? {
+  private func freeWorker(_ reserve: inout Reserve) -> Worker? {
     while true {
       enum Found { case worker(Worker), start, none }
       let found: Found = state.withLock { state in
@@ -118,16 +110,28 @@ final class ThreadServer: Sendable {
       case .worker(let worker): return worker
       case .start:
         let worker = Worker()
-        if startWorker(worker) { return worker }
-        // No thread can be had now: go on with those there are, or wait until one can.
+        if start(worker) { return worker }
+        // Go on with those there are, or wait until there is room for one more.
         state.withLock { $0.started -= 1 }
-        waitForChange(atMost: .milliseconds(100))
-        if listener.drainDeadline.hasPassed { return nil }
+        waitForRoom(&reserve)
+        if listener.drainDeadline.hasPassed || listener.gate.isClosing { return nil }
       case .none:
         waitForChange()
         if listener.drainDeadline.hasPassed || listener.gate.isClosing { return nil }
       }
     }
+  }
+
+  /// Lets go of the reserve, for what is running, and waits until it can be had again.
+  private func waitForRoom(_ reserve: inout Reserve) {
+    state.withLock { $0.report.timesOutOfDescriptors += 1 }
+    reserve.empty()
+    var pause = Duration.milliseconds(5)
+    repeat {
+      // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
+      waitForChange(atMost: pause)
+      pause = min(pause * 2, .seconds(1))
+    } while !reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
   }
 
   private func giveBack(_ worker: Worker) { state.withLock { $0.idle.append(worker) } }
@@ -184,11 +188,18 @@ final class ThreadServer: Sendable {
     worker.parker.wake()
   }
 
-  private func startWorker(_ worker: Worker) -> Bool {
-    Threads.start { [self] in
-      // What waiting and closing will need, while there are descriptors to be had.
-      Waker.provide()
-      EdgeWatch.provide()
+  /// Starts a thread, with what waiting and closing will need in it: it must not lack a descriptor when it serves.
+  private func start(_ worker: Worker) -> Bool {
+    guard Waker.pool.provide() else { return false }
+    guard EdgeWatch.pool.provide() else {
+      Waker.pool.withdraw()
+      return false
+    }
+    let code = Threads.start { [self] in
+      defer {
+        Waker.pool.withdraw()
+        EdgeWatch.pool.withdraw()
+      }
       while true {
         _ = worker.parker.park()
         guard let client = worker.next.withLock({ $0.take() }) else { return }
@@ -200,7 +211,13 @@ final class ThreadServer: Sendable {
         }
         if isOver { return }
       }
-    } == 0
+    }
+    guard code == 0 else {
+      Waker.pool.withdraw()
+      EdgeWatch.pool.withdraw()
+      return false
+    }
+    return true
   }
 
   private func serve(_ client: Core) {
@@ -266,7 +283,7 @@ private struct Reserve: ~Copyable {
   @discardableResult
   mutating func fill() -> Bool {
     while descriptors.count < size {
-      guard let descriptor = try? Waker.unpooled() else {
+      guard let descriptor = try? Waker() else {
         // All or none: one that is kept now is one that a handler lacks.
         empty()
         return false

@@ -170,7 +170,7 @@ private struct End {
   private mutating func awaitEdge() throws(Errno) -> Bool {
     let until = min(deadline, silence)
     guard let watch else {
-      guard let watch = EdgeWatch.borrow(until: until) else { return false }
+      guard let watch = EdgeWatch.pool.borrow(until: until) else { return false }
       self.watch = watch
       try watch.add(core.number)
       beginListeningForAborts()
@@ -191,7 +191,7 @@ private struct End {
   private mutating func stopWatching() {
     if let watch {
       watch.remove(core.number)
-      watch.giveBack()
+      EdgeWatch.pool.giveBack(watch)
     }
     watch = nil
     if let waker {

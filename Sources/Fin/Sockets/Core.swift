@@ -53,6 +53,7 @@ final class Core: Sendable {
     knownPeer = Mutex(peer)
     record = ledger.open(number, isDatagram: kind == .datagram, site, phase)
     self.descriptor = Mutex(consume descriptor)
+    Fork.watch()
     if kind != .datagram { EdgeWatch.prepare() }
   }
 
