@@ -47,3 +47,4 @@ int peers_gettid(void) { return (int)syscall(SYS_gettid); }
 int peers_outgoing_queue(int fd, int *bytes) { return ioctl(fd, SIOCOUTQ, bytes); }
 
 int peers_incoming_queue(int fd, int *bytes) { return ioctl(fd, SIOCINQ, bytes); }
+int peers_fork(void) { return fork(); }

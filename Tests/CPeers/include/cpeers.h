@@ -23,6 +23,8 @@ int peers_pipe(int *ends);
 int peers_accept(int fd);
 // A descriptor that becomes readable when the process ends.
 int peers_pidfd(int pid);
+// fork, which Swift does not import: 0 in the child, which has this one thread.
+int peers_fork(void);
 // The kernel's number of the calling thread.
 int peers_gettid(void);
 // ioctl SIOCOUTQ: bytes (and a FIN) the peer has not acknowledged; SIOCINQ: bytes that wait to be read.

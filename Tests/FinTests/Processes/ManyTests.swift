@@ -1,0 +1,59 @@
+import Fin
+import Peers
+import Synchronization
+import Testing
+
+@Suite("Promise 9: a limit on everything")
+struct Many {
+  @Test("9,000 open sockets are counted one by one, and none is left", .faults(46))
+  func pairs() async {
+    await #expect(processExitsWith: .success) {
+      let before = try KernelView.openDescriptors().count
+      var shared: [SharedConnection] = []
+      for _ in 0..<4_500 {
+        let pair = try Connection.pair()
+        shared.append(pair.first.share())
+        shared.append(pair.second.share())
+      }
+      precondition(Ledger.current.counts.open == 9_000)
+      precondition(Ledger.current.openSockets().count == 9_000)
+      for connection in shared { connection.close(.abort) }
+      precondition(Ledger.current.counts.open == 0)
+      // One epoll descriptor stays for the closes to come.
+      let after = try KernelView.openDescriptors().count
+      precondition(after - before <= 1)
+    }
+  }
+
+  @Test("a flood of SYNs does not disturb a connection that is there", .needsTUN, .faults(39))
+  func flood() throws {
+    try withRawPeer { peer in
+      let listener = try peer.namespace.run { try Listener.bind("10.8.0.1:5000", backlog: 8) }
+      let connection = try peer.namespace.run { try Connection.connect(to: "10.8.0.2:7") }
+      peer.flood(port: 5000, count: 200)
+      try connection.send("undisturbed")
+      peer.behave(.good)
+      #expect(connection.close(.abort).ending == .aborted)
+      listener.close()
+    }
+  }
+
+  @Test("an IPv6 listener takes IPv4 clients under their mapped address, or not, as it was told", .needsIPv6, .faults(55))
+  func dualStack() throws {
+    let both = try Listener.bind(.any6(port: 0), options: .init(ipv6Only: false))
+    let port = try #require(both.address.port)
+    let client = try Connection.connect(to: .loopback(port: port))
+    let server = try both.accept(within: .seconds(10))
+    #expect(server.peerAddress?.ip?.canonical == .v4(.loopback))
+    #expect(server.peerAddress.map { "\($0)" }?.hasPrefix("[::ffff:127.0.0.1]:") == true)
+    #expect(throws: SocketError.self) { try Listener.bind(.any(port: port)).close() }
+    client.close(.abort)
+    server.close(.abort)
+    both.close()
+
+    let only = try Listener.bind(.any6(port: 0), options: .init(ipv6Only: true))
+    let other = try #require(only.address.port)
+    #expect(throws: SocketError.self) { try Connection.connect(to: .loopback(port: other)).close() }
+    only.close()
+  }
+}
