@@ -195,7 +195,7 @@ final class ThreadServer: Sendable {
       Waker.pool.withdraw()
       return false
     }
-    let code = Threads.start { [self] in
+    let code = Threads.start(Surroundings.current.surround { [self] in
       defer {
         Waker.pool.withdraw()
         EdgeWatch.pool.withdraw()
@@ -211,7 +211,7 @@ final class ThreadServer: Sendable {
         }
         if isOver { return }
       }
-    }
+    })
     guard code == 0 else {
       Waker.pool.withdraw()
       EdgeWatch.pool.withdraw()
@@ -269,6 +269,24 @@ final class ThreadServer: Sendable {
       if deadline.hasPassed { return false }
       _ = parker.park(until: deadline)
     }
+  }
+}
+
+/// The task-local values of Fin's own, which a new thread would lose.
+private struct Surroundings {
+  private let ledger = Ledger.current
+  #if FIN_SEAM
+  private let script = Seam.script
+  #endif
+
+  static var current: Surroundings { Surroundings() }
+
+  func surround(_ body: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+    #if FIN_SEAM
+    { [ledger, script] in Ledger.$current.withValue(ledger) { Seam.$script.withValue(script, operation: body) } }
+    #else
+    { [ledger] in Ledger.$current.withValue(ledger, operation: body) }
+    #endif
   }
 }
 

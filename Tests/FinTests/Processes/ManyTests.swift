@@ -38,7 +38,7 @@ struct Many {
     }
   }
 
-  @Test("an IPv6 listener takes IPv4 clients under their mapped address, or not, as it was told", .needsIPv6, .faults(55))
+  @Test("an IPv6 listener takes IPv4 clients under mapped addresses, or not, as it was told", .needsIPv6, .faults(55))
   func dualStack() throws {
     let both = try Listener.bind(.any6(port: 0), options: .init(ipv6Only: false))
     let port = try #require(both.address.port)

@@ -8,18 +8,12 @@ enum Threads {
   }
 
   /// `pthread_create`, detached, with every signal blocked, so that the program's handlers stay on the program's threads.
-  /// The caller's ledger, and the script that tests set, hold in the new thread.
+  /// Task-local values of the caller do not hold in it.
   ///
   /// - Parameter stack: bytes; 0 for the system's default.
   /// - Returns: what `pthread_create` returned: 0 for success, `EAGAIN` for want of memory or of room in a limit.
   static func start(stack: Int = 0, _ run: @escaping @Sendable () -> Void) -> CInt {
-    let ledger = Ledger.current
-    #if FIN_SEAM
-    let script = Seam.script
-    let body = Body { Ledger.$current.withValue(ledger) { Seam.$script.withValue(script, operation: run) } }
-    #else
-    let body = Body { Ledger.$current.withValue(ledger, operation: run) }
-    #endif
+    let body = Body(run)
     var attributes = pthread_attr_t()
     unsafe pthread_attr_init(&attributes)
     unsafe pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
