@@ -195,7 +195,7 @@ final class ThreadServer: Sendable {
       Waker.pool.withdraw()
       return false
     }
-    let code = Threads.start(Surroundings.current.surround { [self] in
+    let body = Surroundings.current.surround { [self] in
       defer {
         Waker.pool.withdraw()
         EdgeWatch.pool.withdraw()
@@ -211,8 +211,8 @@ final class ThreadServer: Sendable {
         }
         if isOver { return }
       }
-    })
-    guard code == 0 else {
+    }
+    guard Threads.start(body) == 0 else {
       Waker.pool.withdraw()
       EdgeWatch.pool.withdraw()
       return false
@@ -288,28 +288,4 @@ private struct Surroundings {
     { [ledger] in Ledger.$current.withValue(ledger, operation: body) }
     #endif
   }
-}
-
-/// Descriptors kept open for nothing, to be let go when the process has run out of them.
-private struct Reserve: ~Copyable {
-  private let size: Int
-  private var descriptors: [Waker] = []
-
-  init(_ size: Int) { self.size = max(0, size) }
-
-  /// - Returns: whether all of them could be had.
-  @discardableResult
-  mutating func fill() -> Bool {
-    while descriptors.count < size {
-      guard let descriptor = try? Waker() else {
-        // All or none: one that is kept now is one that a handler lacks.
-        empty()
-        return false
-      }
-      descriptors.append(descriptor)
-    }
-    return true
-  }
-
-  mutating func empty() { descriptors = [] }
 }
