@@ -4,9 +4,12 @@ import Synchronization
 /// Work on a thread of its own, whose answer can be waited for with a time limit.
 final class Background<Answer: Sendable>: Sendable {
   private let answer = Mutex<Answer?>(nil)
+  /// Where /proc tells about the thread.
+  private let place = Mutex<String?>(nil)
 
   init(_ work: @escaping @Sendable () -> Answer) {
     let job = Job { [self] in
+      place.withLock { $0 = Kernel.target(of: "/proc/thread-self") }
       let value = work()
       answer.withLock { $0 = value }
     }
@@ -30,6 +33,17 @@ final class Background<Answer: Sendable>: Sendable {
   func answer(orMishap what: String, within limit: Duration = .seconds(5)) throws -> Answer {
     guard let answer = answer(within: limit) else { throw Mishap("\(what): nothing after \(limit.inSeconds.time)") }
     return answer
+  }
+
+  /// Waits until the thread sleeps in the kernel: in the call that it is to be found in.
+  /// - Returns: whether it does.
+  func sleeps(within limit: Duration = .seconds(5)) -> Bool {
+    wait(atMost: limit) {
+      guard let place = place.withLock({ $0 }) else { return false }
+      // The state is the letter after the name, which is in parentheses.
+      let status = Kernel.file("/proc/\(place)/stat")
+      return status.split(separator: ")").last?.first { $0 != " " } == "S"
+    }
   }
 
   var isRunning: Bool { answer.withLock { $0 == nil } }

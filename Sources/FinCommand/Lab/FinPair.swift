@@ -50,6 +50,15 @@ struct FinPair: ~Copyable {
     }
     return entry.descriptor
   }
+
+  /// The number of a listener of Fin's.
+  static func number(of listener: ListenerHandle) throws -> Int32 {
+    let entries = Ledger.current.openSockets()
+    guard let entry = entries.first(where: { $0.kind == .listener && $0.phase == listener.phase }) else {
+      throw Mishap("a listener is not in the ledger")
+    }
+    return entry.descriptor
+  }
 }
 
 extension Connection {

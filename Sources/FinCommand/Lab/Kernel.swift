@@ -8,12 +8,20 @@ enum Kernel {
 
   /// TCP_INFO's first byte, as RFC 9293 writes the state.
   static func state(of socket: Int32) -> String {
+    guard let info = tcpInfo(of: socket) else { return Answer(value: -1, code: fin_errno()).description }
+    return stateName(info[0])
+  }
+
+  /// How many clients wait to be accepted: tcpi_unacked, which on a listener is the length of its queue.
+  static func queueLength(of listener: Int32) -> Int {
+    guard let info = tcpInfo(of: listener) else { return -1 }
+    return info[24..<28].reversed().reduce(0) { $0 << 8 | Int($1) }
+  }
+
+  private static func tcpInfo(of socket: Int32) -> [UInt8]? {
     var info = [UInt8](repeating: 0, count: 256)
     var length = socklen_t(info.count)
-    guard unsafe getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, &info, &length) == 0 else {
-      return Answer(value: -1, code: fin_errno()).description
-    }
-    return stateName(info[0])
+    return unsafe getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, &info, &length) == 0 ? info : nil
   }
 
   /// The names of the kernel's numbers, in the spelling of RFC 9293.
@@ -57,10 +65,13 @@ enum Kernel {
   }
 
   /// What /proc/self/fd says a descriptor is: "socket:[4711]".
-  static func link(of descriptor: Int32) -> String {
+  static func link(of descriptor: Int32) -> String { target(of: "/proc/self/fd/\(descriptor)") ?? "nothing" }
+
+  /// What a symbolic link says.
+  static func target(of path: String) -> String? {
     var buffer = [UInt8](repeating: 0, count: 128)
-    let count = unsafe readlink("/proc/self/fd/\(descriptor)", &buffer, buffer.count)
-    return count < 0 ? "nothing" : String(decoding: buffer.prefix(count), as: UTF8.self)
+    let count = unsafe readlink(path, &buffer, buffer.count)
+    return count < 0 ? nil : String(decoding: buffer.prefix(count), as: UTF8.self)
   }
 
   /// A small text file of /proc.

@@ -164,19 +164,21 @@ enum Handles {
         let listener = try Pair.listener()
         let first = try Pair(through: listener, keepingListener: true)
         let go = try Pair()
+        let checked = Box<Bool>()
         let number = first.server
         let thread = Background {
-          let wasOpen = Kernel.isOpen(number)
+          checked.put(Kernel.isOpen(number))
           _ = Naked.recv(go.server)
-          return (wasOpen, Naked.receive(number).text)
+          return Naked.receive(number).text
         }
-        pause(.milliseconds(20))
+        _ = wait(atMost: .seconds(5)) { checked.content }
         Naked.close(first.server)
         let second = try Pair(through: listener, reusing: number)
         _ = Naked.send(second.client, "a stranger's secret")
         _ = Naked.send(go.client, "go")
-        let (wasOpen, stolen) = try thread.answer(orMishap: "the late thread")
-        trial.expect("the socket was open when checked", .flag(wasOpen), from: "fcntl", equals: .flag(true))
+        let stolen = try thread.answer(orMishap: "the late thread")
+        trial.expect(
+          "the socket was open when checked", .flag(checked.content ?? false), from: "fcntl", equals: .flag(true))
         trial.expect(
           "the next connection got the number", .flag(second.server == number), from: "accept", equals: .flag(true))
         trial.expect("the late thread read", .text(stolen), from: "recv", equals: .text("a stranger's secret"))
@@ -195,18 +197,20 @@ enum Handles {
         let (plain, ends) = (pair.plain, pair.ends)
         let shared = pair.fin.share()
         let go = try Pair()
+        let checked = Box<Bool>()
         let thread = Background {
-          let wasOpen = shared.phase == .connected
+          checked.put(shared.phase == .connected)
           _ = Naked.recv(go.server)
-          return (wasOpen, Outcome { () throws(SocketError) in try shared.receive(upTo: 64) }.told)
+          return Outcome { () throws(SocketError) in try shared.receive(upTo: 64) }.told
         }
-        pause(.milliseconds(20))
+        _ = wait(atMost: .seconds(5)) { checked.content }
         shared.close(.abort)
         let second = try Pair(through: listener, reusing: ends.number)
         _ = Naked.send(second.client, "a stranger's secret")
         _ = Naked.send(go.client, "go")
-        let (wasOpen, told) = try thread.answer(orMishap: "the late thread")
-        trial.expect("the connection was open when checked", .flag(wasOpen), from: "phase", equals: .flag(true))
+        let told = try thread.answer(orMishap: "the late thread")
+        trial.expect(
+          "the connection was open when checked", .flag(checked.content ?? false), from: "phase", equals: .flag(true))
         trial.expect(
           "the next connection got the number", .flag(second.server == ends.number), from: "accept", equals: .flag(true)
         )

@@ -75,12 +75,18 @@ enum Serving {
             }
           }
         }
+        let number = try FinPair.number(of: server.handle)
         let clients = (0..<clientCount).map { _ in Naked.socket() }
         let table = DescriptorTable()
         table.fill(spare: spareCount)
         for client in clients { _ = Naked.connect(client, port: server.port) }
-        // Long enough for the server to take all that it has descriptors for.
-        pause(.milliseconds(300))
+        // Until the server has taken all that it has descriptors for, and the queue stands still.
+        var queued = clientCount
+        _ = wait(atMost: .seconds(5)) {
+          pause(.milliseconds(100))
+          defer { queued = Kernel.queueLength(of: number) }
+          return queued < clientCount && queued == Kernel.queueLength(of: number)
+        }
         let begun = ContinuousClock.now
         var replies = 0
         for client in clients {
@@ -99,6 +105,8 @@ enum Serving {
         table.empty()
         server.handle.stop()
         let report = try server.answer()
+        trial.expect(
+          "clients in the queue", .count(queued), from: "TCP_INFO", "some, not all", queued > 0 && queued < clientCount)
         trial.expect("clients served", .count(replies), from: "recv", equals: .count(clientCount))
         trial.expect("and a later one", .flag(served), from: "recv", equals: .flag(true))
         trial.expect(

@@ -15,10 +15,11 @@ enum Threads {
       try notebook.trial("lock: close(fd), a thread waits in recv(fd) without the lock") { trial in
         let pair = try Pair()
         let reader = Background { Naked.receive(pair.server) }
-        pause(.milliseconds(50))
+        let slept = reader.sleeps()
         let lock = Mutex(())
         let closed = lock.withLock { _ in Naked.close(pair.server) }
         pause(.milliseconds(200))
+        trial.expect("the reader waited in recv", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
         trial.expect("0.2 s later the reader waits", .flag(reader.isRunning), from: "the thread", equals: .flag(true))
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(pair.server)), from: "fcntl", equals: .flag(false))
@@ -34,10 +35,11 @@ enum Threads {
         let pair = try Pair()
         let lock = Shared(Mutex(()))
         let reader = Background { lock.mutex.withLock { _ in Naked.receive(pair.server).answer } }
-        pause(.milliseconds(50))
+        let slept = reader.sleeps()
         let (got, seconds) = timed {
           wait(atMost: .milliseconds(300)) { lock.mutex.withLockIfAvailable { _ in true } ?? false }
         }
+        trial.expect("the reader waited in recv", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         trial.expect("the lock came", .flag(got), from: "the lock", equals: .flag(false))
         trial.note("waited for", .seconds(seconds), from: "the clock")
         _ = Naked.send(pair.client, "enough")
@@ -57,15 +59,14 @@ enum Threads {
           let told = Outcome { () throws(SocketError) in try shared.receive(upTo: 64) }.told
           return (told, clock.now)
         }
-        pause(.milliseconds(50))
-        let waited = reader.isRunning
+        let waited = reader.sleeps()
         let begun = clock.now
         let report = shared.close()
         let (told, woken) = try reader.answer(orMishap: "the reader")
         let seconds = (woken - begun).inSeconds
-        trial.expect("the reader was waiting", .flag(waited), from: "the thread", equals: .flag(true))
+        trial.expect("the reader was waiting", .flag(waited), from: "/proc/self/task", equals: .flag(true))
         trial.expect("it was told", .text(told), from: "receive", equals: .text(".closed"))
-        trial.expect("after", .seconds(seconds), from: "the clock", "less than 0.5 s", seconds < 0.5)
+        trial.expect("after", .seconds(seconds), from: "the clock", "less than 1 s", seconds < 1)
         trial.expect(report, ending: .acknowledged)
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         let state = ends.finState
@@ -91,9 +92,10 @@ enum Threads {
         let listener = try Pair.listener()
         let port = Naked.port(of: listener)
         let server = Background { Naked.accept(listener) }
-        pause(.milliseconds(50))
+        let slept = server.sleeps()
         let closed = Naked.close(listener)
         pause(.milliseconds(200))
+        trial.expect("the thread waited in accept", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
         trial.expect("0.2 s later the thread waits", .flag(server.isRunning), from: "the thread", equals: .flag(true))
         let state = TCPTable.row(local: port, remote: 0)?.state ?? "gone"
@@ -117,14 +119,14 @@ enum Threads {
         let server = try FinServer { listener in
           Outcome { () throws(SocketError) in _ = try listener.accept().abort() }.error?.told ?? "a client"
         }
-        pause(.milliseconds(50))
-        trial.expect("the thread was waiting", .flag(server.running.isRunning), from: "the thread", equals: .flag(true))
+        let slept = server.running.sleeps()
+        trial.expect("the thread was waiting", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         let (told, seconds) = try timed {
           server.handle.stop()
           return try server.answer()
         }
         trial.expect("it was told", .text(told), from: "accept", equals: .text(".closed"))
-        trial.expect("after", .seconds(seconds), from: "the clock", "less than 0.5 s", seconds < 0.5)
+        trial.expect("after", .seconds(seconds), from: "the clock", "less than 1 s", seconds < 1)
         let state = TCPTable.row(local: server.port, remote: 0)?.state ?? "gone"
         trial.expect("the port is", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
         let client = Naked.socket()
@@ -143,7 +145,9 @@ enum Threads {
         }
         let clients = [Naked.socket(), Naked.socket()]
         for client in clients { _ = Naked.connect(client, port: server.port) }
-        pause(.milliseconds(50))
+        let queued = wait(atMost: .seconds(2)) {
+          TCPTable.row(local: server.port, remote: 0)?.unread == 1
+        }
         server.handle.stop(within: .seconds(5))
         let replies = clients.map { client in
           _ = Naked.send(client, "?")
@@ -152,6 +156,7 @@ enum Threads {
           return reply
         }
         let report = try server.answer()
+        trial.expect("one was in the queue", .flag(queued), from: "/proc/net/tcp", equals: .flag(true))
         trial.expect("the client in hand got", .text(replies[0]), from: "recv", equals: .text("served"))
         trial.expect("the one in the queue got", .text(replies[1]), from: "recv", equals: .text("served"))
         trial.expect("served", .count(report.served), from: "ServerReport", equals: .count(2))
