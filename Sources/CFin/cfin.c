@@ -57,3 +57,4 @@ int fin_epoll_take(int poller) {
 int fin_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
 int fin_unshare(int flags) { return unshare(flags); }
 int fin_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+char **fin_environment(void) { return environ; }

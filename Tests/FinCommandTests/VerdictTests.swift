@@ -62,6 +62,7 @@ struct VerdictTests {
     let good = trial(.fin, expecting: 5)
     #expect(verdict([], .skipped("needs root")) == .skipped)
     #expect(verdict([trial(.fin, expecting: 6)], .skipped("needs root")) == .broken)
+    #expect(verdict([good], .failed("bind: EADDRINUSE")) == .broken)
     #expect(verdict([good], .timedOut(.seconds(1))) == .timedOut)
     #expect(verdict([good], .crashed("signal 5")) == .crashed)
     #expect(Finding.Verdict.allCases.filter(\.isFailure) == [.broken, .timedOut, .crashed])

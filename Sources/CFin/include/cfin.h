@@ -49,6 +49,8 @@ enum {
 int fin_pipe(int *ends);
 int fin_unshare(int flags);
 int fin_set_parent_death_signal(int signal);
+/// `environ`.
+char *_Nullable *_Nonnull fin_environment(void);
 
 #pragma clang assume_nonnull end
 #endif

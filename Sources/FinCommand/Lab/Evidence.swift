@@ -143,6 +143,8 @@ extension Finding {
   enum Ending: Sendable {
     case finished
     case skipped(String)
+    /// The experiment could not be made, though nothing it needs is missing.
+    case failed(String)
     case timedOut(Duration)
     case crashed(String)
   }
@@ -156,6 +158,7 @@ extension Finding {
       case .crashed(let how): (.crashed, how)
       case .skipped(let reason) where fin.allSatisfy(\.held): (.skipped, reason)
       case .skipped(let reason): (.broken, reason)
+      case .failed(let how): (.broken, how)
       case .finished where fin.isEmpty: (.broken, "Fin was not tried")
       case .finished: (fin.allSatisfy(\.held) ? .kept : .broken, nil)
       }

@@ -57,7 +57,10 @@ enum JSONReport {
 /// One line of what the process of an experiment tells the one that started it.
 enum Message: Codable {
   case trial(Trial)
+  /// It cannot be made here.
   case skip(String)
+  /// It should have been possible to make it, and was not.
+  case mishap(String)
   case done
 
   /// The message as one line, with its end.

@@ -20,7 +20,7 @@ struct Performance {
     } catch let skip as Skip {
       Output.write(Message.skip(skip.reason).line)
     } catch {
-      Output.write(Message.skip("\(error)").line)
+      Output.write(Message.mishap("\(error)").line)
     }
     Output.write(Message.done.line)
   }

@@ -45,6 +45,7 @@ private final class Child {
   private var complaints: Pipe
   private var trials: [Trial] = []
   private var skipped: String?
+  private var mishap: String?
   private var isDone = false
   private var spawnFailure: String?
   private var unread: [UInt8] = []
@@ -71,9 +72,8 @@ private final class Child {
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
     defer { unsafe arguments.forEach { unsafe free($0) } }
     // A crash must end the process, not start a debugger in it.
-    var environment = unsafe [strdup("SWIFT_BACKTRACE=enable=no"), strdup("PATH=/usr/bin:/bin"), nil]
-    defer { unsafe environment.forEach { unsafe free($0) } }
-    let failure = unsafe posix_spawn(&process, "/proc/self/exe", &actions, nil, &arguments, &environment)
+    unsafe setenv("SWIFT_BACKTRACE", "enable=no", 1)
+    let failure = unsafe posix_spawn(&process, "/proc/self/exe", &actions, nil, &arguments, fin_environment())
     if failure != 0 { spawnFailure = "posix_spawn: \(Answer(value: -1, code: failure))" }
   }
 
@@ -98,6 +98,7 @@ private final class Child {
       output.read()
       complaints.read()
       takeMessages()
+      if let mishap { return finding(.failed(mishap)) }
       if isDone { return finding(skipped.map { .skipped($0) } ?? .finished) }
       return finding(.crashed(Self.describe(status) + complaint))
     }
@@ -117,6 +118,7 @@ private final class Child {
       switch Message(line: unread[..<end]) {
       case .trial(let trial): trials.append(trial)
       case .skip(let reason): skipped = reason
+      case .mishap(let reason): mishap = reason
       case .done: isDone = true
       case nil: break
       }

@@ -329,7 +329,7 @@ extension Pair {
 
   /// The same socket under a high number, so that it does not take the number that is to be given again.
   private static func movedAway(_ descriptor: Int32) -> Int32 {
-    let high = fcntl(descriptor, F_DUPFD_CLOEXEC, 500)
+    let high = fcntl(descriptor, F_DUPFD_CLOEXEC, Kernel.openSockets().max().map { $0 + 20 } ?? 20)
     Naked.close(descriptor)
     return high
   }

@@ -67,7 +67,7 @@ enum Leaks {
         trial.expect("the peer heard the end", .flag(events != 0), from: "poll", equals: .flag(true))
         Naked.close(plain)
         trial.outcome =
-          "\(reports.count) report, and the descriptor is \(Kernel.isOpen(ends.number) ? "open" : "released")"
+          "leak reports: \(reports.count); and the descriptor is \(Kernel.isOpen(ends.number) ? "open" : "released")"
       }
     })
 }

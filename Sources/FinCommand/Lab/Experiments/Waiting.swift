@@ -190,7 +190,8 @@ enum Waiting {
         trial.expect("stuck at the sender", .bytes(stuck), from: "SIOCOUTQ", equals: .bytes(0))
         trial.expect("it heard", .text(Naked.recv(plain).received), from: "recv", equals: .text("end of file"))
         Naked.close(plain)
-        trial.outcome = "\(report.bytesDiscarded.grouped) bytes taken and discarded; the sender has \(stuck) left"
+        trial.outcome =
+          "\(report.bytesDiscarded.grouped) bytes taken and discarded; the sender has \(stuck.grouped) left"
       }
       try notebook.trial("connection.abort() with a full receive queue") { trial in
         let pair = try FinPair.accepting()
