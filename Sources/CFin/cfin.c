@@ -48,3 +48,13 @@ int fin_epoll_take(int poller) {
   struct epoll_event event;
   return epoll_wait(poller, &event, 1, 0);
 }
+
+// ---- What the laboratory of `fin` needs beside the library.
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+int fin_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
+int fin_unshare(int flags) { return unshare(flags); }
+int fin_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+char **fin_environment(void) { return environ; }

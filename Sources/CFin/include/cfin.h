@@ -45,5 +45,12 @@ enum {
   FIN_TCP_NOTSENT_LOWAT = 25,
 };
 
+// ---- What the laboratory of `fin` needs beside the library.
+int fin_pipe(int *ends);
+int fin_unshare(int flags);
+int fin_set_parent_death_signal(int signal);
+/// `environ`.
+char *_Nullable *_Nonnull fin_environment(void);
+
 #pragma clang assume_nonnull end
 #endif

@@ -1,0 +1,128 @@
+import ArgumentParser
+
+/// `fin lab`: each claim about closing sockets as an experiment on real ones.
+struct Lab: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lab",
+    abstract: "Try on real sockets what each way of closing does.",
+    discussion: """
+      Every experiment takes one claim about sockets from the three articles that Fin began with, does first \
+      what the usual recipe says (with plain system calls), then the same with Fin, and reads back from the \
+      kernel what became of the connection and its bytes. The verdict is computed from what was read back.
+
+      Everything happens on the loopback interface, each experiment in a process of its own with a time limit. \
+      What needs rights that you do not have is skipped, and says so.
+
+      How to read it:
+        !     the trap: the usual recipe did what the truth says it does
+        ?     the usual recipe did something else on this machine
+        ok    Fin kept its promise        NO   Fin broke it
+
+      --json prints one object, whose schema only ever grows by new keys:
+        schema       1; any other change gets a new number
+        fin          the version of this command
+        kernel       the release of the running kernel
+        seconds      how long everything took
+        experiments  a list of:
+          id, articles, claim, truth    as in --list
+          verdict    kept, broken, timed out, crashed or skipped
+          why        more about the verdict, where there is more
+          truthShown whether the usual recipe did what the truth says;
+                     absent if it was not tried
+          seconds    how long it took
+          trials     a list of:
+            side     naive or fin
+            recipe   what was done
+            headline whether it stands for its side in the table
+            outcome  what came out, in words
+            problem  the error that ended it early, if one did
+            held     whether everything was as expected
+            facts    a list of: name, value, unit (bytes, count, seconds,
+                     text, flag), source; and where the fact decides the
+                     verdict: expected, met
+        summary      {kept, broken, timedOut, crashed, skipped}
+
+      Exit status:
+        0    every verdict of Fin's holds (skipped experiments do not count)
+        1    at least one does not
+        64   the command was not understood, or there is no experiment of that name
+      """)
+
+  @Argument(help: ArgumentHelp("Which experiments to run; all if none is named.", valueName: "id"))
+  var ids: [String] = []
+
+  @Flag(help: "List the experiments and their claims, and run nothing.")
+  var list = false
+
+  @Flag(help: "Print JSON instead of text (the schema is described above).")
+  var json = false
+
+  @Flag(help: "Print only the table at the end.")
+  var brief = false
+
+  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
+  var noColor = false
+
+  @Option(help: ArgumentHelp("How many experiments run at a time (1 to 32).", valueName: "count"))
+  var jobs = 6
+
+  @Option(
+    name: .customLong("time-limit"),
+    help: ArgumentHelp("How long one experiment may take.", valueName: "seconds"))
+  var timeLimit = 20.0
+
+  func validate() throws {
+    guard (1...32).contains(jobs) else { throw ValidationError("--jobs is \(jobs); it can be 1 to 32.") }
+    guard timeLimit > 0 && timeLimit <= 3600 else {
+      throw ValidationError("--time-limit is \(timeLimit); it can be more than 0 and up to 3600 seconds.")
+    }
+    for id in ids where Catalogue.experiment(id) == nil {
+      let nearest = Catalogue.nearest(to: id).joined(separator: ", ")
+      throw ValidationError("There is no experiment '\(id)'. Nearest: \(nearest). All of them: fin lab --list")
+    }
+  }
+
+  func run() throws {
+    let chosen = ids.isEmpty ? Catalogue.all : Catalogue.all.filter { ids.contains($0.id) }
+    let paper = Paper.standardOutput(noColor: noColor)
+    if list {
+      if json {
+        try print(JSONReport.list(chosen))
+      } else {
+        for experiment in chosen { print(TextReport.listing(of: experiment, on: paper)) }
+      }
+      return
+    }
+
+    let clock = ContinuousClock()
+    let begun = clock.now
+    let text = TextReport(paper: paper)
+    let findings = Runner(jobs: jobs, timeLimit: .seconds(timeLimit)).run(chosen) { finding in
+      if !json && !brief { emit(text.story(of: finding)) }
+    }
+    let took = (clock.now - begun).inSeconds
+    if json {
+      try print(JSONReport.text(of: findings, seconds: took))
+    } else {
+      emit(text.table(of: findings, seconds: took))
+    }
+    if findings.contains(where: { $0.verdict.isFailure }) { throw ExitCode(1) }
+  }
+
+  private func emit(_ text: String) { Output.write(text + "\n") }
+}
+
+/// What `fin lab` starts for each experiment: one experiment in this process, told as lines of JSON.
+///
+/// A process of its own, so that descriptor numbers, limits, signals and network namespaces of one experiment
+/// are nobody else's, and so that one that hangs or crashes can be told.
+struct LabExperiment: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "lab-experiment", shouldDisplay: false)
+
+  @Argument var id: String
+
+  func run() throws {
+    guard let experiment = Catalogue.experiment(id) else { throw ValidationError("There is no experiment '\(id)'.") }
+    Performance(of: experiment).run()
+  }
+}

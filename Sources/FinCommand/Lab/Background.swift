@@ -1,0 +1,74 @@
+import Glibc
+import Synchronization
+
+/// Work on a thread of its own, whose answer can be waited for with a time limit.
+final class Background<Answer: Sendable>: Sendable {
+  private let answer = Mutex<Answer?>(nil)
+  /// Where /proc tells about the thread.
+  private let place = Mutex<String?>(nil)
+
+  init(_ work: @escaping @Sendable () -> Answer) {
+    let job = Job { [self] in
+      place.withLock { $0 = Kernel.target(of: "/proc/thread-self") }
+      let value = work()
+      answer.withLock { $0 = value }
+    }
+    var thread = pthread_t()
+    let failure = unsafe pthread_create(
+      &thread, nil,
+      { pointer in
+        unsafe Unmanaged<Job>.fromOpaque(pointer!).takeRetainedValue().work()
+        return nil
+      }, Unmanaged.passRetained(job).toOpaque())
+    precondition(failure == 0, "pthread_create: \(failure)")
+    pthread_detach(thread)
+  }
+
+  /// The answer, or nil if it is not there in time.
+  func answer(within limit: Duration) -> Answer? {
+    wait(atMost: limit) { answer.withLock { $0 } }
+  }
+
+  /// The answer, or the mishap that it never came.
+  func answer(orMishap what: String, within limit: Duration = .seconds(5)) throws -> Answer {
+    guard let answer = answer(within: limit) else { throw Mishap("\(what): nothing after \(limit.inSeconds.time)") }
+    return answer
+  }
+
+  /// Waits until the thread sleeps in the kernel: in the call that it is to be found in.
+  /// - Returns: whether it does.
+  func sleeps(within limit: Duration = .seconds(5)) -> Bool {
+    wait(atMost: limit) {
+      guard let place = place.withLock({ $0 }) else { return false }
+      // The state is the letter after the name, which is in parentheses.
+      let status = Kernel.file("/proc/\(place)/stat")
+      return status.split(separator: ")").last?.first { $0 != " " } == "S"
+    }
+  }
+
+  var isRunning: Bool { answer.withLock { $0 == nil } }
+}
+
+private final class Job: Sendable {
+  let work: @Sendable () -> Void
+  init(_ work: @escaping @Sendable () -> Void) { self.work = work }
+}
+
+/// Asks until there is an answer or the time is over. What the kernel does behind a socket's back gives no event
+/// to wait for.
+func wait<Answer>(atMost limit: Duration, for question: () -> Answer?) -> Answer? {
+  let clock = ContinuousClock()
+  let end = clock.now + limit
+  while true {
+    if let answer = question() { return answer }
+    if clock.now >= end { return nil }
+    usleep(1000)
+  }
+}
+
+/// Whether a condition came true in time.
+func wait(atMost limit: Duration, until condition: () -> Bool) -> Bool {
+  wait(atMost: limit) { condition() ? true : nil } ?? false
+}
+
+func pause(_ duration: Duration) { usleep(UInt32(duration.inMilliseconds) * 1000) }

@@ -1,0 +1,75 @@
+import Fin
+import Glibc
+
+/// Getting connected.
+enum Attempts {
+  static let failedConnect = Experiment(
+    id: "failed-connect", articles: [.b],
+    claim: "A failed connect leaves the socket closed: try again with it.",
+    truth: """
+      What it leaves is unspecified (POSIX). On Linux a non-blocking socket answers the next connect with \
+      ECONNABORTED, once, even if the server is there by then.
+      """,
+    naive: { notebook in
+      try notebook.trial("connect() until it works, one non-blocking socket") { trial in
+        let listener = Naked.socket()
+        _ = Naked.bind(listener)
+        let port = Naked.port(of: listener)
+        let client = Naked.socket(nonblocking: true)
+        let first = Naked.connect(client, port: port)
+        trial.note("nobody listens: connect said", .text(first.description), from: "connect")
+        let events = Naked.poll(client, POLLOUT, within: .seconds(1))
+        trial.expect(
+          "it failed", .flag(events & POLLERR != 0 || first.code == ECONNREFUSED), from: "poll", equals: .flag(true))
+        let cause = Naked.pendingError(client)
+        trial.note("because of", .text(cause), from: "SO_ERROR")
+        _ = Naked.listen(listener)
+        let second = Naked.connect(client, port: port)
+        trial.expect(
+          "now somebody does: connect said", .text(second.description), from: "connect", equals: .text("ECONNABORTED"))
+        let third = Naked.connect(client, port: port)
+        trial.note("and once more", .text(third.description), from: "connect")
+        Naked.close(client)
+        Naked.close(listener)
+        trial.outcome = "the server was there, and connect said \(second)"
+      }
+      try notebook.trial("a new socket for each attempt") { trial in
+        let listener = Naked.socket()
+        _ = Naked.bind(listener)
+        let port = Naked.port(of: listener)
+        let client = Naked.socket()
+        let first = Naked.connect(client, port: port)
+        Naked.close(client)
+        _ = Naked.listen(listener)
+        let next = Naked.socket()
+        let second = Naked.connect(next, port: port)
+        trial.expect(
+          "nobody listens: connect said", .text(first.description), from: "connect", equals: .text("ECONNREFUSED"))
+        trial.expect("now somebody does", .text(second.description), from: "connect", equals: .text("0"))
+        Naked.close(next)
+        Naked.close(listener)
+        trial.outcome = "connect says \(second)"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("Connection.connect(to:), twice") { trial in
+        let listener = Naked.socket()
+        _ = Naked.bind(listener)
+        let address = SocketAddress.loopback(port: Naked.port(of: listener))
+        let before = Kernel.openSockets().count
+        let first = Outcome { () throws(SocketError) in try Connection.connect(to: address).close() }
+        let said = first.error.map { "\($0)" } ?? "connected"
+        trial.expect(
+          "nobody listens: refused", .flag(said.contains("ECONNREFUSED")), from: "connect", equals: .flag(true))
+        trial.note("in words", .text(said), from: "connect")
+        let left = Kernel.openSockets().count - before
+        trial.expect("sockets left by the attempt", .count(left), from: "/proc/self/fd", equals: .count(0))
+        _ = Naked.listen(listener)
+        let second = Outcome { () throws(SocketError) in try Connection.connect(to: address).abort() }
+        let then = second.error.map { "\($0)" } ?? "connected"
+        trial.expect("now somebody does", .text(then), from: "connect", equals: .text("connected"))
+        Naked.close(listener)
+        trial.outcome = "the next attempt \(then), on a socket of its own"
+      }
+    })
+}

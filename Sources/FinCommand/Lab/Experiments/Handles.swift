@@ -1,0 +1,349 @@
+import Fin
+import Glibc
+
+/// What a descriptor's number is worth, and what shares a socket.
+enum Handles {
+  static let references = Experiment(
+    id: "references", articles: [.a, .c],
+    claim: "Drop every reference, or the socket lives on.",
+    truth: """
+      close releases the descriptor whatever refers to it. Only what has a descriptor of its own (dup, or a file \
+      made from the socket) keeps the connection, and then close sends nothing at all.
+      """,
+    naive: { notebook in
+      try notebook.trial("three variables, one close()") { trial in
+        let pair = try Pair()
+        let references = [pair.client, pair.client, pair.client]
+        Naked.close(references[0])
+        let heard = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .seconds(1))
+        trial.expect("the peer hears the end", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
+        trial.expect("the descriptor is open", .flag(Kernel.isOpen(references[2])), from: "fcntl", equals: .flag(false))
+        Naked.close(pair.server)
+        trial.outcome = "one close ended it, with \(references.count) references alive"
+      }
+      try notebook.trial("file = fdopen(dup(socket)); close(socket)", isHeadline: true) { trial in
+        let pair = try Pair()
+        let file = unsafe fdopen(Naked.dup(pair.client), "r")
+        let closed = Naked.close(pair.client)
+        let heard = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .milliseconds(200))
+        trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
+        trial.expect("the peer hears the end", .flag(heard != 0), from: "poll", equals: .flag(false))
+        let state = pair.clientRow?.state ?? "nothing"
+        trial.expect("state after the close", .text(state), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
+        unsafe fclose(file!)
+        let then = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .seconds(1))
+        trial.expect("and after fclose", .flag(then & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
+        Naked.close(pair.server)
+        trial.outcome = "\(state) after close, until the file was closed"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("three references, one close()") { trial in
+        let pair = try FinPair.connecting()
+        let (plain, ends) = (pair.plain, pair.ends)
+        let shared = pair.fin.share()
+        let references = [shared, shared, shared]
+        let report = references[0].close()
+        let heard = Naked.poll(plain, POLLIN | POLLRDHUP_, within: .seconds(1))
+        trial.expect(report, ending: .acknowledged)
+        trial.expect("the peer hears the end", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
+        trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
+        let said = Outcome { () throws(SocketError) in try references[2].receive(upTo: 1) }.told
+        trial.expect("another reference's receive", .text(said), from: "receive", equals: .text(".closed"))
+        Naked.close(plain)
+        trial.outcome = "one close ended it; the other references say \(said)"
+      }
+    })
+
+  /// Glibc has it only for GNU programs.
+  private static let POLLRDHUP_: Int32 = 0x2000
+
+  static let useAfterClose = Experiment(
+    id: "use-after-close", articles: [.a, .c],
+    claim: "After close, every call on the socket fails.",
+    truth: "EBADF, as long as nobody has got the number. Numbers are given again at once, and then it is a stranger's.",
+    naive: { notebook in
+      try notebook.trial("close(fd); send(fd)") { trial in
+        let pair = try Pair()
+        Naked.close(pair.client)
+        let sent = Naked.send(pair.client, "late")
+        trial.expect("send said", .text(sent.description), from: "send", equals: .text("EBADF"))
+        Naked.close(pair.server)
+        trial.outcome = "\(sent)"
+      }
+      try notebook.trial("close(fd); another connection is opened; send(fd)", isHeadline: true) { trial in
+        let pair = try Pair()
+        Naked.close(pair.client)
+        let stranger = try Pair(reusing: pair.client)
+        trial.expect(
+          "the stranger's number is ours", .flag(stranger.client == pair.client), from: "socket", equals: .flag(true))
+        let sent = Naked.send(pair.client, "late")
+        trial.expect("send said", .text(sent.description), from: "send", equals: .text("4"))
+        let (_, text) = Naked.receive(stranger.server)
+        trial.expect("the stranger's peer received", .text(text), from: "recv", equals: .text("late"))
+        for descriptor in [stranger.client, stranger.server, pair.server] { Naked.close(descriptor) }
+        trial.outcome = "a stranger's peer read \"\(text)\""
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("shared.close(); another connection is opened; shared.send(), shared.receive()") { trial in
+        let pair = try FinPair.connecting()
+        let (plain, ends) = (pair.plain, pair.ends)
+        let shared = pair.fin.share()
+        shared.close()
+        let stranger = try Pair(reusing: ends.number)
+        trial.expect(
+          "the stranger's number was ours", .flag(stranger.client == ends.number), from: "socket", equals: .flag(true))
+        let sent = Outcome { () throws(SocketError) in try shared.send("late") }.error?.told ?? "sent"
+        trial.expect("send said", .text(sent), from: "send", equals: .text(".closed"))
+        let received = Outcome { () throws(SocketError) in try shared.receive(upTo: 1) }.told
+        trial.expect("receive said", .text(received), from: "receive", equals: .text(".closed"))
+        let heard = Naked.poll(stranger.server, POLLIN, within: .milliseconds(100))
+        trial.expect("the stranger's peer heard something", .flag(heard != 0), from: "poll", equals: .flag(false))
+        for descriptor in [stranger.client, stranger.server, plain] { Naked.close(descriptor) }
+        trial.outcome = "send says \(sent); the stranger's peer heard \(heard == 0 ? "nothing" : "something")"
+      }
+    })
+
+  static let closeTwice = Experiment(
+    id: "close-twice", articles: [.a, .b],
+    claim: "Closing twice raises an error: check first.",
+    truth: """
+      Python makes the second close a no-op. In C it is EBADF or, if the number was given again, the end of a \
+      stranger's connection. Checking first does not help: the number is open.
+      """,
+    naive: { notebook in
+      try notebook.trial("close(fd); close(fd)") { trial in
+        let pair = try Pair()
+        let first = Naked.close(pair.client), second = Naked.close(pair.client)
+        trial.expect("the first said", .text(first.description), from: "close", equals: .text("0"))
+        trial.expect("the second said", .text(second.description), from: "close", equals: .text("EBADF"))
+        Naked.close(pair.server)
+        trial.outcome = "the second says \(second)"
+      }
+      try notebook.trial("close(fd); another connection is opened; if open(fd) close(fd)", isHeadline: true) { trial in
+        let pair = try Pair()
+        Naked.close(pair.client)
+        let stranger = try Pair(reusing: pair.client)
+        trial.expect("the number is open", .flag(Kernel.isOpen(pair.client)), from: "fcntl", equals: .flag(true))
+        let second = Naked.close(pair.client)
+        trial.expect("the second said", .text(second.description), from: "close", equals: .text("0"))
+        let sent = Naked.send(stranger.client, "mine")
+        trial.expect("the stranger's send said", .text(sent.description), from: "send", equals: .text("EBADF"))
+        Naked.close(stranger.server)
+        Naked.close(pair.server)
+        trial.outcome = "the second close ended a stranger: its send said \(sent)"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("shared.close(); another connection is opened; shared.close()") { trial in
+        let pair = try FinPair.connecting()
+        let (plain, ends) = (pair.plain, pair.ends)
+        let shared = pair.fin.share()
+        let first = shared.close()
+        let stranger = try Pair(reusing: ends.number)
+        let second = shared.close()
+        trial.expect(first, ending: .acknowledged)
+        trial.expect("the second report is the same", .flag(first == second), from: "CloseReport", equals: .flag(true))
+        trial.expect("the stranger is open", .flag(Kernel.isOpen(stranger.client)), from: "fcntl", equals: .flag(true))
+        let sent = Naked.send(stranger.client, "mine")
+        trial.expect("the stranger's send said", .text(sent.description), from: "send", equals: .text("4"))
+        for descriptor in [stranger.client, stranger.server, plain] { Naked.close(descriptor) }
+        trial.outcome =
+          "the second gives \(first == second ? "the same report" : "another report"); the stranger's send said \(sent)"
+      }
+    })
+
+  static let descriptorReuse = Experiment(
+    id: "descriptor-reuse", articles: [.b],
+    claim: "Threads must not use a socket that is being closed.",
+    truth:
+      "True, and no thread can know: the number is given again at once, and the late call lands in another connection.",
+    naive: { notebook in
+      try notebook.trial("a thread between its check and its recv; close; the next accept") { trial in
+        let listener = try Pair.listener()
+        let first = try Pair(through: listener, keepingListener: true)
+        let go = try Pair()
+        let checked = Box<Bool>()
+        let number = first.server
+        let thread = Background {
+          checked.put(Kernel.isOpen(number))
+          _ = Naked.recv(go.server)
+          return Naked.receive(number).text
+        }
+        _ = wait(atMost: .seconds(5)) { checked.content }
+        Naked.close(first.server)
+        let second = try Pair(through: listener, reusing: number)
+        _ = Naked.send(second.client, "a stranger's secret")
+        _ = Naked.send(go.client, "go")
+        let stolen = try thread.answer(orMishap: "the late thread")
+        trial.expect(
+          "the socket was open when checked", .flag(checked.content ?? false), from: "fcntl", equals: .flag(true))
+        trial.expect(
+          "the next connection got the number", .flag(second.server == number), from: "accept", equals: .flag(true))
+        trial.expect("the late thread read", .text(stolen), from: "recv", equals: .text("a stranger's secret"))
+        let left = Kernel.unread(second.server)
+        trial.expect("left for the stranger", .bytes(left), from: "SIOCINQ", equals: .bytes(0))
+        for descriptor in [listener, first.client, second.client, second.server, go.client, go.server] {
+          Naked.close(descriptor)
+        }
+        trial.outcome = "the late thread read \"\(stolen)\""
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("a thread between its check and its receive; shared.close(); the next accept") { trial in
+        let listener = try Pair.listener()
+        let pair = try FinPair.accepting()
+        let (plain, ends) = (pair.plain, pair.ends)
+        let shared = pair.fin.share()
+        let go = try Pair()
+        let checked = Box<Bool>()
+        let thread = Background {
+          checked.put(shared.phase == .connected)
+          _ = Naked.recv(go.server)
+          return Outcome { () throws(SocketError) in try shared.receive(upTo: 64) }.told
+        }
+        _ = wait(atMost: .seconds(5)) { checked.content }
+        shared.close(.abort)
+        let second = try Pair(through: listener, reusing: ends.number)
+        _ = Naked.send(second.client, "a stranger's secret")
+        _ = Naked.send(go.client, "go")
+        let told = try thread.answer(orMishap: "the late thread")
+        trial.expect(
+          "the connection was open when checked", .flag(checked.content ?? false), from: "phase", equals: .flag(true))
+        trial.expect(
+          "the next connection got the number", .flag(second.server == ends.number), from: "accept", equals: .flag(true)
+        )
+        trial.expect("the late thread was told", .text(told), from: "receive", equals: .text(".closed"))
+        let left =
+          wait(atMost: .seconds(1)) { Kernel.unread(second.server) == 19 ? 19 : nil } ?? Kernel.unread(second.server)
+        trial.expect("left for the stranger", .bytes(left), from: "SIOCINQ", equals: .bytes(19))
+        for descriptor in [listener, plain, second.client, second.server, go.client, go.server] {
+          Naked.close(descriptor)
+        }
+        trial.outcome = "the late thread was told \(told)"
+      }
+    })
+
+  static let dupFile = Experiment(
+    id: "dup-file", articles: [.c],
+    claim: "dup and makefile share the socket by count.",
+    truth: "True: shutdown acts on the connection and so on all of them, close on one descriptor.",
+    naive: { notebook in
+      try notebook.trial("copy = dup(fd); close(copy)") { trial in
+        let pair = try Pair()
+        let copy = Naked.dup(pair.client)
+        trial.expect(
+          "two numbers for one socket", .text(Kernel.link(of: copy)), from: "/proc/self/fd",
+          equals: .text(Kernel.link(of: pair.client)))
+        Naked.close(copy)
+        let sent = Naked.send(pair.client, "hello")
+        trial.expect("send on the other said", .text(sent.description), from: "send", equals: .text("5"))
+        let state = Kernel.state(of: pair.client)
+        trial.expect("state", .text(state), from: "TCP_INFO", equals: .text("ESTABLISHED"))
+        Naked.close(pair.client)
+        Naked.close(pair.server)
+        trial.outcome = "after close(copy), send on the other says \(sent)"
+      }
+      try notebook.trial("copy = dup(fd); shutdown(copy, SHUT_WR)") { trial in
+        let pair = try Pair()
+        let copy = Naked.dup(pair.client)
+        _ = Naked.shutdown(copy, .sending)
+        let sent = Naked.send(pair.client, "hello")
+        trial.expect("send on the other said", .text(sent.description), from: "send", equals: .text("EPIPE"))
+        for descriptor in [copy, pair.client, pair.server] { Naked.close(descriptor) }
+        trial.outcome = "after shutdown(copy), send on the other says \(sent)"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("copy = connection.duplicate(); copy.close()") { trial in
+        let pair = try FinPair.connecting()
+        let plain = pair.plain
+        let copy = try pair.fin.duplicate()
+        let number = try FinPair.number(of: copy)
+        trial.expect(
+          "two numbers for one socket", .text(Kernel.link(of: number)), from: "/proc/self/fd",
+          equals: .text(Kernel.link(of: pair.ends.number)))
+        let report = copy.close()
+        trial.expect(report, ending: .background)
+        let sent = Outcome { () throws(SocketError) in try pair.fin.send("hello") }.error?.told ?? "sent"
+        trial.expect("send on the other said", .text(sent), from: "send", equals: .text("sent"))
+        trial.expect("at the peer", .bytes(Naked.recv(plain).value), from: "recv", equals: .bytes(5))
+        let last = pair.fin.close()
+        trial.expect(
+          "the last one's ending", .text("\(last.ending)"), from: "CloseReport", equals: .text("acknowledged"))
+        Naked.close(plain)
+        trial.outcome = "after copy.close(), the other: \(sent)"
+      }
+      try notebook.trial("copy = connection.duplicate(); copy.finishSending()") { trial in
+        let pair = try FinPair.connecting()
+        let plain = pair.plain
+        let copy = try pair.fin.duplicate()
+        let receiving = copy.finishSending()
+        let sent = Outcome { () throws(SocketError) in try pair.fin.send("hello") }.error?.told ?? "sent"
+        trial.expect("send on the other said", .text(sent), from: "send", equals: .text(".finished"))
+        receiving.close()
+        pair.fin.close()
+        Naked.close(plain)
+        trial.outcome = "after copy.finishSending(), the other: \(sent)"
+      }
+      try notebook.trial("reading lines from the connection itself, and then bytes") { trial in
+        let pair = try FinPair.connecting()
+        _ = Naked.send(pair.plain, "a line\nand what follows")
+        let line = try pair.fin.readLine() ?? "nothing"
+        let rest = Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 64) }.told
+        trial.expect("the line", .text(line), from: "readLine", equals: .text("a line"))
+        trial.expect(
+          "nothing was lost in a buffer", .text(rest), from: "receive", equals: .text("\"and what follows\""))
+        let plain = pair.plain
+        pair.fin.close()
+        Naked.close(plain)
+        trial.outcome = "\"\(line)\", then \(rest)"
+      }
+    })
+}
+
+extension Pair {
+  /// A connection whose connecting side has this number, as it happens to a program that opens one just then.
+  init(reusing number: Int32) throws {
+    let listener = try Pair.movedAway(Pair.listener())
+    let lower = Pair.takeNumbers(below: number)
+    defer { lower.forEach { Naked.close($0) } }
+    try self.init(through: listener)
+    guard client == number else { throw Mishap("the number \(number) was not given again, but \(client)") }
+  }
+
+  /// A connection whose accepted side has this number.
+  init(through listener: Int32, reusing number: Int32) throws {
+    let connecting = Pair.movedAway(Naked.socket())
+    let connected = Naked.connect(connecting, port: Naked.port(of: listener))
+    guard connected.succeeded else { throw Mishap("connect: \(connected)") }
+    let lower = Pair.takeNumbers(below: number)
+    defer { lower.forEach { Naked.close($0) } }
+    let accepted = Int32(Naked.accept(listener).value)
+    guard accepted == number else { throw Mishap("the number \(number) was not given again, but \(accepted)") }
+    self.init(
+      client: connecting, server: accepted, clientPort: Naked.port(of: connecting),
+      serverPort: Naked.port(of: listener))
+  }
+
+  /// The same socket under a high number, so that it does not take the number that is to be given again.
+  private static func movedAway(_ descriptor: Int32) -> Int32 {
+    let high = fcntl(descriptor, F_DUPFD_CLOEXEC, Kernel.openSockets().max().map { $0 + 20 } ?? 20)
+    Naked.close(descriptor)
+    return high
+  }
+
+  /// Takes every free number below one, because the kernel gives the lowest first.
+  private static func takeNumbers(below number: Int32) -> [Int32] {
+    var taken: [Int32] = []
+    while case let next = Naked.dup(STDIN_FILENO), next >= 0 {
+      if next >= number {
+        Naked.close(next)
+        break
+      }
+      taken.append(next)
+    }
+    return taken
+  }
+}

@@ -1,0 +1,148 @@
+import CFin
+import Fin
+import Glibc
+
+/// A server at its limits.
+enum Serving {
+  static let limits = Experiment(
+    id: "limits", articles: [.b],
+    claim: "Too many connections exhaust the system.",
+    truth: """
+      What runs out first is descriptors. EMFILE comes even when nobody is waiting, an edge-triggered poller reports \
+      the waiting client once and never again, and a loop that takes the error for the end is the end.
+      """,
+    naive: { notebook in
+      try notebook.trial("accept() when the descriptors are gone") { trial in
+        let listener = try Pair.listener()
+        Naked.setNonblocking(listener)
+        let client = Naked.socket()
+        let poller = try EdgePoller(of: listener)
+        let table = DescriptorTable()
+        table.fill()
+        let empty = Naked.accept(listener)
+        trial.expect("nobody waits: accept said", .text(empty.description), from: "accept", equals: .text("EMFILE"))
+        _ = Naked.connect(client, port: Naked.port(of: listener))
+        let first = poller.events(within: .milliseconds(500))
+        trial.expect("a client comes: events", .count(first), from: "epoll_wait", equals: .count(1))
+        let full = Naked.accept(listener)
+        trial.expect("accept said", .text(full.description), from: "accept", equals: .text("EMFILE"))
+        table.empty()
+        let again = poller.events(within: .milliseconds(200))
+        trial.expect("room again: events", .count(again), from: "epoll_wait", equals: .count(0))
+        let late = Naked.accept(listener)
+        trial.expect(
+          "asked all the same, accept", .text(late.succeeded ? "took it" : late.description), from: "accept",
+          equals: .text("took it"))
+        for descriptor in [listener, client, Int32(late.value)] { Naked.close(descriptor) }
+        trial.outcome = "\(empty) without a client; then \(again) events for one that waits"
+      }
+      try notebook.trial("while accept() >= 0: serve()") { trial in
+        let listener = try Pair.listener()
+        let port = Naked.port(of: listener)
+        let clients = [Naked.socket(), Naked.socket()]
+        let table = DescriptorTable()
+        table.fill()
+        let server = Background {
+          var served = 0
+          while case let answer = Naked.accept(listener), answer.succeeded {
+            Naked.close(Int32(answer.value))
+            served += 1
+          }
+          return served
+        }
+        _ = Naked.connect(clients[0], port: port)
+        let served = server.answer(within: .seconds(1))
+        table.empty()
+        _ = Naked.connect(clients[1], port: port)
+        let heard = Naked.poll(clients[1], POLLIN, within: .milliseconds(300))
+        trial.expect("the loop ended, having served", .count(served ?? -1), from: "the thread", equals: .count(0))
+        trial.expect("a later client is served", .flag(heard != 0), from: "poll", equals: .flag(false))
+        for descriptor in clients + [listener] { Naked.close(descriptor) }
+        trial.outcome = "the loop ended for good after \(served ?? -1) clients"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("listener.serve(threads: 64), \(clientCount) clients and \(spareCount) descriptors") { trial in
+        let failure = Box<String>()
+        let server = try FinServer { listener in
+          listener.serve(threads: 64) { connection in
+            do throws(SocketError) {
+              _ = try connection.receive(upTo: 1)
+              try connection.send("served")
+            } catch {
+              failure.put("\(error)")
+              throw error
+            }
+          }
+        }
+        let number = try FinPair.number(of: server.handle)
+        let clients = (0..<clientCount).map { _ in Naked.socket() }
+        let table = DescriptorTable()
+        table.fill(spare: spareCount)
+        for client in clients { _ = Naked.connect(client, port: server.port) }
+        // Until the server has taken all that it has descriptors for, and the queue stands still.
+        var queued = clientCount
+        _ = wait(atMost: .seconds(5)) {
+          pause(.milliseconds(100))
+          defer { queued = Kernel.queueLength(of: number) }
+          return queued < clientCount && queued == Kernel.queueLength(of: number)
+        }
+        let begun = ContinuousClock.now
+        var replies = 0
+        for client in clients {
+          _ = Naked.send(client, "?")
+          if Naked.poll(client, POLLIN, within: .seconds(5)) != 0 && Naked.receive(client).text == "served" {
+            replies += 1
+          }
+          Naked.close(client)
+        }
+        let seconds = (ContinuousClock.now - begun).inSeconds
+        let late = Naked.socket()
+        _ = Naked.connect(late, port: server.port)
+        _ = Naked.send(late, "?")
+        let served = Naked.poll(late, POLLIN, within: .seconds(2)) != 0 && Naked.receive(late).text == "served"
+        Naked.close(late)
+        table.empty()
+        server.handle.stop()
+        let report = try server.answer()
+        trial.expect(
+          "clients in the queue", .count(queued), from: "TCP_INFO", "some, not all", queued > 0 && queued < clientCount)
+        trial.expect("clients served", .count(replies), from: "recv", equals: .count(clientCount))
+        trial.expect("and a later one", .flag(served), from: "recv", equals: .flag(true))
+        trial.expect(
+          "out of descriptors", .count(report.timesOutOfDescriptors), from: "ServerReport", "at least once",
+          report.timesOutOfDescriptors > 0)
+        trial.expect("handlers that failed", .count(report.handlersFailed), from: "ServerReport", equals: .count(0))
+        if let failure = failure.content { trial.note("the last failure", .text(failure), from: "SocketError") }
+        trial.note("clients reset in the queue", .count(report.clientsReset), from: "ServerReport")
+        trial.note("all were served within", .seconds(seconds), from: "the clock")
+        trial.outcome = "\(replies) of \(clientCount) clients served with \(spareCount) descriptors"
+      }
+    })
+
+  private static let clientCount = 40
+  private static let spareCount = 16
+}
+
+/// This process's descriptors, of which there can be few.
+final class DescriptorTable {
+  private var taken: [Int32] = []
+  private var before = rlimit()
+
+  /// Allows `spare` more descriptors than are open, and takes all of them but these.
+  func fill(spare: Int = 0) {
+    unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
+    var limit = before
+    limit.rlim_cur = 256
+    unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    while case let copy = Naked.dup(0), copy >= 0 { taken.append(copy) }
+    for _ in 0..<spare { if let copy = taken.popLast() { Naked.close(copy) } }
+  }
+
+  /// Gives all of them back.
+  func empty() {
+    for descriptor in taken { Naked.close(descriptor) }
+    taken = []
+    unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
+  }
+}

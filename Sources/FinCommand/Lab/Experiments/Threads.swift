@@ -1,0 +1,167 @@
+import Fin
+import Glibc
+import Synchronization
+
+/// Closing what another thread is waiting in.
+enum Threads {
+  static let lock = Experiment(
+    id: "lock", articles: [.a, .b],
+    claim: "Hold a lock around close when threads share a socket.",
+    truth: """
+      A reader that waits in recv holds the lock, and close never gets it; or it does not, and the lock is useless: \
+      close does not wake it, sends nothing, and what comes later goes to the reader of a closed socket.
+      """,
+    naive: { notebook in
+      try notebook.trial("lock: close(fd), a thread waits in recv(fd) without the lock") { trial in
+        let pair = try Pair()
+        let reader = Background { Naked.receive(pair.server) }
+        let slept = reader.sleeps()
+        let lock = Mutex(())
+        let closed = lock.withLock { _ in Naked.close(pair.server) }
+        pause(.milliseconds(200))
+        trial.expect("the reader waited in recv", .flag(slept), from: "/proc/self/task", equals: .flag(true))
+        trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
+        trial.expect("0.2 s later the reader waits", .flag(reader.isRunning), from: "the thread", equals: .flag(true))
+        trial.expect("the descriptor is open", .flag(Kernel.isOpen(pair.server)), from: "fcntl", equals: .flag(false))
+        let state = pair.serverRow?.state ?? "gone"
+        trial.expect("state", .text(state), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
+        _ = Naked.send(pair.client, "late")
+        let text = try reader.answer(orMishap: "the reader").text
+        trial.expect("the reader then got", .text(text), from: "recv", equals: .text("late"))
+        Naked.close(pair.client)
+        trial.outcome = "the reader slept on in \(state), and read \"\(text)\" after the close"
+      }
+      try notebook.trial("lock: close(fd), a thread waits in recv(fd) with the lock") { trial in
+        let pair = try Pair()
+        let lock = Shared(Mutex(()))
+        let reader = Background { lock.mutex.withLock { _ in Naked.receive(pair.server).answer } }
+        let slept = reader.sleeps()
+        let (got, seconds) = timed {
+          wait(atMost: .milliseconds(300)) { lock.mutex.withLockIfAvailable { _ in true } ?? false }
+        }
+        trial.expect("the reader waited in recv", .flag(slept), from: "/proc/self/task", equals: .flag(true))
+        trial.expect("the lock came", .flag(got), from: "the lock", equals: .flag(false))
+        trial.note("waited for", .seconds(seconds), from: "the clock")
+        _ = Naked.send(pair.client, "enough")
+        _ = try reader.answer(orMishap: "the reader")
+        Naked.close(pair.client)
+        Naked.close(pair.server)
+        trial.outcome = got ? "the lock came" : "close would wait until the peer sends something"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("shared.close(), a thread waits in shared.receive()") { trial in
+        let pair = try FinPair.accepting()
+        let (plain, ends) = (pair.plain, pair.ends)
+        let shared = pair.fin.share()
+        let clock = ContinuousClock()
+        let reader = Background {
+          let told = Outcome { () throws(SocketError) in try shared.receive(upTo: 64) }.told
+          return (told, clock.now)
+        }
+        let waited = reader.sleeps()
+        let begun = clock.now
+        let report = shared.close()
+        let (told, woken) = try reader.answer(orMishap: "the reader")
+        let seconds = (woken - begun).inSeconds
+        trial.expect("the reader was waiting", .flag(waited), from: "/proc/self/task", equals: .flag(true))
+        trial.expect("it was told", .text(told), from: "receive", equals: .text(".closed"))
+        trial.expect("after", .seconds(seconds), from: "the clock", "less than 1 s", seconds < 1)
+        trial.expect(report, ending: .acknowledged)
+        trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
+        let state = ends.finState
+        trial.expect("state", .text(state), from: "/proc/net/tcp", equals: .text("FIN-WAIT-2"))
+        Naked.close(plain)
+        trial.outcome = "the reader was told \(told) after \(seconds.time); then \(state)"
+      }
+    })
+
+  /// A lock that two threads can hold on to.
+  private final class Shared: Sendable {
+    let mutex: Mutex<Void>
+    init(_ mutex: consuming sending Mutex<Void>) { self.mutex = mutex }
+  }
+
+  static let blockedAccept = Experiment(
+    id: "blocked-accept", articles: [.b],
+    claim: "Closing the listener stops the server.",
+    truth:
+      "A thread that waits in accept sleeps on, the port goes on listening, and it takes the next client after the close.",
+    naive: { notebook in
+      try notebook.trial("close(listener), a thread waits in accept(listener)") { trial in
+        let listener = try Pair.listener()
+        let port = Naked.port(of: listener)
+        let server = Background { Naked.accept(listener) }
+        let slept = server.sleeps()
+        let closed = Naked.close(listener)
+        pause(.milliseconds(200))
+        trial.expect("the thread waited in accept", .flag(slept), from: "/proc/self/task", equals: .flag(true))
+        trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
+        trial.expect("0.2 s later the thread waits", .flag(server.isRunning), from: "the thread", equals: .flag(true))
+        let state = TCPTable.row(local: port, remote: 0)?.state ?? "gone"
+        trial.expect("the port is in", .text(state), from: "/proc/net/tcp", equals: .text("LISTEN"))
+        let client = Naked.socket()
+        let connected = Naked.connect(client, port: port)
+        trial.expect("a client's connect said", .text(connected.description), from: "connect", equals: .text("0"))
+        let accepted = try server.answer(orMishap: "the server's thread")
+        trial.expect(
+          "and accept took it", .flag(accepted.succeeded), from: "accept", equals: .flag(true))
+        let next = Naked.socket()
+        let refused = Naked.connect(next, port: port)
+        trial.note("the next client's connect said", .text(refused.description), from: "connect")
+        for descriptor in [client, next, Int32(accepted.value)] { Naked.close(descriptor) }
+        trial.outcome =
+          "\(state) after close; then \(accepted.succeeded ? "one more client" : "no client") was accepted"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("handle.stop(), a thread waits in listener.accept()") { trial in
+        let server = try FinServer { listener in
+          Outcome { () throws(SocketError) in _ = try listener.accept().abort() }.error?.told ?? "a client"
+        }
+        let slept = server.running.sleeps()
+        trial.expect("the thread was waiting", .flag(slept), from: "/proc/self/task", equals: .flag(true))
+        let (told, seconds) = try timed {
+          server.handle.stop()
+          return try server.answer()
+        }
+        trial.expect("it was told", .text(told), from: "accept", equals: .text(".closed"))
+        trial.expect("after", .seconds(seconds), from: "the clock", "less than 1 s", seconds < 1)
+        let state = TCPTable.row(local: server.port, remote: 0)?.state ?? "gone"
+        trial.expect("the port is", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
+        let client = Naked.socket()
+        let refused = Naked.connect(client, port: server.port)
+        trial.expect(
+          "the next client's connect said", .text(refused.description), from: "connect", equals: .text("ECONNREFUSED"))
+        Naked.close(client)
+        trial.outcome = "the thread was told \(told) after \(seconds.time); the next client \(refused)"
+      }
+      try notebook.trial("handle.stop(), listener.serve() with a client in hand and one in the queue") { trial in
+        let server = try FinServer { listener in
+          listener.serve(threads: 1) { connection in
+            _ = try connection.receive(upTo: 1)
+            try connection.send("served")
+          }
+        }
+        let clients = [Naked.socket(), Naked.socket()]
+        for client in clients { _ = Naked.connect(client, port: server.port) }
+        let queued = wait(atMost: .seconds(2)) {
+          TCPTable.row(local: server.port, remote: 0)?.unread == 1
+        }
+        server.handle.stop(within: .seconds(5))
+        let replies = clients.map { client in
+          _ = Naked.send(client, "?")
+          let reply = Naked.receive(client).text
+          Naked.close(client)
+          return reply
+        }
+        let report = try server.answer()
+        trial.expect("one was in the queue", .flag(queued), from: "/proc/net/tcp", equals: .flag(true))
+        trial.expect("the client in hand got", .text(replies[0]), from: "recv", equals: .text("served"))
+        trial.expect("the one in the queue got", .text(replies[1]), from: "recv", equals: .text("served"))
+        trial.expect("served", .count(report.served), from: "ServerReport", equals: .count(2))
+        trial.expect("reset in the queue", .count(report.clientsReset), from: "ServerReport", equals: .count(0))
+        trial.outcome = "stopped with \(report.served) served and \(report.clientsReset) reset"
+      }
+    })
+}

@@ -1,0 +1,276 @@
+import CFin
+import Fin
+import Glibc
+
+/// What ends a wait, and what does not.
+enum Waiting {
+  static let idle = Experiment(
+    id: "idle", articles: [.b],
+    claim: "The system closes connections that are idle for too long.",
+    truth: "Never. No timer runs in ESTABLISHED or in CLOSE-WAIT, and keepalive is off unless asked for.",
+    naive: { notebook in
+      try notebook.trial("connect(); wait") { trial in
+        let pair = try Pair()
+        let alive = Naked.option(pair.client, SOL_SOCKET, SO_KEEPALIVE)
+        trial.expect("keepalive", .count(alive), from: "SO_KEEPALIVE", equals: .count(0))
+        // The handshake's own timers are over by then.
+        _ = wait(atMost: .seconds(1)) { pair.clientRow?.timer == "none" && pair.serverRow?.timer == "none" }
+        let idle = pair.clientRow
+        trial.expect("state", .text(idle?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
+        trial.expect("its timer", .text(idle?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("none"))
+        _ = Naked.shutdown(pair.client, .sending)
+        _ = wait(atMost: .seconds(1)) { pair.serverRow?.state == "CLOSE-WAIT" && pair.serverRow?.timer == "none" }
+        let half = pair.serverRow
+        trial.expect(
+          "the peer finished", .text(half?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("CLOSE-WAIT"))
+        trial.expect("its timer", .text(half?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("none"))
+        Naked.close(pair.client)
+        Naked.close(pair.server)
+        trial.outcome =
+          "\(idle?.state ?? "gone"): timer \(idle?.timer ?? "gone"); \(half?.state ?? "gone"): timer "
+          + (half?.timer ?? "gone")
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("connection.receive(upTo: 1, within: 0.2 s)") { trial in
+        let pair = try FinPair.connecting()
+        let (result, seconds) = timed {
+          Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 1, within: .milliseconds(200)) }.told
+        }
+        trial.expect("a silent peer", .text(result), from: "receive", equals: .text(".timedOut"))
+        trial.expect(
+          "after", .seconds(seconds), from: "the clock", "0.2 s and little more", seconds >= 0.2 && seconds < 1)
+        let limit = pair.fin.timeouts.receive?.inSeconds ?? 0
+        trial.expect("without being told, after", .seconds(limit), from: "timeouts", "some limit", limit > 0)
+        let (plain, number) = (pair.plain, pair.ends.number)
+        let alive = Naked.option(number, SOL_SOCKET, SO_KEEPALIVE)
+        trial.expect("keepalive", .count(alive), from: "SO_KEEPALIVE", equals: .count(1))
+        let idle = Naked.option(number, Int32(IPPROTO_TCP), TCP_KEEPIDLE)
+        trial.expect(
+          "its first probe comes after", .seconds(Double(idle)), from: "TCP_KEEPIDLE", "minutes, not hours", idle <= 600
+        )
+        _ = wait(atMost: .seconds(1)) { pair.ends.finRow?.timer == "keepalive" }
+        let timer = pair.ends.finRow?.timer ?? "gone"
+        trial.expect("the kernel's timer", .text(timer), from: "/proc/net/tcp", equals: .text("keepalive"))
+        pair.fin.close()
+        Naked.close(plain)
+        trial.outcome = "\(result) after \(seconds.time); kernel timer: \(timer)"
+      }
+    })
+
+  static let acceptTimeout = Experiment(
+    id: "accept-timeout", articles: [.b],
+    claim: "Time-outs on accept protect the server.",
+    truth: """
+      They bound accept alone. What it returns has none of the listener's (settimeout there is a poll before a \
+      non-blocking accept), and one silent client holds its thread for ever.
+      """,
+    naive: { notebook in
+      try notebook.trial("listener.settimeout(0.2); accept(); recv()") { trial in
+        let listener = try Pair.listener()
+        // As Python does it: non-blocking, and a poll before the call.
+        Naked.setNonblocking(listener)
+        let (events, seconds) = timed { Naked.poll(listener, POLLIN, within: .milliseconds(200)) }
+        trial.expect("without a client accept ends after", .seconds(seconds), from: "poll", "about 0.2 s", events == 0)
+        let client = Naked.socket()
+        _ = Naked.connect(client, port: Naked.port(of: listener))
+        _ = Naked.poll(listener, POLLIN, within: .seconds(1))
+        let server = Int32(Naked.accept(listener).value)
+        trial.expect(
+          "the accepted one is non-blocking", .flag(Kernel.isNonblocking(server)), from: "fcntl", equals: .flag(false))
+        trial.expect(
+          "its own time-out", .seconds(Naked.timeout(server, SO_RCVTIMEO)), from: "SO_RCVTIMEO", equals: .seconds(0))
+        let reader = Background { Naked.recv(server) }
+        pause(.milliseconds(600))
+        let waits = reader.isRunning
+        trial.expect("0.6 s later its recv waits", .flag(waits), from: "the thread", equals: .flag(true))
+        Naked.close(client)
+        _ = try reader.answer(orMishap: "the reader")
+        Naked.close(server)
+        Naked.close(listener)
+        trial.outcome = "accept ended after \(seconds.time); recv \(waits ? "was still waiting" : "ended")"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("Timeouts(receive: 0.2 s); listener.serve(), a silent client") { trial in
+        let told = Box<String>()
+        let server = try FinServer(timeouts: Timeouts(receive: .milliseconds(200))) { listener in
+          listener.serve(threads: 2) { connection in
+            do throws(SocketError) { _ = try connection.receive(upTo: 64) } catch {
+              told.put(error.told)
+              throw error
+            }
+            try connection.send("served")
+          }
+        }
+        let silent = Naked.socket(), speaking = Naked.socket()
+        let (events, seconds) = timed {
+          _ = Naked.connect(silent, port: server.port)
+          _ = Naked.connect(speaking, port: server.port)
+          _ = Naked.send(speaking, "?")
+          return Naked.poll(silent, POLLIN, within: .seconds(3))
+        }
+        trial.expect(
+          "the silent client was ended after", .seconds(seconds), from: "poll", "about 0.2 s",
+          events != 0 && seconds < 1.5)
+        trial.expect(
+          "its handler was told", .text(told.content ?? "nothing"), from: "receive", equals: .text(".timedOut"))
+        let heard = Naked.recv(silent).received
+        trial.expect("the client heard", .text(heard), from: "recv", equals: .text("ECONNRESET"))
+        trial.expect(
+          "another meanwhile got", .text(Naked.receive(speaking).text), from: "recv", equals: .text("served"))
+        Naked.close(silent)
+        Naked.close(speaking)
+        server.handle.stop()
+        let report = try server.answer()
+        trial.expect("handlers that failed", .count(report.handlersFailed), from: "ServerReport", equals: .count(1))
+        trial.outcome = "a silent client was ended after \(seconds.time): \(told.content ?? "nothing")"
+      }
+      try notebook.trial("listener.accept(within: 0.2 s)") { trial in
+        let server = try FinServer { listener in
+          timed {
+            Outcome { () throws(SocketError) in _ = try listener.accept(within: .milliseconds(200)).abort() }.error?
+              .told
+              ?? "a client"
+          }
+        }
+        let (told, seconds) = try server.answer()
+        trial.expect("without a client accept said", .text(told), from: "accept", equals: .text(".timedOut"))
+        trial.expect(
+          "after", .seconds(seconds), from: "the clock", "0.2 s and little more", seconds >= 0.2 && seconds < 1)
+        trial.outcome = "\(told) after \(seconds.time)"
+      }
+    })
+
+  static let unreadWindow = Experiment(
+    id: "unread-window", articles: [.c],
+    claim: "A dropped socket that nobody reads stalls its peer with a zero window.",
+    truth: "True as long as its descriptor is open. A real close with unread data resets the connection at once.",
+    naive: { notebook in
+      try notebook.trial("forget the socket, and then close() it") { trial in
+        let pair = try Pair()
+        let taken = Naked.fill(pair.client)
+        _ = wait(atMost: .seconds(2)) { pair.clientRow?.timer == "zero window probe" }
+        let row = pair.clientRow
+        trial.note("the sender's send took", .bytes(taken), from: "send")
+        let unread = Kernel.unread(pair.server)
+        trial.expect("unread at the one that forgot", .bytes(unread), from: "SIOCINQ", "some", unread > 0)
+        let stuck = row?.unsent ?? 0
+        trial.expect("stuck at the sender", .bytes(stuck), from: "/proc/net/tcp", "some", stuck > 0)
+        trial.expect("its state", .text(row?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
+        trial.expect(
+          "its timer", .text(row?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("zero window probe"))
+        Naked.close(pair.server)
+        let (events, seconds) = timed { Naked.poll(pair.client, 0, within: .seconds(1)) }
+        trial.expect(
+          "after the close it heard", .text(Naked.pendingError(pair.client)), from: "SO_ERROR",
+          equals: .text("ECONNRESET"))
+        trial.note("after", .seconds(seconds), from: "poll")
+        Naked.close(pair.client)
+        trial.outcome =
+          "stalled with \(stuck.grouped) bytes; a real close \(events == 0 ? "said nothing" : "reset it at once")"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("connection.close(.lingering) with a full receive queue") { trial in
+        let pair = try FinPair.accepting()
+        let (plain, ends) = (pair.plain, pair.ends)
+        let taken = Naked.fill(plain)
+        _ = Naked.shutdown(plain, .sending)
+        _ = wait(atMost: .seconds(2)) { ends.plainRow?.timer == "zero window probe" }
+        let unread = Kernel.unread(ends.number)
+        trial.expect("unread at Fin's end", .bytes(unread), from: "SIOCINQ", "some", unread > 0)
+        trial.expect(
+          "the sender's timer", .text(ends.plainRow?.timer ?? "gone"), from: "/proc/net/tcp",
+          equals: .text("zero window probe"))
+        let report = pair.fin.close(.lingering)
+        trial.expect(report, ending: .peerFinished)
+        trial.expect("discarded", .bytes(report.bytesDiscarded), from: "CloseReport", equals: .bytes(taken))
+        let stuck = Kernel.unacknowledged(plain)
+        trial.expect("stuck at the sender", .bytes(stuck), from: "SIOCOUTQ", equals: .bytes(0))
+        trial.expect("it heard", .text(Naked.recv(plain).received), from: "recv", equals: .text("end of file"))
+        Naked.close(plain)
+        trial.outcome =
+          "\(report.bytesDiscarded.grouped) bytes taken and discarded; the sender has \(stuck.grouped) left"
+      }
+      try notebook.trial("connection.abort() with a full receive queue") { trial in
+        let pair = try FinPair.accepting()
+        let plain = pair.plain
+        _ = Naked.fill(plain)
+        let report = pair.fin.abort()
+        trial.expect(report, ending: .aborted)
+        _ = Naked.poll(plain, 0, within: .seconds(1))
+        let error = Naked.pendingError(plain)
+        trial.expect("the sender heard", .text(error), from: "SO_ERROR", equals: .text("ECONNRESET"))
+        Naked.close(plain)
+        trial.outcome = "the sender heard \(error)"
+      }
+    })
+
+  static let peerSendTimeout = Experiment(
+    id: "peer-send-timeout", articles: [.c],
+    claim: "A peer with a send time-out can hang all the same.",
+    truth: """
+      A send time-out ends the call, not the connection: what send took stays queued, and the probes of a zero \
+      window go on as long as they are answered. TCP_USER_TIMEOUT is the kernel's own answer.
+      """,
+    naive: { notebook in
+      try notebook.trial("SO_SNDTIMEO 0.3 s; sendall() to a peer that does not read") { trial in
+        let pair = try Pair()
+        Naked.setTimeout(pair.client, SO_SNDTIMEO, .milliseconds(300))
+        let (result, seconds) = timed { Naked.sendAll(pair.client, [UInt8](repeating: 0x62, count: 16_000_000)) }
+        trial.expect("send said", .text(result.last.description), from: "send", equals: .text("EAGAIN"))
+        trial.note("after", .seconds(seconds), from: "the clock")
+        pause(.milliseconds(300))
+        let state = Kernel.state(of: pair.client)
+        trial.expect("0.3 s later the state is", .text(state), from: "TCP_INFO", equals: .text("ESTABLISHED"))
+        let stuck = Kernel.unacknowledged(pair.client)
+        trial.expect("and still queued", .bytes(stuck), from: "SIOCOUTQ", "some", stuck > 0)
+        Naked.close(pair.client)
+        Naked.close(pair.server)
+        trial.outcome = "send gave up; the connection is \(state) with \(stuck.grouped) bytes queued"
+      }
+      try notebook.trial("TCP_USER_TIMEOUT 0.5 s") { trial in
+        let pair = try Pair()
+        Naked.set(pair.client, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 500)
+        _ = Naked.fill(pair.client)
+        let (events, seconds) = timed { Naked.poll(pair.client, 0, within: .seconds(5)) }
+        trial.expect(
+          "the kernel ended it after", .seconds(seconds), from: "poll", "less than 3 s", events != 0 && seconds < 3)
+        let error = Naked.pendingError(pair.client)
+        trial.expect("with", .text(error), from: "SO_ERROR", equals: .text("ETIMEDOUT"))
+        Naked.close(pair.client)
+        Naked.close(pair.server)
+        trial.outcome = "\(error) after \(seconds.time)"
+      }
+    },
+    fin: { notebook in
+      try notebook.trial("Timeouts(send: 0.5 s); send() to a peer that does not read") { trial in
+        let pair = try FinPair.connecting(timeouts: Timeouts(send: .milliseconds(500)))
+        let (plain, number) = (pair.plain, pair.ends.number)
+        let option = Naked.option(number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT)
+        trial.expect(
+          "the kernel's limit", .seconds(Double(option) / 1000), from: "TCP_USER_TIMEOUT", equals: .seconds(0.5))
+        let (sent, seconds) = timed {
+          Outcome { () throws(SocketError) in try pair.fin.send([UInt8](repeating: 0x62, count: 16_000_000)) }
+        }
+        let said = sent.error?.told ?? "sent"
+        trial.expect(
+          "send said", .text(said), from: "send", ".timedOut, or .lost if the kernel was first",
+          [".timedOut", ".lost"].contains(said))
+        trial.expect(
+          "after", .seconds(seconds), from: "the clock", "0.5 s and little more", seconds >= 0.4 && seconds < 2)
+        trial.note("having taken", .bytes(sent.error?.bytesAccepted ?? 0), from: "SocketError")
+        let (ended, lived) = timed { wait(atMost: .seconds(5)) { Kernel.state(of: number) == "CLOSED" } }
+        trial.expect(
+          "the kernel ended the connection after", .seconds(lived), from: "TCP_INFO", "less than 5 s more", ended)
+        let report = pair.fin.close()
+        trial.note("ending", .text("\(report.ending)"), from: "CloseReport")
+        trial.expect(
+          "not acknowledged", .bytes(report.bytesUnacknowledged), from: "CloseReport", "some",
+          report.bytesUnacknowledged > 0)
+        Naked.close(plain)
+        trial.outcome = "\(said) after \(seconds.time), and the connection has ended: \(report.ending)"
+      }
+    })
+}

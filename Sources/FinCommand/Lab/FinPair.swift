@@ -1,0 +1,137 @@
+import Fin
+import Glibc
+
+/// A connection with Fin at one end and plain system calls at the other, which is not to know the difference.
+struct FinPair: ~Copyable {
+  let fin: Connection
+  let plain: Int32
+  let ends: Ends
+
+  /// What outlives both ends, for looking them up in the kernel's table.
+  struct Ends: Sendable {
+    /// The descriptor's number on Fin's side. Somebody else's, perhaps, once Fin has closed it.
+    let number: Int32
+    let finPort: UInt16
+    let plainPort: UInt16
+
+    var finRow: TCPTable.Row? { TCPTable.row(local: finPort, remote: plainPort) }
+    var plainRow: TCPTable.Row? { TCPTable.row(local: plainPort, remote: finPort) }
+    var finState: String { finRow?.state ?? "gone" }
+  }
+
+  /// Fin connects.
+  static func connecting(timeouts: Timeouts = .default) throws -> FinPair {
+    let listener = try Pair.listener()
+    defer { Naked.close(listener) }
+    let port = Naked.port(of: listener)
+    let fin = try Connection.connect(to: .loopback(port: port), timeouts: timeouts)
+    let ends = Ends(number: try number(of: fin), finPort: fin.localAddress?.port ?? 0, plainPort: port)
+    return FinPair(fin: fin, plain: Int32(Naked.accept(listener).value), ends: ends)
+  }
+
+  /// Fin accepts.
+  static func accepting(timeouts: Timeouts = .default) throws -> FinPair {
+    let listener = try Listener.bind(.loopback(port: 0), timeouts: timeouts)
+    let port = listener.localAddress?.port ?? 0
+    let plain = Naked.socket()
+    let connected = Naked.connect(plain, port: port)
+    guard connected.succeeded else { throw Mishap("connect: \(connected)") }
+    let fin = try listener.accept(within: .seconds(5))
+    listener.close()
+    let ends = Ends(number: try number(of: fin), finPort: port, plainPort: Naked.port(of: plain))
+    return FinPair(fin: fin, plain: plain, ends: ends)
+  }
+
+  /// The number of a socket of Fin's, from the ledger: for asking the kernel without Fin.
+  static func number(of socket: borrowing some SocketEnd & ~Copyable) throws -> Int32 {
+    let cookie = try socket.cookie()
+    guard let entry = Ledger.current.openSockets().first(where: { $0.cookie == cookie }) else {
+      throw Mishap("a socket is not in the ledger")
+    }
+    return entry.descriptor
+  }
+
+  /// The number of a listener of Fin's.
+  static func number(of listener: ListenerHandle) throws -> Int32 {
+    let entries = Ledger.current.openSockets()
+    guard let entry = entries.first(where: { $0.kind == .listener && $0.phase == listener.phase }) else {
+      throw Mishap("a listener is not in the ledger")
+    }
+    return entry.descriptor
+  }
+}
+
+extension Connection {
+  /// Sends until nothing more is taken for a tenth of a second; returns how much was.
+  borrowing func fill() -> Int {
+    let block = [UInt8](repeating: 0x66, count: 65536)
+    var count = 0
+    while let sent = unsafe try? sendSome(block.span.bytes, within: .milliseconds(100)) { count += sent }
+    return count
+  }
+}
+
+/// What a call of Fin's came to: its value, or what went wrong.
+enum Outcome<Value> {
+  case value(Value)
+  case failure(SocketError)
+
+  init(_ body: () throws(SocketError) -> Value) {
+    do { self = .value(try body()) } catch { self = .failure(error) }
+  }
+
+  var value: Value? {
+    if case .value(let value) = self { value } else { nil }
+  }
+
+  var error: SocketError? {
+    if case .failure(let error) = self { error } else { nil }
+  }
+}
+
+extension Outcome: Sendable where Value: Sendable {}
+
+extension Outcome where Value == [UInt8]? {
+  /// As a reader of a stream would say it: the bytes, the end, or whose doing it was.
+  var told: String {
+    switch self {
+    case .value(let bytes?): "\"\(String(decoding: bytes, as: UTF8.self))\""
+    case .value(nil): "end of file"
+    case .failure(let error): error.told
+    }
+  }
+}
+
+extension SocketError {
+  /// The cause, by the name it has in a program: ".closed", ".reset".
+  var told: String {
+    switch cause {
+    case .closed: ".closed"
+    case .paused: ".paused"
+    case .reset: ".reset"
+    case .lost: ".lost"
+    case .timedOut: ".timedOut"
+    case .finished: ".finished"
+    case .peerClosed: ".peerClosed"
+    case .endOfStream: ".endOfStream"
+    case .limit: ".limit"
+    case .notText: ".notText"
+    case .busy: ".busy"
+    case .tooManyOperations: ".tooManyOperations"
+    case .invalid: ".invalid"
+    case .unresolved: ".unresolved"
+    case .system: ".system"
+    }
+  }
+}
+
+extension Trial {
+  /// Keeps how a connection of Fin's ended.
+  mutating func expect(_ report: CloseReport, ending: Ending, _ ends: FinPair.Ends? = nil) {
+    expect("ending", .text("\(report.ending)"), from: "CloseReport", equals: .text("\(ending)"))
+  }
+
+  mutating func note(_ report: CloseReport) {
+    note("closing took", .seconds(report.duration.inSeconds), from: "CloseReport")
+  }
+}

@@ -1,0 +1,141 @@
+import CFin
+import Glibc
+
+/// What the kernel says of a socket, asked without Fin, so that Fin's own reading is checked by another.
+enum Kernel {
+  /// "6.18.4".
+  static var release: String { file("/proc/sys/kernel/osrelease").split(separator: "\n").first.map(String.init) ?? "?" }
+
+  /// TCP_INFO's first byte, as RFC 9293 writes the state.
+  static func state(of socket: Int32) -> String {
+    guard let info = tcpInfo(of: socket) else { return Answer(value: -1, code: fin_errno()).description }
+    return stateName(info[0])
+  }
+
+  /// How many clients wait to be accepted: tcpi_unacked, which on a listener is the length of its queue.
+  static func queueLength(of listener: Int32) -> Int {
+    guard let info = tcpInfo(of: listener) else { return -1 }
+    return info[24..<28].reversed().reduce(0) { $0 << 8 | Int($1) }
+  }
+
+  private static func tcpInfo(of socket: Int32) -> [UInt8]? {
+    var info = [UInt8](repeating: 0, count: 256)
+    var length = socklen_t(info.count)
+    return unsafe getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, &info, &length) == 0 ? info : nil
+  }
+
+  /// The names of the kernel's numbers, in the spelling of RFC 9293.
+  static func stateName(_ number: UInt8) -> String {
+    let names = [
+      "?", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED", "CLOSE-WAIT",
+      "LAST-ACK", "LISTEN", "CLOSING",
+    ]
+    // The kernel's twelfth is its own: a connection whose handshake is not over yet.
+    return Int(number) < names.count ? names[Int(number)] : number == 12 ? "SYN-RECEIVED" : "state \(number)"
+  }
+
+  /// SIOCOUTQ: bytes sent and not acknowledged, and one for a FIN that waits.
+  static func unacknowledged(_ socket: Int32) -> Int { queue(socket, UInt64(FIN_SIOCOUTQ)) }
+
+  /// SIOCINQ: bytes that came and were not read.
+  static func unread(_ socket: Int32) -> Int { queue(socket, UInt64(FIN_SIOCINQ)) }
+
+  private static func queue(_ socket: Int32, _ request: UInt64) -> Int {
+    var value: Int32 = 0
+    return unsafe fin_ioctl_int(socket, request, &value) == 0 ? Int(value) : -1
+  }
+
+  /// Whether a number is an open descriptor of this process.
+  static func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
+
+  static func isNonblocking(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFL) & O_NONBLOCK != 0 }
+
+  /// The inode of a socket; what `/proc` knows it by.
+  static func inode(of descriptor: Int32) -> UInt64 {
+    var status = stat()
+    return unsafe fstat(descriptor, &status) == 0 ? UInt64(status.st_ino) : 0
+  }
+
+  /// The numbers of this process's open sockets, from /proc/self/fd.
+  static func openSockets() -> [Int32] {
+    (0..<1024).filter { number in
+      var status = stat()
+      return unsafe fstat(number, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
+    }
+  }
+
+  /// What /proc/self/fd says a descriptor is: "socket:[4711]".
+  static func link(of descriptor: Int32) -> String { target(of: "/proc/self/fd/\(descriptor)") ?? "nothing" }
+
+  /// What a symbolic link says.
+  static func target(of path: String) -> String? {
+    var buffer = [UInt8](repeating: 0, count: 128)
+    let count = unsafe readlink(path, &buffer, buffer.count)
+    return count < 0 ? nil : String(decoding: buffer.prefix(count), as: UTF8.self)
+  }
+
+  /// A small text file of /proc.
+  static func file(_ path: String) -> String {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return "" }
+    defer { close(descriptor) }
+    var text: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let count = unsafe read(descriptor, &buffer, buffer.count)
+      guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+      text += buffer[..<count]
+    }
+  }
+
+  /// - Returns: whether it could be written.
+  static func write(_ text: String, to path: String) -> Bool {
+    let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return unsafe Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
+  }
+}
+
+/// /proc/net/tcp: every connection of the network namespace, also those that have no descriptor any more.
+enum TCPTable {
+  struct Row {
+    let localPort: UInt16
+    let remotePort: UInt16
+    let state: String
+    /// Bytes not acknowledged; on a connection that has ended, what it says is stale.
+    let unsent: Int
+    let unread: Int
+    /// "none", "retransmission", "keepalive", "time-wait" or "zero window probe".
+    let timer: String
+    /// When the timer fires.
+    let timerSeconds: Double
+    /// 0: no descriptor of any process refers to it.
+    let inode: UInt64
+  }
+
+  static func rows() -> [Row] {
+    Kernel.file("/proc/net/tcp").split(separator: "\n").dropFirst().compactMap(row(of:))
+  }
+
+  static func row(local: UInt16, remote: UInt16) -> Row? {
+    rows().first { $0.localPort == local && $0.remotePort == remote }
+  }
+
+  private static func row(of line: Substring) -> Row? {
+    let columns = line.split(separator: " ")
+    guard columns.count > 9 else { return nil }
+    func half(_ column: Int, _ index: Int) -> UInt64 {
+      let halves = columns[column].split(separator: ":")
+      return halves.count == 2 ? UInt64(halves[index], radix: 16) ?? 0 : 0
+    }
+    let timers = ["none", "retransmission", "keepalive", "time-wait", "zero window probe"]
+    let timer = Int(half(5, 0))
+    return Row(
+      localPort: UInt16(truncatingIfNeeded: half(1, 1)), remotePort: UInt16(truncatingIfNeeded: half(2, 1)),
+      state: Kernel.stateName(UInt8(columns[3], radix: 16) ?? 0), unsent: Int(half(4, 0)), unread: Int(half(4, 1)),
+      timer: timer < timers.count ? timers[timer] : "timer \(timer)",
+      // In clock ticks, of which Linux shows a hundred a second whatever it counts itself.
+      timerSeconds: Double(half(5, 1)) / 100, inode: UInt64(columns[9]) ?? 0)
+  }
+}

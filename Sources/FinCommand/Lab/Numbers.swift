@@ -1,0 +1,45 @@
+extension Int {
+  /// "4,000,045".
+  var grouped: String {
+    var text = ""
+    for (place, digit) in String(magnitude).reversed().enumerated() {
+      if place > 0 && place % 3 == 0 { text.append(",") }
+      text.append(digit)
+    }
+    return (self < 0 ? "-" : "") + String(text.reversed())
+  }
+}
+
+extension Double {
+  /// "0.31", "12.4", "108": as many places as a reader needs.
+  var short: String {
+    let places = self < 10 ? 2 : self < 100 ? 1 : 0
+    let scale = [1.0, 10, 100][places]
+    let scaled = Int((self * scale).rounded())
+    guard places > 0 else { return scaled.grouped }
+    let (whole, rest) = scaled.quotientAndRemainder(dividingBy: Int(scale))
+    return "\(whole)." + String(repeating: "0", count: places - String(rest).count) + String(rest)
+  }
+}
+
+extension Double {
+  /// These seconds as "12.4 s", "0.31 s", "4.2 ms" or "0 ms".
+  var time: String {
+    let milliseconds = self * 1000
+    if self >= 0.1 { return "\(short) s" }
+    return milliseconds < 0.05 ? "0 ms" : "\((milliseconds * 10).rounded() / 10) ms"
+  }
+}
+
+extension Duration {
+  var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+  var inMilliseconds: Int { Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000) }
+}
+
+/// Does something and says how long it took.
+func timed<Answer>(_ body: () throws -> Answer) rethrows -> (Answer, seconds: Double) {
+  let clock = ContinuousClock()
+  let begun = clock.now
+  let answer = try body()
+  return (answer, (clock.now - begun).inSeconds)
+}

@@ -1,0 +1,61 @@
+import Glibc
+
+/// What text is written on: a terminal with colour, or a plain pipe.
+struct Paper: Sendable {
+  enum Ink: String {
+    case heading = "1"
+    case quiet = "2"
+    case good = "32"
+    case bad = "1;31"
+    case trap = "33"
+    case fin = "36"
+  }
+
+  let hasColour: Bool
+  let width = 100
+
+  /// Colour only for a terminal, and only if nobody said no (https://no-color.org).
+  static func standardOutput(noColor: Bool) -> Paper {
+    let refused = unsafe getenv("NO_COLOR").map { unsafe $0.pointee != 0 } ?? false
+    let dumb = unsafe getenv("TERM").map { unsafe String(cString: $0) == "dumb" } ?? false
+    return Paper(hasColour: isatty(STDOUT_FILENO) == 1 && !refused && !dumb && !noColor)
+  }
+
+  func ink(_ ink: Ink, _ text: String) -> String {
+    hasColour ? "\u{1B}[\(ink.rawValue)m\(text)\u{1B}[0m" : text
+  }
+
+  /// Breaks text at its spaces into lines of at most so many characters.
+  static func wrap(_ text: String, to width: Int) -> [String] {
+    var lines: [String] = []
+    var line = ""
+    for word in text.split(separator: " ") {
+      if !line.isEmpty && line.count + 1 + word.count > width {
+        lines.append(line)
+        line = ""
+      }
+      line += line.isEmpty ? String(word) : " " + word
+    }
+    if !line.isEmpty || lines.isEmpty { lines.append(line) }
+    return lines
+  }
+
+  /// The text and as many spaces as it needs to be so wide; never less than the text.
+  static func pad(_ text: String, to width: Int) -> String {
+    text + String(repeating: " ", count: max(0, width - text.count))
+  }
+}
+
+/// Writing without a buffer, so that what was written is there even if the next thing crashes.
+enum Output {
+  static func write(_ text: String) { write([UInt8](text.utf8)) }
+
+  static func write(_ bytes: [UInt8]) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(STDOUT_FILENO, $0.baseAddress!, $0.count) }
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import CFin
+import Glibc
+
+/// One experiment, made in this process and told on standard output, a line of JSON for each trial.
+struct Performance {
+  private let experiment: Experiment
+
+  init(of experiment: Experiment) { self.experiment = experiment }
+
+  func run() {
+    // The laboratory is gone: nobody would read what comes, and nobody would end this process if it hung.
+    _ = fin_set_parent_death_signal(SIGKILL)
+    do {
+      // Python ignores this signal, and the recipes come from there.
+      signal(SIGPIPE, SIG_IGN)
+      try experiment.naive(Notebook(side: .naive, handOn: tell))
+      // Fin promises that the signal never comes, so that it must be deadly here.
+      signal(SIGPIPE, SIG_DFL)
+      try experiment.fin(Notebook(side: .fin, handOn: tell))
+    } catch let skip as Skip {
+      Output.write(Message.skip(skip.reason).line)
+    } catch {
+      Output.write(Message.mishap("\(error)").line)
+    }
+    Output.write(Message.done.line)
+  }
+
+  private func tell(_ trial: Trial) { Output.write(Message.trial(trial).line) }
+}

@@ -1,0 +1,156 @@
+/// The findings as text for people, 100 columns wide.
+struct TextReport {
+  let paper: Paper
+
+  private let labelWidth = 9
+
+  static func listing(of experiment: Experiment, on paper: Paper) -> String {
+    let articles = experiment.articles.map(\.rawValue).joined(separator: ",")
+    let lines = Paper.wrap(experiment.claim, to: paper.width - 27)
+    let first = paper.ink(.heading, Paper.pad(experiment.id, to: 19)) + Paper.pad(articles, to: 6) + lines[0]
+    return ([first] + lines.dropFirst().map { String(repeating: " ", count: 25) + $0 }).joined(separator: "\n")
+  }
+
+  /// Everything that one experiment showed.
+  func story(of finding: Finding) -> String {
+    var lines: [String] = []
+    let articles =
+      "article" + (finding.articles.count == 1 ? " " : "s ")
+      + finding.articles.map(\.rawValue).joined(separator: ", ")
+    lines.append(
+      paper.ink(.heading, finding.id) + String(repeating: " ", count: paper.width - finding.id.count - articles.count)
+        + paper.ink(.quiet, articles))
+    lines += paragraph("claim", .quiet, finding.claim)
+    lines += paragraph("truth", .quiet, finding.truth)
+    for trial in finding.trials {
+      lines.append("")
+      lines += story(of: trial)
+    }
+    lines.append("")
+    lines += paragraph("verdict", ink(of: finding.verdict), verdict(of: finding))
+    lines.append(paper.ink(.quiet, String(repeating: "─", count: paper.width)))
+    return lines.joined(separator: "\n")
+  }
+
+  private func story(of trial: Trial) -> [String] {
+    let ink: Paper.Ink = trial.side == .fin ? .fin : .trap
+    var lines = paragraph(trial.side == .fin ? "Fin" : "recipe", ink, trial.recipe)
+    let nameWidth = min(44, trial.facts.map(\.name.count).max() ?? 0)
+    let valueWidth = trial.facts.map(\.value.description.count).filter { $0 <= Self.longestValue }.max() ?? 0
+    for fact in trial.facts { lines += line(of: fact, side: trial.side, nameWidth, valueWidth) }
+    if let problem = trial.problem { lines += paragraph("failed", .bad, problem) }
+    if !trial.outcome.isEmpty { lines += paragraph("so", .quiet, trial.outcome) }
+    return lines
+  }
+
+  private static let longestValue = 30
+
+  private func line(of fact: Fact, side: Trial.Side, _ nameWidth: Int, _ valueWidth: Int) -> [String] {
+    let mark = mark(of: fact, side: side)
+    let indent = String(repeating: " ", count: labelWidth + 2)
+    let name = Paper.pad(fact.name, to: nameWidth)
+    let source = paper.ink(.quiet, fact.source)
+    let value = fact.value.description
+    var lines: [String]
+    if value.count <= Self.longestValue {
+      lines = [mark + " " + name + "  " + Paper.pad(value, to: valueWidth) + "  " + source]
+    } else {
+      // A sentence: below its name.
+      lines = [mark + " " + name + "  " + String(repeating: " ", count: valueWidth) + "  " + source]
+      lines += Paper.wrap(value, to: paper.width - indent.count - 2).map { indent + "  " + $0 }
+    }
+    if fact.met == false, let expected = fact.expected {
+      lines.append(indent + paper.ink(.bad, "expected: \(expected)"))
+    }
+    return lines
+  }
+
+  private func mark(of fact: Fact, side: Trial.Side) -> String {
+    func right(_ text: String) -> String { String(repeating: " ", count: labelWidth + 1 - text.count) + text }
+    return switch (side, fact.met) {
+    case (_, nil): right("")
+    case (.naive, true?): paper.ink(.trap, right("!"))
+    case (.naive, false?): paper.ink(.bad, right("?"))
+    case (.fin, true?): paper.ink(.good, right("ok"))
+    case (.fin, false?): paper.ink(.bad, right("NO"))
+    }
+  }
+
+  private func verdict(of finding: Finding) -> String {
+    let outcomes = finding.fin.map(\.outcome).filter { !$0.isEmpty }.joined(separator: "; ")
+    let word =
+      switch finding.verdict {
+      case .kept: "kept"
+      case .broken: "BROKEN"
+      case .timedOut: "TIMED OUT"
+      case .crashed: "CRASHED"
+      case .skipped: "skipped"
+      }
+    let truth = finding.truthShown == false ? " (The recipe did something else on this machine.)" : ""
+    return "\(word) in \(finding.seconds.time): " + (finding.why ?? outcomes) + truth
+  }
+
+  private func ink(of verdict: Finding.Verdict) -> Paper.Ink {
+    switch verdict {
+    case .kept: .good
+    case .broken, .timedOut, .crashed: .bad
+    case .skipped: .trap
+    }
+  }
+
+  /// A label and its text, wrapped beside it.
+  private func paragraph(_ label: String, _ ink: Paper.Ink, _ text: String) -> [String] {
+    let wrapped = Paper.wrap(text, to: paper.width - labelWidth - 2)
+    return wrapped.enumerated().map { number, line in
+      (number == 0 ? "  " + paper.ink(ink, Paper.pad(label, to: labelWidth)) : String(repeating: " ", count: 11)) + line
+    }
+  }
+
+  /// One line an experiment: what the recipe came to, what Fin came to.
+  func table(of findings: [Finding], seconds: Double) -> String {
+    let idWidth = max(10, findings.map(\.id.count).max() ?? 0)
+    let verdictWidth = 9
+    let cell = (paper.width - idWidth - verdictWidth - 6) / 2
+    var lines = [
+      paper.ink(
+        .heading,
+        Paper.pad("experiment", to: idWidth) + "  " + Paper.pad("the usual recipe", to: cell) + "  "
+          + Paper.pad("Fin", to: cell) + "  verdict")
+    ]
+    for finding in findings {
+      let recipe = finding.headline(of: .naive)?.outcome ?? ""
+      let left = Paper.wrap(finding.truthShown == false ? "? " + recipe : recipe, to: cell)
+      let right = Paper.wrap(finding.why ?? finding.headline(of: .fin).map { $0.problem ?? $0.outcome } ?? "", to: cell)
+      for row in 0..<max(left.count, right.count) {
+        let id = Paper.pad(row == 0 ? finding.id : "", to: idWidth)
+        let verdict = row == 0 ? paper.ink(ink(of: finding.verdict), finding.verdict.rawValue) : ""
+        let line =
+          paper.ink(.heading, id) + "  " + Paper.pad(row < left.count ? left[row] : "", to: cell) + "  "
+          + Paper.pad(row < right.count ? right[row] : "", to: cell) + "  " + verdict
+        lines.append(line)
+      }
+    }
+    lines.append("")
+    lines.append(summary(of: findings, seconds: seconds))
+    return lines.map(\.withoutTrailingSpaces).joined(separator: "\n")
+  }
+
+  private func summary(of findings: [Finding], seconds: Double) -> String {
+    let counted = Finding.Verdict.allCases.compactMap { verdict -> String? in
+      let count = findings.count { $0.verdict == verdict }
+      return count == 0 ? nil : paper.ink(ink(of: verdict), "\(count) \(verdict.rawValue)")
+    }
+    let shown = findings.count { $0.truthShown == true }
+    let tried = findings.count { $0.truthShown != nil }
+    return "\(findings.count) experiment\(findings.count == 1 ? "" : "s") in \(seconds.time): "
+      + counted.joined(separator: ", ") + ". The recipe did what the truth says in \(shown) of \(tried)."
+  }
+}
+
+extension String {
+  fileprivate var withoutTrailingSpaces: String {
+    var text = self[...]
+    while text.last == " " { text.removeLast() }
+    return String(text)
+  }
+}

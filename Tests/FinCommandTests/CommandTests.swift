@@ -1,0 +1,119 @@
+import FoundationEssentials
+import Testing
+
+@Suite("fin lab, as a person runs it", .timeLimit(.minutes(2)))
+struct CommandTests {
+  /// One for each claim.
+  static let ids = [
+    "two-step", "flush", "confirmed", "time-wait", "reuse-address", "port-exhaustion", "references",
+    "use-after-close", "close-twice", "close-error", "shutdown-error", "scope", "lock", "blocked-accept",
+    "descriptor-reuse", "states", "failed-connect", "idle", "accept-timeout", "limits", "timeouts", "reset", "leak",
+    "unread-window", "peer-send-timeout", "bypass", "dup-file",
+  ]
+
+  struct Report: Decodable {
+    struct Experiment: Decodable {
+      struct Trial: Decodable {
+        struct Fact: Decodable {
+          let name: String
+          let source: String
+          let met: Bool?
+        }
+        let side: String
+        let held: Bool
+        let facts: [Fact]
+      }
+      let id: String
+      let verdict: String
+      let why: String?
+      let truthShown: Bool?
+      let trials: [Trial]
+    }
+    let schema: Int
+    let kernel: String
+    let experiments: [Experiment]
+    let summary: [String: Int]
+
+    init(_ text: String) throws {
+      self = try JSONDecoder().decode(Report.self, from: Data(text.utf8))
+    }
+  }
+
+  @Test("--list has every claim, in order")
+  func list() async throws {
+    let fin = try await Fin.run("lab", "--list")
+    #expect(fin.status == 0)
+    let listed = fin.lines.filter { $0.first != " " }.compactMap { $0.split(separator: " ").first.map(String.init) }
+    #expect(listed == Self.ids)
+  }
+
+  @Test("an unknown id: status 64, and the nearest are named on standard error")
+  func unknown() async throws {
+    let fin = try await Fin.run("lab", "flsh")
+    #expect(fin.status == 64)
+    #expect(fin.output.isEmpty)
+    #expect(fin.complaints.contains("no experiment 'flsh'"))
+    #expect(fin.complaints.contains("flush"))
+  }
+
+  @Test(
+    "arguments that make no sense: status 64",
+    arguments: [["lab", "--jobs", "0"], ["lab", "--time-limit", "0"], ["lab", "--loud"], ["lba"]])
+  func senseless(arguments: [String]) async throws {
+    let fin = try await Fin.run(arguments)
+    #expect(fin.status == 64)
+    #expect(!fin.complaints.isEmpty)
+  }
+
+  @Test("flush: the usual recipe loses bytes, Fin delivers 4,000,045 of 4,000,045")
+  func flush() async throws {
+    let fin = try await Fin.run("lab", "flush")
+    #expect(fin.status == 0)
+    #expect(fin.output.contains("4,000,045 of 4,000,045"))
+    let report = try Report(try await Fin.run("lab", "flush", "--json").output)
+    let flush = try #require(report.experiments.first)
+    #expect(flush.verdict == "kept" && flush.truthShown == true)
+    #expect(flush.trials.count { $0.side == "naive" } == 3)
+    #expect(flush.trials.allSatisfy { $0.held })
+  }
+
+  @Test("in a pipe: no escape byte, no line beyond 100 columns")
+  func plain() async throws {
+    let fin = try await Fin.run("lab", "two-step", "states", "dup-file")
+    #expect(!fin.output.utf8.contains(0x1B))
+    #expect(fin.lines.allSatisfy { $0.count <= 100 })
+    #expect(!fin.output.isEmpty)
+  }
+
+  @Test("all of them: no verdict fails, and the JSON says so")
+  func everything() async throws {
+    let fin = try await Fin.run("lab", "--json")
+    let report = try Report(fin.output)
+    #expect(report.schema == 1)
+    #expect(report.experiments.map(\.id) == Self.ids)
+    for experiment in report.experiments {
+      let wrong = experiment.trials.filter { $0.side == "fin" }.flatMap(\.facts).filter { $0.met == false }.map(\.name)
+      #expect(["kept", "skipped"].contains(experiment.verdict), "\(experiment.id): \(experiment.why ?? "\(wrong)")")
+      #expect(experiment.verdict == "skipped" || experiment.trials.contains { $0.side == "fin" }, "\(experiment.id)")
+      for trial in experiment.trials { #expect(trial.facts.contains { $0.met != nil }, "\(experiment.id)") }
+    }
+    #expect(fin.status == 0)
+    #expect(report.summary["broken"] == 0)
+  }
+
+  @Test("an experiment that takes too long is killed, has failed, and the status says so")
+  func timeLimit() async throws {
+    let fin = try await Fin.run("lab", "lock", "--time-limit", "0.2")
+    #expect(fin.status == 1)
+    #expect(fin.output.contains("TIMED OUT"))
+  }
+
+  @Test("help says what the statuses mean, and the version is one line")
+  func help() async throws {
+    let help = try await Fin.run("--help")
+    #expect(help.status == 0)
+    #expect(help.output.contains("fin lab flush") && help.output.contains("64"))
+    let version = try await Fin.run("--version")
+    #expect(version.lines.count == 1)
+  }
+}
