@@ -17,8 +17,17 @@ let package = Package(
     // The target is not called `fin`: `Fin.build` and `fin.build` are one folder where file names ignore case.
     .executable(name: "fin", targets: ["FinCommand"]),
   ],
+  // All off by default; what a trait that is off would need is not even fetched.
+  traits: [
+    .trait(name: "Logging", description: "Leak reports and server reports to swift-log"),
+    .trait(name: "Metrics", description: "The ledger's counts to swift-metrics"),
+    .trait(name: "ServiceLifecycle", description: "A listener as a service of swift-service-lifecycle"),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
   ],
@@ -26,7 +35,13 @@ let package = Package(
     .target(name: "CFin"),
     .target(
       name: "Fin",
-      dependencies: ["CFin", .product(name: "SystemPackage", package: "swift-system")],
+      dependencies: [
+        "CFin", .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
+        .product(name: "Metrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),
+        .product(
+          name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: .when(traits: ["ServiceLifecycle"])),
+      ],
       swiftSettings: settings + [
         // The seam for scripted system calls: compiled in where tests run, absent from release builds.
         .define("FIN_SEAM", .when(configuration: .debug))
@@ -44,6 +59,10 @@ let package = Package(
       dependencies: [
         "Fin", "CFin", "Peers", .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
+        .product(name: "Metrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),
+        .product(
+          name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: .when(traits: ["ServiceLifecycle"])),
       ],
       swiftSettings: settings),
     .testTarget(

@@ -246,8 +246,14 @@ private struct End {
     switch core.latch.value.failure {
     case .lost(.timedOut)?: .timedOut(phase)
     // Nothing of ours was in flight: the peer's kernel had it all, and its program did not want it.
-    default: unacknowledged == 0 ? .discardedByPeer : .reset
+    default: unacknowledged == 0 && hasSent ? .discardedByPeer : .reset
     }
+  }
+
+  /// Whether there was anything to discard. A Unix peer resets only when it throws bytes away.
+  private var hasSent: Bool {
+    guard core.isTCP else { return true }
+    return (try? TCPInfo.read(core.number))?.bytesSent != 0
   }
 
   private func report(_ ending: Ending) -> CloseReport {

@@ -145,7 +145,7 @@ extension SocketError {
       case .unix?: "the folder, or the path itself, does not let this user write"
       case .ip?, nil: "ports below 1024 need CAP_NET_BIND_SERVICE"
       }
-    case (.bind, .addressInUse): "another socket has it; fin explain bind tells which"
+    case (.bind, .addressInUse): "another socket has it: see ss -tlnp"
     case (.bind, .addressNotAvailable): "no interface of this machine has this address"
     case (.connect, .connectionRefused):
       switch peer {
