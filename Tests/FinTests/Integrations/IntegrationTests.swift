@@ -18,7 +18,8 @@ struct Integrations {
     try Ledger.$current.withValue(ledger) { _ = try Connection.pair().first.localAddress }
     let written = lines.all
     #expect(written.count == 2)
-    #expect(written.allSatisfy { $0.hasPrefix("warning leaked: a connection") && $0.contains("IntegrationTests.swift") })
+    #expect(
+      written.allSatisfy { $0.hasPrefix("warning leaked: a connection") && $0.contains("IntegrationTests.swift") })
   }
 
   @Test("the ledger's counts reach the metrics backend, and each change is told once")
