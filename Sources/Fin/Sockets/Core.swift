@@ -208,7 +208,8 @@ final class Core: Sendable {
   func fail(_ code: Errno) -> SocketError.Cause {
     guard let cause = SocketError.Cause.terminal(code) else { return .system(code) }
     let first = latch.fail(cause)
-    advance(.failed)
+    // A close that is under way tells the lifecycle itself, because it has to do what comes of it.
+    if !phase.isClosing { advance(.failed) }
     return first
   }
 }
