@@ -115,7 +115,10 @@ private struct End {
     var event: Event?
     if actions.contains(.shutdownWrite) {
       core.latch.update { $0.finishedSending = true }
-      do { try Syscalls.shutdown(core.number, CInt(SHUT_WR)) } catch {
+      do {
+        try Syscalls.shutdown(core.number, CInt(SHUT_WR))
+        core.latch.update { $0.isFINQueued = true }
+      } catch {
         if core.takeError() == nil { _ = core.fail(.connectionReset) }
         event = .failed
       }
@@ -128,8 +131,10 @@ private struct End {
     if actions.contains(.snapshot) {
       unacknowledged = core.unacknowledged()
       let never = core.isTCP ? (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQNSD))) ?? 0 : 0
-      // A FIN that was never sent counts as one here too.
-      neverSent = min(never, unacknowledged)
+      // The FIN goes last: while anything was never sent, it is among that and counts as one.
+      neverSent = min(core.latch.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
+      // What is still unread is thrown away by close(2).
+      discarded += (try? Syscalls.queue(core.number, CInt(FIN_SIOCINQ))) ?? 0
     }
     if actions.contains(.armReset) { try? Syscalls.armReset(core.number) }
     return event

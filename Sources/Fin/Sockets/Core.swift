@@ -114,7 +114,7 @@ final class Core: Sendable {
   func unacknowledged() -> Int {
     // EINVAL on a listener; 0 while connecting.
     let queued = (try? Syscalls.queue(number, CInt(FIN_SIOCOUTQ))) ?? 0
-    return isTCP && latch.value.finishedSending ? max(0, queued - 1) : queued
+    return isTCP && latch.value.isFINQueued ? max(0, queued - 1) : queued
   }
 
   // MARK: Inside

@@ -12,8 +12,10 @@ final class Latch: Sendable {
     var failure: SocketError.Cause?
     /// End of file was read and is true.
     var sawEnd = false
-    /// `SHUT_WR` is done.
+    /// `SHUT_WR` is done, or was tried too late.
     var finishedSending = false
+    /// `SHUT_WR` was done in time: the kernel counts our FIN among what is not acknowledged.
+    var isFINQueued = false
     /// Descriptors of ours that share the connection.
     var owners = 1
   }

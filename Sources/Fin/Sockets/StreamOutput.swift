@@ -87,7 +87,10 @@ extension Core {
       return isFirst
     }
     guard isFirst else { return }
-    do { try Syscalls.shutdown(number, CInt(SHUT_WR)) } catch { takeError() }
+    do {
+      try Syscalls.shutdown(number, CInt(SHUT_WR))
+      latch.update { $0.isFINQueued = true }
+    } catch { takeError() }
     advance(.finishSending)
   }
 }

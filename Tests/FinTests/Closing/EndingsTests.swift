@@ -1,0 +1,205 @@
+import Peers
+import Testing
+
+@testable import Fin
+
+/// A hand-made peer, what is done with it before the close, and how each policy then ends. We have sent 100 bytes.
+struct Situation: Sendable, CustomTestStringConvertible {
+  let name: String
+  let behaviour: Behaviour
+  /// Bytes not acknowledged when the close begins, and so when it ends.
+  var unacknowledged = 0
+  var neverSent = 0
+  var peerFinishes = false
+  var peerResets = false
+  let confirmed: Ending
+  let lingering: Ending
+  var background = Ending.background
+  /// A reset that comes before close(2) is told, and one that comes after cannot be.
+  var mayHearReset = false
+  var abort = Ending.aborted
+
+  var testDescription: String { name }
+
+  func ending(_ policy: ClosePolicy) -> Ending {
+    switch policy {
+    case .confirmed: confirmed
+    case .lingering: lingering
+    case .background: background
+    case .abort: abort
+    }
+  }
+
+  static let all = [
+    Situation(
+      name: "the peer finished first", behaviour: .good, peerFinishes: true, confirmed: .peerFinished,
+      lingering: .peerFinished),
+    Situation(
+      name: "the peer never finishes", behaviour: .neverFinishes, confirmed: .acknowledged, lingering: .acknowledged),
+    Situation(
+      name: "all acknowledged, then a reset before the close", behaviour: .neverFinishes, peerResets: true,
+      confirmed: .discardedByPeer, lingering: .discardedByPeer, background: .discardedByPeer, abort: .discardedByPeer),
+    Situation(
+      name: "nothing acknowledged, and a reset before the close", behaviour: .neverAcknowledges, unacknowledged: 100,
+      peerResets: true, confirmed: .reset, lingering: .reset, background: .reset, abort: .reset),
+    Situation(
+      name: "nothing acknowledged, and our FIN is answered by a reset", behaviour: .resetsMidDrain,
+      unacknowledged: 100, confirmed: .reset, lingering: .reset, mayHearReset: true),
+    Situation(
+      name: "nothing is acknowledged", behaviour: .neverAcknowledges, unacknowledged: 100,
+      confirmed: .timedOut(.confirming), lingering: .timedOut(.lingering)),
+    Situation(
+      name: "all is acknowledged but the last byte", behaviour: .acknowledgesAllButLastByte, unacknowledged: 1,
+      confirmed: .timedOut(.confirming), lingering: .timedOut(.lingering)),
+    Situation(
+      name: "all is acknowledged but the FIN", behaviour: .acknowledgesDataNeverFIN,
+      confirmed: .timedOut(.confirming), lingering: .timedOut(.lingering)),
+    Situation(
+      name: "the peer finished first and acknowledges no FIN", behaviour: .acknowledgesDataNeverFIN,
+      peerFinishes: true, confirmed: .timedOut(.confirmingLast), lingering: .timedOut(.confirmingLast)),
+    Situation(
+      name: "the window never opens", behaviour: .zeroWindowForEver, unacknowledged: 100, neverSent: 100,
+      confirmed: .timedOut(.confirming), lingering: .timedOut(.lingering)),
+    Situation(
+      name: "FINs cross, and the peer acknowledges ours", behaviour: .closesSimultaneously,
+      confirmed: .peerFinished, lingering: .peerFinished),
+    Situation(
+      name: "FINs cross, and ours is never acknowledged", behaviour: .staysClosing,
+      confirmed: .timedOut(.confirmingLast), lingering: .timedOut(.confirmingLast)),
+  ]
+}
+
+@Suite("Promise 2: close always answers: every policy, every ending", .needsTUN)
+struct EndingsTests {
+  @Test(
+    "the report names the ending and the bytes", .faults(20, 21, 23, 25, 32), arguments: Situation.all,
+    ClosePolicy.brief)
+  func report(_ situation: Situation, _ policy: ClosePolicy) throws {
+    try withRawPeer(situation.behaviour) { peer in
+      let connection = try connection(to: peer)
+      try connection.send([UInt8](repeating: 7, count: 100))
+      if situation.neverSent == 0 { try peer.awaitLog("our bytes") { $0.distinctBytes() == 100 } }
+      try connection.awaitUnacknowledged(situation.unacknowledged)
+      if situation.peerFinishes {
+        try peer.finish()
+        #expect(try connection.receive(upTo: 1) == nil)
+      }
+      if situation.peerResets {
+        try peer.reset()
+        try connection.awaitState(.closed)
+      }
+      let report = connection.close(policy)
+      let isLuckilyHeard = situation.mayHearReset && report.ending == .reset
+      #expect(report.ending == situation.ending(policy) || isLuckilyHeard, "\(report)\n\(peer.log)")
+      #expect(report.bytesUnacknowledged == situation.unacknowledged, "\(report)")
+      #expect(report.bytesNeverSent == situation.neverSent, "\(report)")
+      #expect(report.bytesDiscarded == 0)
+      #expect(report.duration < .milliseconds(400) + slack, "\(report)")
+      // Success is said only where every byte was seen to be acknowledged.
+      #expect(!report.isDelivered || situation.unacknowledged == 0)
+    }
+  }
+
+  @Test("no time left, or none at all: one look, no wait", .faults(29), arguments: [Duration.zero, .seconds(-5)])
+  func noTime(within: Duration) throws {
+    for policy in [ClosePolicy.confirmed(within: within), .lingering(within: within, idle: within, discarding: 1000)] {
+      try withRawPeer(.neverAcknowledges) { peer in
+        let connection = try connection(to: peer)
+        try connection.send([1, 2, 3])
+        let report = connection.close(policy)
+        #expect(report.ending == .timedOut(policy.event == .closeConfirmed ? .confirming : .lingering))
+        #expect(report.bytesUnacknowledged == 3)
+        #expect(report.duration < .seconds(1))
+      }
+      // What had arrived by then is seen.
+      try withRawPeer(.neverFinishes) { peer in
+        let connection = try connection(to: peer)
+        try connection.send([1, 2, 3])
+        let finished = connection.finishSending()
+        try finished.awaitUnacknowledged(0)
+        try finished.awaitState(.finWait2)
+        #expect(finished.close(policy).ending == .acknowledged)
+      }
+    }
+  }
+
+  @Test("a peer whose window let half of it through: never sent is what did not leave, without the FIN", .faults(23))
+  func neverSent() throws {
+    var halfOpen = Behaviour.neverAcknowledges
+    halfOpen.window = 500
+    try withRawPeer(halfOpen) { peer in
+      let connection = try connection(to: peer)
+      try connection.send([UInt8](repeating: 1, count: 500))
+      try peer.awaitLog("what fits into the window") { $0.distinctBytes() == 500 }
+      try connection.send([UInt8](repeating: 2, count: 300))
+      let report = connection.close(.confirmed(within: .milliseconds(100)))
+      #expect(report.ending == .timedOut(.confirming))
+      #expect(report.bytesUnacknowledged == 800)
+      #expect(report.bytesNeverSent == 300)
+    }
+  }
+
+  @Test("a reset in the middle of much data: what was acknowledged by then is not counted", .faults(20))
+  func resetInTheMiddle() throws {
+    try withRawPeer(.acknowledges(first: 3000)) { peer in
+      let connection = try connection(to: peer).share()
+      try connection.send([UInt8](repeating: 1, count: 40_000))
+      try connection.awaitUnacknowledged(37_000)
+      let closing = onThread { connection.close(.confirmed) }
+      try eventually("the phase", equals: .confirming) { connection.phase }
+      try peer.reset()
+      let report = try closing.join()
+      #expect(report.ending == .reset)
+      #expect(report.bytesUnacknowledged == 37_000)
+      #expect(!report.isDelivered)
+    }
+  }
+
+  @Test("a program that closes without reading, seen while we linger: acknowledged, then discarded", .faults(25))
+  func discardedWhileLingering() throws {
+    try withRawPeer(.acknowledgesThenResets) { peer in
+      let connection = try connection(to: peer)
+      try connection.send([1, 2, 3])
+      let report = connection.close(.lingering)
+      #expect(report.ending == .discardedByPeer)
+      #expect(report.bytesUnacknowledged == 0)
+      #expect(!report.isDelivered)
+    }
+  }
+
+  @Test("the first two FINs are lost: it waits until the third is acknowledged", .faults(22))
+  func lostFINs() throws {
+    try withRawPeer(.losesFINs(2)) { peer in
+      let connection = try connection(to: peer)
+      try connection.send([1])
+      let report = connection.close(.lingering)
+      #expect(report.ending == .peerFinished, "\(peer.log)")
+      #expect(report.isDelivered)
+      #expect(peer.log.count(.fin) == 3)
+      #expect(peer.received == [1])
+    }
+  }
+
+  @Test("a reset between the last look and our FIN: all of the bytes are counted, and none for a FIN", .faults(20))
+  func resetBeforeFIN() throws {
+    for count in [1, 5] {
+      try withRawPeer(.neverAcknowledges) { peer in
+        let connection = try connection(to: peer).share()
+        try connection.send([UInt8](repeating: 1, count: count))
+        let port = connection.port
+        let script = Script(
+          .first(
+            .shutdown,
+            .before {
+              try? peer.reset()
+              try? eventually("the connection is gone") {
+                try peer.namespace.run { try KernelView.tcp(localPort: port).isEmpty }
+              }
+            }))
+        let report = Seam.$script.withValue(script) { connection.close() }
+        #expect(report.ending == .reset)
+        #expect(report.bytesUnacknowledged == count)
+      }
+    }
+  }
+}
