@@ -74,6 +74,9 @@ extension Core {
       do { try wait(for: CInt(POLLOUT), &patience) } catch { throw self.error(.send, error, bytesAccepted: accepted) }
     } else if code == .brokenPipe, latch.value.finishedSending {
       throw error(.send, .finished, bytesAccepted: accepted)
+    } else if code == .brokenPipe {
+      // A Unix stream says so even when it was reset, and leaves the reset where SO_ERROR finds it.
+      throw error(.send, takeError() ?? fail(code), bytesAccepted: accepted)
     } else {
       throw error(.send, fail(code), bytesAccepted: accepted)
     }
