@@ -263,6 +263,8 @@ private struct End {
   private func failure(from phase: Phase) -> Ending {
     switch core.latch.value.failure {
     case .lost(.timedOut)?: .timedOut(phase)
+    // The peer had no part in it: this machine's kernel was told to end it, and sent the reset.
+    case .lost(.connectionAbort)?: .aborted
     // Nothing of ours was in flight: the peer's kernel had it all, and its program did not want it.
     default: unacknowledged == 0 && hasSent ? .discardedByPeer : .reset
     }

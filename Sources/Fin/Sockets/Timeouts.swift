@@ -36,6 +36,9 @@ public struct Timeouts: Hashable, Sendable {
 }
 
 /// `SO_KEEPALIVE` and its times. Linux alone would wait two hours before the first probe.
+///
+/// While ``Timeouts/send`` is set it decides, instead of `count`, when a silent peer is given up: at the first probe that
+/// stays unanswered after as long a silence (`TCP_USER_TIMEOUT`, tcp(7)).
 public struct KeepAlive: Hashable, Sendable {
   /// Silence before the first probe: `TCP_KEEPIDLE`, whole seconds.
   public var idle: Duration
