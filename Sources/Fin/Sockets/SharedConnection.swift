@@ -1,3 +1,5 @@
+internal import SystemPackage
+
 /// A reference to a connection, for collections, actors, and several threads at once.
 ///
 /// What the compiler checks for an owner is checked at run time here: after a close every operation throws `.closed`, and
@@ -31,10 +33,19 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
 
   /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. Waits for the writers before it; a second time it
   /// changes nothing.
+  /// - Throws: `.system(ENOTCONN)` when it is not connected yet, and nothing has changed; `.closed`, `.timedOut`.
   public func finishSending() throws(SocketError) {
     var patience = Patience(timeouts.send)
     let core = reference.core
-    try core.writing(&patience) { _ in core.finishSending() }
+    try core.writing(&patience) { _ throws(SocketError) in
+      // The kernel would say ENOTCONN and remember it all the same, or end the handshake that is under way.
+      switch core.phase {
+      case .fresh, .bound, .connecting: throw core.error(.finishSending, .system(.socketNotConnected))
+      case .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .listening, .paused, .stopping,
+        .confirming, .confirmingLast, .lingering, .lingeringAcknowledged, .closed:
+        core.finishSending()
+      }
+    }
   }
 
   /// Ends the connection from any thread; see ``Connection/close(_:)``. A second time it returns the same report.
