@@ -269,6 +269,14 @@ enum Syscalls {
     }
   }
 
+  /// `SO_LINGER {0, 0}`: `close` does not wait.
+  static func disarmLinger(_ descriptor: CInt) throws(Errno) {
+    var value = linger(l_onoff: 0, l_linger: 0)
+    try unsafe withUnsafeBytes(of: &value) { bytes throws(Errno) in
+      try unsafe setOption(descriptor, SOL_SOCKET, SO_LINGER, bytes)
+    }
+  }
+
   /// `ioctl(2)` for one of the queue lengths: `SIOCOUTQ`, `SIOCOUTQNSD`, `SIOCINQ`; bytes.
   static func queue(_ descriptor: CInt, _ request: CInt) throws(Errno) -> Int {
     var value: CInt = 0

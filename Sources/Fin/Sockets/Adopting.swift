@@ -30,6 +30,7 @@ extension Core {
       }
       let local = try Syscalls.localAddress(number)
       try Syscalls.makeSafe(number)
+      if kind == .stream { try Syscalls.disarmLinger(number) }
       let phase: Phase =
         switch role {
         case .connection: .connected
