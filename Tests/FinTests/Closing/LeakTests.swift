@@ -1,0 +1,164 @@
+import Peers
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 7: a leak is reported and repaired")
+struct LeakTests {
+  /// Runs `body` with a ledger of its own; what leaked there.
+  private func leaks(_ body: () throws -> Void) throws -> (reports: [LeakReport], counts: Ledger.Counts) {
+    let ledger = Ledger()
+    let reports = Reports()
+    ledger.leakPolicy = .custom { reports.add($0) }
+    try Ledger.$current.withValue(ledger) { try body() }
+    return (reports.all, ledger.counts)
+  }
+
+  private final class Reports: Sendable {
+    private let reports = Mutex<[LeakReport]>([])
+    var all: [LeakReport] { reports.withLock { $0 } }
+    func add(_ report: LeakReport) { reports.withLock { $0.append(report) } }
+  }
+
+  @Test(
+    "it says where it was opened, how old it is, its state, what was unread and what was unacknowledged", .faults(14),
+    .needsTUN)
+  func report() throws {
+    try withRawPeer(.neverAcknowledges) { peer in
+      let address = try SocketAddress(parsing: "\(RawPeer.peerAddress):7")
+      var line = 0
+      var local: SocketAddress?
+      let (reports, counts) = try leaks {
+        line = #line + 1
+        let connection = try peer.namespace.run { () throws -> Connection in try Connection.connect(to: address) }
+        local = connection.localAddress
+        try connection.send([1, 2, 3, 4, 5, 6, 7])
+        try peer.send([1, 2, 3])
+        try connection.awaitReceived(3)
+      }
+      let leak = try #require(reports.first)
+      #expect(reports.count == 1 && counts.leaked == 1 && counts.open == 0 && counts.closed == 0)
+      #expect(leak.file == "FinTests/LeakTests.swift" && leak.line == line)
+      #expect(leak.kind == .connection && leak.phase == .connected && leak.tcpState == .established)
+      #expect(leak.bytesUnread == 3 && leak.bytesUnacknowledged == 7)
+      #expect(leak.local == local && leak.peer == address)
+      #expect(leak.age > .zero && leak.age < .seconds(60))
+      let text = "\(leak)"
+      for part in [
+        "FinTests/LeakTests.swift:\(line)", "connected (ESTABLISHED)", "3 bytes unread", "7 not acknowledged",
+      ] {
+        #expect(text.contains(part), "\(text)")
+      }
+      // Closed all the same: with bytes unread that is a reset, and no socket is left.
+      try peer.awaitLog("the reset") { $0.count(.rst) == 1 }
+      #expect(try peer.namespace.run { try KernelView.tcp(localPort: nil, remotePort: 7).isEmpty })
+    }
+  }
+
+  @Test("bytes that were read ahead and not taken are unread too", .faults(14))
+  func buffered() throws {
+    let (reports, _) = try leaks {
+      let pair = try Connection.pair()
+      try pair.second.send("one\ntwo\n")
+      #expect(try pair.first.readLine() == "one")
+      pair.second.close(.background)
+    }
+    #expect(reports.map(\.bytesUnread) == [4])
+    #expect(reports.first?.tcpState == nil)
+  }
+
+  @Test("every kind of owner, dropped open, is reported and its descriptor closed", .faults(14))
+  func everyKind() async {
+    // In a process of its own, where no other test opens descriptors.
+    await #expect(processExitsWith: .success) {
+      Ledger.current.leakPolicy = .quiet
+      // What waits and closes keeps one descriptor for later, made with the first connection.
+      do {
+        let pair = try Connection.pair()
+        pair.first.close(.background)
+        pair.second.close(.background)
+      }
+      Waker.pool.releaseIdle()
+      EdgeWatch.pool.releaseIdle()
+      let before = try KernelView.openDescriptors()
+      let leaked = Ledger.current.counts.leaked
+      do {
+        let socket = try Socket(.ipv4)
+        try socket.bind(to: .loopback(port: 0))
+        let listener = try Listener.bind(.loopback(port: 0))
+        let client = try Connection.connect(to: listener.address)
+        let served = try listener.accept().share()
+        let pair = try Connection.pair()
+        let half = pair.first.finishSending()
+        let other = try pair.second.duplicate()
+        precondition(socket.phase == .bound && client.phase == .connected && half.phase == .sendFinished)
+        precondition(served.phase == .connected && other.phase == .connected)
+      }
+      Waker.pool.releaseIdle()
+      EdgeWatch.pool.releaseIdle()
+      let after = try KernelView.openDescriptors()
+      precondition(before == after, "\(before) became \(after)")
+      precondition(Ledger.current.counts.leaked - leaked == 7, "\(Ledger.current.counts)")
+      precondition(Ledger.current.counts.open == 0)
+    }
+  }
+
+  @Test("what was closed, aborted, detached or given on is no leak")
+  func noLeak() throws {
+    let (reports, counts) = try leaks {
+      let pair = try Connection.pair()
+      pair.first.close(.background)
+      PlainSocket(adopting: pair.second.detach().descriptor.rawValue).close()
+      let shared = try Connection.pair()
+      shared.first.share().abort()
+      shared.second.finishSending().close(.abort)
+      try Listener.bind(.loopback(port: 0)).close()
+      try Socket(.ipv4).close()
+    }
+    #expect(reports.isEmpty, "\(reports)")
+    #expect(counts.leaked == 0 && counts.open == 0 && counts.detached == 1 && counts.opened == 6)
+  }
+
+  @Test("report: one line on standard error, and the program goes on", .faults(14))
+  func policyReport() async throws {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      do {
+        let pair = try Connection.pair()
+        precondition(pair.first.phase == .connected)
+      }
+    }
+    let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    let lines = text.split(separator: "\n").filter { $0.hasPrefix("fin: leaked: a connection") }
+    #expect(lines.count == 2, "\(text)")
+    #expect(lines.allSatisfy { $0.contains("opened at FinTests/LeakTests.swift:") }, "\(text)")
+  }
+
+  @Test("trap: the program stops with the report", .faults(14))
+  func policyTrap() async throws {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      Ledger.current.leakPolicy = .trap
+      do {
+        let listener = try Listener.bind(.loopback(port: 0))
+        precondition(listener.phase == .listening)
+      }
+    }
+    let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(text.contains("leaked: a listener 127.0.0.1:"), "\(text)")
+  }
+
+  @Test("quiet: nothing is said, and the ledger counts it", .faults(14))
+  func policyQuiet() async throws {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      Ledger.current.leakPolicy = .quiet
+      do {
+        let pair = try Connection.pair()
+        precondition(pair.first.phase == .connected)
+      }
+      precondition(Ledger.current.counts.leaked == 2)
+    }
+    let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(!text.contains("leaked"), "\(text)")
+  }
+}
