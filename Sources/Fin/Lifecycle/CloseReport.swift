@@ -14,7 +14,7 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
   case reset
   /// Time was up in this phase with bytes, or the FIN, not acknowledged. The connection was reset.
   case timedOut(Phase)
-  /// We sent the reset.
+  /// This side sent the reset: we aborted, or an administrator ended the connection.
   case aborted
   /// Released at once; the kernel goes on alone, and nobody will know.
   case background

@@ -176,7 +176,10 @@ private struct End {
   }
 
   /// Everything of ours, the FIN included. On a Unix socket: the peer's program has read it all.
-  private var isAcknowledged: Bool { (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQ))) == 0 }
+  private var isAcknowledged: Bool {
+    guard let queued = try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQ)) else { return false }
+    return queued <= core.queueFloor
+  }
 
   private mutating func awaitEdge() throws(Errno) -> Bool {
     let until = min(deadline, silence)

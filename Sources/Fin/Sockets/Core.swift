@@ -114,8 +114,13 @@ final class Core: Sendable {
   func unacknowledged() -> Int {
     // EINVAL on a listener; 0 while connecting.
     let queued = (try? Syscalls.queue(number, CInt(FIN_SIOCOUTQ))) ?? 0
-    return isTCP && latch.value.isFINQueued ? max(0, queued - 1) : queued
+    if isTCP { return latch.value.isFINQueued ? max(0, queued - 1) : queued }
+    return queued <= queueFloor ? 0 : queued
   }
+
+  /// What `SIOCOUTQ` may still say when nothing is left. The kernel gives the memory of a Unix stream back in two steps, and wakes us between
+  /// them: by then one byte is left, and no second edge will tell that it went (`sock_wfree`).
+  var queueFloor: Int { isTCP ? 0 : 1 }
 
   // MARK: Inside
 

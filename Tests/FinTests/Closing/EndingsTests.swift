@@ -104,9 +104,11 @@ struct EndingsTests {
   func noTime(within: Duration) throws {
     for policy in [ClosePolicy.confirmed(within: within), .lingering(within: within, idle: within, discarding: 1000)] {
       try withRawPeer(.neverAcknowledges) { peer in
-        let connection = try connection(to: peer)
+        let connection = try connection(to: peer).share()
         try connection.send([1, 2, 3])
-        let report = connection.close(policy)
+        let script = Script()
+        let report = Seam.$script.withValue(script) { connection.close(policy) }
+        #expect(script.count(.poll) == 0)
         #expect(report.ending == .timedOut(policy.event == .closeConfirmed ? .confirming : .lingering))
         #expect(report.bytesUnacknowledged == 3)
         #expect(report.duration < .seconds(1))

@@ -154,6 +154,25 @@ struct ResetTests {
     #expect(!ours.close().isDelivered)
   }
 
+  @Test("a FIN, ours, then a reset: the data and a true end", .needsTUN)
+  func bothFINsThenReset() throws {
+    try withRawPeer(.acknowledgesDataNeverFIN) { peer in
+      let connection = try connection(to: peer).share()
+      try peer.send([1, 2, 3])
+      try peer.finish()
+      try connection.awaitState(.closeWait)
+      try connection.finishSending()
+      try connection.awaitState(.lastAck)
+      try peer.reset()
+      try connection.awaitState(.closed)
+      #expect(try connection.receive(exactly: 3) == [1, 2, 3])
+      for _ in 0..<2 { #expect(try connection.receive(upTo: 1) == nil) }
+      #expect(cause { () throws(SocketError) in try connection.send([1]) } == .finished)
+      let report = connection.close()
+      #expect(report.ending == .discardedByPeer && !report.isDelivered, "\(report)")
+    }
+  }
+
   @Test("data after a FIN is ignored: the end stays the end", .faults(33), .needsTUN)
   func dataAfterFIN() throws {
     try withRawPeer(.neverFinishes) { peer in
