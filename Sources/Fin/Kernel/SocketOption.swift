@@ -34,12 +34,10 @@ private func bytes(_ value: CInt) -> [UInt8] {
 
 /// A duration in whole units of so many nanoseconds, rounded up: a wait of 1.5 ms must not become one of 1 ms.
 private func units(_ duration: Duration, of nanoseconds: Int64) -> CInt? {
+  guard duration >= .zero, duration <= .nanoseconds(Int64.max) else { return nil }
   let (seconds, attoseconds) = duration.components
-  let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-  guard !overflow, duration >= .zero else { return nil }
-  let total = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
-  guard !total.overflow else { return nil }
-  let (quotient, remainder) = total.partialValue.quotientAndRemainder(dividingBy: nanoseconds)
+  let total = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+  let (quotient, remainder) = total.quotientAndRemainder(dividingBy: nanoseconds)
   return CInt(exactly: remainder == 0 ? quotient : quotient + 1)
 }
 

@@ -178,11 +178,35 @@ enum Syscalls {
   static func send(_ descriptor: CInt, gathering vectors: UnsafeMutableBufferPointer<iovec>) throws(Errno) -> Int {
     var message = unsafe msghdr()
     unsafe message.msg_iov = vectors.baseAddress
-    return try call(.sendmsg, bytes: vectors.count) { count in
-      unsafe message.msg_iovlen = count
+    unsafe message.msg_iovlen = vectors.count
+    return try call(.sendmsg, bytes: .max) { most in
+      #if FIN_SEAM
+      if most < .max { return unsafe scriptedShort(descriptor, vectors, most) }
+      #endif
       return unsafe sendmsg(descriptor, &message, CInt(FIN_MSG_NOSIGNAL))
     }
   }
+
+  #if FIN_SEAM
+  /// The first `most` bytes of the pieces, which may end in the middle of one.
+  private static func scriptedShort(_ descriptor: CInt, _ vectors: UnsafeMutableBufferPointer<iovec>, _ most: Int)
+    -> Int
+  {
+    var left = most
+    var short = unsafe vectors.map { vector in
+      var vector = unsafe vector
+      unsafe vector.iov_len = min(vector.iov_len, left)
+      unsafe left -= vector.iov_len
+      return unsafe vector
+    }
+    return unsafe short.withUnsafeMutableBufferPointer { short in
+      var message = unsafe msghdr()
+      unsafe message.msg_iov = short.baseAddress
+      unsafe message.msg_iovlen = short.count
+      return unsafe sendmsg(descriptor, &message, CInt(FIN_MSG_NOSIGNAL))
+    }
+  }
+  #endif
 
   /// `sendto(2)` with `MSG_NOSIGNAL`.
   static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) -> Int

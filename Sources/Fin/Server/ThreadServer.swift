@@ -164,7 +164,7 @@ final class ThreadServer: Sendable {
   }
 
   private func admit(_ client: Core) -> Bool {
-    client.isShared.store(true, ordering: .releasing)
+    client.share()
     let isAdmitted = state.withLock { state in
       if let ip = client.peer?.ip {
         let count = state.perPeer[ip, default: 0]

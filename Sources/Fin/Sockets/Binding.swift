@@ -39,7 +39,7 @@ extension Core {
     guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
     do { try apply(timeouts) } catch { throw self.error(.listen, error) }
     do { try Syscalls.listen(number, CInt(clamping: backlog)) } catch { throw self.error(.listen, .system(error)) }
-    isShared.store(true, ordering: .releasing)
+    share()
     advance(.listen)
   }
 

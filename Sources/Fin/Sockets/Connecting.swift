@@ -22,6 +22,8 @@ extension Core {
           throw self.error(.connect, error)
         }
         if family != .unix, local == peer {
+          // Two FINs to itself would leave TIME-WAIT on the very port that a listener may want next.
+          try? Syscalls.armReset(number)
           throw error(
             .connect, .system(.connectionRefused),
             note: "nobody listens there, and the socket was given that very port: it was connected to itself")
@@ -72,22 +74,24 @@ extension Core {
   /// What every stream of ours is born with, beyond what its creating system call does. What a listener accepts inherits it.
   func apply(_ timeouts: Timeouts) throws(SocketError.Cause) {
     guard isTCP else { return }
-    do throws(Errno) {
-      let tcp = CInt(IPPROTO_TCP)
-      try Syscalls.setIntegerOption(number, tcp, TCP_NODELAY, 1)
-      if let send = timeouts.send { try set(integer: .userTimeout, to: send) }
-      if let keepAlive = timeouts.keepAlive {
-        try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_KEEPALIVE, 1)
-        try set(integer: .keepAliveIdle, to: keepAlive.idle)
-        try set(integer: .keepAliveInterval, to: keepAlive.interval)
-        try Syscalls.setIntegerOption(number, tcp, TCP_KEEPCNT, CInt(clamping: keepAlive.count))
-      }
-    } catch { throw .system(error) }
+    try apply(.noDelay, true)
+    // No time at all is a way to ask once, and no reason to end a connection. What is longer than the kernel can count is as
+    // long as it can count.
+    if let send = timeouts.send, send > .zero { try apply(.userTimeout, min(send, .milliseconds(CInt.max))) }
+    if let keepAlive = timeouts.keepAlive {
+      try apply(.keepAlive, true)
+      try apply(.keepAliveIdle, keepAlive.idle)
+      try apply(.keepAliveInterval, keepAlive.interval)
+      try apply(.keepAliveCount, keepAlive.count)
+    }
   }
 
-  private func set(integer option: SocketOption<Duration>, to value: Duration) throws(Errno) {
-    guard let bytes = option.encode(value) else { throw .invalidArgument }
-    try Syscalls.setOption(number, option.level, option.name, bytes)
+  private func apply<Value>(_ option: SocketOption<Value>, _ value: Value) throws(SocketError.Cause) {
+    guard let bytes = option.encode(value) else { throw .invalid("\(value) is out of the range of \(option.label)") }
+    do { try Syscalls.setOption(number, option.level, option.name, bytes) } catch {
+      guard error == .invalidArgument else { throw .system(error) }
+      throw .invalid("\(value) is out of the range of \(option.label)")
+    }
   }
 
   /// A stream socket, fresh.

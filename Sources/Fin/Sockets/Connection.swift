@@ -87,7 +87,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 
   /// A reference for those who keep connections in collections and actors, or use one from several threads.
   public consuming func share() -> SharedConnection {
-    reference.core.isShared.store(true, ordering: .releasing)
+    reference.core.share()
     return SharedConnection(core: reference.core, timeouts: timeouts)
   }
 

@@ -55,6 +55,7 @@ final class Core: Sendable {
     self.descriptor = Mutex(consume descriptor)
     Fork.watch()
     if kind != .datagram { EdgeWatch.prepare() }
+    if isShared { Waker.prepare() }
   }
 
   deinit {
@@ -63,6 +64,12 @@ final class Core: Sendable {
   }
 
   // MARK: Life
+
+  /// From now on a close may come while others are inside.
+  func share() {
+    Waker.prepare()
+    isShared.store(true, ordering: .releasing)
+  }
 
   var phase: Phase { Phase(rawValue: record.phase.load(ordering: .acquiring))! }
 
@@ -143,6 +150,7 @@ final class Core: Sendable {
   func wait(
     for events: CInt, _ patience: inout Patience, unless isOver: () -> Bool = { false }
   ) throws(SocketError.Cause) {
+    if patience.isSpent { throw .timedOut }
     guard isShared.load(ordering: .acquiring) else {
       // Nobody can close what has one owner, who is in here.
       do throws(Errno) {

@@ -175,9 +175,10 @@ extension Core {
     let most = carriageReturn && limit < .max ? limit + 1 : limit
     var searched = 0
     while true {
-      let (found, count) = withBuffer { ($0.find(delimiter, from: searched), $0.count) }
+      let (found, count, last) = withBuffer { ($0.find(delimiter, from: searched), $0.count, $0.bytes.last) }
       if let found, found <= most { return found }
-      if found != nil || count - delimiter.count + 1 > most {
+      let isOver = count - delimiter.count + 1 > (carriageReturn && last != 0x0D ? limit : most)
+      if found != nil || isOver {
         throw error(.receive, .limit(name, limit))
       }
       searched = max(0, count - delimiter.count + 1)

@@ -50,9 +50,15 @@ extension Sending where Self: ~Copyable {
     let core = reference.core
     var patience = Patience(within ?? timeouts.send)
     try core.writing(&patience) { patience throws(SocketError) in
-      try unsafe withBuffers(of: pieces[...], []) { buffers throws(SocketError) in
-        try unsafe core.sendAll(gathering: buffers, &patience)
-      }
+      var accepted = 0
+      var rest = pieces[...]
+      repeat {
+        var buffers = unsafe [UnsafeRawBufferPointer]()
+        try unsafe withBuffers(of: rest.prefix(piecesAtOnce), &buffers) { buffers throws(SocketError) in
+          try unsafe core.sendAll(gathering: buffers, &accepted, &patience)
+        }
+        rest = rest.dropFirst(piecesAtOnce)
+      } while !rest.isEmpty
     }
   }
 
@@ -71,13 +77,18 @@ extension Sending where Self: ~Copyable {
   }
 }
 
+/// How many pieces one system call gets: within `UIO_MAXIOV` (1024, uio(7)), and few enough that lending their storage,
+/// which takes a level of the stack for each, fits into any thread's.
+private let piecesAtOnce = 128
+
 /// Lends the storage of all pieces at once.
 private func withBuffers(
-  of pieces: ArraySlice<[UInt8]>, _ buffers: [UnsafeRawBufferPointer],
+  of pieces: ArraySlice<[UInt8]>, _ buffers: inout [UnsafeRawBufferPointer],
   _ body: ([UnsafeRawBufferPointer]) throws(SocketError) -> Void
 ) throws(SocketError) {
   guard let piece = pieces.first else { return try unsafe body(buffers) }
   try unsafe piece.span.bytes.withUnsafeBytes { bytes throws(SocketError) in
-    try unsafe withBuffers(of: pieces.dropFirst(), buffers + [bytes], body)
+    unsafe buffers.append(bytes)
+    try unsafe withBuffers(of: pieces.dropFirst(), &buffers, body)
   }
 }

@@ -31,21 +31,21 @@ extension Core {
     return accepted
   }
 
-  /// The same for several pieces at once: `sendmsg(2)`.
-  func sendAll(gathering pieces: [UnsafeRawBufferPointer], _ patience: inout Patience) throws(SocketError) {
+  /// The same for several pieces at once, at most 1024: `sendmsg(2)`.
+  ///
+  /// - Parameter accepted: what the kernel took in this call before, and takes now.
+  func sendAll(
+    gathering pieces: [UnsafeRawBufferPointer], _ accepted: inout Int, _ patience: inout Patience
+  ) throws(SocketError) {
     try checkSending()
     var vectors = unsafe pieces.filter { $0.count > 0 }.map {
       unsafe iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
     }
     var first = 0
-    var accepted = 0
     while unsafe first < vectors.count {
       do throws(Errno) {
         var count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
-          // UIO_MAXIOV, uio(7).
-          let most = min(all.count - first, 1024)
-          return try unsafe Syscalls.send(
-            number, gathering: UnsafeMutableBufferPointer(rebasing: all[first..<first + most]))
+          try unsafe Syscalls.send(number, gathering: UnsafeMutableBufferPointer(rebasing: all[first...]))
         }
         accepted += count
         while unsafe first < vectors.count, unsafe count >= vectors[first].iov_len {

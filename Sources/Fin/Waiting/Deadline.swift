@@ -19,13 +19,13 @@ struct Deadline: Comparable, Sendable {
   }
 
   static func adding(_ duration: Duration, to now: Int64) -> Int64 {
+    // A Duration can be longer than `components` can tell; those would trap.
+    if duration >= .nanoseconds(Int64.max) { return .max }
+    if duration <= .nanoseconds(Int64.min) { return .min }
     let (seconds, attoseconds) = duration.components
-    let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    if overflow { return seconds < 0 ? .min : .max }
-    let (span, spanOverflow) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
-    if spanOverflow { return seconds < 0 ? .min : .max }
-    let (sum, sumOverflow) = now.addingReportingOverflow(span)
-    return sumOverflow ? (span < 0 ? .min : .max) : sum
+    let span = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+    let (sum, overflow) = now.addingReportingOverflow(span)
+    return overflow ? (span < 0 ? .min : .max) : sum
   }
 
   static func < (a: Deadline, b: Deadline) -> Bool { a.nanoseconds < b.nanoseconds }
@@ -55,6 +55,7 @@ struct Instant: Sendable {
 struct Patience {
   private let allowed: Duration?
   private var fixed: Deadline?
+  private var hasLookedLast = false
 
   init(_ allowed: Duration?) { self.allowed = allowed }
 
@@ -64,6 +65,16 @@ struct Patience {
       let deadline = allowed.map { Deadline(after: $0) } ?? .never
       fixed = deadline
       return deadline
+    }
+  }
+
+  /// Whether time was up already when this was asked before: who waits with no time left gets one look, and not one for
+  /// each byte of a peer that never stops.
+  var isSpent: Bool {
+    mutating get {
+      guard deadline.hasPassed else { return false }
+      defer { hasLookedLast = true }
+      return hasLookedLast
     }
   }
 }

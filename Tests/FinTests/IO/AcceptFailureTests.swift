@@ -1,0 +1,131 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("What goes wrong at accept: one client's trouble is not the listener's")
+struct AcceptFailures {
+  @Test(
+    "trouble with one client, or of the network, is passed over", .faults(36),
+    arguments: [
+      Errno.connectionAbort, .interrupted, .protocolError, .protocolNotAvailable, .networkDown, .hostIsDown,
+      Errno(rawValue: ENONET), .noRouteToHost, .networkUnreachable, .notPermitted, Errno(rawValue: ENOSR),
+      .socketTypeNotSupported, .protocolNotSupported, .timedOut, .connectionReset,
+    ])
+  func passedOver(code: Errno) throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let client = try Connection.connect(to: listener.address)
+    let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
+    let server = try scripted(script) { () throws in try listener.accept(within: .seconds(10)) }
+    #expect(script.count(.accept) == 3)
+    #expect(server.peerAddress == client.localAddress)
+    server.abort()
+    client.abort()
+    listener.close()
+  }
+
+  @Test(
+    "what says that the listener is none is an error, at once",
+    arguments: [Errno.badFileDescriptor, .notSocket, .badAddress, .invalidArgument, Errno(rawValue: EOPNOTSUPP)])
+  func fatal(code: Errno) throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let script = Script(.every(.accept, .fail(code)))
+    let error = try scripted(script) { () throws in
+      try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
+    }
+    #expect(error.cause == .system(code))
+    #expect(script.count(.accept) == 1)
+    listener.close()
+  }
+
+  @Test(
+    "no room and nobody waiting: it waits as always, and takes who comes then", .faults(35, 36),
+    arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
+  func noRoomNobody(code: Errno) throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
+    try scripted(script) { () throws in
+      let error = try refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(20)) }
+      #expect(error.cause == .timedOut)
+      // No busy loop: the kernel was asked once.
+      #expect(script.count(.accept) == 1)
+    }
+    // The second failure comes while nobody waits; the client comes while the listener does.
+    let address = listener.address
+    let comes = Script(
+      .first(.accept, .fail(code)),
+      .nth(2, .poll, .before { _ = try? PlainSocket.connected(to: "127.0.0.1", port: address.port ?? 0).detach() }))
+    let server = try scripted(comes) { () throws in try listener.accept(within: .seconds(10)) }
+    #expect(comes.count(.accept) == 2)
+    server.abort()
+    listener.close()
+  }
+
+  @Test(
+    "no room and a client waiting: an error, and the client stays queued", .faults(35, 36),
+    arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
+  func noRoomSomebody(code: Errno) throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let client = try Connection.connect(to: listener.address)
+    let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
+    try scripted(script) { () throws in
+      for _ in 0..<2 {
+        let error = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
+        #expect(error.cause == .system(code))
+        #expect(listener.phase == .listening)
+      }
+      let server = try listener.accept(within: .seconds(10))
+      #expect(server.peerAddress == client.localAddress)
+      server.abort()
+    }
+    client.abort()
+    listener.close()
+  }
+
+  @Test("a client that was reset in the queue comes as a connection whose first receive says so", .faults(37))
+  func resetInTheQueue() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.address.port ?? 0)
+    let port = client.port
+    try client.send([1, 2])
+    client.abort()
+    try eventually("the reset") { try KernelView.tcp(localPort: listener.address.port, remotePort: port).isEmpty }
+    let server = try listener.accept(within: .seconds(10))
+    #expect(server.peerAddress == .loopback(port: port))
+    let error = try refusal { () throws(SocketError) in try server.receive(exactly: 3) }
+    #expect(error.cause == .reset)
+    #expect(error.peer == .loopback(port: port))
+    // The listener goes on.
+    let next = try Connection.connect(to: listener.address)
+    let good = try listener.accept(within: .seconds(10))
+    #expect(good.peerAddress == next.localAddress)
+    good.abort()
+    next.abort()
+    server.abort()
+    listener.close()
+  }
+
+  @Test("a client that was reset is served and counted as one, and the next is served", .faults(37))
+  func resetInTheQueueOfAServer() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let handle = listener.handle
+    let port = listener.address.port ?? 0
+    for _ in 0..<3 { try PlainSocket.connected(to: "127.0.0.1", port: port).abort() }
+    let good = try PlainSocket.connected(to: "127.0.0.1", port: port)
+    try good.send(Array("hello\n".utf8))
+    let client = onThread(taking: good) { good in
+      let reply = try good.receive()
+      good.close()
+      handle.stop()
+      return reply
+    }
+    let report = listener.serve(threads: 2) { connection throws in
+      while let line = try connection.readLine() { try connection.send("\(line)!\n") }
+    }
+    #expect(try client.join() == Array("hello!\n".utf8))
+    #expect(report.failure == nil)
+    #expect(report.served == 4)
+  }
+}

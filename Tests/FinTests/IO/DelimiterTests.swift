@@ -1,0 +1,218 @@
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Receiving up to a delimiter, and lines")
+struct Delimiters {
+  /// A stream on which these bytes have arrived, and whose peer has finished or not.
+  private func holding(
+    _ text: String, finished: Bool = false, _ body: (borrowing Connection, borrowing Connection) throws -> Void
+  ) throws {
+    let pair = try StreamKind.ipv4.connected()
+    try pair.first.send(text)
+    if finished {
+      let shared = pair.first.share()
+      try shared.finishSending()
+      let other = try Connection.pair()
+      try body(pair.second, other.first)
+      other.first.abort()
+      other.second.abort()
+      shared.abort()
+    } else {
+      try body(pair.second, pair.first)
+      pair.first.abort()
+    }
+    pair.second.abort()
+  }
+
+  @Test("split at every place into two system calls, a delimiter is found", arguments: ["\n", "--", "\r\n\r\n", "aab"])
+  func split(delimiter: String) throws {
+    let first = "aaa-\r\n-a a\r\n\ra"
+    let second = "tail"
+    let whole = first + delimiter + second + delimiter
+    // What comes first in the text, not what was meant.
+    let expected = whole.utf8Prefix(before: delimiter)
+    for cut in 1..<whole.utf8.count {
+      try holding(whole) { connection, _ throws in
+        let script = Script(.first(.recv, .limit(cut)))
+        try scripted(script) { () throws in
+          #expect(try connection.receive(until: Array(delimiter.utf8)) == Array(expected.utf8), "cut at \(cut)")
+        }
+      }
+    }
+  }
+
+  @Test(
+    "one byte a call: the delimiter is found, and what follows it is not lost",
+    arguments: ["\n", "--", "\r\n\r\n", "aab"])
+  func bytewise(delimiter: String) throws {
+    try holding("xyz" + delimiter + delimiter + "more") { connection, _ throws in
+      try scripted(Script(.every(.recv, .limit(1)))) { () throws in
+        #expect(try connection.receive(until: Array(delimiter.utf8)) == Array("xyz".utf8))
+        #expect(try connection.receive(until: Array(delimiter.utf8)) == [])
+        #expect(try connection.receive(exactly: 4) == Array("more".utf8))
+      }
+    }
+  }
+
+  @Test("exactly at the limit it is found; one more is too many, and stays readable", arguments: [1, 2, 100])
+  func limit(call: Int) throws {
+    let script = Script(.every(.recv, .limit(call)))
+    try holding("12345--67890--") { connection, _ throws in
+      try scripted(script) { () throws in
+        #expect(try connection.receive(until: Array("--".utf8), limit: 5) == Array("12345".utf8))
+        let error = try refusal { () throws(SocketError) in
+          try connection.receive(until: Array("--".utf8), limit: 4)
+        }
+        #expect(error.cause == .limit("limit", 4))
+        #expect(try connection.receive(until: Array("--".utf8), limit: 5) == Array("67890".utf8))
+      }
+    }
+    // Nothing but the delimiter is within a limit of nothing.
+    try holding("\n\nx\n") { connection, _ throws in
+      try scripted(script) { () throws in
+        #expect(try connection.receive(until: 0x0A, limit: 0) == [])
+        #expect(try connection.receive(until: 0x0A, limit: 0) == [])
+        let error = try refusal { () throws(SocketError) in try connection.receive(until: 0x0A, limit: 0) }
+        #expect(error.cause == .limit("limit", 0))
+        #expect(try connection.receive(upTo: 9)?.first == UInt8(ascii: "x"))
+      }
+    }
+  }
+
+  @Test("a limit of everything, an empty delimiter, a limit below nothing")
+  func arguments() throws {
+    try holding("ab\n") { connection, _ throws in
+      for wrong in [-1, .min] {
+        let error = try refusal { () throws(SocketError) in try connection.receive(until: 0x0A, limit: wrong) }
+        guard case .invalid = error.cause else { throw RigError("\(error)") }
+        let line = try refusal { () throws(SocketError) in try connection.readLine(limit: wrong) }
+        guard case .invalid = line.cause else { throw RigError("\(line)") }
+      }
+      let empty = try refusal { () throws(SocketError) in try connection.receive(until: []) }
+      guard case .invalid = empty.cause else { throw RigError("\(empty)") }
+      #expect(try connection.receive(until: 0x0A, limit: .max) == Array("ab".utf8))
+    }
+    try holding("ab\r\n") { connection, _ throws in #expect(try connection.readLine(limit: .max) == "ab") }
+  }
+
+  @Test("the end before the delimiter: nil before the first byte, endOfStream after it, and what came stays")
+  func end() throws {
+    try holding("", finished: true) { connection, _ throws in
+      #expect(try connection.receive(until: 0x0A) == nil)
+      #expect(try connection.readLine() == nil)
+      #expect(try connection.readLine() == nil)
+    }
+    try holding("one\ntwo", finished: true) { connection, _ throws in
+      #expect(try connection.readLine() == "one")
+      for _ in 0..<2 {
+        let error = try refusal { () throws(SocketError) in try connection.readLine() }
+        #expect(error.cause == .endOfStream(received: 3))
+        let same = try refusal { () throws(SocketError) in try connection.receive(until: 0x0A) }
+        #expect(same.cause == .endOfStream(received: 3))
+      }
+      #expect(try connection.receive(upTo: 100) == Array("two".utf8))
+      #expect(try connection.readLine() == nil)
+    }
+  }
+
+  @Test("lines end with \\n or \\r\\n; a lone \\r is no end")
+  func lines() throws {
+    try holding("one\ntwo\r\n\r\n\nthr\ree\r\r\nend\n") { connection, _ throws in
+      for line in ["one", "two", "", "", "thr\ree\r", "end"] { #expect(try connection.readLine() == line) }
+    }
+  }
+
+  @Test("a line exactly at its limit, with either end; one byte more is too many", arguments: [1, 3, 100])
+  func lineLimit(call: Int) throws {
+    try holding("12345\n12345\r\n123456\n") { connection, _ throws in
+      try scripted(Script(.every(.recv, .limit(call)))) { () throws in
+        #expect(try connection.readLine(limit: 5) == "12345")
+        #expect(try connection.readLine(limit: 5) == "12345")
+        for _ in 0..<2 {
+          let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5) }
+          #expect(error.cause == .limit("line limit", 5))
+        }
+        #expect(try connection.readLine(limit: 6) == "123456")
+      }
+    }
+  }
+
+  @Test("a peer that goes silent, or finishes, one byte beyond the limit has gone beyond it")
+  func overAndSilent() throws {
+    try holding("123456") { connection, _ throws in
+      let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5, within: .seconds(10)) }
+      #expect(error.cause == .limit("line limit", 5))
+      #expect(try connection.receive(upTo: 9) == Array("123456".utf8))
+    }
+    try holding("123456", finished: true) { connection, _ throws in
+      #expect(
+        try refusal { () throws(SocketError) in try connection.readLine(limit: 5) }.cause == .limit("line limit", 5))
+    }
+    // With a \r the sixth byte may be the end of a line of five.
+    try holding("12345\r") { connection, peer throws in
+      let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5, within: .milliseconds(5)) }
+      #expect(error.cause == .timedOut)
+      try peer.send("\n")
+      #expect(try connection.readLine(limit: 5) == "12345")
+    }
+  }
+
+  @Test("a line that is not UTF-8 is no text, and stays readable as bytes")
+  func notText() throws {
+    let pair = try StreamKind.ipv4.connected()
+    try pair.first.send([0xFF, 0x41, 0x0A, 0x42, 0x0A])
+    for _ in 0..<2 {
+      #expect(try refusal { () throws(SocketError) in try pair.second.readLine() }.cause == .notText)
+    }
+    #expect(try pair.second.receive(until: 0x0A) == [0xFF, 0x41])
+    #expect(try pair.second.readLine() == "B")
+    pair.first.abort()
+    pair.second.abort()
+  }
+
+  @Test("letters of several bytes, cut by every system call, come whole")
+  func cutLetters() throws {
+    try holding("Ärger 日本 🏁\n") { connection, _ throws in
+      try scripted(Script(.every(.recv, .limit(1)))) { () throws in #expect(try connection.readLine() == "Ärger 日本 🏁") }
+    }
+  }
+
+  @Test("time is up in the middle of a line: the line is not lost", .faults(61))
+  func timeIsUp() throws {
+    try holding("half a ") { connection, peer throws in
+      let error = try refusal { () throws(SocketError) in try connection.readLine(within: .milliseconds(5)) }
+      #expect(error.cause == .timedOut)
+      try peer.send("line\n")
+      #expect(try connection.readLine() == "half a line")
+    }
+  }
+
+  @Test("ten thousand short lines in one buffer")
+  func manyLines() throws {
+    let pair = try Connection.pair()
+    let text = (0..<10_000).map { "\($0)\n" }.joined()
+    let sender = onThread(taking: pair.first) { first in
+      try first.send(text)
+      return first.close()
+    }
+    for number in 0..<10_000 where try pair.second.readLine() != "\(number)" { Issue.record("line \(number)") }
+    #expect(try pair.second.readLine() == nil)
+    pair.second.close()
+    #expect(try sender.join().isDelivered)
+  }
+}
+
+extension String {
+  fileprivate func utf8Prefix(before delimiter: String) -> String {
+    let mine = Array(utf8)
+    let theirs = Array(delimiter.utf8)
+    var position = 0
+    while position + theirs.count <= mine.count, Array(mine[position..<position + theirs.count]) != theirs {
+      position += 1
+    }
+    return String(decoding: mine[..<position], as: UTF8.self)
+  }
+}

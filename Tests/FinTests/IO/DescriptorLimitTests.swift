@@ -1,0 +1,204 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+/// In processes of their own, because the limit is the process's.
+@Suite("The descriptor limit, reached for real")
+struct DescriptorLimit {
+  @Test("accept with a client waiting: an error that says what to do; the client stays queued", .faults(35))
+  func acceptSomebody() async {
+    await #expect(processExitsWith: .success) { try AtTheLimit.acceptSomebody() }
+  }
+
+  @Test("accept with nobody waiting: it waits, and takes who comes once there is room", .faults(35))
+  func acceptNobody() async {
+    await #expect(processExitsWith: .success) { try AtTheLimit.acceptNobody() }
+  }
+
+  @Test("connect, pair, socket, bind and duplicate: an error each, and nothing is left behind", .faults(35))
+  func makers() async {
+    await #expect(processExitsWith: .success) { try AtTheLimit.makers() }
+  }
+
+  @Test("what is open goes on: it sends, receives, waits and closes with confirmation", .faults(35))
+  func openOnes() async {
+    await #expect(processExitsWith: .success) { try AtTheLimit.openOnes() }
+  }
+
+  @Test("a shared connection waits and is closed from another thread without a descriptor to be had", .faults(35))
+  func sharedWaits() async {
+    await #expect(processExitsWith: .success) { try AtTheLimit.sharedWaits() }
+  }
+
+  @Test("a server at the limit serves everyone in the end", .faults(35))
+  func server() async {
+    await #expect(processExitsWith: .success) { try AtTheLimit.server() }
+  }
+}
+
+/// Takes every descriptor that is left, and gives back as many as are asked for.
+private struct Hoard: ~Copyable {
+  private var numbers: [CInt] = []
+
+  init() throws {
+    // Low enough to be reached soon, above everything that is open now.
+    let highest = try KernelView.openDescriptors().map(\.number).max() ?? 0
+    var limit = rlimit(rlim_cur: rlim_t(highest + 40), rlim_max: rlim_t(highest + 40))
+    guard unsafe setrlimit(__rlimit_resource_t(7), &limit) == 0 else { throw RigError("setrlimit") }
+    fill()
+  }
+
+  mutating func fill() {
+    while true {
+      let number = dup(2)
+      if number < 0 { break }
+      numbers.append(number)
+    }
+  }
+
+  mutating func give(_ count: Int) {
+    for _ in 0..<count { _ = close(numbers.removeLast()) }
+  }
+}
+
+private enum AtTheLimit {
+  static func acceptSomebody() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let client = try Connection.connect(to: listener.address)
+    var hoard = try Hoard()
+    for _ in 0..<3 {
+      let error = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
+      #expect(error.cause == .system(.tooManyOpenFiles))
+      #expect("\(error)".contains("ulimit -n"), "\(error)")
+    }
+    hoard.give(1)
+    let server = try listener.accept(within: .seconds(10))
+    #expect(server.peerAddress == client.localAddress)
+    server.abort()
+    client.abort()
+    listener.close()
+  }
+
+  static func acceptNobody() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let address = listener.address
+    var hoard = try Hoard()
+    let error = try refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(50)) }
+    #expect(error.cause == .timedOut, "\(error)")
+    let accepting = onThread(taking: listener) { listener in
+      let server = try listener.accept(within: .seconds(10))
+      let peer = server.peerAddress
+      server.abort()
+      listener.close()
+      return peer
+    }
+    // One for the client's end, one for the server's, and one for what the waiting may need.
+    hoard.give(3)
+    let client = try Connection.connect(to: address)
+    #expect(try accepting.join(within: .seconds(20)) == client.localAddress)
+    client.abort()
+  }
+
+  static func makers() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let address = listener.address
+    let kept = try Connection.pair()
+    let ledger = Ledger()
+    var hoard = try Hoard()
+    try Ledger.$current.withValue(ledger) { () throws in
+      let full = SocketError.Cause.system(.tooManyOpenFiles)
+      let connect = try refusal { () throws(SocketError) in try Connection.connect(to: address) }
+      #expect(connect.cause == full && connect.operation == .connect)
+      #expect("\(connect)".contains("ulimit -n"), "\(connect)")
+      let pair = try refusal { () throws(SocketError) in try Connection.pair() }
+      #expect(pair.cause == full)
+      let socket = try refusal { () throws(SocketError) in try Socket(.ipv4) }
+      #expect(socket.cause == full)
+      let bind = try refusal { () throws(SocketError) in try Listener.bind(.loopback(port: 0)) }
+      #expect(bind.cause == full && bind.operation == .bind)
+      let duplicate = try refusal { () throws(SocketError) in try kept.first.duplicate() }
+      #expect(duplicate.cause == full && duplicate.operation == .duplicate)
+      // A pair needs two: with one left, it takes none.
+      hoard.give(1)
+      _ = try refusal { () throws(SocketError) in try Connection.pair() }
+      let single = try Socket(.ipv4)
+      single.close()
+    }
+    #expect(ledger.counts.open == 0)
+    #expect(ledger.counts.opened == 1)
+    try kept.first.send([1])
+    #expect(try kept.second.receive(upTo: 9) == [1])
+    kept.first.abort()
+    kept.second.abort()
+    listener.close()
+  }
+
+  static func openOnes() throws {
+    let pair = try StreamKind.ipv4.connected()
+    let hoard = try Hoard()
+    let bytes = pattern(3_000_000)
+    let second = onThread(taking: pair.second) { second in
+      let received = try second.receive(exactly: bytes.count)
+      try second.send("yes\n")
+      #expect(try second.receive(upTo: 1) == nil)
+      return (received == bytes, second.close())
+    }
+    try pair.first.send(bytes)
+    #expect(try pair.first.readLine() == "yes")
+    let report = pair.first.close()
+    #expect(report.isDelivered && report.bytesUnacknowledged == 0, "\(report)")
+    let (isSame, end) = try second.join(within: .seconds(20))
+    #expect(isSame && end.isDelivered, "\(end)")
+    _ = consume hoard
+  }
+
+  static func sharedWaits() throws {
+    let pair = try StreamKind.ipv4.connected()
+    let shared = pair.first.share()
+    let hoard = try Hoard()
+    let waiting = onThread { try shared.receive(upTo: 1) }
+    try pair.second.send([1])
+    #expect(try waiting.join() == [1])
+    let again = onThread { try refusal { () throws(SocketError) in try shared.receive(upTo: 1) } }
+    try steadily(for: .milliseconds(50), "the end of the wait", equals: false) { again.isFinished }
+    shared.abort()
+    let cause = try again.join(within: .seconds(10)).cause
+    #expect(cause == .closed)
+    pair.second.abort()
+    _ = consume hoard
+  }
+
+  static func server() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let handle = listener.handle
+    let address = listener.address
+    let limit = try KernelView.openDescriptors().map(\.number).max() ?? 0
+    // The clients' ends are many; the server gets what they leave.
+    var value = rlimit(rlim_cur: rlim_t(limit + 60), rlim_max: rlim_t(limit + 60))
+    guard unsafe setrlimit(__rlimit_resource_t(7), &value) == 0 else { throw RigError("setrlimit") }
+    let clients = onThread { () throws -> Int in
+      defer { handle.stop() }
+      var threads: [Joining<Bool>] = []
+      for _ in 0..<30 {
+        let plain = try PlainSocket.connected(to: "127.0.0.1", port: address.port ?? 0)
+        threads.append(
+          onThread(taking: plain) { plain in
+            try plain.send(Array("hello\n".utf8))
+            let reply = try plain.receive()
+            plain.close()
+            return reply == Array("hello!\n".utf8)
+          })
+      }
+      return try threads.count { try $0.join(within: .seconds(20)) }
+    }
+    let report = listener.serve(threads: 64) { connection throws in
+      while let line = try connection.readLine() { try connection.send("\(line)!\n") }
+    }
+    #expect(try clients.join(within: .seconds(60)) == 30)
+    #expect(report.handlersFailed == 0, "\(report)")
+    #expect(report.served == 30, "\(report)")
+  }
+}

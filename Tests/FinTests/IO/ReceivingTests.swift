@@ -1,0 +1,216 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Receiving: into a span, up to, exactly, a look ahead")
+struct ReceivingBytes {
+  /// Receives into a span with so much room.
+  private func into(_ room: Int, _ connection: borrowing Connection, within: Duration? = nil) throws -> [UInt8] {
+    var storage = [UInt8](repeating: 0xEE, count: room)
+    let count = try unsafe storage.withUnsafeMutableBytes { buffer in
+      var output = unsafe OutputRawSpan(buffer: buffer, initializedCount: 0)
+      let said = try connection.receive(into: &output, within: within)
+      let count = unsafe output.finalize(for: buffer)
+      #expect(said == count)
+      return count
+    }
+    return Array(storage.prefix(count))
+  }
+
+  @Test("into a span: what came, no more than there is room for; 0 is the end", arguments: StreamKind.all)
+  func intoSpan(kind: StreamKind) throws {
+    let pair = try kind.connected()
+    try pair.first.send([1, 2, 3, 4, 5])
+    #expect(try into(3, pair.second) == [1, 2, 3])
+    #expect(try into(10, pair.second) == [4, 5])
+    #expect(
+      try refusal { () throws(SocketError) in
+        try receiveIntoNothing(pair.second)
+      }.cause == .invalid("no room to receive into"))
+    let first = pair.first.finishSending()
+    #expect(try into(10, pair.second) == [])
+    #expect(try into(10, pair.second) == [])
+    first.abort()
+    pair.second.abort()
+  }
+
+  private func receiveIntoNothing(_ connection: borrowing Connection) throws(SocketError) {
+    var output = OutputRawSpan()
+    _ = try connection.receive(into: &output)
+  }
+
+  @Test("a span that is half full is filled up, and what was in it stays")
+  func appends() throws {
+    let pair = try Connection.pair()
+    try pair.first.send([3, 4, 5, 6])
+    var storage = [UInt8](repeating: 0, count: 4)
+    try unsafe storage.withUnsafeMutableBytes { buffer in
+      var output = unsafe OutputRawSpan(buffer: buffer, initializedCount: 0)
+      output.append(1)
+      output.append(2)
+      let count = try pair.second.receive(into: &output)
+      #expect(count == 2)
+      #expect(output.freeCapacity == 0)
+      _ = unsafe output.finalize(for: buffer)
+    }
+    #expect(storage == [1, 2, 3, 4])
+    #expect(try pair.second.receive(upTo: 9) == [5, 6])
+    pair.first.abort()
+    pair.second.abort()
+  }
+
+  @Test("up to: at least one, at most so many, nil at the end for ever", arguments: StreamKind.all)
+  func upTo(kind: StreamKind) throws {
+    let pair = try kind.connected()
+    try pair.first.send([1, 2, 3])
+    #expect(try pair.second.receive(upTo: 2) == [1, 2])
+    #expect(try pair.second.receive(upTo: .max) == [3])
+    for wrong in [0, -1, .min] {
+      let error = try refusal { () throws(SocketError) in try pair.second.receive(upTo: wrong) }
+      guard case .invalid = error.cause else { throw RigError("\(error)") }
+    }
+    let first = pair.first.finishSending()
+    for _ in 0..<3 { #expect(try pair.second.receive(upTo: 1) == nil) }
+    #expect(pair.second.phase == .peerFinished)
+    first.abort()
+    pair.second.abort()
+  }
+
+  @Test(
+    "exactly: all of them, nil before the first, endOfStream in the middle and what came stays",
+    arguments: StreamKind.all)
+  func exactly(kind: StreamKind) throws {
+    let pair = try kind.connected()
+    let first = pair.first
+    let second = pair.second
+    #expect(try second.receive(exactly: 0) == [])
+    try first.send([1, 2, 3, 4, 5, 6, 7])
+    #expect(try second.receive(exactly: 4) == [1, 2, 3, 4])
+    let negative = try refusal { () throws(SocketError) in try second.receive(exactly: -1) }
+    guard case .invalid = negative.cause else { throw RigError("\(negative)") }
+    let ended = first.finishSending()
+    for _ in 0..<3 {
+      let error = try refusal { () throws(SocketError) in try second.receive(exactly: 4) }
+      #expect(error.cause == .endOfStream(received: 3))
+    }
+    #expect(try second.receive(exactly: 2) == [5, 6])
+    #expect(try second.receive(upTo: 10) == [7])
+    #expect(try second.receive(exactly: 1) == nil)
+    #expect(try second.receive(exactly: 1) == nil)
+    ended.abort()
+    second.abort()
+  }
+
+  @Test("exactly, and time is up in the middle: what came stays, in order", .faults(61))
+  func exactlyTimedOut() throws {
+    let pair = try StreamKind.ipv4.connected()
+    try pair.first.send([1, 2, 3])
+    for _ in 0..<3 {
+      let error = try refusal { () throws(SocketError) in try pair.second.receive(exactly: 5, within: .milliseconds(5))
+      }
+      #expect(error.cause == .timedOut)
+    }
+    try pair.first.send([4, 5, 6])
+    #expect(try pair.second.receive(exactly: 5) == [1, 2, 3, 4, 5])
+    #expect(try pair.second.receive(upTo: 9) == [6])
+    pair.first.abort()
+    pair.second.abort()
+  }
+
+  @Test("exactly, and a reset in the middle: what came stays, then the reset")
+  func exactlyReset() throws {
+    let streams = try Strangers.connected()
+    let ours = streams.ours
+    let plain = streams.plain
+    try plain.send([1, 2, 3])
+    try eventually("the bytes") { try ours.tcpInfo()?.bytesReceived == 3 }
+    #expect(try ours.peek(upTo: 9) == [1, 2, 3])
+    plain.abort()
+    let error = try refusal { () throws(SocketError) in try ours.receive(exactly: 5) }
+    #expect(error.cause == .reset)
+    #expect(try ours.receive(upTo: 9) == [1, 2, 3])
+    #expect(try refusal { () throws(SocketError) in try ours.receive(upTo: 9) }.cause == .reset)
+    ours.close()
+  }
+
+  @Test("a length sent by a stranger costs nothing: a tebibyte is asked for, and no memory taken")
+  func hugeLengths() async {
+    await #expect(processExitsWith: .success) { try ReceivingBytes.askForATebibyte() }
+  }
+
+  private static func askForATebibyte() throws {
+    let pair = try Connection.pair()
+    try pair.first.send([1, 2, 3])
+    let before = try memory()
+    for count in [1 << 40, .max] {
+      let error = try refusal { () throws(SocketError) in
+        try pair.second.receive(exactly: count, within: .milliseconds(10))
+      }
+      #expect(error.cause == .timedOut)
+      let line = try refusal { () throws(SocketError) in
+        try pair.second.receive(until: [0xFF], limit: count, within: .milliseconds(10))
+      }
+      #expect(line.cause == .timedOut)
+    }
+    var kept: [[UInt8]] = []
+    for _ in 0..<1000 {
+      try pair.first.send([4])
+      kept.append(try pair.second.receive(upTo: .max) ?? [])
+    }
+    #expect(kept.first == [1, 2, 3] && kept.count == 1000)
+    #expect(try memory() - before < 32 << 20)
+    pair.first.abort()
+    pair.second.abort()
+  }
+
+  /// Bytes resident, of this process.
+  private static func memory() throws -> Int {
+    guard let file = unsafe fopen("/proc/self/statm", "r") else { throw RigError("statm") }
+    defer { unsafe fclose(file) }
+    var line = [CChar](repeating: 0, count: 200)
+    guard unsafe fgets(&line, 200, file) != nil else { throw RigError("statm") }
+    let fields = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(
+      separator: " ")
+    return (Int(fields[1]) ?? 0) * 4096
+  }
+
+  @Test("a look ahead takes nothing: the same bytes come to whatever asks next", arguments: StreamKind.all)
+  func peek(kind: StreamKind) throws {
+    let pair = try kind.connected()
+    try pair.first.send("abcdef")
+    #expect(try pair.second.peek(upTo: 2) == Array("ab".utf8))
+    #expect(try pair.second.peek(upTo: 100) == Array("abcdef".utf8))
+    #expect(try into(2, pair.second) == Array("ab".utf8))
+    #expect(try pair.second.peek(upTo: 1) == Array("c".utf8))
+    #expect(try pair.second.receive(exactly: 4) == Array("cdef".utf8))
+    let first = pair.first.finishSending()
+    #expect(try pair.second.peek(upTo: 1) == nil)
+    #expect(try pair.second.peek(upTo: 1) == nil)
+    first.abort()
+    pair.second.abort()
+  }
+
+  @Test("unread bytes of a look ahead count as unread when the connection is closed")
+  func peekThenClose() throws {
+    let pair = try StreamKind.ipv4.connected()
+    try pair.first.send("abc")
+    #expect(try pair.second.peek(upTo: 100) == Array("abc".utf8))
+    let report = pair.second.abort()
+    #expect(report.bytesDiscarded == 3, "\(report)")
+    pair.first.abort()
+  }
+
+  @Test("detached in the middle of buffered reading: what was read ahead comes along")
+  func peekThenDetach() throws {
+    let pair = try StreamKind.ipv4.connected()
+    try pair.first.send("line\nrest")
+    #expect(try pair.second.readLine() == "line")
+    let detached = pair.second.detach()
+    #expect(detached.unread == Array("rest".utf8))
+    try detached.descriptor.close()
+    pair.first.abort()
+  }
+}

@@ -1,0 +1,118 @@
+import Glibc
+import Peers
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+/// The streams that a promise holds for.
+enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
+  case ipv4 = "TCP over IPv4"
+  case ipv6 = "TCP over IPv6"
+  case unix = "a Unix stream"
+  case pair = "a pair"
+
+  var testDescription: String { rawValue }
+
+  /// Those that this machine has.
+  static let all: [StreamKind] = allCases.filter { unsafe $0 != .ipv6 || access("/proc/net/if_inet6", R_OK) == 0 }
+  static let tcp: [StreamKind] = all.filter { $0 == .ipv4 || $0 == .ipv6 }
+
+  private static let names = Atomic<Int>(0)
+
+  /// An address to listen on that nobody else has.
+  var freshAddress: SocketAddress {
+    get throws {
+      switch self {
+      case .ipv4: return .loopback(port: 0)
+      case .ipv6: return .loopback6(port: 0)
+      case .unix, .pair:
+        let number = StreamKind.names.add(1, ordering: .relaxed).newValue
+        return try .unix("@fin-io-\(getpid())-\(number)")
+      }
+    }
+  }
+
+  /// Two ends of one connection; the first is the one that connected.
+  func connected(timeouts: Timeouts = .default) throws -> ConnectionPair {
+    if self == .pair { return try Connection.pair(timeouts: timeouts) }
+    let listener = try Listener.bind(try freshAddress, timeouts: timeouts)
+    let client = try Connection.connect(to: listener.address, timeouts: timeouts)
+    let server = try listener.accept(within: .seconds(10))
+    listener.close()
+    return ConnectionPair(first: client, second: server)
+  }
+}
+
+/// A connection of ours, and at its other end a socket with nothing around it.
+struct Strangers: ~Copyable {
+  var ours: Connection
+  var plain: PlainSocket
+
+  static func connected(timeouts: Timeouts = .default) throws -> Strangers {
+    let listener = try Listener.bind(.loopback(port: 0), timeouts: timeouts)
+    let plain = try PlainSocket.connected(to: "127.0.0.1", port: listener.address.port ?? 0)
+    let ours = try listener.accept(within: .seconds(10))
+    listener.close()
+    return Strangers(ours: ours, plain: plain)
+  }
+}
+
+/// The error that `body` throws.
+///
+/// - Throws: `RigError` when it throws none.
+func refusal<R: ~Copyable>(_ body: () throws(SocketError) -> R) throws -> SocketError {
+  do { _ = try body() } catch { return error }
+  throw RigError("an error was expected, and none was thrown")
+}
+
+/// So many bytes without a pattern that a shift or a swap would keep.
+func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+  var dice = Dice(seed: seed)
+  var bytes = [UInt8](repeating: 0, count: count)
+  unsafe bytes.withUnsafeMutableBytes { bytes in
+    var index = 0
+    while index + 8 <= count {
+      unsafe bytes.storeBytes(of: dice.next(), toByteOffset: index, as: UInt64.self)
+      index += 8
+    }
+    while index < count {
+      unsafe bytes[index] = UInt8(truncatingIfNeeded: dice.next())
+      index += 1
+    }
+  }
+  return bytes
+}
+
+/// SplitMix64: random numbers from a seed, so that a failure can be seen again.
+struct Dice: RandomNumberGenerator {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ mixed >> 31
+  }
+}
+
+/// Time that passed while `body` ran.
+func elapsed(_ body: () throws -> Void) rethrows -> Duration {
+  let start = Fin.Instant.now
+  try body()
+  return start.elapsed
+}
+
+/// Runs `body` with a script in force; unlike `withValue` it can hand out an owner.
+func scripted<R: ~Copyable>(_ script: Script, _ body: () throws -> R) throws -> R {
+  var result: R?
+  var failure: (any Error)?
+  Seam.$script.withValue(script) {
+    do { result = try body() } catch { failure = error }
+  }
+  if let failure { throw failure }
+  return result.take()!
+}
