@@ -48,6 +48,7 @@ extension Core {
   func detachNumber() throws(SocketError) -> CInt {
     guard gate.beginClosing() else { throw error(.detach, .closed) }
     gate.awaitQuiescence()
+    if phase == .paused { try? setReuse(true) }
     advance(.detach)
     // The number is gone from here; leaving the gate would release it.
     let number = handOver()

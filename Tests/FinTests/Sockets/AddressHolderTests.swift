@@ -87,7 +87,7 @@ struct AddressInUse {
   func anotherUsers() async throws {
     let held = try Listener.bind(.loopback(port: 0))
     let port = held.address.port!
-    await #expect(processExitsWith: .success) { [port] in
+    await #expect(processExitsWith: .success) { [port = port as UInt16] in
       precondition(seteuid(65534) == 0)
       do throws(SocketError) {
         _ = try Listener.bind(.loopback(port: port))
