@@ -1,9 +1,10 @@
-import Fin
 import Glibc
 import Peers
 import Synchronization
 import SystemPackage
 import Testing
+
+@testable import Fin
 
 @Suite("Unix paths: ours is removed, a dead one replaced, every other left alone")
 struct UnixPaths {
@@ -197,6 +198,39 @@ struct UnixPaths {
       #expect(outcomes.allSatisfy { $0.1 })
       #expect(folder.entries == [])
     }
+  }
+
+  @Test("who comes between the look at a stale path and its removal waits, and then finds it taken", .faults(56))
+  func between() throws {
+    let folder = try TemporaryFolder()
+    let path = "\(folder.path)/s"
+    try leaveBehind(path)
+    let late = Mutex<Joining<SocketError.Cause?>?>(nil)
+    let script = Script(
+      .first(
+        .unlink,
+        .before {
+          let thread = onThread { () -> SocketError.Cause? in
+            do throws(SocketError) {
+              let listener = try Listener.bind(try! .unix(path))
+              listener.close()
+              return nil
+            } catch { return error.cause }
+          }
+          try? eventually("it waits for the lock, or is through") {
+            thread.isFinished || thread.place.contains("futex")
+          }
+          late.withLock { $0 = thread }
+        }))
+    try Seam.$script.withValue(script) {
+      let first = try Listener.bind(.unix(path))
+      let thread = try #require(late.withLock { $0 })
+      #expect(try thread.join() == .system(.addressInUse))
+      let client = try PlainSocket.connected(toUnix: path)
+      client.close()
+      first.close()
+    }
+    #expect(folder.entries == [])
   }
 
   @Test("while another program holds the folder's lock, a stale path stays and the error says why", .faults(56))
