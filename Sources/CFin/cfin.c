@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -18,7 +19,7 @@ _Static_assert(FIN_SOCK_CLOEXEC == SOCK_CLOEXEC && FIN_SOCK_NONBLOCK == SOCK_NON
 _Static_assert(FIN_MSG_NOSIGNAL == MSG_NOSIGNAL && FIN_MSG_DONTWAIT == MSG_DONTWAIT, "message flags");
 _Static_assert(FIN_MSG_TRUNC == MSG_TRUNC, "message flags");
 _Static_assert(FIN_SIOCOUTQ == SIOCOUTQ && FIN_SIOCINQ == SIOCINQ && FIN_SIOCOUTQNSD == SIOCOUTQNSD, "queues");
-_Static_assert(FIN_F_DUPFD_CLOEXEC == F_DUPFD_CLOEXEC, "fcntl");
+_Static_assert(FIN_F_DUPFD_CLOEXEC == F_DUPFD_CLOEXEC && FIN_O_PATH == O_PATH, "files");
 _Static_assert(FIN_SO_COOKIE == SO_COOKIE && FIN_IP_BIND_ADDRESS_NO_PORT == IP_BIND_ADDRESS_NO_PORT, "options");
 _Static_assert(FIN_TCP_INFO == TCP_INFO && FIN_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP options");
 _Static_assert(FIN_TCP_NOTSENT_LOWAT == TCP_NOTSENT_LOWAT, "TCP options");
@@ -36,6 +37,8 @@ int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds) {
 }
 int fin_ioctl_int(int fd, uint64_t request, int *value) { return ioctl(fd, (unsigned long)request, value); }
 int fin_fcntl_int(int fd, int command, int value) { return fcntl(fd, command, value); }
+
+int fin_try_lock(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }
 
 int fin_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 int fin_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }

@@ -62,14 +62,19 @@ public final class Joining<Value: ~Copyable & Sendable>: Sendable {
   /// Whether the closure has returned or thrown.
   public var isFinished: Bool { course.change { $0.outcome != nil || $0.thread == nil } }
 
+  /// What the kernel says the thread is waiting in: the name of a function of its own; empty when it runs.
+  public var place: String {
+    let number = course.change { $0.number }
+    return (try? readText("/proc/self/task/\(number)/wchan")) ?? ""
+  }
+
   /// Waits for the thread to end. A value can be joined once.
   ///
   /// - Throws: What the closure threw; `TimedOut`, with what the kernel says the thread is waiting in.
   public func join(within limit: Duration = .seconds(10)) throws -> Value {
     let outcome = course.wait(until: .after(limit)) { $0.outcome.take() }
     guard let outcome else {
-      let number = course.change { $0.number }
-      let place = (try? readText("/proc/self/task/\(number)/wchan")) ?? ""
+      let place = self.place
       throw TimedOut("the thread started at \(origin)\(place.isEmpty ? "" : " (it is in \(place))")", after: limit)
     }
     // It has put its outcome in and does nothing more, so this join cannot hang.

@@ -19,6 +19,8 @@ int fin_accept4(int fd, void *_Nullable address, uint32_t *_Nullable length, int
 int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds);
 int fin_ioctl_int(int fd, uint64_t request, int *value);
 int fin_fcntl_int(int fd, int command, int value);
+/// flock, exclusive, without waiting. Swift sees a struct of that name.
+int fin_try_lock(int fd);
 
 int fin_eventfd(void);
 int fin_epoll_create(void);
@@ -38,6 +40,7 @@ enum {
   FIN_SIOCINQ = 0x541B,
   FIN_SIOCOUTQNSD = 0x894B,
   FIN_F_DUPFD_CLOEXEC = 1030,
+  FIN_O_PATH = 010000000,
   FIN_SO_COOKIE = 57,
   FIN_IP_BIND_ADDRESS_NO_PORT = 24,
   FIN_TCP_INFO = 11,

@@ -67,4 +67,5 @@ enum SystemCall: Hashable, Sendable {
   case socket, socketpair, bind, listen, connect, accept, shutdown, close
   case recv, send, sendmsg, recvmsg, getsockopt, setsockopt, getsockname, getpeername, ioctl, fcntl
   case poll, eventfd, epollCreate, epollControl, epollWait, read, write
+  case open, chmod, lstat, unlink, flock
 }

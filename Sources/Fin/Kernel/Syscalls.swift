@@ -9,10 +9,10 @@ internal import SystemPackage
 /// What it does not do: wait, remember, or interpret an error.
 enum Syscalls {
   /// Whether `EINTR` means "again".
-  private enum Interruption { case again, surfaces }
+  enum Interruption { case again, surfaces }
 
   @inline(__always)
-  private static func call(
+  static func call(
     _ name: SystemCall, _ interruption: Interruption = .again, bytes: Int = 0, _ body: (_ bytes: Int) -> Int
   ) throws(Errno) -> Int {
     while true {
@@ -306,11 +306,6 @@ enum Syscalls {
     var value: CInt = 0
     _ = try call(.ioctl) { _ in unsafe Int(fin_ioctl_int(descriptor, UInt64(request), &value)) }
     return Int(value)
-  }
-
-  /// `fchmod(2)`. On a Unix socket, before `bind`: the path is then born with these permissions, less the umask.
-  static func setPermissions(_ descriptor: CInt, _ permissions: UInt32) throws(Errno) {
-    _ = try call(.fcntl) { _ in Int(fchmod(descriptor, permissions)) }
   }
 
   /// What kind of file a number names: `fstat(2)`.

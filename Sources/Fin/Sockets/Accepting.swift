@@ -88,16 +88,36 @@ extension Core {
   func pause() throws(SocketError) {
     try passing(.pause) { () throws(SocketError) in
       guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
-      do throws(Errno) { try Syscalls.shutdown(number, CInt(SHUT_RD)) } catch {
-        throw self.error(.pause, .system(error))
-      }
+      let address = local
+      do throws(Errno) {
+        try Syscalls.shutdown(number, CInt(SHUT_RD))
+        if isTCP, let address { try keepPort(address) }
+      } catch { throw self.error(.pause, .system(error)) }
     }
+  }
+
+  /// A port that the kernel chose goes when LISTEN is left, though `getsockname` still names it: it is taken again at once.
+  /// And as nobody listens, whoever else sets `SO_REUSEADDR` could take it: it is not set here until ``resume(backlog:)``.
+  private func keepPort(_ address: SocketAddress) throws(Errno) {
+    do { try Syscalls.bind(number, address) } catch {
+      // A port that was asked for by its number stays; then bind(2) says that the socket is bound.
+      if error != .invalidArgument { throw error }
+    }
+    try setReuse(false)
+  }
+
+  func setReuse(_ isOn: Bool) throws(Errno) {
+    if isTCP { try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_REUSEADDR, isOn ? 1 : 0) }
   }
 
   func resume(backlog: Int) throws(SocketError) {
     try passing(.resume) { () throws(SocketError) in
       guard phase == .paused else { throw error(.resume, .invalid("the listener is \(phase)")) }
-      do throws(Errno) { try Syscalls.listen(number, CInt(clamping: backlog)) } catch {
+      do throws(Errno) {
+        try setReuse(true)
+        try Syscalls.listen(number, CInt(clamping: backlog))
+      } catch {
+        try? setReuse(false)
         throw self.error(.resume, .system(error))
       }
       advance(.resume)

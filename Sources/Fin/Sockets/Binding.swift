@@ -7,8 +7,13 @@ internal import SystemPackage
 extension Core {
   /// `bind(2)`.
   ///
-  /// - Parameter leavingPortOpen: with port 0, take none before `connect` (`IP_BIND_ADDRESS_NO_PORT`).
-  func bind(to address: SocketAddress, leavingPortOpen: Bool) throws(SocketError) {
+  /// - Parameters:
+  ///   - leavingPortOpen: with port 0, take none before `connect` (`IP_BIND_ADDRESS_NO_PORT`).
+  ///   - pathPermissions: of the file, when the address is a path.
+  func bind(
+    to address: SocketAddress, leavingPortOpen: Bool = false, pathPermissions: UInt32 = 0o600
+  ) throws(SocketError) {
+    if let path = address.path, path.kind == .path { return try bind(to: path, permissions: pathPermissions) }
     do {
       if isTCP {
         // Over TIME-WAIT this only helps if the old socket had it as well: so every stream of ours has it.
@@ -19,8 +24,14 @@ extension Core {
       }
       try Syscalls.bind(number, address)
     } catch {
-      throw SocketError(.bind, .system(error), local: address)
+      throw inUse(.bind, error, address)
     }
+  }
+
+  /// The error of a `bind` or `listen`; when the address is in use, with who has it.
+  func inUse(_ operation: SocketError.Operation, _ code: Errno, _ address: SocketAddress?) -> SocketError {
+    let holder = code == .addressInUse ? address.flatMap { AddressHolder.note($0, kind) } : nil
+    return SocketError(operation, .system(code), local: address, note: holder)
   }
 
   /// What has to be set before `bind`.
@@ -30,7 +41,6 @@ extension Core {
       if let only = options.ipv6Only, family == .ipv6 {
         try Syscalls.setIntegerOption(number, CInt(IPPROTO_IPV6), IPV6_V6ONLY, only ? 1 : 0)
       }
-      if family == .unix { try Syscalls.setPermissions(number, options.pathPermissions) }
     } catch { throw self.error(.bind, .system(error)) }
   }
 
@@ -38,7 +48,7 @@ extension Core {
   func listen(backlog: Int, _ timeouts: Timeouts) throws(SocketError) {
     guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
     do { try apply(timeouts) } catch { throw self.error(.listen, error) }
-    do { try Syscalls.listen(number, CInt(clamping: backlog)) } catch { throw self.error(.listen, .system(error)) }
+    do { try Syscalls.listen(number, CInt(clamping: backlog)) } catch { throw inUse(.listen, error, local) }
     share()
     advance(.listen)
   }

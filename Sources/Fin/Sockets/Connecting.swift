@@ -94,16 +94,16 @@ extension Core {
     }
   }
 
-  /// A stream socket, fresh.
+  /// A socket, fresh.
   static func fresh(
-    _ family: AddressFamily, _ operation: SocketError.Operation, isShared: Bool = false, peer: SocketAddress? = nil,
-    local: SocketAddress? = nil, site: Ledger.Site
+    _ family: AddressFamily, kind: SocketKind = .stream, _ operation: SocketError.Operation, isShared: Bool = false,
+    peer: SocketAddress? = nil, local: SocketAddress? = nil, site: Ledger.Site
   ) throws(SocketError) -> Core {
     let descriptor: Descriptor
     do {
-      descriptor = Descriptor(owning: try Syscalls.socket(family.rawValue, SocketKind.stream.rawValue))
+      descriptor = Descriptor(owning: try Syscalls.socket(family.rawValue, kind.rawValue))
     } catch { throw SocketError(operation, .system(error), local: local, peer: peer) }
-    return Core(descriptor, family: family, kind: .stream, phase: .fresh, isShared: isShared, site: site)
+    return Core(descriptor, family: family, kind: kind, phase: .fresh, isShared: isShared, site: site)
   }
 
   /// A new socket connected to `peer`.

@@ -21,6 +21,8 @@ final class Core: Sendable {
   private let descriptor: Mutex<Descriptor?>
   private let knownLocal: Mutex<SocketAddress?>
   private let knownPeer: Mutex<SocketAddress?>
+  /// The file that binding made, to be removed with the socket.
+  let boundPath = Mutex<BoundPath?>(nil)
   /// Guarded by the gate's reader bit.
   nonisolated(unsafe) var buffer: ReadBuffer?
   /// How the close that is under way can be cut short, and what came of it.
@@ -90,12 +92,16 @@ final class Core: Sendable {
 
   /// `close(2)`: by the last one out. The record leaves the ledger first, so that the ledger never names a stranger's number.
   func release(_ departure: Ledger.Departure = .closed) {
+    // While the socket lives its inode's number is nobody else's, and whoever probes the path finds it taken.
+    boundPath.withLock { $0.take() }?.remove()
     ledger.close(record, departure)
     _ = descriptor.withLock { $0.take() }
   }
 
   /// Gives the number away instead.
   func handOver() -> CInt {
+    // A path goes with the number.
+    boundPath.withLock { $0 = nil }
     ledger.close(record, .detached)
     // The number still shares the connection, so that no duplicate of it may count itself the last.
     return descriptor.withLock { descriptor in
@@ -181,9 +187,12 @@ final class Core: Sendable {
     defer { leave(.passing) }
     let address = (try? Syscalls.localAddress(number)) ?? nil
     // A socket without a name may get one later.
-    if let address, address.port != 0 { knownLocal.withLock { $0 = address } }
+    if let address, address.port != 0, address != .unix(.unnamed) { knownLocal.withLock { $0 = address } }
     return address
   }
+
+  /// Asks for the local address again when it is next wanted: connecting changes that of a datagram socket.
+  func forgetLocal() { knownLocal.withLock { $0 = nil } }
 
   /// Where the other end is, as `connect`, `accept` or the kernel said.
   var peer: SocketAddress? {

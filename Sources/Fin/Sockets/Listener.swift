@@ -1,6 +1,6 @@
 internal import CFin
 internal import Glibc
-internal import SystemPackage
+public import SystemPackage
 
 /// Takes clients: a bound socket in LISTEN, with one owner.
 ///
@@ -27,7 +27,7 @@ public struct Listener: ~Copyable, SocketEnd {
     public var reusePort: Bool
     /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` takes IPv4 clients too, as `::ffff:` addresses.
     public var ipv6Only: Bool?
-    /// Who may connect to a path: permission bits. 0600, this user alone.
+    /// Who may connect to a path: permission bits, exactly, whatever the umask. 0600, this user alone.
     public var pathPermissions: UInt32
 
     public init(reusePort: Bool = false, ipv6Only: Bool? = nil, pathPermissions: UInt32 = 0o600) {
@@ -41,6 +41,9 @@ public struct Listener: ~Copyable, SocketEnd {
 
   /// Binds and listens: `socket`, `bind`, `listen`.
   ///
+  /// A path is bound as it stands: no symbolic link is followed. What a dead server left behind there is replaced; a living
+  /// one's path is not touched, nor is a file that is no socket. Closing removes the path, if it still is this listener's;
+  /// ``detach()`` leaves it.
   /// - Parameter backlog: clients that may wait to be accepted, 0 or more.
   /// - Throws: what is in the way: `.system(EADDRINUSE)` says who has the port, when that can be known.
   public static func bind(
@@ -51,7 +54,7 @@ public struct Listener: ~Copyable, SocketEnd {
       address.family, .bind, isShared: true, local: address, site: .init(file: file, line: line))
     do {
       try core.apply(options)
-      try core.bind(to: address, leavingPortOpen: false)
+      try core.bind(to: address, pathPermissions: options.pathPermissions)
       core.advance(.bind)
       try core.listen(backlog: backlog, timeouts)
     } catch {
@@ -69,6 +72,29 @@ public struct Listener: ~Copyable, SocketEnd {
     var patience = Patience(timeouts.connect)
     let address = try endpoint.resolved(for: .bind, &patience)[0]
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
+  }
+
+  /// Takes over a listening stream socket that somebody else made: a parent, or a service manager with `LISTEN_FDS`.
+  ///
+  /// It becomes non-blocking and `CLOEXEC`; the clients that it has queued are served. On success the descriptor is ours and
+  /// nobody else may close it; on failure it stays the caller's. A path that it is bound to stays when it is closed: whoever
+  /// made it removes it.
+  /// ```swift
+  /// // Descriptors that systemd passes begin at 3, when LISTEN_PID is this process.
+  /// let listener = try Listener.adopt(FileDescriptor(rawValue: 3))
+  /// ```
+  /// - Parameter backlog: what ``resume()`` asks for; nothing changes now.
+  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it does not listen, is no stream, or is ours already.
+  public static func adopt(
+    _ descriptor: FileDescriptor, backlog: Int = Listener.defaultBacklog, timeouts: Timeouts = .default,
+    file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Listener {
+    let core = try Core.adopted(descriptor.rawValue, as: .listener, site: .init(file: file, line: line))
+    do throws(SocketError.Cause) { try core.apply(timeouts) } catch {
+      _ = try core.detachNumber()
+      throw SocketError(.adopt, error, note: "descriptor \(descriptor.rawValue)")
+    }
+    return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
   /// Where it listens, with the port that the kernel chose for port 0. `getsockname(2)`.
@@ -109,6 +135,14 @@ public struct Listener: ~Copyable, SocketEnd {
   /// The kernel's queue is narrowed (`listen(fd, 0)`), what it holds is accepted, then the port is released. `serve` returns
   /// when that and the handlers are done, or `within` is over, whichever is first; those still running then are aborted.
   public borrowing func stop(within: Duration = .seconds(10)) { reference.core.stop(within: within) }
+
+  /// Gives the descriptor away, listening, with the clients in its queue: non-blocking, `CLOEXEC`, the caller's to close. A
+  /// path stays. So a successor takes over without a client being refused.
+  ///
+  /// - Throws: `.closed` when a stop has released it already.
+  public consuming func detach() throws(SocketError) -> FileDescriptor {
+    FileDescriptor(rawValue: try reference.core.detachNumber())
+  }
 
   /// What other threads hold: it can stop, pause and resume.
   public var handle: ListenerHandle { ListenerHandle(core: reference.core, backlog: backlog) }

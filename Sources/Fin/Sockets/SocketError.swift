@@ -4,7 +4,7 @@ public import SystemPackage
 public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The verb that failed.
   public enum Operation: String, Hashable, Sendable {
-    case open, bind, listen, accept, connect, send, receive, adopt, duplicate, resolve, pause, resume
+    case open, bind, listen, accept, connect, send, receive, adopt, detach, duplicate, resolve, pause, resume
     case finishSending = "finish sending"
     case setOption = "set option"
     case getOption = "get option"
@@ -145,7 +145,9 @@ extension SocketError {
       case .unix?: "the folder, or the path itself, does not let this user write"
       case .ip?, nil: "ports below 1024 need CAP_NET_BIND_SERVICE"
       }
-    case (.bind, .addressInUse): "another socket has it: see ss -tlnp"
+    case (.bind, .addressInUse), (.listen, .addressInUse): "another socket has it: see ss -tlnp"
+    case (.bind, .noSuchFileOrDirectory): "the folder does not exist"
+    case (.bind, .notDirectory): "what should be a folder is a file"
     case (.bind, .addressNotAvailable): "no interface of this machine has this address"
     case (.connect, .connectionRefused):
       switch peer {
@@ -161,6 +163,21 @@ extension SocketError {
     case (_, .tooManyOpenFiles): "this process has reached its descriptor limit: ulimit -n"
     case (_, .tooManyOpenFilesInSystem): "the machine has reached its descriptor limit: sysctl fs.file-max"
     case (.send, .messageTooLong): "a datagram must fit into one packet of the protocol, 65,507 bytes for UDP over IPv4"
+    case (.send, .connectionRefused), (.receive, .connectionRefused):
+      switch peer {
+      case .unix?: "nobody is bound to this path any more"
+      case .ip?, nil:
+        "an earlier datagram met a port that nobody has, says its host (ICMP); this socket goes on"
+      }
+    case (.send, .permissionDenied):
+      switch peer {
+      case .unix?: "the path does not let this user write"
+      case .ip?, nil: "a broadcast address needs set(.broadcast, to: true) first; or a route or a firewall forbids it"
+      }
+    case (.send, .addressRequired), (.send, .socketNotConnected):
+      "it is connected to nobody: say where to with send(_:to:), or connect(to:) first"
+    case (.send, .addressFamilyNotSupported), (.connect, .addressFamilyNotSupported):
+      "the address is of another family than the socket"
     default: nil
     }
   }

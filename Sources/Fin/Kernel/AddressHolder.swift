@@ -1,0 +1,191 @@
+internal import Glibc
+
+/// Who has an address of which `bind(2)` says that it is in use.
+///
+/// Asked for on that error only. It reads `/proc` of the thread's own network namespace, within limits, and says what can be
+/// known, or nothing; it never fails. Programs choose their names and paths: what they say is escaped before it is shown.
+enum AddressHolder {
+  /// Bytes of one table: about 27,000 sockets. The kernel lists listeners first.
+  private static let tableLimit = 4 << 20
+
+  /// - Returns: a clause for a person, such as "held by python3 (pid 123), descriptor 4"; `nil` when nothing is known.
+  static func note(_ address: SocketAddress, _ kind: SocketKind) -> String? {
+    switch address {
+    case .ip(let ip, let port): port == 0 ? nil : note(ip.canonical, port, kind)
+    case .unix(let path): path.kind == .unnamed ? nil : note(path, kind)
+    }
+  }
+
+  // MARK: IP
+
+  private static func note(_ address: IPAddress, _ port: UInt16, _ kind: SocketKind) -> String? {
+    var sockets: [InternetSocket] = []
+    var isComplete = true
+    for name in kind == .stream ? ["tcp", "tcp6"] : ["udp", "udp6"] {
+      let path = "/proc/thread-self/net/\(name)"
+      // A kernel without IPv6 has no such table.
+      guard unsafe access(path, F_OK) == 0 else { continue }
+      let wasRead = ProcFile.forEachLine(path, limit: tableLimit) { line in
+        if let socket = InternetSocket(line: line, isV6: name.hasSuffix("6")), socket.port == port,
+          socket.isInTheWay(of: address)
+        {
+          sockets.append(socket)
+        }
+        return sockets.count < 4096
+      }
+      isComplete = isComplete && wasRead
+    }
+    let owners = kind == .stream ? sockets.filter { $0.state == InternetSocket.listening } : sockets
+    if let owner = owners.first {
+      let place = owner.address == address ? "" : "\(SocketAddress.ip(owner.address, port: port)) is "
+      return place + held(Set(owners.map(\.inode)), by: owner.user)
+    }
+    if sockets.isEmpty {
+      guard isComplete, kind == .stream else { return nil }
+      return "no listener has it, but perhaps a socket that is bound and does not listen"
+    }
+    return leftover(sockets)
+  }
+
+  /// No listener is left, only connections of one.
+  private static func leftover(_ sockets: [InternetSocket]) -> String {
+    let waiting = sockets.count { $0.state == InternetSocket.timeWait }
+    if waiting == sockets.count {
+      return "nobody holds it: \(connections(waiting)) in TIME-WAIT, of a program that had not set SO_REUSEADDR: set it"
+        + " there, or wait up to 60 s"
+    }
+    let others = sockets.filter { $0.state != InternetSocket.timeWait }
+    let count = connections(others.count)
+    let inodes = Set(others.map(\.inode)).subtracting([0])
+    if inodes.isEmpty {
+      return "nobody holds it: \(count) that the kernel is still closing, of a program that had not set"
+        + " SO_REUSEADDR: set it there, or wait"
+    }
+    return "no listener has it, but \(count) of one that had not set SO_REUSEADDR: "
+      + held(inodes, by: others.first { $0.inode != 0 }?.user) + "; close them there, or set it there"
+  }
+
+  private static func connections(_ count: Int) -> String {
+    count == 1 ? "a connection" : "\(count) connections"
+  }
+
+  // MARK: Unix
+
+  private static func note(_ path: UnixPath, _ kind: SocketKind) -> String? {
+    var shown = path.kind == .abstract ? [UInt8(ascii: "@")] : []
+    shown += path.bytes.map { $0 == 0 ? UInt8(ascii: "@") : $0 }
+    var listeners: Set<UInt64> = []
+    var others: Set<UInt64> = []
+    let wasRead = ProcFile.forEachLine("/proc/thread-self/net/unix", limit: tableLimit) { line in
+      guard let socket = UnixSocket(line: line), socket.kind == kind.rawValue || path.kind == .path,
+        socket.name.elementsEqual(shown)
+      else { return true }
+      if socket.isListening { listeners.insert(socket.inode) } else { others.insert(socket.inode) }
+      return others.count < 4096
+    }
+    // What a listener accepts has its name too.
+    let owners = listeners.isEmpty ? others : listeners
+    guard wasRead, !owners.isEmpty else { return nil }
+    return held(owners, by: nil)
+  }
+
+  // MARK: Saying it
+
+  private static func held(_ inodes: Set<UInt64>, by user: UInt32?) -> String {
+    let search = SocketHolder.find(inodes)
+    if search.holders.isEmpty {
+      if search.sawForbidden, let user, user != geteuid() { return "held by a process of user \(user)" }
+      if search.sawForbidden { return "held by a process of another user" }
+      return "held by a process that cannot be seen from here"
+    }
+    let names = search.holders.prefix(SocketHolder.mostHolders - 1).map { holder in
+      holder.process == getpid()
+        ? "this program, descriptor \(holder.descriptor)"
+        : "\(holder.name) (pid \(holder.process)), descriptor \(holder.descriptor)"
+    }
+    return "held by " + names.joined(separator: ", and by ")
+      + (search.holders.count < SocketHolder.mostHolders ? "" : ", and by others")
+  }
+}
+
+/// A line of `/proc/net/tcp`, `tcp6`, `udp` or `udp6`, as far as it matters here.
+struct InternetSocket {
+  let address: IPAddress
+  let port: UInt16
+  let state: UInt8
+  let user: UInt32
+  let inode: UInt64
+
+  static let timeWait: UInt8 = 6
+  static let listening: UInt8 = 10
+
+  /// `0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 12345 …`
+  init?(line: ArraySlice<UInt8>, isV6: Bool) {
+    let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 10)
+    guard fields.count >= 10, let colon = fields[1].firstIndex(of: UInt8(ascii: ":")),
+      let address = InternetSocket.address(fields[1][..<colon], isV6: isV6),
+      let port = UInt16(hexadecimal: fields[1][(colon + 1)...]), let state = UInt8(hexadecimal: fields[3]),
+      let user = UInt32(String(decoding: fields[7], as: UTF8.self)),
+      let inode = UInt64(String(decoding: fields[9], as: UTF8.self))
+    else { return nil }
+    self.address = address.canonical
+    self.port = port
+    self.state = state
+    self.user = user
+    self.inode = inode
+  }
+
+  /// Whether a socket with this address keeps another from being bound to `wanted`. A wildcard is in the way of all of its
+  /// own version, and `::` of IPv4 too, unless `IPV6_V6ONLY` is set, which the table does not tell.
+  func isInTheWay(of wanted: IPAddress) -> Bool {
+    switch (address, wanted) {
+    case (.v4(let held), .v4(let wanted)): held == wanted || held.isAny || wanted.isAny
+    case (.v6(let held), .v6(let wanted)):
+      held.high == wanted.high && held.low == wanted.low || held.isAny || wanted.isAny
+    case (.v4, .v6(let wanted)): wanted.isAny
+    case (.v6(let held), .v4): held.isAny
+    }
+  }
+
+  /// Words of the address as the machine holds them.
+  private static func address(_ text: ArraySlice<UInt8>, isV6: Bool) -> IPAddress? {
+    guard text.count == (isV6 ? 32 : 8) else { return nil }
+    var words: [UInt64] = []
+    var rest = text
+    while !rest.isEmpty {
+      guard let word = UInt32(hexadecimal: rest.prefix(8)) else { return nil }
+      words.append(UInt64(UInt32(bigEndian: word)))
+      rest = rest.dropFirst(8)
+    }
+    return isV6
+      ? .v6(IPv6Address(high: words[0] << 32 | words[1], low: words[2] << 32 | words[3]))
+      : .v4(IPv4Address(rawValue: UInt32(words[0])))
+  }
+}
+
+/// A line of `/proc/net/unix`.
+struct UnixSocket {
+  let isListening: Bool
+  let kind: CInt
+  let inode: UInt64
+  /// As the kernel shows it: `@` for each NUL of an abstract name.
+  let name: ArraySlice<UInt8>
+
+  /// `0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/x.sock`
+  init?(line: ArraySlice<UInt8>) {
+    let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 7)
+    guard fields.count == 8, let flags = UInt32(hexadecimal: fields[3]), let kind = UInt16(hexadecimal: fields[4]),
+      let inode = UInt64(String(decoding: fields[6], as: UTF8.self))
+    else { return nil }
+    isListening = flags & 0x10000 != 0
+    self.kind = CInt(kind)
+    self.inode = inode
+    name = line[(fields[6].endIndex + 1)...]
+  }
+}
+
+extension FixedWidthInteger {
+  fileprivate init?(hexadecimal text: ArraySlice<UInt8>) {
+    self.init(String(decoding: text, as: UTF8.self), radix: 16)
+  }
+}

@@ -1,0 +1,179 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+/// A file, whatever it is called.
+struct FileIdentity: Equatable, Sendable {
+  let device: UInt
+  let inode: UInt
+
+  init(_ status: stat) {
+    device = UInt(status.st_dev)
+    inode = UInt(status.st_ino)
+  }
+}
+
+/// The file that `bind(2)` made, so that closing removes that one and no other.
+struct BoundPath: Sendable {
+  /// From the root, because the process may change its folder.
+  let path: [UInt8]
+  let identity: FileIdentity
+
+  /// Removes the file, if it still is what binding made. While the socket is open no other file can have its number.
+  func remove() {
+    guard let status = try? Syscalls.status(of: path), FileIdentity(status) == identity else { return }
+    try? Syscalls.unlink(path)
+  }
+}
+
+/// What stands at a path where a socket wants to be.
+private enum Occupant {
+  case nothing
+  /// A socket's file, and no socket is bound to it any more.
+  case stale(FileIdentity)
+  /// A socket is bound to it.
+  case living
+  case symbolicLink
+  case otherFile
+  case unknown(Errno)
+
+  init(at path: UnixPath) {
+    let status: stat
+    do { status = try Syscalls.status(of: path.bytes) } catch {
+      self = error == .noSuchFileOrDirectory ? .nothing : .unknown(error)
+      return
+    }
+    switch status.st_mode & S_IFMT {
+    case S_IFLNK: self = .symbolicLink
+    case S_IFSOCK:
+      switch Occupant.probe(path) {
+      case nil: self = .stale(FileIdentity(status))
+      case .noSuchFileOrDirectory?: self = .nothing
+      case .permissionDenied?: self = .unknown(.permissionDenied)
+      case .tooManyOpenFiles?: self = .unknown(.tooManyOpenFiles)
+      case .tooManyOpenFilesInSystem?: self = .unknown(.tooManyOpenFilesInSystem)
+      default: self = .living
+      }
+    default: self = .otherFile
+    }
+  }
+
+  /// Connects a datagram socket. The kernel looks for a socket of the file first and at its type second: a stream that
+  /// listens, is paused, or does not listen yet answers `EPROTOTYPE` and hears nothing of it; only a file without any socket
+  /// answers `ECONNREFUSED`.
+  ///
+  /// - Returns: `nil` when no socket has the file.
+  private static func probe(_ path: UnixPath) -> Errno? {
+    do throws(Errno) {
+      let socket = Descriptor(owning: try Syscalls.socket(AF_UNIX, SocketKind.datagram.rawValue))
+      try Syscalls.connect(socket.number, .unix(path))
+      return Errno(rawValue: EISCONN)
+    } catch { return error == .connectionRefused ? nil : error }
+  }
+
+  /// Why it is in the way; `nil` when it is not.
+  func reason(_ path: UnixPath, _ kind: SocketKind) -> String? {
+    switch self {
+    case .nothing, .stale: nil
+    case .living: AddressHolder.note(.unix(path), kind) ?? "a living socket has this path"
+    case .symbolicLink: "a symbolic link is there; none is followed, and none removed"
+    case .otherFile: "a file that is no socket is there; it is left alone"
+    case .unknown(.permissionDenied): "a socket of another user is there, and this user may not ask whether it lives"
+    case .unknown(let code): "a socket is there, and whether it lives cannot be asked: \(code) (\(code.name))"
+    }
+  }
+}
+
+extension Core {
+  /// Binds to a path, and remembers the file so that closing removes it.
+  ///
+  /// A file whose socket is gone is replaced. Two starters that meet a stale path at the same time must not remove each
+  /// other's: whoever removes one holds a lock (`flock(2)`) on the folder, which leaves nothing behind, from the look to the
+  /// new file. A socket counts as living as soon as it is bound, so that plain binding needs no lock. What this cannot see
+  /// is a server on another machine, where machines share the file system.
+  func bind(to path: UnixPath, permissions: UInt32) throws(SocketError) {
+    let address = SocketAddress.unix(path)
+    do throws(Errno) {
+      // Before bind, so that there is no moment at which others may connect, whatever the umask.
+      try Syscalls.setPermissions(number, permissions)
+      try Syscalls.bind(number, address)
+    } catch {
+      guard error == .addressInUse else { throw SocketError(.bind, .system(error), local: address) }
+      if let reason = replaceStale(path) {
+        throw SocketError(.bind, .system(error), local: address, note: reason)
+      }
+    }
+    do throws(Errno) { try rememberPath(path, permissions) } catch {
+      throw SocketError(.bind, .system(error), local: address, note: "the permissions of the path could not be set")
+    }
+  }
+
+  /// Removes what a dead server left behind, and binds.
+  ///
+  /// - Returns: why not; `nil` when it is bound.
+  private func replaceStale(_ path: UnixPath) -> String? {
+    if let reason = Occupant(at: path).reason(path, kind) { return reason }
+    let folder: Descriptor
+    do throws(Errno) { folder = try lockFolder(of: path) } catch {
+      return error == .timedOut
+        ? "a dead server left the path behind, and another program holds the lock of its folder"
+        : "a dead server left the path behind, and its folder cannot be locked for replacing it: \(error) (\(error.name))"
+    }
+    return replaceStale(path, holding: folder)
+  }
+
+  private func replaceStale(_ path: UnixPath, holding lock: borrowing Descriptor) -> String? {
+    // Somebody who takes no lock may bind in between; not for ever.
+    for _ in 0..<8 {
+      let occupant = Occupant(at: path)
+      if let reason = occupant.reason(path, kind) { return reason }
+      do throws(Errno) {
+        if case .stale(let identity) = occupant {
+          guard FileIdentity(try Syscalls.status(of: path.bytes)) == identity else { continue }
+          try Syscalls.unlink(path.bytes)
+        }
+        try Syscalls.bind(number, .unix(path))
+        return nil
+      } catch {
+        switch error {
+        case .addressInUse, .noSuchFileOrDirectory: continue
+        case .permissionDenied, .notPermitted:
+          return "a dead server left the path behind, and this user may not remove it"
+        default: return "a dead server left the path behind, and it cannot be replaced: \(error) (\(error.name))"
+        }
+      }
+    }
+    return "others take the path as often as it is free"
+  }
+
+  /// Waits a second at most: a lock is held for as long as it takes to remove a file and make one.
+  private func lockFolder(of path: UnixPath) throws(Errno) -> Descriptor {
+    let slash = path.bytes.lastIndex(of: UInt8(ascii: "/"))
+    let folder = slash.map { Array(path.bytes[...$0]) } ?? [UInt8(ascii: ".")]
+    let descriptor = Descriptor(owning: try Syscalls.open(folder, O_RDONLY | O_DIRECTORY))
+    let deadline = Deadline(after: .seconds(1))
+    let pause = Parker()
+    while try !Syscalls.tryLock(descriptor.number) {
+      if deadline.hasPassed { throw .timedOut }
+      // flock(2) knows no deadline.
+      _ = pause.park(until: Deadline(after: .milliseconds(2)))
+    }
+    return descriptor
+  }
+
+  private func rememberPath(_ path: UnixPath, _ permissions: UInt32) throws(Errno) {
+    var absolute = path.bytes
+    if absolute.first != UInt8(ascii: "/"), let folder = Syscalls.currentFolder() {
+      absolute = folder + [UInt8(ascii: "/")] + absolute
+    }
+    let status = try Syscalls.status(of: path.bytes)
+    let bound = BoundPath(path: absolute, identity: FileIdentity(status))
+    boundPath.withLock { $0 = bound }
+    // The umask took bits away. The name may be another file's by now, a descriptor is not.
+    guard status.st_mode & 0o777 != permissions & 0o777 else { return }
+    let file = Descriptor(owning: try Syscalls.open(path.bytes, CInt(FIN_O_PATH) | O_NOFOLLOW))
+    guard FileIdentity(try Syscalls.status(file.number)) == bound.identity else { throw .noSuchFileOrDirectory }
+    try Syscalls.setPermissions(throughPath: file.number, permissions & 0o777)
+  }
+}
