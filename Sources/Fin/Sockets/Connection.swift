@@ -9,6 +9,7 @@ public import SystemPackage
 ///
 /// Dropped open, it is closed, and reported as a leak with the line that opened it.
 public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
+  /// What this owner holds.
   public let reference: SocketReference
   public var timeouts: Timeouts
 
@@ -23,7 +24,13 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   ///
   /// The corresponding C function is `connect`. An interrupted handshake goes on; a failed attempt releases its socket; a
   /// connection that met itself is refused.
-  /// - Parameter within: `nil` for ``Timeouts/connect``.
+  /// - Parameters:
+  ///   - peer: an address that needs no looking up.
+  ///   - within: how long to wait at most; `nil` for ``Timeouts/connect``.
+  ///   - timeouts: how long waits of this connection last when a call does not say.
+  ///   - file: where the socket is opened, for a leak's report.
+  ///   - line: see `file`.
+  /// - Throws: `.timedOut`; `.system` for what the kernel says, such as `ECONNREFUSED`.
   public static func connect(
     to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
@@ -35,6 +42,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 
   /// Connects to what a person writes: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`. Each address that the name has is
   /// tried in turn, all within the same time.
+  /// - Throws: `.unresolved` when the name has no address; else what the last attempt threw.
   public static func connect(
     to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
@@ -113,10 +121,17 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   // MARK: Ending
 
   /// Ends the connection, and tells how it ended. Never throws; always releases, within the policy's time.
+  ///
+  /// It takes the place of `shutdown` and `close`: see <doc:Closing>.
+  /// - Parameter policy: how to end, and how long that may take; confirmed within 10 s unless you say otherwise.
+  /// - Returns: how it ended, and what became of the bytes.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
   /// Sends a reset, so that the peer learns, and releases at once.
+  ///
+  /// What has not been sent is thrown away. In C: `SO_LINGER` with a time of 0, then `close` (RFC 9293, section 3.10.5).
+  /// - Returns: a report with ``Ending/aborted``, or with how it had ended before.
   @discardableResult
   public consuming func abort() -> CloseReport { reference.core.close(.abort) }
 }
@@ -124,7 +139,9 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 /// What ``Connection/pair(timeouts:file:line:)`` makes: two ends of one connection.
 @frozen
 public struct ConnectionPair: ~Copyable, Sendable {
+  /// One end.
   public var first: Connection
+  /// The other end.
   public var second: Connection
 }
 

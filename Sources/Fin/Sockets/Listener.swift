@@ -5,8 +5,9 @@ internal import SystemPackage
 /// Takes clients: a bound socket in LISTEN, with one owner.
 ///
 /// What it promises: bind and listen are one call, so that nobody slips in between; `SO_REUSEADDR` is set, so that a
-/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:)`` wakes when it is stopped or closed.
+/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:file:line:)`` wakes when it is stopped or closed.
 public struct Listener: ~Copyable, SocketEnd {
+  /// What this owner holds.
   public let reference: SocketReference
   public var timeouts: Timeouts
   let backlog: Int
@@ -30,6 +31,7 @@ public struct Listener: ~Copyable, SocketEnd {
     /// Who may connect to a path: permission bits. 0600, this user alone.
     public var pathPermissions: UInt32
 
+    /// Neither shared nor restricted to IPv6, and a path for this user alone.
     public init(reusePort: Bool = false, ipv6Only: Bool? = nil, pathPermissions: UInt32 = 0o600) {
       self.reusePort = reusePort
       self.ipv6Only = ipv6Only
@@ -41,7 +43,13 @@ public struct Listener: ~Copyable, SocketEnd {
 
   /// Binds and listens: `socket`, `bind`, `listen`.
   ///
-  /// - Parameter backlog: clients that may wait to be accepted, 0 or more.
+  /// - Parameters:
+  ///   - address: where; port 0 for one that the kernel chooses.
+  ///   - backlog: clients that may wait to be accepted, 0 or more.
+  ///   - options: what has to be set before `bind`.
+  ///   - timeouts: for `accept`, and for the connections that it returns.
+  ///   - file: where the socket is opened, for a leak's report.
+  ///   - line: see `file`.
   /// - Throws: what is in the way: `.system(EADDRINUSE)` says who has the port, when that can be known.
   public static func bind(
     _ address: SocketAddress, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
@@ -83,7 +91,10 @@ public struct Listener: ~Copyable, SocketEnd {
   /// whose first receive says so.
   ///
   /// After ``stop(within:)`` it returns the clients that are queued, one a call, then throws `.closed`.
-  /// - Parameter within: `nil` for ``Timeouts/accept``, which is for ever.
+  /// - Parameters:
+  ///   - within: `nil` for ``Timeouts/accept``, which is for ever.
+  ///   - file: where the connection is opened, for a leak's report.
+  ///   - line: see `file`.
   /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`; `.system(EMFILE)` and its like only
   ///   when a client waits and there is no descriptor for it. The client stays queued.
   public borrowing func accept(

@@ -2,6 +2,7 @@
 ///
 /// Made by ``Connection/finishSending()``. It cannot send; that does not compile.
 public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
+  /// What this owner holds.
   public let reference: SocketReference
   public var timeouts: Timeouts
 

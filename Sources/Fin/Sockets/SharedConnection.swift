@@ -7,6 +7,7 @@
 /// References count operations, not lives: the descriptor goes when `close` is called. If the last reference dies before
 /// that, it is a leak, and reported.
 public struct SharedConnection: Receiving, Sending, StreamEnd {
+  /// What this reference stands for.
   public let reference: SocketReference
   public var timeouts: Timeouts
 

@@ -6,6 +6,7 @@ internal import SystemPackage
 /// ``Listener/bind(_:backlog:options:timeouts:file:line:)-(Endpoint,_,_,_,_,_)``.
 /// `CLOEXEC` and non-blocking from its `socket(2)` on.
 public struct Socket: ~Copyable, SocketEnd {
+  /// What this owner holds.
   public let reference: SocketReference
   public var timeouts: Timeouts
 

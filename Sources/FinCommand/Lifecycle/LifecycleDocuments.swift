@@ -4,7 +4,7 @@ import FoundationEssentials
 /// The drawings in the documentation, and how they are kept like the table.
 enum LifecycleDocuments {
   static let drawing = "Sources/Fin/Fin.docc/Resources/lifecycle.svg"
-  static let article = "Sources/Fin/Fin.docc/Lifecycle.md"
+  static let article = "Sources/Fin/Fin.docc/LifeOfASocket.md"
   static let beginning = "<!-- fin lifecycle --write puts this block here -->\n"
   static let end = "<!-- to here -->\n"
 
