@@ -53,6 +53,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   }
 
   /// Two Unix streams connected to each other. `socketpair(2)`.
+  ///
+  /// - Throws: `.system(EMFILE)` and its like when there are no two descriptors to be had.
   public static func pair(
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> ConnectionPair {
@@ -94,6 +96,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   }
 
   /// A reference for those who keep connections in collections and actors, or use one from several threads.
+  ///
+  /// The descriptor stays the same; what the compiler checked is checked at run time from here on.
   public consuming func share() -> SharedConnection {
     reference.core.isShared.store(true, ordering: .releasing)
     return SharedConnection(core: reference.core, timeouts: timeouts)
@@ -103,6 +107,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   ///
   /// What belongs to the connection is shared: finishing to send finishes for both. What belongs to the descriptor is not:
   /// closing one lets go of it, with ``Ending/background``, and the last to close ends the connection by its policy.
+  /// - Throws: `.system(EMFILE)` and its like when there is no descriptor to be had.
   public borrowing func duplicate(
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {

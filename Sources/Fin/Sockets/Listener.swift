@@ -70,6 +70,8 @@ public struct Listener: ~Copyable, SocketEnd {
   }
 
   /// Binds what a person writes: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`; the first address that the name has.
+  ///
+  /// - Throws: `.unresolved` when the name has no address; else what is in the way.
   public static func bind(
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
@@ -110,7 +112,10 @@ public struct Listener: ~Copyable, SocketEnd {
   /// - Throws: `.invalid` when it is paused already.
   public borrowing func pause() throws(SocketError) { try reference.core.pause() }
 
-  /// Takes clients again.
+  /// Takes clients again: `listen(2)`, with the same backlog.
+  ///
+  /// - Throws: `.invalid` when it is not paused; `.closed`; `.system(EADDRINUSE)` when another socket took the port
+  ///   meanwhile, which it can if the kernel had chosen the port.
   public borrowing func resume() throws(SocketError) { try reference.core.resume(backlog: backlog) }
 
   // MARK: Ending

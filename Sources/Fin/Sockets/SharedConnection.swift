@@ -16,7 +16,7 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     self.timeouts = timeouts
   }
 
-  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)`` waits.
+  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)`` waits. `socket(2)`.
   public init(
     unconnected family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) {
@@ -24,7 +24,10 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     self.init(core: core, timeouts: timeouts)
   }
 
-  /// Connects, once. When it fails, this reference is closed.
+  /// Connects, once: `connect(2)`. When it fails, this reference is closed.
+  ///
+  /// - Throws: `.closed` when another thread closed it meanwhile; `.timedOut`; `.system` for what the kernel says;
+  ///   `.invalid` the second time.
   public func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) {
     var patience = Patience(within ?? timeouts.connect)
     try reference.core.connect(to: peer, timeouts, &patience)
@@ -32,6 +35,8 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
 
   /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. Waits for the writers before it; a second time it
   /// changes nothing.
+  ///
+  /// - Throws: `.closed`; `.timedOut` when the writers before it took longer than ``Timeouts/send``.
   public func finishSending() throws(SocketError) {
     var patience = Patience(timeouts.send)
     let core = reference.core
@@ -42,7 +47,7 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Sends a reset; cuts short a close that is under way.
+  /// Sends a reset: see ``Connection/abort()``. Cuts short a close that is under way.
   @discardableResult
   public func abort() -> CloseReport { reference.core.close(.abort) }
 }
