@@ -10,7 +10,7 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
   case acknowledged
   /// Everything was acknowledged, then a reset came: the peer's program closed, or died, without reading it.
   case discardedByPeer
-  /// A reset came while bytes of ours were not acknowledged.
+  /// A reset came while bytes of ours were not acknowledged, or before we had sent any.
   case reset
   /// Time was up in this phase with bytes, or the FIN, not acknowledged. The connection was reset.
   case timedOut(Phase)
