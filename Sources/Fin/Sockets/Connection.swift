@@ -11,6 +11,7 @@ public import SystemPackage
 public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {

@@ -9,6 +9,7 @@ internal import SystemPackage
 public struct Listener: ~Copyable, SocketEnd {
   /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
   let backlog: Int
 

@@ -4,6 +4,7 @@
 public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
   /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {

@@ -9,6 +9,7 @@
 public struct SharedConnection: Receiving, Sending, StreamEnd {
   /// What this reference stands for.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {

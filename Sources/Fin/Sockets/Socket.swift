@@ -8,6 +8,7 @@ internal import SystemPackage
 public struct Socket: ~Copyable, SocketEnd {
   /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   /// A stream socket of a family. The corresponding C function is `socket`, with `SOCK_CLOEXEC | SOCK_NONBLOCK`.
