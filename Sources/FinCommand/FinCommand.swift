@@ -22,5 +22,5 @@ struct FinCommand: ParsableCommand {
         64   the command was not understood: an unknown option or experiment
       """,
     version: version,
-    subcommands: [Lab.self, LabExperiment.self])
+    subcommands: [Lab.self, LabExperiment.self, LifecycleCommand.self])
 }

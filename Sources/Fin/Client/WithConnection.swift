@@ -10,7 +10,14 @@
 /// }
 /// print(end)  // peer finished in …
 /// ```
-/// - Parameter within: for resolution and all attempts together; `nil` for ``Timeouts/connect``.
+/// - Parameters:
+///   - endpoint: where to: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
+///   - within: for resolution and all attempts together; `nil` for ``Timeouts/connect``.
+///   - timeouts: how long waits of this connection last when a call does not say.
+///   - closing: how the connection ends when the body returned.
+///   - file: where the socket is opened, for a leak's report.
+///   - line: see `file`.
+///   - body: gets the connection.
 /// - Returns: what the body returned, and how the connection ended. With `detach()` in the body: ``Ending/background``.
 /// - Throws: `SocketError` when no connection could be made; whatever the body throws.
 public func withConnection<R>(

@@ -5,20 +5,27 @@ internal import Glibc
 ///
 /// It has been closed by the time anybody reads this.
 public struct LeakReport: Hashable, Sendable, CustomStringConvertible {
+  /// Its number in the ledger.
   public let id: UInt64
+  /// What it was.
   public let kind: Ledger.Kind
   /// `Module/File.swift`.
   public let file: String
+  /// The line that opened it.
   public let line: Int
+  /// How long it was open.
   public let age: Duration
+  /// Where it was in its life when it was dropped.
   public let phase: Phase
   /// What the kernel said; `nil` when it is not TCP.
   public let tcpState: TCPState?
+  /// Where this end was.
   public let local: SocketAddress?
+  /// Where the other end was; `nil` when there was none.
   public let peer: SocketAddress?
   /// Bytes that had arrived and nobody read. With any of them, closing sent the peer a reset.
   public let bytesUnread: Int
-  /// Bytes of ours that were not acknowledged.
+  /// Bytes of ours that were not acknowledged. `SIOCOUTQ`.
   public let bytesUnacknowledged: Int
 
   public var description: String {

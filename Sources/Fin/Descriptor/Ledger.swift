@@ -9,6 +9,7 @@ public final class Ledger: Sendable {
   /// The ledger that new sockets are written into.
   @TaskLocal public static var current = Ledger()
 
+  /// How many sockets were opened, and how they left.
   public struct Counts: Hashable, Sendable {
     /// Sockets opened since the ledger was made.
     public internal(set) var opened = 0
@@ -24,7 +25,13 @@ public final class Ledger: Sendable {
 
   /// What a socket is, for the ledger and for messages.
   public enum Kind: String, Hashable, Sendable {
-    case socket, listener, connection
+    /// A stream socket that is neither connected nor listening yet.
+    case socket
+    /// A stream socket that takes clients, pauses or stops.
+    case listener
+    /// A stream socket that connects, is connected or was.
+    case connection
+    /// A socket for single messages.
     case datagramSocket = "datagram socket"
 
     /// A stream is what its phase makes it.
@@ -47,11 +54,15 @@ public final class Ledger: Sendable {
     public let id: UInt64
     /// `SO_COOKIE`: the kernel's own name for the socket, as `ss -e` prints it after `sk:`.
     public let cookie: UInt64?
+    /// What it is.
     public let kind: Kind
+    /// Where it is in its life.
     public let phase: Phase
     /// `Module/File.swift`.
     public let file: String
+    /// The line that opened it.
     public let line: Int
+    /// How long it has been open.
     public let age: Duration
     /// The descriptor's number. It may be another socket's by the time this is read.
     public let descriptor: Int32
@@ -104,8 +115,10 @@ public final class Ledger: Sendable {
 
   static func owns(_ number: CInt) -> Bool { owned.withLock { $0.contains(number) } }
 
+  /// An empty ledger, with the leak policy ``LeakPolicy/report``.
   public init() {}
 
+  /// How many sockets were opened and how many are open, at this moment.
   public var counts: Counts { book.withLock { $0.counts } }
 
   /// What happens when a socket is dropped open. The default is ``LeakPolicy/report``.

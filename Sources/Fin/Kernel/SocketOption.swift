@@ -127,7 +127,11 @@ extension SocketOption where Value == Duration {
 extension SocketOption where Value == [UInt8] {
   /// Any option at all, as the bytes the kernel takes and gives.
   ///
-  /// - Parameter size: how many bytes to read at most.
+  /// - Parameters:
+  ///   - label: the C name, for messages.
+  ///   - level: `SOL_SOCKET`, or a protocol's number.
+  ///   - name: the option's number.
+  ///   - size: how many bytes to read at most.
   public static func raw(_ label: String, level: Int32, name: Int32, size: Int) -> SocketOption {
     SocketOption(label: label, level: level, name: name, size: size, encode: { $0 }, decode: { $0 })
   }

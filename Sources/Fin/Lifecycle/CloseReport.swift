@@ -34,6 +34,7 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
 
 /// What became of a connection and of the bytes given to it.
 public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
+  /// How it ended.
   public let ending: Ending
   /// Bytes accepted by `send` that the peer's kernel never acknowledged; the FIN is not counted.
   ///
@@ -46,6 +47,7 @@ public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
   /// From the call to the release of the descriptor.
   public let duration: Duration
 
+  /// A report with these values: for tests of what reads reports.
   public init(
     ending: Ending, bytesUnacknowledged: Int = 0, bytesNeverSent: Int = 0, bytesDiscarded: Int = 0,
     duration: Duration = .zero

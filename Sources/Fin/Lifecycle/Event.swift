@@ -1,8 +1,30 @@
 /// What can happen to a socket: a call we made, a fact the kernel reported, or a deadline.
 public enum Event: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   // Calls.
-  case bind, connect, listen, pause, resume, stop, finishSending
-  case closeConfirmed, closeLingering, closeBackground, abort, detach
+  /// `bind(2)`.
+  case bind
+  /// `connect(2)`.
+  case connect
+  /// `listen(2)`.
+  case listen
+  /// ``Listener/pause()``.
+  case pause
+  /// ``Listener/resume()``.
+  case resume
+  /// ``Listener/stop(within:)``.
+  case stop
+  /// ``Connection/finishSending()``: `shutdown(SHUT_WR)`.
+  case finishSending
+  /// A close by ``ClosePolicy/confirmed(within:)``.
+  case closeConfirmed
+  /// A close by ``ClosePolicy/lingering(within:idle:discarding:)``.
+  case closeLingering
+  /// A close by ``ClosePolicy/background(orphanTimeout:)``.
+  case closeBackground
+  /// A close by ``ClosePolicy/abort``.
+  case abort
+  /// ``Connection/detach()``: the number is given away.
+  case detach
   /// The last reference died and nobody had closed.
   case drop
 
@@ -24,8 +46,17 @@ public enum Event: UInt8, CaseIterable, Hashable, Sendable, CustomStringConverti
   /// A budget of ours is spent: time, idle time, or bytes discarded.
   case deadline
 
-  public enum Kind: Hashable, Sendable { case call, fact, time }
+  /// Where an event comes from.
+  public enum Kind: Hashable, Sendable {
+    /// A call that this program made.
+    case call
+    /// Something that the kernel reported.
+    case fact
+    /// A deadline of ours that passed.
+    case time
+  }
 
+  /// Where this event comes from.
   public var kind: Kind {
     switch self {
     case .bind, .connect, .listen, .pause, .resume, .stop, .finishSending, .closeConfirmed, .closeLingering,

@@ -4,16 +4,27 @@
 /// A descriptor of ours never reads ``timeWait``: by then the kernel keeps a small record of its own and the descriptor
 /// reads ``closed``.
 public enum TCPState: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
+  /// Both directions are open, as far as the kernel knows.
   case established = 1
+  /// Our SYN is on its way.
   case synSent = 2
+  /// The peer's SYN was answered; its acknowledgement is awaited.
   case synReceived = 3
+  /// Our FIN is queued or sent, and not acknowledged.
   case finWait1 = 4
+  /// Our FIN is acknowledged; the peer has not finished.
   case finWait2 = 5
+  /// Both have finished and this side was first; the port rests for 60 s.
   case timeWait = 6
+  /// No connection.
   case closed = 7
+  /// The peer has finished; we have not.
   case closeWait = 8
+  /// The peer finished first, then we did; our FIN is not acknowledged.
   case lastAck = 9
+  /// Takes clients.
   case listen = 10
+  /// Both have sent FIN, and neither is acknowledged here.
   case closing = 11
 
   /// The state as RFC 9293 writes it: `FIN-WAIT-2`.

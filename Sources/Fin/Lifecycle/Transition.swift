@@ -42,14 +42,35 @@ public struct Actions: OptionSet, Hashable, Sendable, CustomStringConvertible {
 
 /// How a life ended, as far as the table can know; the shell adds what the kernel says to make an ``Ending``.
 public enum Outcome: Hashable, Sendable, CaseIterable {
-  case acknowledged, peerFinished, failure, timedOut, aborted, background, leaked, detached, released
+  /// Everything of ours is acknowledged.
+  case acknowledged
+  /// The same, and the peer finished too.
+  case peerFinished
+  /// A reset, or the kernel gave up; what it was is in the kernel's own words.
+  case failure
+  /// A budget of ours was spent.
+  case timedOut
+  /// We sent the reset.
+  case aborted
+  /// Released at once; the kernel goes on alone.
+  case background
+  /// Dropped open, reported and released.
+  case leaked
+  /// Given away.
+  case detached
+  /// There was no connection to end.
+  case released
 }
 
 /// One row of the lifecycle: in this phase, on this event, go there and do that.
 public struct Transition: Hashable, Sendable {
+  /// Where the socket is.
   public let phase: Phase
+  /// What happens.
   public let event: Event
+  /// Where it is then.
   public let next: Phase
+  /// What has to be done.
   public let actions: Actions
   /// Present exactly when `next` is ``Phase/closed``.
   public let outcome: Outcome?

@@ -17,5 +17,6 @@ public struct Limits: Hashable, Sendable {
     self.graceAfterAbort = graceAfterAbort
   }
 
+  /// ``init(connectionsPerPeer:descriptorsInReserve:graceAfterAbort:)`` without arguments.
   public static let `default` = Limits()
 }

@@ -13,7 +13,10 @@ extension Listener {
   /// the time given, what has not finished by then is aborted.
   /// - Parameters:
   ///   - threads: connections at the same time, at most; 1 or more. A thread is started when it is first needed.
+  ///   - limits: what is allowed, and what is kept back.
   ///   - closing: how a connection ends whose handler returned.
+  ///   - file: what leaks of accepted connections are reported with.
+  ///   - line: see `file`.
   ///   - handler: gets each connection, in a thread where it may block.
   /// - Returns: how every connection ended. The listener is released by then.
   @discardableResult

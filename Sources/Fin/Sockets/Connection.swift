@@ -9,7 +9,9 @@ public import SystemPackage
 ///
 /// Dropped open, it is closed, and reported as a leak with the line that opened it.
 public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
+  /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -23,7 +25,13 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   ///
   /// The corresponding C function is `connect`. An interrupted handshake goes on; a failed attempt releases its socket; a
   /// connection that met itself is refused.
-  /// - Parameter within: `nil` for ``Timeouts/connect``.
+  /// - Parameters:
+  ///   - peer: an address that needs no looking up.
+  ///   - within: how long to wait at most; `nil` for ``Timeouts/connect``.
+  ///   - timeouts: how long waits of this connection last when a call does not say.
+  ///   - file: where the socket is opened, for a leak's report.
+  ///   - line: see `file`.
+  /// - Throws: `.timedOut`; `.system` for what the kernel says, such as `ECONNREFUSED`.
   public static func connect(
     to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
@@ -35,6 +43,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 
   /// Connects to what a person writes: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`. Each address that the name has is
   /// tried in turn, all within the same time.
+  /// - Throws: `.unresolved` when the name has no address; else what the last attempt threw.
   public static func connect(
     to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
@@ -45,6 +54,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   }
 
   /// Two Unix streams connected to each other. `socketpair(2)`.
+  ///
+  /// - Throws: `.system(EMFILE)` and its like when there are no two descriptors to be had.
   public static func pair(
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> ConnectionPair {
@@ -86,6 +97,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   }
 
   /// A reference for those who keep connections in collections and actors, or use one from several threads.
+  ///
+  /// The descriptor stays the same; what the compiler checked is checked at run time from here on.
   public consuming func share() -> SharedConnection {
     reference.core.share()
     return SharedConnection(core: reference.core, timeouts: timeouts)
@@ -95,6 +108,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   ///
   /// What belongs to the connection is shared: finishing to send finishes for both. What belongs to the descriptor is not:
   /// closing one lets go of it, with ``Ending/background``, and the last to close ends the connection by its policy.
+  /// - Throws: `.system(EMFILE)` and its like when there is no descriptor to be had.
   public borrowing func duplicate(
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
@@ -113,10 +127,17 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   // MARK: Ending
 
   /// Ends the connection, and tells how it ended. Never throws; always releases, within the policy's time.
+  ///
+  /// It takes the place of `shutdown` and `close`: see <doc:Closing>.
+  /// - Parameter policy: how to end, and how long that may take; confirmed within 10 s unless you say otherwise.
+  /// - Returns: how it ended, and what became of the bytes.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
   /// Sends a reset, so that the peer learns, and releases at once.
+  ///
+  /// What has not been sent is thrown away. In C: `SO_LINGER` with a time of 0, then `close` (RFC 9293, section 3.10.5).
+  /// - Returns: a report with ``Ending/aborted``, or with how it had ended before.
   @discardableResult
   public consuming func abort() -> CloseReport { reference.core.close(.abort) }
 }
@@ -124,7 +145,9 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 /// What ``Connection/pair(timeouts:file:line:)`` makes: two ends of one connection.
 @frozen
 public struct ConnectionPair: ~Copyable, Sendable {
+  /// One end.
   public var first: Connection
+  /// The other end.
   public var second: Connection
 }
 

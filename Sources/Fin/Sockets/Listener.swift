@@ -5,9 +5,11 @@ public import SystemPackage
 /// Takes clients: a bound socket in LISTEN, with one owner.
 ///
 /// What it promises: bind and listen are one call, so that nobody slips in between; `SO_REUSEADDR` is set, so that a
-/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:)`` wakes when it is stopped or closed.
+/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:file:line:)`` wakes when it is stopped or closed.
 public struct Listener: ~Copyable, SocketEnd {
+  /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
   let backlog: Int
 
@@ -30,6 +32,7 @@ public struct Listener: ~Copyable, SocketEnd {
     /// Who may connect to a path: permission bits, exactly, whatever the umask. 0600, this user alone.
     public var pathPermissions: UInt32
 
+    /// Neither shared nor restricted to IPv6, and a path for this user alone.
     public init(reusePort: Bool = false, ipv6Only: Bool? = nil, pathPermissions: UInt32 = 0o600) {
       self.reusePort = reusePort
       self.ipv6Only = ipv6Only
@@ -44,7 +47,14 @@ public struct Listener: ~Copyable, SocketEnd {
   /// A path is bound as it stands: no symbolic link is followed. What a dead server left behind there is replaced; a living
   /// one's path is not touched, nor is a file that is no socket. Closing removes the path, if it still is this listener's;
   /// ``detach()`` leaves it.
-  /// - Parameter backlog: clients that may wait to be accepted, 0 or more.
+  ///
+  /// - Parameters:
+  ///   - address: where; port 0 for one that the kernel chooses.
+  ///   - backlog: clients that may wait to be accepted, 0 or more.
+  ///   - options: what has to be set before `bind`.
+  ///   - timeouts: for `accept`, and for the connections that it returns.
+  ///   - file: where the socket is opened, for a leak's report.
+  ///   - line: see `file`.
   /// - Throws: what is in the way: `.system(EADDRINUSE)` says who has the port, when that can be known.
   public static func bind(
     _ address: SocketAddress, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
@@ -65,6 +75,8 @@ public struct Listener: ~Copyable, SocketEnd {
   }
 
   /// Binds what a person writes: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`; the first address that the name has.
+  ///
+  /// - Throws: `.unresolved` when the name has no address; else what is in the way.
   public static func bind(
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
@@ -109,7 +121,10 @@ public struct Listener: ~Copyable, SocketEnd {
   /// whose first receive says so.
   ///
   /// After ``stop(within:)`` it returns the clients that are queued, one a call, then throws `.closed`.
-  /// - Parameter within: `nil` for ``Timeouts/accept``, which is for ever.
+  /// - Parameters:
+  ///   - within: `nil` for ``Timeouts/accept``, which is for ever.
+  ///   - file: where the connection is opened, for a leak's report.
+  ///   - line: see `file`.
   /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`; `.system(EMFILE)` and its like only
   ///   when a client waits and there is no descriptor for it. The client stays queued.
   public borrowing func accept(
@@ -125,7 +140,10 @@ public struct Listener: ~Copyable, SocketEnd {
   /// - Throws: `.invalid` when it is paused already.
   public borrowing func pause() throws(SocketError) { try reference.core.pause() }
 
-  /// Takes clients again.
+  /// Takes clients again: `listen(2)`, with the same backlog.
+  ///
+  /// - Throws: `.invalid` when it is not paused; `.closed`; `.system(EADDRINUSE)` when another socket took the port
+  ///   meanwhile, which it can if the kernel had chosen the port.
   public borrowing func resume() throws(SocketError) { try reference.core.resume(backlog: backlog) }
 
   // MARK: Ending

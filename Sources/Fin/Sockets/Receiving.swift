@@ -35,7 +35,9 @@ extension Receiving where Self: ~Copyable {
 
   /// Receives what has arrived, or what comes next.
   ///
-  /// - Parameter most: bytes, above 0. Memory is taken for what comes, not for what is allowed.
+  /// - Parameters:
+  ///   - most: bytes, above 0. Memory is taken for what comes, not for what is allowed.
+  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
   /// - Returns: 1 to `most` bytes; `nil` when the peer has finished.
   /// - Throws: as ``receive(into:within:)``.
   public borrowing func receive(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
@@ -51,7 +53,9 @@ extension Receiving where Self: ~Copyable {
 
   /// Receives exactly so many bytes.
   ///
-  /// - Parameter count: 0 or more. Memory grows with what comes, so that a length sent by a stranger costs nothing.
+  /// - Parameters:
+  ///   - count: bytes, 0 or more. Memory grows with what comes, so that a length sent by a stranger costs nothing.
+  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
   /// - Returns: `count` bytes; `nil` when the peer had finished before the first.
   /// - Throws: `.endOfStream(received:)` when the peer finished in the middle; what came, then or before any other error,
   ///   stays readable.
@@ -83,6 +87,7 @@ extension Receiving where Self: ~Copyable {
   /// - Parameters:
   ///   - delimiter: one byte or more.
   ///   - limit: bytes before the delimiter, at most.
+  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
   /// - Returns: the bytes before the delimiter; `nil` when the peer had finished before the first byte.
   /// - Throws: `.limit` when more than `limit` bytes came without it; `.endOfStream(received:)` when the peer finished in
   ///   the middle. What came stays readable in every case.
@@ -113,7 +118,9 @@ extension Receiving where Self: ~Copyable {
   /// Receives a line of UTF-8, without its end: `\n` or `\r\n`.
   ///
   /// A line that the peer did not end is no line: a command cut in the middle must not be taken for a whole one.
-  /// - Parameter limit: bytes of a line, at most.
+  /// - Parameters:
+  ///   - limit: bytes of a line without its end, at most.
+  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
   /// - Returns: the line; `nil` when the peer had finished before its first byte.
   /// - Throws: as ``receive(until:limit:within:)-([UInt8],_,_)``; `.notText` when it is not UTF-8. The line stays readable
   ///   as bytes.

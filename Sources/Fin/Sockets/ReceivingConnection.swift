@@ -2,7 +2,9 @@
 ///
 /// Made by ``Connection/finishSending()``. It cannot send; that does not compile.
 public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
+  /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -10,11 +12,11 @@ public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
     self.timeouts = timeouts
   }
 
-  /// Ends the connection, and tells how it ended: see ``Connection/close(_:)``.
+  /// Ends the connection, and tells how it ended: see ``Connection/close(_:)``. The FIN has been sent; it is waited for.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Sends a reset and releases at once.
+  /// Sends a reset and releases at once: see ``Connection/abort()``.
   @discardableResult
   public consuming func abort() -> CloseReport { reference.core.close(.abort) }
 }

@@ -9,7 +9,9 @@ internal import SystemPackage
 /// References count operations, not lives: the descriptor goes when `close` is called. If the last reference dies before
 /// that, it is a leak, and reported.
 public struct SharedConnection: Receiving, Sending, StreamEnd {
+  /// What this reference stands for.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -17,7 +19,7 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     self.timeouts = timeouts
   }
 
-  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)`` waits.
+  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)`` waits. `socket(2)`.
   public init(
     unconnected family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) {
@@ -25,7 +27,10 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     self.init(core: core, timeouts: timeouts)
   }
 
-  /// Connects, once. When it fails, this reference is closed.
+  /// Connects, once: `connect(2)`. When it fails, this reference is closed.
+  ///
+  /// - Throws: `.closed` when another thread closed it meanwhile; `.timedOut`; `.system` for what the kernel says;
+  ///   `.invalid` the second time.
   public func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) {
     var patience = Patience(within ?? timeouts.connect)
     try reference.core.connect(to: peer, timeouts, &patience)
@@ -33,7 +38,9 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
 
   /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. Waits for the writers before it; a second time it
   /// changes nothing.
-  /// - Throws: `.system(ENOTCONN)` when it is not connected yet, and nothing has changed; `.closed`, `.timedOut`.
+  ///
+  /// - Throws: `.system(ENOTCONN)` when it is not connected yet, and nothing has changed; `.closed`; `.timedOut` when the
+  ///   writers before it took longer than ``Timeouts/send``.
   public func finishSending() throws(SocketError) {
     var patience = Patience(timeouts.send)
     let core = reference.core
@@ -52,7 +59,7 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Sends a reset; cuts short a close that is under way.
+  /// Sends a reset: see ``Connection/abort()``. Cuts short a close that is under way.
   @discardableResult
   public func abort() -> CloseReport { reference.core.close(.abort) }
 }

@@ -6,10 +6,14 @@ internal import SystemPackage
 /// ``Listener/bind(_:backlog:options:timeouts:file:line:)-(Endpoint,_,_,_,_,_)``.
 /// `CLOEXEC` and non-blocking from its `socket(2)` on.
 public struct Socket: ~Copyable, SocketEnd {
+  /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
-  /// The corresponding C function is `socket`, with `SOCK_CLOEXEC | SOCK_NONBLOCK`.
+  /// A stream socket of a family. The corresponding C function is `socket`, with `SOCK_CLOEXEC | SOCK_NONBLOCK`.
+  ///
+  /// - Throws: `.system`: `EMFILE` when there is no descriptor to be had, `EAFNOSUPPORT` when there is no such family.
   public init(
     _ family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) {
@@ -33,7 +37,9 @@ public struct Socket: ~Copyable, SocketEnd {
     }
   }
 
-  /// Starts to take clients. Fails without an address: see ``bind(to:)``.
+  /// Starts to take clients: `listen(2)`. A socket for which it fails is released.
+  ///
+  /// - Throws: `.invalid` without an address (see ``bind(to:)``) or with a backlog below 0; `.system`.
   public consuming func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) -> Listener {
     let core = reference.core
     do {
@@ -50,7 +56,9 @@ public struct Socket: ~Copyable, SocketEnd {
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
-  /// Connects. A socket whose attempt failed is released: take a new one.
+  /// Connects: `connect(2)`. A socket whose attempt failed is released: take a new one.
+  ///
+  /// - Throws: `.timedOut`; `.closed`; `.system` for what the kernel says, such as `ECONNREFUSED`.
   public consuming func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) -> Connection {
     var patience = Patience(within ?? timeouts.connect)
     do { try reference.core.connect(to: peer, timeouts, &patience) } catch {

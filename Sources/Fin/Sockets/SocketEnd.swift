@@ -9,6 +9,7 @@ public struct SocketReference: Sendable {
 
 /// What every socket has: addresses, options, a phase, a number.
 public protocol SocketEnd: ~Copyable, Sendable {
+  /// What the owner, or the reference, holds.
   var reference: SocketReference { get }
   /// How long waits last when a call does not say; `settimeout` and `gettimeout`.
   var timeouts: Timeouts { get set }

@@ -4,10 +4,39 @@ public import SystemPackage
 public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The verb that failed.
   public enum Operation: String, Hashable, Sendable {
-    case open, bind, listen, accept, connect, send, receive, adopt, detach, duplicate, resolve, pause, resume
+    /// `socket(2)`, `socketpair(2)`.
+    case open
+    /// `bind(2)`.
+    case bind
+    /// `listen(2)`.
+    case listen
+    /// `accept4(2)`.
+    case accept
+    /// `connect(2)`, and looking up the name to connect to.
+    case connect
+    /// `send(2)`, `sendmsg(2)`.
+    case send
+    /// `recv(2)`.
+    case receive
+    /// Taking over a descriptor from elsewhere.
+    case adopt
+    /// Giving a descriptor away.
+    case detach
+    /// `dup(2)`.
+    case duplicate
+    /// `getaddrinfo(3)`.
+    case resolve
+    /// `shutdown(2)` on a listener.
+    case pause
+    /// `listen(2)` again.
+    case resume
+    /// `shutdown(SHUT_WR)`.
     case finishSending = "finish sending"
+    /// `setsockopt(2)`.
     case setOption = "set option"
+    /// `getsockopt(2)` and other questions to the kernel.
     case getOption = "get option"
+    /// `getsockopt(2)` with `TCP_INFO`.
     case tcpInfo = "read TCP_INFO"
   }
 
@@ -46,9 +75,13 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case system(Errno)
   }
 
+  /// The verb that failed.
   public let operation: Operation
+  /// Whose doing it was.
   public let cause: Cause
+  /// Where this end is; `nil` when it had no address.
   public let local: SocketAddress?
+  /// Where the other end is; `nil` when there was none.
   public let peer: SocketAddress?
   /// Bytes that this call had handed to the kernel before it failed. They may have reached the peer, or may not: only
   /// ``CloseReport`` tells.

@@ -16,6 +16,7 @@ public struct Timeouts: Hashable, Sendable {
   /// Probes on a silent connection; `nil` for none.
   public var keepAlive: KeepAlive?
 
+  /// 30 s to connect, 60 s for each send and receive, for ever to accept, and probes on a silent connection.
   public init(
     connect: Duration? = .seconds(30), send: Duration? = .seconds(60), receive: Duration? = .seconds(60),
     accept: Duration? = nil, keepAlive: KeepAlive? = KeepAlive()
@@ -27,6 +28,7 @@ public struct Timeouts: Hashable, Sendable {
     self.keepAlive = keepAlive
   }
 
+  /// ``init(connect:send:receive:accept:keepAlive:)`` without arguments.
   public static let `default` = Timeouts()
 
   /// The same time for connect, send, receive and accept; what `settimeout` is in Python.

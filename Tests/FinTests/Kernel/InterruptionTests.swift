@@ -229,10 +229,3 @@ private enum SignalStorm {
     try body()
   }
 }
-
-/// Set once, by any thread.
-final class Flag: Sendable {
-  private let value = Atomic<Bool>(false)
-  var isSet: Bool { value.load(ordering: .acquiring) }
-  func set() { value.store(true, ordering: .releasing) }
-}

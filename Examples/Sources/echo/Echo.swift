@@ -1,0 +1,49 @@
+import Dispatch
+import Fin
+import Glibc
+
+/// An echo server that ends well: `swift run --package-path Examples echo localhost:7777`, then `ncat localhost 7777`.
+///
+/// SIGTERM or SIGINT stops it: clients in the queue are served, conversations may go on for 10 seconds, exit status 0. A
+/// second signal aborts what still runs, exit status 1. If it cannot start, exit status 2.
+@main
+enum Echo {
+  static func main() {
+    let place = CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : "localhost:7777"
+    let listener: Listener
+    do { listener = try Listener.bind(Endpoint(parsing: place)) } catch {
+      print(error)
+      exit(2)
+    }
+    print("listening at \(listener.address)")
+
+    let stopping = stopOnSignals(listener.handle)
+    let report = listener.serve(threads: 64) { connection in
+      while let line = try connection.readLine() { try connection.send(line + "\n") }
+    }
+    stopping.forEach { $0.cancel() }
+
+    print(report)
+    exit(report.abortedAtStop == 0 && report.failure == nil ? 0 : 1)
+  }
+
+  /// The first signal stops, the second brings the end of the drain to now.
+  private static func stopOnSignals(_ listener: ListenerHandle) -> [any DispatchSourceSignal] {
+    let queue = DispatchQueue(label: "signals")
+    return [SIGTERM, SIGINT].map { number in
+      // Otherwise the signal would end the program before anybody hears of it.
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+      source.setEventHandler {
+        if listener.phase == .listening {
+          print("stopping: 10 seconds for what runs; once more to abort it")
+          listener.stop(within: .seconds(10))
+        } else {
+          listener.stop(within: .zero)
+        }
+      }
+      source.resume()
+      return source
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import Fin
+
+/// What of the lifecycle's table a drawing shows: arrows, and sentences for the rows that would only be clutter.
+///
+/// All of it is computed from the table. Each row is in exactly one arrow or one sentence.
+struct LifecycleDiagram {
+  /// Phases that belong together. What happens in all of them alike is one arrow from their frame.
+  enum Frame: String, CaseIterable {
+    case notConnected = "not connected"
+    case conversation = "in conversation"
+    case closing = "closing"
+    case unacknowledged = "our FIN not yet acknowledged"
+    case peerSends = "the peer still sends"
+    case peerHasFinished = "the peer has finished"
+
+    var phases: [Phase] {
+      switch self {
+      case .notConnected: [.fresh, .bound, .connecting, .listening, .paused, .stopping]
+      case .conversation: [.connected, .sendFinished, .peerFinished, .bothFinished]
+      case .closing: [.confirming, .confirmingLast, .lingering, .lingeringAcknowledged]
+      case .unacknowledged: [.confirming, .confirmingLast, .lingering]
+      case .peerSends: [.connected, .sendFinished]
+      case .peerHasFinished: [.peerFinished, .bothFinished]
+      }
+    }
+  }
+
+  enum Place: Hashable, CustomStringConvertible {
+    case phase(Phase)
+    case frame(Frame)
+
+    var description: String {
+      switch self {
+      case .phase(let phase): phase.name
+      case .frame(let frame): "\(frame)"
+      }
+    }
+  }
+
+  struct Arrow {
+    let from: Place
+    let to: Phase
+    let outcome: Fin.Outcome?
+    var events: [Event]
+  }
+
+  /// The rows that are drawn, and those that are told.
+  let drawn: [Transition]
+  let told: [Transition]
+  let arrows: [Arrow]
+
+  init(_ table: [Transition] = Lifecycle.transitions) {
+    drawn = table.filter { !Self.isClutter($0) }
+    told = table.filter(Self.isClutter)
+    arrows = Self.arrows(for: drawn)
+  }
+
+  /// Whether a row goes to closed by a call, from so many phases that its arrows would hide the others.
+  private static func isClutter(_ row: Transition) -> Bool {
+    switch row.outcome {
+    case .aborted, .background, .leaked, .detached: true
+    case .released: row.event.kind == .call
+    case .acknowledged, .peerFinished, .failure, .timedOut, nil: false
+    }
+  }
+
+  private static func arrows(for rows: [Transition]) -> [Arrow] {
+    var rest = rows
+    var arrows: [Arrow] = []
+    func add(_ from: Place, _ row: Transition) {
+      if let index = arrows.firstIndex(where: { $0.from == from && $0.to == row.next && $0.outcome == row.outcome }) {
+        arrows[index].events.append(row.event)
+      } else {
+        arrows.append(Arrow(from: from, to: row.next, outcome: row.outcome, events: [row.event]))
+      }
+    }
+    for frame in Frame.allCases {
+      for event in Event.allCases {
+        let alike = rest.filter { $0.event == event && frame.phases.contains($0.phase) }
+        guard let first = alike.first, alike.count == frame.phases.count,
+          alike.allSatisfy({ $0.next == first.next && $0.outcome == first.outcome })
+        else { continue }
+        add(.frame(frame), first)
+        rest.removeAll { alike.contains($0) }
+      }
+    }
+    for row in rest { add(.phase(row.phase), row) }
+    return arrows
+  }
+
+  // MARK: Words
+
+  /// One line for each event; the ways of closing are one line when all of them are there.
+  static func words(for events: [Event]) -> [(text: String, kind: Event.Kind)] {
+    let closes: [Event] = [.closeConfirmed, .closeLingering, .closeBackground, .abort]
+    guard closes.allSatisfy(events.contains) else { return events.map { ($0.description, $0.kind) } }
+    return [("any close", .call)] + events.filter { !closes.contains($0) }.map { ($0.description, $0.kind) }
+  }
+
+  /// The rows that are not drawn, in sentences: event → outcome: from where.
+  var caption: [String] {
+    var lines = ["not drawn, each straight to closed:"]
+    for outcome in Fin.Outcome.allCases {
+      let rows = told.filter { $0.outcome == outcome }
+      guard !rows.isEmpty else { continue }
+      // Events that are legal in the same phases share a line.
+      var groups: [(phases: [Phase], events: [Event])] = []
+      for event in Event.allCases {
+        let phases = Phase.allCases.filter { phase in rows.contains { $0.phase == phase && $0.event == event } }
+        if phases.isEmpty { continue }
+        if let index = groups.firstIndex(where: { $0.phases == phases }) {
+          groups[index].events.append(event)
+        } else {
+          groups.append((phases, [event]))
+        }
+      }
+      for group in groups {
+        let events = Self.words(for: group.events).map(\.text).joined(separator: " or ")
+        lines.append("\(events) → \(outcome.words): \(Self.names(of: group.phases))")
+      }
+    }
+    return lines
+  }
+
+  /// The phases by the frames they fill, with an exception where one of a frame is missing.
+  private static func names(of phases: [Phase]) -> String {
+    var rest = phases
+    var names: [String] = []
+    for frame in [Frame.notConnected, .conversation, .closing] {
+      let missing = frame.phases.filter { !phases.contains($0) }
+      guard missing.count < 2 else { continue }
+      names.append(frame.rawValue + (missing.isEmpty ? "" : " (but not \(missing[0]))"))
+      rest.removeAll { frame.phases.contains($0) }
+    }
+    return (names + rest.map(\.description)).joined(separator: ", ")
+  }
+}
