@@ -19,7 +19,9 @@ public import SystemPackage
 /// socket.close()
 /// ```
 public struct DatagramSocket: ~Copyable, DatagramEnd {
+  /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -131,7 +133,9 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
 /// What ``DatagramSocket/pair(timeouts:file:line:)`` makes: two sockets connected to each other.
 @frozen
 public struct DatagramPair: ~Copyable, Sendable {
+  /// One end.
   public var first: DatagramSocket
+  /// The other end.
   public var second: DatagramSocket
 }
 
@@ -141,7 +145,9 @@ public struct DatagramPair: ~Copyable, Sendable {
 /// when the last one is out, and every later operation throws `.closed`. If the last reference dies before that, it is a
 /// leak, and reported.
 public struct SharedDatagramSocket: DatagramEnd {
+  /// What this owner holds.
   public let reference: SocketReference
+  /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {

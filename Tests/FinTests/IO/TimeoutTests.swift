@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Times: per call, for ever only when asked, never overflowing")
+@Suite("Promise 5: nothing waits for ever: per call, for ever only when asked, never overflowing")
 struct Times {
   @Test("all(…) sets the four, and what a call says goes before it")
   func all() throws {

@@ -95,7 +95,7 @@ struct Interruptions {
     #expect(script.count(.connect) == 1)
   }
 
-  @Test("close is never retried, whatever it says", .faults(58), arguments: [Errno.interrupted, .ioError, .noSpace])
+  @Test("close is never retried, whatever it says", .faults(13), arguments: [Errno.interrupted, .ioError, .noSpace])
   func close(code: Errno) throws {
     let pair = try Connection.pair()
     let number = try pair.first.withDescriptor { $0.rawValue }

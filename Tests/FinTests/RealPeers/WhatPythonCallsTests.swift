@@ -23,7 +23,7 @@ struct PythonName: Sendable, CustomTestStringConvertible {
 
 @Suite("What Python calls …")
 struct WhatPythonCalls {
-  @Test("each name has its counterpart", arguments: PythonName.streams + PythonName.ends + PythonName.programs)
+  @Test("each name has its counterpart", arguments: PythonName.all)
   func counterpart(row: PythonName) throws { try row.check() }
 
   /// Names of Python's socket objects that have no row, and why.
@@ -33,8 +33,6 @@ struct WhatPythonCalls {
     "getblocking": "every wait has a deadline: timeouts", "recvmsg": "descriptors are not passed yet",
     "recvmsg_into": "descriptors are not passed yet", "sendmsg_afalg": "kernel cryptography is not a socket's business",
     "sendfile": "not there: read the file and send", "ioctl": "Windows", "share": "Windows",
-    // Datagrams have a type and a suite of their own.
-    "sendto": "DatagramSocket", "recvfrom": "DatagramSocket", "recvfrom_into": "DatagramSocket",
   ]
 
   @Test("no name of Python's socket objects is forgotten", .needsProgram("python3"))
@@ -44,7 +42,7 @@ struct WhatPythonCalls {
     let names = try withChild(program, ["-c", script]) { try $0.readToEnd(within: .seconds(20)) }
       .split(whereSeparator: \.isWhitespace).map(String.init)
     #expect(names.count > 30)
-    let rows = Set((PythonName.streams + PythonName.ends + PythonName.programs).map(\.name))
+    let rows = Set(PythonName.all.map(\.name))
     for name in names {
       let isThere = rows.contains { $0 == name || $0.hasPrefix("\(name)(") }
       #expect(isThere != (Self.without[name] != nil), "\(name)")

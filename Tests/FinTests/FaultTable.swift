@@ -1,0 +1,333 @@
+/// The catalogue of faults, and the tests that inject each. `FaultTableTests` holds it against the tests' own marks.
+enum FaultTable {
+  struct Row: Sendable {
+    let number: Int
+    let fault: String
+    let tests: [String]
+    /// Why there is no test, where there is none.
+    let whyNone: String?
+
+    init(_ number: Int, _ fault: String, _ tests: String..., whyNone: String? = nil) {
+      self.number = number
+      self.fault = fault
+      self.tests = tests
+      self.whyNone = whyNone
+    }
+  }
+
+  static let rows: [Row] = [
+    Row(
+      1, "close while another thread waits in receive",
+      "closing wakes every receiver that waits, and every later call says closed",
+      "a receiver that is parked already wakes with the close"),
+    Row(
+      2, "close while another thread waits in send, the buffer full",
+      "closing wakes a sender that waits for a full queue"),
+    Row(
+      3, "close while another thread waits in accept"),
+    Row(
+      4, "close while another thread waits in connect"),
+    Row(
+      5, "two closes at once",
+      "closing wakes every receiver that waits, and every later call says closed"),
+    Row(
+      6, "close after close",
+      "closing wakes every receiver that waits, and every later call says closed"),
+    Row(
+      7, "use after close",
+      "closing wakes every receiver that waits, and every later call says closed"),
+    Row(
+      8, "a number reused after a double close"),
+    Row(
+      9, "a stale event for a reused slot",
+      whyNone: "there is no poller yet: `Proof/poller.pml` checks the design it will have"),
+    Row(
+      10, "a duplicated or forked descriptor, and shutdown",
+      "closing one of two descriptors of a connection ends nothing; the last one's close does"),
+    Row(
+      11, "a descriptor inherited through exec",
+      "a socket closes on exec and does not block",
+      "a listener, the connection that comes and the one that is accepted",
+      "a listener made of a bound socket",
+      "both ends of a pair, and a duplicate",
+      "an adopted descriptor that was neither becomes both",
+      "what waits need: wakers and pollers close on exec",
+      "a detached descriptor is still both",
+      "a program that we start inherits nothing",
+      "a listener that somebody else made is served, its queued clients too, and safe from then on"),
+    Row(
+      12, "fork without exec",
+      "a child forked without exec is stopped at its first operation, with the reason",
+      "a process may fork before its first socket"),
+    Row(
+      13, "close says EINTR or EIO",
+      "close is never retried, whatever it says"),
+    Row(
+      14, "dropped without close",
+      "it says where it was opened, how old it is, its state, what was unread and what was unacknowledged",
+      "bytes that were read ahead and not taken are unread too",
+      "every kind of owner, dropped open, is reported and its descriptor closed",
+      "report: one line on standard error, and the program goes on",
+      "trap: the program stops with the report",
+      "quiet: nothing is said, and the ledger counts it",
+      "a socket dropped open is closed and reported with the line that opened it, fresh or bound"),
+    Row(
+      15, "adopting what is not a socket, or is ours already; detaching",
+      "a socket from elsewhere is taken over, safe from then on, and given away again",
+      "what is no datagram socket is refused, and untouched",
+      "a listener that somebody else made is served, its queued clients too, and safe from then on",
+      "a listener given away keeps its clients: its successor serves them",
+      "a Unix listener given away keeps its path; who takes it over leaves it to who made it",
+      "what does not listen is refused, and untouched",
+      "a listener that a stop has released cannot be given away: closed"),
+    Row(
+      16, "a handle moved while an operation is in flight"),
+    Row(
+      17, "1,048,576 operations at once on one socket"),
+    Row(
+      18, "finishing twice, after the peer's FIN, on a socket without a connection",
+      "the peer finishes first: we read its end and may still send",
+      "finishing twice is finishing once: one FIN",
+      "what is not connected has nothing to finish, and can still connect and send"),
+    Row(
+      19, "send after finishing",
+      "sending after finishing is an error that says so, and never SIGPIPE"),
+    Row(
+      20, "a reset in the middle of the drain",
+      "the report names the ending and the bytes",
+      "a reset in the middle of much data: what was acknowledged by then is not counted",
+      "a reset between the last look and our FIN: all of the bytes are counted, and none for a FIN"),
+    Row(
+      21, "a peer that never acknowledges the FIN",
+      "a background close returns at once; the kernel's orphan is gone after its time",
+      "the report names the ending and the bytes"),
+    Row(
+      22, "a FIN that is lost",
+      "the first two FINs are lost: it waits until the third is acknowledged"),
+    Row(
+      23, "a zero window for ever",
+      "a background close returns at once; the kernel's orphan is gone after its time",
+      "the report names the ending and the bytes",
+      "a peer whose window let half of it through: never sent is what did not leave, without the FIN"),
+    Row(
+      24, "a peer that vanishes",
+      "a peer that vanishes while nothing is said: keepalive finds out",
+      "bytes that stay unacknowledged for the time for sends: the connection is given up, and they are counted",
+      "the kernel gives up in the middle of a close: time ran out in that phase",
+      "the link goes down: time runs out in the phase it was in; the bytes are counted",
+      "the link goes down and the kernel gives up before the close: that is in the report"),
+    Row(
+      25, "everything acknowledged, then a reset",
+      "the report names the ending and the bytes",
+      "a program that closes without reading, seen while we linger: acknowledged, then discarded",
+      "a program closes with our bytes unread: all acknowledged, and discarded",
+      "a program is killed with our bytes unread, while we linger"),
+    Row(
+      26, "our own unread input at close",
+      "what we have not read does not become a reset: it is read, counted, and the peer gets a FIN",
+      "what was buffered and not taken counts as discarded"),
+    Row(
+      27, "abort: one reset, no TIME-WAIT",
+      "an abort is exactly one RST, whatever was unread or unsent, and leaves nothing behind",
+      "an abort after our FIN is one RST too",
+      "the peer of an abort hears a reset",
+      "an aborted connection leaves no TIME-WAIT on either side"),
+    Row(
+      28, "SO_LINGER above zero is never used",
+      "an adopted descriptor that lingers does not hold its close",
+      "SO_LINGER is set in one place, to no time, and by nobody else"),
+    Row(
+      29, "a drain whose deadline is zero or has passed",
+      "no time left, or none at all: one look, no wait"),
+    Row(
+      30, "SIGTERM during a drain"),
+    Row(
+      31, "SIGKILL, and the path it leaves behind",
+      "a path that a dead server left behind is replaced, whatever its kind"),
+    Row(
+      32, "simultaneous close",
+      "the report names the ending and the bytes"),
+    Row(
+      33, "data after the peer's FIN",
+      "data after a FIN is ignored: the end stays the end"),
+    Row(
+      34, "closing what has no stream to drain",
+      "what is no datagram socket is refused, and untouched",
+      "what does not listen is refused, and untouched"),
+    Row(
+      35, "out of descriptors in accept",
+      "no room and nobody waiting: it waits as always, and takes who comes then",
+      "no room and a client waiting: an error, and the client stays queued",
+      "accept with a client waiting: an error that says what to do; the client stays queued",
+      "accept with nobody waiting: it waits, and takes who comes once there is room",
+      "connect, pair, socket, bind and duplicate: an error each, and nothing is left behind",
+      "what is open goes on: it sends, receives, waits and closes with confirmation",
+      "a shared connection waits and is closed from another thread without a descriptor to be had",
+      "a server at the limit serves everyone in the end"),
+    Row(
+      36, "errors of accept that are about one client",
+      "trouble with one client, or of the network, is passed over",
+      "no room and nobody waiting: it waits as always, and takes who comes then",
+      "no room and a client waiting: an error, and the client stays queued"),
+    Row(
+      37, "a client that was reset in the queue",
+      "a client that was reset in the queue comes as a connection whose first receive says so",
+      "a client that was reset is served and counted as one, and the next is served"),
+    Row(
+      38, "the accept queue overflows"),
+    Row(
+      39, "a flood of SYNs",
+      "a flood of SYNs does not disturb a connection that is there"),
+    Row(
+      40, "a listener closed or stopped with clients queued",
+      "a listener given away keeps its clients: its successor serves them"),
+    Row(
+      41, "shutdown(SHUT_RD) on a listener"),
+    Row(
+      42, "the limit of connections is reached"),
+    Row(
+      43, "a client that sends a byte at a time"),
+    Row(
+      44, "idle connections at the drain"),
+    Row(
+      45, "a handler that never returns"),
+    Row(
+      46, "thousands of connections",
+      "9,000 open sockets are counted one by one, and none is left"),
+    Row(
+      47, "refused, unreachable, prohibited, dropped",
+      "nobody listens",
+      "a path that is not there, and one whose server has gone",
+      "no route at all",
+      "routes that refuse: unreachable, prohibit, blackhole",
+      "a host that drops SYNs: the deadline, and no SYN is left",
+      "while the deadline runs there is a SYN; a shared attempt that is aborted leaves none",
+      "a peer that answers the SYN with a reset"),
+    Row(
+      48, "connect interrupted by a signal",
+      "an interrupted connect goes on: it is not made again",
+      "an interrupted connect that is refused says so"),
+    Row(
+      49, "a socket connected to itself",
+      "a connection that met itself is refused, and leaves the port to who would listen there",
+      "by chance, among few ports: no attempt ever gives a connection"),
+    Row(
+      50, "ephemeral ports exhausted",
+      "every port to a destination taken: an error that says so, and a port that comes free serves",
+      "bound to a source without a port, connections take no port before they connect"),
+    Row(
+      51, "binding over TIME-WAIT",
+      "a server that closed first can be started again on its port at once",
+      "when only TIME-WAIT is left, it says so and what to do"),
+    Row(
+      52, "address in use, not local, privileged",
+      "a port of this program's is named with its descriptor",
+      "a wildcard that is in the way is named as what it is",
+      "another program is named with its process and descriptor",
+      "a program of another user, which may not be looked into, is said to be that",
+      "when only TIME-WAIT is left, it says so and what to do",
+      "when only connections of an old listener are left, it says so and whose they are",
+      "a socket that is bound and does not listen is in no table: that is all that is said",
+      "it looks in the network namespace of the thread that binds",
+      "two programs cannot have one port, also with SO_REUSEADDR on the second",
+      "a living listener's path is never taken; the error says whose it is, and it hears nothing",
+      "a folder that is not there, or does not let this user write, is named as what is in the way"),
+    Row(
+      53, "ports and addresses that are none",
+      "a Unix path of 107 bytes serves; one of 108 is refused before any system call",
+      "what cannot be an address is refused before any system call, with the place of the mistake"),
+    Row(
+      54, "names that resolve slowly, to nothing, or to too much",
+      "a name that does not resolve"),
+    Row(
+      55, "IPv6 only, IPv4-mapped, dual stack",
+      "an IPv6 listener takes IPv4 clients under mapped addresses, or not, as it was told"),
+    Row(
+      56, "Unix paths: too long, stale, live, not a socket",
+      "a Unix listener given away keeps its path; who takes it over leaves it to who made it",
+      "closing removes the path of a listener and of a datagram socket",
+      "a listener that was stopped, dropped, or never came to listen leaves no path",
+      "a path that somebody else has replaced is left alone",
+      "a path that a dead server left behind is replaced, whatever its kind",
+      "a living listener's path is never taken; the error says whose it is, and it hears nothing",
+      "who is bound and does not listen yet, is paused, or has a full queue is living too",
+      "a symbolic link, dangling or not, and a file that is no socket are neither followed nor removed",
+      "of many that start at once on a stale path exactly one wins, and the others leave it be",
+      "who comes between the look at a stale path and its removal waits, and then finds it taken",
+      "while another program holds the folder's lock, a stale path stays and the error says why",
+      "the path is born with exactly the permissions asked for, whatever the umask",
+      "107 bytes are bound and removed, 108 are refused before any system call",
+      "an abstract name needs no file, and goes with its socket; a NUL may stand in it",
+      "a folder that is not there, or does not let this user write, is named as what is in the way",
+      "a path relative to the process's folder is removed also after the process has moved"),
+    Row(
+      57, "SIGPIPE",
+      "writing to a dead peer raises no SIGPIPE, whatever the verb",
+      "the control: the same write with write(2) ends the process",
+      "a send to a peer that takes no more is an error and no signal"),
+    Row(
+      58, "EINTR at each call; ENOBUFS and ENOMEM on send",
+      "EINTR three times at each call changes nothing",
+      "EINTR at socketpair",
+      "an interrupted connect goes on: it is not made again",
+      "no memory to send: an error, and the connection lives",
+      "no memory to receive: an error, and no byte is lost",
+      "threads that are signalled all the time lose no byte and no client"),
+    Row(
+      59, "partial, empty, too large and truncated transfers",
+      "the kernel stops in the middle of a piece, again and again",
+      "the kernel takes so many bytes of each call, wherever that is",
+      "a random conversation",
+      "a peer that stalls: the deadline passes in the middle, and the number is the number that arrives",
+      "gathering to a peer that stalls tells the number too",
+      "closed by another thread in the middle: the number accepted is the number that arrives",
+      "a peer whose machine takes the first bytes only",
+      "a peer that resets in the middle: the number accepted, then reset for ever",
+      "no bytes: no system call, and nothing arrives",
+      "one byte a system call, in both directions, for a whole conversation",
+      "0, 1 and 65,507 bytes arrive as they are, and 0 bytes are no end",
+      "65,508 bytes are refused with the limit in words, and the socket goes on",
+      "a datagram that is cut says so, and how long it was; the rest is not the next datagram",
+      "what is received into memory of the caller's stands behind what is there, with its envelope"),
+    Row(
+      60, "two readers at once"),
+    Row(
+      61, "deadlines: past, zero, huge",
+      "time is up in the middle of a line: the line is not lost",
+      "exactly, and time is up in the middle: what came stays, in order",
+      "a peer that stalls: the deadline passes in the middle, and the number is the number that arrives",
+      "gathering to a peer that stalls tells the number too",
+      "a wait lasts its time, not less",
+      "zero, and less, is one try: what is there is given, else time is up",
+      "a line that trickles has one deadline, and not one for each byte",
+      "times too long to count are for ever, and do not overflow",
+      "setting the machine's clock moves nothing: no source but one reads a clock, and that one the monotonic",
+      "a receive that nothing comes for ends at its deadline; one past already looks once"),
+    Row(
+      62, "cancelled tasks",
+      whyNone: "nothing suspends yet: there are no tasks to cancel"),
+    Row(
+      63, "options: unknown, of the wrong size, out of range, clamped",
+      "buffers: Linux doubles what is asked for, and set says so",
+      "a receive buffer of 1 GiB is clamped, and set returns the kernel's figure",
+      "out of range is refused before the kernel is asked, and the option is named",
+      "an option that this kind of socket has not: the error names it",
+      "a wrong level, a wrong size, a name that no kernel has",
+      "SO_LINGER cannot be set and SO_ERROR cannot be read, not as bytes either",
+      "options of another kind of socket are refused by name, and what buffers became is read back"),
+    Row(
+      64, "the wrong operation for the type",
+      "what is no datagram socket is refused, and untouched",
+      "what sending without an address fails with says what to do",
+      "a broadcast address without the option is refused, and the error names the option",
+      "what does not listen is refused, and untouched"),
+    Row(
+      65, "the urgent byte",
+      "an urgent byte is taken out of the stream, unless it is asked to stay",
+      "the urgent byte leaves the stream; with SO_OOBINLINE it stays"),
+    Row(
+      66, "ended from outside: ss -K",
+      "a connection that an administrator ends: lost, and queued data first",
+      "a waiting receive hears that an administrator ended the connection"),
+  ]
+}
