@@ -74,6 +74,8 @@ extension Core {
         try awaitClient(&patience)
       case .listener:
         if phase == .paused { throw error(.accept, .paused) }
+        // A pause that was over before we heard of it: it listens again.
+        if code == .invalidArgument, (try? Syscalls.integerOption(number, SOL_SOCKET, SO_ACCEPTCONN)) == 1 { continue }
         throw error(.accept, .system(code))
       }
     }

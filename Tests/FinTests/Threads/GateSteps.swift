@@ -5,7 +5,17 @@ import Testing
 
 /// A gate that threads can share.
 final class Door: Sendable {
-  let gate = Gate()
+  private let gate = Gate()
+
+  var isClosing: Bool { gate.isClosing }
+  var snapshot: Gate.Snapshot { gate.snapshot }
+  func enterReading() throws(Gate.Refusal) { try gate.enterReading() }
+  func enterPassing() throws(Gate.Refusal) { try gate.enterPassing() }
+  func leave(_ entry: Gate.Entry) -> Bool { gate.leave(entry) }
+  func park(_ parker: Parker) -> Bool { gate.park(parker) }
+  func unpark(_ parker: Parker) { gate.unpark(parker) }
+  func wakeParked() { gate.wakeParked() }
+  func beginClosing() -> Bool { gate.beginClosing() }
 
   func enterWriting(within: Duration? = .seconds(10)) throws(Gate.Refusal) {
     var patience = Patience(within)
@@ -33,16 +43,16 @@ struct GateSteps {
   @Test("ENTER_READ: one reader at a time, the second is told so at once; writers and others go in beside it", .faults(60))
   func reading() throws {
     let door = Door()
-    try door.gate.enterReading()
-    #expect(throws: Gate.Refusal.busy) { try door.gate.enterReading() }
-    try door.gate.enterPassing()
-    try door.gate.enterPassing()
+    try door.enterReading()
+    #expect(throws: Gate.Refusal.busy) { try door.enterReading() }
+    try door.enterPassing()
+    try door.enterPassing()
     try door.enterWriting()
-    #expect(door.gate.snapshot == .init(hasReader: true, hasWriter: true, references: 4))
-    #expect(!door.gate.leave(.reading))
-    try door.gate.enterReading()
-    for entry in [Gate.Entry.reading, .writing, .passing, .passing] { #expect(!door.gate.leave(entry)) }
-    #expect(door.gate.snapshot == .init())
+    #expect(door.snapshot == .init(hasReader: true, hasWriter: true, references: 4))
+    #expect(!door.leave(.reading))
+    try door.enterReading()
+    for entry in [Gate.Entry.reading, .writing, .passing, .passing] { #expect(!door.leave(entry)) }
+    #expect(door.snapshot == .init())
   }
 
   @Test("ENTER_WRITE, QUEUE, HANDOFF: writers go in one at a time, in the order they came")
@@ -56,16 +66,16 @@ struct GateSteps {
         onThread {
           try door.enterWriting()
           log.add(number)
-          return door.gate.leave(.writing)
+          return door.leave(.writing)
         })
-      try eventually("queued writers", equals: number) { door.gate.snapshot.queuedWriters }
+      try eventually("queued writers", equals: number) { door.snapshot.queuedWriters }
     }
     // Those in the queue hold no reference: the one who hands over gives its own.
-    #expect(door.gate.snapshot == .init(hasWriter: true, queuedWriters: 4, references: 1))
-    #expect(!door.gate.leave(.writing))
+    #expect(door.snapshot == .init(hasWriter: true, queuedWriters: 4, references: 1))
+    #expect(!door.leave(.writing))
     for thread in threads { #expect(try !thread.join()) }
     #expect(log.entries == [1, 2, 3, 4])
-    #expect(door.gate.snapshot == .init())
+    #expect(door.snapshot == .init())
   }
 
   @Test("WRITER_DEADLINE: a queued writer gives up in time, and those behind it do not notice")
@@ -73,16 +83,16 @@ struct GateSteps {
     let door = Door()
     try door.enterWriting()
     let first = onThread { try door.enterWriting(within: .milliseconds(20)) }
-    try eventually("queued writers", equals: 1) { door.gate.snapshot.queuedWriters }
+    try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
     let second = onThread { try door.enterWriting() }
     #expect(throws: Gate.Refusal.timedOut) { try first.join() }
-    try eventually("queued writers", equals: 1) { door.gate.snapshot.queuedWriters }
-    #expect(!door.gate.leave(.writing))
+    try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
+    #expect(!door.leave(.writing))
     try second.join()
-    #expect(door.gate.snapshot == .init(hasWriter: true, references: 1))
+    #expect(door.snapshot == .init(hasWriter: true, references: 1))
     #expect(throws: Gate.Refusal.timedOut) { try door.enterWriting(within: .zero) }
-    #expect(!door.gate.leave(.writing))
-    #expect(door.gate.snapshot == .init())
+    #expect(!door.leave(.writing))
+    #expect(door.snapshot == .init())
   }
 
   @Test("a deadline that passes while the turn is granted: the writer is inside or it is not, in every one of 8,000 rounds")
@@ -95,7 +105,7 @@ struct GateSteps {
       onThread {
         var random = SeededRandom(seed: UInt64(number))
         for _ in 0..<1000 {
-          do {
+          do throws(Gate.Refusal) {
             try door.enterWriting(within: .microseconds(Int(random.next() % 200)))
           } catch {
             guard error == .timedOut else { throw error }
@@ -105,9 +115,9 @@ struct GateSteps {
           inside.add()
           granted.add()
           // Long enough that the deadlines of others pass at every point of the handing over.
-          for _ in 0..<(random.next() % 64) { _ = door.gate.isClosing }
+          for _ in 0..<(random.next() % 64) { _ = door.isClosing }
           inside.add(-1)
-          guard !door.gate.leave(.writing) else { throw RigError("the last one out of a gate that nobody closed") }
+          guard !door.leave(.writing) else { throw RigError("the last one out of a gate that nobody closed") }
         }
       }
     }
@@ -115,47 +125,47 @@ struct GateSteps {
     #expect(inside.most == 1)
     #expect(granted.value + late.value == 8000)
     #expect(granted.value > 0 && late.value > 0, "\(granted.value) granted, \(late.value) late")
-    #expect(door.gate.snapshot == .init())
+    #expect(door.snapshot == .init())
   }
 
   @Test("PARK, UNPARK: closing wakes exactly those who are parked, and after it nobody parks")
   func parking() {
     let door = Door()
     let (stays, leaves) = (Parker(), Parker())
-    #expect(door.gate.park(stays))
-    #expect(door.gate.park(leaves))
-    #expect(door.gate.snapshot.parked == 2)
-    door.gate.unpark(leaves)
-    #expect(door.gate.beginClosing())
+    #expect(door.park(stays))
+    #expect(door.park(leaves))
+    #expect(door.snapshot.parked == 2)
+    door.unpark(leaves)
+    #expect(door.beginClosing())
     #expect(stays.park(until: .init(after: .zero)))
     #expect(!leaves.park(until: .init(after: .zero)))
-    #expect(!door.gate.park(Parker()))
-    #expect(door.gate.snapshot.parked == 0)
+    #expect(!door.park(Parker()))
+    #expect(door.snapshot.parked == 0)
   }
 
   @Test("WAKE for another reason than closing: the parked look again, and stay in the list")
   func wakingParked() {
     let door = Door()
     let parker = Parker()
-    #expect(door.gate.park(parker))
-    door.gate.wakeParked()
+    #expect(door.park(parker))
+    door.wakeParked()
     #expect(parker.park(until: .init(after: .zero)))
-    #expect(door.gate.snapshot == .init(parked: 1))
-    door.gate.unpark(parker)
+    #expect(door.snapshot == .init(parked: 1))
+    door.unpark(parker)
   }
 
   @Test("BEGIN_CLOSE: nobody enters any more, as what ever")
   func refusing() throws {
     let door = Door()
-    try door.gate.enterReading()
-    #expect(door.gate.beginClosing())
-    #expect(!door.gate.beginClosing())
-    #expect(throws: Gate.Refusal.closed) { try door.gate.enterReading() }
-    #expect(throws: Gate.Refusal.closed) { try door.gate.enterPassing() }
+    try door.enterReading()
+    #expect(door.beginClosing())
+    #expect(!door.beginClosing())
+    #expect(throws: Gate.Refusal.closed) { try door.enterReading() }
+    #expect(throws: Gate.Refusal.closed) { try door.enterPassing() }
     #expect(throws: Gate.Refusal.closed) { try door.enterWriting() }
-    #expect(door.gate.snapshot == .init(isClosing: true, hasReader: true, references: 2))
-    #expect(!door.gate.leave(.reading))
-    #expect(door.gate.leave(.passing))
+    #expect(door.snapshot == .init(isClosing: true, hasReader: true, references: 2))
+    #expect(!door.leave(.reading))
+    #expect(door.leave(.passing))
   }
 
   @Test("BEGIN_CLOSE: queued writers are refused, and the one inside leaves as if there had been none")
@@ -163,33 +173,33 @@ struct GateSteps {
     let door = Door()
     try door.enterWriting()
     let threads = (1...3).map { _ in onThread { try door.enterWriting() } }
-    try eventually("queued writers", equals: 3) { door.gate.snapshot.queuedWriters }
-    #expect(door.gate.beginClosing())
+    try eventually("queued writers", equals: 3) { door.snapshot.queuedWriters }
+    #expect(door.beginClosing())
     for thread in threads { #expect(throws: Gate.Refusal.closed) { try thread.join() } }
-    #expect(door.gate.snapshot == .init(isClosing: true, hasWriter: true, references: 2))
-    #expect(!door.gate.leave(.writing))
-    #expect(door.gate.leave(.passing))
+    #expect(door.snapshot == .init(isClosing: true, hasWriter: true, references: 2))
+    #expect(!door.leave(.writing))
+    #expect(door.leave(.passing))
   }
 
   @Test("LEAVE: of a closing gate, exactly the last one out is told to release")
   func leaving() throws {
     let door = Door()
-    for _ in 0..<3 { try door.gate.enterPassing() }
-    #expect(door.gate.beginClosing())
-    #expect(!door.gate.leave(.passing))
-    #expect(!door.gate.leave(.passing))
-    #expect(!door.gate.leave(.passing))
-    #expect(door.gate.leave(.passing))
+    for _ in 0..<3 { try door.enterPassing() }
+    #expect(door.beginClosing())
+    #expect(!door.leave(.passing))
+    #expect(!door.leave(.passing))
+    #expect(!door.leave(.passing))
+    #expect(door.leave(.passing))
   }
 
   @Test("QUIESCENT: the closer sleeps until it is alone")
   func quiescence() throws {
     let door = Door()
-    try door.gate.enterReading()
+    try door.enterReading()
     let closer = onThread { door.close() }
-    try eventually("closing") { door.gate.isClosing }
+    try eventually("closing") { door.isClosing }
     try steadily(for: .milliseconds(50), "finished", equals: false) { closer.isFinished }
-    #expect(!door.gate.leave(.reading))
+    #expect(!door.leave(.reading))
     #expect(try closer.join())
   }
 
@@ -225,8 +235,8 @@ struct GateSteps {
             do throws(Gate.Refusal) {
               switch entry {
               case .writing: try door.enterWriting(within: .microseconds(Int(random.next() % 500)))
-              case .reading: try door.gate.enterReading()
-              case .passing: try door.gate.enterPassing()
+              case .reading: try door.enterReading()
+              case .passing: try door.enterPassing()
               }
             } catch {
               if error == .closed { return }
@@ -235,7 +245,7 @@ struct GateSteps {
             inside.add()
             inside.add(-1)
             // Whoever is inside while the closer waits is never the last: the closer is.
-            guard !door.gate.leave(entry) else { throw RigError("a guest was told to release") }
+            guard !door.leave(entry) else { throw RigError("a guest was told to release") }
           }
         }
       }
@@ -244,24 +254,24 @@ struct GateSteps {
       door.close { left.add(inside.value) }
       #expect(left.value == 0)
       for thread in threads { try thread.join() }
-      #expect(door.gate.snapshot == .init(isClosing: true))
+      #expect(door.snapshot == .init(isClosing: true))
     }
   }
 
   @Test("1,048,575 operations at once are let in; one more is refused, in every way to enter", .faults(17))
   func tooMany() throws {
     let (ours, theirs) = try Medium.pair.open()
-    let gate = ours.reference.core
-    for _ in 0..<1_048_575 { try gate.gate.enterPassing() }
-    #expect(throws: Gate.Refusal.tooMany) { try gate.gate.enterReading() }
+    let core = ours.reference.core
+    for _ in 0..<1_048_575 { try core.gate.enterPassing() }
+    #expect(throws: SocketError.self) { try core.reading { () throws(SocketError) in } }
     let error = #expect(throws: SocketError.self) { try ours.send("x") }
     #expect(error?.cause == .tooManyOperations)
     #expect(throws: SocketError.self) { _ = try ours.bytesUnacknowledged() }
     // One who leaves makes room for one.
-    #expect(!gate.gate.leave(.passing))
+    core.leave(.passing)
     try ours.send("x")
     #expect(try theirs.receive(upTo: 10) == Array("x".utf8))
-    for _ in 0..<1_048_574 { gate.leave(.passing) }
+    for _ in 0..<1_048_574 { core.leave(.passing) }
     #expect(ours.abort().ending == .aborted)
     theirs.abort()
   }
