@@ -46,6 +46,7 @@ extension Core {
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
+      let resumptions = closing.withLock { $0.resumptions }
       let code: Errno
       do {
         let (number, peer) = try Syscalls.accept(self.number)
@@ -75,7 +76,7 @@ extension Core {
       case .listener:
         if phase == .paused { throw error(.accept, .paused) }
         // A pause that was over before we heard of it: it listens again.
-        if code == .invalidArgument, (try? Syscalls.integerOption(number, SOL_SOCKET, SO_ACCEPTCONN)) == 1 { continue }
+        if code == .invalidArgument, closing.withLock({ $0.resumptions }) != resumptions { continue }
         throw error(.accept, .system(code))
       }
     }
@@ -122,7 +123,11 @@ extension Core {
         try? setReuse(false)
         throw self.error(.resume, .system(error))
       }
-      advance(.resume)
+      closing.withLock { $0.resumptions += 1 }
+      // Stopped meanwhile: then it must not take new clients.
+      if advance(.resume) == nil { try? Syscalls.listen(number, 0) }
+      // Whoever serves waits for this.
+      gate.wakeParked()
     }
   }
 

@@ -71,13 +71,6 @@ extension ClosePolicy {
 /// How much later than its time a report may come where the machine has other things to do.
 let slack = Duration.seconds(3)
 
-/// Something that has happened, told to another thread.
-final class Flag: Sendable {
-  private let state = Mutex(false)
-  var isSet: Bool { state.withLock { $0 } }
-  func set() { state.withLock { $0 = true } }
-}
-
 /// A thread that receives exactly `count` bytes; returns when it has found nothing and is about to wait, or waits.
 func waitingReceiver(_ connection: SharedConnection, _ count: Int) throws -> Joining<SocketError.Cause?> {
   let waits = Flag()

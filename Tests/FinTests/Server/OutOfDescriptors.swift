@@ -1,11 +1,13 @@
-@testable import Fin
 import Glibc
 import Peers
 import Testing
 
+@testable import Fin
+
 @Suite("Promise 9: out of descriptors")
 struct OutOfDescriptors {
-  @Test("forty clients and two dozen descriptors: all are served in the end, nobody fails, and nothing spins", .faults(35))
+  @Test(
+    "forty clients and two dozen descriptors: all are served in the end, nobody fails, and nothing spins", .faults(35))
   func forty() async {
     await #expect(processExitsWith: .success) {
       let owner = Keeper(try Listener.bind(.loopback(port: 0)))

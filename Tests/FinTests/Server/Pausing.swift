@@ -1,8 +1,9 @@
-@testable import Fin
 import Glibc
 import Peers
 import SystemPackage
 import Testing
+
+@testable import Fin
 
 @Suite("Promise 2: a paused listener keeps its port")
 struct Pausing {
@@ -25,7 +26,9 @@ struct Pausing {
     #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(port) }
     for verb in ["pause", "accept"] {
       var error: SocketError?
-      do throws(SocketError) { if verb == "pause" { try listener.pause() } else { try listener.accept().abort() } } catch let failure {
+      do throws(SocketError) {
+        if verb == "pause" { try listener.pause() } else { try listener.accept().abort() }
+      } catch let failure {
         error = failure
       }
       if verb == "accept" {
@@ -82,13 +85,36 @@ struct Pausing {
   @Test("a pause that is over before accept hears of it is no failure of the listener")
   func briefPause() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let visitor = try Visitor(listener.address.port!)
-    // As accept answers while paused, heard when the listener is resumed already.
-    let script = Script(.first(.accept, .fail(.invalidArgument)))
+    let handle = listener.handle
+    let port = listener.address.port!
+    let visitor = Kept<Visitor>()
+    // Accept answers as it does while paused; when that is heard, it is resumed already.
+    shutdown(handle.core.number, CInt(SHUT_RD))
+    let script = Script(
+      .first(
+        .accept,
+        .after {
+          listen(handle.core.number, 1)
+          try? handle.pause()
+          try? handle.resume()
+          visitor.value = try? Visitor(port)
+        }))
     var served: Connection?
     try Seam.$script.withValue(script) { served = try listener.accept(within: .seconds(10)) }
-    #expect(served?.peerAddress?.port == visitor.socket.port)
+    #expect(served?.peerAddress?.port == visitor.value?.socket.port)
     served.take()?.close(.abort)
+    listener.close()
+  }
+
+  @Test("a stop that comes while it is resumed leaves it stopped: it takes no new clients")
+  func stopInResumption() throws {
+    let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
+    let handle = listener.handle
+    try listener.pause()
+    try Seam.$script.withValue(Script(.first(.listen, .after { handle.stop() }))) { try listener.resume() }
+    #expect(listener.phase == .stopping)
+    // Of a listener this is its backlog.
+    #expect(try TCPInfo.read(handle.core.number).segmentsSacked == 0)
     listener.close()
   }
 

@@ -1,6 +1,7 @@
-@testable import Fin
 import SystemPackage
 import Testing
+
+@testable import Fin
 
 @Suite("Promise 2: what a server's report says")
 struct ReportText {

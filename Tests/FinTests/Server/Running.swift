@@ -1,7 +1,8 @@
-@testable import Fin
 import Glibc
 import Peers
 import Synchronization
+
+@testable import Fin
 
 /// A server in a thread of its own.
 struct Running: Sendable {

@@ -1,8 +1,9 @@
-@testable import Fin
 import Glibc
 import Peers
 import SystemPackage
 import Testing
+
+@testable import Fin
 
 @Suite("Promise 9: a limit on everything; a server in threads")
 struct Serving {
@@ -66,7 +67,9 @@ struct Serving {
     #expect(visitors[2].next == .success(1))
   }
 
-  @Test("connections of one address are limited; one more is reset at once, and another address is not concerned", .faults(42))
+  @Test(
+    "connections of one address are limited; one more is reset at once, and another address is not concerned",
+    .faults(42))
   func perPeer() throws {
     let server = try Running(threads: 8, limits: Limits(connectionsPerPeer: 2), echo)
     let first = try Visitor(server.port)

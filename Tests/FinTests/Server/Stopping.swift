@@ -1,7 +1,8 @@
-@testable import Fin
 import Glibc
 import Peers
 import Testing
+
+@testable import Fin
 
 @Suite("Promise 2: a listener ends well: stop, drain, pause")
 struct Stopping {
@@ -86,7 +87,9 @@ struct Stopping {
     #expect(report.endings == [.peerFinished: 1] && report.abortedAtStop == 0, "\(report)")
   }
 
-  @Test("what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset", .faults(44, 45))
+  @Test(
+    "what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset",
+    .faults(44, 45))
   func overdue() throws {
     let cause = Kept<SocketError.Cause>()
     let server = try Running(threads: 2) { connection in
@@ -120,7 +123,8 @@ struct Stopping {
     #expect("\(report)".contains("1 handlers still running") || "\(report)".contains("1 handler still running"))
   }
 
-  @Test("a handler in the middle of a long send is aborted at the end of the drain, and hears how far it got", .faults(45))
+  @Test(
+    "a handler in the middle of a long send is aborted at the end of the drain, and hears how far it got", .faults(45))
   func stuckInSend() throws {
     let failure = Kept<SocketError>()
     let server = try Running(threads: 1) { connection in

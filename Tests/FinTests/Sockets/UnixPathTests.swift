@@ -364,12 +364,6 @@ struct UnixPaths {
   }
 }
 
-private final class Flag: Sendable {
-  private let value = Atomic(false)
-  var isSet: Bool { value.load(ordering: .acquiring) }
-  func set() { value.store(true, ordering: .releasing) }
-}
-
 /// What a server that was killed leaves: a socket's file without a socket.
 private func leaveBehind(_ path: String, isStream: Bool = true) throws {
   let kind = isStream ? SOCK_STREAM : SOCK_DGRAM

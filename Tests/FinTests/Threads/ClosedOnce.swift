@@ -1,13 +1,15 @@
-@testable import Fin
 import Glibc
 import Peers
 import Synchronization
 import SystemPackage
 import Testing
 
+@testable import Fin
+
 @Suite("Promise 1: closed once")
 struct ClosedOnce {
-  @Test("a second close does nothing and gives the same report", .faults(6), arguments: Medium.allCases, ClosePolicy.all)
+  @Test(
+    "a second close does nothing and gives the same report", .faults(6), arguments: Medium.allCases, ClosePolicy.all)
   func twice(_ medium: Medium, _ policy: ClosePolicy) throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -26,7 +28,8 @@ struct ClosedOnce {
     #expect(ledger.counts.closed == ledger.counts.opened)
   }
 
-  @Test("eight threads close at once, with readers and writers inside: one does the work, all get its report", .faults(5))
+  @Test(
+    "eight threads close at once, with readers and writers inside: one does the work, all get its report", .faults(5))
   func atOnce() throws {
     for round in 0..<20 {
       let ledger = Ledger()

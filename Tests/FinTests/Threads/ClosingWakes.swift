@@ -1,9 +1,10 @@
-@testable import Fin
 import Glibc
 import Peers
 import Synchronization
 import SystemPackage
 import Testing
+
+@testable import Fin
 
 @Suite("Promise 4: closing wakes everyone")
 struct ClosingWakes {
@@ -54,7 +55,8 @@ struct ClosingWakes {
     #expect(report.isDelivered && report.bytesUnacknowledged == 0, "\(report)")
   }
 
-  @Test("a send that waits for room wakes at an abort as well, and what did not arrive is in the report", .faults(2, 45))
+  @Test(
+    "a send that waits for room wakes at an abort as well, and what did not arrive is in the report", .faults(2, 45))
   func abortedSend() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let bytes = Pattern.bytes(from: 0, count: 64 << 20)
@@ -89,7 +91,9 @@ struct ClosingWakes {
     theirs.close(.abort)
   }
 
-  @Test("every accept that waits wakes with .closed when another thread stops the listener, and the port is free", .faults(3))
+  @Test(
+    "every accept that waits wakes with .closed when another thread stops the listener, and the port is free",
+    .faults(3))
   func accept() throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let address = owner.listener.address
@@ -164,7 +168,8 @@ struct ClosingWakes {
     first.abort()
   }
 
-  @Test("a close that begins when the bytes are in hand takes none of them away", .faults(62), arguments: Medium.allCases)
+  @Test(
+    "a close that begins when the bytes are in hand takes none of them away", .faults(62), arguments: Medium.allCases)
   func bytesInHand(_ medium: Medium) throws {
     let (ours, theirs) = try medium.open()
     try theirs.send([1, 2, 3])

@@ -1,7 +1,8 @@
-@testable import Fin
 import Peers
 import Synchronization
 import Testing
+
+@testable import Fin
 
 /// A gate that threads can share.
 final class Door: Sendable {
@@ -40,7 +41,8 @@ final class Door: Sendable {
 
 @Suite("Promise 4: the gate, step by step")
 struct GateSteps {
-  @Test("ENTER_READ: one reader at a time, the second is told so at once; writers and others go in beside it", .faults(60))
+  @Test(
+    "ENTER_READ: one reader at a time, the second is told so at once; writers and others go in beside it", .faults(60))
   func reading() throws {
     let door = Door()
     try door.enterReading()
@@ -95,7 +97,8 @@ struct GateSteps {
     #expect(door.snapshot == .init())
   }
 
-  @Test("a deadline that passes while the turn is granted: the writer is inside or it is not, in every one of 8,000 rounds")
+  @Test(
+    "a deadline that passes while the turn is granted: the writer is inside or it is not, in every one of 8,000 rounds")
   func deadlineAgainstGrant() throws {
     let door = Door()
     let inside = Tally()
@@ -203,7 +206,9 @@ struct GateSteps {
     #expect(try closer.join())
   }
 
-  @Test("SECOND_CLOSE, RELEASED: of eight who close at once one does the work, and none returns before it is done", .faults(5))
+  @Test(
+    "SECOND_CLOSE, RELEASED: of eight who close at once one does the work, and none returns before it is done",
+    .faults(5))
   func manyClosers() throws {
     for _ in 0..<200 {
       let door = Door()

@@ -1,8 +1,9 @@
-@testable import Fin
 import Glibc
 import Peers
 import SystemPackage
 import Testing
+
+@testable import Fin
 
 /// What can only be seen in a process where nobody else opens descriptors: each test has one of its own.
 @Suite("Promise 1: a number is never somebody else's")

@@ -1,8 +1,9 @@
-@testable import Fin
 import Glibc
 import Peers
 import Synchronization
 import Testing
+
+@testable import Fin
 
 /// Everything at once, at random, and every byte accounted for.
 ///
@@ -295,13 +296,16 @@ private struct Verdict: CustomStringConvertible {
       // What stands here: the message that its header names, or one of those of which only a part was accepted, whose
       // header may not be whole. At the very end any may be cut.
       let named = Message(header: rest).flatMap { missing[$0] == $0.length ? $0 : nil }
-      let candidates = named.map { [$0] } ?? missing.filter { $0.value < $0.key.length || rest.count < 400_000 }.map(\.key)
+      let candidates =
+        named.map { [$0] } ?? missing.filter { $0.value < $0.key.length || rest.count < 400_000 }.map(\.key)
       let match = candidates.first { message in
         let bytes = message.bytes[..<missing[message]!]
-        return rest.count < bytes.count ? same(rest, bytes[..<rest.count]) : same(rest[..<(rest.startIndex + bytes.count)], bytes)
+        return rest.count < bytes.count
+          ? same(rest, bytes[..<rest.count]) : same(rest[..<(rest.startIndex + bytes.count)], bytes)
       }
       guard let match, match.stream == stream else {
-        complaint = "at byte \(received.bytes.count - rest.count) of \(received.bytes.count) stands what nobody sent there"
+        complaint =
+          "at byte \(received.bytes.count - rest.count) of \(received.bytes.count) stands what nobody sent there"
         return
       }
       rest = rest.dropFirst(missing.removeValue(forKey: match)!)

@@ -1,7 +1,8 @@
-@testable import Fin
 import Peers
 import Synchronization
 import Testing
+
+@testable import Fin
 
 /// A connection whose two ends are both in this process, and shared.
 enum Medium: String, CaseIterable, Sendable {
