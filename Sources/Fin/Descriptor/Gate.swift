@@ -64,6 +64,26 @@ struct Gate: ~Copyable, Sendable {
 
   var isClosing: Bool { word.load(ordering: .acquiring) & Word.closing != 0 }
 
+  /// Who is inside and who waits, at one moment.
+  struct Snapshot: Hashable, Sendable {
+    var isClosing = false
+    var hasReader = false
+    var hasWriter = false
+    var queuedWriters = 0
+    var parked = 0
+    var references = 0
+  }
+
+  var snapshot: Snapshot {
+    waiting.withLock { waiting in
+      let word = word.load(ordering: .acquiring)
+      assert(waiting.queue.isEmpty == (word & Word.queued == 0), "the word and the queue disagree")
+      return Snapshot(
+        isClosing: word & Word.closing != 0, hasReader: word & Word.reader != 0, hasWriter: word & Word.writer != 0,
+        queuedWriters: waiting.queue.count, parked: waiting.parked.count, references: Int(Word.references(word)))
+    }
+  }
+
   // MARK: In
 
   /// ENTER_READ: one reader at a time; the second is told so at once.

@@ -38,7 +38,8 @@ final class Lending<Lent: Sendable>: Sendable {
       if let lent { return lent }
       let woken = parker.park(until: deadline)
       state.withLock { state in state.waiting.removeAll { $0 === parker } }
-      if !woken { return nil }
+      // Time is up; but what was given back at this moment was meant for this thread, and nobody else is told of it.
+      if !woken { return state.withLock { $0.idle.popLast() } }
     }
   }
 

@@ -63,7 +63,7 @@ final class Script: Sendable {
 #endif
 
 /// The system calls that Fin makes.
-enum SystemCall: Hashable, Sendable {
+enum SystemCall: Hashable, Sendable, CaseIterable {
   case socket, socketpair, bind, listen, connect, accept, shutdown, close
   case recv, send, sendmsg, recvmsg, getsockopt, setsockopt, getsockname, getpeername, ioctl, fcntl
   case poll, eventfd, epollCreate, epollControl, epollWait, read, write

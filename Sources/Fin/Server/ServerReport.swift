@@ -32,12 +32,15 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     if detached > 0 { parts.append("\(grouped(detached)) detached") }
     var text = "\(grouped(served)) served"
     if !parts.isEmpty { text += ": " + parts.joined(separator: ", ") }
-    for (count, what) in [
-      (handlersFailed, "handlers failed"), (refused, "refused"), (abortedAtStop, "aborted at the stop"),
-      (clientsReset, "reset in the queue"), (timesOutOfDescriptors, "times out of descriptors"),
-      (handlersRunning, "handlers still running"), (bytesUnacknowledged, "bytes not acknowledged"),
+    for (count, one, many) in [
+      (handlersFailed, "handler failed", "handlers failed"), (refused, "refused", "refused"),
+      (abortedAtStop, "aborted at the stop", "aborted at the stop"),
+      (clientsReset, "reset in the queue", "reset in the queue"),
+      (timesOutOfDescriptors, "time out of descriptors", "times out of descriptors"),
+      (handlersRunning, "handler still running", "handlers still running"),
+      (bytesUnacknowledged, "byte not acknowledged", "bytes not acknowledged"),
     ] where count > 0 {
-      text += "; \(grouped(count)) \(what)"
+      text += "; \(grouped(count)) \(count == 1 ? one : many)"
     }
     if let failure { text += "; ended by: \(failure)" }
     return text

@@ -65,10 +65,11 @@ final class ThreadServer: Sendable {
   // MARK: Accepting
 
   private func acceptAll(_ reserve: inout Reserve) {
-    while let worker = freeWorker(&reserve) {
+    while !listener.drainDeadline.hasPassed, let worker = freeWorker(&reserve) {
       var patience = Patience(nil)
       do {
         let client = try listener.accept(&patience, site: site)
+        reserve.pause = Reserve.firstPause
         if admit(client) { give(client, to: worker) } else { giveBack(worker) }
       } catch {
         giveBack(worker)
@@ -87,7 +88,7 @@ final class ThreadServer: Sendable {
         }
       }
     }
-    // The drain's time is over while every thread is busy: whoever is still queued is reset with the port.
+    // The drain's time is over: whoever is still queued is reset with the port.
     let reset = listener.closeListener().clientsReset
     state.withLock { $0.report.clientsReset += reset }
   }
@@ -124,13 +125,12 @@ final class ThreadServer: Sendable {
 
   /// Lets go of the reserve, for what is running, and waits until it can be had again.
   private func waitForRoom(_ reserve: inout Reserve) {
-    state.withLock { $0.report.timesOutOfDescriptors += 1 }
+    if reserve.pause == Reserve.firstPause { state.withLock { $0.report.timesOutOfDescriptors += 1 } }
     reserve.empty()
-    var pause = Duration.milliseconds(5)
     repeat {
       // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
-      waitForChange(atMost: pause)
-      pause = min(pause * 2, .seconds(1))
+      waitForChange(atMost: reserve.pause)
+      reserve.pause = min(reserve.pause * 2, .seconds(1))
     } while !reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
   }
 

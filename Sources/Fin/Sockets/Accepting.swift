@@ -46,6 +46,7 @@ extension Core {
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
+      let resumptions = closing.withLock { $0.resumptions }
       let code: Errno
       do {
         let (number, peer) = try Syscalls.accept(self.number)
@@ -74,6 +75,8 @@ extension Core {
         try awaitClient(&patience)
       case .listener:
         if phase == .paused { throw error(.accept, .paused) }
+        // A pause that was over before we heard of it: it listens again.
+        if code == .invalidArgument, closing.withLock({ $0.resumptions }) != resumptions { continue }
         throw error(.accept, .system(code))
       }
     }
@@ -120,7 +123,11 @@ extension Core {
         try? setReuse(false)
         throw self.error(.resume, .system(error))
       }
-      advance(.resume)
+      closing.withLock { $0.resumptions += 1 }
+      // Stopped meanwhile: then it must not take new clients.
+      if advance(.resume) == nil { try? Syscalls.listen(number, 0) }
+      // Whoever serves waits for this.
+      gate.wakeParked()
     }
   }
 

@@ -8,11 +8,13 @@ extension Core {
   /// `connect(2)`, and the wait for the handshake. Whatever fails, the socket is released.
   func connect(to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience) throws(SocketError) {
     var failure = Event.connectFailed
+    var isOurs = false
     do throws(SocketError) {
       try passing(.connect) { () throws(SocketError) in
         guard advance(.connect) != nil else {
           throw error(.connect, .invalid("this socket is \(phase); one socket an attempt"))
         }
+        isOurs = true
         self.peer = peer
         do throws(SocketError.Cause) {
           try apply(timeouts)
@@ -31,7 +33,8 @@ extension Core {
         advance(.established)
       }
     } catch {
-      if phase == .connecting { giveUp(failure) }
+      // An attempt that somebody else has under way is theirs.
+      if isOurs, phase == .connecting { giveUp(failure) }
       throw error
     }
   }

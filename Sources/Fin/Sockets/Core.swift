@@ -36,6 +36,8 @@ final class Core: Sendable {
     var drainDeadline = Deadline.never
     /// Of a listener that stops: who waits for its handlers, and has to hear of an earlier deadline.
     var drainWaiter: Parker?
+    /// Of a listener: how often it was resumed.
+    var resumptions = 0
   }
 
   var isTCP: Bool { kind == .stream && family != .unix }

@@ -1,0 +1,145 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 2: a paused listener keeps its port")
+struct Pausing {
+  @Test(
+    "paused: who is queued is reset, who comes is refused, the port stays; resumed: it serves again", .faults(41),
+    arguments: [true, false])
+  func pauseAndResume(isPortExplicit: Bool) throws {
+    var listener = try Listener.bind(.loopback(port: 0))
+    if isPortExplicit {
+      let address = listener.address
+      listener.close()
+      listener = try Listener.bind(address)
+    }
+    let port = listener.address.port!
+    let queued = try Visitor(port)
+    try eventually("queued clients", equals: 1) { try listeningQueue(port) }
+    try listener.pause()
+    #expect(listener.phase == .paused)
+    #expect(queued.next == .reset)
+    #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(port) }
+    for verb in ["pause", "accept"] {
+      var error: SocketError?
+      do throws(SocketError) {
+        if verb == "pause" { try listener.pause() } else { try listener.accept().abort() }
+      } catch let failure {
+        error = failure
+      }
+      if verb == "accept" {
+        #expect(error?.cause == .paused)
+      } else if case .invalid? = error?.cause {
+      } else {
+        Issue.record("a second pause: \(String(describing: error))")
+      }
+    }
+    // Nobody else can have the port meanwhile.
+    let other = try PlainSocket.listening()
+    #expect(other.port != port)
+    try listener.resume()
+    #expect(listener.phase == .listening && listener.address.port == port)
+    let visitor = try Visitor(port)
+    let served = try listener.accept(within: .seconds(10))
+    #expect(served.peerAddress?.port == visitor.socket.port)
+    served.close(.abort)
+    listener.close()
+  }
+
+  @Test("an accept that waits is told of the pause; serve waits for the resumption and goes on", .faults(41))
+  func whileServing() throws {
+    let server = try Running(threads: 2, echo)
+    let running = try Visitor(server.port)
+    try running.socket.send([10])
+    #expect(running.next == .success(1))
+    try server.handle.pause()
+    // Who was being served goes on.
+    try running.socket.send([10])
+    #expect(running.next == .success(1))
+    #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(server.port) }
+    try server.handle.resume()
+    let visitor = try Visitor(server.port)
+    #expect(try visitor.ask("x") == "x\n")
+    #expect(try running.ask("y") == "y\n")
+    #expect(try server.stop().endings == [.peerFinished: 2])
+  }
+
+  @Test("stopped while paused: what runs is drained, and serve returns")
+  func stopWhilePaused() throws {
+    let server = try Running(threads: 2, echo)
+    let running = try Visitor(server.port)
+    try running.socket.send([10])
+    #expect(running.next == .success(1))
+    try server.handle.pause()
+    server.handle.stop(within: .seconds(20))
+    #expect(try running.ask("y") == "y\n")
+    let report = try server.thread.join()
+    #expect(report.endings == [.peerFinished: 1] && report.failure == nil, "\(report)")
+    #expect(server.handle.phase == .closed)
+  }
+
+  @Test("a pause that is over before accept hears of it is no failure of the listener")
+  func briefPause() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let handle = listener.handle
+    let port = listener.address.port!
+    let visitor = Kept<Visitor>()
+    // Accept answers as it does while paused; when that is heard, it is resumed already.
+    shutdown(handle.core.number, CInt(SHUT_RD))
+    let script = Script(
+      .first(
+        .accept,
+        .after {
+          listen(handle.core.number, 1)
+          try? handle.pause()
+          try? handle.resume()
+          visitor.value = try? Visitor(port)
+        }))
+    var served: Connection?
+    try Seam.$script.withValue(script) { served = try listener.accept(within: .seconds(10)) }
+    #expect(served?.peerAddress?.port == visitor.value?.socket.port)
+    served.take()?.close(.abort)
+    listener.close()
+  }
+
+  @Test("a stop that comes while it is resumed leaves it stopped: it takes no new clients")
+  func stopInResumption() throws {
+    let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
+    let handle = listener.handle
+    try listener.pause()
+    try Seam.$script.withValue(Script(.first(.listen, .after { handle.stop() }))) { try listener.resume() }
+    #expect(listener.phase == .stopping)
+    // Of a listener this is its backlog.
+    #expect(try TCPInfo.read(handle.core.number).segmentsSacked == 0)
+    listener.close()
+  }
+
+  @Test("pausing and resuming while clients come and go ends neither the server nor the port")
+  func often() throws {
+    let server = try Running(threads: 4, echo)
+    let isOver = Tally()
+    let clients = (0..<3).map { _ in
+      onThread {
+        var served = 0
+        while isOver.value == 0 {
+          if let visitor = try? Visitor(server.port), (try? visitor.ask("x")) == "x\n" { served += 1 }
+        }
+        return served
+      }
+    }
+    for _ in 0..<100 {
+      try server.handle.pause()
+      try server.handle.resume()
+    }
+    let visitor = try Visitor(server.port)
+    #expect(try visitor.ask("x") == "x\n")
+    isOver.add()
+    let served = try clients.map { try $0.join() }.reduce(0, +)
+    let report = try server.stop()
+    #expect(report.failure == nil && report.served > served, "\(served), \(report)")
+  }
+}

@@ -1,0 +1,42 @@
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 2: what a server's report says")
+struct ReportText {
+  @Test("nothing came")
+  func nothing() {
+    #expect("\(ServerReport())" == "0 served")
+    #expect(ServerReport().served == 0)
+  }
+
+  @Test("endings by how many, with separators; what did not happen is not mentioned")
+  func endings() {
+    var report = ServerReport()
+    report.endings = [.peerFinished: 1198, .reset: 4, .timedOut(.lingering): 2]
+    #expect("\(report)" == "1,204 served: 1,198 peer finished, 4 reset, 2 timed out (lingering)")
+    #expect(report.served == 1204)
+  }
+
+  @Test("everything at once")
+  func everything() {
+    var report = ServerReport()
+    report.endings = [.peerFinished: 1_000_000, .acknowledged: 3, .discardedByPeer: 3, .aborted: 2, .background: 1]
+    report.detached = 1
+    report.handlersFailed = 2
+    report.refused = 12
+    report.abortedAtStop = 3
+    report.clientsReset = 1
+    report.timesOutOfDescriptors = 1
+    report.handlersRunning = 1
+    report.bytesUnacknowledged = 12_345
+    report.failure = SocketError(.accept, .system(.badFileDescriptor), local: .loopback(port: 7))
+    #expect(
+      "\(report)"
+        == "1,000,010 served: 1,000,000 peer finished, 3 acknowledged, 3 discarded by peer, 2 aborted, 1 background, "
+        + "1 detached; 2 handlers failed; 12 refused; 3 aborted at the stop; 1 reset in the queue; "
+        + "1 time out of descriptors; 1 handler still running; 12,345 bytes not acknowledged; "
+        + "ended by: accept 127.0.0.1:7: bad file descriptor (EBADF)")
+  }
+}

@@ -1,0 +1,101 @@
+import Glibc
+import Peers
+import Synchronization
+
+@testable import Fin
+
+/// A server in a thread of its own.
+struct Running: Sendable {
+  let address: SocketAddress
+  let handle: ListenerHandle
+  let thread: Joining<ServerReport>
+
+  init(
+    threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering, timeouts: Timeouts = .default,
+    _ handler: @escaping @Sendable (consuming Connection) throws -> Void
+  ) throws {
+    let listener = try Listener.bind(.loopback(port: 0), timeouts: timeouts)
+    self.init(listener, threads: threads, limits: limits, closing: closing, handler)
+  }
+
+  init(
+    _ listener: consuming Listener, threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering,
+    script: Script? = nil, _ handler: @escaping @Sendable (consuming Connection) throws -> Void
+  ) {
+    address = listener.address
+    handle = listener.handle
+    thread = onThread(taking: listener) { listener in
+      Seam.$script.withValue(script) {
+        listener.serve(threads: threads, limits: limits, closing: closing, handler)
+      }
+    }
+  }
+
+  var port: UInt16 { address.port! }
+
+  /// Stops it and waits for its report.
+  func stop(within: Duration = .seconds(10)) throws -> ServerReport {
+    handle.stop(within: within)
+    return try thread.join(within: .seconds(30))
+  }
+}
+
+/// A client that shares no code with the server, in an array.
+final class Visitor: Sendable {
+  let socket: PlainSocket
+
+  init(_ port: UInt16) throws { socket = try PlainSocket.connected(to: "127.0.0.1", port: port) }
+
+  /// Sends a line and reads what comes until the server finishes.
+  func ask(_ line: String) throws -> String {
+    try socket.send(Array("\(line)\n".utf8))
+    try socket.finishSending()
+    return String(decoding: try socket.receiveAll(), as: UTF8.self)
+  }
+
+  /// What the next read says: how many bytes, or which error.
+  var next: Result<Int, RigError> { Result { () throws(RigError) in try socket.receive().count } }
+}
+
+extension Result where Success == Int, Failure == RigError {
+  /// The server reset the connection.
+  static var reset: Self { .failure(RigError("recv", code: ECONNRESET)) }
+}
+
+/// Sends every line back.
+@Sendable func echo(_ connection: consuming Connection) throws {
+  while let line = try connection.readLine() { try connection.send("\(line)\n") }
+}
+
+/// Holds whoever passes until it is opened.
+final class Barrier: Sendable {
+  private let isOpen = Atomic<Bool>(false)
+  private let parked = Mutex<[Parker]>([])
+  let arrived = Tally()
+
+  /// - Returns: `false` when it was not opened in time.
+  @discardableResult
+  func pass(within: Duration = .seconds(60)) -> Bool {
+    arrived.add()
+    let parker = Parker()
+    let mustWait = parked.withLock { parked in
+      parked.append(parker)
+      return !isOpen.load(ordering: .acquiring)
+    }
+    return !mustWait || parker.park(until: .init(after: within))
+  }
+
+  func open() {
+    let all = parked.withLock { parked in
+      isOpen.store(true, ordering: .releasing)
+      return parked
+    }
+    for parker in all { parker.wake() }
+  }
+
+  /// Lets the first who waits pass, and nobody else.
+  func letOnePass() {
+    let first = parked.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+    first?.wake()
+  }
+}

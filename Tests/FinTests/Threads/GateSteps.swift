@@ -1,0 +1,290 @@
+import Peers
+import Synchronization
+import Testing
+
+@testable import Fin
+
+/// A gate that threads can share.
+final class Door: Sendable {
+  private let gate = Gate()
+
+  var isClosing: Bool { gate.isClosing }
+  var snapshot: Gate.Snapshot { gate.snapshot }
+  func enterReading() throws(Gate.Refusal) { try gate.enterReading() }
+  func enterPassing() throws(Gate.Refusal) { try gate.enterPassing() }
+  func leave(_ entry: Gate.Entry) -> Bool { gate.leave(entry) }
+  func park(_ parker: Parker) -> Bool { gate.park(parker) }
+  func unpark(_ parker: Parker) { gate.unpark(parker) }
+  func wakeParked() { gate.wakeParked() }
+  func beginClosing() -> Bool { gate.beginClosing() }
+
+  func enterWriting(within: Duration? = .seconds(10)) throws(Gate.Refusal) {
+    var patience = Patience(within)
+    try gate.enterWriting(&patience)
+  }
+
+  /// Closes as an owner does, with `release` where `close(2)` would stand.
+  @discardableResult
+  func close(_ release: () -> Void = {}) -> Bool {
+    guard gate.beginClosing() else {
+      gate.awaitRelease()
+      return false
+    }
+    gate.awaitQuiescence()
+    release()
+    let wasLast = gate.leave(.passing)
+    precondition(wasLast, "the closer holds the last reference")
+    gate.finishClosing()
+    return true
+  }
+}
+
+@Suite("Promise 4: the gate, step by step")
+struct GateSteps {
+  @Test(
+    "ENTER_READ: one reader at a time, the second is told so at once; writers and others go in beside it", .faults(60))
+  func reading() throws {
+    let door = Door()
+    try door.enterReading()
+    #expect(throws: Gate.Refusal.busy) { try door.enterReading() }
+    try door.enterPassing()
+    try door.enterPassing()
+    try door.enterWriting()
+    #expect(door.snapshot == .init(hasReader: true, hasWriter: true, references: 4))
+    #expect(!door.leave(.reading))
+    try door.enterReading()
+    for entry in [Gate.Entry.reading, .writing, .passing, .passing] { #expect(!door.leave(entry)) }
+    #expect(door.snapshot == .init())
+  }
+
+  @Test("ENTER_WRITE, QUEUE, HANDOFF: writers go in one at a time, in the order they came")
+  func writing() throws {
+    let door = Door()
+    try door.enterWriting()
+    let log = Log()
+    var threads: [Joining<Bool>] = []
+    for number in 1...4 {
+      threads.append(
+        onThread {
+          try door.enterWriting()
+          log.add(number)
+          return door.leave(.writing)
+        })
+      try eventually("queued writers", equals: number) { door.snapshot.queuedWriters }
+    }
+    // Those in the queue hold no reference: the one who hands over gives its own.
+    #expect(door.snapshot == .init(hasWriter: true, queuedWriters: 4, references: 1))
+    #expect(!door.leave(.writing))
+    for thread in threads { #expect(try !thread.join()) }
+    #expect(log.entries == [1, 2, 3, 4])
+    #expect(door.snapshot == .init())
+  }
+
+  @Test("WRITER_DEADLINE: a queued writer gives up in time, and those behind it do not notice")
+  func writerDeadline() throws {
+    let door = Door()
+    try door.enterWriting()
+    let first = onThread { try door.enterWriting(within: .milliseconds(20)) }
+    try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
+    let second = onThread { try door.enterWriting() }
+    #expect(throws: Gate.Refusal.timedOut) { try first.join() }
+    try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
+    #expect(!door.leave(.writing))
+    try second.join()
+    #expect(door.snapshot == .init(hasWriter: true, references: 1))
+    #expect(throws: Gate.Refusal.timedOut) { try door.enterWriting(within: .zero) }
+    #expect(!door.leave(.writing))
+    #expect(door.snapshot == .init())
+  }
+
+  @Test(
+    "a deadline that passes while the turn is granted: the writer is inside or it is not, in every one of 8,000 rounds")
+  func deadlineAgainstGrant() throws {
+    let door = Door()
+    let inside = Tally()
+    let granted = Tally()
+    let late = Tally()
+    let threads = (0..<8).map { number in
+      onThread {
+        var random = SeededRandom(seed: UInt64(number))
+        for _ in 0..<1000 {
+          do throws(Gate.Refusal) {
+            try door.enterWriting(within: .microseconds(Int(random.next() % 200)))
+          } catch {
+            guard error == .timedOut else { throw error }
+            late.add()
+            continue
+          }
+          inside.add()
+          granted.add()
+          // Long enough that the deadlines of others pass at every point of the handing over.
+          for _ in 0..<(random.next() % 64) { _ = door.isClosing }
+          inside.add(-1)
+          guard !door.leave(.writing) else { throw RigError("the last one out of a gate that nobody closed") }
+        }
+      }
+    }
+    for thread in threads { try thread.join(within: .seconds(60)) }
+    #expect(inside.most == 1)
+    #expect(granted.value + late.value == 8000)
+    #expect(granted.value > 0 && late.value > 0, "\(granted.value) granted, \(late.value) late")
+    #expect(door.snapshot == .init())
+  }
+
+  @Test("PARK, UNPARK: closing wakes exactly those who are parked, and after it nobody parks")
+  func parking() {
+    let door = Door()
+    let (stays, leaves) = (Parker(), Parker())
+    #expect(door.park(stays))
+    #expect(door.park(leaves))
+    #expect(door.snapshot.parked == 2)
+    door.unpark(leaves)
+    #expect(door.beginClosing())
+    #expect(stays.park(until: .init(after: .zero)))
+    #expect(!leaves.park(until: .init(after: .zero)))
+    #expect(!door.park(Parker()))
+    #expect(door.snapshot.parked == 0)
+  }
+
+  @Test("WAKE for another reason than closing: the parked look again, and stay in the list")
+  func wakingParked() {
+    let door = Door()
+    let parker = Parker()
+    #expect(door.park(parker))
+    door.wakeParked()
+    #expect(parker.park(until: .init(after: .zero)))
+    #expect(door.snapshot == .init(parked: 1))
+    door.unpark(parker)
+  }
+
+  @Test("BEGIN_CLOSE: nobody enters any more, as what ever")
+  func refusing() throws {
+    let door = Door()
+    try door.enterReading()
+    #expect(door.beginClosing())
+    #expect(!door.beginClosing())
+    #expect(throws: Gate.Refusal.closed) { try door.enterReading() }
+    #expect(throws: Gate.Refusal.closed) { try door.enterPassing() }
+    #expect(throws: Gate.Refusal.closed) { try door.enterWriting() }
+    #expect(door.snapshot == .init(isClosing: true, hasReader: true, references: 2))
+    #expect(!door.leave(.reading))
+    #expect(door.leave(.passing))
+  }
+
+  @Test("BEGIN_CLOSE: queued writers are refused, and the one inside leaves as if there had been none")
+  func refusingTheQueue() throws {
+    let door = Door()
+    try door.enterWriting()
+    let threads = (1...3).map { _ in onThread { try door.enterWriting() } }
+    try eventually("queued writers", equals: 3) { door.snapshot.queuedWriters }
+    #expect(door.beginClosing())
+    for thread in threads { #expect(throws: Gate.Refusal.closed) { try thread.join() } }
+    #expect(door.snapshot == .init(isClosing: true, hasWriter: true, references: 2))
+    #expect(!door.leave(.writing))
+    #expect(door.leave(.passing))
+  }
+
+  @Test("LEAVE: of a closing gate, exactly the last one out is told to release")
+  func leaving() throws {
+    let door = Door()
+    for _ in 0..<3 { try door.enterPassing() }
+    #expect(door.beginClosing())
+    #expect(!door.leave(.passing))
+    #expect(!door.leave(.passing))
+    #expect(!door.leave(.passing))
+    #expect(door.leave(.passing))
+  }
+
+  @Test("QUIESCENT: the closer sleeps until it is alone")
+  func quiescence() throws {
+    let door = Door()
+    try door.enterReading()
+    let closer = onThread { door.close() }
+    try eventually("closing") { door.isClosing }
+    try steadily(for: .milliseconds(50), "finished", equals: false) { closer.isFinished }
+    #expect(!door.leave(.reading))
+    #expect(try closer.join())
+  }
+
+  @Test(
+    "SECOND_CLOSE, RELEASED: of eight who close at once one does the work, and none returns before it is done",
+    .faults(5))
+  func manyClosers() throws {
+    for _ in 0..<200 {
+      let door = Door()
+      let isReleased = Tally()
+      let threads = (0..<8).map { _ in
+        onThread { () -> (Bool, Int) in
+          let isFirst = door.close { isReleased.add() }
+          return (isFirst, isReleased.value)
+        }
+      }
+      let results = try threads.map { try $0.join() }
+      #expect(results.count { $0.0 } == 1)
+      #expect(results.allSatisfy { $0.1 == 1 })
+    }
+  }
+
+  @Test("closing while writers hand over, readers come and go and others pass: nobody is inside when it is released")
+  func closingInTheMiddle() throws {
+    for round in 0..<150 {
+      let door = Door()
+      let inside = Tally()
+      let isReady = Tally()
+      let threads = (0..<6).map { number in
+        onThread {
+          isReady.add()
+          var random = SeededRandom(seed: UInt64(round * 10 + number))
+          while true {
+            let entry: Gate.Entry = [.writing, .writing, .writing, .reading, .passing, .passing][number]
+            do throws(Gate.Refusal) {
+              switch entry {
+              case .writing: try door.enterWriting(within: .microseconds(Int(random.next() % 500)))
+              case .reading: try door.enterReading()
+              case .passing: try door.enterPassing()
+              }
+            } catch {
+              if error == .closed { return }
+              continue
+            }
+            inside.add()
+            inside.add(-1)
+            // Whoever is inside while the closer waits is never the last: the closer is.
+            guard !door.leave(entry) else { throw RigError("a guest was told to release") }
+          }
+        }
+      }
+      try eventually("threads", equals: 6) { isReady.value }
+      let left = Tally()
+      door.close { left.add(inside.value) }
+      #expect(left.value == 0)
+      for thread in threads { try thread.join() }
+      #expect(door.snapshot == .init(isClosing: true))
+    }
+  }
+
+  @Test("1,048,575 operations at once are let in; one more is refused, in every way to enter", .faults(17))
+  func tooMany() throws {
+    let (ours, theirs) = try Medium.pair.open()
+    let core = ours.reference.core
+    for _ in 0..<1_048_575 { try core.gate.enterPassing() }
+    #expect(throws: SocketError.self) { try core.reading { () throws(SocketError) in } }
+    let error = #expect(throws: SocketError.self) { try ours.send("x") }
+    #expect(error?.cause == .tooManyOperations)
+    #expect(throws: SocketError.self) { _ = try ours.bytesUnacknowledged() }
+    // One who leaves makes room for one.
+    core.leave(.passing)
+    try ours.send("x")
+    #expect(try theirs.receive(upTo: 10) == Array("x".utf8))
+    for _ in 0..<1_048_574 { core.leave(.passing) }
+    #expect(ours.abort().ending == .aborted)
+    theirs.abort()
+  }
+}
+
+/// What happened, in order.
+final class Log: Sendable {
+  private let list = Mutex<[Int]>([])
+  func add(_ entry: Int) { list.withLock { $0.append(entry) } }
+  var entries: [Int] { list.withLock { $0 } }
+}

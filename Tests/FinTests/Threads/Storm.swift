@@ -1,0 +1,323 @@
+import Glibc
+import Peers
+import Synchronization
+import Testing
+
+@testable import Fin
+
+/// Everything at once, at random, and every byte accounted for.
+///
+/// `FIN_STORM_ROUNDS` sets how many streams are opened (10,000), `FIN_STORM_SEED` which storm it is (1). The same under the
+/// thread sanitizer: `swift test --sanitize=thread --scratch-path .build-tsan --filter "Storm|Gate"`.
+@Suite("Promise 1: the storm")
+struct Storm {
+  @Test(
+    "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left",
+    .faults(1, 2, 5, 6, 7, 8, 60))
+  func storm() async {
+    await #expect(processExitsWith: .success) {
+      let rounds = number("FIN_STORM_ROUNDS", 10_000)
+      let seed = UInt64(number("FIN_STORM_SEED", 1))
+      // The watch that is kept for the next close is made with the first stream.
+      let (first, second) = try Medium.tcp.open()
+      first.abort()
+      second.abort()
+      let before = try census()
+      let ledger = Ledger()
+      let sky = Ledger.$current.withValue(ledger) { Sky(rounds: rounds) }
+      let threads = (0..<8).map { index in
+        onThread { try Ledger.$current.withValue(ledger) { try sky.run(seed &* 1000 &+ UInt64(index)) } }
+      }
+      for thread in threads { try thread.join(within: .seconds(600)) }
+      let after = try census()
+      check(before == after, "seed \(seed): \(before) became \(after)")
+      check(ledger.counts.open == 0 && ledger.counts.leaked == 0, "seed \(seed): \(ledger.counts)")
+      check(sky.streams.value == rounds, "\(sky.streams.value) streams")
+      check(ledger.counts.opened >= 2 * rounds, "\(ledger.counts)")
+      let summary = sky.summary
+      // A storm in which nothing happens shows nothing.
+      for ending in ["acknowledged", "peer finished", "reset", "aborted", "background"] {
+        check(summary.endings[ending, default: 0] > 0, "seed \(seed): no close was \(ending): \(summary)")
+      }
+      check(summary.whole > rounds / 4, "seed \(seed): too few streams were read to their end: \(summary)")
+      check(summary.torn > 0, "seed \(seed): no stream was cut: \(summary)")
+      print(summary)
+    }
+  }
+}
+
+private func number(_ name: String, _ standard: Int) -> Int {
+  guard let text = unsafe getenv(name) else { return standard }
+  return unsafe Int(String(cString: text)) ?? standard
+}
+
+/// The descriptors of this process that are not lent to whoever waits next.
+private func census() throws -> [OpenDescriptor] {
+  Waker.pool.releaseIdle()
+  EdgeWatch.pool.releaseIdle()
+  return try KernelView.openDescriptors()
+}
+
+/// All streams, and the steps that are still to be taken, by whichever thread draws them.
+private final class Sky: Sendable {
+  private struct Step {
+    enum Verb { case send(number: UInt64, length: Int), receive, receiveAll, look, close(ClosePolicy) }
+    let stream: Stream
+    let side: Int
+    let verb: Verb
+  }
+
+  struct Summary: Sendable {
+    var endings: [String: Int] = [:]
+    /// Directions that were read to their end of file.
+    var whole = 0
+    /// Directions that lost bytes, as reported.
+    var torn = 0
+    var bytes = 0
+  }
+
+  private let rounds: Int
+  private let steps = Mutex<[Step]>([])
+  private let results = Mutex(Summary())
+  let streams = Tally()
+  private let opened = Atomic<Int>(0)
+
+  init(rounds: Int) { self.rounds = rounds }
+
+  var summary: Summary { results.withLock { $0 } }
+
+  /// One thread's part: opens streams while few steps are left, else takes a step drawn at random.
+  func run(_ seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    let listener = try Listener.bind(.loopback(port: 0))
+    while true {
+      if steps.withLock({ $0.count < 60 }) {
+        let number = opened.add(1, ordering: .relaxed).oldValue
+        if number < rounds {
+          try open(UInt64(number), listener, &random)
+          continue
+        }
+      }
+      let step = steps.withLock { steps -> Step? in
+        guard !steps.isEmpty else { return nil }
+        steps.swapAt(Int(random.next() % UInt64(steps.count)), steps.count - 1)
+        return steps.removeLast()
+      }
+      guard let step else { break }
+      try take(step)
+      if step.stream.isOver() { finish(step.stream) }
+    }
+    listener.close()
+  }
+
+  private func open(_ id: UInt64, _ listener: borrowing Listener, _ random: inout SeededRandom) throws {
+    var pair: ConnectionPair
+    if random.next() % 2 == 0 {
+      let client = try Connection.connect(to: listener.address)
+      pair = ConnectionPair(first: client, second: try listener.accept(within: .seconds(20)))
+    } else {
+      pair = try Connection.pair()
+    }
+    if random.next() % 8 == 0 {
+      // Given away and taken back: the same number with another owner.
+      let first = try Connection.adopt(pair.first.detach().descriptor)
+      pair = ConnectionPair(first: first, second: pair.second)
+    }
+    var plan: [(Int, Step.Verb)] = []
+    for number in 0..<(1 + random.next() % 5) {
+      let length = random.next() % 12 == 0 ? 100_000 + random.next() % 300_000 : 24 + random.next() % 2_000
+      plan.append((Int(random.next() % 2), .send(number: number, length: Int(length))))
+      plan.append((Int(random.next() % 2), random.next() % 3 == 0 ? .look : .receive))
+    }
+    plan.append((0, .close(policy(&random))))
+    plan.append((1, .close(policy(&random))))
+    // Half of the streams are read to their end by an orderly program before it closes; the others just as it comes.
+    let isOrderly = random.next() % 2 == 0
+    if isOrderly { plan[plan.count - 1].1 = .receiveAll }
+    let stream = Stream(id: id, pair.first.share(), pair.second.share(), steps: plan.count, isOrderly: isOrderly)
+    steps.withLock { $0 += plan.map { Step(stream: stream, side: $0.0, verb: $0.1) } }
+  }
+
+  private func policy(_ random: inout SeededRandom) -> ClosePolicy {
+    let time = Duration.milliseconds([1, 5, 20, 200][Int(random.next() % 4)])
+    switch random.next() % 8 {
+    case 0, 1, 2: return .confirmed(within: time)
+    case 3, 4: return .lingering(within: time, idle: .milliseconds(2), discarding: 1 << 20)
+    case 5, 6: return .background(orphanTimeout: .seconds(5))
+    default: return .abort
+    }
+  }
+
+  private func take(_ step: Step) throws {
+    let end = step.stream.ends[step.side]
+    switch step.verb {
+    case .send(let number, let length):
+      end.send(Message(stream: step.stream.id &* 2 &+ UInt64(step.side), number: number, length: length))
+    case .receive: end.receive(toEnd: false)
+    case .receiveAll:
+      end.receive(toEnd: true)
+      end.close(.confirmed(within: .milliseconds(200)))
+    case .look: end.look()
+    case .close(let policy): end.close(policy)
+    }
+  }
+
+  /// Both ends are closed: where did every byte go?
+  private func finish(_ stream: Stream) {
+    streams.add()
+    for side in 0..<2 {
+      let (from, to) = (stream.ends[side], stream.ends[1 - side])
+      guard let report = from.report, to.report != nil else {
+        return check(false, "stream \(stream.id): an end was never closed")
+      }
+      let verdict = Verdict(sent: from.sent, received: to.received, stream: stream.id &* 2 &+ UInt64(side))
+      check(verdict.complaint == nil, "stream \(stream.id), from \(side): \(verdict.complaint ?? "")")
+      let isWhole = verdict.received == verdict.accepted
+      if to.received.sawEnd { check(isWhole, "stream \(stream.id): an end of file after \(verdict)") }
+      if report.isDelivered, to.received.sawEnd || to.received.sawReset {
+        check(isWhole, "stream \(stream.id): said to be delivered (\(report)), but \(verdict)")
+      }
+      results.withLock { results in
+        let name =
+          switch report.ending {
+          case .timedOut: "timed out"
+          default: "\(report.ending)"
+          }
+        results.endings[name, default: 0] += 1
+        results.bytes += verdict.received
+        if to.received.sawEnd { results.whole += 1 }
+        if !isWhole { results.torn += 1 }
+      }
+    }
+  }
+}
+
+/// Two shared ends, used by whoever comes.
+private final class Stream: Sendable {
+  let id: UInt64
+  let ends: [End]
+  private let stepsLeft: Atomic<Int>
+
+  init(id: UInt64, _ first: SharedConnection, _ second: SharedConnection, steps: Int, isOrderly: Bool) {
+    self.id = id
+    ends = [End(first), End(second)]
+    stepsLeft = Atomic(steps)
+  }
+
+  /// Whether the step that was just taken was the last.
+  func isOver() -> Bool { stepsLeft.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
+}
+
+/// One end, and what was done through it.
+private final class End: Sendable {
+  struct Received {
+    var bytes: [UInt8] = []
+    var sawEnd = false
+    var sawReset = false
+  }
+
+  let connection: SharedConnection
+  private let outgoing = Mutex<[Message: Int]>([:])
+  private let incoming = Mutex(Received())
+  private let ending = Mutex<CloseReport?>(nil)
+
+  init(_ connection: SharedConnection) { self.connection = connection }
+
+  /// What was sent, and how many bytes of each the kernel accepted.
+  var sent: [Message: Int] { outgoing.withLock { $0 } }
+  var received: Received { incoming.withLock { $0 } }
+  var report: CloseReport? { ending.withLock { $0 } }
+
+  func send(_ message: Message) {
+    var accepted = message.length
+    do throws(SocketError) { try connection.send(message.bytes, within: .milliseconds(5)) } catch {
+      expect(error, [.closed, .timedOut, .reset, .peerClosed])
+      accepted = error.bytesAccepted
+    }
+    outgoing.withLock { $0[message] = accepted }
+  }
+
+  /// Takes what has arrived; with `toEnd`, until the end, a reset, or silence.
+  func receive(toEnd: Bool) {
+    // The lock keeps the bytes in their order. Whoever finds it taken shows that a second reader is refused, or is late.
+    let isMine: Void? = incoming.withLockIfAvailable { incoming in
+      repeat {
+        do throws(SocketError) {
+          guard let more = try connection.receive(upTo: 1 << 18, within: .milliseconds(toEnd ? 50 : 1)) else {
+            incoming.sawEnd = true
+            return
+          }
+          incoming.bytes += more
+        } catch {
+          expect(error, [.closed, .timedOut, .reset, .peerClosed, .busy])
+          if error.cause == .reset { incoming.sawReset = true }
+          return
+        }
+      } while toEnd
+    }
+    if isMine == nil { look() }
+  }
+
+  /// Everything that changes nothing.
+  func look() {
+    do throws(SocketError) {
+      _ = try connection.peek(upTo: 10, within: .zero)
+      _ = try connection.bytesUnacknowledged()
+      _ = try connection.cookie()
+      _ = try connection.failure()
+    } catch { expect(error, [.closed, .timedOut, .reset, .peerClosed, .busy]) }
+  }
+
+  func close(_ policy: ClosePolicy) {
+    let report = connection.close(policy)
+    ending.withLock { ending in
+      check(ending == nil || ending == report, "two closes, two reports: \(String(describing: ending)), \(report)")
+      ending = report
+    }
+  }
+
+  private func expect(_ error: SocketError, _ causes: [SocketError.Cause]) {
+    check(causes.contains(error.cause), "\(error)")
+  }
+}
+
+/// Whether what arrived is what was sent: whole messages in some order, each once, the last perhaps cut.
+private struct Verdict: CustomStringConvertible {
+  var accepted = 0
+  var received = 0
+  var complaint: String?
+
+  init(sent: [Message: Int], received: End.Received, stream: UInt64) {
+    var missing = sent.filter { $0.value > 0 }
+    accepted = missing.values.reduce(0, +)
+    self.received = received.bytes.count
+    var rest = received.bytes[...]
+    while !rest.isEmpty {
+      // What stands here: the message that its header names, or one of those of which only a part was accepted, whose
+      // header may not be whole. At the very end any may be cut.
+      let named = Message(header: rest).flatMap { missing[$0] == $0.length ? $0 : nil }
+      let candidates =
+        named.map { [$0] } ?? missing.filter { $0.value < $0.key.length || rest.count < 400_000 }.map(\.key)
+      let match = candidates.first { message in
+        let bytes = message.bytes[..<missing[message]!]
+        return rest.count < bytes.count
+          ? same(rest, bytes[..<rest.count]) : same(rest[..<(rest.startIndex + bytes.count)], bytes)
+      }
+      guard let match, match.stream == stream else {
+        complaint =
+          "at byte \(received.bytes.count - rest.count) of \(received.bytes.count) stands what nobody sent there"
+        return
+      }
+      rest = rest.dropFirst(missing.removeValue(forKey: match)!)
+    }
+  }
+
+  var description: String { "\(received) of \(accepted) bytes arrived" }
+}
+
+/// Without optimization, comparing byte by byte would take most of the storm's time.
+private func same(_ a: ArraySlice<UInt8>, _ b: ArraySlice<UInt8>) -> Bool {
+  unsafe a.withUnsafeBytes { a in
+    unsafe b.withUnsafeBytes { b in unsafe a.count == b.count && memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 }
+  }
+}
