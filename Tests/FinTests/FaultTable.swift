@@ -19,25 +19,53 @@ enum FaultTable {
     Row(
       1, "close while another thread waits in receive",
       "closing wakes every receiver that waits, and every later call says closed",
-      "a receiver that is parked already wakes with the close"),
+      "a receiver that is parked already wakes with the close",
+      "a receive that waits wakes with .closed, and close returns when it has left",
+      "when close returns the number is free, whoever was inside",
+      "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
+    ),
     Row(
       2, "close while another thread waits in send, the buffer full",
-      "closing wakes a sender that waits for a full queue"),
+      "closing wakes a sender that waits for a full queue",
+      "a send that waits for room wakes with .closed and says how many bytes were accepted: exactly those arrive",
+      "a send that waits for room wakes at an abort as well, and what did not arrive is in the report",
+      "queued writers wake with .closed; nothing of theirs was accepted",
+      "when close returns the number is free, whoever was inside",
+      "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
+    ),
     Row(
-      3, "close while another thread waits in accept"),
+      3, "close while another thread waits in accept",
+      "every accept that waits wakes with .closed when another thread stops the listener, and the port is free",
+      "when close returns the number is free, whoever was inside"),
     Row(
-      4, "close while another thread waits in connect"),
+      4, "close while another thread waits in connect",
+      "a connect whose SYN gets no answer wakes with .closed, and no SYN is left",
+      "a connect that waits for a place in a full queue wakes with .closed, and no SYN is left"),
     Row(
       5, "two closes at once",
-      "closing wakes every receiver that waits, and every later call says closed"),
+      "closing wakes every receiver that waits, and every later call says closed",
+      "eight threads close at once, with readers and writers inside: one does the work, all get its report",
+      "SECOND_CLOSE, RELEASED: of eight who close at once one does the work, and none returns before it is done",
+      "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
+    ),
     Row(
       6, "close after close",
-      "closing wakes every receiver that waits, and every later call says closed"),
+      "closing wakes every receiver that waits, and every later call says closed",
+      "a second close does nothing and gives the same report",
+      "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
+    ),
     Row(
       7, "use after close",
-      "closing wakes every receiver that waits, and every later call says closed"),
+      "with it, none does, and the compiler names the misuse",
+      "closing wakes every receiver that waits, and every later call says closed",
+      "after a close every verb throws .closed and asks the kernel nothing",
+      "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
+    ),
     Row(
-      8, "a number reused after a double close"),
+      8, "a number reused after a double close",
+      "a number that a stranger closed stops the program at our close, and says so",
+      "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
+    ),
     Row(
       9, "a stale event for a reused slot",
       whyNone: "there is no poller yet: `Proof/poller.pml` checks the design it will have"),
@@ -61,7 +89,8 @@ enum FaultTable {
       "a process may fork before its first socket"),
     Row(
       13, "close says EINTR or EIO",
-      "close is never retried, whatever it says"),
+      "close is never retried, whatever it says",
+      "close(2) is asked once, also when it says EINTR or EIO, and the number is free"),
     Row(
       14, "dropped without close",
       "it says where it was opened, how old it is, its state, what was unread and what was unacknowledged",
@@ -81,9 +110,11 @@ enum FaultTable {
       "what does not listen is refused, and untouched",
       "a listener that a stop has released cannot be given away: closed"),
     Row(
-      16, "a handle moved while an operation is in flight"),
+      16, "a handle moved while an operation is in flight",
+      "with it, none does, and the compiler names the misuse"),
     Row(
-      17, "1,048,576 operations at once on one socket"),
+      17, "1,048,576 operations at once on one socket",
+      "1,048,575 operations at once are let in; one more is refused, in every way to enter"),
     Row(
       18, "finishing twice, after the peer's FIN, on a socket without a connection",
       "the peer finishes first: we read its end and may still send",
@@ -140,7 +171,10 @@ enum FaultTable {
       29, "a drain whose deadline is zero or has passed",
       "no time left, or none at all: one look, no wait"),
     Row(
-      30, "SIGTERM during a drain"),
+      30, "SIGTERM during a drain",
+      whyNone:
+        "the example server in `Examples` shows it: a second signal aborts what the first one drains, and the exit codes differ"
+    ),
     Row(
       31, "SIGKILL, and the path it leaves behind",
       "a path that a dead server left behind is replaced, whatever its kind"),
@@ -163,7 +197,11 @@ enum FaultTable {
       "connect, pair, socket, bind and duplicate: an error each, and nothing is left behind",
       "what is open goes on: it sends, receives, waits and closes with confirmation",
       "a shared connection waits and is closed from another thread without a descriptor to be had",
-      "a server at the limit serves everyone in the end"),
+      "a server at the limit serves everyone in the end",
+      "serve lives through a want of room: it is counted, and the client is served",
+      "a want of room that lasts beyond the drain does not hold up its end",
+      "forty clients and two dozen descriptors: all are served in the end, nobody fails, and nothing spins",
+      "without a descriptor to wait with, the wait fails and says why; closing still works, and waits"),
     Row(
       36, "errors of accept that are about one client",
       "trouble with one client, or of the network, is passed over",
@@ -172,25 +210,42 @@ enum FaultTable {
     Row(
       37, "a client that was reset in the queue",
       "a client that was reset in the queue comes as a connection whose first receive says so",
-      "a client that was reset is served and counted as one, and the next is served"),
+      "a client that was reset is served and counted as one, and the next is served",
+      "a client that was reset in the queue is one failed handler, not the end of the server"),
     Row(
-      38, "the accept queue overflows"),
+      38, "the accept queue overflows",
+      "the queue is full: whoever comes runs into his own deadline, and those inside are unharmed",
+      "a connect that waits for a place in a full queue wakes with .closed, and no SYN is left"),
     Row(
       39, "a flood of SYNs",
       "a flood of SYNs does not disturb a connection that is there"),
     Row(
       40, "a listener closed or stopped with clients queued",
+      "a stop resets none of forty queued clients: all are served, then the port is free",
+      "a listener that is closed with clients in the queue tells how many it reset",
       "a listener given away keeps its clients: its successor serves them"),
     Row(
-      41, "shutdown(SHUT_RD) on a listener"),
+      41, "shutdown(SHUT_RD) on a listener",
+      "a listener that somebody else shut down is a failure, not a loop",
+      "paused: who is queued is reset, who comes is refused, the port stays; resumed: it serves again",
+      "an accept that waits is told of the pause; serve waits for the resumption and goes on"),
     Row(
-      42, "the limit of connections is reached"),
+      42, "the limit of connections is reached",
+      "never more handlers at once than threads; who comes while all are busy waits, and is served",
+      "connections of one address are limited; one more is reset at once, and another address is not concerned"),
     Row(
-      43, "a client that sends a byte at a time"),
+      43, "a client that sends a byte at a time",
+      "a client that sends byte by byte meets the deadline of the line, not one for each byte"),
     Row(
-      44, "idle connections at the drain"),
+      44, "idle connections at the drain",
+      "what runs may finish within the time of the drain",
+      "what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset"),
     Row(
-      45, "a handler that never returns"),
+      45, "a handler that never returns",
+      "what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset",
+      "a handler that never returns: its connection is aborted, it is counted, and serve returns",
+      "a handler in the middle of a long send is aborted at the end of the drain, and hears how far it got",
+      "a send that waits for room wakes at an abort as well, and what did not arrive is in the report"),
     Row(
       46, "thousands of connections",
       "9,000 open sockets are counted one by one, and none is left"),
@@ -290,7 +345,11 @@ enum FaultTable {
       "a datagram that is cut says so, and how long it was; the rest is not the next datagram",
       "what is received into memory of the caller's stands behind what is there, with its envelope"),
     Row(
-      60, "two readers at once"),
+      60, "two readers at once",
+      "a second reader is .busy, in every verb that receives; whatever only looks is not",
+      "ENTER_READ: one reader at a time, the second is told so at once; writers and others go in beside it",
+      "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
+    ),
     Row(
       61, "deadlines: past, zero, huge",
       "time is up in the middle of a line: the line is not lost",
@@ -305,7 +364,9 @@ enum FaultTable {
       "a receive that nothing comes for ends at its deadline; one past already looks once"),
     Row(
       62, "cancelled tasks",
-      whyNone: "nothing suspends yet: there are no tasks to cancel"),
+      "a close that begins when the bytes are in hand takes none of them away",
+      "a close that begins when the bytes are accepted makes no failure of the send",
+      "a stop that comes when a client is in hand loses no client"),
     Row(
       63, "options: unknown, of the wrong size, out of range, clamped",
       "buffers: Linux doubles what is asked for, and set says so",
