@@ -174,7 +174,9 @@ struct Stopping {
         return served
       }
     }
-    try eventually(within: .seconds(20), "clients") { try KernelView.tcp(localPort: server.port).contains { $0.state == .established } }
+    try eventually(within: .seconds(20), "clients") {
+      try KernelView.tcp(localPort: server.port).contains { $0.state == .established }
+    }
     // Long enough that only the deadline can end it, should the queue never be found empty.
     server.handle.stop(within: .milliseconds(300))
     let report = try server.thread.join(within: .seconds(20))

@@ -1,0 +1,1 @@
+../../Sources/Fin/Waiting/SanitizedMutex.swift
