@@ -10,7 +10,10 @@ extension DatagramEnd where Self: ~Copyable {
   ///
   /// The corresponding C functions are `sendto` and `send`, with `MSG_NOSIGNAL`. It waits while the send buffer, or the queue
   /// of a Unix receiver, is full.
-  /// - Parameter peer: where to; `nil` for the address that the socket is connected to.
+  /// - Parameters:
+  ///   - bytes: 0 or more; 65,507 at most for UDP over IPv4.
+  ///   - peer: where to; `nil` for the address that the socket is connected to.
+  ///   - within: `nil` for ``Timeouts/send``.
   /// - Throws: `.system(EMSGSIZE)` when it is too long for one datagram; `.system(EACCES)` for a broadcast address without
   ///   ``SocketOption/broadcast``; `.system(ECONNREFUSED)` when an earlier datagram of a connected socket met a port that
   ///   nobody has (this one was not sent; the next call sends again); `.timedOut`, `.closed`.
@@ -41,8 +44,10 @@ extension DatagramEnd where Self: ~Copyable {
   /// Receives one datagram.
   ///
   /// The corresponding C function is `recvfrom`, with `MSG_TRUNC`.
-  /// - Parameter most: bytes to take of it, up to 16 MiB; what has more is cut, and says so. The default takes any UDP
-  ///   datagram whole.
+  /// - Parameters:
+  ///   - most: bytes to take of it, up to 16 MiB; what has more is cut, and says so. The default takes any UDP datagram
+  ///     whole.
+  ///   - within: `nil` for ``Timeouts/receive``.
   /// - Throws: `.timedOut`; `.closed`; `.system(ECONNREFUSED)` when a datagram sent by a connected socket met a port that
   ///   nobody has: told once for each report, and the socket goes on.
   public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) throws(SocketError) -> Datagram {

@@ -41,7 +41,12 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
   /// A socket that has an address; port 0 lets the kernel choose one.
   ///
   /// A path is treated as ``Listener/bind(_:backlog:options:timeouts:file:line:)-(SocketAddress,_,_,_,_,_)`` treats it.
-  /// - Parameter pathPermissions: who may send to a path: permission bits, exactly, whatever the umask. 0600, this user alone.
+  /// - Parameters:
+  ///   - address: where; port 0 for one that the kernel chooses.
+  ///   - pathPermissions: who may send to a path: permission bits, exactly, whatever the umask. 0600, this user alone.
+  ///   - timeouts: for the calls that do not say.
+  ///   - file: where the socket is opened, for a leak's report.
+  ///   - line: see `file`.
   /// - Throws: what is in the way: `.system(EADDRINUSE)` says who has the port, when that can be known.
   public static func bind(
     _ address: SocketAddress, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,

@@ -95,7 +95,12 @@ public struct Listener: ~Copyable, SocketEnd {
   /// // Descriptors that systemd passes begin at 3, when LISTEN_PID is this process.
   /// let listener = try Listener.adopt(FileDescriptor(rawValue: 3))
   /// ```
-  /// - Parameter backlog: what ``resume()`` asks for; nothing changes now.
+  /// - Parameters:
+  ///   - descriptor: a stream socket that listens.
+  ///   - backlog: what ``resume()`` asks for; nothing changes now.
+  ///   - timeouts: for `accept`, and for the connections that it returns.
+  ///   - file: where the socket is taken over, for a leak's report.
+  ///   - line: see `file`.
   /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it does not listen, is no stream, or is ours already.
   public static func adopt(
     _ descriptor: FileDescriptor, backlog: Int = Listener.defaultBacklog, timeouts: Timeouts = .default,
