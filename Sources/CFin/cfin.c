@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,6 +25,11 @@ _Static_assert(FIN_F_DUPFD_CLOEXEC == F_DUPFD_CLOEXEC && FIN_O_PATH == O_PATH, "
 _Static_assert(FIN_SO_COOKIE == SO_COOKIE && FIN_IP_BIND_ADDRESS_NO_PORT == IP_BIND_ADDRESS_NO_PORT, "options");
 _Static_assert(FIN_TCP_INFO == TCP_INFO && FIN_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP options");
 _Static_assert(FIN_TCP_NOTSENT_LOWAT == TCP_NOTSENT_LOWAT, "TCP options");
+
+_Static_assert(FIN_EPOLLIN == EPOLLIN && FIN_EPOLLPRI == EPOLLPRI && FIN_EPOLLOUT == EPOLLOUT, "epoll");
+_Static_assert(FIN_EPOLLERR == EPOLLERR && FIN_EPOLLHUP == EPOLLHUP && FIN_EPOLLRDHUP == EPOLLRDHUP, "epoll");
+_Static_assert(sizeof(struct fin_epoll_event) == sizeof(struct epoll_event), "epoll_event");
+_Static_assert(offsetof(struct fin_epoll_event, token) == offsetof(struct epoll_event, data), "epoll_event");
 
 int fin_errno(void) { return errno; }
 void fin_set_errno(int value) { errno = value; }
@@ -47,13 +54,30 @@ int fin_epoll_watch(int poller, int fd) {
   return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
 }
 int fin_epoll_unwatch(int poller, int fd) { return epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL); }
+int fin_epoll_add(int poller, int fd, uint64_t token) {
+  struct epoll_event event = {
+      .events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = token};
+  return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
+}
+int fin_epoll_wait(int poller, void *events, int most, int milliseconds) {
+  return epoll_wait(poller, (struct epoll_event *)events, most, milliseconds);
+}
 int fin_epoll_take(int poller) {
   struct epoll_event event;
   return epoll_wait(poller, &event, 1, 0);
 }
 
+static _Thread_local void *thread_mark;
+void *fin_thread_mark(void) { return thread_mark; }
+void fin_set_thread_mark(void *mark) { thread_mark = mark; }
+void fin_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+int fin_processors(void) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
 // ---- What the laboratory of `fin` needs beside the library.
-#include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 

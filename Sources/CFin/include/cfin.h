@@ -30,6 +30,34 @@ int fin_epoll_unwatch(int poller, int fd);
 /// Takes one event if there is one, without waiting.
 int fin_epoll_take(int poller);
 
+/// `struct epoll_event`, as the kernel lays it out.
+struct fin_epoll_event {
+  uint32_t events;
+  uint64_t token;
+}
+#ifdef __x86_64__
+__attribute__((packed))
+#endif
+;
+/// Adds `fd` under a token of the caller's, edge-triggered, for everything that can happen to a socket.
+int fin_epoll_add(int poller, int fd, uint64_t token);
+/// `events` has room for `most` of `struct fin_epoll_event`; a negative time-out waits for ever.
+int fin_epoll_wait(int poller, void *events, int most, int milliseconds);
+static inline uint32_t fin_epoll_events(const void *events, int index) {
+  return ((const struct fin_epoll_event *)events)[index].events;
+}
+static inline uint64_t fin_epoll_token(const void *events, int index) {
+  return ((const struct fin_epoll_event *)events)[index].token;
+}
+
+/// What the thread that calls has been marked with; NULL for a thread without a mark.
+void *_Nullable fin_thread_mark(void);
+void fin_set_thread_mark(void *_Nullable mark);
+/// `pthread_setname_np` for the thread that calls; 15 characters.
+void fin_name_thread(const char *name);
+/// Processors that this process may run on: `sched_getaffinity`.
+int fin_processors(void);
+
 enum {
   FIN_SOCK_CLOEXEC = 02000000,
   FIN_SOCK_NONBLOCK = 04000,
@@ -46,6 +74,12 @@ enum {
   FIN_TCP_INFO = 11,
   FIN_TCP_USER_TIMEOUT = 18,
   FIN_TCP_NOTSENT_LOWAT = 25,
+  FIN_EPOLLIN = 0x1,
+  FIN_EPOLLPRI = 0x2,
+  FIN_EPOLLOUT = 0x4,
+  FIN_EPOLLERR = 0x8,
+  FIN_EPOLLHUP = 0x10,
+  FIN_EPOLLRDHUP = 0x2000,
 };
 
 // ---- What the laboratory of `fin` needs beside the library.

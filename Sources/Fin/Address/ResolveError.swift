@@ -16,6 +16,10 @@ public enum ResolveError: Error, Hashable, Sendable {
   case tooManyLookups(limit: Int)
   /// The system gave no thread to ask in. The code is `pthread_create`'s answer.
   case noThread(code: CInt)
+  /// The task that waited was cancelled. The question goes on in its own thread; its answer is dropped.
+  case cancelled
+  /// A task can wait only at a reactor, and there is none to be had.
+  case noReactor(reason: String)
 }
 
 extension ResolveError: CustomStringConvertible {
@@ -41,6 +45,10 @@ extension ResolveError: CustomStringConvertible {
       return "\(limit) names are being looked up already: wait until one has its answer"
     case .noThread(let code):
       return "no thread to look a name up in (error \(code)): the process has too many, or too little memory"
+    case .cancelled:
+      return "the task that waited for a name was cancelled"
+    case .noReactor(let reason):
+      return "no reactor to wait at while a name is looked up: \(reason)"
     }
   }
 

@@ -20,6 +20,7 @@
 ///   - body: gets the connection.
 /// - Returns: what the body returned, and how the connection ended. With `detach()` in the body: ``Ending/background``.
 /// - Throws: `SocketError` when no connection could be made; whatever the body throws.
+@available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
 public func withConnection<R>(
   to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
   file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) throws -> R
@@ -32,5 +33,42 @@ public func withConnection<R>(
     throw error
   }
   let report = core.closeUnlessDetached(closing)
+  return (result: value, end: report ?? CloseReport(ending: .background))
+}
+
+/// Connects, runs `body` with the connection, and closes it on every path, in a task.
+///
+/// When the body returns, the connection is closed by `closing`; when it throws, the connection is aborted, so that the peer
+/// learns, and the error goes on. When the task is cancelled, what waits in the body throws `.cancelled`, and a close becomes an
+/// abort. The body may consume the connection (finish sending, share, close it itself): the scope ends what is left of it.
+/// ```swift
+/// let (reply, end) = try await withConnection(to: "example.net:7") { connection in
+///   try await connection.send("hello\n")
+///   return try await connection.readLine()
+/// }
+/// print(end)  // peer finished in …
+/// ```
+/// - Parameters:
+///   - endpoint: where to: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
+///   - within: for resolution and all attempts together; `nil` for ``Timeouts/connect``.
+///   - timeouts: how long waits of this connection last when a call does not say.
+///   - closing: how the connection ends when the body returned.
+///   - file: where the socket is opened, for a leak's report.
+///   - line: see `file`.
+///   - body: gets the connection, and runs where the caller runs.
+/// - Returns: what the body returned, and how the connection ended. With `detach()` in the body: ``Ending/background``.
+/// - Throws: `SocketError` when no connection could be made; whatever the body throws.
+public func withConnection<R>(
+  to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
+  file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) async throws -> R
+) async throws -> (result: R, end: CloseReport) {
+  var patience = Patience(within ?? timeouts.connect)
+  let core = try await Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
+  let value: R
+  do { value = try await body(Connection(core: core, timeouts: timeouts)) } catch {
+    _ = await core.closeUnlessDetached(.abort)
+    throw error
+  }
+  let report = await core.closeUnlessDetached(closing)
   return (result: value, end: report ?? CloseReport(ending: .background))
 }

@@ -3,7 +3,7 @@ internal import Synchronization
 /// Who is inside a socket, and is it closing: one atomic word, after Go's `fdMutex`.
 ///
 /// The word decides who may enter and who leaves last. Beside it, under a lock and only on the slow paths, stand those
-/// who wait: threads parked in `poll(2)`, writers in a queue, the thread that closes. `Proof/gate.pml` checks these
+/// who wait: threads parked in `poll(2)`, tasks at a loop, writers in a queue, whoever closes. `Proof/gate.pml` checks these
 /// steps against every interleaving; the names in capitals are its.
 ///
 /// - A reader excludes other readers (the second is refused as busy), a writer queues behind the first, so that each send
@@ -40,21 +40,23 @@ struct Gate: ~Copyable, Sendable {
   /// A writer that waits for its turn.
   final class Turn: Sendable {
     enum State { case queued, granted, refused }
-    let parker = Parker()
+    private let waker: any Wakeable
     let state = Mutex(State.queued)
+
+    init(waker: any Wakeable) { self.waker = waker }
 
     func settle(_ outcome: State) {
       state.withLock { $0 = outcome }
-      parker.wake()
+      waker.wake()
     }
   }
 
   struct Waiting {
     var parked: [any Wakeable] = []
     var queue: [Turn] = []
-    var closer: Parker?
+    var closer: (any Wakeable)?
     var isReleased = false
-    var laterClosers: [Parker] = []
+    var laterClosers: [any Wakeable] = []
   }
 
   private let word = Atomic<UInt64>(0)
@@ -106,12 +108,29 @@ struct Gate: ~Copyable, Sendable {
     }
   }
 
+  /// ENTER_WRITE.
+  ///
+  /// - Returns: `false` when somebody is writing already, and one has to ``queue(waking:)``.
+  func enterWriting() throws(Refusal) -> Bool {
+    do { try enter(Word.writer) } catch {
+      if error == .busy { return false }
+      throw error
+    }
+    return true
+  }
+
   /// ENTER_WRITE, and QUEUE when somebody is writing already.
   func enterWriting(_ patience: inout Patience) throws(Refusal) {
-    do { return try enter(Word.writer) } catch { if error != .busy { throw error } }
-    guard let turn = try queue() else { return }
-    let woken = turn.parker.park(until: patience.deadline)
-    // WRITER_DEADLINE: the turn may have been granted while the deadline passed; then we are inside.
+    if try enterWriting() { return }
+    let parker = Parker()
+    guard let turn = try queue(waking: parker) else { return }
+    _ = parker.park(until: patience.deadline)
+    try leaveQueue(turn)
+  }
+
+  /// WRITER_DEADLINE: whoever has waited long enough, or was woken, looks what has become of the turn. It may have been granted
+  /// while the deadline passed; then we are inside.
+  func leaveQueue(_ turn: Turn) throws(Refusal) {
     let state = waiting.withLock { waiting in
       let state = turn.state.withLock { $0 }
       if state == .queued {
@@ -123,14 +142,15 @@ struct Gate: ~Copyable, Sendable {
     switch state {
     case .granted: return
     case .refused: throw .closed
-    case .queued:
-      assert(!woken, "woken, but neither granted nor refused")
-      throw .timedOut
+    case .queued: throw .timedOut
     }
   }
 
+  /// QUEUE.
+  ///
+  /// - Parameter waker: woken when the turn is granted or refused.
   /// - Returns: the place in the queue, or `nil` when the writer's bit came free meanwhile and is ours.
-  private func queue() throws(Refusal) -> Turn? {
+  func queue(waking waker: any Wakeable) throws(Refusal) -> Turn? {
     let result: Result<Turn?, Refusal> = waiting.withLock { waiting in
       var old = word.load(ordering: .relaxed)
       while true {
@@ -142,7 +162,7 @@ struct Gate: ~Copyable, Sendable {
           expected: old, desired: desired, ordering: .acquiringAndReleasing)
         if done {
           if isFree { return .success(nil) }
-          let turn = Turn()
+          let turn = Turn(waker: waker)
           waiting.queue.append(turn)
           return .success(turn)
         }
@@ -241,35 +261,41 @@ struct Gate: ~Copyable, Sendable {
   }
 
   /// QUIESCENT: sleeps until the closer is alone. Whoever is inside leaves promptly: nothing in there blocks.
-  func awaitQuiescence() {
-    let parker: Parker? = waiting.withLock { waiting in
+  func awaitQuiescence() { _ = quiescence(waking: Parker.init)?.park() }
+  func awaitQuiescence() async { await quiescence(waking: Bell.init)?.wait() }
+
+  /// SECOND_CLOSE: sleeps until the first closer has released.
+  func awaitRelease() { _ = release(waking: Parker.init)?.park() }
+  func awaitRelease() async { await release(waking: Bell.init)?.wait() }
+
+  /// - Parameter waker: made and kept, when the closer is not alone, to be woken when it is.
+  /// - Returns: what to wait for; `nil` when there is nothing to wait for.
+  private func quiescence<W: Wakeable>(waking waker: () -> W) -> W? {
+    waiting.withLock { waiting in
       if Word.references(word.load(ordering: .acquiring)) == 1 { return nil }
-      let parker = Parker()
-      waiting.closer = parker
-      return parker
+      let waker = waker()
+      waiting.closer = waker
+      return waker
     }
-    _ = parker?.park()
   }
 
   /// RELEASED: the closer has released; whoever closed later may return.
   func finishClosing() {
-    let parkers = waiting.withLock { waiting in
+    let wakers = waiting.withLock { waiting in
       waiting.isReleased = true
-      let parkers = waiting.laterClosers
+      let wakers = waiting.laterClosers
       waiting.laterClosers = []
-      return parkers
+      return wakers
     }
-    for parker in parkers { parker.wake() }
+    for waker in wakers { waker.wake() }
   }
 
-  /// SECOND_CLOSE: sleeps until the first closer has released.
-  func awaitRelease() {
-    let parker: Parker? = waiting.withLock { waiting in
+  private func release<W: Wakeable>(waking waker: () -> W) -> W? {
+    waiting.withLock { waiting in
       if waiting.isReleased { return nil }
-      let parker = Parker()
-      waiting.laterClosers.append(parker)
-      return parker
+      let waker = waker()
+      waiting.laterClosers.append(waker)
+      return waker
     }
-    _ = parker?.park()
   }
 }

@@ -79,6 +79,24 @@ extension Syscalls {
     if fin_epoll_watch(poller, descriptor) < 0 { throw Errno(rawValue: fin_errno()) }
   }
 
+  /// The same under a token, for everything that can happen to a socket.
+  static func watch(_ descriptor: CInt, with poller: CInt, token: UInt64) throws(Errno) {
+    _ = try call(.epollControl) { _ in Int(fin_epoll_add(poller, descriptor, token)) }
+  }
+
+  /// `epoll_wait(2)`, until something happened or the deadline has passed.
+  ///
+  /// - Returns: how many events there are; 0 when there are none, or a signal came.
+  static func awaitEvents(
+    _ poller: CInt, _ events: UnsafeMutableRawPointer, most: Int, until deadline: Deadline
+  ) -> Int {
+    let count = unsafe fin_epoll_wait(poller, events, CInt(most), deadline.milliseconds)
+    if count >= 0 { return Int(count) }
+    let error = Errno(rawValue: fin_errno())
+    precondition(error == .interrupted, "epoll_wait: \(error): somebody else closed the reactor's descriptor")
+    return 0
+  }
+
   static func unwatch(_ descriptor: CInt, with poller: CInt) {
     _ = fin_epoll_unwatch(poller, descriptor)
   }

@@ -19,6 +19,7 @@ extension Listener {
   ///   - line: see `file`.
   ///   - handler: gets each connection, in a thread where it may block.
   /// - Returns: how every connection ended. The listener is released by then.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public borrowing func serve(
     threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering, file: StaticString = #fileID,
@@ -29,5 +30,39 @@ extension Listener {
       listener: reference.core, threads: threads, limits: limits, timeouts: timeouts, closing: closing,
       site: .init(file: file, line: line), handler: handler)
     return server.run()
+  }
+
+  /// Serves every client in a task of its own, until the listener is stopped or the calling task is cancelled.
+  ///
+  /// The handlers are child tasks, spread over the reactor's loops; each runs on its loop's own thread, where its socket is
+  /// waited for without a hop. They see the caller's task-local values and have its priority; cancelling the caller cancels
+  /// them, and stops the listener with no time left.
+  ///
+  /// A connection is in the handler's hands until the handler returns: then it is closed by `closing`; if the handler throws,
+  /// it is aborted, so that the peer learns. A client that comes while there are as many connections as `limits` allows waits in
+  /// the kernel's queue. Running out of descriptors is survived, as in
+  /// ``serve(threads:limits:closing:file:line:_:)``.
+  ///
+  /// ``stop(within:)``, on this listener or its ``handle``, ends it: no queued client is reset, what runs may finish within the
+  /// time given, what has not finished by then is cancelled and aborted.
+  /// - Parameters:
+  ///   - reactor: whose loops the handlers run on; `nil` for ``Reactor/shared``.
+  ///   - limits: what is allowed, and what is kept back.
+  ///   - closing: how a connection ends whose handler returned.
+  ///   - file: what leaks of accepted connections are reported with.
+  ///   - line: see `file`.
+  ///   - handler: gets each connection. It must not block its thread, which others share.
+  /// - Returns: how every connection ended, when the last handler has returned. The listener is released by then.
+  @discardableResult
+  public borrowing func serve(
+    on reactor: Reactor? = nil, limits: Limits = .default, closing: ClosePolicy = .lingering,
+    file: StaticString = #fileID, line: UInt = #line,
+    _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
+  ) async -> ServerReport {
+    precondition(limits.connections > 0, "serve needs room for a connection")
+    let server = TaskServer(
+      listener: reference.core, limits: limits, timeouts: timeouts, closing: closing,
+      site: .init(file: file, line: line), handler: handler)
+    return await server.run(on: reactor)
   }
 }

@@ -22,11 +22,9 @@ final class ThreadServer: Sendable {
   }
 
   private struct State {
-    var report = ServerReport()
+    var admission = Admission()
     var idle: [Worker] = []
     var started = 0
-    var active: [ObjectIdentifier: Core] = [:]
-    var perPeer: [IPAddress: Int] = [:]
     var isOver = false
     /// The accepting thread, when it waits for a worker, for room, or for the end.
     var waiter: Parker?
@@ -55,8 +53,8 @@ final class ThreadServer: Sendable {
     drain()
     let (report, idle) = state.withLock { state in
       state.isOver = true
-      state.report.handlersRunning = state.active.count
-      return (state.report, state.idle)
+      state.admission.report.handlersRunning = state.admission.active.count
+      return (state.admission.report, state.idle)
     }
     for worker in idle { worker.parker.wake() }
     return report
@@ -80,7 +78,7 @@ final class ThreadServer: Sendable {
         case .system(let code) where AcceptFailure(code) == .capacity:
           waitForRoom(&reserve)
         default:
-          state.withLock { $0.report.failure = error }
+          state.withLock { $0.admission.report.failure = error }
           listener.end()
           // Nobody will stop it any more; its handlers get the time that a stop would have given them.
           listener.stop(within: .seconds(10))
@@ -90,7 +88,7 @@ final class ThreadServer: Sendable {
     }
     // The drain's time is over: whoever is still queued is reset with the port.
     let reset = listener.closeListener().clientsReset
-    state.withLock { $0.report.clientsReset += reset }
+    state.withLock { $0.admission.report.clientsReset += reset }
   }
 
   /// A thread that has nothing to do, started if need be; waits for one when all are busy.
@@ -125,7 +123,7 @@ final class ThreadServer: Sendable {
 
   /// Lets go of the reserve, for what is running, and waits until it can be had again.
   private func waitForRoom(_ reserve: inout Reserve) {
-    if reserve.pause == Reserve.firstPause { state.withLock { $0.report.timesOutOfDescriptors += 1 } }
+    if reserve.pause == Reserve.firstPause { state.withLock { $0.admission.report.timesOutOfDescriptors += 1 } }
     reserve.empty()
     repeat {
       // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
@@ -165,18 +163,7 @@ final class ThreadServer: Sendable {
 
   private func admit(_ client: Core) -> Bool {
     client.share()
-    let isAdmitted = state.withLock { state in
-      if let ip = client.peer?.ip {
-        let count = state.perPeer[ip, default: 0]
-        if let most = limits.connectionsPerPeer, count >= most {
-          state.report.refused += 1
-          return false
-        }
-        state.perPeer[ip] = count + 1
-      }
-      state.active[ObjectIdentifier(client)] = client
-      return true
-    }
+    let isAdmitted = state.withLock { $0.admission.admit(client, limits) }
     if !isAdmitted { _ = client.close(.abort) }
     return isAdmitted
   }
@@ -228,17 +215,7 @@ final class ThreadServer: Sendable {
       hasFailed = true
     }
     let report = client.closeUnlessDetached(policy)
-    state.withLock { state in
-      if hasFailed { state.report.handlersFailed += 1 }
-      if let report {
-        state.report.endings[report.ending, default: 0] += 1
-        state.report.bytesUnacknowledged += report.bytesUnacknowledged
-      } else {
-        state.report.detached += 1
-      }
-      if let ip = client.peer?.ip, let count = state.perPeer[ip] { state.perPeer[ip] = count > 1 ? count - 1 : nil }
-      state.active[ObjectIdentifier(client)] = nil
-    }
+    state.withLock { $0.admission.dismiss(client, report, limits, hasFailed: hasFailed) }
   }
 
   // MARK: Stopping
@@ -247,8 +224,8 @@ final class ThreadServer: Sendable {
   private func drain() {
     if awaitHandlers(until: { self.listener.drainDeadline }) { return }
     let active = state.withLock { state in
-      state.report.abortedAtStop = state.active.count
-      return Array(state.active.values)
+      state.admission.report.abortedAtStop = state.admission.active.count
+      return Array(state.admission.active.values)
     }
     for client in active { _ = client.close(.abort) }
     let grace = Deadline(after: limits.graceAfterAbort)
@@ -261,7 +238,7 @@ final class ThreadServer: Sendable {
       listener.closing.withLock { $0.drainWaiter = parker }
       let isDone = state.withLock { state in
         state.waiter = parker
-        return state.active.isEmpty
+        return state.admission.active.isEmpty
       }
       if isDone { return true }
       // Read after the parker is known: a stop that comes now wakes it.

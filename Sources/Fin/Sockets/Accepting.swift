@@ -26,12 +26,12 @@ enum AcceptFailure {
 }
 
 extension Core {
-  /// Takes the next client.
+  /// Takes the next client, in a thread.
   func accept(_ patience: inout Patience, site: Ledger.Site) throws(SocketError) -> Core {
     var isDrained = false
     do {
-      return try passing(.accept) { () throws(SocketError) in
-        try acceptInside(&patience, site, &isDrained)
+      return try inside(.passing, .accept, &patience) { world throws(SocketError) in
+        try takeClient(site, &isDrained, world)
       }
     } catch {
       // The last queued client of a stopped listener is out: now the port is released, and nobody is reset.
@@ -40,51 +40,65 @@ extension Core {
     }
   }
 
-  private func acceptInside(
-    _ patience: inout Patience, _ site: Ledger.Site, _ isDrained: inout Bool
-  ) throws(SocketError) -> Core {
+  /// Takes the next client, in a task.
+  nonisolated(nonsending) func accept(
+    _ patience: inout Patience, site: Ledger.Site
+  ) async throws(SocketError) -> Core {
+    var isDrained = false
+    do {
+      return try await inside(.passing, .accept, &patience) { world throws(SocketError) in
+        try takeClient(site, &isDrained, world)
+      }
+    } catch {
+      if isDrained { await end(.drained) }
+      throw error
+    }
+  }
+
+  private func takeClient(
+    _ site: Ledger.Site, _ isDrained: inout Bool, _ world: World
+  ) throws(SocketError) -> Attempt<Core> {
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
       let resumptions = closing.withLock { $0.resumptions }
+      let news = News(of: self, world)
+      // What is queued when a listener stops is taken without waiting for news of it.
+      if !isStopping, !news.mayHold(.input) { return .blocked(.input) }
       let code: Errno
       do {
         let (number, peer) = try Syscalls.accept(self.number)
-        return Core(
-          Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer, ledger: ledger,
-          site: site)
+        return .done(
+          Core(
+            Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer, ledger: ledger,
+            site: site))
       } catch { code = error }
       if code == .resourceTemporarilyUnavailable || (code == .invalidArgument && phase == .stopping) {
         if isStopping {
           isDrained = true
           throw error(.accept, .closed)
         }
-        try awaitClient(&patience)
-        continue
+        news.exhausted([.input, .mixed])
+        return .blocked(.input)
       }
       switch AcceptFailure(code) {
       case .client: continue
       case .capacity:
         // The kernel looks for a descriptor before it looks for a client: without a client there is nothing to fail.
-        let isWaiting = (try? Syscalls.poll(number, CInt(POLLIN), until: Deadline(after: .zero))) ?? nil
+        let isWaiting = (try? Syscalls.poll(number, CInt(POLLIN), until: .passed)) ?? nil
         guard isWaiting == nil else { throw error(.accept, .system(code)) }
         if isStopping {
           isDrained = true
           throw error(.accept, .closed)
         }
-        try awaitClient(&patience)
+        news.exhausted([.input, .mixed])
+        return .blocked(.input)
       case .listener:
         if phase == .paused { throw error(.accept, .paused) }
         // A pause that was over before we heard of it: it listens again.
         if code == .invalidArgument, closing.withLock({ $0.resumptions }) != resumptions { continue }
         throw error(.accept, .system(code))
       }
-    }
-  }
-
-  private func awaitClient(_ patience: inout Patience) throws(SocketError) {
-    do { try wait(for: CInt(POLLIN), &patience, unless: { phase == .stopping }) } catch {
-      throw self.error(.accept, error)
     }
   }
 
@@ -155,8 +169,17 @@ extension Core {
   var drainDeadline: Deadline { closing.withLock { $0.drainDeadline } }
 
   func closeListener() -> ListenerReport {
+    let queued = clientsQueued
+    return ListenerReport(clientsReset: end() ? queued : 0)
+  }
+
+  nonisolated(nonsending) func closeListener() async -> ListenerReport {
+    let queued = clientsQueued
+    return ListenerReport(clientsReset: await end() ? queued : 0)
+  }
+
+  private var clientsQueued: Int {
     // On a listener tcpi_unacked is the length of the queue.
-    let queued = try? passing(.accept) { isTCP ? (try? TCPInfo.read(number))?.segmentsUnacknowledged ?? 0 : 0 }
-    return ListenerReport(clientsReset: end() ? queued ?? 0 : 0)
+    (try? passing(.accept) { isTCP ? (try? TCPInfo.read(number))?.segmentsUnacknowledged ?? 0 : 0 }) ?? 0
   }
 }

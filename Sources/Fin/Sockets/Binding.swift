@@ -63,10 +63,26 @@ extension Core {
       return false
     }
     gate.awaitQuiescence()
+    finishEnd(event)
+    return true
+  }
+
+  /// The same in a task.
+  @discardableResult
+  nonisolated(nonsending) func end(_ event: Event = .abort) async -> Bool {
+    guard gate.beginClosing() else {
+      await gate.awaitRelease()
+      return false
+    }
+    await gate.awaitQuiescence()
+    finishEnd(event)
+    return true
+  }
+
+  private func finishEnd(_ event: Event) {
     advance(event)
     closing.withLock { $0.report = CloseReport(ending: .aborted) }
     leave(.passing)
     gate.finishClosing()
-    return true
   }
 }

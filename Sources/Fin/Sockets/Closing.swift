@@ -11,18 +11,43 @@ extension Core {
     closeUnlessDetached(policy) ?? CloseReport(ending: .background)
   }
 
+  /// The same in a task. Cancelled, it becomes an abort, and the report still comes.
+  nonisolated(nonsending) func close(_ policy: ClosePolicy) async -> CloseReport {
+    await closeUnlessDetached(policy) ?? CloseReport(ending: .background)
+  }
+
   /// - Returns: `nil` when the descriptor was given away instead.
   func closeUnlessDetached(_ policy: ClosePolicy) -> CloseReport? {
     let start = Instant.now
-    guard gate.beginClosing() else {
-      // Forceful is graceful with no time left: an abort cuts short the close that is under way.
-      if policy == .abort { cutShort() }
+    guard beginClosing(policy) else {
       gate.awaitRelease()
       return closing.withLock { $0.report }
     }
     gate.awaitQuiescence()
     var end = End(core: self, policy: policy, start: start)
-    let report = end.run()
+    return finishClosing(end.run())
+  }
+
+  /// The same in a task.
+  nonisolated(nonsending) func closeUnlessDetached(_ policy: ClosePolicy) async -> CloseReport? {
+    let start = Instant.now
+    guard beginClosing(policy) else {
+      await gate.awaitRelease()
+      return closing.withLock { $0.report }
+    }
+    await gate.awaitQuiescence()
+    var end = End(core: self, policy: policy, start: start)
+    return finishClosing(await end.run())
+  }
+
+  private func beginClosing(_ policy: ClosePolicy) -> Bool {
+    if gate.beginClosing() { return true }
+    // Forceful is graceful with no time left: an abort cuts short the close that is under way.
+    if policy == .abort { cutShort() }
+    return false
+  }
+
+  private func finishClosing(_ report: CloseReport) -> CloseReport {
     closing.withLock { $0.report = report }
     leave(.passing)
     gate.finishClosing()
@@ -47,241 +72,5 @@ extension Core {
       // Under the lock, so that no waker is woken after it was given back.
       state.waker?.wake()
     }
-  }
-}
-
-/// A connection on its way out. The closer is alone with the descriptor.
-private struct End {
-  let core: Core
-  let policy: ClosePolicy
-  let start: Instant
-  var deadline: Deadline
-  var idle: Duration = .zero
-  /// How much of what the peer still sends is read; beyond it, the rest may become a reset.
-  var discardLimit = 16 << 20
-  static let mostArrived = 16 << 20
-  var discarded = 0
-  /// When silence will have lasted too long; runs once everything is acknowledged.
-  var silence = Deadline.never
-  var watch: EdgeWatch?
-  var waker: Waker?
-  var unacknowledged = 0
-  var neverSent = 0
-
-  init(core: Core, policy: ClosePolicy, start: Instant) {
-    self.core = core
-    self.policy = policy
-    self.start = start
-    switch policy {
-    case .confirmed(let within): deadline = Deadline(after: within)
-    case .lingering(let within, let idle, let discarding):
-      deadline = Deadline(after: within)
-      self.idle = idle
-      discardLimit = max(0, discarding)
-    case .background, .abort: deadline = .never
-    }
-  }
-
-  /// Feeds the lifecycle until it says closed, and does what it says.
-  mutating func run() -> CloseReport {
-    discarded = core.buffered
-    let isLast = core.latch.update { state in
-      state.owners -= 1
-      return state.owners == 0
-    }
-    if !isLast {
-      // Another descriptor of ours shares the connection: it goes on there, and this one is only let go.
-      core.advance(.abort)
-      return report(.background)
-    }
-    // A failure that nobody has heard yet has to be told in the report.
-    if core.takeError() != nil { core.advance(.failed) }
-    var event = policy.event
-    while true {
-      let phase = core.phase
-      guard let transition = core.advance(event) else {
-        preconditionFailure("no way out of \(phase) on \(event)")
-      }
-      let came = perform(transition.actions)
-      if transition.next == .closed {
-        stopWatching()
-        return report(ending(came == .failed ? .failure : transition.outcome, from: phase))
-      }
-      event = came ?? nextEvent(in: transition.next)
-    }
-  }
-
-  /// - Returns: the event that came up meanwhile, if one did.
-  private mutating func perform(_ actions: Actions) -> Event? {
-    var event: Event?
-    if actions.contains(.shutdownWrite) {
-      core.latch.update { $0.finishedSending = true }
-      do {
-        try Syscalls.shutdown(core.number, CInt(SHUT_WR))
-        core.latch.update { $0.isFINQueued = true }
-      } catch {
-        if core.takeError() == nil { _ = core.fail(.connectionReset) }
-        event = .failed
-      }
-    }
-    // A budget that is spent is looked at together with what was acknowledged by then: in nextEvent.
-    if actions.contains(.discardInput), let came = discardInput(), came != .deadline { event = came }
-    if actions.contains(.boundOrphan), case .background(let timeout) = policy, core.isTCP {
-      try? core.set(.userTimeout, to: max(timeout, .milliseconds(1)))
-      try? core.set(.orphanTimeout, to: max(timeout, .seconds(1)))
-    }
-    if actions.contains(.snapshot) {
-      unacknowledged = core.unacknowledged()
-      let never = core.isTCP ? (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQNSD))) ?? 0 : 0
-      // The FIN goes last: while anything was never sent, it is among that and counts as one.
-      neverSent = min(core.latch.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
-      // What is still unread is thrown away by close(2).
-      discarded += (try? Syscalls.queue(core.number, CInt(FIN_SIOCINQ))) ?? 0
-    }
-    if actions.contains(.armReset) { try? Syscalls.armReset(core.number) }
-    return event
-  }
-
-  // MARK: Waiting
-
-  /// What happens next: a fact, or the end of a budget.
-  private mutating func nextEvent(in phase: Phase) -> Event {
-    while true {
-      if closingIsCut { return .abort }
-      if core.takeError() != nil { return .failed }
-      let before = discarded
-      switch phase {
-      case .confirming, .lingering, .lingeringAcknowledged:
-        if let event = discardInput() {
-          // All the reading that is allowed is done. If all of ours has arrived by then, that is the better news.
-          if event == .deadline, phase == .lingering, isAcknowledged, core.takeError() == nil { return .acknowledged }
-          return event
-        }
-      case .fresh, .bound, .connecting, .listening, .paused, .stopping, .connected, .sendFinished, .peerFinished,
-        .bothFinished, .failed, .confirmingLast, .closed:
-        break
-      }
-      if phase == .lingeringAcknowledged {
-        if discarded > before || silence == .never { silence = Deadline(after: idle) }
-      } else if isAcknowledged {
-        // The error is looked at again: acknowledged is said only when nothing had failed by then.
-        return core.takeError() == nil ? .acknowledged : .failed
-      }
-      do {
-        guard try awaitEdge() else { return .deadline }
-      } catch {
-        return .deadline
-      }
-    }
-  }
-
-  /// Everything of ours, the FIN included. On a Unix socket: the peer's program has read it all.
-  private var isAcknowledged: Bool {
-    guard let queued = try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQ)) else { return false }
-    return queued <= core.queueFloor
-  }
-
-  private mutating func awaitEdge() throws(Errno) -> Bool {
-    let until = min(deadline, silence)
-    guard let watch else {
-      guard let watch = EdgeWatch.pool.borrow(until: until) else { return false }
-      self.watch = watch
-      try watch.add(core.number)
-      beginListeningForAborts()
-      // What happened before the watch began is looked at again before the first wait.
-      return true
-    }
-    // Not left to poll: while a peer sends without end there is always one more edge, and it would never say that time
-    // is up.
-    if until.hasPassed { return false }
-    return try watch.wait(waker: waker, until: until)
-  }
-
-  private mutating func beginListeningForAborts() {
-    guard core.isShared.load(ordering: .acquiring), let waker = try? Waker.borrow() else { return }
-    self.waker = waker
-    core.closing.withLock { $0.waker = waker }
-  }
-
-  private var closingIsCut: Bool { core.closing.withLock { $0.isCut } }
-
-  private mutating func stopWatching() {
-    if let watch {
-      watch.remove(core.number)
-      EdgeWatch.pool.giveBack(watch)
-    }
-    watch = nil
-    if let waker {
-      core.closing.withLock { $0.waker = nil }
-      waker.giveBack()
-    }
-    waker = nil
-  }
-
-  /// Reads and counts what has arrived.
-  private mutating func discardInput() -> Event? {
-    let before = discarded
-    while discarded < discardLimit {
-      // What had arrived by the deadline is read, and no receive buffer holds more than this; a peer that sends without end
-      // is not waited for.
-      if discarded - before >= End.mostArrived, deadline.hasPassed { return nil }
-      do {
-        let most = min(1 << 20, discardLimit - discarded)
-        let count: Int
-        if core.isTCP {
-          count = try Syscalls.discard(core.number, most)
-        } else {
-          count = try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
-            try unsafe Syscalls.receive(
-              core.number, UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
-          }
-        }
-        if count == 0 { return core.latch.value.failure == nil ? .peerFinished : .failed }
-        discarded += count
-      } catch {
-        if error == .resourceTemporarilyUnavailable { return nil }
-        _ = core.fail(error)
-        return .failed
-      }
-    }
-    // With the budget spent a lingering close is over; a confirmed one only stops reading.
-    if case .lingering = policy { return .deadline }
-    return nil
-  }
-
-  // MARK: Telling
-
-  private func ending(_ outcome: Outcome?, from phase: Phase) -> Ending {
-    switch outcome {
-    case .acknowledged: .acknowledged
-    case .peerFinished: .peerFinished
-    case .timedOut: .timedOut(phase)
-    case .aborted: .aborted
-    case .background: .background
-    case .failure: failure(from: phase)
-    case .leaked, .detached, .released, nil: .aborted
-    }
-  }
-
-  private func failure(from phase: Phase) -> Ending {
-    switch core.latch.value.failure {
-    case .lost(.timedOut)?: .timedOut(phase)
-    // The peer had no part in it: this machine's kernel was told to end it, and sent the reset.
-    case .lost(.connectionAbort)?: .aborted
-    // Nothing of ours was in flight: the peer's kernel had it all, and its program did not want it.
-    default: unacknowledged == 0 && hasSent ? .discardedByPeer : .reset
-    }
-  }
-
-  /// Whether there was anything to discard. A Unix peer resets only when it throws bytes away.
-  private var hasSent: Bool {
-    guard core.isTCP else { return true }
-    return (try? TCPInfo.read(core.number))?.bytesSent != 0
-  }
-
-  private func report(_ ending: Ending) -> CloseReport {
-    CloseReport(
-      ending: ending, bytesUnacknowledged: unacknowledged, bytesNeverSent: neverSent, bytesDiscarded: discarded,
-      duration: start.elapsed)
   }
 }

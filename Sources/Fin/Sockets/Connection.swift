@@ -32,6 +32,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   ///   - file: where the socket is opened, for a leak's report.
   ///   - line: see `file`.
   /// - Throws: `.timedOut`; `.system` for what the kernel says, such as `ECONNREFUSED`.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
     to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
@@ -44,12 +45,33 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   /// Connects to what a person writes: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`. Each address that the name has is
   /// tried in turn, all within the same time.
   /// - Throws: `.unresolved` when the name has no address; else what the last attempt threw.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
     to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) throws(SocketError) -> Connection {
     var patience = Patience(within ?? timeouts.connect)
     let core = try Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Connects to an address, in a task: as in a thread, and `.cancelled` when the task is.
+  public static func connect(
+    to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    line: UInt = #line
+  ) async throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.connect)
+    let core = try await Core.connected(to: peer, timeouts, &patience, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Connects to what a person writes, in a task: as in a thread, and `.cancelled` when the task is.
+  public static func connect(
+    to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    line: UInt = #line
+  ) async throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.connect)
+    let core = try await Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
 
@@ -131,8 +153,15 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   /// It takes the place of `shutdown` and `close`: see <doc:Closing>.
   /// - Parameter policy: how to end, and how long that may take; confirmed within 10 s unless you say otherwise.
   /// - Returns: how it ended, and what became of the bytes.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
+
+  /// Ends the connection in a task, and tells how it ended. Cancelled, it becomes an abort, and the report still comes.
+  @discardableResult
+  public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
+    await reference.core.close(policy)
+  }
 
   /// Sends a reset, so that the peer learns, and releases at once.
   ///

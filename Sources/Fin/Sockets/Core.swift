@@ -29,16 +29,19 @@ final class Core: Sendable {
   let closing = Mutex(ClosingState())
 
   struct ClosingState {
-    var waker: Waker?
+    var waker: (any Wakeable)?
     var isCut = false
     var report: CloseReport?
     /// Of a listener that stops: when its drain is over.
     var drainDeadline = Deadline.never
     /// Of a listener that stops: who waits for its handlers, and has to hear of an earlier deadline.
-    var drainWaiter: Parker?
+    var drainWaiter: (any Wakeable)?
     /// Of a listener: how often it was resumed.
     var resumptions = 0
   }
+
+  /// Where tasks wait for this socket; had with the first wait, and kept.
+  let place = AtomicLazyReference<Seat>()
 
   var isTCP: Bool { kind == .stream && family != .unix }
 
@@ -97,6 +100,7 @@ final class Core: Sendable {
     // While the socket lives its inode's number is nobody else's, and whoever probes the path finds it taken.
     boundPath.withLock { $0.take() }?.remove()
     ledger.close(record, departure)
+    place.load()?.leave()
     _ = descriptor.withLock { $0.take() }
   }
 
@@ -105,6 +109,7 @@ final class Core: Sendable {
     // A path goes with the number.
     boundPath.withLock { $0 = nil }
     ledger.close(record, .detached)
+    place.load()?.leave()
     // The number still shares the connection, so that no duplicate of it may count itself the last.
     return descriptor.withLock { descriptor in
       guard let owned = descriptor.take() else { fatalError("a socket was released twice") }
@@ -137,49 +142,6 @@ final class Core: Sendable {
   /// them: by then one byte is left, and no second edge will tell that it went (`sock_wfree`).
   var queueFloor: Int { isTCP ? 0 : 1 }
 
-  // MARK: Inside
-
-  /// Runs `body` inside the gate; whoever is the last one out of a closing gate releases.
-  func passing<R>(
-    _ operation: SocketError.Operation, _ body: () throws(SocketError) -> R
-  ) throws(SocketError) -> R {
-    do { try gate.enterPassing() } catch { throw refusal(operation, error) }
-    defer { leave(.passing) }
-    return try body()
-  }
-
-  func leave(_ entry: Gate.Entry) {
-    if gate.leave(entry) { release() }
-  }
-
-  /// Waits until the socket is ready, or closing begins, or time is up, or somebody wakes those who wait.
-  ///
-  /// - Parameter isOver: asked once nobody's wake can be missed any more; when true there is no wait.
-  func wait(
-    for events: CInt, _ patience: inout Patience, unless isOver: () -> Bool = { false }
-  ) throws(SocketError.Cause) {
-    if patience.isSpent { throw .timedOut }
-    guard isShared.load(ordering: .acquiring) else {
-      // Nobody can close what has one owner, who is in here.
-      do throws(Errno) {
-        if try Syscalls.poll(number, events, until: patience.deadline) == nil { throw Errno.timedOut }
-      } catch { throw error == .timedOut ? .timedOut : .system(error) }
-      return
-    }
-    let waker: Waker
-    do { waker = try Waker.borrow() } catch { throw .system(error) }
-    defer { waker.giveBack() }
-    guard gate.park(waker) else { throw .closed }
-    defer { gate.unpark(waker) }
-    if isOver() { return }
-    do throws(Errno) {
-      if try Syscalls.poll(number, events, and: waker.descriptor, until: patience.deadline) == nil {
-        throw Errno.timedOut
-      }
-    } catch { throw gate.isClosing ? .closed : error == .timedOut ? .timedOut : .system(error) }
-    if gate.isClosing { throw .closed }
-  }
-
   // MARK: What is known
 
   /// The local address, asked for once.
@@ -206,15 +168,6 @@ final class Core: Sendable {
     _ operation: SocketError.Operation, _ cause: SocketError.Cause, bytesAccepted: Int = 0, note: String? = nil
   ) -> SocketError {
     SocketError(operation, cause, local: local, peer: peer, bytesAccepted: bytesAccepted, note: note)
-  }
-
-  func refusal(_ operation: SocketError.Operation, _ refusal: Gate.Refusal) -> SocketError {
-    switch refusal {
-    case .closed: error(operation, .closed)
-    case .busy: error(operation, .busy)
-    case .tooMany: error(operation, .tooManyOperations)
-    case .timedOut: error(operation, .timedOut)
-    }
   }
 
   /// Reads `SO_ERROR` and latches what it says, because reading it clears it.

@@ -17,17 +17,23 @@ extension DatagramEnd where Self: ~Copyable {
   /// - Throws: `.system(EMSGSIZE)` when it is too long for one datagram; `.system(EACCES)` for a broadcast address without
   ///   ``SocketOption/broadcast``; `.system(ECONNREFUSED)` when an earlier datagram of a connected socket met a port that
   ///   nobody has (this one was not sent; the next call sends again); `.timedOut`, `.closed`.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
   ) throws(SocketError) {
     let core = reference.core
     var patience = Patience(within ?? timeouts.send)
-    try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
-      try unsafe core.sendDatagram(bytes, to: peer, &patience)
+    var pause = Duration.milliseconds(1)
+    try core.inside(.passing, .send, &patience, failing: { core.failure(.send, $0, peer) }) {
+      world throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.sendDatagram(bytes, to: peer, &pause, world)
+      }
     }
   }
 
   /// Sends the bytes of an array as one datagram, without copying it.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
     _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Duration? = nil
   ) throws(SocketError) {
@@ -35,6 +41,7 @@ extension DatagramEnd where Self: ~Copyable {
   }
 
   /// Sends the UTF-8 of a string as one datagram.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
     _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Duration? = nil
   ) throws(SocketError) {
@@ -50,34 +57,27 @@ extension DatagramEnd where Self: ~Copyable {
   ///   - within: `nil` for ``Timeouts/receive``.
   /// - Throws: `.timedOut`; `.closed`; `.system(ECONNREFUSED)` when a datagram sent by a connected socket met a port that
   ///   nobody has: told once for each report, and the socket goes on.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) throws(SocketError) -> Datagram {
     let core = reference.core
-    guard (0...Datagram.most).contains(most) else {
-      throw core.error(.receive, .invalid("cannot receive a datagram of up to \(most) bytes"))
-    }
     var patience = Patience(within ?? timeouts.receive)
-    return try unsafe withUnsafeTemporaryAllocation(byteCount: max(1, most), alignment: 1) { room throws(SocketError) in
-      let room = unsafe UnsafeMutableRawBufferPointer(rebasing: room[..<most])
-      let envelope = try unsafe core.receiveDatagram(into: room, &patience)
-      let bytes = unsafe Array(room[..<envelope.received])
-      return Datagram(bytes: bytes, from: envelope.from, length: envelope.length)
+    return try core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+      try core.receiveDatagram(upTo: most, world)
     }
   }
 
   /// Receives one datagram into the free part of `output`; nothing is copied besides.
   ///
   /// - Throws: as ``receive(upTo:within:)``.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public borrowing func receive(
     into output: inout OutputRawSpan, within: Duration? = nil
   ) throws(SocketError) -> Datagram.Envelope {
     let core = reference.core
     var patience = Patience(within ?? timeouts.receive)
-    return try unsafe output.withUnsafeMutableBytes { buffer, count throws(SocketError) in
-      let room = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-      let envelope = try unsafe core.receiveDatagram(into: room, &patience)
-      count += envelope.received
-      return envelope
+    return try core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+      try core.receiveDatagram(into: &output, world)
     }
   }
 

@@ -65,12 +65,23 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
   }
 
   /// Binds what a person writes: `"localhost:5353"`, `":0"`, `"/run/x.sock"`, `"@name"`; the first address that the name has.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func bind(
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramSocket {
     var patience = Patience(timeouts.connect)
     let address = try endpoint.resolved(for: .bind, &patience)[0]
+    return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
+  }
+
+  /// Binds what a person writes, in a task: a name is looked up without blocking the task's thread.
+  public static func bind(
+    _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
+    file: StaticString = #fileID, line: UInt = #line
+  ) async throws(SocketError) -> DatagramSocket {
+    var patience = Patience(timeouts.connect)
+    let address = try await endpoint.resolved(for: .bind, &patience)[0]
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }
 
@@ -161,7 +172,11 @@ public struct SharedDatagramSocket: DatagramEnd {
   }
 
   /// Releases it; returns when everybody is out. A second time it changes nothing.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func close() { reference.core.end() }
+
+  /// The same in a task.
+  public func close() async { await reference.core.end() }
 }
 
 extension SharedDatagramSocket: Hashable {

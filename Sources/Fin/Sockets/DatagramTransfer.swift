@@ -2,63 +2,81 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// How datagrams go out and come in. Everything here passes the gate beside others: the kernel keeps each datagram whole.
+/// How datagrams go out and come in: one try each. Everything here passes the gate beside others: the kernel keeps each
+/// datagram whole.
 extension Core {
+  /// - Parameter pause: how long to wait when no event will tell; longer each time.
   func sendDatagram(
-    _ bytes: UnsafeRawBufferPointer, to peer: SocketAddress?, _ patience: inout Patience
-  ) throws(SocketError) {
-    try passing(.send) { () throws(SocketError) in
-      var pause = Duration.milliseconds(1)
-      while true {
-        let code: Errno
-        do throws(Errno) {
-          if let peer {
-            _ = try unsafe Syscalls.send(number, bytes, to: peer)
-          } else {
-            _ = try unsafe Syscalls.send(number, bytes)
-          }
-          // The kernel has chosen a port if there was none.
-          if phase == .fresh, family != .unix { advance(.bind) }
-          return
-        } catch { code = error }
-        guard code == .resourceTemporarilyUnavailable else {
-          throw failure(.send, .system(code), peer, note: code == .messageTooLong ? tooLong(bytes.count, peer) : nil)
-        }
-        do throws(SocketError.Cause) {
-          if family == .unix, peer != nil {
-            // The receiver's queue is full. Poll tells of our own buffer only, so this asks again, ever more rarely.
-            let left = patience.deadline.remaining ?? pause
-            if left == .zero { throw .timedOut }
-            var rest = Patience(min(pause, left))
-            do throws(SocketError.Cause) { try wait(for: 0, &rest) } catch { if error != .timedOut { throw error } }
-            pause = min(pause * 2, .milliseconds(50))
-          } else {
-            try wait(for: CInt(POLLOUT), &patience)
-          }
-        } catch { throw failure(.send, error, peer) }
+    _ bytes: UnsafeRawBufferPointer, to peer: SocketAddress?, _ pause: inout Duration, _ world: World
+  ) throws(SocketError) -> Attempt<Void> {
+    let news = News(of: self, world)
+    do throws(Errno) {
+      if let peer {
+        _ = try unsafe Syscalls.send(number, bytes, to: peer)
+      } else {
+        _ = try unsafe Syscalls.send(number, bytes)
+      }
+      // The kernel has chosen a port if there was none.
+      if phase == .fresh, family != .unix { advance(.bind) }
+      return .done(())
+    } catch {
+      guard error == .resourceTemporarilyUnavailable else {
+        throw failure(.send, .system(error), peer, note: error == .messageTooLong ? tooLong(bytes.count, peer) : nil)
+      }
+      if family == .unix, peer != nil {
+        // The receiver's queue is full. Events tell of our own buffer only, so this asks again, ever more rarely.
+        defer { pause = min(pause * 2, .milliseconds(50)) }
+        return .pause(pause)
+      }
+      news.exhausted(.output)
+      return .blocked(.output)
+    }
+  }
+
+  func receiveDatagram(
+    into room: UnsafeMutableRawBufferPointer, _ world: World
+  ) throws(SocketError) -> Attempt<Datagram.Envelope> {
+    let news = News(of: self, world)
+    if !news.mayHold(.input) { return .blocked(.input) }
+    do throws(Errno) {
+      let (length, from) = try unsafe Syscalls.receiveDatagram(number, room)
+      if length == 0, from == nil, family != .unix {
+        // Every IP datagram has a sender.
+        throw Errno.socketShutdown
+      }
+      return .done(Datagram.Envelope(from: from, length: length, received: min(length, room.count)))
+    } catch {
+      guard error == .resourceTemporarilyUnavailable else { throw self.error(.receive, .system(error)) }
+      news.exhausted([.input, .mixed])
+      return .blocked(.input)
+    }
+  }
+
+  /// Into room of its own, which is taken for the time of one try.
+  func receiveDatagram(upTo most: Int, _ world: World) throws(SocketError) -> Attempt<Datagram> {
+    guard (0...Datagram.most).contains(most) else {
+      throw error(.receive, .invalid("cannot receive a datagram of up to \(most) bytes"))
+    }
+    return try unsafe withUnsafeTemporaryAllocation(byteCount: max(1, most), alignment: 1) { room throws(SocketError) in
+      let room = unsafe UnsafeMutableRawBufferPointer(rebasing: room[..<most])
+      switch try unsafe receiveDatagram(into: room, world) {
+      case .blocked(let direction): return .blocked(direction)
+      case .pause(let pause): return .pause(pause)
+      case .done(let envelope):
+        let bytes = unsafe Array(room[..<envelope.received])
+        return .done(Datagram(bytes: bytes, from: envelope.from, length: envelope.length))
       }
     }
   }
 
   func receiveDatagram(
-    into room: UnsafeMutableRawBufferPointer, _ patience: inout Patience
-  ) throws(SocketError) -> Datagram.Envelope {
-    try passing(.receive) { () throws(SocketError) in
-      while true {
-        do throws(Errno) {
-          let (length, from) = try unsafe Syscalls.receiveDatagram(number, room)
-          if length == 0, from == nil, family != .unix {
-            // Every IP datagram has a sender.
-            throw Errno.socketShutdown
-          }
-          return Datagram.Envelope(from: from, length: length, received: min(length, room.count))
-        } catch {
-          guard error == .resourceTemporarilyUnavailable else { throw self.error(.receive, .system(error)) }
-        }
-        do throws(SocketError.Cause) { try wait(for: CInt(POLLIN), &patience) } catch {
-          throw self.error(.receive, error)
-        }
-      }
+    into output: inout OutputRawSpan, _ world: World
+  ) throws(SocketError) -> Attempt<Datagram.Envelope> {
+    try unsafe output.withUnsafeMutableBytes { buffer, count throws(SocketError) in
+      let room = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+      let next = try unsafe receiveDatagram(into: room, world)
+      if case .done(let envelope) = next { count += envelope.received }
+      return next
     }
   }
 
@@ -71,7 +89,7 @@ extension Core {
     }
   }
 
-  private func failure(
+  func failure(
     _ operation: SocketError.Operation, _ cause: SocketError.Cause, _ peer: SocketAddress?, note: String? = nil
   ) -> SocketError {
     SocketError(operation, cause, local: local, peer: peer ?? self.peer, note: note)

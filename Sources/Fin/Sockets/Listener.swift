@@ -77,12 +77,23 @@ public struct Listener: ~Copyable, SocketEnd {
   /// Binds what a person writes: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`; the first address that the name has.
   ///
   /// - Throws: `.unresolved` when the name has no address; else what is in the way.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func bind(
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
     var patience = Patience(timeouts.connect)
     let address = try endpoint.resolved(for: .bind, &patience)[0]
+    return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
+  }
+
+  /// Binds what a person writes, in a task: a name is looked up without blocking the task's thread.
+  public static func bind(
+    _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) async throws(SocketError) -> Listener {
+    var patience = Patience(timeouts.connect)
+    let address = try await endpoint.resolved(for: .bind, &patience)[0]
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
 
@@ -132,11 +143,22 @@ public struct Listener: ~Copyable, SocketEnd {
   ///   - line: see `file`.
   /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`; `.system(EMFILE)` and its like only
   ///   when a client waits and there is no descriptor for it. The client stays queued.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func accept(
     within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
     var patience = Patience(within ?? timeouts.accept)
     let core = try reference.core.accept(&patience, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Takes the next client, or waits for one, in a task: as in a thread, and `.cancelled` when the task is; no client is lost by
+  /// it.
+  public borrowing func accept(
+    within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) async throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.accept)
+    let core = try await reference.core.accept(&patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
 

@@ -12,53 +12,55 @@ extension Sending where Self: ~Copyable {
   ///
   /// The corresponding C function is `send` with `MSG_NOSIGNAL`, repeated. Nothing is copied besides.
   /// - Throws: `.reset`, `.lost`, `.peerClosed`, `.finished`, `.timedOut`, `.closed`; `bytesAccepted` tells how far it got.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) {
     let core = reference.core
     var patience = Patience(within ?? timeouts.send)
-    try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
-      _ = try core.writing(&patience) { patience throws(SocketError) in try unsafe core.sendAll(bytes, &patience) }
+    var accepted = 0
+    _ = try core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
+      world throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.send(bytes, &accepted, world)
+      }
     }
   }
 
   /// Sends all of the bytes of an array, without copying it.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ bytes: [UInt8], within: Duration? = nil) throws(SocketError) {
     try send(unsafe bytes.span.bytes, within: within)
   }
 
   /// Sends all of the bytes of a collection; copied only when they do not lie together in memory.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ bytes: some Collection<UInt8>, within: Duration? = nil) throws(SocketError) {
+    guard bytes.withContiguousStorageIfAvailable({ _ in true }) != nil else {
+      return try send(Array(bytes), within: within)
+    }
     let core = reference.core
     var patience = Patience(within ?? timeouts.send)
-    let outcome = bytes.withContiguousStorageIfAvailable { bytes -> Result<Void, SocketError> in
-      Result { () throws(SocketError) in
-        _ = try core.writing(&patience) { patience throws(SocketError) in
-          try unsafe core.sendAll(UnsafeRawBufferPointer(bytes), &patience)
-        }
-      }
+    var accepted = 0
+    _ = try core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
+      world throws(SocketError) in
+      try core.send(all: bytes, &accepted, world)
     }
-    guard let outcome else { return try send(Array(bytes), within: within) }
-    try outcome.get()
   }
 
   /// Sends the UTF-8 of a string, without copying it.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ text: some StringProtocol, within: Duration? = nil) throws(SocketError) {
     try send(text.utf8, within: within)
   }
 
   /// Sends several pieces as one: `sendmsg`. Nothing is copied.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) throws(SocketError) {
     let core = reference.core
     var patience = Patience(within ?? timeouts.send)
-    try core.writing(&patience) { patience throws(SocketError) in
-      var accepted = 0
-      var rest = pieces[...]
-      repeat {
-        var buffers = unsafe [UnsafeRawBufferPointer]()
-        try unsafe withBuffers(of: rest.prefix(piecesAtOnce), &buffers) { buffers throws(SocketError) in
-          try unsafe core.sendAll(gathering: buffers, &accepted, &patience)
-        }
-        rest = rest.dropFirst(piecesAtOnce)
-      } while !rest.isEmpty
+    var gathering = Gathering(pieces)
+    try core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: gathering.accepted) }) {
+      world throws(SocketError) in
+      try gathering.send(on: core, world)
     }
   }
 
@@ -66,29 +68,15 @@ extension Sending where Self: ~Copyable {
   ///
   /// The corresponding C function is `send`, once.
   /// - Returns: how many were accepted; 0 only for 0 bytes.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) -> Int {
     let core = reference.core
     var patience = Patience(within ?? timeouts.send)
-    return try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
-      try core.writing(&patience) { patience throws(SocketError) in
-        try unsafe core.sendAll(bytes, some: true, &patience)
+    var accepted = 0
+    return try core.inside(.writing, .send, &patience) { world throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.send(bytes, &accepted, some: true, world)
       }
     }
-  }
-}
-
-/// How many pieces one system call gets: within `UIO_MAXIOV` (1024, uio(7)), and few enough that lending their storage,
-/// which takes a level of the stack for each, fits into any thread's.
-private let piecesAtOnce = 128
-
-/// Lends the storage of all pieces at once.
-private func withBuffers(
-  of pieces: ArraySlice<[UInt8]>, _ buffers: inout [UnsafeRawBufferPointer],
-  _ body: ([UnsafeRawBufferPointer]) throws(SocketError) -> Void
-) throws(SocketError) {
-  guard let piece = pieces.first else { return try unsafe body(buffers) }
-  try unsafe piece.span.bytes.withUnsafeBytes { bytes throws(SocketError) in
-    unsafe buffers.append(bytes)
-    try unsafe withBuffers(of: pieces.dropFirst(), &buffers, body)
   }
 }

@@ -31,9 +31,16 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
   ///
   /// - Throws: `.closed` when another thread closed it meanwhile; `.timedOut`; `.system` for what the kernel says;
   ///   `.invalid` the second time.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) {
     var patience = Patience(within ?? timeouts.connect)
     try reference.core.connect(to: peer, timeouts, &patience)
+  }
+
+  /// The same in a task, and `.cancelled` when it is: then this reference is closed.
+  public func connect(to peer: SocketAddress, within: Duration? = nil) async throws(SocketError) {
+    var patience = Patience(within ?? timeouts.connect)
+    try await reference.core.connect(to: peer, timeouts, &patience)
   }
 
   /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. Waits for the writers before it; a second time it
@@ -41,27 +48,40 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
   ///
   /// - Throws: `.system(ENOTCONN)` when it is not connected yet, and nothing has changed; `.closed`; `.timedOut` when the
   ///   writers before it took longer than ``Timeouts/send``.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func finishSending() throws(SocketError) {
     var patience = Patience(timeouts.send)
     let core = reference.core
-    try core.writing(&patience) { _ throws(SocketError) in
-      // The kernel would say ENOTCONN and remember it all the same, or end the handshake that is under way.
-      switch core.phase {
-      case .fresh, .bound, .connecting: throw core.error(.finishSending, .system(.socketNotConnected))
-      case .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .listening, .paused, .stopping,
-        .confirming, .confirmingLast, .lingering, .lingeringAcknowledged, .closed:
-        core.finishSending()
-      }
+    try core.inside(.writing, .finishSending, &patience) { _ throws(SocketError) in try core.finishSendingIfConnected()
+    }
+  }
+
+  /// The same in a task, and `.cancelled` when it is.
+  public func finishSending() async throws(SocketError) {
+    var patience = Patience(timeouts.send)
+    let core = reference.core
+    try await core.inside(.writing, .finishSending, &patience) { _ throws(SocketError) in
+      try core.finishSendingIfConnected()
     }
   }
 
   /// Ends the connection from any thread; see ``Connection/close(_:)``. A second time it returns the same report.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
+  /// The same in a task; see ``Connection/close(_:)``. Cancelled, it becomes an abort, and the report still comes.
+  @discardableResult
+  public func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport { await reference.core.close(policy) }
+
   /// Sends a reset: see ``Connection/abort()``. Cuts short a close that is under way.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public func abort() -> CloseReport { reference.core.close(.abort) }
+
+  /// The same in a task: whoever is inside leaves first.
+  @discardableResult
+  public func abort() async -> CloseReport { await reference.core.close(.abort) }
 }
 
 extension SharedConnection: Hashable {

@@ -59,10 +59,23 @@ public struct Socket: ~Copyable, SocketEnd {
   /// Connects: `connect(2)`. A socket whose attempt failed is released: take a new one.
   ///
   /// - Throws: `.timedOut`; `.closed`; `.system` for what the kernel says, such as `ECONNREFUSED`.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public consuming func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) -> Connection {
     var patience = Patience(within ?? timeouts.connect)
     do { try reference.core.connect(to: peer, timeouts, &patience) } catch {
       reference.core.end()
+      throw error
+    }
+    return Connection(core: reference.core, timeouts: timeouts)
+  }
+
+  /// Connects in a task: as in a thread, and `.cancelled` when the task is. A socket whose attempt failed is released.
+  public consuming func connect(
+    to peer: SocketAddress, within: Duration? = nil
+  ) async throws(SocketError) -> Connection {
+    var patience = Patience(within ?? timeouts.connect)
+    do { try await reference.core.connect(to: peer, timeouts, &patience) } catch {
+      await reference.core.end()
       throw error
     }
     return Connection(core: reference.core, timeouts: timeouts)

@@ -53,6 +53,11 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case lost(Errno)
     /// A deadline of ours passed.
     case timedOut
+    /// The task was cancelled. What had been received and not returned stays readable; what had been sent says
+    /// ``SocketError/bytesAccepted``.
+    case cancelled
+    /// The ``Reactor`` at which this socket waits was stopped.
+    case reactorStopped
     /// We had finished sending.
     case finished
     /// The peer takes no more: it has closed (`EPIPE`).
@@ -125,6 +130,8 @@ extension SocketError.Cause {
     case .reset: "reset by the peer (ECONNRESET)"
     case .lost(let code): "the kernel gave the connection up: \(code.text)"
     case .timedOut: "timed out"
+    case .cancelled: "the task was cancelled"
+    case .reactorStopped: "the reactor was stopped"
     case .finished: "this side has finished sending"
     case .peerClosed: "the peer has closed (EPIPE)"
     case .endOfStream(let received): "the peer finished in the middle, after \(received) bytes"
@@ -167,7 +174,8 @@ extension SocketError {
     case .system(let code): hint(code)
     case .lost(.timedOut): "sent bytes or probes stayed unanswered: the peer or the path is gone"
     case .lost(.connectionAbort): "it was ended from outside, as with ss -K"
-    case .closed, .paused, .reset, .lost, .peerClosed, .tooManyOperations, .invalid, .unresolved: nil
+    case .reactorStopped: "a socket waits at one reactor all its life; stop the reactor last"
+    case .closed, .paused, .reset, .lost, .peerClosed, .tooManyOperations, .invalid, .unresolved, .cancelled: nil
     }
   }
 

@@ -1,34 +1,31 @@
 internal import CFin
 internal import Glibc
+internal import Synchronization
 internal import SystemPackage
 
-/// How bytes come in. Everything here runs inside the gate as its one reader.
+/// How bytes come in. Everything here runs inside the gate as its one reader, and is one try: `nil` is nothing yet.
 extension Core {
-  func reading<R: ~Copyable>(_ body: () throws(SocketError) -> R) throws(SocketError) -> R {
-    do { try gate.enterReading() } catch { throw refusal(.receive, error) }
-    defer { leave(.reading) }
-    return try body()
-  }
-
-  /// What is there now, or comes before the deadline, at most the size of `room`.
+  /// What is there now, at most the size of `room`.
   ///
-  /// - Returns: 0 only when the peer has finished.
-  func receiveSome(into room: UnsafeMutableRawBufferPointer, _ patience: inout Patience) throws(SocketError) -> Int {
-    while true {
-      let count: Int
-      do { count = try unsafe Syscalls.receive(number, room) } catch {
-        if error == .resourceTemporarilyUnavailable {
-          do { try wait(for: CInt(POLLIN), &patience) } catch { throw self.error(.receive, error) }
-          continue
-        }
-        // The peer's end of file was read and stays one, whatever came after it.
-        let cause = fail(error)
-        if latch.value.sawEnd { return 0 }
-        throw self.error(.receive, cause)
+  /// - Returns: 0 only when the peer has finished; `nil` when there is nothing yet.
+  func receiveSome(into room: UnsafeMutableRawBufferPointer, _ world: World) throws(SocketError) -> Int? {
+    let news = News(of: self, world)
+    if !news.mayHold(.input) { return nil }
+    let count: Int
+    do { count = try unsafe Syscalls.receive(number, room) } catch {
+      if error == .resourceTemporarilyUnavailable {
+        news.exhausted([.input, .mixed])
+        return nil
       }
-      if count == 0 { try checkEnd() }
-      return count
+      // The peer's end of file was read and stays one, whatever came after it.
+      let cause = fail(error)
+      if latch.value.sawEnd { return 0 }
+      throw self.error(.receive, cause)
     }
+    if count == 0 { try checkEnd() }
+    // TCP gives all it has; a Unix stream stops where passed descriptors or another sender's bytes begin.
+    if count < room.count, isTCP { news.exhausted(.input, unless: .mixed) }
+    return count
   }
 
   /// The kernel says end of file. It also says so when a reset was told to somebody else first: believe it only then, when
@@ -50,10 +47,13 @@ extension Core {
 
   /// Adds what comes next to the read buffer.
   ///
-  /// - Returns: how much came; 0 when the peer has finished.
-  func fill(_ patience: inout Patience) throws(SocketError) -> Int {
-    try unsafe withUnsafeTemporaryAllocation(byteCount: ReadBuffer.chunk, alignment: 1) { room throws(SocketError) in
-      let count = try unsafe receiveSome(into: room, &patience)
+  /// - Returns: how much came; 0 when the peer has finished; `nil` when there is nothing yet.
+  func fill(_ world: World) throws(SocketError) -> Int? {
+    // A task looks into its news first, so that a try that would bring nothing takes no room on the stack.
+    if !News(of: self, world).mayHold(.input) { return nil }
+    return try unsafe withUnsafeTemporaryAllocation(byteCount: ReadBuffer.chunk, alignment: 1) {
+      room throws(SocketError) in
+      guard let count = try unsafe receiveSome(into: room, world) else { return nil }
       withBuffer { unsafe $0.append(UnsafeRawBufferPointer(rebasing: room[..<count])) }
       return count
     }
@@ -65,6 +65,28 @@ extension Core {
   }
 
   var buffered: Int { unsafe buffer?.count ?? 0 }
+}
+
+/// What the loop has told of a socket, for a try in a task: edges are told once, so that what is known to be empty need not be
+/// asked again. A thread asks the kernel each time, which tells it levels.
+struct News {
+  private let seat: Seat?
+  private let known: Seat.Knowledge?
+
+  init(of core: Core, _ world: World) {
+    seat = world == .task ? core.place.load() : nil
+    known = seat?.known
+  }
+
+  /// Whether a system call may bring something.
+  func mayHold(_ readiness: Readiness) -> Bool { known?.readiness.contains(readiness) ?? true }
+
+  /// The system call brought nothing, or all there was.
+  func exhausted(_ readiness: Readiness, unless exception: Readiness? = nil) {
+    guard let seat, let known else { return }
+    if let exception, known.readiness.contains(exception) { return }
+    seat.clear(readiness, since: known)
+  }
 }
 
 extension Optional {

@@ -2,76 +2,81 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// How bytes go out. Everything here runs inside the gate as its one writer, so that each call's bytes arrive together.
+/// How bytes go out. Everything here runs inside the gate as its one writer, so that each call's bytes arrive together, and is one
+/// try.
 extension Core {
-  func writing<R>(_ patience: inout Patience, _ body: (inout Patience) throws(SocketError) -> R) throws(SocketError)
-    -> R
-  {
-    do { try gate.enterWriting(&patience) } catch { throw refusal(.send, error) }
-    defer { leave(.writing) }
-    return try body(&patience)
-  }
-
-  /// Hands all of the bytes to the kernel, or says how many it took.
+  /// Hands bytes to the kernel, as many as it takes.
   ///
-  /// - Returns: how many the kernel took: all of them, or with `some` at least one.
-  func sendAll(
-    _ bytes: UnsafeRawBufferPointer, some: Bool = false, _ patience: inout Patience
-  ) throws(SocketError) -> Int {
-    try checkSending()
-    var accepted = 0
+  /// - Parameters:
+  ///   - accepted: what it took in this call before, and takes now.
+  ///   - some: whether one system call that took something is enough.
+  func send(
+    _ bytes: UnsafeRawBufferPointer, _ accepted: inout Int, some: Bool = false, _ world: World
+  ) throws(SocketError) -> Attempt<Int> {
+    try checkSending(accepted)
     while accepted < bytes.count {
+      let news = News(of: self, world)
       do throws(Errno) {
         accepted += try unsafe Syscalls.send(number, UnsafeRawBufferPointer(rebasing: bytes[accepted...]))
         if some { break }
       } catch {
-        try goOn(after: error, accepted, &patience)
+        try check(error, accepted, news)
+        return .blocked(.output)
       }
     }
-    return accepted
+    return .done(accepted)
   }
 
   /// The same for several pieces at once, at most 1024: `sendmsg(2)`.
   ///
-  /// - Parameter accepted: what the kernel took in this call before, and takes now.
-  func sendAll(
-    gathering pieces: [UnsafeRawBufferPointer], _ accepted: inout Int, _ patience: inout Patience
-  ) throws(SocketError) {
-    try checkSending()
+  /// - Parameter skipping: how many bytes of them the kernel took before, which are among `accepted`.
+  func send(
+    gathering pieces: [UnsafeRawBufferPointer], skipping skipped: Int, _ accepted: inout Int, _ world: World
+  ) throws(SocketError) -> Attempt<Void> {
+    try checkSending(accepted)
     var vectors = unsafe pieces.filter { $0.count > 0 }.map {
       unsafe iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
     }
     var first = 0
+    func drop(_ taken: Int) {
+      var count = taken
+      while unsafe first < vectors.count, unsafe count >= vectors[first].iov_len {
+        unsafe count -= vectors[first].iov_len
+        first += 1
+      }
+      if count > 0 {
+        unsafe vectors[first].iov_base += count
+        unsafe vectors[first].iov_len -= count
+      }
+    }
+    drop(skipped)
     while unsafe first < vectors.count {
+      let news = News(of: self, world)
       do throws(Errno) {
-        var count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
+        let count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
           try unsafe Syscalls.send(number, gathering: UnsafeMutableBufferPointer(rebasing: all[first...]))
         }
         accepted += count
-        while unsafe first < vectors.count, unsafe count >= vectors[first].iov_len {
-          unsafe count -= vectors[first].iov_len
-          first += 1
-        }
-        if count > 0 {
-          unsafe vectors[first].iov_base += count
-          unsafe vectors[first].iov_len -= count
-        }
+        drop(count)
       } catch {
-        try goOn(after: error, accepted, &patience)
+        try check(error, accepted, news)
+        return .blocked(.output)
       }
     }
+    return .done(())
   }
 
   /// A latched end is told before the kernel is asked: asking again would only get EPIPE, which names no cause.
-  private func checkSending() throws(SocketError) {
+  private func checkSending(_ accepted: Int) throws(SocketError) {
     let state = latch.value
-    if let failure = state.failure { throw error(.send, failure) }
-    if state.finishedSending { throw error(.send, .finished) }
+    if let failure = state.failure { throw error(.send, failure, bytesAccepted: accepted) }
+    if state.finishedSending { throw error(.send, .finished, bytesAccepted: accepted) }
   }
 
-  private func goOn(after code: Errno, _ accepted: Int, _ patience: inout Patience) throws(SocketError) {
+  /// Returns when there only was no room.
+  private func check(_ code: Errno, _ accepted: Int, _ news: News) throws(SocketError) {
     if code == .resourceTemporarilyUnavailable {
-      do { try wait(for: CInt(POLLOUT), &patience) } catch { throw self.error(.send, error, bytesAccepted: accepted) }
+      news.exhausted(.output)
     } else if code == .brokenPipe, latch.value.finishedSending {
       throw error(.send, .finished, bytesAccepted: accepted)
     } else if code == .brokenPipe {
@@ -79,6 +84,17 @@ extension Core {
       throw error(.send, takeError() ?? fail(code), bytesAccepted: accepted)
     } else {
       throw error(.send, fail(code), bytesAccepted: accepted)
+    }
+  }
+
+  /// The kernel would say ENOTCONN to what is not connected and remember it all the same, or end the handshake that is under way.
+  func finishSendingIfConnected() throws(SocketError) -> Attempt<Void> {
+    switch phase {
+    case .fresh, .bound, .connecting: throw error(.finishSending, .system(.socketNotConnected))
+    case .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .listening, .paused, .stopping, .confirming,
+      .confirmingLast, .lingering, .lingeringAcknowledged, .closed:
+      finishSending()
+      return .done(())
     }
   }
 

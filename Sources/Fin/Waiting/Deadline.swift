@@ -11,7 +11,7 @@ struct Deadline: Comparable, Sendable {
 
   static let never = Deadline(nanoseconds: .max)
 
-  private init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+  init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
   /// `duration` from now; a time too large to count in nanoseconds is never, one below zero has passed already.
   init(after duration: Duration) {
@@ -32,9 +32,25 @@ struct Deadline: Comparable, Sendable {
 
   var hasPassed: Bool { nanoseconds != .max && Instant.now.nanoseconds >= nanoseconds }
 
+  /// At once, without a look at the clock.
+  static let passed = Deadline(nanoseconds: .min)
+
+  /// What is left in whole milliseconds, rounded up; −1 for never. For `epoll_wait(2)`.
+  var milliseconds: CInt {
+    switch nanoseconds {
+    case .max: return -1
+    case .min: return 0
+    default:
+      let now = Instant.now.nanoseconds
+      return nanoseconds <= now ? 0 : CInt(clamping: (nanoseconds - now - 1) / 1_000_000 + 1)
+    }
+  }
+
   /// What is left, zero when it has passed; `nil` for never.
   var remaining: Duration? {
-    nanoseconds == .max ? nil : .nanoseconds(max(0, nanoseconds - Instant.now.nanoseconds))
+    if nanoseconds == .max { return nil }
+    let now = Instant.now.nanoseconds
+    return nanoseconds <= now ? .zero : .nanoseconds(nanoseconds - now)
   }
 }
 
@@ -72,6 +88,11 @@ struct Patience {
   /// each byte of a peer that never stops.
   var isSpent: Bool {
     mutating get {
+      guard fixed != nil else {
+        // The first wait: its time begins here, and one reading of the clock is enough for it.
+        if deadline != .never, allowed! <= .zero { hasLookedLast = true }
+        return false
+      }
       guard deadline.hasPassed else { return false }
       defer { hasLookedLast = true }
       return hasLookedLast

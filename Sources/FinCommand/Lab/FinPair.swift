@@ -111,6 +111,8 @@ extension SocketError {
     case .reset: ".reset"
     case .lost: ".lost"
     case .timedOut: ".timedOut"
+    case .cancelled: ".cancelled"
+    case .reactorStopped: ".reactorStopped"
     case .finished: ".finished"
     case .peerClosed: ".peerClosed"
     case .endOfStream: ".endOfStream"

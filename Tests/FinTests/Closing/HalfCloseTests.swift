@@ -93,35 +93,37 @@ struct HalfCloseTests {
   func sendAfterFinishing() async {
     // In a process of its own, where SIGPIPE would end it.
     await #expect(processExitsWith: .success) {
-      func check(_ ours: SharedConnection) throws {
-        try ours.finishSending()
-        for _ in 0..<3 {
-          let spoken = cause { () throws(SocketError) in try ours.send([1]) }
-          precondition(spoken == .finished, "\(String(describing: spoken))")
-          let gathered = cause { () throws(SocketError) in try ours.send(gathering: [[1], [2]]) }
-          precondition(gathered == .finished, "\(String(describing: gathered))")
+      try synchronously {
+        func check(_ ours: SharedConnection) throws {
+          try ours.finishSending()
+          for _ in 0..<3 {
+            let spoken = cause { () throws(SocketError) in try ours.send([1]) }
+            precondition(spoken == .finished, "\(String(describing: spoken))")
+            let gathered = cause { () throws(SocketError) in try ours.send(gathering: [[1], [2]]) }
+            precondition(gathered == .finished, "\(String(describing: gathered))")
+          }
+          // The other direction goes on.
+          let received = try ours.receive(exactly: 1, within: .seconds(10))
+          precondition(received == [7])
+          ours.abort()
         }
-        // The other direction goes on.
-        let received = try ours.receive(exactly: 1, within: .seconds(10))
-        precondition(received == [7])
-        ours.abort()
-      }
-      let unix = try Connection.pair()
-      try unix.second.send([7])
-      try check(unix.first.share())
-      unix.second.close(.background)
-      let tcp = try Loopback()
-      try tcp.peer.send([7])
-      try check(tcp.ours.share())
+        let unix = try Connection.pair()
+        try unix.second.send([7])
+        try check(unix.first.share())
+        unix.second.close(.background)
+        let tcp = try Loopback()
+        try tcp.peer.send([7])
+        try check(tcp.ours.share())
 
-      // A peer that is gone is no signal either.
-      let gone = try Loopback()
-      let peer = gone.peer
-      let left = gone.ours
-      peer.close()
-      try left.awaitState(.closeWait)
-      while cause({ () throws(SocketError) in try left.send([1]) }) == nil {}
-      left.close()
+        // A peer that is gone is no signal either.
+        let gone = try Loopback()
+        let peer = gone.peer
+        let left = gone.ours
+        peer.close()
+        try left.awaitState(.closeWait)
+        while cause({ () throws(SocketError) in try left.send([1]) }) == nil {}
+        left.close()
+      }
     }
   }
 }

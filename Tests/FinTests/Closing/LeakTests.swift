@@ -73,27 +73,29 @@ struct LeakTests {
   func everyKind() async {
     // In a process of its own, where no other test opens descriptors.
     await #expect(processExitsWith: .success) {
-      Ledger.current.leakPolicy = .quiet
-      // Only the sockets: what runs the tests makes timers of its own at any moment.
-      func sockets() throws -> [OpenDescriptor] { try KernelView.openDescriptors().filter { $0.socketInode != nil } }
-      let before = try sockets()
-      let leaked = Ledger.current.counts.leaked
-      do {
-        let socket = try Socket(.ipv4)
-        try socket.bind(to: .loopback(port: 0))
-        let listener = try Listener.bind(.loopback(port: 0))
-        let client = try Connection.connect(to: listener.address)
-        let served = try listener.accept().share()
-        let pair = try Connection.pair()
-        let half = pair.first.finishSending()
-        let other = try pair.second.duplicate()
-        precondition(socket.phase == .bound && client.phase == .connected && half.phase == .sendFinished)
-        precondition(served.phase == .connected && other.phase == .connected)
+      try synchronously {
+        Ledger.current.leakPolicy = .quiet
+        // Only the sockets: what runs the tests makes timers of its own at any moment.
+        func sockets() throws -> [OpenDescriptor] { try KernelView.openDescriptors().filter { $0.socketInode != nil } }
+        let before = try sockets()
+        let leaked = Ledger.current.counts.leaked
+        do {
+          let socket = try Socket(.ipv4)
+          try socket.bind(to: .loopback(port: 0))
+          let listener = try Listener.bind(.loopback(port: 0))
+          let client = try Connection.connect(to: listener.address)
+          let served = try listener.accept().share()
+          let pair = try Connection.pair()
+          let half = pair.first.finishSending()
+          let other = try pair.second.duplicate()
+          precondition(socket.phase == .bound && client.phase == .connected && half.phase == .sendFinished)
+          precondition(served.phase == .connected && other.phase == .connected)
+        }
+        let after = try sockets()
+        precondition(before == after, "\(before) became \(after)")
+        precondition(Ledger.current.counts.leaked - leaked == 7, "\(Ledger.current.counts)")
+        precondition(Ledger.current.counts.open == 0)
       }
-      let after = try sockets()
-      precondition(before == after, "\(before) became \(after)")
-      precondition(Ledger.current.counts.leaked - leaked == 7, "\(Ledger.current.counts)")
-      precondition(Ledger.current.counts.open == 0)
     }
   }
 

@@ -1,6 +1,7 @@
 import CPeers
 import Fin
 import Glibc
+import Peers
 import Testing
 
 @Suite("A descriptor is shared when a process forks, and Fin says what it does about it")
@@ -10,22 +11,24 @@ struct Forking {
     let result = try await #require(
       processExitsWith: .success, observing: [\.standardErrorContent]
     ) {
-      let pair = try Connection.pair()
-      let child = peers_fork()
-      if child == 0 {
-        try pair.first.send("from the child")
-        _exit(0)
+      try synchronously {
+        let pair = try Connection.pair()
+        let child = peers_fork()
+        if child == 0 {
+          try pair.first.send("from the child")
+          _exit(0)
+        }
+        var status: CInt = 0
+        unsafe waitpid(child, &status, 0)
+        // Killed by the trap, not by its own _exit.
+        precondition(status & 0x7f != 0, "the child ended well: \(status)")
+        // The parent's connection has not been touched.
+        try pair.first.send("x")
+        let heard = try pair.second.receive(upTo: 10)
+        precondition(heard == Array("x".utf8))
+        pair.first.close(.abort)
+        pair.second.close(.abort)
       }
-      var status: CInt = 0
-      unsafe waitpid(child, &status, 0)
-      // Killed by the trap, not by its own _exit.
-      precondition(status & 0x7f != 0, "the child ended well: \(status)")
-      // The parent's connection has not been touched.
-      try pair.first.send("x")
-      let heard = try pair.second.receive(upTo: 10)
-      precondition(heard == Array("x".utf8))
-      pair.first.close(.abort)
-      pair.second.close(.abort)
     }
     #expect(String(decoding: result.standardErrorContent, as: UTF8.self).contains("forked without exec"))
   }
@@ -33,19 +36,21 @@ struct Forking {
   @Test("a process may fork before its first socket", .faults(12))
   func early() async {
     await #expect(processExitsWith: .success) {
-      let child = peers_fork()
-      var status: CInt = 0
-      if child != 0 {
-        unsafe waitpid(child, &status, 0)
-        precondition(status == 0)
+      try synchronously {
+        let child = peers_fork()
+        var status: CInt = 0
+        if child != 0 {
+          unsafe waitpid(child, &status, 0)
+          precondition(status == 0)
+        }
+        let pair = try Connection.pair()
+        try pair.first.send("x")
+        let heard = try pair.second.receive(upTo: 10)
+        precondition(heard == Array("x".utf8))
+        pair.first.close(.abort)
+        pair.second.close(.abort)
+        if child == 0 { _exit(0) }
       }
-      let pair = try Connection.pair()
-      try pair.first.send("x")
-      let heard = try pair.second.receive(upTo: 10)
-      precondition(heard == Array("x".utf8))
-      pair.first.close(.abort)
-      pair.second.close(.abort)
-      if child == 0 { _exit(0) }
     }
   }
 

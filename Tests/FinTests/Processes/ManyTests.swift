@@ -8,20 +8,22 @@ struct Many {
   @Test("9,000 open sockets are counted one by one, and none is left", .faults(46))
   func pairs() async {
     await #expect(processExitsWith: .success) {
-      // Those that this process was started with.
-      let before = try KernelView.openDescriptors().filter { $0.socketInode != nil }.count
-      var shared: [SharedConnection] = []
-      for _ in 0..<4_500 {
-        let pair = try Connection.pair()
-        shared.append(pair.first.share())
-        shared.append(pair.second.share())
+      try synchronously {
+        // Those that this process was started with.
+        let before = try KernelView.openDescriptors().filter { $0.socketInode != nil }.count
+        var shared: [SharedConnection] = []
+        for _ in 0..<4_500 {
+          let pair = try Connection.pair()
+          shared.append(pair.first.share())
+          shared.append(pair.second.share())
+        }
+        precondition(Ledger.current.counts.open == 9_000)
+        precondition(Ledger.current.openSockets().count == 9_000)
+        for connection in shared { connection.close(.abort) }
+        precondition(Ledger.current.counts.open == 0)
+        let after = try KernelView.openDescriptors().filter { $0.socketInode != nil }.count
+        precondition(after == before)
       }
-      precondition(Ledger.current.counts.open == 9_000)
-      precondition(Ledger.current.openSockets().count == 9_000)
-      for connection in shared { connection.close(.abort) }
-      precondition(Ledger.current.counts.open == 0)
-      let after = try KernelView.openDescriptors().filter { $0.socketInode != nil }.count
-      precondition(after == before)
     }
   }
 

@@ -242,27 +242,29 @@ struct Datagrams {
   @Test("a send to a peer that takes no more is an error and no signal", .faults(57))
   func noSignal() async {
     await #expect(processExitsWith: .success) {
-      signal(SIGPIPE, SIG_DFL)
-      let pair = try DatagramSocket.pair()
-      try pair.first.withDescriptor { _ = shutdown($0.rawValue, CInt(SHUT_WR)) }
-      do throws(SocketError) {
-        try pair.first.send("x")
-        fatalError("sent")
-      } catch {
-        precondition(error.cause == .system(.brokenPipe), "\(error)")
+      try synchronously {
+        signal(SIGPIPE, SIG_DFL)
+        let pair = try DatagramSocket.pair()
+        try pair.first.withDescriptor { _ = shutdown($0.rawValue, CInt(SHUT_WR)) }
+        do throws(SocketError) {
+          try pair.first.send("x")
+          fatalError("sent")
+        } catch {
+          precondition(error.cause == .system(.brokenPipe), "\(error)")
+        }
+        pair.second.close()
+        let udp = try DatagramSocket(.ipv4)
+        try udp.connect(to: .loopback(port: 9))
+        try udp.withDescriptor { _ = shutdown($0.rawValue, CInt(SHUT_WR)) }
+        do throws(SocketError) {
+          try udp.send("x")
+          fatalError("sent")
+        } catch {
+          precondition(error.cause == .system(.brokenPipe), "\(error)")
+        }
+        udp.close()
+        pair.first.close()
       }
-      pair.second.close()
-      let udp = try DatagramSocket(.ipv4)
-      try udp.connect(to: .loopback(port: 9))
-      try udp.withDescriptor { _ = shutdown($0.rawValue, CInt(SHUT_WR)) }
-      do throws(SocketError) {
-        try udp.send("x")
-        fatalError("sent")
-      } catch {
-        precondition(error.cause == .system(.brokenPipe), "\(error)")
-      }
-      udp.close()
-      pair.first.close()
     }
   }
 

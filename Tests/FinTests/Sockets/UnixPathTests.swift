@@ -348,18 +348,20 @@ struct UnixPaths {
   @Test("a path relative to the process's folder is removed also after the process has moved", .faults(56))
   func relative() async {
     await #expect(processExitsWith: .success) {
-      let folder = try TemporaryFolder()
-      precondition(unsafe chdir(folder.path) == 0)
-      let listener = try Listener.bind("./s")
-      precondition(folder.entries == ["s"])
-      precondition(unsafe chdir("/") == 0)
-      listener.close()
-      precondition(folder.entries == [])
-      precondition(unsafe chdir(folder.path) == 0)
-      try leaveBehind("s")
-      let again = try Listener.bind(.unix("s"))
-      again.close()
-      precondition(folder.entries == [])
+      try synchronously {
+        let folder = try TemporaryFolder()
+        precondition(unsafe chdir(folder.path) == 0)
+        let listener = try Listener.bind("./s")
+        precondition(folder.entries == ["s"])
+        precondition(unsafe chdir("/") == 0)
+        listener.close()
+        precondition(folder.entries == [])
+        precondition(unsafe chdir(folder.path) == 0)
+        try leaveBehind("s")
+        let again = try Listener.bind(.unix("s"))
+        again.close()
+        precondition(folder.entries == [])
+      }
     }
   }
 }

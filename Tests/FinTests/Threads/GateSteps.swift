@@ -268,7 +268,10 @@ struct GateSteps {
     let (ours, theirs) = try Medium.pair.open()
     let core = ours.reference.core
     for _ in 0..<1_048_575 { try core.gate.enterPassing() }
-    #expect(throws: SocketError.self) { try core.reading { () throws(SocketError) in } }
+    #expect(throws: SocketError.self) {
+      var patience = Patience(.zero)
+      _ = try core.inside(.reading, .receive, &patience) { _ throws(SocketError) in .done(()) }
+    }
     let error = #expect(throws: SocketError.self) { try ours.send("x") }
     #expect(error?.cause == .tooManyOperations)
     #expect(throws: SocketError.self) { _ = try ours.bytesUnacknowledged() }

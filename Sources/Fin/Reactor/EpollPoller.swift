@@ -1,0 +1,59 @@
+internal import CFin
+internal import SystemPackage
+
+/// The poller over `epoll(7)`: every socket once, edge-triggered; `wake()` is an `eventfd(2)`.
+@safe
+struct EpollPoller: ~Copyable, Sendable {
+  private let poller: CInt
+  private let bell: CInt
+  /// `epoll_wait` fills it; only the loop's thread looks.
+  private nonisolated(unsafe) let events: UnsafeMutableRawPointer
+  private static let most = 256
+  /// No slot is ever this one.
+  private static let bellToken = Token(slot: .max, generation: .max)
+
+  init() throws(Errno) {
+    let poller = Descriptor(owning: try Syscalls.makePoller())
+    let bell = Descriptor(owning: try Syscalls.makeEventDescriptor())
+    // Edge-triggered: each write to it is one event, and nobody has to read it.
+    try Syscalls.watch(bell.number, with: poller.number, token: EpollPoller.bellToken.rawValue)
+    self.poller = poller.take()
+    self.bell = bell.take()
+    unsafe events = .allocate(
+      byteCount: EpollPoller.most * MemoryLayout<fin_epoll_event>.stride, alignment: 16)
+  }
+
+  deinit {
+    Syscalls.close(bell)
+    Syscalls.close(poller)
+    unsafe events.deallocate()
+  }
+
+  func add(_ descriptor: CInt, token: Token) throws(Errno) {
+    try Syscalls.watch(descriptor, with: poller, token: token.rawValue)
+  }
+
+  func remove(_ descriptor: CInt) { Syscalls.unwatch(descriptor, with: poller) }
+
+  func wake() { Syscalls.signal(bell) }
+
+  func wait(until deadline: Deadline, _ tell: (Token, Readiness) -> Void) {
+    let count = unsafe Syscalls.awaitEvents(poller, events, most: EpollPoller.most, until: deadline)
+    for index in 0..<count {
+      let token = Token(rawValue: unsafe fin_epoll_token(events, CInt(index)))
+      if token == EpollPoller.bellToken { continue }
+      tell(token, Readiness(epoll: unsafe fin_epoll_events(events, CInt(index))))
+    }
+  }
+}
+
+extension Readiness {
+  init(epoll events: UInt32) {
+    var readiness: Readiness = []
+    if events & UInt32(FIN_EPOLLIN) != 0 { readiness.insert(.input) }
+    if events & UInt32(FIN_EPOLLOUT) != 0 { readiness.insert(.output) }
+    if events & UInt32(FIN_EPOLLRDHUP | FIN_EPOLLPRI) != 0 { readiness.formUnion([.input, .mixed]) }
+    if events & UInt32(FIN_EPOLLERR | FIN_EPOLLHUP) != 0 { readiness.formUnion([.input, .output, .mixed]) }
+    self = readiness
+  }
+}

@@ -1,0 +1,242 @@
+internal import CFin
+internal import Synchronization
+internal import SystemPackage
+
+/// One thread that waits for many sockets and runs the tasks that use them.
+///
+/// It is a `TaskExecutor`: a task that prefers it runs on the loop's own thread, so that whoever waits for a socket is
+/// resumed without a hop. A turn is: run the jobs that are there, at most ``jobsATurn``; ask the poller; resume whom it
+/// names; resume whose time is up; take in what other threads brought. So nobody keeps the others waiting for longer than
+/// ``jobsATurn`` jobs, each of which gets ``operationsAJob`` operations before it goes to the end of the queue. A job
+/// that computes without an `await` cannot be interrupted, here as anywhere in Swift.
+final class Loop: TaskExecutor, @unchecked Sendable {
+  static let jobsATurn = 64
+  static let operationsAJob = 64
+
+  private let poller: Poller
+  private let table = Mutex(Table())
+
+  private struct Table {
+    var seats: [Seat?] = []
+    var generations: [UInt32] = []
+    var free: [UInt32] = []
+    var deadlines = Deadlines()
+    var isStopped = false
+  }
+
+  /// What other threads brought.
+  private struct Inbox {
+    var jobs: [UnownedJob] = []
+    /// The thread has ended, or is about to; jobs go elsewhere.
+    var isOver = false
+  }
+
+  private let inbox = Mutex(Inbox())
+  /// Set with the first job in the inbox, so that those after it need not wake anybody.
+  private let hasMail = Atomic<Bool>(false)
+  private let isStopping = Atomic<Bool>(false)
+
+  // Only the loop's own thread touches what follows.
+  private var queue = JobQueue()
+  private var yielded: [Resumption<Void>] = []
+  private var arrived: [(token: Token, readiness: Readiness)] = []
+  private var batch: [(seat: Seat, readiness: Readiness)] = []
+  private var operationsLeft = 0
+  /// The other half of the inbox's storage.
+  private var spare: [UnownedJob] = []
+
+  init() throws(Errno) { poller = try Poller() }
+
+  /// The loop whose thread this is.
+  static var current: Loop? {
+    guard let mark = unsafe fin_thread_mark() else { return nil }
+    return unsafe Unmanaged<Loop>.fromOpaque(mark).takeUnretainedValue()
+  }
+
+  var isCurrent: Bool { unsafe fin_thread_mark() == Unmanaged.passUnretained(self).toOpaque() }
+
+  // MARK: Jobs
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    if isCurrent { return queue.append(job) }
+    let isTaken = inbox.withLock { inbox in
+      if inbox.isOver { return false }
+      inbox.jobs.append(job)
+      return true
+    }
+    // A loop that was stopped has no thread; whoever still prefers it runs where everybody runs.
+    guard isTaken else { return globalConcurrentExecutor.enqueue(job) }
+    if !hasMail.exchange(true, ordering: .acquiringAndReleasing) { poller.wake() }
+  }
+
+  /// Starts the loop's thread.
+  ///
+  /// - Returns: what `pthread_create` returned.
+  func start(name: String) -> CInt {
+    Threads.start {
+      unsafe fin_name_thread(name)
+      unsafe fin_set_thread_mark(Unmanaged.passUnretained(self).toOpaque())
+      self.run()
+      fin_set_thread_mark(nil)
+    }
+  }
+
+  private func run() {
+    while true {
+      runJobs()
+      let isBusy = !queue.isEmpty || !yielded.isEmpty
+      if !isBusy, isStopping.load(ordering: .acquiring), end() { return }
+      poller.wait(until: isBusy ? .passed : table.withLock { $0.deadlines.earliest }) { token, readiness in
+        arrived.append((token, readiness))
+      }
+      if !arrived.isEmpty { deliver() }
+      expire()
+      takeMail()
+      if !yielded.isEmpty { resumeYielded() }
+    }
+  }
+
+  private func runJobs() {
+    var left = Loop.jobsATurn
+    while left > 0, let job = queue.popFirst() {
+      operationsLeft = Loop.operationsAJob
+      unsafe job.runSynchronously(on: asUnownedTaskExecutor())
+      left -= 1
+    }
+  }
+
+  /// An event whose slot has another tenant by now is dropped here.
+  private func deliver() {
+    table.withLock { table in
+      for (token, readiness) in arrived where table.generations[Int(token.slot)] == token.generation {
+        if let seat = table.seats[Int(token.slot)] { batch.append((seat, readiness)) }
+      }
+    }
+    arrived.removeAll(keepingCapacity: true)
+    // A seat that is given back from here on has nobody waiting on it.
+    for (seat, readiness) in batch { seat.deliver(readiness) }
+    batch.removeAll(keepingCapacity: true)
+  }
+
+  private func expire() {
+    let earliest = table.withLock { $0.deadlines.earliest }
+    if earliest == .never { return }
+    let now = Instant.now.nanoseconds
+    if earliest.nanoseconds > now { return }
+    while true {
+      // A slot that nobody has any more is looked at for nothing.
+      let (isDue, seat): (Bool, Seat?) = table.withLock { table in
+        guard let slot = table.deadlines.takeDue(at: now) else { return (false, nil) }
+        return (true, table.seats[Int(slot)])
+      }
+      if !isDue { return }
+      if let seat { look(at: seat, by: seat.expire(at: now)) }
+    }
+  }
+
+  private func takeMail() {
+    guard hasMail.load(ordering: .acquiring) else { return }
+    // Before the look: who comes after it rings again.
+    hasMail.store(false, ordering: .sequentiallyConsistent)
+    inbox.withLock { inbox in swap(&inbox.jobs, &spare) }
+    for job in spare { queue.append(job) }
+    spare.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: The end
+
+  /// Nobody can wait here any more, and whoever does is told. The thread ends when it has run what it has.
+  func stop() {
+    let seats = table.withLock { table in
+      table.isStopped = true
+      return table.seats
+    }
+    for seat in seats { seat?.stop() }
+    isStopping.store(true, ordering: .releasing)
+    poller.wake()
+  }
+
+  /// - Returns: `false` when there still is something to do.
+  private func end() -> Bool {
+    inbox.withLock { inbox in
+      inbox.isOver = inbox.jobs.isEmpty
+      if !inbox.isOver { hasMail.store(true, ordering: .releasing) }
+      return inbox.isOver
+    }
+  }
+
+  // MARK: Fairness
+
+  /// Whether the job that runs has had its share, and should let others run.
+  func countOperation() -> Bool {
+    operationsLeft -= 1
+    return operationsLeft <= 0
+  }
+
+  /// Goes to the end of the queue.
+  nonisolated(nonsending) func yield() async {
+    unsafe await withUnsafeContinuation { unsafe yielded.append(Resumption($0)) }
+  }
+
+  private func resumeYielded() {
+    for task in yielded { task.resume(()) }
+    yielded.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Seats
+
+  /// A place for a socket, watched from now on, or with −1 for waits without one.
+  func makeSeat(_ descriptor: CInt = -1) throws(SocketError.Cause) -> Seat {
+    let seat: Seat? = table.withLock { table in
+      if table.isStopped { return nil }
+      let slot: UInt32
+      if let free = table.free.popLast() {
+        slot = free
+      } else {
+        slot = UInt32(table.seats.count)
+        table.seats.append(nil)
+        table.generations.append(0)
+      }
+      let token = Token(slot: slot, generation: table.generations[Int(slot)])
+      let seat = Seat(loop: self, token: token, descriptor: descriptor)
+      table.seats[Int(slot)] = seat
+      return seat
+    }
+    guard let seat else { throw .reactorStopped }
+    if descriptor >= 0 {
+      do { try poller.add(descriptor, token: seat.token) } catch {
+        vacate(seat)
+        throw .system(error)
+      }
+    }
+    return seat
+  }
+
+  func remove(_ seat: Seat, watching descriptor: CInt) {
+    if descriptor >= 0 { poller.remove(descriptor) }
+    vacate(seat)
+  }
+
+  private func vacate(_ seat: Seat) {
+    table.withLock { table in
+      let slot = Int(seat.token.slot)
+      guard table.seats[slot] === seat else { return }
+      table.seats[slot] = nil
+      // From here on an event that is still on its way finds nobody.
+      table.generations[slot] &+= 1
+      table.free.append(seat.token.slot)
+    }
+  }
+
+  /// Looks at `seat` by `deadline`, whoever else comes or does not.
+  func look(at seat: Seat, by deadline: Deadline) {
+    let isFirst = table.withLock { table in
+      guard table.seats[Int(seat.token.slot)] === seat else { return false }
+      table.deadlines.set(seat.token.slot, deadline)
+      return table.deadlines.earliest == deadline
+    }
+    // The thread may sleep until a later one.
+    if isFirst, !isCurrent { poller.wake() }
+  }
+}

@@ -1,0 +1,100 @@
+internal import CFin
+internal import Synchronization
+internal import SystemPackage
+
+/// Waits for sockets on behalf of tasks: a few loops, each a thread with an edge-triggered poller.
+///
+/// Nobody needs to make one: whoever waits in a task does so at ``shared``, with one loop for each processor. A program makes
+/// its own to choose the number of loops, to run its tasks on them, or to stop them.
+///
+/// Each loop is a task executor. A task that prefers it runs on the loop's own thread and is resumed there when its socket
+/// is ready, without a hop; ``Listener/serve(on:limits:closing:file:line:_:)`` starts its handlers so. A task that runs
+/// elsewhere (an actor, the main actor, the global pool) can use every socket all the same: each wait that cannot be answered at
+/// once then costs a hop from the loop's thread to its own.
+///
+/// What runs on a loop must not block: not in `Thread.sleep`, and not in the verbs of this library that block a thread, which a
+/// synchronous function picks. For those there is ``Listener/serve(threads:limits:closing:file:line:_:)``.
+public final class Reactor: Sendable {
+  private let loops: [Loop]
+  private let turn = Atomic<Int>(0)
+
+  /// A reactor of so many loops; its threads are started here.
+  ///
+  /// - Parameter loops: 1 or more; by default one for each processor that this process may use. Each takes two descriptors.
+  /// - Throws: `.system`: `EMFILE` when there are no descriptors to be had, `EAGAIN` when there is no thread.
+  public convenience init(loops: Int? = nil) throws(SocketError) {
+    let count = loops ?? Reactor.processors
+    guard count > 0 else { throw SocketError(.open, .invalid("a reactor of \(count) loops")) }
+    do { try self.init(count: count) } catch { throw SocketError(.open, .system(error), note: "for a reactor") }
+  }
+
+  private init(count: Int) throws(Errno) {
+    var loops: [Loop] = []
+    var failure: Errno?
+    for index in 0..<count where failure == nil {
+      do throws(Errno) {
+        let loop = try Loop()
+        let code = loop.start(name: "fin-loop-\(index)")
+        if code != 0 { throw Errno(rawValue: code) }
+        loops.append(loop)
+      } catch { failure = error }
+    }
+    self.loops = loops
+    if let failure {
+      for loop in loops { loop.stop() }
+      throw failure
+    }
+  }
+
+  deinit { stop() }
+
+  /// Processors that this process may run on, as `sched_getaffinity(2)` says.
+  public static var processors: Int { max(1, Int(fin_processors())) }
+
+  // MARK: The shared one
+
+  private static let common = Mutex<Reactor?>(nil)
+
+  /// The reactor of everybody who did not choose one: made when first needed, never stopped.
+  ///
+  /// - Throws: as ``init(loops:)``; then the next who needs it tries again.
+  public static var shared: Reactor {
+    get throws(SocketError) {
+      let made: Result<Reactor, SocketError> = common.withLock { common in
+        if let common { return .success(common) }
+        do throws(SocketError) {
+          let reactor = try Reactor()
+          common = reactor
+          return .success(reactor)
+        } catch { return .failure(error) }
+      }
+      return try made.get()
+    }
+  }
+
+  // MARK: Running
+
+  /// One of the loops, each time the next: for `Task(executorPreference:)` and `withTaskExecutorPreference`.
+  public var executor: any TaskExecutor { next() }
+
+  func next() -> Loop {
+    loops[Int(UInt(bitPattern: turn.add(1, ordering: .relaxed).newValue) % UInt(loops.count))]
+  }
+
+  /// The loop of the thread that calls, if it is one's; else one of the shared ones.
+  static func nearest() throws(SocketError.Cause) -> Loop {
+    if let loop = Loop.current { return loop }
+    do { return try shared.next() } catch { throw error.cause }
+  }
+
+  // MARK: The end
+
+  /// Ends the loops; returns at once, and a second time changes nothing.
+  ///
+  /// Who waits here wakes with `.reactorStopped`, and so does who would wait from now on; a socket stays at its reactor once it
+  /// has waited there. What needs no wait goes on to work; so a connection can still be aborted. Each thread ends when it has run the
+  /// jobs that it has; a task that still prefers it goes on in Swift's global pool.
+  public func stop() {
+    for loop in loops { loop.stop() }
+  }
+}

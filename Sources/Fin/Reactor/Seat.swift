@@ -1,0 +1,189 @@
+internal import Synchronization
+internal import SystemPackage
+
+/// A place at a loop where tasks wait: for a socket, for a deadline, for somebody's word.
+///
+/// What the loop hears of the socket is kept here between waits (edges are told once), so that a task that comes later does
+/// not wait for what has already happened. Any thread may park, wake or deliver; whichever of {event, deadline, cancellation,
+/// close} comes first takes the waiter out of the list under the lock, and only who took it resumes it.
+final class Seat: Wakeable, Sendable {
+  /// What a task waits for.
+  enum Interest: Sendable {
+    /// A read may bring something.
+    case input
+    /// A write may be taken.
+    case output
+    /// Anything at all has happened since the moment of this count.
+    case change(since: UInt32)
+
+    fileprivate func isMet(by word: UInt64) -> Bool {
+      switch self {
+      case .input: word & UInt64(Readiness.input.rawValue) != 0
+      case .output: word & UInt64(Readiness.output.rawValue) != 0
+      case .change(let since): Seat.changes(word) != since
+      }
+    }
+  }
+
+  /// Why a wait is over.
+  enum Wake: Sendable {
+    /// What was waited for.
+    case ready
+    /// Somebody wants everybody to look again: a close, a stop, a pause.
+    case look
+    case timedOut
+    case cancelled
+    /// The reactor was stopped.
+    case stopped
+  }
+
+  fileprivate struct Waiter {
+    let ticket: UInt32
+    let interest: Interest
+    let deadline: Deadline
+    let task: Resumption<Wake>
+  }
+
+  struct State {
+    fileprivate var waiters: [Waiter] = []
+    /// When the loop will look at this seat, at the latest.
+    fileprivate var alarm = Deadline.never
+    fileprivate var isStopped = false
+  }
+
+  let loop: Loop
+  let token: Token
+  /// −1 when there is no socket, and only deadlines and words are waited for.
+  private let descriptor: CInt
+  /// Readiness in the low byte, the count of changes in the upper half.
+  private let word: Atomic<UInt64>
+  private let tickets = Atomic<UInt32>(0)
+  private let state = Mutex(State())
+
+  init(loop: Loop, token: Token, descriptor: CInt) {
+    self.loop = loop
+    self.token = token
+    self.descriptor = descriptor
+    // What is ready when the poller begins to watch is told as the first event.
+    word = Atomic(0)
+  }
+
+  // MARK: What is known
+
+  /// What was known at one moment.
+  struct Knowledge: Sendable {
+    fileprivate let word: UInt64
+    var readiness: Readiness { Readiness(rawValue: UInt8(truncatingIfNeeded: word)) }
+    var changes: UInt32 { Seat.changes(word) }
+  }
+
+  fileprivate static func changes(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
+
+  var known: Knowledge { Knowledge(word: word.load(ordering: .acquiring)) }
+
+  /// There was nothing more to be had than what was had, at the moment of `seen` or later; if anything has happened since,
+  /// that stands.
+  func clear(_ readiness: Readiness, since seen: Knowledge) {
+    let cleared = seen.word & ~UInt64(readiness.rawValue)
+    _ = word.compareExchange(expected: seen.word, desired: cleared, ordering: .acquiringAndReleasing)
+  }
+
+  private func note(_ readiness: Readiness) {
+    var old = word.load(ordering: .relaxed)
+    while true {
+      let new = (old | UInt64(readiness.rawValue)) &+ (1 << 32)
+      let (done, seen) = word.weakCompareExchange(expected: old, desired: new, ordering: .acquiringAndReleasing)
+      if done { return }
+      old = seen
+    }
+  }
+
+  // MARK: Waiting
+
+  /// Waits until `interest` is met, somebody calls ``wake()``, or the deadline passes.
+  ///
+  /// - Parameter isOver: asked once nobody's wake can be missed any more; when true there is no wait.
+  nonisolated(nonsending) func park(
+    _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool = { false }
+  ) async -> Wake {
+    let ticket = tickets.add(1, ordering: .relaxed).newValue
+    return await withTaskCancellationHandler {
+      unsafe await withUnsafeContinuation { continuation in
+        let task = unsafe Resumption(continuation)
+        begin(Waiter(ticket: ticket, interest: interest, deadline: deadline, task: task), unless: isOver)
+      }
+    } onCancel: {
+      cancel(ticket)
+    }
+  }
+
+  private func begin(_ waiter: Waiter, unless isOver: () -> Bool) {
+    enum Beginning { case over(Wake), waiting, waitingEarlier }
+    let beginning: Beginning = state.withLock { state in
+      if state.isStopped { return .over(.stopped) }
+      if isOver() { return .over(.look) }
+      // Whoever delivers writes the word before it takes the lock.
+      if waiter.interest.isMet(by: word.load(ordering: .acquiring)) { return .over(.ready) }
+      // A task is marked as cancelled before its handlers run, and ours takes the lock.
+      if Task.isCancelled { return .over(.cancelled) }
+      state.waiters.append(waiter)
+      if waiter.deadline >= state.alarm { return .waiting }
+      state.alarm = waiter.deadline
+      return .waitingEarlier
+    }
+    switch beginning {
+    case .over(let wake): waiter.task.resume(wake)
+    case .waiting: break
+    case .waitingEarlier: loop.look(at: self, by: waiter.deadline)
+    }
+  }
+
+  private func cancel(_ ticket: UInt32) { resumeAll(.cancelled) { $0.ticket == ticket } }
+
+  /// The loop tells what has happened to the socket.
+  func deliver(_ readiness: Readiness) {
+    note(readiness)
+    let word = word.load(ordering: .acquiring)
+    resumeAll(.ready) { $0.interest.isMet(by: word) }
+  }
+
+  /// Everybody looks again, now or, for ``Interest/change(since:)``, when they next would wait.
+  func wake() {
+    note([])
+    resumeAll(.look) { _ in true }
+  }
+
+  /// The loop will not deliver any more.
+  func stop() {
+    state.withLock { $0.isStopped = true }
+    note([])
+    resumeAll(.stopped) { _ in true }
+  }
+
+  /// The loop looks because it is time.
+  ///
+  /// - Returns: when to look again.
+  func expire(at now: Int64) -> Deadline {
+    resumeAll(.timedOut) { $0.deadline.nanoseconds <= now }
+    return state.withLock { state in
+      state.alarm = state.waiters.lazy.map(\.deadline).min() ?? .never
+      return state.alarm
+    }
+  }
+
+  /// One at a time, so that nothing is allocated, and nobody is resumed under the lock.
+  private func resumeAll(_ wake: Wake, _ isMeant: (Waiter) -> Bool) {
+    while true {
+      let (waiter, isLast): (Waiter?, Bool) = state.withLock { state in
+        guard let index = state.waiters.firstIndex(where: isMeant) else { return (nil, true) }
+        let waiter = state.waiters.remove(at: index)
+        return (waiter, state.waiters.isEmpty)
+      }
+      waiter?.task.resume(wake)
+      if isLast { return }
+    }
+  }
+
+  /// Gives the place back, before the descriptor is closed.
+  func leave() { loop.remove(self, watching: descriptor) }
+}

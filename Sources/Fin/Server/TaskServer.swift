@@ -1,0 +1,191 @@
+internal import Synchronization
+internal import SystemPackage
+
+/// The loop behind `serve` in tasks: one task accepts, every client has a child task on one of the reactor's loops.
+final class TaskServer: Sendable {
+  private let listener: Core
+  private let limits: Limits
+  private let timeouts: Timeouts
+  private let closing: ClosePolicy
+  private let site: Ledger.Site
+  private let handler: @Sendable (consuming Connection) async throws -> Void
+
+  private struct State {
+    var admission = Admission()
+    /// The accepting task wants to hear of the next handler that is done.
+    var isAwaited = false
+  }
+
+  private let state = Mutex(State())
+
+  init(
+    listener: Core, limits: Limits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
+    handler: @escaping @Sendable (consuming Connection) async throws -> Void
+  ) {
+    self.listener = listener
+    self.limits = limits
+    self.timeouts = timeouts
+    self.closing = closing
+    self.site = site
+    self.handler = handler
+  }
+
+  func run(on chosen: Reactor?) async -> ServerReport {
+    let reactor: Reactor
+    let home: Loop
+    let seat: Seat
+    do throws(SocketError) {
+      if let chosen { reactor = chosen } else { reactor = try Reactor.shared }
+      home = reactor.next()
+      do throws(SocketError.Cause) { seat = try home.makeSeat() } catch { throw listener.error(.accept, error) }
+    } catch {
+      await listener.end()
+      var report = ServerReport()
+      report.failure = error
+      return report
+    }
+    await withTaskExecutorPreference(home) { await serve(reactor, seat) }
+    seat.leave()
+    return state.withLock { $0.admission.report }
+  }
+
+  /// - Parameter seat: where the accepting task waits for everything but clients.
+  @concurrent
+  private func serve(_ reactor: Reactor, _ seat: Seat) async {
+    // Who stops, pauses or resumes the listener wakes it; a listener that is closed already is seen by the first accept.
+    _ = listener.gate.park(seat)
+    defer { listener.gate.unpark(seat) }
+    listener.closing.withLock { $0.drainWaiter = seat }
+    await withDiscardingTaskGroup { group in
+      var reserve = Reserve(limits.descriptorsInReserve)
+      reserve.fill()
+      await acceptAll(reactor, seat, &reserve, into: &group)
+      reserve.empty()
+      await drain(seat, &group)
+    }
+  }
+
+  // MARK: Accepting
+
+  private func acceptAll(
+    _ reactor: Reactor, _ seat: Seat, _ reserve: inout Reserve, into group: inout DiscardingTaskGroup
+  ) async {
+    while await awaitRoom(seat) {
+      var patience = Patience(nil)
+      do {
+        let client = try await listener.accept(&patience, site: site)
+        reserve.pause = Reserve.firstPause
+        if await admit(client) {
+          group.addTask(executorPreference: reactor.next()) { await self.serve(client) }
+        }
+      } catch {
+        switch error.cause {
+        case .closed: return
+        // Forceful is graceful with no time left.
+        case .cancelled: listener.stop(within: .zero)
+        case .paused: await awaitChange(seat) { listener.phase == .paused }
+        case .system(let code) where AcceptFailure(code) == .capacity: await awaitDescriptors(seat, &reserve)
+        default:
+          state.withLock { $0.admission.report.failure = error }
+          await listener.end()
+          // Nobody will stop it any more; its handlers get the time that a stop would have given them.
+          listener.stop(within: .seconds(10))
+          return
+        }
+      }
+    }
+    // The drain's time is over: whoever is still queued is reset with the port.
+    let reset = await listener.closeListener().clientsReset
+    state.withLock { $0.admission.report.clientsReset += reset }
+  }
+
+  private func admit(_ client: Core) async -> Bool {
+    client.share()
+    if state.withLock({ $0.admission.admit(client, limits) }) { return true }
+    _ = await client.close(.abort)
+    return false
+  }
+
+  /// Waits until there is room for one more connection.
+  ///
+  /// - Returns: `false` when no more are to be taken.
+  private func awaitRoom(_ seat: Seat) async -> Bool {
+    let isFull = { self.state.withLock { $0.admission.active.count } >= self.limits.connections }
+    if isFull() { await awaitChange(seat, while: isFull) }
+    return !listener.drainDeadline.hasPassed
+  }
+
+  /// Lets go of the reserve, for what is running, and waits until it can be had again.
+  private func awaitDescriptors(_ seat: Seat, _ reserve: inout Reserve) async {
+    if reserve.pause == Reserve.firstPause { state.withLock { $0.admission.report.timesOutOfDescriptors += 1 } }
+    reserve.empty()
+    repeat {
+      // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
+      var isFirst = true
+      await awaitChange(seat, atMost: reserve.pause) {
+        defer { isFirst = false }
+        return isFirst
+      }
+      reserve.pause = min(reserve.pause * 2, .seconds(1))
+    } while !reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
+  }
+
+  /// Waits, and looks again with each handler that is done and each word to the listener, while `isWanting`; at most until
+  /// the drain's time is over.
+  private func awaitChange(_ seat: Seat, atMost: Duration? = nil, while isWanting: () -> Bool) async {
+    let end = atMost.map { Deadline(after: $0) } ?? .never
+    while true {
+      // Before the look: what happens from here on ends the wait.
+      state.withLock { $0.isAwaited = true }
+      let changes = seat.known.changes
+      let deadline = min(listener.drainDeadline, end)
+      if !isWanting() || deadline.hasPassed || listener.gate.isClosing { return }
+      switch await seat.park(.change(since: changes), until: deadline) {
+      case .ready, .look, .timedOut: break
+      case .cancelled, .stopped: return listener.stop(within: .zero)
+      }
+    }
+  }
+
+  // MARK: Serving
+
+  private func serve(_ client: Core) async {
+    var policy = closing
+    var hasFailed = false
+    do { try await handler(Connection(core: client, timeouts: timeouts)) } catch {
+      policy = .abort
+      hasFailed = true
+    }
+    let report = await client.closeUnlessDetached(policy)
+    let isAwaited = state.withLock { state in
+      state.admission.dismiss(client, report, limits, hasFailed: hasFailed)
+      defer { state.isAwaited = false }
+      return state.isAwaited
+    }
+    if isAwaited { listener.closing.withLock { $0.drainWaiter }?.wake() }
+  }
+
+  // MARK: Stopping
+
+  /// Waits for the handlers; at the end of the drain's time they are cancelled, and what they still hold is aborted.
+  private func drain(_ seat: Seat, _ group: inout DiscardingTaskGroup) async {
+    while true {
+      state.withLock { $0.isAwaited = true }
+      let changes = seat.known.changes
+      if state.withLock({ $0.admission.active.isEmpty }) { return }
+      let deadline = listener.drainDeadline
+      if deadline.hasPassed { break }
+      let wake = await seat.park(.change(since: changes), until: deadline)
+      switch wake {
+      case .ready, .look, .timedOut: break
+      case .cancelled, .stopped: listener.stop(within: .zero)
+      }
+    }
+    group.cancelAll()
+    let active = state.withLock { state in
+      state.admission.report.abortedAtStop = state.admission.active.count
+      return Array(state.admission.active.values)
+    }
+    for client in active { _ = await client.close(.abort) }
+  }
+}

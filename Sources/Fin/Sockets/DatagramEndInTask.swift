@@ -1,0 +1,65 @@
+/// The verbs of ``DatagramEnd`` in a task: they suspend where the others block. Cancelled, they throw `.cancelled` at once, and
+/// no datagram is lost by it.
+extension DatagramEnd where Self: ~Copyable {
+  /// Sends one datagram, of 0 bytes or more: `sendto`, `send`.
+  ///
+  /// - Parameters:
+  ///   - bytes: 0 or more; 65,507 at most for UDP over IPv4.
+  ///   - peer: where to; `nil` for the address that the socket is connected to.
+  ///   - within: `nil` for ``Timeouts/send``.
+  /// - Throws: as in a thread, and `.cancelled`.
+  public borrowing func send(
+    _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
+  ) async throws(SocketError) {
+    let core = reference.core
+    var patience = Patience(within ?? timeouts.send)
+    var pause = Duration.milliseconds(1)
+    try await core.inside(.passing, .send, &patience, failing: { core.failure(.send, $0, peer) }) {
+      world throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.sendDatagram(bytes, to: peer, &pause, world)
+      }
+    }
+  }
+
+  /// Sends the bytes of an array as one datagram, without copying it.
+  public borrowing func send(
+    _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Duration? = nil
+  ) async throws(SocketError) {
+    try await send(unsafe bytes.span.bytes, to: peer, within: within)
+  }
+
+  /// Sends the UTF-8 of a string as one datagram.
+  public borrowing func send(
+    _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Duration? = nil
+  ) async throws(SocketError) {
+    try await send(Array(text.utf8), to: peer, within: within)
+  }
+
+  /// Receives one datagram: `recvfrom`, with `MSG_TRUNC`.
+  ///
+  /// - Parameters:
+  ///   - most: bytes to take of it, up to 16 MiB; what has more is cut, and says so.
+  ///   - within: `nil` for ``Timeouts/receive``.
+  /// - Throws: as in a thread, and `.cancelled`.
+  public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) async throws(SocketError) -> Datagram
+  {
+    let core = reference.core
+    var patience = Patience(within ?? timeouts.receive)
+    return try await core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+      try core.receiveDatagram(upTo: most, world)
+    }
+  }
+
+  /// Receives one datagram into the free part of `output`; nothing is copied besides.
+  @discardableResult
+  public borrowing func receive(
+    into output: inout OutputRawSpan, within: Duration? = nil
+  ) async throws(SocketError) -> Datagram.Envelope {
+    let core = reference.core
+    var patience = Patience(within ?? timeouts.receive)
+    return try await core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+      try core.receiveDatagram(into: &output, world)
+    }
+  }
+}

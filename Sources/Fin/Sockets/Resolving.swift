@@ -1,0 +1,55 @@
+extension Endpoint {
+  /// The addresses the endpoint stands for, as
+  /// ``resolve(_:family:kind:within:limit:)-(_,_,_,Duration,_)`` gives them; the task waits for the name, and no thread of Swift's
+  /// own is blocked.
+  ///
+  /// - Throws: as in a thread; `.cancelled` when the task is.
+  public func resolve(
+    _ purpose: Purpose = .connect, family: AddressFamily? = nil, kind: SocketKind = .stream,
+    within duration: Duration = .seconds(10), limit: Int = Endpoint.resultLimit
+  ) async throws(ResolveError) -> [SocketAddress] {
+    switch try plan(purpose, family: family, kind: kind, limit: limit) {
+    case .known(let address): return [address]
+    case .unknown(let lookup): return try await lookup.answer(within: duration)
+    }
+  }
+
+  func resolved(for operation: SocketError.Operation, _ patience: inout Patience) throws(SocketError) -> [SocketAddress]
+  {
+    do {
+      return try resolve(
+        operation == .bind ? .listen : .connect, within: patience.deadline.remaining ?? .seconds(3600))
+    } catch { throw SocketError(operation, .unresolved(error)) }
+  }
+
+  nonisolated(nonsending) func resolved(
+    for operation: SocketError.Operation, _ patience: inout Patience
+  ) async throws(SocketError) -> [SocketAddress] {
+    do throws(ResolveError) {
+      return try await resolve(
+        operation == .bind ? .listen : .connect, within: patience.deadline.remaining ?? .seconds(3600))
+    } catch { throw SocketError(operation, error == .cancelled ? .cancelled : .unresolved(error)) }
+  }
+}
+
+extension Lookup {
+  /// Asks and waits for the answer, in a task.
+  nonisolated(nonsending) func answer(
+    within duration: Duration, slots: Slots = .shared,
+    asking question: @escaping @Sendable (Lookup) -> Answer = { $0.ask() }
+  ) async throws(ResolveError) -> [SocketAddress] {
+    guard duration > .zero else { throw .timedOut(name: subject, after: duration) }
+    let seat: Seat
+    do { seat = try Reactor.nearest().makeSeat() } catch { throw .noReactor(reason: error.text) }
+    defer { seat.leave() }
+    let rendezvous = Rendezvous<Answer>(waking: seat)
+    try begin(slots: slots, asking: question) { rendezvous.deliver($0) }
+    let wake = await seat.park(.change(since: 0), until: Deadline(after: duration))
+    if let answer = rendezvous.delivered { return try answer.get() }
+    switch wake {
+    case .cancelled: throw .cancelled
+    case .stopped: throw .noReactor(reason: SocketError.Cause.reactorStopped.text)
+    case .timedOut, .ready, .look: throw .timedOut(name: subject, after: duration)
+    }
+  }
+}

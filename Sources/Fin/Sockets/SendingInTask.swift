@@ -1,0 +1,70 @@
+/// The verbs of ``Sending`` in a task: they suspend where the others block. Cancelled, they throw `.cancelled` at once, and
+/// `bytesAccepted` tells how many bytes are on their way.
+extension Sending where Self: ~Copyable {
+  /// Sends all of the bytes; 0 bytes send nothing.
+  ///
+  /// `send` with `MSG_NOSIGNAL`, repeated. Nothing is copied besides.
+  /// - Throws: `.reset`, `.lost`, `.peerClosed`, `.finished`, `.timedOut`, `.cancelled`, `.closed`; `bytesAccepted` tells how
+  ///   far it got.
+  public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) {
+    let core = reference.core
+    var patience = Patience(within ?? timeouts.send)
+    var accepted = 0
+    _ = try await core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
+      world throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.send(bytes, &accepted, world)
+      }
+    }
+  }
+
+  /// Sends all of the bytes of an array, without copying it.
+  public borrowing func send(_ bytes: [UInt8], within: Duration? = nil) async throws(SocketError) {
+    try await send(unsafe bytes.span.bytes, within: within)
+  }
+
+  /// Sends all of the bytes of a collection; copied only when they do not lie together in memory.
+  public borrowing func send(_ bytes: some Collection<UInt8>, within: Duration? = nil) async throws(SocketError) {
+    guard bytes.withContiguousStorageIfAvailable({ _ in true }) != nil else {
+      return try await send(Array(bytes), within: within)
+    }
+    let core = reference.core
+    var patience = Patience(within ?? timeouts.send)
+    var accepted = 0
+    _ = try await core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
+      world throws(SocketError) in
+      try core.send(all: bytes, &accepted, world)
+    }
+  }
+
+  /// Sends the UTF-8 of a string, without copying it.
+  public borrowing func send(_ text: some StringProtocol, within: Duration? = nil) async throws(SocketError) {
+    try await send(text.utf8, within: within)
+  }
+
+  /// Sends several pieces as one: `sendmsg`. Nothing is copied.
+  public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) async throws(SocketError) {
+    let core = reference.core
+    var patience = Patience(within ?? timeouts.send)
+    var gathering = Gathering(pieces)
+    try await core.inside(
+      .writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: gathering.accepted) }
+    ) { world throws(SocketError) in
+      try gathering.send(on: core, world)
+    }
+  }
+
+  /// Sends as many of the bytes as the kernel takes at once, at least one; waits only while it takes none.
+  ///
+  /// - Returns: how many were accepted; 0 only for 0 bytes.
+  public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) -> Int {
+    let core = reference.core
+    var patience = Patience(within ?? timeouts.send)
+    var accepted = 0
+    return try await core.inside(.writing, .send, &patience) { world throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.send(bytes, &accepted, some: true, world)
+      }
+    }
+  }
+}

@@ -1,0 +1,148 @@
+/// What each verb of ``Receiving`` takes of what has come: one try each, inside the gate as its one reader.
+extension Core {
+  func take(into output: inout OutputRawSpan, _ world: World) throws(SocketError) -> Attempt<Int> {
+    guard output.freeCapacity > 0 else { throw error(.receive, .invalid("no room to receive into")) }
+    return try unsafe output.withUnsafeMutableBytes { buffer, count throws(SocketError) in
+      let room = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+      let received: Int
+      if buffered > 0 {
+        let bytes = withBuffer { $0.take(room.count) }
+        unsafe room.copyBytes(from: bytes)
+        received = bytes.count
+      } else {
+        guard let some = try unsafe receiveSome(into: room, world) else { return .blocked(.input) }
+        received = some
+      }
+      count += received
+      return .done(received)
+    }
+  }
+
+  func take(upTo most: Int, _ world: World) throws(SocketError) -> Attempt<[UInt8]?> {
+    guard most > 0 else { throw error(.receive, .invalid("cannot receive up to \(most) bytes")) }
+    if buffered > 0 { return .done(withBuffer { $0.take(most) }) }
+    guard let bytes = try receiveFresh(min(most, 256 << 10), world) else { return .blocked(.input) }
+    return .done(bytes.isEmpty ? nil : bytes)
+  }
+
+  /// - Parameter part: what came in the tries before.
+  func take(exactly count: Int, _ part: inout [UInt8], _ world: World) throws(SocketError) -> Attempt<[UInt8]?> {
+    guard count >= 0 else { throw error(.receive, .invalid("cannot receive \(count) bytes")) }
+    if part.isEmpty, buffered > 0 { part = withBuffer { $0.take(count) } }
+    while part.count < count {
+      let more: [UInt8]?
+      do { more = try receiveFresh(min(count - part.count, max(64 << 10, part.count)), world) } catch {
+        _ = putBack(part, error.cause)
+        throw error
+      }
+      guard let more else { return .blocked(.input) }
+      if more.isEmpty {
+        if part.isEmpty { return .done(nil) }
+        throw putBack(part, .endOfStream(received: part.count))
+      }
+      if part.isEmpty { part = more } else { part += more }
+    }
+    return .done(part)
+  }
+
+  /// What came stays readable.
+  func putBack(_ part: [UInt8], _ cause: SocketError.Cause) -> SocketError {
+    if !part.isEmpty { withBuffer { $0.putBack(part) } }
+    return error(.receive, cause)
+  }
+
+  func take(
+    until delimiter: [UInt8], _ limit: Int, _ searched: inout Int, _ world: World
+  ) throws(SocketError) -> Attempt<[UInt8]?> {
+    guard !delimiter.isEmpty else { throw error(.receive, .invalid("the delimiter is empty")) }
+    switch try find(delimiter, limit, "limit", &searched, world) {
+    case .blocked(let direction): return .blocked(direction)
+    case .pause(let pause): return .pause(pause)
+    case .done(nil): return .done(nil)
+    case .done(let length?):
+      return .done(
+        withBuffer { buffer in
+          let bytes = buffer.take(length)
+          buffer.drop(delimiter.count)
+          return bytes
+        })
+    }
+  }
+
+  func takeLine(_ limit: Int, _ searched: inout Int, _ world: World) throws(SocketError) -> Attempt<String?> {
+    let length: Int
+    switch try find([0x0A], limit, "line limit", carriageReturn: true, &searched, world) {
+    case .blocked(let direction): return .blocked(direction)
+    case .pause(let pause): return .pause(pause)
+    case .done(nil): return .done(nil)
+    case .done(let found?): length = found
+    }
+    let line = withBuffer { buffer -> String?? in
+      let line = buffer.bytes.prefix(length)
+      let isWindows = line.last == 0x0D
+      let content = isWindows ? line.dropLast() : line
+      guard content.count <= limit else { return .none }
+      guard let text = String(validating: content, as: UTF8.self) else { return .some(nil) }
+      buffer.drop(length + 1)
+      return text
+    }
+    switch line {
+    case .none: throw error(.receive, .limit("line limit", limit))
+    case .some(.none): throw error(.receive, .notText)
+    case .some(.some(let text)): return .done(text)
+    }
+  }
+
+  func look(upTo most: Int, _ world: World) throws(SocketError) -> Attempt<[UInt8]?> {
+    guard most > 0 else { throw error(.receive, .invalid("cannot look at \(most) bytes")) }
+    if buffered == 0 {
+      guard let count = try fill(world) else { return .blocked(.input) }
+      if count == 0 { return .done(nil) }
+    }
+    return .done(withBuffer { Array($0.bytes.prefix(most)) })
+  }
+
+  /// One system call's worth of bytes, straight into an array of its own; empty when the peer has finished.
+  private func receiveFresh(_ most: Int, _ world: World) throws(SocketError) -> [UInt8]? {
+    // A task looks into its news first, so that a try that would bring nothing takes no memory.
+    if !News(of: self, world).mayHold(.input) { return nil }
+    var isBlocked = false
+    let bytes = try [UInt8](capacity: most) { output throws(SocketError) in
+      try unsafe output.withUnsafeMutableBufferPointer { buffer, count throws(SocketError) in
+        if let received = try unsafe receiveSome(into: UnsafeMutableRawBufferPointer(buffer), world) {
+          count = received
+        } else {
+          isBlocked = true
+        }
+      }
+    }
+    return isBlocked ? nil : bytes
+  }
+
+  /// Fills the read buffer until it holds the delimiter.
+  ///
+  /// - Parameter searched: how many bytes are known not to begin it.
+  /// - Returns: the bytes before it; `nil` when the peer had finished before the first.
+  private func find(
+    _ delimiter: [UInt8], _ limit: Int, _ name: String, carriageReturn: Bool = false, _ searched: inout Int,
+    _ world: World
+  ) throws(SocketError) -> Attempt<Int?> {
+    guard limit >= 0 else { throw error(.receive, .invalid("a limit of \(limit) bytes")) }
+    // The \r before a \n does not count.
+    let most = carriageReturn && limit < .max ? limit + 1 : limit
+    while true {
+      let (found, count, last) = withBuffer { ($0.find(delimiter, from: searched), $0.count, $0.bytes.last) }
+      if let found, found <= most { return .done(found) }
+      let isOver = count - delimiter.count + 1 > (carriageReturn && last != 0x0D ? limit : most)
+      if found != nil || isOver {
+        throw error(.receive, .limit(name, limit))
+      }
+      searched = max(0, count - delimiter.count + 1)
+      guard let more = try fill(world) else { return .blocked(.input) }
+      if more == 0 {
+        if count == 0 { return .done(nil) }
+        throw error(.receive, .endOfStream(received: count))
+      }
+    }
+  }
+}
