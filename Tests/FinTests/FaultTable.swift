@@ -172,8 +172,8 @@ enum FaultTable {
       "no time left, or none at all: one look, no wait"),
     Row(
       30, "SIGTERM during a drain",
-      whyNone:
-        "the example server in `Examples` shows it: a second signal aborts what the first one drains, and the exit codes differ"
+      "one SIGTERM: who is queued is served, a conversation goes on to its own end, and the exit status is 0",
+      "a second SIGTERM: the conversation that runs is aborted, its peer hears a reset, and the exit status is another"
     ),
     Row(
       31, "SIGKILL, and the path it leaves behind",

@@ -74,6 +74,12 @@ public struct KernelSocket: Hashable, Sendable, CustomStringConvertible {
     self.inode = inode
   }
 
+  /// How a line writes a port, at the end of a column: ":1F90 ".
+  static func column(_ port: UInt16) -> String {
+    let digits = String(port, radix: 16, uppercase: true)
+    return ":\(String(repeating: "0", count: 4 - digits.count))\(digits) "
+  }
+
   /// Words of the address as the machine holds them, then the port.
   private static func name(_ field: Substring) -> (String, UInt16)? {
     let parts = field.split(separator: ":")

@@ -12,20 +12,27 @@ public enum KernelView {
   }
 
   /// All TCP sockets, those without a descriptor and those in TIME-WAIT too.
-  public static func tcp() throws(RigError) -> [KernelSocket] {
+  public static func tcp() throws(RigError) -> [KernelSocket] { try tcp(naming: nil) }
+
+  /// Those with this port in one of their names. A machine may have tens of thousands in TIME-WAIT: only the lines that
+  /// are wanted are taken apart.
+  private static func tcp(naming port: UInt16?) throws(RigError) -> [KernelSocket] {
     var all: [KernelSocket] = []
     for name in ["tcp", "tcp6"] {
       // A kernel may be built without IPv6.
       guard unsafe name == "tcp" || access("/proc/thread-self/net/\(name)", R_OK) == 0 else { continue }
       let text = try readText("/proc/thread-self/net/\(name)")
-      all += text.split(separator: "\n").dropFirst().compactMap { KernelSocket(line: $0, isV6: name == "tcp6") }
+      let wanted =
+        port.map { lines(of: text, containing: KernelSocket.column($0)) }
+        ?? Array(text.split(separator: "\n").dropFirst())
+      all += wanted.compactMap { KernelSocket(line: $0, isV6: name == "tcp6") }
     }
     return all
   }
 
   /// TCP sockets with these ports; nil stands for any.
   public static func tcp(localPort: UInt16?, remotePort: UInt16? = nil) throws(RigError) -> [KernelSocket] {
-    try tcp().filter {
+    try tcp(naming: localPort ?? remotePort).filter {
       (localPort == nil || $0.localPort == localPort) && (remotePort == nil || $0.remotePort == remotePort)
     }
   }
@@ -34,7 +41,7 @@ public enum KernelView {
   public static func tcp(
     local: (address: String, port: UInt16), remote: (address: String, port: UInt16)
   ) throws(RigError) -> KernelSocket? {
-    try tcp().first {
+    try tcp(naming: local.port).first {
       $0.localAddress == local.address && $0.localPort == local.port && $0.remoteAddress == remote.address
         && $0.remotePort == remote.port
     }

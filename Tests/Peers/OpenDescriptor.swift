@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 
 /// A descriptor of this process, and what it leads to.
@@ -29,7 +30,7 @@ extension KernelView {
   /// Every descriptor of this process, in order, without the one that this looks through.
   ///
   /// Tests that run at the same time open and close descriptors too: compare whole lists only where no other test runs,
-  /// in an exit test.
+  /// in an exit test, and there `lastingDescriptors`.
   public static func openDescriptors() throws(RigError) -> [OpenDescriptor] {
     guard let directory = unsafe opendir("/proc/self/fd") else { throw .last("opendir /proc/self/fd") }
     defer { unsafe closedir(directory) }
@@ -46,6 +47,27 @@ extension KernelView {
     }
     return found.sorted { $0.number < $1.number }
   }
+
+  /// Every descriptor of this process but those that come and go with Dispatch, on which Swift's tasks run: two such lists
+  /// can be compared.
+  ///
+  /// Dispatch makes a poller with its first timer, whenever that is, and keeps it; its timers' own descriptors it makes as
+  /// it needs them. Nobody else here uses timers that are descriptors.
+  public static func lastingDescriptors() throws(RigError) -> [OpenDescriptor] {
+    dispatchHasItsPoller
+    return try openDescriptors().filter { $0.target != "anon_inode:[timerfd]" }
+  }
+
+  /// A timer has fired.
+  private static let dispatchHasItsPoller: Void = {
+    let fired = DispatchSemaphore(value: 0)
+    let timer = DispatchSource.makeTimerSource()
+    timer.setEventHandler { fired.signal() }
+    timer.schedule(deadline: .now())
+    timer.resume()
+    fired.wait()
+    timer.cancel()
+  }()
 
   /// Whether this process has no child, running or unreaped.
   public static var hasNoChildren: Bool {

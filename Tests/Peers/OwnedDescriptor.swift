@@ -47,6 +47,23 @@ func readText(_ path: String) throws(RigError) -> String {
   return String(decoding: bytes, as: UTF8.self)
 }
 
+/// The lines of a text in which `word` stands, found without taking the others apart.
+func lines(of text: String, containing word: String) -> [Substring] {
+  unsafe text.withCString { text in
+    var found: [Substring] = []
+    var rest = unsafe text
+    while let hit = unsafe strstr(rest, word) {
+      var start = unsafe UnsafePointer(hit)
+      while unsafe start > text, unsafe start[-1] != CChar(UInt8(ascii: "\n")) { unsafe start -= 1 }
+      let end = unsafe strchr(hit, CInt(UInt8(ascii: "\n"))) ?? hit + strlen(hit)
+      let line = unsafe UnsafeRawBufferPointer(start: start, count: UnsafePointer(end) - start)
+      unsafe found.append(Substring(String(decoding: line, as: UTF8.self)))
+      unsafe rest = UnsafePointer(end)
+    }
+    return found
+  }
+}
+
 /// Where a symbolic link leads; nil when it is gone.
 func readLink(_ path: String) -> String? {
   var link = [UInt8](repeating: 0, count: 4096)

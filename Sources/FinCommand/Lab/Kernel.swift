@@ -119,7 +119,27 @@ enum TCPTable {
   }
 
   static func row(local: UInt16, remote: UInt16) -> Row? {
-    rows().first { $0.localPort == local && $0.remotePort == remote }
+    lines(naming: local).compactMap(row(of:)).first { $0.localPort == local && $0.remotePort == remote }
+  }
+
+  /// The lines with this port in one of their names, found without taking the others apart: a machine may have tens of
+  /// thousands of connections in TIME-WAIT.
+  private static func lines(naming port: UInt16) -> [Substring] {
+    let digits = String(port, radix: 16, uppercase: true)
+    let column = ":\(String(repeating: "0", count: 4 - digits.count))\(digits) "
+    return unsafe Kernel.file("/proc/net/tcp").withCString { text in
+      var found: [Substring] = []
+      var rest = unsafe text
+      while let hit = unsafe strstr(rest, column) {
+        var start = unsafe UnsafePointer(hit)
+        while unsafe start > text, unsafe start[-1] != CChar(UInt8(ascii: "\n")) { unsafe start -= 1 }
+        guard let end = unsafe strchr(hit, Int32(UInt8(ascii: "\n"))) else { break }
+        let line = unsafe UnsafeRawBufferPointer(start: start, count: UnsafePointer(end) - start)
+        unsafe found.append(Substring(String(decoding: line, as: UTF8.self)))
+        unsafe rest = UnsafePointer(end)
+      }
+      return found
+    }
   }
 
   private static func row(of line: Substring) -> Row? {

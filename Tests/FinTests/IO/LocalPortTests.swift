@@ -23,7 +23,7 @@ struct LocalPorts {
       #expect("\(error)".contains("connected to itself"), "\(error)")
       #expect(ledger.counts.open == 0)
       // TIME-WAIT would keep the port from a server that does not set SO_REUSEADDR.
-      #expect(try KernelView.tcp(localPort: address.port).isEmpty)
+      #expect(try KernelView.tcp(localPort: address.port, remotePort: address.port).isEmpty)
     }
   }
 

@@ -20,9 +20,9 @@ struct RigTeardown {
         }
       }
       try? use(2)
-      let before = try KernelView.openDescriptors()
+      let before = try KernelView.lastingDescriptors()
       for number in 0..<10 { try? use(number) }
-      let after = try KernelView.openDescriptors()
+      let after = try KernelView.lastingDescriptors()
       precondition(before == after, "\(before) became \(after)")
       precondition(KernelView.hasNoChildren, "a program was not reaped")
     }
@@ -33,7 +33,8 @@ struct RigTeardown {
     // In a process of its own: no other test opens descriptors there.
     await #expect(processExitsWith: .success) {
       try withRawPeer { _ in }
-      let before = try KernelView.openDescriptors()
+      let before = try KernelView.lastingDescriptors()
+      let threads = try KernelView.threadCount()
       for number in 0..<30 {
         try? withRawPeer(.zeroWindowForEver) { peer in
           let socket = try peer.connectedSocket()
@@ -41,9 +42,10 @@ struct RigTeardown {
           if number % 3 == 0 { throw RigError("a test that fails") }
         }
       }
-      let after = try KernelView.openDescriptors()
+      let after = try KernelView.lastingDescriptors()
       precondition(before == after, "\(before) became \(after)")
-      try eventually("threads", equals: true) { try KernelView.threadCount() <= 4 }
+      // A thread for each that failed would be ten. Dispatch's own come and go.
+      try eventually("threads", equals: true) { try KernelView.threadCount() < threads + 10 }
     }
   }
 }

@@ -62,7 +62,7 @@ private func census() throws -> [OpenDescriptor] {
   Waker.pool.releaseIdle()
   EdgeWatch.pool.releaseIdle()
   // The thread sanitizer opens pipes of its own.
-  return try KernelView.openDescriptors().filter { !$0.target.hasPrefix("pipe:") }
+  return try KernelView.lastingDescriptors().filter { !$0.target.hasPrefix("pipe:") }
 }
 
 /// All streams, and the steps that are still to be taken, by whichever thread draws them.

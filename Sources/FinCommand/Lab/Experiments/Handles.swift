@@ -216,7 +216,7 @@ enum Handles {
         )
         trial.expect("the late thread was told", .text(told), from: "receive", equals: .text(".closed"))
         let left =
-          wait(atMost: .seconds(1)) { Kernel.unread(second.server) == 19 ? 19 : nil } ?? Kernel.unread(second.server)
+          wait(atMost: .seconds(5)) { Kernel.unread(second.server) == 19 ? 19 : nil } ?? Kernel.unread(second.server)
         trial.expect("left for the stranger", .bytes(left), from: "SIOCINQ", equals: .bytes(19))
         for descriptor in [listener, plain, second.client, second.server, go.client, go.server] {
           Naked.close(descriptor)

@@ -15,7 +15,7 @@ enum Leaks {
       try notebook.trial("the peer finishes; forget to close()") { trial in
         let pair = try Pair()
         Naked.close(pair.client)
-        _ = wait(atMost: .seconds(1)) { pair.serverRow?.state == "CLOSE-WAIT" && pair.serverRow?.timer == "none" }
+        _ = wait(atMost: .seconds(5)) { pair.serverRow?.state == "CLOSE-WAIT" && pair.serverRow?.timer == "none" }
         let row = pair.serverRow
         trial.expect("its state", .text(row?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("CLOSE-WAIT"))
         trial.expect("its timer", .text(row?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("none"))
@@ -27,7 +27,7 @@ enum Leaks {
         let pair = try Pair()
         Naked.setResetOnClose(pair.client)
         Naked.close(pair.client)
-        _ = wait(atMost: .seconds(1)) { pair.serverRow == nil }
+        _ = wait(atMost: .seconds(5)) { pair.serverRow == nil }
         let inode = Kernel.inode(of: pair.server)
         let listed = TCPTable.rows().contains { $0.inode == inode }
         let link = Kernel.link(of: pair.server)
@@ -46,7 +46,7 @@ enum Leaks {
           let pair = try FinPair.accepting()
           let (plain, ends) = (pair.plain, pair.ends)
           _ = Naked.send(plain, "nobody reads this")
-          _ = wait(atMost: .seconds(1)) { Kernel.unread(ends.number) == 17 }
+          _ = wait(atMost: .seconds(5)) { Kernel.unread(ends.number) == 17 }
           return (plain, ends)
         }
         let reports = heard.all

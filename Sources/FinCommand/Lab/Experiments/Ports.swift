@@ -20,7 +20,7 @@ enum Ports {
           Naked.close(pair.server)
           _ = Naked.recv(pair.client)
           Naked.close(pair.client)
-          let state = wait(atMost: .seconds(1)) { pair.serverRow?.state == "TIME-WAIT" ? "TIME-WAIT" : nil }
+          let state = wait(atMost: .seconds(5)) { pair.serverRow?.state == "TIME-WAIT" ? "TIME-WAIT" : nil }
           trial.expect("on the port", .text(state ?? "nothing"), from: "/proc/net/tcp", equals: .text("TIME-WAIT"))
           let next = Naked.socket()
           if new { Naked.set(next, SOL_SOCKET, SO_REUSEADDR, 1) }
@@ -53,7 +53,7 @@ enum Ports {
         _ = Naked.recv(client)
         let clientPort = Naked.port(of: client)
         Naked.close(client)
-        let state = wait(atMost: .seconds(1)) {
+        let state = wait(atMost: .seconds(5)) {
           TCPTable.row(local: port, remote: clientPort).flatMap { $0.state == "TIME-WAIT" ? $0.state : nil }
         }
         trial.expect("on the port", .text(state ?? "nothing"), from: "/proc/net/tcp", equals: .text("TIME-WAIT"))

@@ -31,7 +31,7 @@ enum Resets {
         _ = Naked.recv(ended.client)
         Naked.setNonblocking(ended.client)
         tell("the peer ended, now we", Naked.shutdown(ended.client, .sending), "0")
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: ended.client) == "CLOSED" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: ended.client) == "CLOSED" }
         tell("ended both ways", Naked.shutdown(ended.client, .both), "ENOTCONN")
         Naked.close(ended.client)
 
@@ -79,7 +79,7 @@ enum Resets {
         _ = Naked.send(pair.server, "half a mess")
         Naked.setResetOnClose(pair.server)
         Naked.close(pair.server)
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: pair.client) == "CLOSED" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: pair.client) == "CLOSED" }
         let sent = Naked.send(pair.client, "more")
         trial.expect("send said", .text(sent.description), from: "send", equals: .text("ECONNRESET"))
         let (count, end) = Naked.receiveAll(pair.client)
@@ -93,7 +93,7 @@ enum Resets {
         _ = Naked.send(pair.server, "half a mess")
         Naked.setResetOnClose(pair.server)
         Naked.close(pair.server)
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: pair.client) == "CLOSED" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: pair.client) == "CLOSED" }
         let (count, end) = Naked.receiveAll(pair.client)
         trial.expect("recv gave", .bytes(count), from: "recv", equals: .bytes(11))
         trial.expect("and then", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
@@ -109,7 +109,7 @@ enum Resets {
         _ = Naked.send(pair.plain, "half a mess")
         Naked.setResetOnClose(pair.plain)
         Naked.close(pair.plain)
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: pair.ends.number) == "CLOSED" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: pair.ends.number) == "CLOSED" }
         let sent = Outcome { () throws(SocketError) in try pair.fin.send("more") }.error?.told ?? "sent"
         trial.expect("send said", .text(sent), from: "send", equals: .text(".reset"))
         let first = Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 64) }.told

@@ -18,7 +18,7 @@ enum States {
           Naked.close(first)
           _ = Naked.recv(second)
           Naked.close(second)
-          let rows = wait(atMost: .seconds(1)) {
+          let rows = wait(atMost: .seconds(5)) {
             let row = clientFirst ? pair.clientRow : pair.serverRow
             return row?.state == "TIME-WAIT" ? row : nil
           }
@@ -44,7 +44,7 @@ enum States {
         trial.expect(report, ending: .acknowledged)
         trial.expect("its descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         Naked.close(plain)
-        let row = wait(atMost: .seconds(1)) { ends.finRow?.state == "TIME-WAIT" ? ends.finRow : nil }
+        let row = wait(atMost: .seconds(5)) { ends.finRow?.state == "TIME-WAIT" ? ends.finRow : nil }
         trial.expect("state", .text(row?.state ?? "nothing"), from: "/proc/net/tcp", equals: .text("TIME-WAIT"))
         trial.note("for another", .seconds(row?.timerSeconds ?? 0), from: "/proc/net/tcp")
         trial.outcome =
@@ -57,7 +57,7 @@ enum States {
         _ = try pair.fin.receive(upTo: 1)
         let report = pair.fin.close(.lingering)
         trial.expect(report, ending: .peerFinished)
-        let row = wait(atMost: .seconds(1)) { ends.plainRow?.state == "TIME-WAIT" ? ends.plainRow : nil }
+        let row = wait(atMost: .seconds(5)) { ends.plainRow?.state == "TIME-WAIT" ? ends.plainRow : nil }
         trial.expect(
           "the peer is in", .text(row?.state ?? "nothing"), from: "/proc/net/tcp", equals: .text("TIME-WAIT"))
         trial.expect("Fin's side is", .text(ends.finState), from: "/proc/net/tcp", equals: .text("gone"))
@@ -114,14 +114,14 @@ enum States {
       try notebook.trial("the way out") { trial in
         let quiet = try Pair()
         _ = Naked.shutdown(quiet.client, .sending)
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: quiet.client) == "FIN-WAIT-2" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: quiet.client) == "FIN-WAIT-2" }
         trial.expect(
           "we finished", .text(Kernel.state(of: quiet.client)), from: "TCP_INFO", equals: .text("FIN-WAIT-2"))
         trial.expect(
           "the peer finished", .text(Kernel.state(of: quiet.server)), from: "TCP_INFO", equals: .text("CLOSE-WAIT"))
         Naked.close(quiet.client)
         Naked.close(quiet.server)
-        _ = wait(atMost: .seconds(1)) { quiet.clientRow?.state == "TIME-WAIT" }
+        _ = wait(atMost: .seconds(5)) { quiet.clientRow?.state == "TIME-WAIT" }
         trial.expect(
           "both, we first", .text(quiet.clientRow?.state ?? "nothing"), from: "/proc/net/tcp",
           equals: .text("TIME-WAIT"))
@@ -133,13 +133,13 @@ enum States {
           "a FIN behind unread data", .text(Kernel.state(of: stuck.client)), from: "TCP_INFO",
           equals: .text("FIN-WAIT-1"))
         _ = Naked.shutdown(stuck.server, .sending)
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: stuck.client) == "CLOSING" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: stuck.client) == "CLOSING" }
         trial.expect("both at once", .text(Kernel.state(of: stuck.client)), from: "TCP_INFO", equals: .text("CLOSING"))
 
         let last = try Pair()
         _ = Naked.fill(last.client)
         _ = Naked.shutdown(last.server, .sending)
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: last.client) == "CLOSE-WAIT" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: last.client) == "CLOSE-WAIT" }
         Naked.close(last.client)
         let row = last.clientRow?.state ?? "nothing"
         trial.expect("the peer first, data left", .text(row), from: "/proc/net/tcp", equals: .text("LAST-ACK"))
@@ -168,7 +168,7 @@ enum States {
         }
         tell("accepted", try connection.tcpState(), connection.phase, "ESTABLISHED", .connected)
         let receiving = connection.finishSending()
-        _ = wait(atMost: .seconds(1)) { Kernel.state(of: ours) == "FIN-WAIT-2" }
+        _ = wait(atMost: .seconds(5)) { Kernel.state(of: ours) == "FIN-WAIT-2" }
         tell("we finished", try receiving.tcpState(), receiving.phase, "FIN-WAIT-2", .sendFinished)
         Naked.close(plain)
         let end = Outcome { () throws(SocketError) in try receiving.receive(upTo: 1) }

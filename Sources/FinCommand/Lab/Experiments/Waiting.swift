@@ -14,12 +14,12 @@ enum Waiting {
         let alive = Naked.option(pair.client, SOL_SOCKET, SO_KEEPALIVE)
         trial.expect("keepalive", .count(alive), from: "SO_KEEPALIVE", equals: .count(0))
         // The handshake's own timers are over by then.
-        _ = wait(atMost: .seconds(1)) { pair.clientRow?.timer == "none" && pair.serverRow?.timer == "none" }
+        _ = wait(atMost: .seconds(5)) { pair.clientRow?.timer == "none" && pair.serverRow?.timer == "none" }
         let idle = pair.clientRow
         trial.expect("state", .text(idle?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
         trial.expect("its timer", .text(idle?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("none"))
         _ = Naked.shutdown(pair.client, .sending)
-        _ = wait(atMost: .seconds(1)) { pair.serverRow?.state == "CLOSE-WAIT" && pair.serverRow?.timer == "none" }
+        _ = wait(atMost: .seconds(5)) { pair.serverRow?.state == "CLOSE-WAIT" && pair.serverRow?.timer == "none" }
         let half = pair.serverRow
         trial.expect(
           "the peer finished", .text(half?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("CLOSE-WAIT"))
@@ -49,7 +49,7 @@ enum Waiting {
         trial.expect(
           "its first probe comes after", .seconds(Double(idle)), from: "TCP_KEEPIDLE", "minutes, not hours", idle <= 600
         )
-        _ = wait(atMost: .seconds(1)) { pair.ends.finRow?.timer == "keepalive" }
+        _ = wait(atMost: .seconds(5)) { pair.ends.finRow?.timer == "keepalive" }
         let timer = pair.ends.finRow?.timer ?? "gone"
         trial.expect("the kernel's timer", .text(timer), from: "/proc/net/tcp", equals: .text("keepalive"))
         pair.fin.close()
@@ -150,7 +150,7 @@ enum Waiting {
       try notebook.trial("forget the socket, and then close() it") { trial in
         let pair = try Pair()
         let taken = Naked.fill(pair.client)
-        _ = wait(atMost: .seconds(2)) { pair.clientRow?.timer == "zero window probe" }
+        _ = wait(atMost: .seconds(5)) { pair.clientRow?.timer == "zero window probe" }
         let row = pair.clientRow
         trial.note("the sender's send took", .bytes(taken), from: "send")
         let unread = Kernel.unread(pair.server)
@@ -177,7 +177,7 @@ enum Waiting {
         let (plain, ends) = (pair.plain, pair.ends)
         let taken = Naked.fill(plain)
         _ = Naked.shutdown(plain, .sending)
-        _ = wait(atMost: .seconds(2)) { ends.plainRow?.timer == "zero window probe" }
+        _ = wait(atMost: .seconds(5)) { ends.plainRow?.timer == "zero window probe" }
         let unread = Kernel.unread(ends.number)
         trial.expect("unread at Fin's end", .bytes(unread), from: "SIOCINQ", "some", unread > 0)
         trial.expect(
