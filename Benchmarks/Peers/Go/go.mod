@@ -1,0 +1,3 @@
+module fin.benchmarks/go
+
+go 1.19

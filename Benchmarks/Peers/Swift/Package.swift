@@ -1,0 +1,28 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Apart from the package beside it, so that what is fetched for these never stands in Fin's way.
+let package = Package(
+  name: "peers",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.0"),
+  ],
+  targets: [
+    .executableTarget(
+      name: "nio",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      path: "NIO"),
+    .executableTarget(
+      name: "nio-async",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      path: "NIOAsync"),
+    .executableTarget(
+      name: "flyingsocks", dependencies: [.product(name: "FlyingSocks", package: "FlyingFox")], path: "FlyingSocks"),
+  ],
+  swiftLanguageModes: [.v6]
+)
