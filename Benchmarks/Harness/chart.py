@@ -60,7 +60,8 @@ def _panel(x, y, width, work, figures, names):
                    f'{escape(names.get(name, name))}</text>')
         out.append(f'<rect class="bar {kind}" x="{x + NAME}" y="{base + (ROW - BAR) / 2:.1f}" width="{length:.1f}" '
                    f'height="{BAR}" rx="2"/>')
-        out.append(f'<text class="{kind}" x="{x + NAME + length + 6:.1f}" y="{base + 13}">{_label(value, is_idle)}</text>')
+        out.append(f'<text class="{kind}" x="{x + NAME + length + 6:.1f}" y="{base + 13}">'
+                   f'{_label(value, is_idle)}</text>')
     return out
 
 
@@ -72,7 +73,7 @@ def svg(results):
     works = list(results["works"].items())
     names = {name: SHORT.get(name, name) for name in results["titles"]}
     width = (WIDTH - 2 * MARGIN - GAP) / 2
-    out, y = [], MARGIN + 52
+    out, y = [], MARGIN + 62
     for row in range(0, len(works), 2):
         height = 0
         for column, (name, figures) in enumerate(works[row:row + 2]):
@@ -81,9 +82,9 @@ def svg(results):
         y += height + 34
     machine, settings = results["machine"], results["settings"]
     head = "What a server costs: shorter is better"
-    foot = (f"{machine['cpu']}, {machine['kernel']}, loopback; one core for the server; medians of {settings['rounds']} "
-            f"rounds, {results['when'][:10]}")
-    described = "Bars of CPU time per operation relative to a C server, for each kind of work. The table has the figures."
+    foot = (f"{machine['cpu']}, {machine['kernel']}, loopback; one core for the server; medians over rounds: "
+            f"{settings['rounds']}, {results['when'][:10]}")
+    described = "CPU time per operation relative to a C server, for each kind of work. The table has the figures."
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" role="img" '
         'aria-labelledby="t d">',

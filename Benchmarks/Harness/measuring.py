@@ -85,6 +85,18 @@ def measure(load, work, command, cores, warm_up, duration):
         return run_load(load, work, server, cores.load, *more)
 
 
+def measure_close(command):
+    """One round of what the Fin server measures by itself: {policy: figures}."""
+    try:
+        done = subprocess.run(
+            [*map(str, command), "close"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        raise Wrong("the closes did not end within 2 minutes")
+    if done.returncode != 0 or done.stderr:
+        raise Wrong(done.stderr.strip() or f"status {done.returncode}")
+    return json.loads(done.stdout)
+
+
 def count_syscalls(load, work, command, cores):
     """System calls of the server per operation, by name: the difference between a long and a short run under strace, so
     that what a server does at its start and at its end is not counted."""
@@ -107,6 +119,7 @@ def _read_strace(table):
         table.seek(0)
         lines = [line.split() for line in table.read().splitlines()]
         if any(line and line[-1] == "total" for line in lines):
-            return {line[-1]: int(line[3]) for line in lines if len(line) >= 5 and line[3].isdigit() and line[-1] != "total"}
+            rows = [line for line in lines if len(line) >= 5 and line[3].isdigit() and line[-1] != "total"]
+            return {row[-1]: int(row[3]) for row in rows}
         time.sleep(0.05)
     raise Wrong("strace printed no table")

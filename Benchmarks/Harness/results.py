@@ -42,6 +42,12 @@ def summary(rounds):
     return figures
 
 
+def close_summary(rounds):
+    """`rounds`: a list of {policy: figures}."""
+    return {policy: {key: statistics.median(one[policy][key] for one in rounds) for key in rounds[0][policy]}
+            for policy in (rounds[0] if rounds else {})}
+
+
 def disturbance(works):
     """Which part of the measured time the servers stood ready and something else had their core: median, worst."""
     parts = [one["disturbed"] for figures in works.values() for peer in figures.values() for one in peer["rounds"]

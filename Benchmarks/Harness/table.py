@@ -16,7 +16,7 @@ def _rows(head, rows):
 
 
 def _timed(work, figures, names):
-    head = ("", "CPU µs", f"× {YARDSTICK}", "(least – most)", "a second", "p50 µs", "p99 µs", "busy", "RSS MiB")
+    head = ("", "CPU µs", f"× {YARDSTICK}", "(least – most)", "a second", "p50 µs", "p99 µs", "busy", "load", "RSS MiB")
     if work["load"] == "stream":
         head = (*head[:4], "MiB/s", *head[5:])
     rows = []
@@ -26,7 +26,8 @@ def _timed(work, figures, names):
         rows.append((
             names.get(name, name), _number(middle["cpu_ns"] / 1000),
             f"{peer['cpu_ratio']:.2f}" if spread else "", f"{spread[0]:.2f} – {spread[1]:.2f}" if spread else "",
-            _number(middle["per_second"]), *latencies, f"{middle['busy']:.0%}", f"{middle['rss_kib'] / 1024:.1f}"))
+            _number(middle["per_second"]), *latencies, f"{middle['busy']:.0%}", f"{middle['load_busy']:.0%}",
+            f"{middle['rss_kib'] / 1024:.1f}"))
     return _rows(head, rows)
 
 
@@ -47,7 +48,7 @@ def text(results):
     lines = [
         f"Fin {results['commit']}, {results['when']}",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['kernel']}",
-        f"medians of {settings['rounds']} rounds, {settings['measure_ms']} ms each after {settings['warm_up_ms']} ms; "
+        f"medians over rounds: {settings['rounds']}, of {settings['measure_ms']} ms after {settings['warm_up_ms']} ms; "
         "the server on one core, the load on another",
         "",
     ]
@@ -64,7 +65,10 @@ def text(results):
     if results["wrong"]:
         lines += ["", *(f"WRONG: {said}" for said in results["wrong"])]
     middle, worst = results["disturbed"]
-    lines += ["", f"Something else had a server's core for {middle:.1%} of the measured time (median; at worst {worst:.0%})."]
+    if not results["works"]:
+        return "\n".join(lines) + "\n"
+    lines += [
+        "", f"Something else had a server's core for {middle:.1%} of the measured time (median; at worst {worst:.0%})."]
     if middle > 0.02:
         lines.append("The machine was not quiet: trust the ratios more than the times, and neither much.")
     return "\n".join(lines) + "\n"

@@ -44,3 +44,6 @@ WORKS = [
         "idle", "10,000 connections that say nothing", "connection", "echo", 4096, "idle",
         ("--connections", 10000, "--size", 64)),
 ]
+
+# Not a work for every server: Fin alone says when a close is over.
+CLOSE = Work("close", "from the call of close to its report, Fin to Fin on loopback", "close", "close", 0, "close", ())

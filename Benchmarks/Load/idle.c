@@ -1,5 +1,5 @@
-// Idle: many connections are open and silent, and the server waits for a byte on each. How much memory is that? Then each
-// exchanges one message, and each is ended properly.
+// Idle: many connections are open and silent, and the server waits for a byte on each. How much memory is that? Then
+// each exchanges one message, and each is ended properly.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +15,9 @@ static void pause_ms(long ms) { nanosleep(&(struct timespec){.tv_nsec = ms * 100
 // Until the server has done nothing for a while.
 static void wait_until_still(pid_t server) {
   for (int tries = 0; tries < 100; tries++) {
-    uint64_t before = server_usage(server).on_cpu;
+    uint64_t before = usage_of(server).on_cpu;
     pause_ms(50);
-    if (server_usage(server).on_cpu - before < 1000000) return;
+    if (usage_of(server).on_cpu - before < 1000000) return;
   }
   fail("the server is busy for 5 seconds with connections that are silent");
 }
@@ -27,7 +27,8 @@ static void exchange(int fd, unsigned number, size_t size) {
   if (send(fd, message(number, 0), size, MSG_NOSIGNAL) != (ssize_t)size) fail_call("send");
   ssize_t n = recv(fd, buffer, size, MSG_WAITALL);
   if (n < 0) fail_call("recv");
-  if (n != (ssize_t)size || memcmp(buffer, message(number, 0), size) != 0) fail("connection %u: the echo differs", number);
+  if (n != (ssize_t)size) fail("connection %u: the echo has %zd bytes", number, n);
+  if (memcmp(buffer, message(number, 0), size) != 0) fail("connection %u: the echo differs", number);
 }
 
 static void end(int fd) {
@@ -69,10 +70,10 @@ void run_idle(const struct plan *plan) {
   wait_until_still(plan->server);
   struct memory open = server_memory(plan->server);
 
-  struct usage usage_before = server_usage(plan->server);
+  struct usage usage_before = usage_of(plan->server);
   for (int i = 0; i < plan->connections; i++) exchange(fds[i], (unsigned)i, plan->size);
   wait_until_still(plan->server);
-  struct usage usage_after = server_usage(plan->server);
+  struct usage usage_after = usage_of(plan->server);
   struct memory used = server_memory(plan->server);
   for (int i = 0; i < plan->connections; i++) end(fds[i]);
   wait_until_still(plan->server);
@@ -80,9 +81,8 @@ void run_idle(const struct plan *plan) {
 
   double count = plan->connections;
   printf("{\"connections\": %d, \"opening_seconds\": %.3f, ", plan->connections, seconds);
-  printf("\"rss_before_kib\": %" PRIu64 ", \"rss_kib\": %" PRIu64 ", \"private_kib\": %" PRIu64 ", \"rss_ended_kib\": %" PRIu64
-         ", ",
-         before.rss, open.rss, open.private, ended.rss);
+  printf("\"rss_before_kib\": %" PRIu64 ", \"rss_kib\": %" PRIu64 ", ", before.rss, open.rss);
+  printf("\"private_kib\": %" PRIu64 ", \"rss_ended_kib\": %" PRIu64 ", ", open.private, ended.rss);
   printf("\"bytes_idle\": %.1f, \"bytes_idle_pss\": %.1f, \"bytes_idle_private\": %.1f, \"bytes_used\": %.1f, ",
          ((double)open.rss - (double)before.rss) * 1024 / count, ((double)open.pss - (double)before.pss) * 1024 / count,
          ((double)open.private - (double)before.private) * 1024 / count,

@@ -31,13 +31,13 @@ struct histogram {
 void histogram_add(struct histogram *h, uint64_t nanoseconds);
 double histogram_quantile(const struct histogram *h, double q);
 
-// What the server's threads have used so far.
+// What the threads of a process have used so far.
 struct usage {
   uint64_t on_cpu;   // nanoseconds, in user space and in the kernel
   uint64_t waiting;  // nanoseconds ready to run while something else had the core
 };
 
-struct usage server_usage(pid_t server);
+struct usage usage_of(pid_t process);
 
 // Resident memory of the server, in KiB.
 struct memory {
@@ -52,7 +52,7 @@ struct interval {
   const struct plan *plan;
   enum { WARMING, MEASURING, OVER } phase;
   uint64_t warm_at, over_at, began, ended;
-  struct usage before, after;
+  struct usage before, after, load_before, load_after;
   uint64_t operations;
   struct histogram latencies;
 };

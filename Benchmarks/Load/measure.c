@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "load.h"
 
@@ -56,16 +57,17 @@ double histogram_quantile(const struct histogram *h, double q) {
   return 0;
 }
 
-// The sum over the threads that exist. A thread that has ended in between is missing; none of the servers ends threads.
-struct usage server_usage(pid_t server) {
+// The sum over the threads that exist. One that has ended is missing: a server that ended threads
+// while it is measured would look too cheap. None of these does.
+struct usage usage_of(pid_t process) {
   char path[320];
-  snprintf(path, sizeof path, "/proc/%d/task", (int)server);
+  snprintf(path, sizeof path, "/proc/%d/task", (int)process);
   DIR *threads = opendir(path);
   if (threads == NULL) fail_call("the server is gone: opendir");
   struct usage sum = {0};
   for (struct dirent *entry; (entry = readdir(threads)) != NULL;) {
     if (!isdigit((unsigned char)entry->d_name[0])) continue;
-    snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)server, entry->d_name);
+    snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)process, entry->d_name);
     FILE *file = fopen(path, "r");
     if (file == NULL) continue;
     uint64_t on_cpu, waiting;
@@ -119,7 +121,8 @@ bool interval_count(struct interval *i, uint64_t began, uint64_t now) {
   if (i->phase == WARMING && now >= i->warm_at) {
     // What is in flight here began in the warm-up and ends in the interval, as at the other end the reverse.
     i->phase = MEASURING;
-    i->before = server_usage(plan->server);
+    i->load_before = usage_of(getpid());
+    i->before = usage_of(plan->server);
     i->began = now_ns();
     i->over_at = plan->exactly > 0 ? UINT64_MAX : i->began + plan->measure;
     if (plan->exactly == 0) return true;
@@ -132,7 +135,8 @@ bool interval_count(struct interval *i, uint64_t began, uint64_t now) {
     if (now >= i->over_at || enough) {
       i->phase = OVER;
       i->ended = now_ns();
-      i->after = server_usage(plan->server);
+      i->after = usage_of(plan->server);
+      i->load_after = usage_of(getpid());
     }
   }
   return i->phase != OVER;
@@ -148,6 +152,9 @@ void interval_print(const struct interval *i, double operations) {
   printf("\"p50_us\": %.3f, \"p99_us\": %.3f, ", histogram_quantile(&i->latencies, 0.50) / 1e3,
          histogram_quantile(&i->latencies, 0.99) / 1e3);
   printf("\"busy\": %.4f, \"disturbed\": %.4f, ", cpu / 1e9 / seconds, waiting / 1e9 / seconds);
+  printf("\"load_busy\": %.4f, \"load_disturbed\": %.4f, ",
+         (double)(i->load_after.on_cpu - i->load_before.on_cpu) / 1e9 / seconds,
+         (double)(i->load_after.waiting - i->load_before.waiting) / 1e9 / seconds);
   struct memory memory = server_memory(i->plan->server);
   printf("\"rss_kib\": %" PRIu64 ", \"private_kib\": %" PRIu64 "}\n", memory.rss, memory.private);
 }

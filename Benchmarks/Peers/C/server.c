@@ -1,7 +1,7 @@
 // The yardstick: an epoll loop in C, edge-triggered, without a library.
 //
-// A short read means that the socket is drained, so that a message costs one recv and one send. Only when the kernel has
-// said that the peer finished is it read until its end.
+// A short read means that the socket is drained, so that a message costs one recv and one send. Only when the kernel
+// has said that the peer finished is it read until its end.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <endian.h>
@@ -41,6 +41,8 @@ static void release(struct connection *c) {
   free(c);
 }
 
+// One at a turn: what the listener still has makes the next epoll_wait return at once, with all that is ready by then.
+// To accept until EAGAIN costs a call that makes a socket for nobody; measured, it is no cheaper.
 static void accept_one(void) {
   int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {

@@ -1,7 +1,7 @@
 // The echo server of package net's documentation: one goroutine for each connection.
 //
-// Not io.Copy(conn, conn): on Linux it would splice through a pipe for each connection, which is slower for short messages
-// and needs two more descriptors.
+// Not io.Copy(conn, conn): on Linux it would splice through a pipe for each connection, which is slower for short
+// messages and needs two more descriptors.
 package main
 
 import (

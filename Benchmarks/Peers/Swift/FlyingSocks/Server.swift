@@ -15,6 +15,8 @@ enum Server {
 
     let socket = try Socket(domain: AF_INET)
     try socket.setValue(true, for: .localAddressReuse)
+    // What is accepted inherits it.
+    try socket.setValue(true, for: BoolSocketOption(level: Int32(IPPROTO_TCP), name: TCP_NODELAY))
     try socket.bind(to: .inet(ip4: "127.0.0.1", port: 0))
     try socket.listen()
     guard case .ip4(_, let port) = try socket.sockname() else { fatalError("no IPv4 address") }
