@@ -44,7 +44,11 @@ async fn main() -> io::Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
-            let result = if counting { count(stream, size).await } else { echo(stream, size).await };
+            let result = if counting {
+                count(stream, size).await
+            } else {
+                echo(stream, size).await
+            };
             if let Err(error) = result {
                 eprintln!("{error}");
             }
