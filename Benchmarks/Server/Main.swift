@@ -2,11 +2,13 @@
 
 @main
 enum Main {
-  static func main() throws {
-    guard CommandLine.arguments.dropFirst() == ["close"] else {
-      fputs("usage: fin-server close\n", stderr)
+  static func main() async throws {
+    let words = Array(CommandLine.arguments.dropFirst())
+    if words == ["close"] { return try await CloseTimes.measure() }
+    guard let flags = Flags(words) else {
+      fputs(Flags.usage, stderr)
       exit(2)
     }
-    try CloseTimes.measure()
+    try await serve(flags)
   }
 }

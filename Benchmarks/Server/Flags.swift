@@ -1,0 +1,52 @@
+import Fin
+
+/// What the command line asks for: `fin-server echo|count BUFFER [flags]`.
+struct Flags: Sendable {
+  enum Work: String { case echo, count }
+
+  static let usage = """
+    usage: fin-server [flags] echo|count BUFFER
+           fin-server close
+      --within SECONDS     a deadline given to every operation
+      --no-timeouts        no deadline, neither given nor by default
+      --closing POLICY     background, confirmed or lingering (background)
+      --arrays             receives arrays instead of filling a buffer
+
+    """
+
+  var work = Work.echo
+  var buffer = 4096
+  var within: Duration?
+  var timeouts = Timeouts.default
+  var closing: ClosePolicy = .background
+  var arrays = false
+
+  /// `nil` when a word is not understood.
+  init?(_ words: [String]) {
+    var words = words[...]
+    while let flag = words.first, flag.hasPrefix("--") {
+      words.removeFirst()
+      switch flag {
+      case "--within":
+        guard let seconds = words.popFirst().flatMap(Int.init) else { return nil }
+        within = .seconds(seconds)
+      case "--no-timeouts":
+        timeouts = Timeouts(connect: nil, send: nil, receive: nil, accept: nil, keepAlive: nil)
+      case "--closing":
+        switch words.popFirst() {
+        case "background": closing = .background
+        case "confirmed": closing = .confirmed
+        case "lingering": closing = .lingering
+        default: return nil
+        }
+      case "--arrays": arrays = true
+      default: return nil
+      }
+    }
+    guard words.count == 2, let work = Work(rawValue: words.removeFirst()), let buffer = Int(words.removeFirst()),
+      buffer > 0
+    else { return nil }
+    self.work = work
+    self.buffer = buffer
+  }
+}

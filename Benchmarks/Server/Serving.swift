@@ -1,0 +1,51 @@
+import Fin
+@preconcurrency import Glibc
+
+/// Prints its port and serves on one loop until the process is ended.
+func serve(_ flags: Flags) async throws {
+  let reactor = try Reactor(loops: 1)
+  let listener = try Listener.bind(.loopback(port: 0), timeouts: flags.timeouts)
+  print("port \(listener.address.port!)")
+  fflush(nil)
+  let report = await listener.serve(on: reactor, closing: flags.closing) { connection in
+    switch flags.work {
+    case .echo where flags.arrays: try await echoArrays(connection, flags)
+    case .echo: try await echo(connection, flags)
+    case .count: try await count(connection, flags)
+    }
+  }
+  if let failure = report.failure { throw failure }
+}
+
+/// Sends back what it reads, until the end of file.
+private func echo(_ connection: borrowing Connection, _ flags: Flags) async throws {
+  let room = UnsafeMutableRawBufferPointer.allocate(byteCount: flags.buffer, alignment: 16)
+  defer { room.deallocate() }
+  var buffer = OutputRawSpan(buffer: room, initializedCount: 0)
+  while try await connection.receive(into: &buffer, within: flags.within) > 0 {
+    try await connection.send(buffer.bytes, within: flags.within)
+    buffer.removeAll()
+  }
+}
+
+/// The same as a reader of the documentation would begin.
+private func echoArrays(_ connection: borrowing Connection, _ flags: Flags) async throws {
+  while let bytes = try await connection.receive(upTo: flags.buffer, within: flags.within) {
+    try await connection.send(bytes, within: flags.within)
+  }
+}
+
+/// Reads to the end of file and answers how many bytes there were, most significant byte first.
+private func count(_ connection: borrowing Connection, _ flags: Flags) async throws {
+  let room = UnsafeMutableRawBufferPointer.allocate(byteCount: flags.buffer, alignment: 16)
+  defer { room.deallocate() }
+  var buffer = OutputRawSpan(buffer: room, initializedCount: 0)
+  var total: UInt64 = 0
+  while true {
+    let received = try await connection.receive(into: &buffer, within: flags.within)
+    if received == 0 { break }
+    total += UInt64(received)
+    buffer.removeAll()
+  }
+  try await connection.send(withUnsafeBytes(of: total.bigEndian) { Array($0) }, within: flags.within)
+}
