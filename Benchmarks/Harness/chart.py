@@ -2,6 +2,7 @@
 from xml.sax.saxutils import escape
 
 from .peers import YARDSTICK
+from .results import is_quiet
 
 WIDTH, GAP, MARGIN = 860, 36, 16
 NAME, VALUE, ROW, BAR = 118, 78, 19, 12
@@ -84,6 +85,8 @@ def svg(results):
     head = "What a server costs: shorter is better"
     foot = (f"{machine['cpu']}, {machine['kernel']}, loopback; one core for the server; medians over rounds: "
             f"{settings['rounds']}, {results['when'][:10]}")
+    if not is_quiet(results):
+        foot += f"; a busy machine ({results['disturbed'][0]:.0%})"
     described = "CPU time per operation relative to a C server, for each kind of work. The table has the figures."
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" role="img" '

@@ -48,6 +48,10 @@ def close_summary(rounds):
             for policy in (rounds[0] if rounds else {})}
 
 
+def is_quiet(results):
+    return results["disturbed"][0] <= 0.02
+
+
 def disturbance(works):
     """Which part of the measured time the servers stood ready and something else had their core: median, worst."""
     parts = [one["disturbed"] for figures in works.values() for peer in figures.values() for one in peer["rounds"]

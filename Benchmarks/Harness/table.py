@@ -1,5 +1,6 @@
 """The results as text."""
 from .peers import YARDSTICK
+from .results import is_quiet
 
 
 def _number(value):
@@ -69,6 +70,6 @@ def text(results):
         return "\n".join(lines) + "\n"
     lines += [
         "", f"Something else had a server's core for {middle:.1%} of the measured time (median; at worst {worst:.0%})."]
-    if middle > 0.02:
+    if not is_quiet(results):
         lines.append("The machine was not quiet: trust the ratios more than the times, and neither much.")
     return "\n".join(lines) + "\n"
