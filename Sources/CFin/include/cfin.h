@@ -50,6 +50,10 @@ static inline uint64_t fin_epoll_token(const void *events, int index) {
   return ((const struct fin_epoll_event *)events)[index].token;
 }
 
+/// The runtime's own name for the task that runs on this thread; NULL outside of tasks. `withUnsafeCurrentTask` gives the same, at
+/// the price of a generic call. Without parameters, Swift's calling convention is C's.
+void *_Nullable swift_task_getCurrent(void);
+
 /// What the thread that calls has been marked with; NULL for a thread without a mark.
 void *_Nullable fin_thread_mark(void);
 void fin_set_thread_mark(void *_Nullable mark);

@@ -25,7 +25,7 @@ public func withConnection<R>(
   to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
   file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) throws -> R
 ) throws -> (result: R, end: CloseReport) {
-  var patience = Patience(within ?? timeouts.connect)
+  var patience = Patience(within, or: timeouts.connectLimit)
   let core = try Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
   let value: R
   do { value = try body(Connection(core: core, timeouts: timeouts)) } catch {
@@ -62,10 +62,10 @@ public func withConnection<R>(
   to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
   file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) async throws -> R
 ) async throws -> (result: R, end: CloseReport) {
-  var patience = Patience(within ?? timeouts.connect)
+  var patience = Patience(within, or: timeouts.connectLimit)
   let core = try await Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
   let value: R
-  do { value = try await body(Connection(core: core, timeouts: timeouts)) } catch {
+  do { value = try await core.inScope { try await body(Connection(core: core, timeouts: timeouts)) } } catch {
     _ = await core.closeUnlessDetached(.abort)
     throw error
   }

@@ -9,6 +9,7 @@ internal import SystemPackage
 /// names; resume whose time is up; take in what other threads brought. So nobody keeps the others waiting for longer than
 /// ``jobsATurn`` jobs, each of which gets ``operationsAJob`` operations before it goes to the end of the queue. A job
 /// that computes without an `await` cannot be interrupted, here as anywhere in Swift.
+@safe
 final class Loop: TaskExecutor, @unchecked Sendable {
   static let jobsATurn = 64
   static let operationsAJob = 64
@@ -36,16 +37,30 @@ final class Loop: TaskExecutor, @unchecked Sendable {
   private let hasMail = Atomic<Bool>(false)
   private let isStopping = Atomic<Bool>(false)
 
-  // Only the loop's own thread touches what follows.
-  private var queue = JobQueue()
-  private var yielded: [Resumption<Void>] = []
-  private var arrived: [(token: Token, readiness: Readiness)] = []
-  private var batch: [(seat: Seat, readiness: Readiness)] = []
-  private var operationsLeft = 0
-  /// The other half of the inbox's storage.
-  private var spare: [UnownedJob] = []
+  /// What only the loop's own thread touches. Behind a pointer, because checking each access for exclusivity, as the
+  /// language does for a class, would cost more than the access.
+  private struct Own {
+    var queue = JobQueue()
+    var yielded: [Resumption<Void>] = []
+    var arrived: [(token: Token, readiness: Readiness)] = []
+    var batch: [(seat: Seat, readiness: Readiness)] = []
+    var operationsLeft = 0
+    /// The other half of the inbox's storage.
+    var spare: [UnownedJob] = []
+  }
 
-  init() throws(Errno) { poller = try Poller() }
+  private let own: UnsafeMutablePointer<Own>
+
+  init() throws(Errno) {
+    poller = try Poller()
+    unsafe own = .allocate(capacity: 1)
+    unsafe own.initialize(to: Own())
+  }
+
+  deinit {
+    unsafe own.deinitialize(count: 1)
+    unsafe own.deallocate()
+  }
 
   /// The loop whose thread this is.
   static var current: Loop? {
@@ -59,7 +74,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
 
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    if isCurrent { return queue.append(job) }
+    if isCurrent { return unsafe own.pointee.queue.append(job) }
     let isTaken = inbox.withLock { inbox in
       if inbox.isOver { return false }
       inbox.jobs.append(job)
@@ -85,23 +100,24 @@ final class Loop: TaskExecutor, @unchecked Sendable {
   private func run() {
     while true {
       runJobs()
-      let isBusy = !queue.isEmpty || !yielded.isEmpty
+      let isBusy = unsafe !own.pointee.queue.isEmpty || !own.pointee.yielded.isEmpty
       if !isBusy, isStopping.load(ordering: .acquiring), end() { return }
       poller.wait(until: isBusy ? .passed : table.withLock { $0.deadlines.earliest }) { token, readiness in
-        arrived.append((token, readiness))
+        unsafe own.pointee.arrived.append((token, readiness))
       }
-      if !arrived.isEmpty { deliver() }
+      if unsafe !own.pointee.arrived.isEmpty { deliver() }
       expire()
       takeMail()
-      if !yielded.isEmpty { resumeYielded() }
+      if unsafe !own.pointee.yielded.isEmpty { resumeYielded() }
     }
   }
 
   private func runJobs() {
     var left = Loop.jobsATurn
-    while left > 0, let job = queue.popFirst() {
-      operationsLeft = Loop.operationsAJob
-      unsafe job.runSynchronously(on: asUnownedTaskExecutor())
+    let executor = unsafe asUnownedTaskExecutor()
+    while left > 0, let job = unsafe own.pointee.queue.popFirst() {
+      unsafe own.pointee.operationsLeft = Loop.operationsAJob
+      unsafe job.runSynchronously(on: executor)
       left -= 1
     }
   }
@@ -109,14 +125,15 @@ final class Loop: TaskExecutor, @unchecked Sendable {
   /// An event whose slot has another tenant by now is dropped here.
   private func deliver() {
     table.withLock { table in
-      for (token, readiness) in arrived where table.generations[Int(token.slot)] == token.generation {
-        if let seat = table.seats[Int(token.slot)] { batch.append((seat, readiness)) }
+      for (token, readiness) in unsafe own.pointee.arrived
+      where table.generations[Int(token.slot)] == token.generation {
+        if let seat = table.seats[Int(token.slot)] { unsafe own.pointee.batch.append((seat, readiness)) }
       }
     }
-    arrived.removeAll(keepingCapacity: true)
+    unsafe own.pointee.arrived.removeAll(keepingCapacity: true)
     // A seat that is given back from here on has nobody waiting on it.
-    for (seat, readiness) in batch { seat.deliver(readiness) }
-    batch.removeAll(keepingCapacity: true)
+    for (seat, readiness) in unsafe own.pointee.batch { seat.deliver(readiness) }
+    unsafe own.pointee.batch.removeAll(keepingCapacity: true)
   }
 
   private func expire() {
@@ -139,9 +156,9 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     guard hasMail.load(ordering: .acquiring) else { return }
     // Before the look: who comes after it rings again.
     hasMail.store(false, ordering: .sequentiallyConsistent)
-    inbox.withLock { inbox in swap(&inbox.jobs, &spare) }
-    for job in spare { queue.append(job) }
-    spare.removeAll(keepingCapacity: true)
+    inbox.withLock { inbox in unsafe swap(&inbox.jobs, &own.pointee.spare) }
+    for job in unsafe own.pointee.spare { unsafe own.pointee.queue.append(job) }
+    unsafe own.pointee.spare.removeAll(keepingCapacity: true)
   }
 
   // MARK: The end
@@ -170,24 +187,24 @@ final class Loop: TaskExecutor, @unchecked Sendable {
 
   /// Whether the job that runs has had its share, and should let others run.
   func countOperation() -> Bool {
-    operationsLeft -= 1
-    return operationsLeft <= 0
+    unsafe own.pointee.operationsLeft -= 1
+    return unsafe own.pointee.operationsLeft <= 0
   }
 
   /// Goes to the end of the queue.
   nonisolated(nonsending) func yield() async {
-    unsafe await withUnsafeContinuation { unsafe yielded.append(Resumption($0)) }
+    unsafe await withUnsafeContinuation { unsafe own.pointee.yielded.append(Resumption($0)) }
   }
 
   private func resumeYielded() {
-    for task in yielded { task.resume(()) }
-    yielded.removeAll(keepingCapacity: true)
+    for task in unsafe own.pointee.yielded { task.resume(()) }
+    unsafe own.pointee.yielded.removeAll(keepingCapacity: true)
   }
 
   // MARK: Seats
 
   /// A place for a socket, watched from now on, or with −1 for waits without one.
-  func makeSeat(_ descriptor: CInt = -1) throws(SocketError.Cause) -> Seat {
+  func makeSeat(_ descriptor: CInt = -1) throws(Interruption) -> Seat {
     let seat: Seat? = table.withLock { table in
       if table.isStopped { return nil }
       let slot: UInt32

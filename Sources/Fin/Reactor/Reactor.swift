@@ -60,15 +60,10 @@ public final class Reactor: Sendable {
   /// - Throws: as ``init(loops:)``; then the next who needs it tries again.
   public static var shared: Reactor {
     get throws(SocketError) {
-      let made: Result<Reactor, SocketError> = common.withLock { common in
-        if let common { return .success(common) }
-        do throws(SocketError) {
-          let reactor = try Reactor()
-          common = reactor
-          return .success(reactor)
-        } catch { return .failure(error) }
+      try common.withLock { common throws(SocketError) in
+        if common == nil { common = try Reactor() }
+        return common!
       }
-      return try made.get()
     }
   }
 
@@ -82,9 +77,12 @@ public final class Reactor: Sendable {
   }
 
   /// The loop of the thread that calls, if it is one's; else one of the shared ones.
-  static func nearest() throws(SocketError.Cause) -> Loop {
+  static func nearest() throws(Interruption) -> Loop {
     if let loop = Loop.current { return loop }
-    do { return try shared.next() } catch { throw error.cause }
+    return try common.withLock { common throws(Interruption) in
+      if common == nil { do throws(Errno) { common = try Reactor(count: processors) } catch { throw .system(error) } }
+      return common!.next()
+    }
   }
 
   // MARK: The end

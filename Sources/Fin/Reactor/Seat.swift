@@ -13,6 +13,8 @@ final class Seat: Wakeable, Sendable {
     case input
     /// A write may be taken.
     case output
+    /// That it is time, or somebody's word.
+    case nothing
     /// Anything at all has happened since the moment of this count.
     case change(since: UInt32)
 
@@ -20,6 +22,7 @@ final class Seat: Wakeable, Sendable {
       switch self {
       case .input: word & UInt64(Readiness.input.rawValue) != 0
       case .output: word & UInt64(Readiness.output.rawValue) != 0
+      case .nothing: false
       case .change(let since): Seat.changes(word) != since
       }
     }
@@ -38,6 +41,7 @@ final class Seat: Wakeable, Sendable {
   }
 
   fileprivate struct Waiter {
+    /// Which of the waits that hear of a cancellation by themselves; 0 for the others.
     let ticket: UInt32
     let interest: Interest
     let deadline: Deadline
@@ -45,10 +49,33 @@ final class Seat: Wakeable, Sendable {
   }
 
   struct State {
-    fileprivate var waiters: [Waiter] = []
+    // Most seats have one who waits, or none: no memory is taken for that.
+    private var first: Waiter?
+    private var others: [Waiter] = []
     /// When the loop will look at this seat, at the latest.
     fileprivate var alarm = Deadline.never
     fileprivate var isStopped = false
+
+    fileprivate mutating func add(_ waiter: Waiter) {
+      if first == nil { first = waiter } else { others.append(waiter) }
+    }
+
+    /// Takes out one that is meant.
+    ///
+    /// - Returns: the waiter, and whether there is no other.
+    fileprivate mutating func take(_ isMeant: (Waiter) -> Bool) -> (Waiter?, isLast: Bool) {
+      if let waiter = first, isMeant(waiter) {
+        first = nil
+        return (waiter, others.isEmpty)
+      }
+      if others.isEmpty { return (nil, true) }
+      guard let index = others.firstIndex(where: isMeant) else { return (nil, true) }
+      return (others.remove(at: index), false)
+    }
+
+    fileprivate var earliest: Deadline {
+      min(first?.deadline ?? .never, others.lazy.map(\.deadline).min() ?? .never)
+    }
   }
 
   let loop: Loop
@@ -102,9 +129,24 @@ final class Seat: Wakeable, Sendable {
 
   /// Waits until `interest` is met, somebody calls ``wake()``, or the deadline passes.
   ///
-  /// - Parameter isOver: asked once nobody's wake can be missed any more; when true there is no wait.
+  /// - Parameters:
+  ///   - isWatched: somebody will call ``wake()`` when this task is cancelled: it need not be arranged for each wait.
+  ///   - isOver: asked once nobody's wake can be missed any more; when true there is no wait.
+  @inline(__always)
   nonisolated(nonsending) func park(
-    _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool = { false }
+    _ interest: Interest, until deadline: Deadline, isWatched: Bool = false, unless isOver: () -> Bool = { false }
+  ) async -> Wake {
+    if isWatched {
+      return unsafe await withUnsafeContinuation { continuation in
+        let task = unsafe Resumption(continuation)
+        begin(Waiter(ticket: 0, interest: interest, deadline: deadline, task: task), unless: isOver)
+      }
+    }
+    return await parkWatching(interest, until: deadline, unless: isOver)
+  }
+
+  private nonisolated(nonsending) func parkWatching(
+    _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool
   ) async -> Wake {
     let ticket = tickets.add(1, ordering: .relaxed).newValue
     return await withTaskCancellationHandler {
@@ -126,7 +168,7 @@ final class Seat: Wakeable, Sendable {
       if waiter.interest.isMet(by: word.load(ordering: .acquiring)) { return .over(.ready) }
       // A task is marked as cancelled before its handlers run, and ours takes the lock.
       if Task.isCancelled { return .over(.cancelled) }
-      state.waiters.append(waiter)
+      state.add(waiter)
       if waiter.deadline >= state.alarm { return .waiting }
       state.alarm = waiter.deadline
       return .waitingEarlier
@@ -166,7 +208,7 @@ final class Seat: Wakeable, Sendable {
   func expire(at now: Int64) -> Deadline {
     resumeAll(.timedOut) { $0.deadline.nanoseconds <= now }
     return state.withLock { state in
-      state.alarm = state.waiters.lazy.map(\.deadline).min() ?? .never
+      state.alarm = state.earliest
       return state.alarm
     }
   }
@@ -174,11 +216,7 @@ final class Seat: Wakeable, Sendable {
   /// One at a time, so that nothing is allocated, and nobody is resumed under the lock.
   private func resumeAll(_ wake: Wake, _ isMeant: (Waiter) -> Bool) {
     while true {
-      let (waiter, isLast): (Waiter?, Bool) = state.withLock { state in
-        guard let index = state.waiters.firstIndex(where: isMeant) else { return (nil, true) }
-        let waiter = state.waiters.remove(at: index)
-        return (waiter, state.waiters.isEmpty)
-      }
+      let (waiter, isLast) = state.withLock { $0.take(isMeant) }
       waiter?.task.resume(wake)
       if isLast { return }
     }

@@ -37,7 +37,7 @@ final class TaskServer: Sendable {
     do throws(SocketError) {
       if let chosen { reactor = chosen } else { reactor = try Reactor.shared }
       home = reactor.next()
-      do throws(SocketError.Cause) { seat = try home.makeSeat() } catch { throw listener.error(.accept, error) }
+      do throws(Interruption) { seat = try home.makeSeat() } catch { throw listener.error(.accept, error.cause) }
     } catch {
       await listener.end()
       var report = ServerReport()
@@ -150,13 +150,18 @@ final class TaskServer: Sendable {
   // MARK: Serving
 
   private func serve(_ client: Core) async {
-    var policy = closing
+    // Who cancels this task is this server, which then wakes what waits for the client.
+    client.scope.enter()
     var hasFailed = false
-    do { try await handler(Connection(core: client, timeouts: timeouts)) } catch {
-      policy = .abort
-      hasFailed = true
-    }
-    let report = await client.closeUnlessDetached(policy)
+    do { try await handler(Connection(core: client, timeouts: timeouts)) } catch { hasFailed = true }
+    client.scope.leave()
+    await finish(client, hasFailed: hasFailed)
+  }
+
+  // Apart, so that while the handler runs no room is kept for this.
+  @inline(never)
+  private func finish(_ client: Core, hasFailed: Bool) async {
+    let report = await client.closeUnlessDetached(hasFailed ? .abort : closing)
     let isAwaited = state.withLock { state in
       state.admission.dismiss(client, report, limits, hasFailed: hasFailed)
       defer { state.isAwaited = false }
@@ -186,6 +191,7 @@ final class TaskServer: Sendable {
       state.admission.report.abortedAtStop = state.admission.active.count
       return Array(state.admission.active.values)
     }
+    for client in active { client.place.load()?.wake() }
     for client in active { _ = await client.close(.abort) }
   }
 }

@@ -30,7 +30,8 @@ extension Core {
   func accept(_ patience: inout Patience, site: Ledger.Site) throws(SocketError) -> Core {
     var isDrained = false
     do {
-      return try inside(.passing, .accept, &patience) { world throws(SocketError) in
+      var progress = NoProgress()
+      return try inside(.passing, .accept, &patience, &progress) { _, world throws(SocketError) in
         try takeClient(site, &isDrained, world)
       }
     } catch {
@@ -46,7 +47,8 @@ extension Core {
   ) async throws(SocketError) -> Core {
     var isDrained = false
     do {
-      return try await inside(.passing, .accept, &patience) { world throws(SocketError) in
+      var progress = NoProgress()
+      return try await inside(.passing, .accept, &patience, &progress) { _, world throws(SocketError) in
         try takeClient(site, &isDrained, world)
       }
     } catch {

@@ -9,7 +9,7 @@ extension Core {
   func connect(to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience) throws(SocketError) {
     var handshake = Handshake(peer: peer, timeouts: timeouts)
     do {
-      try inside(.passing, .connect, &patience, failing: { handshake.failed(self, $0) }) { world throws(SocketError) in
+      try inside(.passing, .connect, &patience, &handshake) { handshake, world throws(SocketError) in
         try handshake.goOn(self, world)
       }
     } catch {
@@ -24,8 +24,7 @@ extension Core {
   ) async throws(SocketError) {
     var handshake = Handshake(peer: peer, timeouts: timeouts)
     do {
-      try await inside(.passing, .connect, &patience, failing: { handshake.failed(self, $0) }) {
-        world throws(SocketError) in
+      try await inside(.passing, .connect, &patience, &handshake) { handshake, world throws(SocketError) in
         try handshake.goOn(self, world)
       }
     } catch {

@@ -37,7 +37,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     let core = try Core.connected(to: peer, timeouts, &patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -50,7 +50,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     let core = try Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -60,7 +60,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     let core = try await Core.connected(to: peer, timeouts, &patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -70,7 +70,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     let core = try await Core.connected(to: endpoint, timeouts, &patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }

@@ -23,7 +23,8 @@ final class Core: Sendable {
   private let knownPeer: Mutex<SocketAddress?>
   /// The file that binding made, to be removed with the socket.
   let boundPath = Mutex<BoundPath?>(nil)
-  /// Guarded by the gate's reader bit.
+  /// Guarded by the gate's reader bit, so that nobody need check for exclusive access.
+  @exclusivity(unchecked)
   nonisolated(unsafe) var buffer: ReadBuffer?
   /// How the close that is under way can be cut short, and what came of it.
   let closing = Mutex(ClosingState())
@@ -40,8 +41,10 @@ final class Core: Sendable {
     var resumptions = 0
   }
 
-  /// Where tasks wait for this socket; had with the first wait, and kept.
-  let place = AtomicLazyReference<Seat>()
+  /// Where tasks wait for this socket.
+  let place = Place()
+  /// The task whose cancellation wakes whoever waits there.
+  let scope = TaskScope()
 
   var isTCP: Bool { kind == .stream && family != .unix }
 

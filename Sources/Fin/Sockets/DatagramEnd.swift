@@ -22,12 +22,11 @@ extension DatagramEnd where Self: ~Copyable {
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
   ) throws(SocketError) {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var pause = Duration.milliseconds(1)
-    try core.inside(.passing, .send, &patience, failing: { core.failure(.send, $0, peer) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var outgoing = Outgoing(peer: peer)
+    try core.inside(.passing, .send, &patience, &outgoing) { outgoing, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
-        try unsafe core.sendDatagram(bytes, to: peer, &pause, world)
+        try unsafe core.sendDatagram(bytes, &outgoing, world)
       }
     }
   }
@@ -60,8 +59,9 @@ extension DatagramEnd where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) throws(SocketError) -> Datagram {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try core.inside(.passing, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.receiveDatagram(upTo: most, world)
     }
   }
@@ -75,8 +75,9 @@ extension DatagramEnd where Self: ~Copyable {
     into output: inout OutputRawSpan, within: Duration? = nil
   ) throws(SocketError) -> Datagram.Envelope {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try core.inside(.passing, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.receiveDatagram(into: &output, world)
     }
   }

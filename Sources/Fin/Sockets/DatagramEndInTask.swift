@@ -12,12 +12,11 @@ extension DatagramEnd where Self: ~Copyable {
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
   ) async throws(SocketError) {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var pause = Duration.milliseconds(1)
-    try await core.inside(.passing, .send, &patience, failing: { core.failure(.send, $0, peer) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var outgoing = Outgoing(peer: peer)
+    try await core.inside(.passing, .send, &patience, &outgoing) { outgoing, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
-        try unsafe core.sendDatagram(bytes, to: peer, &pause, world)
+        try unsafe core.sendDatagram(bytes, &outgoing, world)
       }
     }
   }
@@ -45,8 +44,9 @@ extension DatagramEnd where Self: ~Copyable {
   public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) async throws(SocketError) -> Datagram
   {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try await core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try await core.inside(.passing, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.receiveDatagram(upTo: most, world)
     }
   }
@@ -57,8 +57,9 @@ extension DatagramEnd where Self: ~Copyable {
     into output: inout OutputRawSpan, within: Duration? = nil
   ) async throws(SocketError) -> Datagram.Envelope {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try await core.inside(.passing, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try await core.inside(.passing, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.receiveDatagram(into: &output, world)
     }
   }

@@ -70,7 +70,7 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramSocket {
-    var patience = Patience(timeouts.connect)
+    var patience = Patience(timeouts.connectLimit)
     let address = try endpoint.resolved(for: .bind, &patience)[0]
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }
@@ -80,7 +80,7 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> DatagramSocket {
-    var patience = Patience(timeouts.connect)
+    var patience = Patience(timeouts.connectLimit)
     let address = try await endpoint.resolved(for: .bind, &patience)[0]
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }

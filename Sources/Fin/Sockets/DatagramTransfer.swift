@@ -2,13 +2,27 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
+/// A datagram on its way.
+struct Outgoing: Progress {
+  /// Where to; `nil` for the address that the socket is connected to.
+  let peer: SocketAddress?
+  /// How long to wait when no event will tell; longer each time.
+  var pause = Duration.milliseconds(1)
+
+  init(peer: SocketAddress?) { self.peer = peer }
+
+  func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    core.failure(operation, cause, peer)
+  }
+}
+
 /// How datagrams go out and come in: one try each. Everything here passes the gate beside others: the kernel keeps each
 /// datagram whole.
 extension Core {
-  /// - Parameter pause: how long to wait when no event will tell; longer each time.
   func sendDatagram(
-    _ bytes: UnsafeRawBufferPointer, to peer: SocketAddress?, _ pause: inout Duration, _ world: World
+    _ bytes: UnsafeRawBufferPointer, _ outgoing: inout Outgoing, _ world: World
   ) throws(SocketError) -> Attempt<Void> {
+    let peer = outgoing.peer
     let news = News(of: self, world)
     do throws(Errno) {
       if let peer {
@@ -25,8 +39,8 @@ extension Core {
       }
       if family == .unix, peer != nil {
         // The receiver's queue is full. Events tell of our own buffer only, so this asks again, ever more rarely.
-        defer { pause = min(pause * 2, .milliseconds(50)) }
-        return .pause(pause)
+        defer { outgoing.pause = min(outgoing.pause * 2, .milliseconds(50)) }
+        return .pause(outgoing.pause)
       }
       news.exhausted(.output)
       return .blocked(.output)

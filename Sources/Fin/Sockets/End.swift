@@ -134,18 +134,23 @@ struct End {
       }
     }
     // A budget that is spent is looked at together with what was acknowledged by then: in nextEvent.
-    if actions.contains(.discardInput), let came = discardInput(), came != .deadline { event = came }
+    // After the end of file nothing can come, and the kernel need not be asked.
+    let hasEnded = core.latch.value.sawEnd
+    if actions.contains(.discardInput), !hasEnded, let came = discardInput(), came != .deadline { event = came }
     if actions.contains(.boundOrphan), case .background(let timeout) = policy, core.isTCP {
       try? core.set(.userTimeout, to: max(timeout, .milliseconds(1)))
-      try? core.set(.orphanTimeout, to: max(timeout, .seconds(1)))
+      // It bounds FIN-WAIT-2, in which nobody waits whose peer has finished.
+      if !hasEnded { try? core.set(.orphanTimeout, to: max(timeout, .seconds(1))) }
     }
     if actions.contains(.snapshot) {
       unacknowledged = core.unacknowledged()
-      let never = core.isTCP ? (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQNSD))) ?? 0 : 0
-      // The FIN goes last: while anything was never sent, it is among that and counts as one.
-      neverSent = min(core.latch.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
+      if core.isTCP, unacknowledged > 0 {
+        let never = (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQNSD))) ?? 0
+        // The FIN goes last: while anything was never sent, it is among that and counts as one.
+        neverSent = min(core.latch.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
+      }
       // What is still unread is thrown away by close(2).
-      discarded += (try? Syscalls.queue(core.number, CInt(FIN_SIOCINQ))) ?? 0
+      if !hasEnded { discarded += (try? Syscalls.queue(core.number, CInt(FIN_SIOCINQ))) ?? 0 }
     }
     if actions.contains(.armReset) { try? Syscalls.armReset(core.number) }
     return event

@@ -1,8 +1,17 @@
+/// How many bytes the kernel has taken.
+struct Accepted: Progress {
+  var count = 0
+
+  func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    core.error(operation, cause, bytesAccepted: count)
+  }
+}
+
 /// What each verb of ``Sending`` gives: one try each, inside the gate as its one writer.
 extension Core {
   /// The bytes of a collection in which they lie together; lent anew for each try, so that nothing unsafe outlives one.
   func send(
-    all bytes: some Collection<UInt8>, _ accepted: inout Int, _ world: World
+    all bytes: some Collection<UInt8>, _ accepted: inout Accepted, _ world: World
   ) throws(SocketError) -> Attempt<Int> {
     let outcome = bytes.withContiguousStorageIfAvailable { bytes in
       Result { () throws(SocketError) in
@@ -15,7 +24,7 @@ extension Core {
 }
 
 /// Several pieces on their way, as one.
-struct Gathering {
+struct Gathering: Progress {
   private var rest: ArraySlice<[UInt8]>
   /// What the kernel has taken so far.
   private(set) var accepted = 0
@@ -23,6 +32,10 @@ struct Gathering {
   private var before = 0
 
   init(_ pieces: [[UInt8]]) { rest = pieces[...] }
+
+  func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    core.error(operation, cause, bytesAccepted: accepted)
+  }
 
   /// How many pieces one system call gets: within `UIO_MAXIOV` (1024, uio(7)), and few enough that lending their storage,
   /// which takes a level of the stack for each, fits into any thread's.

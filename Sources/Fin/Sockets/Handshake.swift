@@ -3,7 +3,7 @@ internal import Glibc
 internal import SystemPackage
 
 /// One attempt to connect, on its way: `connect(2)`, once, and the wait for what comes of it.
-struct Handshake {
+struct Handshake: Progress {
   let peer: SocketAddress
   let timeouts: Timeouts
 
@@ -21,9 +21,9 @@ struct Handshake {
   /// An attempt that somebody else has under way is theirs; so is a socket that somebody else closes at this moment.
   func isOursToGiveUp(_ core: Core) -> Bool { stage != .first && core.phase == .connecting }
 
-  mutating func failed(_ core: Core, _ cause: SocketError.Cause) -> SocketError {
+  mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
     if cause == .timedOut { failure = .deadline }
-    return core.error(.connect, cause)
+    return core.error(operation, cause)
   }
 
   /// One try.

@@ -22,6 +22,21 @@ enum World {
   case thread, task
 }
 
+/// How far an operation has got between its tries, and what it says when it has to give up.
+protocol Progress {
+  /// A wait ended without the socket being ready. Still inside the gate.
+  mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError
+}
+
+extension Progress {
+  mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    core.error(operation, cause)
+  }
+}
+
+/// Nothing is kept between the tries.
+struct NoProgress: Progress {}
+
 /// Every operation that may have to wait is written once, as a try. Here is what tries it, waits, and tries again: in a
 /// thread, and in a task. Whoever is inside the gate is there for the whole of it; the last one out of a closing gate
 /// releases.
@@ -29,66 +44,54 @@ extension Core {
   /// Tries until it is done, in a thread.
   ///
   /// - Parameters:
-  ///   - failing: makes the error of a wait that ended without the socket being ready.
+  ///   - progress: what is kept between the tries.
   ///   - attempt: one try.
-  func inside<R>(
-    _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience,
-    failing: ((SocketError.Cause) -> SocketError)? = nil,
-    _ attempt: (World) throws(SocketError) -> Attempt<R>
+  func inside<R, P: Progress>(
+    _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience, _ progress: inout P,
+    _ attempt: (inout P, World) throws(SocketError) -> Attempt<R>
   ) throws(SocketError) -> R {
     do throws(Gate.Refusal) {
-      switch entry {
-      case .reading: try gate.enterReading()
-      case .passing: try gate.enterPassing()
-      case .writing: try gate.enterWriting(&patience)
-      }
-    } catch { throw self.error(operation, error.cause) }
+      if try !enter(entry) { try gate.enterWriting(&patience) }
+    } catch { throw refusal(operation, error) }
     defer { leave(entry) }
     while true {
-      let next = try attempt(.thread)
-      do throws(SocketError.Cause) {
+      let next = try attempt(&progress, .thread)
+      do throws(Interruption) {
         switch next {
         case .done(let result): return result
         case .blocked(let direction): try wait(for: direction == .input ? CInt(POLLIN) : CInt(POLLOUT), &patience)
         case .pause(let pause):
           var rest = try patience.rest(pause)
-          do throws(SocketError.Cause) { try wait(for: 0, &rest) } catch { if error != .timedOut { throw error } }
+          do throws(Interruption) { try wait(for: 0, &rest) } catch { if !error.isTimeOut { throw error } }
         }
-      } catch { throw failing?(error) ?? self.error(operation, error) }
+      } catch { throw giveUp(&progress, operation, error) }
     }
   }
 
   /// Tries until it is done, in a task.
-  nonisolated(nonsending) func inside<R>(
-    _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience,
-    failing: ((SocketError.Cause) -> SocketError)? = nil,
-    _ attempt: (World) throws(SocketError) -> Attempt<R>
+  nonisolated(nonsending) func inside<R, P: Progress>(
+    _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience, _ progress: inout P,
+    _ attempt: (inout P, World) throws(SocketError) -> Attempt<R>
   ) async throws(SocketError) -> R {
     // Before anything is begun: whoever never has to wait has to let others run too, and to hear that it is cancelled.
     if let loop = Loop.current, loop.countOperation() { await loop.yield() }
-    if Task.isCancelled { throw failing?(.cancelled) ?? error(operation, .cancelled) }
-    do throws(SocketError.Cause) {
-      switch entry {
-      case .reading: do { try gate.enterReading() } catch { throw error.cause }
-      case .passing: do { try gate.enterPassing() } catch { throw error.cause }
-      case .writing: try await enterWriting(&patience)
-      }
-    } catch { throw self.error(operation, error) }
+    if Task.isCancelled { throw giveUp(&progress, operation, .cancelled) }
+    let isIn: Bool
+    do { isIn = try enter(entry) } catch { throw refusal(operation, error) }
+    if !isIn, let refused = await queueToWrite(&patience) { throw error(operation, refused) }
     defer { leave(entry) }
     while true {
-      let next = try attempt(.task)
-      do throws(SocketError.Cause) {
-        switch next {
-        case .done(let result): return result
-        case .blocked(let direction): try await wait(for: direction == .input ? .input : .output, &patience)
-        case .pause(let pause):
-          var rest = try patience.rest(pause)
-          let changes = try seat().known.changes
-          do throws(SocketError.Cause) { try await wait(for: .change(since: changes), &rest) } catch {
-            if error != .timedOut { throw error }
-          }
-        }
-      } catch { throw failing?(error) ?? self.error(operation, error) }
+      let interest: Seat.Interest
+      let pause: Duration?
+      switch try attempt(&progress, .task) {
+      case .done(let result): return result
+      case .blocked(.input): (interest, pause) = (.input, nil)
+      case .blocked(.output): (interest, pause) = (.output, nil)
+      case .pause(let time): (interest, pause) = (.nothing, time)
+      }
+      if let interruption = await wait(for: interest, pause, &patience) {
+        throw giveUp(&progress, operation, interruption)
+      }
     }
   }
 
@@ -96,19 +99,42 @@ extension Core {
   func passing<R>(
     _ operation: SocketError.Operation, _ body: () throws(SocketError) -> R
   ) throws(SocketError) -> R {
-    do { try gate.enterPassing() } catch { throw self.error(operation, error.cause) }
+    do { try gate.enterPassing() } catch { throw refusal(operation, error) }
     defer { leave(.passing) }
     return try body()
+  }
+
+  /// - Returns: `false` when somebody is writing, and one has to queue.
+  private func enter(_ entry: Gate.Entry) throws(Gate.Refusal) -> Bool {
+    switch entry {
+    case .reading: try gate.enterReading()
+    case .passing: try gate.enterPassing()
+    case .writing: return try gate.enterWriting()
+    }
+    return true
   }
 
   func leave(_ entry: Gate.Entry) {
     if gate.leave(entry) { release() }
   }
 
+  // Apart, so that their room is not kept in every function that waits.
+  @inline(never)
+  private func giveUp<P: Progress>(
+    _ progress: inout P, _ operation: SocketError.Operation, _ interruption: Interruption
+  ) -> SocketError {
+    progress.gaveUp(self, operation, interruption.cause)
+  }
+
+  @inline(never)
+  private func refusal(_ operation: SocketError.Operation, _ refusal: Gate.Refusal) -> SocketError {
+    error(operation, refusal.cause)
+  }
+
   // MARK: In a thread
 
   /// Waits until the socket is ready, or closing begins, or time is up, or somebody wakes those who wait.
-  private func wait(for events: CInt, _ patience: inout Patience) throws(SocketError.Cause) {
+  private func wait(for events: CInt, _ patience: inout Patience) throws(Interruption) {
     if patience.isSpent { throw .timedOut }
     guard isShared.load(ordering: .acquiring) else {
       // Nobody can close what has one owner, who is in here.
@@ -134,17 +160,30 @@ extension Core {
 
   // MARK: In a task
 
+  /// - Parameter pause: when there is one, it is over after this time, and that is no time-out.
+  /// - Returns: why the wait ended, if the socket is not ready.
+  @inline(__always)
   private nonisolated(nonsending) func wait(
-    for interest: Seat.Interest, _ patience: inout Patience
-  ) async throws(SocketError.Cause) {
-    if patience.isSpent { throw .timedOut }
-    let wake = try await seat().park(interest, until: patience.deadline) { gate.isClosing || phase == .stopping }
-    if gate.isClosing { throw .closed }
-    try wake.check()
+    for interest: Seat.Interest, _ pause: Duration?, _ patience: inout Patience
+  ) async -> Interruption? {
+    if patience.isSpent { return .timedOut }
+    let seat: Seat
+    do { seat = try self.seat() } catch { return error }
+    let deadline = pause.map { min(patience.deadline, Deadline(after: $0)) } ?? patience.deadline
+    let wake = await seat.park(interest, until: deadline, isWatched: scope.isCurrentTask) {
+      gate.isClosing || phase == .stopping
+    }
+    if gate.isClosing { return .closed }
+    switch wake {
+    case .ready: return nil
+    case .look: return Task.isCancelled ? .cancelled : nil
+    case .timedOut where pause != nil: return patience.isSpent ? .timedOut : nil
+    case .timedOut, .cancelled, .stopped: return wake.interruption
+    }
   }
 
   /// Where tasks wait for this socket: at the loop of the task that first had to.
-  func seat() throws(SocketError.Cause) -> Seat {
+  func seat() throws(Interruption) -> Seat {
     if let seat = place.load() { return seat }
     let made = try Reactor.nearest().makeSeat(number)
     let seat = place.storeIfNil(made)
@@ -157,31 +196,33 @@ extension Core {
     return seat
   }
 
-  private nonisolated(nonsending) func enterWriting(_ patience: inout Patience) async throws(SocketError.Cause) {
-    do { if try gate.enterWriting() { return } } catch { throw error.cause }
+  /// - Returns: why it was not let in.
+  private nonisolated(nonsending) func queueToWrite(_ patience: inout Patience) async -> SocketError.Cause? {
     // The socket's own seat is woken for other reasons too.
-    let seat = try Reactor.nearest().makeSeat()
+    let seat: Seat
+    do { seat = try Reactor.nearest().makeSeat() } catch { return error.cause }
     defer { seat.leave() }
     let turn: Gate.Turn
     do {
-      guard let queued = try gate.queue(waking: seat) else { return }
+      guard let queued = try gate.queue(waking: seat) else { return nil }
       turn = queued
-    } catch { throw error.cause }
+    } catch { return error.cause }
     let wake = await seat.park(.change(since: 0), until: patience.deadline)
     do { try gate.leaveQueue(turn) } catch {
-      if error == .timedOut { try wake.check() }
-      throw error.cause
+      return error == .timedOut ? wake.interruption?.cause ?? .timedOut : error.cause
     }
+    return nil
   }
 }
 
-extension Seat.Wake {
-  func check() throws(SocketError.Cause) {
+extension Interruption {
+  var cause: SocketError.Cause {
     switch self {
-    case .ready, .look: break
-    case .timedOut: throw .timedOut
-    case .cancelled: throw .cancelled
-    case .stopped: throw .reactorStopped
+    case .closed: .closed
+    case .timedOut: .timedOut
+    case .cancelled: .cancelled
+    case .reactorStopped: .reactorStopped
+    case .system(let code): .system(code)
     }
   }
 }
@@ -199,7 +240,7 @@ extension Gate.Refusal {
 
 extension Patience {
   /// A pause within it.
-  fileprivate mutating func rest(_ pause: Duration) throws(SocketError.Cause) -> Patience {
+  fileprivate mutating func rest(_ pause: Duration) throws(Interruption) -> Patience {
     let left = deadline.remaining ?? pause
     if left == .zero { throw .timedOut }
     return Patience(min(pause, left))

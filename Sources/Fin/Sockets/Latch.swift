@@ -21,18 +21,25 @@ final class Latch: Sendable {
   }
 
   private let state = Mutex(State())
+  /// For those who send: nothing has failed and nothing is finished. Read without the lock.
+  private let isClear = Atomic<Bool>(true)
 
   var value: State { state.withLock { $0 } }
 
+  var allowsSending: Bool { isClear.load(ordering: .acquiring) }
+
   func update<R>(_ change: (inout State) -> R) -> R where R: Sendable {
-    state.withLock { change(&$0) }
+    state.withLock { state in
+      defer { if state.failure != nil || state.finishedSending { isClear.store(false, ordering: .releasing) } }
+      return change(&state)
+    }
   }
 
   /// Writes a failure down; the first one stays.
   ///
   /// - Returns: the cause that holds.
   func fail(_ cause: SocketError.Cause) -> SocketError.Cause {
-    state.withLock { state in
+    update { state in
       if state.failure == nil { state.failure = cause }
       return state.failure!
     }

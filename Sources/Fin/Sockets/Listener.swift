@@ -82,7 +82,7 @@ public struct Listener: ~Copyable, SocketEnd {
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
-    var patience = Patience(timeouts.connect)
+    var patience = Patience(timeouts.connectLimit)
     let address = try endpoint.resolved(for: .bind, &patience)[0]
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
@@ -92,7 +92,7 @@ public struct Listener: ~Copyable, SocketEnd {
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Listener {
-    var patience = Patience(timeouts.connect)
+    var patience = Patience(timeouts.connectLimit)
     let address = try await endpoint.resolved(for: .bind, &patience)[0]
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
@@ -147,7 +147,7 @@ public struct Listener: ~Copyable, SocketEnd {
   public borrowing func accept(
     within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.accept)
+    var patience = Patience(within, or: timeouts.acceptLimit)
     let core = try reference.core.accept(&patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -157,7 +157,7 @@ public struct Listener: ~Copyable, SocketEnd {
   public borrowing func accept(
     within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.accept)
+    var patience = Patience(within, or: timeouts.acceptLimit)
     let core = try await reference.core.accept(&patience, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }

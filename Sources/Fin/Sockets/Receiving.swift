@@ -15,8 +15,9 @@ extension Receiving where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(into output: inout OutputRawSpan, within: Duration? = nil) throws(SocketError) -> Int {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try core.inside(.reading, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try core.inside(.reading, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.take(into: &output, world)
     }
   }
@@ -31,8 +32,9 @@ extension Receiving where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try core.inside(.reading, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try core.inside(.reading, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.take(upTo: most, world)
     }
   }
@@ -48,10 +50,9 @@ extension Receiving where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(exactly count: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    var part: [UInt8] = []
-    return try core.inside(.reading, .receive, &patience, failing: { core.putBack(part, $0) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var part = Part()
+    return try core.inside(.reading, .receive, &patience, &part) { part, world throws(SocketError) in
       try core.take(exactly: count, &part, world)
     }
   }
@@ -70,10 +71,10 @@ extension Receiving where Self: ~Copyable {
     until delimiter: [UInt8], limit: Int = 64 << 10, within: Duration? = nil
   ) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    var searched = 0
-    return try core.inside(.reading, .receive, &patience) { world throws(SocketError) in
-      try core.take(until: delimiter, limit, &searched, world)
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var search = Search()
+    return try core.inside(.reading, .receive, &patience, &search) { search, world throws(SocketError) in
+      try core.take(until: delimiter, limit, &search, world)
     }
   }
 
@@ -97,10 +98,10 @@ extension Receiving where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func readLine(limit: Int = 64 << 10, within: Duration? = nil) throws(SocketError) -> String? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    var searched = 0
-    return try core.inside(.reading, .receive, &patience) { world throws(SocketError) in
-      try core.takeLine(limit, &searched, world)
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var search = Search()
+    return try core.inside(.reading, .receive, &patience, &search) { search, world throws(SocketError) in
+      try core.takeLine(limit, &search, world)
     }
   }
 
@@ -111,8 +112,9 @@ extension Receiving where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func peek(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try core.inside(.reading, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try core.inside(.reading, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.look(upTo: most, world)
     }
   }

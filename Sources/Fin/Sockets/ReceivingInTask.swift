@@ -11,8 +11,9 @@ extension Receiving where Self: ~Copyable {
     into output: inout OutputRawSpan, within: Duration? = nil
   ) async throws(SocketError) -> Int {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try await core.inside(.reading, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try await core.inside(.reading, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.take(into: &output, world)
     }
   }
@@ -22,8 +23,9 @@ extension Receiving where Self: ~Copyable {
   /// - Throws: as ``receive(into:within:)``.
   public borrowing func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try await core.inside(.reading, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try await core.inside(.reading, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.take(upTo: most, world)
     }
   }
@@ -34,10 +36,9 @@ extension Receiving where Self: ~Copyable {
   ///   stays readable.
   public borrowing func receive(exactly count: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    var part: [UInt8] = []
-    return try await core.inside(.reading, .receive, &patience, failing: { core.putBack(part, $0) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var part = Part()
+    return try await core.inside(.reading, .receive, &patience, &part) { part, world throws(SocketError) in
       try core.take(exactly: count, &part, world)
     }
   }
@@ -54,10 +55,10 @@ extension Receiving where Self: ~Copyable {
     until delimiter: [UInt8], limit: Int = 64 << 10, within: Duration? = nil
   ) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    var searched = 0
-    return try await core.inside(.reading, .receive, &patience) { world throws(SocketError) in
-      try core.take(until: delimiter, limit, &searched, world)
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var search = Search()
+    return try await core.inside(.reading, .receive, &patience, &search) { search, world throws(SocketError) in
+      try core.take(until: delimiter, limit, &search, world)
     }
   }
 
@@ -76,18 +77,19 @@ extension Receiving where Self: ~Copyable {
   /// - Throws: as the other receive verbs; `.notText` when it is not UTF-8. The line stays readable as bytes.
   public borrowing func readLine(limit: Int = 64 << 10, within: Duration? = nil) async throws(SocketError) -> String? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    var searched = 0
-    return try await core.inside(.reading, .receive, &patience) { world throws(SocketError) in
-      try core.takeLine(limit, &searched, world)
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var search = Search()
+    return try await core.inside(.reading, .receive, &patience, &search) { search, world throws(SocketError) in
+      try core.takeLine(limit, &search, world)
     }
   }
 
   /// Looks at what has arrived, or comes next, without taking it: 1 to `most` bytes, `nil` when the peer has finished.
   public borrowing func peek(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.receive)
-    return try await core.inside(.reading, .receive, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.receiveLimit)
+    var progress = NoProgress()
+    return try await core.inside(.reading, .receive, &patience, &progress) { _, world throws(SocketError) in
       try core.look(upTo: most, world)
     }
   }

@@ -40,7 +40,7 @@ extension Lookup {
   ) async throws(ResolveError) -> [SocketAddress] {
     guard duration > .zero else { throw .timedOut(name: subject, after: duration) }
     let seat: Seat
-    do { seat = try Reactor.nearest().makeSeat() } catch { throw .noReactor(reason: error.text) }
+    do { seat = try Reactor.nearest().makeSeat() } catch { throw .noReactor(reason: error.cause.text) }
     defer { seat.leave() }
     let rendezvous = Rendezvous<Answer>(waking: seat)
     try begin(slots: slots, asking: question) { rendezvous.deliver($0) }

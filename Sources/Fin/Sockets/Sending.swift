@@ -15,10 +15,9 @@ extension Sending where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var accepted = 0
-    _ = try core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var accepted = Accepted()
+    _ = try core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, world)
       }
@@ -38,10 +37,9 @@ extension Sending where Self: ~Copyable {
       return try send(Array(bytes), within: within)
     }
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var accepted = 0
-    _ = try core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var accepted = Accepted()
+    _ = try core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try core.send(all: bytes, &accepted, world)
     }
   }
@@ -56,10 +54,9 @@ extension Sending where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) throws(SocketError) {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
+    var patience = Patience(within, or: timeouts.sendLimit)
     var gathering = Gathering(pieces)
-    try core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: gathering.accepted) }) {
-      world throws(SocketError) in
+    try core.inside(.writing, .send, &patience, &gathering) { gathering, world throws(SocketError) in
       try gathering.send(on: core, world)
     }
   }
@@ -71,9 +68,9 @@ extension Sending where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) -> Int {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var accepted = 0
-    return try core.inside(.writing, .send, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var accepted = Accepted()
+    return try core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, some: true, world)
       }

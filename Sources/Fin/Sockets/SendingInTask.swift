@@ -8,10 +8,9 @@ extension Sending where Self: ~Copyable {
   ///   far it got.
   public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var accepted = 0
-    _ = try await core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var accepted = Accepted()
+    _ = try await core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, world)
       }
@@ -29,10 +28,9 @@ extension Sending where Self: ~Copyable {
       return try await send(Array(bytes), within: within)
     }
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var accepted = 0
-    _ = try await core.inside(.writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: accepted) }) {
-      world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var accepted = Accepted()
+    _ = try await core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try core.send(all: bytes, &accepted, world)
     }
   }
@@ -45,11 +43,9 @@ extension Sending where Self: ~Copyable {
   /// Sends several pieces as one: `sendmsg`. Nothing is copied.
   public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) async throws(SocketError) {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
+    var patience = Patience(within, or: timeouts.sendLimit)
     var gathering = Gathering(pieces)
-    try await core.inside(
-      .writing, .send, &patience, failing: { core.error(.send, $0, bytesAccepted: gathering.accepted) }
-    ) { world throws(SocketError) in
+    try await core.inside(.writing, .send, &patience, &gathering) { gathering, world throws(SocketError) in
       try gathering.send(on: core, world)
     }
   }
@@ -59,9 +55,9 @@ extension Sending where Self: ~Copyable {
   /// - Returns: how many were accepted; 0 only for 0 bytes.
   public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) -> Int {
     let core = reference.core
-    var patience = Patience(within ?? timeouts.send)
-    var accepted = 0
-    return try await core.inside(.writing, .send, &patience) { world throws(SocketError) in
+    var patience = Patience(within, or: timeouts.sendLimit)
+    var accepted = Accepted()
+    return try await core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, some: true, world)
       }

@@ -33,13 +33,13 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
   ///   `.invalid` the second time.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     try reference.core.connect(to: peer, timeouts, &patience)
   }
 
   /// The same in a task, and `.cancelled` when it is: then this reference is closed.
   public func connect(to peer: SocketAddress, within: Duration? = nil) async throws(SocketError) {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     try await reference.core.connect(to: peer, timeouts, &patience)
   }
 
@@ -50,17 +50,20 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
   ///   writers before it took longer than ``Timeouts/send``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func finishSending() throws(SocketError) {
-    var patience = Patience(timeouts.send)
+    var patience = Patience(timeouts.sendLimit)
     let core = reference.core
-    try core.inside(.writing, .finishSending, &patience) { _ throws(SocketError) in try core.finishSendingIfConnected()
+    var progress = NoProgress()
+    try core.inside(.writing, .finishSending, &patience, &progress) { _, _ throws(SocketError) in
+      try core.finishSendingIfConnected()
     }
   }
 
   /// The same in a task, and `.cancelled` when it is.
   public func finishSending() async throws(SocketError) {
-    var patience = Patience(timeouts.send)
+    var patience = Patience(timeouts.sendLimit)
     let core = reference.core
-    try await core.inside(.writing, .finishSending, &patience) { _ throws(SocketError) in
+    var progress = NoProgress()
+    try await core.inside(.writing, .finishSending, &patience, &progress) { _, _ throws(SocketError) in
       try core.finishSendingIfConnected()
     }
   }

@@ -61,7 +61,7 @@ public struct Socket: ~Copyable, SocketEnd {
   /// - Throws: `.timedOut`; `.closed`; `.system` for what the kernel says, such as `ECONNREFUSED`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public consuming func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     do { try reference.core.connect(to: peer, timeouts, &patience) } catch {
       reference.core.end()
       throw error
@@ -73,7 +73,7 @@ public struct Socket: ~Copyable, SocketEnd {
   public consuming func connect(
     to peer: SocketAddress, within: Duration? = nil
   ) async throws(SocketError) -> Connection {
-    var patience = Patience(within ?? timeouts.connect)
+    var patience = Patience(within, or: timeouts.connectLimit)
     do { try await reference.core.connect(to: peer, timeouts, &patience) } catch {
       await reference.core.end()
       throw error

@@ -81,29 +81,59 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The verb that failed.
-  public let operation: Operation
+  public var operation: Operation { details.operation }
   /// Whose doing it was.
-  public let cause: Cause
+  public var cause: Cause { details.cause }
   /// Where this end is; `nil` when it had no address.
-  public let local: SocketAddress?
+  public var local: SocketAddress? { details.local }
   /// Where the other end is; `nil` when there was none.
-  public let peer: SocketAddress?
+  public var peer: SocketAddress? { details.peer }
   /// Bytes that this call had handed to the kernel before it failed. They may have reached the peer, or may not: only
   /// ``CloseReport`` tells.
-  public let bytesAccepted: Int
+  public var bytesAccepted: Int { details.bytesAccepted }
   /// What else a person should know: the name of an option, who holds the port.
-  public let note: String?
+  public var note: String? { details.note }
+
+  /// Behind a reference, so that each function that may throw keeps room for a word and not for all of this.
+  private let details: Details
+
+  private final class Details: Sendable {
+    let operation: Operation
+    let cause: Cause
+    let local: SocketAddress?
+    let peer: SocketAddress?
+    let bytesAccepted: Int
+    let note: String?
+
+    init(
+      _ operation: Operation, _ cause: Cause, _ local: SocketAddress?, _ peer: SocketAddress?, _ bytesAccepted: Int,
+      _ note: String?
+    ) {
+      self.operation = operation
+      self.cause = cause
+      self.local = local
+      self.peer = peer
+      self.bytesAccepted = bytesAccepted
+      self.note = note
+    }
+  }
+
+  public static func == (a: SocketError, b: SocketError) -> Bool {
+    a.operation == b.operation && a.cause == b.cause && a.local == b.local && a.peer == b.peer
+      && a.bytesAccepted == b.bytesAccepted && a.note == b.note
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(operation)
+    hasher.combine(cause)
+    hasher.combine(bytesAccepted)
+  }
 
   init(
     _ operation: Operation, _ cause: Cause, local: SocketAddress? = nil, peer: SocketAddress? = nil,
     bytesAccepted: Int = 0, note: String? = nil
   ) {
-    self.operation = operation
-    self.cause = cause
-    self.local = local
-    self.peer = peer
-    self.bytesAccepted = bytesAccepted
-    self.note = note
+    details = Details(operation, cause, local, peer, bytesAccepted, note)
   }
 
   /// `bind 127.0.0.1:80: permission denied (EACCES): ports below 1024 need CAP_NET_BIND_SERVICE`.

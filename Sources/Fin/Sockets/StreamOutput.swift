@@ -11,20 +11,20 @@ extension Core {
   ///   - accepted: what it took in this call before, and takes now.
   ///   - some: whether one system call that took something is enough.
   func send(
-    _ bytes: UnsafeRawBufferPointer, _ accepted: inout Int, some: Bool = false, _ world: World
+    _ bytes: UnsafeRawBufferPointer, _ accepted: inout Accepted, some: Bool = false, _ world: World
   ) throws(SocketError) -> Attempt<Int> {
-    try checkSending(accepted)
-    while accepted < bytes.count {
+    try checkSending(accepted.count)
+    while accepted.count < bytes.count {
       let news = News(of: self, world)
       do throws(Errno) {
-        accepted += try unsafe Syscalls.send(number, UnsafeRawBufferPointer(rebasing: bytes[accepted...]))
+        accepted.count += try unsafe Syscalls.send(number, UnsafeRawBufferPointer(rebasing: bytes[accepted.count...]))
         if some { break }
       } catch {
-        try check(error, accepted, news)
+        try check(error, accepted.count, news)
         return .blocked(.output)
       }
     }
-    return .done(accepted)
+    return .done(accepted.count)
   }
 
   /// The same for several pieces at once, at most 1024: `sendmsg(2)`.
@@ -68,6 +68,7 @@ extension Core {
 
   /// A latched end is told before the kernel is asked: asking again would only get EPIPE, which names no cause.
   private func checkSending(_ accepted: Int) throws(SocketError) {
+    if latch.allowsSending { return }
     let state = latch.value
     if let failure = state.failure { throw error(.send, failure, bytesAccepted: accepted) }
     if state.finishedSending { throw error(.send, .finished, bytesAccepted: accepted) }

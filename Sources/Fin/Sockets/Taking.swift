@@ -1,3 +1,20 @@
+/// Bytes of which more are to come.
+struct Part: Progress {
+  var bytes: [UInt8] = []
+
+  /// What came stays readable.
+  mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    if !bytes.isEmpty { core.withBuffer { $0.putBack(bytes) } }
+    return core.error(operation, cause)
+  }
+}
+
+/// A search for a delimiter in the read buffer.
+struct Search: Progress {
+  /// How many bytes are known not to begin it.
+  var done = 0
+}
+
 /// What each verb of ``Receiving`` takes of what has come: one try each, inside the gate as its one reader.
 extension Core {
   func take(into output: inout OutputRawSpan, _ world: World) throws(SocketError) -> Attempt<Int> {
@@ -26,36 +43,30 @@ extension Core {
   }
 
   /// - Parameter part: what came in the tries before.
-  func take(exactly count: Int, _ part: inout [UInt8], _ world: World) throws(SocketError) -> Attempt<[UInt8]?> {
+  func take(exactly count: Int, _ part: inout Part, _ world: World) throws(SocketError) -> Attempt<[UInt8]?> {
     guard count >= 0 else { throw error(.receive, .invalid("cannot receive \(count) bytes")) }
-    if part.isEmpty, buffered > 0 { part = withBuffer { $0.take(count) } }
-    while part.count < count {
+    if part.bytes.isEmpty, buffered > 0 { part.bytes = withBuffer { $0.take(count) } }
+    while part.bytes.count < count {
+      let came = part.bytes.count
       let more: [UInt8]?
-      do { more = try receiveFresh(min(count - part.count, max(64 << 10, part.count)), world) } catch {
-        _ = putBack(part, error.cause)
-        throw error
+      do { more = try receiveFresh(min(count - came, max(64 << 10, came)), world) } catch {
+        throw part.gaveUp(self, .receive, error.cause)
       }
       guard let more else { return .blocked(.input) }
       if more.isEmpty {
-        if part.isEmpty { return .done(nil) }
-        throw putBack(part, .endOfStream(received: part.count))
+        if came == 0 { return .done(nil) }
+        throw part.gaveUp(self, .receive, .endOfStream(received: came))
       }
-      if part.isEmpty { part = more } else { part += more }
+      if came == 0 { part.bytes = more } else { part.bytes += more }
     }
-    return .done(part)
-  }
-
-  /// What came stays readable.
-  func putBack(_ part: [UInt8], _ cause: SocketError.Cause) -> SocketError {
-    if !part.isEmpty { withBuffer { $0.putBack(part) } }
-    return error(.receive, cause)
+    return .done(part.bytes)
   }
 
   func take(
-    until delimiter: [UInt8], _ limit: Int, _ searched: inout Int, _ world: World
+    until delimiter: [UInt8], _ limit: Int, _ search: inout Search, _ world: World
   ) throws(SocketError) -> Attempt<[UInt8]?> {
     guard !delimiter.isEmpty else { throw error(.receive, .invalid("the delimiter is empty")) }
-    switch try find(delimiter, limit, "limit", &searched, world) {
+    switch try find(delimiter, limit, "limit", &search, world) {
     case .blocked(let direction): return .blocked(direction)
     case .pause(let pause): return .pause(pause)
     case .done(nil): return .done(nil)
@@ -69,9 +80,9 @@ extension Core {
     }
   }
 
-  func takeLine(_ limit: Int, _ searched: inout Int, _ world: World) throws(SocketError) -> Attempt<String?> {
+  func takeLine(_ limit: Int, _ search: inout Search, _ world: World) throws(SocketError) -> Attempt<String?> {
     let length: Int
-    switch try find([0x0A], limit, "line limit", carriageReturn: true, &searched, world) {
+    switch try find([0x0A], limit, "line limit", carriageReturn: true, &search, world) {
     case .blocked(let direction): return .blocked(direction)
     case .pause(let pause): return .pause(pause)
     case .done(nil): return .done(nil)
@@ -121,23 +132,22 @@ extension Core {
 
   /// Fills the read buffer until it holds the delimiter.
   ///
-  /// - Parameter searched: how many bytes are known not to begin it.
   /// - Returns: the bytes before it; `nil` when the peer had finished before the first.
   private func find(
-    _ delimiter: [UInt8], _ limit: Int, _ name: String, carriageReturn: Bool = false, _ searched: inout Int,
+    _ delimiter: [UInt8], _ limit: Int, _ name: String, carriageReturn: Bool = false, _ search: inout Search,
     _ world: World
   ) throws(SocketError) -> Attempt<Int?> {
     guard limit >= 0 else { throw error(.receive, .invalid("a limit of \(limit) bytes")) }
     // The \r before a \n does not count.
     let most = carriageReturn && limit < .max ? limit + 1 : limit
     while true {
-      let (found, count, last) = withBuffer { ($0.find(delimiter, from: searched), $0.count, $0.bytes.last) }
+      let (found, count, last) = withBuffer { ($0.find(delimiter, from: search.done), $0.count, $0.bytes.last) }
       if let found, found <= most { return .done(found) }
       let isOver = count - delimiter.count + 1 > (carriageReturn && last != 0x0D ? limit : most)
       if found != nil || isOver {
         throw error(.receive, .limit(name, limit))
       }
-      searched = max(0, count - delimiter.count + 1)
+      search.done = max(0, count - delimiter.count + 1)
       guard let more = try fill(world) else { return .blocked(.input) }
       if more == 0 {
         if count == 0 { return .done(nil) }

@@ -4,27 +4,63 @@
 /// once. `nil` is for ever, and has to be asked for.
 public struct Timeouts: Hashable, Sendable {
   /// Name resolution and all attempts together. 30 s.
-  public var connect: Duration?
+  public var connect: Duration? {
+    get { connectLimit.duration }
+    set { connectLimit = Allowance(newValue) }
+  }
   /// One `send` call; also `TCP_USER_TIMEOUT`, so that the kernel gives up on bytes that stay unacknowledged for as long,
   /// even when the peer answers every probe with a closed window. 60 s.
-  public var send: Duration?
+  public var send: Duration? {
+    get { sendLimit.duration }
+    set { sendLimit = Allowance(newValue) }
+  }
   /// One call of a `receive` verb: the idle deadline. 60 s.
-  public var receive: Duration?
+  public var receive: Duration? {
+    get { receiveLimit.duration }
+    set { receiveLimit = Allowance(newValue) }
+  }
   /// One `accept`. For ever by default: a listener without clients is not a connection that does not end, and `stop()`
   /// wakes whoever waits.
-  public var accept: Duration?
+  public var accept: Duration? {
+    get { acceptLimit.duration }
+    set { acceptLimit = Allowance(newValue) }
+  }
   /// Probes on a silent connection; `nil` for none.
-  public var keepAlive: KeepAlive?
+  public var keepAlive: KeepAlive? {
+    get {
+      guard keepAliveIsOn else { return nil }
+      let longest = Duration.nanoseconds(Int64.max)
+      return KeepAlive(
+        idle: probeIdle.duration ?? longest, interval: probeInterval.duration ?? longest, count: probes)
+    }
+    set {
+      keepAliveIsOn = newValue != nil
+      probeIdle = Allowance(newValue?.idle ?? .zero)
+      probeInterval = Allowance(newValue?.interval ?? .zero)
+      probes = newValue?.count ?? 0
+    }
+  }
 
-  /// 30 s to connect, 60 s for each send and receive, for ever to accept, and probes on a silent connection.
+  // In nanoseconds, because every connection has these, and each wait asks for one of them.
+  var connectLimit: Allowance
+  var sendLimit: Allowance
+  var receiveLimit: Allowance
+  var acceptLimit: Allowance
+  private var probeIdle = Allowance(.zero)
+  private var probeInterval = Allowance(.zero)
+  private var probes = 0
+  private var keepAliveIsOn = false
+
+  /// 30 s to connect, 60 s for each send and receive, for ever to accept, and probes on a silent connection. Kept to the
+  /// nanosecond; what is longer than 292 years is for ever.
   public init(
     connect: Duration? = .seconds(30), send: Duration? = .seconds(60), receive: Duration? = .seconds(60),
     accept: Duration? = nil, keepAlive: KeepAlive? = KeepAlive()
   ) {
-    self.connect = connect
-    self.send = send
-    self.receive = receive
-    self.accept = accept
+    connectLimit = Allowance(connect)
+    sendLimit = Allowance(send)
+    receiveLimit = Allowance(receive)
+    acceptLimit = Allowance(accept)
     self.keepAlive = keepAlive
   }
 

@@ -18,15 +18,23 @@ struct Deadline: Comparable, Sendable {
     self.init(nanoseconds: Deadline.adding(duration, to: Instant.now.nanoseconds))
   }
 
+  init(after allowed: Allowance) {
+    let (sum, overflow) = Instant.now.nanoseconds.addingReportingOverflow(allowed.nanoseconds)
+    self.init(nanoseconds: overflow ? (allowed.nanoseconds < 0 ? .min : .max) : sum)
+  }
+
   static func adding(_ duration: Duration, to now: Int64) -> Int64 {
     // A Duration can be longer than `components` can tell; those would trap.
-    if duration >= .nanoseconds(Int64.max) { return .max }
-    if duration <= .nanoseconds(Int64.min) { return .min }
+    if duration >= longest { return .max }
+    if duration <= shortest { return .min }
     let (seconds, attoseconds) = duration.components
     let span = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     let (sum, overflow) = now.addingReportingOverflow(span)
     return overflow ? (span < 0 ? .min : .max) : sum
   }
+
+  private static let longest = Duration.nanoseconds(Int64.max)
+  private static let shortest = Duration.nanoseconds(Int64.min)
 
   static func < (a: Deadline, b: Deadline) -> Bool { a.nanoseconds < b.nanoseconds }
 
@@ -67,18 +75,39 @@ struct Instant: Sendable {
   var elapsed: Duration { .nanoseconds(Instant.now.nanoseconds - nanoseconds) }
 }
 
+/// A time allowed, in nanoseconds.
+struct Allowance: Hashable, Sendable {
+  /// `Int64.max` is for ever.
+  let nanoseconds: Int64
+
+  /// - Parameter duration: `nil` for ever.
+  init(_ duration: Duration?) {
+    // What is longer than can be counted is as long as can be counted, and not for ever.
+    nanoseconds = duration.map { min(Deadline.adding($0, to: 0), .max - 1) } ?? .max
+  }
+
+  var duration: Duration? { nanoseconds == .max ? nil : .nanoseconds(nanoseconds) }
+}
+
 /// A time allowed, turned into a deadline when somebody first has to wait: an operation that need not wait reads no clock.
 struct Patience {
-  private let allowed: Duration?
+  private let allowed: Allowance
   private var fixed: Deadline?
   private var hasLookedLast = false
 
-  init(_ allowed: Duration?) { self.allowed = allowed }
+  init(_ allowed: Allowance) { self.allowed = allowed }
+
+  /// - Parameters:
+  ///   - duration: what the call says.
+  ///   - usual: what holds when it says nothing.
+  init(_ duration: Duration?, or usual: Allowance = Allowance(nil)) {
+    allowed = duration.map { Allowance($0) } ?? usual
+  }
 
   var deadline: Deadline {
     mutating get {
       if let fixed { return fixed }
-      let deadline = allowed.map { Deadline(after: $0) } ?? .never
+      let deadline = allowed.nanoseconds == .max ? .never : Deadline(after: allowed)
       fixed = deadline
       return deadline
     }
@@ -90,7 +119,7 @@ struct Patience {
     mutating get {
       guard fixed != nil else {
         // The first wait: its time begins here, and one reading of the clock is enough for it.
-        if deadline != .never, allowed! <= .zero { hasLookedLast = true }
+        if deadline != .never, allowed.nanoseconds <= 0 { hasLookedLast = true }
         return false
       }
       guard deadline.hasPassed else { return false }

@@ -270,7 +270,8 @@ struct GateSteps {
     for _ in 0..<1_048_575 { try core.gate.enterPassing() }
     #expect(throws: SocketError.self) {
       var patience = Patience(.zero)
-      _ = try core.inside(.reading, .receive, &patience) { _ throws(SocketError) in .done(()) }
+      var progress = NoProgress()
+      _ = try core.inside(.reading, .receive, &patience, &progress) { _, _ throws(SocketError) in .done(()) }
     }
     let error = #expect(throws: SocketError.self) { try ours.send("x") }
     #expect(error?.cause == .tooManyOperations)
