@@ -5,8 +5,8 @@ internal import Glibc
 /// Asked for on that error only. It reads `/proc` of the thread's own network namespace, within limits, and says what can be
 /// known, or nothing; it never fails. Programs choose their names and paths: what they say is escaped before it is shown.
 enum AddressHolder {
-  /// Bytes of one table: about 27,000 sockets. The kernel lists listeners first.
-  private static let tableLimit = 4 << 20
+  /// Bytes of one table: about 220,000 sockets, more than Linux keeps in TIME-WAIT. The kernel lists listeners first.
+  private static let tableLimit = 32 << 20
 
   /// - Returns: a clause for a person, such as "held by python3 (pid 123), descriptor 4"; `nil` when nothing is known.
   static func note(_ address: SocketAddress, _ kind: SocketKind) -> String? {
@@ -21,13 +21,15 @@ enum AddressHolder {
   private static func note(_ address: IPAddress, _ port: UInt16, _ kind: SocketKind) -> String? {
     var sockets: [InternetSocket] = []
     var isComplete = true
+    let column = InternetSocket.column(port)
     for name in kind == .stream ? ["tcp", "tcp6"] : ["udp", "udp6"] {
       let path = "/proc/thread-self/net/\(name)"
+      let isV6 = name.hasSuffix("6")
       // A kernel without IPv6 has no such table.
       guard unsafe access(path, F_OK) == 0 else { continue }
       let wasRead = ProcFile.forEachLine(path, limit: tableLimit) { line in
-        if let socket = InternetSocket(line: line, isV6: name.hasSuffix("6")), socket.port == port,
-          socket.isInTheWay(of: address)
+        if InternetSocket.isLine(line, of: column, isV6: isV6),
+          let socket = InternetSocket(line: line, isV6: isV6), socket.isInTheWay(of: address)
         {
           sockets.append(socket)
         }
@@ -111,7 +113,6 @@ enum AddressHolder {
 /// A line of `/proc/net/tcp`, `tcp6`, `udp` or `udp6`, as far as it matters here.
 struct InternetSocket {
   let address: IPAddress
-  let port: UInt16
   let state: UInt8
   let user: UInt32
   let inode: UInt64
@@ -124,15 +125,28 @@ struct InternetSocket {
     let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 10)
     guard fields.count >= 10, let colon = fields[1].firstIndex(of: UInt8(ascii: ":")),
       let address = InternetSocket.address(fields[1][..<colon], isV6: isV6),
-      let port = UInt16(hexadecimal: fields[1][(colon + 1)...]), let state = UInt8(hexadecimal: fields[3]),
+      let state = UInt8(hexadecimal: fields[3]),
       let user = UInt32(String(decoding: fields[7], as: UTF8.self)),
       let inode = UInt64(String(decoding: fields[9], as: UTF8.self))
     else { return nil }
     self.address = address.canonical
-    self.port = port
     self.state = state
     self.user = user
     self.inode = inode
+  }
+
+  /// How a line writes a port: ":0016 ".
+  static func column(_ port: UInt16) -> [UInt8] {
+    let digits = String(port, radix: 16, uppercase: true)
+    return Array(":\(String(repeating: "0", count: 4 - digits.count))\(digits) ".utf8)
+  }
+
+  /// Whether a line is of a socket that is bound to this port. Asked of every line, of which there may be very many, before
+  /// one is taken apart.
+  static func isLine(_ line: ArraySlice<UInt8>, of column: [UInt8], isV6: Bool) -> Bool {
+    // The number of the line, a colon, a space, the address.
+    guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return false }
+    return line.dropFirst(colon - line.startIndex + 2 + (isV6 ? 32 : 8)).starts(with: column)
   }
 
   /// Whether a socket with this address keeps another from being bound to `wanted`. A wildcard is in the way of all of its
