@@ -21,8 +21,11 @@ struct NumbersAlone {
               try waiting { _ = try ours.receive(upTo: 1) }, try waiting { try ours.send("x") },
               onThread { while true { _ = try ours.cookie() } },
             ]
-            // The peer reads, so that a confirmed close can be.
-            let peer = onThread { while try theirs.receive(upTo: 1 << 18) != nil {} }
+            // The peer reads, so that a confirmed close can be; not before all inside have left, or there would be room.
+            let peer = onThread {
+              try eventually(within: .seconds(20), "closing") { ours.phase.isClosing }
+              while try theirs.receive(upTo: 1 << 18) != nil {}
+            }
             ours.close(policy)
             check(fcntl(number, F_GETFD) == -1 && errno == EBADF, "\(medium), \(policy): \(number) is not free")
             for thread in inside {

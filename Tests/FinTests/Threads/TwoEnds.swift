@@ -40,11 +40,24 @@ func waiting<Value: Sendable>(
 }
 
 extension SharedConnection {
-  /// Sends until the kernel takes no more.
+  /// Sends until the kernel takes no more, and will not: what is still under way makes room once it has arrived.
   ///
   /// - Returns: how many bytes it took.
   @discardableResult
   func fill() throws -> Int {
+    var total = 0
+    while true {
+      let more = try sendAllThatFits()
+      total += more
+      if more == 0 { return total }
+      let core = reference.core
+      try eventually(within: .seconds(10), "nothing is under way") {
+        try !core.isTCP || TCPInfo.read(core.number).segmentsUnacknowledged == 0
+      }
+    }
+  }
+
+  private func sendAllThatFits() throws -> Int {
     let block = Pattern.bytes(from: 0, count: 60_000)
     var total = 0
     while true {
