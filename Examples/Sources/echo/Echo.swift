@@ -31,8 +31,6 @@ enum Echo {
   private static func stopOnSignals(_ listener: ListenerHandle) -> [any DispatchSourceSignal] {
     let queue = DispatchQueue(label: "signals")
     return [SIGTERM, SIGINT].map { number in
-      // Otherwise the signal would end the program before anybody hears of it.
-      signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler {
         if listener.phase == .listening {
@@ -42,7 +40,11 @@ enum Echo {
           listener.stop(within: .zero)
         }
       }
+      let isHeard = DispatchSemaphore(value: 0)
+      source.setRegistrationHandler { isHeard.signal() }
       source.resume()
+      // Until then the signal ends the program, as it may: nobody has been served yet. Ignored, it would be lost.
+      isHeard.wait()
       return source
     }
   }

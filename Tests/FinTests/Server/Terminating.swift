@@ -76,11 +76,13 @@ private enum Program {
 
   /// The first signal stops, the next brings the end of the drain to now.
   private static func stopOnSignal(_ listener: ListenerHandle) -> any DispatchSourceSignal {
-    // Otherwise the signal would end the program before anybody hears of it.
-    signal(SIGTERM, SIG_IGN)
     let source = DispatchSource.makeSignalSource(signal: SIGTERM, queue: DispatchQueue(label: "signals"))
+    let isHeard = DispatchSemaphore(value: 0)
+    source.setRegistrationHandler { isHeard.signal() }
     source.setEventHandler { listener.stop(within: listener.phase == .listening ? .seconds(60) : .zero) }
     source.resume()
+    // Until then the signal ends the program.
+    isHeard.wait()
     return source
   }
 }
