@@ -84,7 +84,8 @@ struct GateSteps {
   func writerDeadline() throws {
     let door = Door()
     try door.enterWriting()
-    let first = onThread { try door.enterWriting(within: .milliseconds(20)) }
+    // Long enough to be seen in the queue, also where the machine is busy.
+    let first = onThread { try door.enterWriting(within: .seconds(1)) }
     try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
     let second = onThread { try door.enterWriting() }
     #expect(throws: Gate.Refusal.timedOut) { try first.join() }
