@@ -160,7 +160,7 @@ struct DrainTests {
   }
 
   @Test(
-    "where there is always more to read, the policy's time ends it all the same", .timeLimit(.minutes(1)),
+    "where there is always more to read, the policy's time ends it all the same", .timeLimit(.minutes(10)),
     arguments: [
       ClosePolicy.confirmed(within: .milliseconds(300)),
       .lingering(within: .milliseconds(300), idle: .seconds(10), discarding: .max),
