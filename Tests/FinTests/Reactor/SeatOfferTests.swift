@@ -36,4 +36,23 @@ struct SeatOfferTests {
       pair.second.abort()
     }
   }
+
+  @Test("an abort that comes when the closing task goes to sleep cuts it short, and neither waits for the other")
+  func cutShortWhileParking() async throws {
+    for _ in 0..<300 {
+      let pair = try Connection.pair()
+      let shared = pair.first.share()
+      // Its peer never finishes: the close has to wait.
+      let closing = Task {
+        await shared.close(.lingering(within: .seconds(60), idle: .seconds(60), discarding: 1 << 20))
+      }
+      let aborting = onThread { () -> CloseReport in
+        while shared.phase == .connected {}
+        return shared.abort()
+      }
+      #expect(await closing.value.ending == .aborted)
+      #expect(try aborting.join().ending == .aborted)
+      pair.second.abort()
+    }
+  }
 }
