@@ -19,7 +19,8 @@
  *  DELIVER     NOTE, load, TAKE      whoever waits for what the word says by now goes on, ready
  *  WAKE        NOTE, TAKE            everybody looks again
  *  STOP        mutex, NOTE, TAKE     no wait begins any more; everybody is told
- *  CANCEL      TAKE                  the task is marked as cancelled before; only this wait's ticket
+ *  CANCEL      TAKE                  the task is marked as cancelled before; only this wait's ticket. With -DSCOPED its
+ *                                    scope hears for it, and does WAKE
  *  EXPIRE      TAKE, mutex           whose time is up; then when to look again, from who is left
  *  TAKE        mutex, one at a time  one waiter out of the list; resumed when the mutex is free
  *
@@ -207,6 +208,9 @@ inline park(id) {
     assert(over != timedOut || now >= deadline[id]);                       /* T2 */
     assert(over != stopped || isStopped)                                   /* T2 */
   };
+#ifdef SCOPED
+  if :: over == look && isCancelled[id] -> over = cancelled :: else fi;    /* it asks when it looks again */
+#endif
 #ifdef V_TOLD
   assert(over != V_TOLD);
 #endif
@@ -437,7 +441,11 @@ proctype Canceller() {
   :: who < NT ->
      atomic { isCancelled[who] = true; runs = handler[who]; mine = ticket[who] };
      if
+#ifdef SCOPED
+     :: watched -> note(false, false, false); TAKE(true, look)              /* CANCEL, by who hears it for the task */
+#else
      :: runs -> TAKE(MINE, cancelled)                                      /* CANCEL */
+#endif
      :: else
      fi;
      who++
