@@ -39,15 +39,18 @@ struct SeatOfferTests {
 
   @Test("an abort that comes when the closing task goes to sleep cuts it short, and neither waits for the other")
   func cutShortWhileParking() async throws {
-    for _ in 0..<300 {
+    for round in 0..<600 {
       let pair = try Connection.pair()
       let shared = pair.first.share()
+      let core = shared.reference.core
       // Its peer never finishes: the close has to wait.
       let closing = Task {
         await shared.close(.lingering(within: .seconds(60), idle: .seconds(60), discarding: 1 << 20))
       }
       let aborting = onThread { () -> CloseReport in
-        while shared.phase == .connected {}
+        while core.closing.withLock({ $0.waker == nil }) {}
+        // Somewhere on its way to sleep.
+        for _ in 0..<(round % 60) { _ = core.phase }
         return shared.abort()
       }
       #expect(await closing.value.ending == .aborted)
