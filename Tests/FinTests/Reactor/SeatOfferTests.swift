@@ -39,7 +39,7 @@ struct SeatOfferTests {
 
   @Test("an abort that comes when the closing task goes to sleep cuts it short, and neither waits for the other")
   func cutShortWhileParking() async throws {
-    for round in 0..<600 {
+    for round in 0..<100 {
       let pair = try Connection.pair()
       let shared = pair.first.share()
       let core = shared.reference.core
