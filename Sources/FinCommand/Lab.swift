@@ -13,6 +13,10 @@ struct Lab: ParsableCommand {
       Everything happens on the loopback interface, each experiment in a process of its own with a time limit. \
       What needs rights that you do not have is skipped, and says so.
 
+      With --async Fin's half runs in tasks on a reactor, and not in threads: the same program with await, the \
+      same expectations. The usual recipes stay as they are. In the list an experiment that has such a twin \
+      says twin; same is one in which nothing that Fin is asked for waits, and which runs as it always does.
+
       How to read it:
         !     the trap: the usual recipe did what the truth says it does
         ?     the usual recipe did something else on this machine
@@ -25,6 +29,7 @@ struct Lab: ParsableCommand {
         seconds      how long everything took
         experiments  a list of:
           id, articles, claim, truth    as in --list
+          world      threads or tasks: where Fin's half ran
           verdict    kept, broken, timed out, crashed or skipped
           why        more about the verdict, where there is more
           truthShown whether the usual recipe did what the truth says;
@@ -40,6 +45,7 @@ struct Lab: ParsableCommand {
             facts    a list of: name, value, unit (bytes, count, seconds,
                      text, flag), source; and where the fact decides the
                      verdict: expected, met
+        With --list an experiment has async: twin or same.
         summary      {kept, broken, timedOut, crashed, skipped}
 
       Exit status:
@@ -50,6 +56,9 @@ struct Lab: ParsableCommand {
 
   @Argument(help: ArgumentHelp("Which experiments to run; all if none is named.", valueName: "id"))
   var ids: [String] = []
+
+  @Flag(name: .customLong("async"), help: "Run Fin's half of each experiment in tasks on a reactor.")
+  var inTasks = false
 
   @Flag(help: "List the experiments and their claims, and run nothing.")
   var list = false
@@ -84,12 +93,13 @@ struct Lab: ParsableCommand {
 
   func run() throws {
     let chosen = ids.isEmpty ? Catalogue.all : Catalogue.all.filter { ids.contains($0.id) }
+    let world: World = inTasks ? .tasks : .threads
     let paper = Paper.standardOutput(noColor: noColor)
     if list {
       if json {
         try print(JSONReport.list(chosen))
       } else {
-        for experiment in chosen { print(TextReport.listing(of: experiment, on: paper)) }
+        for experiment in chosen { print(TextReport.listing(of: experiment, in: world, on: paper)) }
       }
       return
     }
@@ -97,7 +107,7 @@ struct Lab: ParsableCommand {
     let clock = ContinuousClock()
     let begun = clock.now
     let text = TextReport(paper: paper)
-    let findings = Runner(jobs: jobs, timeLimit: .seconds(timeLimit)).run(chosen) { finding in
+    let findings = Runner(jobs: jobs, timeLimit: .seconds(timeLimit), world: world).run(chosen) { finding in
       if !json && !brief { emit(text.story(of: finding)) }
     }
     let took = (clock.now - begun).inSeconds
@@ -120,9 +130,10 @@ struct LabExperiment: ParsableCommand {
   static let configuration = CommandConfiguration(commandName: "lab-experiment", shouldDisplay: false)
 
   @Argument var id: String
+  @Flag(name: .customLong("async")) var inTasks = false
 
   func run() throws {
     guard let experiment = Catalogue.experiment(id) else { throw ValidationError("There is no experiment '\(id)'.") }
-    Performance(of: experiment).run()
+    Performance(of: experiment, in: inTasks ? .tasks : .threads).run()
   }
 }

@@ -21,10 +21,12 @@ struct CommandTests {
           let met: Bool?
         }
         let side: String
+        let recipe: String
         let held: Bool
         let facts: [Fact]
       }
       let id: String
+      let world: String
       let verdict: String
       let why: String?
       let truthShown: Bool?
@@ -46,6 +48,45 @@ struct CommandTests {
     #expect(fin.status == 0)
     let listed = fin.lines.filter { $0.first != " " }.compactMap { $0.split(separator: " ").first.map(String.init) }
     #expect(listed == Self.ids)
+  }
+
+  @Test("--async --list says of each in one word whether tasks make a difference, and so does the JSON")
+  func listOfTasks() async throws {
+    let words = try await Fin.run("lab", "--async", "--list").lines.filter { $0.first != " " }
+      .map { $0.split(separator: " ") }
+    #expect(words.map { String($0[0]) } == Self.ids)
+    for line in words { #expect(line[2] == (Self.same.contains(String(line[0])) ? "same" : "twin"), "\(line)") }
+
+    struct List: Decodable {
+      struct Entry: Decodable {
+        let id: String
+        let async: String
+      }
+      let experiments: [Entry]
+    }
+    let list = try JSONDecoder().decode(List.self, from: Data(try await Fin.run("lab", "--list", "--json").output.utf8))
+    #expect(list.experiments.filter { $0.async == "same" }.map(\.id) == Self.same)
+    #expect(list.experiments.count { $0.async == "twin" } == Self.ids.count - Self.same.count)
+  }
+
+  @Test("--async: the same expectations of the same facts, and the usual recipes as they are", arguments: ["lock"])
+  func twin(id: String) async throws {
+    func trials(_ arguments: String...) async throws -> [Report.Experiment.Trial] {
+      try Report(try await Fin.run(["lab", id, "--json"] + arguments).output).experiments.flatMap(\.trials)
+    }
+    let (threads, tasks) = (try await trials(), try await trials("--async"))
+    func naive(_ trials: [Report.Experiment.Trial]) -> [String] { trials.filter { $0.side == "naive" }.map(\.recipe) }
+    func facts(_ trials: [Report.Experiment.Trial]) -> [String] { trials.flatMap(\.facts).map(\.name) }
+    #expect(naive(threads) == naive(tasks))
+    #expect(facts(threads) == facts(tasks))
+    #expect(tasks.last?.recipe == "in a task: shared.close(), a task waits in shared.receive()")
+  }
+
+  @Test("--async: an experiment that takes too long has failed there as well")
+  func timeLimitInTasks() async throws {
+    let fin = try await Fin.run("lab", "--async", "lock", "--time-limit", "0.2")
+    #expect(fin.status == 1)
+    #expect(fin.output.contains("TIMED OUT"))
   }
 
   @Test("an unknown id: status 64, and the nearest are named on standard error")
@@ -90,6 +131,27 @@ struct CommandTests {
   func everything() async throws {
     // All at once, beside all other tests: what is slow here is the machine.
     let fin = try await Fin.run("lab", "--json", "--time-limit", "120")
+    try expectEverythingKept(fin)
+  }
+
+  @Test("--async, all of them: every half of Fin's that waits ran in a task, and no verdict fails")
+  func everythingInTasks() async throws {
+    let fin = try await Fin.run("lab", "--async", "--json", "--time-limit", "120")
+    try expectEverythingKept(fin)
+    for experiment in try Report(fin.output).experiments {
+      let isSame = Self.same.contains(experiment.id)
+      #expect(experiment.world == (isSame ? "threads" : "tasks"), "\(experiment.id)")
+      for trial in experiment.trials {
+        let wanted = trial.side == "fin" && !isSame
+        #expect(trial.recipe.hasPrefix("in a task: ") == wanted, "\(experiment.id): \(trial.recipe)")
+      }
+    }
+  }
+
+  /// Those in which nothing that Fin is asked for waits.
+  private static let same = ["reuse-address", "leak"]
+
+  private func expectEverythingKept(_ fin: Fin) throws {
     let report = try Report(fin.output)
     #expect(report.schema == 1)
     #expect(report.experiments.map(\.id) == Self.ids)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A verdict is computed from what was observed")
 struct VerdictTests {
-  private let experiment = Experiment(id: "x", articles: [.a], claim: "", truth: "", naive: { _ in }, fin: { _ in })
+  private let experiment = Experiment(id: "x", articles: [.a], claim: "", truth: "", naive: { _ in }, fin: { _, _ in })
 
   private func trial(_ side: Trial.Side, expecting wanted: Int?) -> Trial {
     var trial = Trial(side: side, recipe: "")

@@ -6,6 +6,8 @@ internal import SystemPackage
 /// What the loop hears of the socket is kept here between waits (edges are told once), so that a task that comes later does
 /// not wait for what has already happened. Any thread may park, wake or deliver; whichever of {event, deadline, cancellation,
 /// close} comes first takes the waiter out of the list under the lock, and only who took it resumes it.
+///
+/// `Proof/seat.pml` goes through every order of the steps that are named here.
 final class Seat: Wakeable, Sendable {
   /// What a task waits for.
   enum Interest: Sendable {
@@ -106,15 +108,17 @@ final class Seat: Wakeable, Sendable {
 
   fileprivate static func changes(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
 
+  /// KNOW.
   var known: Knowledge { Knowledge(word: word.load(ordering: .acquiring)) }
 
-  /// There was nothing more to be had than what was had, at the moment of `seen` or later; if anything has happened since,
+  /// CLEAR: there was nothing more to be had than what was had, at the moment of `seen` or later; if anything has happened since,
   /// that stands.
   func clear(_ readiness: Readiness, since seen: Knowledge) {
     let cleared = seen.word & ~UInt64(readiness.rawValue)
     _ = word.compareExchange(expected: seen.word, desired: cleared, ordering: .acquiringAndReleasing)
   }
 
+  /// NOTE: counted, so that a ``clear(_:since:)`` of what was ready already is told from one of what is ready again.
   private func note(_ readiness: Readiness) {
     var old = word.load(ordering: .relaxed)
     while true {
@@ -159,6 +163,7 @@ final class Seat: Wakeable, Sendable {
     }
   }
 
+  /// BEGIN.
   private func begin(_ waiter: Waiter, unless isOver: () -> Bool) {
     enum Beginning { case over(Wake), waiting, waitingEarlier }
     let beginning: Beginning = state.withLock { state in
@@ -176,33 +181,35 @@ final class Seat: Wakeable, Sendable {
     switch beginning {
     case .over(let wake): waiter.task.resume(wake)
     case .waiting: break
+    // EARLIER: the loop may sleep until a later one.
     case .waitingEarlier: loop.look(at: self, by: waiter.deadline)
     }
   }
 
+  /// CANCEL: that wait only, whoever else waits here.
   private func cancel(_ ticket: UInt32) { resumeAll(.cancelled) { $0.ticket == ticket } }
 
-  /// The loop tells what has happened to the socket.
+  /// DELIVER: the loop tells what has happened to the socket.
   func deliver(_ readiness: Readiness) {
     note(readiness)
     let word = word.load(ordering: .acquiring)
     resumeAll(.ready) { $0.interest.isMet(by: word) }
   }
 
-  /// Everybody looks again, now or, for ``Interest/change(since:)``, when they next would wait.
+  /// WAKE: everybody looks again, now or, for ``Interest/change(since:)``, when they next would wait.
   func wake() {
     note([])
     resumeAll(.look) { _ in true }
   }
 
-  /// The loop will not deliver any more.
+  /// STOP: the loop will not deliver any more.
   func stop() {
     state.withLock { $0.isStopped = true }
     note([])
     resumeAll(.stopped) { _ in true }
   }
 
-  /// The loop looks because it is time.
+  /// EXPIRE: the loop looks because it is time.
   ///
   /// - Returns: when to look again.
   func expire(at now: Int64) -> Deadline {
@@ -213,7 +220,7 @@ final class Seat: Wakeable, Sendable {
     }
   }
 
-  /// One at a time, so that nothing is allocated, and nobody is resumed under the lock.
+  /// TAKE: one at a time, so that nothing is allocated, and nobody is resumed under the lock.
   private func resumeAll(_ wake: Wake, _ isMeant: (Waiter) -> Bool) {
     while true {
       let (waiter, isLast) = state.withLock { $0.take(isMeant) }

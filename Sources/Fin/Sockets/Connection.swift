@@ -3,7 +3,7 @@ public import SystemPackage
 
 /// A connected stream, TCP or Unix, with one owner.
 ///
-/// What it promises: the descriptor is released exactly once, by ``close(_:)``, ``abort()`` or ``detach()``; after any of
+/// What it promises: the descriptor is released exactly once, by ``close(_:)-59kny``, ``abort()`` or ``detach()``; after any of
 /// them the connection cannot be named any more. A reset is never an end of file. Every wait has a deadline. What it does
 /// not: tell, before it is closed, whether sent bytes have arrived.
 ///

@@ -43,6 +43,8 @@ final class Core: Sendable {
 
   /// Where tasks wait for this socket.
   let place = Place()
+  /// Held by the task that makes it.
+  let making = Mutex(())
   /// The task whose cancellation wakes whoever waits there.
   let scope = TaskScope()
 

@@ -14,7 +14,7 @@ public struct Datagram: Hashable, Sendable, CustomStringConvertible {
       + (isTruncated ? ", the first \(bytes.count) received" : "")
   }
 
-  /// What is known of a datagram whose bytes are elsewhere: see ``DatagramEnd/receive(into:within:)``.
+  /// What is known of a datagram whose bytes are elsewhere: see ``DatagramEnd/receive(into:within:)-7odcl``.
   public struct Envelope: Hashable, Sendable {
     /// Who sent it; `nil` for a Unix sender without a name.
     public let from: SocketAddress?

@@ -68,7 +68,7 @@ extension DatagramEnd where Self: ~Copyable {
 
   /// Receives one datagram into the free part of `output`; nothing is copied besides.
   ///
-  /// - Throws: as ``receive(upTo:within:)``.
+  /// - Throws: as ``DatagramEnd/receive(upTo:within:)-15aip``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public borrowing func receive(

@@ -157,7 +157,7 @@ public struct DatagramPair: ~Copyable, Sendable {
 
 /// A reference to a datagram socket, for collections, actors, and several threads at once.
 ///
-/// ``close()`` may come from any thread at any moment: whoever waits inside wakes with `.closed`, the descriptor is released
+/// ``close()-7zn0x`` may come from any thread at any moment: whoever waits inside wakes with `.closed`, the descriptor is released
 /// when the last one is out, and every later operation throws `.closed`. If the last reference dies before that, it is a
 /// leak, and reported.
 public struct SharedDatagramSocket: DatagramEnd {

@@ -217,9 +217,14 @@ struct End {
       // What happened before the watch began is told as its first event.
       return true
     }
-    if !isListening { listenForAborts(seat) }
+    if !isListening {
+      listenForAborts(seat)
+      // One that came before has woken nobody; those that come from now on change the count. They are not asked for under the
+      // seat's lock: whoever cuts a close short wakes the seat under the lock that would have to be taken there.
+      if closingIsCut { return true }
+    }
     if until.hasPassed { return false }
-    switch await seat.park(.change(since: changes), until: until, unless: { closingIsCut }) {
+    switch await seat.park(.change(since: changes), until: until) {
     case .ready, .look: return true
     // The next look comes with an abort.
     case .cancelled:

@@ -185,15 +185,17 @@ extension Core {
   /// Where tasks wait for this socket: at the loop of the task that first had to.
   func seat() throws(Interruption) -> Seat {
     if let seat = place.load() { return seat }
-    let made = try Reactor.nearest().makeSeat(number)
-    let seat = place.storeIfNil(made)
-    if seat !== made {
-      made.leave()
-    } else {
-      // For good: a close wakes whoever waits there. One that has begun already is seen by the wait itself.
+    let loop = try Reactor.nearest()
+    // One at a time: a poller takes a descriptor once, and two tasks may come first.
+    return try making.withLock { _ throws(Interruption) in
+      if let seat = place.load() { return seat }
+      let seat = try loop.makeSeat(number)
+      // HEAR: for good, and before others can find it, so that a close that begins from now on wakes whoever waits there.
+      // One that has begun already is seen by the wait itself.
       _ = gate.park(seat)
+      // OFFER.
+      return place.storeIfNil(seat)
     }
-    return seat
   }
 
   /// - Returns: why it was not let in.

@@ -5,7 +5,7 @@ public import SystemPackage
 /// Takes clients: a bound socket in LISTEN, with one owner.
 ///
 /// What it promises: bind and listen are one call, so that nobody slips in between; `SO_REUSEADDR` is set, so that a
-/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:file:line:)`` wakes when it is stopped or closed.
+/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:file:line:)-4ka81`` wakes when it is stopped or closed.
 public struct Listener: ~Copyable, SocketEnd {
   /// What this owner holds.
   public let reference: SocketReference

@@ -28,7 +28,7 @@ extension Receiving where Self: ~Copyable {
   ///   - most: bytes, above 0. Memory is taken for what comes, not for what is allowed.
   ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
   /// - Returns: 1 to `most` bytes; `nil` when the peer has finished.
-  /// - Throws: as ``receive(into:within:)``.
+  /// - Throws: as ``Receiving/receive(into:within:)-4uj26``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
     let core = reference.core
@@ -93,7 +93,7 @@ extension Receiving where Self: ~Copyable {
   ///   - limit: bytes of a line without its end, at most.
   ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
   /// - Returns: the line; `nil` when the peer had finished before its first byte.
-  /// - Throws: as ``receive(until:limit:within:)-([UInt8],_,_)``; `.notText` when it is not UTF-8. The line stays readable
+  /// - Throws: as `receive(until:limit:within:)`; `.notText` when it is not UTF-8. The line stays readable
   ///   as bytes.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func readLine(limit: Int = 64 << 10, within: Duration? = nil) throws(SocketError) -> String? {

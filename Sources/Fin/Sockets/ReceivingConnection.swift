@@ -12,12 +12,12 @@ public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
     self.timeouts = timeouts
   }
 
-  /// Ends the connection, and tells how it ended: see ``Connection/close(_:)``. The FIN has been sent; it is waited for.
+  /// Ends the connection, and tells how it ended: see ``Connection/close(_:)-59kny``. The FIN has been sent; it is waited for.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// The same in a task; see ``Connection/close(_:)``. Cancelled, it becomes an abort, and the report still comes.
+  /// The same in a task; see ``Connection/close(_:)-59kny``. Cancelled, it becomes an abort, and the report still comes.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
     await reference.core.close(policy)

@@ -20,7 +20,7 @@ extension Receiving where Self: ~Copyable {
 
   /// Receives what has arrived, or what comes next: 1 to `most` bytes, `nil` when the peer has finished.
   ///
-  /// - Throws: as ``receive(into:within:)``.
+  /// - Throws: as ``Receiving/receive(into:within:)-4uj26``.
   public borrowing func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
     var patience = Patience(within, or: timeouts.receiveLimit)

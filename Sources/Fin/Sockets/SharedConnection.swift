@@ -3,7 +3,7 @@ internal import SystemPackage
 /// A reference to a connection, for collections, actors, and several threads at once.
 ///
 /// What the compiler checks for an owner is checked at run time here: after a close every operation throws `.closed`, and
-/// a second receiver gets `.busy`. Writers queue. ``close(_:)`` may come from any thread at any moment: whoever waits inside
+/// a second receiver gets `.busy`. Writers queue. ``close(_:)-6hzmo`` may come from any thread at any moment: whoever waits inside
 /// wakes with `.closed`, and the descriptor is released when the last one is out. A second close returns the same report.
 ///
 /// References count operations, not lives: the descriptor goes when `close` is called. If the last reference dies before
@@ -19,7 +19,7 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     self.timeouts = timeouts
   }
 
-  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)`` waits. `socket(2)`.
+  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)-3usce`` waits. `socket(2)`.
   public init(
     unconnected family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) {
@@ -68,12 +68,12 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     }
   }
 
-  /// Ends the connection from any thread; see ``Connection/close(_:)``. A second time it returns the same report.
+  /// Ends the connection from any thread; see ``Connection/close(_:)-59kny``. A second time it returns the same report.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// The same in a task; see ``Connection/close(_:)``. Cancelled, it becomes an abort, and the report still comes.
+  /// The same in a task; see ``Connection/close(_:)-59kny``. Cancelled, it becomes an abort, and the report still comes.
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport { await reference.core.close(policy) }
 

@@ -2,8 +2,8 @@ internal import SystemPackage
 
 /// A stream socket that is neither connected nor listening yet: for those who set options or bind before they connect.
 ///
-/// Most programs begin with ``Connection/connect(to:within:timeouts:file:line:)-(Endpoint,_,_,_,_)`` or
-/// ``Listener/bind(_:backlog:options:timeouts:file:line:)-(Endpoint,_,_,_,_,_)``.
+/// Most programs begin with `Connection.connect(to:within:timeouts:file:line:)` or
+/// `Listener.bind(_:backlog:options:timeouts:file:line:)`.
 /// `CLOEXEC` and non-blocking from its `socket(2)` on.
 public struct Socket: ~Copyable, SocketEnd {
   /// What this owner holds.

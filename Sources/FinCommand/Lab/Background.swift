@@ -39,10 +39,7 @@ final class Background<Answer: Sendable>: Sendable {
   /// - Returns: whether it does.
   func sleeps(within limit: Duration = .seconds(5)) -> Bool {
     wait(atMost: limit) {
-      guard let place = place.withLock({ $0 }) else { return false }
-      // The state is the letter after the name, which is in parentheses.
-      let status = Kernel.file("/proc/\(place)/stat")
-      return status.split(separator: ")").last?.first { $0 != " " } == "S"
+      place.withLock { $0 }.map { Kernel.sleeps("/proc/\($0)") } ?? false
     }
   }
 

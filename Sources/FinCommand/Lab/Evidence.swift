@@ -77,24 +77,36 @@ struct Trial: Sendable {
 /// experiment that hangs later has not been for nothing.
 final class Notebook: Sendable {
   private let side: Trial.Side
+  private let world: World
   private let handOn: @Sendable (Trial) -> Void
 
-  init(side: Trial.Side, handOn: @escaping @Sendable (Trial) -> Void) {
+  init(side: Trial.Side, world: World = .threads, handOn: @escaping @Sendable (Trial) -> Void) {
     self.side = side
+    self.world = world
     self.handOn = handOn
   }
 
   /// Makes a trial. What the body throws is part of the trial, except that it cannot be made here at all.
   func trial(_ recipe: String, isHeadline: Bool = false, _ body: (inout Trial) throws -> Void) throws {
-    var trial = Trial(side: side, recipe: recipe, isHeadline: isHeadline)
-    do {
-      try body(&trial)
-    } catch let skip as Skip {
-      throw skip
-    } catch {
-      trial.problem = "\(error)"
-    }
+    var trial = begin(recipe, isHeadline)
+    do { try body(&trial) } catch { try end(&trial, error) }
     handOn(trial)
+  }
+
+  /// The same when something in it has to be awaited.
+  func trial(_ recipe: String, isHeadline: Bool = false, _ body: (inout Trial) async throws -> Void) async throws {
+    var trial = begin(recipe, isHeadline)
+    do { try await body(&trial) } catch { try end(&trial, error) }
+    handOn(trial)
+  }
+
+  private func begin(_ recipe: String, _ isHeadline: Bool) -> Trial {
+    Trial(side: side, recipe: world == .tasks ? "in a task: \(recipe)" : recipe, isHeadline: isHeadline)
+  }
+
+  private func end(_ trial: inout Trial, _ error: any Error) throws {
+    if error is Skip { throw error }
+    trial.problem = "\(error)"
   }
 }
 
@@ -119,6 +131,8 @@ struct Finding: Sendable {
   let articles: [Experiment.Article]
   let claim: String
   let truth: String
+  /// Where Fin's half ran.
+  var world = World.threads
   let verdict: Verdict
   /// Why it was skipped, crashed, timed out or is broken without a trial that says so.
   let why: String?
@@ -150,7 +164,9 @@ extension Finding {
   }
 
   /// The verdict is computed here and nowhere else.
-  init(of experiment: Experiment, trials: [Trial], ending: Ending, seconds: Double) {
+  init(
+    of experiment: Experiment, in world: World = .threads, trials: [Trial], ending: Ending, seconds: Double
+  ) {
     let fin = trials.filter { $0.side == .fin }
     let (verdict, why): (Verdict, String?) =
       switch ending {
@@ -164,7 +180,7 @@ extension Finding {
       }
     self.init(
       id: experiment.id, articles: experiment.articles, claim: experiment.claim, truth: experiment.truth,
-      verdict: verdict, why: why, seconds: seconds, trials: trials)
+      world: experiment.world(world), verdict: verdict, why: why, seconds: seconds, trials: trials)
   }
 }
 

@@ -16,10 +16,18 @@ struct Experiment: Sendable {
   let claim: String
   /// What Linux does.
   let truth: String
+  /// Whether what is tried with Fin has to wait, and so is done otherwise in a task.
+  var waits = true
   /// The recipe as the articles have it, in plain system calls. Its expectations are what `truth` says.
   let naive: @Sendable (Notebook) throws -> Void
-  /// The same with Fin. Its expectations are what Fin promises.
-  let fin: @Sendable (Notebook) throws -> Void
+  /// The same with Fin, in threads or in tasks. Its expectations are what Fin promises, and are the same in both.
+  let fin: @Sendable (Notebook, World) async throws -> Void
+
+  /// Where Fin's half runs when it was asked for in `asked`.
+  func world(_ asked: World) -> World { waits ? asked : .threads }
+
+  /// What the list says of it where tasks are asked for: it has a twin there, or is the same.
+  var wordOfTasks: String { waits ? "twin" : "same" }
 }
 
 /// Why an experiment cannot be made here.

@@ -3,7 +3,7 @@ import Glibc
 
 /// A connection with Fin at one end and plain system calls at the other, which is not to know the difference.
 struct FinPair: ~Copyable {
-  let fin: Connection
+  let fin: Held<Connection>
   let plain: Int32
   let ends: Ends
 
@@ -20,31 +20,31 @@ struct FinPair: ~Copyable {
   }
 
   /// Fin connects.
-  static func connecting(timeouts: Timeouts = .default) throws -> FinPair {
+  static func connecting(in world: World, timeouts: Timeouts = .default) async throws -> FinPair {
     let listener = try Pair.listener()
     defer { Naked.close(listener) }
     let port = Naked.port(of: listener)
-    let fin = try Connection.connect(to: .loopback(port: port), timeouts: timeouts)
+    let fin = try await world.connect(to: .loopback(port: port), timeouts: timeouts)
     let ends = Ends(number: try number(of: fin), finPort: fin.localAddress?.port ?? 0, plainPort: port)
     return FinPair(fin: fin, plain: Int32(Naked.accept(listener).value), ends: ends)
   }
 
   /// Fin accepts.
-  static func accepting(timeouts: Timeouts = .default) throws -> FinPair {
-    let listener = try Listener.bind(.loopback(port: 0), timeouts: timeouts)
+  static func accepting(in world: World, timeouts: Timeouts = .default) async throws -> FinPair {
+    let listener = Held(try Listener.bind(.loopback(port: 0), timeouts: timeouts), world)
     let port = listener.localAddress?.port ?? 0
     let plain = Naked.socket()
     let connected = Naked.connect(plain, port: port)
     guard connected.succeeded else { throw Mishap("connect: \(connected)") }
-    let fin = try listener.accept(within: .seconds(5))
+    let fin = try await listener.accept(within: .seconds(5))
     listener.close()
     let ends = Ends(number: try number(of: fin), finPort: port, plainPort: Naked.port(of: plain))
     return FinPair(fin: fin, plain: plain, ends: ends)
   }
 
   /// The number of a socket of Fin's, from the ledger: for asking the kernel without Fin.
-  static func number(of socket: borrowing some SocketEnd & ~Copyable) throws -> Int32 {
-    let cookie = try socket.cookie()
+  static func number<End: ~Copyable>(of held: borrowing Held<End>) throws -> Int32 {
+    let cookie = try held.socket.cookie()
     guard let entry = Ledger.current.openSockets().first(where: { $0.cookie == cookie }) else {
       throw Mishap("a socket is not in the ledger")
     }
@@ -61,23 +61,13 @@ struct FinPair: ~Copyable {
   }
 }
 
-extension Connection {
-  /// Sends until nothing more is taken for a tenth of a second; returns how much was.
-  borrowing func fill() -> Int {
-    let block = [UInt8](repeating: 0x66, count: 65536)
-    var count = 0
-    while let sent = unsafe try? sendSome(block.span.bytes, within: .milliseconds(100)) { count += sent }
-    return count
-  }
-}
-
 /// What a call of Fin's came to: its value, or what went wrong.
 enum Outcome<Value> {
   case value(Value)
   case failure(SocketError)
 
-  init(_ body: () throws(SocketError) -> Value) {
-    do { self = .value(try body()) } catch { self = .failure(error) }
+  init(_ call: @autoclosure () async throws(SocketError) -> Value) async {
+    do { self = .value(try await call()) } catch { self = .failure(error) }
   }
 
   var value: Value? {

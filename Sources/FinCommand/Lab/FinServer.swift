@@ -1,37 +1,31 @@
 import Fin
 import Synchronization
 
-/// A listener of Fin's that lives on a thread of its own.
+/// A listener of Fin's that lives in a thread of its own, or in a task.
 struct FinServer<Answer: Sendable> {
   let handle: ListenerHandle
   let port: UInt16
-  let running: Background<Answer>
+  let running: Worker<Answer>
 
-  /// - Parameter life: what the thread does with the listener. Its answer is the thread's.
-  init(timeouts: Timeouts = .default, _ life: @escaping @Sendable (borrowing Listener) -> Answer) throws {
-    let born = Box<Result<ListenerHandle, SocketError>>()
-    running = Background {
-      do throws(SocketError) {
-        let listener = try Listener.bind(.loopback(port: 0), timeouts: timeouts)
-        born.put(.success(listener.handle))
-        let answer = life(listener)
-        listener.close()
-        return answer
-      } catch {
-        born.put(.failure(error))
-        // Nobody waits for this thread's answer: it has none.
-        while true { pause(.seconds(60)) }
-      }
+  /// - Parameter life: what is done with the listener. Its answer is the thread's, or the task's.
+  init(
+    in world: World, timeouts: Timeouts = .default,
+    _ life: @escaping @Sendable (borrowing Held<Listener>) async -> Answer
+  ) throws {
+    let born = Held(try Listener.bind(.loopback(port: 0), timeouts: timeouts), world)
+    handle = born.handle
+    let parcel = Parcel(born)
+    running = try world.start {
+      let listener = parcel.take()
+      let answer = await life(listener)
+      listener.close()
+      return answer
     }
-    guard let result = wait(atMost: .seconds(5), for: { born.content }) else {
-      throw Mishap("the server did not start")
-    }
-    handle = try result.get()
     port = handle.localAddress?.port ?? 0
   }
 
-  /// The thread's answer after the server was stopped.
-  func answer() throws -> Answer { try running.answer(orMishap: "the server's thread") }
+  /// The answer after the server was stopped.
+  func answer() throws -> Answer { try running.answer(orMishap: "the server") }
 }
 
 /// Something that one thread puts down and another takes up.

@@ -23,6 +23,7 @@ enum JSONReport {
       let articles: [Experiment.Article]
       let claim: String
       let truth: String
+      let async: String
     }
     var schema = JSONReport.schema
     let experiments: [Entry]
@@ -43,7 +44,7 @@ enum JSONReport {
     try string(
       of: Listing(
         experiments: experiments.map {
-          Listing.Entry(id: $0.id, articles: $0.articles, claim: $0.claim, truth: $0.truth)
+          Listing.Entry(id: $0.id, articles: $0.articles, claim: $0.claim, truth: $0.truth, async: $0.wordOfTasks)
         }))
   }
 
@@ -77,7 +78,7 @@ enum Message: Codable {
 
 extension Finding: Encodable {
   private enum Key: String, CodingKey {
-    case id, articles, claim, truth, verdict, why, truthShown, seconds, trials
+    case id, articles, claim, truth, world, verdict, why, truthShown, seconds, trials
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -86,6 +87,7 @@ extension Finding: Encodable {
     try object.encode(articles, forKey: .articles)
     try object.encode(claim, forKey: .claim)
     try object.encode(truth, forKey: .truth)
+    try object.encode(world, forKey: .world)
     try object.encode(verdict, forKey: .verdict)
     try object.encodeIfPresent(why, forKey: .why)
     try object.encodeIfPresent(truthShown, forKey: .truthShown)

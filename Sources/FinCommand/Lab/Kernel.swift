@@ -74,6 +74,27 @@ enum Kernel {
     return count < 0 ? nil : String(decoding: buffer.prefix(count), as: UTF8.self)
   }
 
+  /// Whether a thread, by its folder in /proc, sleeps in the kernel.
+  static func sleeps(_ thread: String) -> Bool {
+    // The state is the letter after the name, which is in parentheses.
+    file("\(thread)/stat").split(separator: ")").last?.first { $0 != " " } == "S"
+  }
+
+  /// The folders in /proc of this process's threads whose names begin so.
+  static func threads(named start: String) -> [String] {
+    guard let folder = unsafe opendir("/proc/self/task") else { return [] }
+    defer { unsafe closedir(folder) }
+    var found: [String] = []
+    while let entry = unsafe readdir(folder) {
+      let number = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { name in
+        unsafe String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      let thread = "/proc/self/task/\(number)"
+      if file("\(thread)/comm").hasPrefix(start) { found.append(thread) }
+    }
+    return found
+  }
+
   /// A small text file of /proc.
   static func file(_ path: String) -> String {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)

@@ -36,6 +36,14 @@ extension Duration {
   var inMilliseconds: Int { Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000) }
 }
 
+/// Does something that may have to be awaited, and says how long it took.
+func timed<Answer>(_ body: () async throws -> Answer) async rethrows -> (Answer, seconds: Double) {
+  let clock = ContinuousClock()
+  let begun = clock.now
+  let answer = try await body()
+  return (answer, (clock.now - begun).inSeconds)
+}
+
 /// Does something and says how long it took.
 func timed<Answer>(_ body: () throws -> Answer) rethrows -> (Answer, seconds: Double) {
   let clock = ContinuousClock()

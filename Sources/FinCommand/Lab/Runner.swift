@@ -6,6 +6,8 @@ struct Runner {
   let jobs: Int
   /// Passed, an experiment is killed and has failed.
   let timeLimit: Duration
+  /// Where Fin's halves run.
+  var world = World.threads
 
   /// Makes all of them and returns what came of each, in the order given.
   /// - Parameter each: called in that order too, as soon as a finding and all before it are there.
@@ -16,7 +18,7 @@ struct Runner {
     var told = 0
     while told < experiments.count {
       while running.count < jobs && next < experiments.count {
-        running.append((next, Child(of: experiments[next], timeLimit: timeLimit)))
+        running.append((next, Child(of: experiments[next], in: world, timeLimit: timeLimit)))
         next += 1
       }
       Child.waitForNews(from: running.map(\.child), atMost: .milliseconds(50))
@@ -37,6 +39,7 @@ struct Runner {
 /// The process that makes one experiment.
 private final class Child {
   private let experiment: Experiment
+  private let world: World
   private let timeLimit: Duration
   private let clock = ContinuousClock()
   private let begun: ContinuousClock.Instant
@@ -50,8 +53,9 @@ private final class Child {
   private var spawnFailure: String?
   private var unread: [UInt8] = []
 
-  init(of experiment: Experiment, timeLimit: Duration) {
+  init(of experiment: Experiment, in world: World, timeLimit: Duration) {
     self.experiment = experiment
+    self.world = world
     self.timeLimit = timeLimit
     begun = clock.now
     output = Pipe()
@@ -68,7 +72,7 @@ private final class Child {
     unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output.writing, STDOUT_FILENO)
     unsafe posix_spawn_file_actions_adddup2(&actions, complaints.writing, STDERR_FILENO)
-    let words = ["fin", "lab-experiment", experiment.id]
+    let words = ["fin", "lab-experiment", experiment.id] + (world == .tasks ? ["--async"] : [])
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
     defer { unsafe arguments.forEach { unsafe free($0) } }
     // A crash must end the process, not start a debugger in it.
@@ -109,7 +113,8 @@ private final class Child {
   }
 
   private func finding(_ ending: Finding.Ending) -> Finding {
-    Finding(of: experiment, trials: trials, ending: ending, seconds: (clock.now - begun).inSeconds)
+    Finding(
+      of: experiment, in: world, trials: trials, ending: ending, seconds: (clock.now - begun).inSeconds)
   }
 
   private func takeMessages() {

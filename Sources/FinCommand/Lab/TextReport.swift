@@ -4,11 +4,13 @@ struct TextReport {
 
   private let labelWidth = 9
 
-  static func listing(of experiment: Experiment, on paper: Paper) -> String {
+  static func listing(of experiment: Experiment, in world: World = .threads, on paper: Paper) -> String {
     let articles = experiment.articles.map(\.rawValue).joined(separator: ",")
-    let lines = Paper.wrap(experiment.claim, to: paper.width - 27)
-    let first = paper.ink(.heading, Paper.pad(experiment.id, to: 19)) + Paper.pad(articles, to: 6) + lines[0]
-    return ([first] + lines.dropFirst().map { String(repeating: " ", count: 25) + $0 }).joined(separator: "\n")
+    let word = world == .tasks ? Paper.pad(experiment.wordOfTasks, to: 6) : ""
+    let lines = Paper.wrap(experiment.claim, to: paper.width - 27 - word.count)
+    let first = paper.ink(.heading, Paper.pad(experiment.id, to: 19)) + Paper.pad(articles, to: 6) + word + lines[0]
+    return ([first] + lines.dropFirst().map { String(repeating: " ", count: 25 + word.count) + $0 }).joined(
+      separator: "\n")
   }
 
   /// Everything that one experiment showed.
@@ -115,7 +117,7 @@ struct TextReport {
       paper.ink(
         .heading,
         Paper.pad("experiment", to: idWidth) + "  " + Paper.pad("the usual recipe", to: cell) + "  "
-          + Paper.pad("Fin", to: cell) + "  verdict")
+          + Paper.pad(findings.contains { $0.world == .tasks } ? "Fin, in a task" : "Fin", to: cell) + "  verdict")
     ]
     for finding in findings {
       let recipe = finding.headline(of: .naive)?.outcome ?? ""

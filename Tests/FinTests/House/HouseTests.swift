@@ -37,6 +37,15 @@ struct HouseTests {
     #expect(named.subtracting(steps) == [], "steps that nobody has modelled")
   }
 
+  @Test("every step that the seat's comments name stands in the model's table, and the other way round")
+  func stepsOfTheSeat() throws {
+    let model = try #require(Checkout.files.first { $0.path == "Proof/seat.pml" }).text
+    let code = ["Sources/Fin/Reactor/Seat.swift", "Sources/Fin/Sockets/Inside.swift"]
+    let named = Checkout.files.filter { code.contains($0.path) }.map { ModelSteps.named(in: $0.text) }
+    #expect(named.count == code.count)
+    #expect(named.reduce([]) { $0.union($1) } == ModelSteps.listed(in: model))
+  }
+
   @Test("a step that nobody modelled is found")
   func stepsCanBeMissing() {
     #expect(ModelSteps.listed(in: " *  LEAVE            one CAS\n *  prose\n") == ["LEAVE"])

@@ -51,13 +51,13 @@ enum Attempts {
         trial.outcome = "connect says \(second)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("Connection.connect(to:), twice") { trial in
+    fin: { notebook, world in
+      try await notebook.trial("Connection.connect(to:), twice") { trial in
         let listener = Naked.socket()
         _ = Naked.bind(listener)
         let address = SocketAddress.loopback(port: Naked.port(of: listener))
         let before = Kernel.openSockets().count
-        let first = Outcome { () throws(SocketError) in try Connection.connect(to: address).close() }
+        let first = await Outcome(try await world.connect(to: address).close())
         let said = first.error.map { "\($0)" } ?? "connected"
         trial.expect(
           "nobody listens: refused", .flag(said.contains("ECONNREFUSED")), from: "connect", equals: .flag(true))
@@ -65,7 +65,7 @@ enum Attempts {
         let left = Kernel.openSockets().count - before
         trial.expect("sockets left by the attempt", .count(left), from: "/proc/self/fd", equals: .count(0))
         _ = Naked.listen(listener)
-        let second = Outcome { () throws(SocketError) in try Connection.connect(to: address).abort() }
+        let second = await Outcome(try await world.connect(to: address).abort())
         let then = second.error.map { "\($0)" } ?? "connected"
         trial.expect("now somebody does", .text(then), from: "connect", equals: .text("connected"))
         Naked.close(listener)

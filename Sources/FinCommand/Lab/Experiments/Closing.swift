@@ -46,12 +46,12 @@ enum Closing {
         }
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.close()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("connection.close()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        try pair.fin.send("hello")
-        let report = pair.fin.close()
+        try await pair.fin.send("hello")
+        let report = await pair.fin.close()
         let (count, end) = Naked.receiveAll(plain)
         trial.expect("the peer received", .bytes(count), from: "recv", equals: .bytes(5))
         trial.expect("and then", .text(end.received), from: "recv", equals: .text("end of file"))
@@ -61,15 +61,15 @@ enum Closing {
         Naked.close(plain)
         trial.outcome = "the peer read \(count) bytes and \(end.received); the report: \(report.ending)"
       }
-      try notebook.trial("copy = connection.duplicate(); copy.close()") { trial in
-        let pair = try FinPair.accepting()
+      try await notebook.trial("copy = connection.duplicate(); copy.close()") { trial in
+        let pair = try await FinPair.accepting(in: world)
         let plain = pair.plain
         let copy = try pair.fin.duplicate()
-        let first = copy.close()
+        let first = await copy.close()
         trial.expect("the copy's ending", .text("\(first.ending)"), from: "CloseReport", equals: .text("background"))
-        let sent = Outcome { () throws(SocketError) in try pair.fin.send("reply") }
+        let sent = await Outcome(try await pair.fin.send("reply"))
         trial.expect("the worker's send said", .text(sent.error?.told ?? "sent"), from: "send", equals: .text("sent"))
-        let report = pair.fin.close()
+        let report = await pair.fin.close()
         let (count, end) = Naked.receiveAll(plain)
         trial.expect("the client received", .bytes(count), from: "recv", equals: .bytes(5))
         trial.expect("and then", .text(end.received), from: "recv", equals: .text("end of file"))
@@ -120,13 +120,13 @@ enum Closing {
         trial.outcome = "the peer read \(count) bytes and \(end.received)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("withConnection(to:) { send(everything) }") { trial in
+    fin: { notebook, world in
+      try await notebook.trial("withConnection(to:) { send(everything) }") { trial in
         let listener = try Pair.listener()
         let endpoint = Endpoint(.loopback(port: Naked.port(of: listener)))
-        let (taken, report) = try withConnection(
+        let (taken, report) = try await world.withConnection(
           to: endpoint, closing: .confirmed(within: .milliseconds(300))
-        ) { connection in connection.fill() }
+        ) { connection in await connection.fill() }
         trial.note("send took", .bytes(taken), from: "send")
         trial.expect(report, ending: .timedOut(.confirming))
         let lost = report.bytesUnacknowledged
@@ -135,13 +135,13 @@ enum Closing {
         Naked.close(listener)
         trial.outcome = "the scope's report: \(lost.grouped) bytes were not acknowledged"
       }
-      try notebook.trial("withConnection(to:) { send(half); throw }") { trial in
+      try await notebook.trial("withConnection(to:) { send(half); throw }") { trial in
         let listener = try Pair.listener()
         let endpoint = Endpoint(.loopback(port: Naked.port(of: listener)))
         var thrown = "nothing"
         do {
-          _ = try withConnection(to: endpoint) { connection in
-            try connection.send("half a mess")
+          _ = try await world.withConnection(to: endpoint) { connection in
+            try await connection.send("half a mess")
             throw Mishap("the body failed")
           }
         } catch { thrown = "\(error)" }
@@ -198,13 +198,13 @@ enum Closing {
         trial.outcome = "send took \(result.sent.grouped) bytes; \(arrived.grouped) were at the peer"
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.close(.confirmed(within: 0.3 s))") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("connection.close(.confirmed(within: 0.3 s))") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        let taken = pair.fin.fill()
+        let taken = await pair.fin.fill()
         let begun = ContinuousClock.now
-        let report = pair.fin.close(.confirmed(within: .milliseconds(300)))
+        let report = await pair.fin.close(.confirmed(within: .milliseconds(300)))
         let seconds = (ContinuousClock.now - begun).inSeconds
         trial.note("send took", .bytes(taken), from: "send")
         trial.expect(

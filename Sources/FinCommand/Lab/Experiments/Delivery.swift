@@ -22,18 +22,18 @@ enum Delivery {
         return [("shutdown", Naked.shutdown(server, .both)), ("close", Naked.close(server))]
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.send(reply); connection.close(.lingering)") { trial in
-        let listener = try Listener.bind(.loopback(port: 0))
+    fin: { notebook, world in
+      try await notebook.trial("connection.send(reply); connection.close(.lingering)") { trial in
+        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
         let client = try UploadingClient(to: listener.localAddress?.port ?? 0)
-        let connection = try listener.accept(within: .seconds(5))
+        let connection = try await listener.accept(within: .seconds(5))
         listener.close()
         let number = try FinPair.number(of: connection)
-        let request = try connection.receive(upTo: 1024)?.count ?? 0
-        try connection.send([UInt8](repeating: 0x72, count: replySize))
+        let request = try await connection.receive(upTo: 1024)?.count ?? 0
+        try await connection.send([UInt8](repeating: 0x72, count: replySize))
         trial.note("not acknowledged when closing", .bytes(Kernel.unacknowledged(number)), from: "SIOCOUTQ")
         trial.note("of the upload, unread when closing", .bytes(Kernel.unread(number)), from: "SIOCINQ")
-        let report = connection.close(.lingering)
+        let report = await connection.close(.lingering)
         let (count, end) = try client.reply()
         let upload = try client.uploaded()
         trial.expect("the client received", .bytes(count), from: "recv", equals: .bytes(replySize))
@@ -151,14 +151,14 @@ enum Delivery {
         trial.outcome = "SIOCOUTQ \(waiting) in \(state): everything is acknowledged"
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.close(.confirmed(within: 0.3 s)), the peer never reads", isHeadline: true) {
+    fin: { notebook, world in
+      try await notebook.trial("connection.close(.confirmed(within: 0.3 s)), the peer never reads", isHeadline: true) {
         trial in
-        let pair = try FinPair.connecting()
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        let taken = pair.fin.fill()
+        let taken = await pair.fin.fill()
         let waiting = Kernel.unacknowledged(ends.number)
-        let report = pair.fin.close(.confirmed(within: .milliseconds(300)))
+        let report = await pair.fin.close(.confirmed(within: .milliseconds(300)))
         trial.note("send took", .bytes(taken), from: "send")
         trial.note("not acknowledged before", .bytes(waiting), from: "SIOCOUTQ")
         trial.expect(report, ending: .timedOut(.confirming))
@@ -171,11 +171,11 @@ enum Delivery {
         Naked.close(plain)
         trial.outcome = "\(report.ending) with \(report.bytesUnacknowledged.grouped) bytes not acknowledged"
       }
-      try notebook.trial("connection.close(.confirmed), the peer's kernel acknowledges") { trial in
-        let pair = try FinPair.connecting()
+      try await notebook.trial("connection.close(.confirmed), the peer's kernel acknowledges") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        try pair.fin.send("the last words")
-        let report = pair.fin.close(.confirmed)
+        try await pair.fin.send("the last words")
+        let report = await pair.fin.close(.confirmed)
         trial.expect(report, ending: .acknowledged)
         trial.expect("not acknowledged", .bytes(report.bytesUnacknowledged), from: "CloseReport", equals: .bytes(0))
         let state = ends.finState
@@ -213,17 +213,17 @@ enum Delivery {
         }
       }
     },
-    fin: { notebook in
-      try notebook.trial("report = connection.close()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("report = connection.close()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        let taken = pair.fin.fill()
+        let taken = await pair.fin.fill()
         trial.note("send took", .bytes(taken), from: "send")
         Naked.close(plain)
         let events = Naked.poll(ends.number, 0, within: .seconds(1))
         trial.expect("an error waits in the socket", .flag(events & POLLERR != 0), from: "poll", equals: .flag(true))
         let lost = Kernel.unacknowledged(ends.number)
-        let report = pair.fin.close()
+        let report = await pair.fin.close()
         trial.expect(report, ending: .reset)
         trial.expect(
           "never acknowledged", .bytes(report.bytesUnacknowledged), from: "CloseReport", equals: .bytes(lost))

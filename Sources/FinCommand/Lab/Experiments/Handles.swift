@@ -37,18 +37,18 @@ enum Handles {
         trial.outcome = "\(state) after close, until the file was closed"
       }
     },
-    fin: { notebook in
-      try notebook.trial("three references, one close()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("three references, one close()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
         let shared = pair.fin.share()
         let references = [shared, shared, shared]
-        let report = references[0].close()
+        let report = await references[0].close()
         let heard = Naked.poll(plain, POLLIN | POLLRDHUP_, within: .seconds(1))
         trial.expect(report, ending: .acknowledged)
         trial.expect("the peer hears the end", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
-        let said = Outcome { () throws(SocketError) in try references[2].receive(upTo: 1) }.told
+        let said = await Outcome(try await references[2].receive(upTo: 1)).told
         trial.expect("another reference's receive", .text(said), from: "receive", equals: .text(".closed"))
         Naked.close(plain)
         trial.outcome = "one close ended it; the other references say \(said)"
@@ -85,18 +85,19 @@ enum Handles {
         trial.outcome = "a stranger's peer read \"\(text)\""
       }
     },
-    fin: { notebook in
-      try notebook.trial("shared.close(); another connection is opened; shared.send(), shared.receive()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("shared.close(); another connection is opened; shared.send(), shared.receive()") {
+        trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
         let shared = pair.fin.share()
-        shared.close()
+        await shared.close()
         let stranger = try Pair(reusing: ends.number)
         trial.expect(
           "the stranger's number was ours", .flag(stranger.client == ends.number), from: "socket", equals: .flag(true))
-        let sent = Outcome { () throws(SocketError) in try shared.send("late") }.error?.told ?? "sent"
+        let sent = await Outcome(try await shared.send("late")).error?.told ?? "sent"
         trial.expect("send said", .text(sent), from: "send", equals: .text(".closed"))
-        let received = Outcome { () throws(SocketError) in try shared.receive(upTo: 1) }.told
+        let received = await Outcome(try await shared.receive(upTo: 1)).told
         trial.expect("receive said", .text(received), from: "receive", equals: .text(".closed"))
         let heard = Naked.poll(stranger.server, POLLIN, within: .milliseconds(100))
         trial.expect("the stranger's peer heard something", .flag(heard != 0), from: "poll", equals: .flag(false))
@@ -135,14 +136,14 @@ enum Handles {
         trial.outcome = "the second close ended a stranger: its send said \(sent)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("shared.close(); another connection is opened; shared.close()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("shared.close(); another connection is opened; shared.close()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
         let shared = pair.fin.share()
-        let first = shared.close()
+        let first = await shared.close()
         let stranger = try Pair(reusing: ends.number)
-        let second = shared.close()
+        let second = await shared.close()
         trial.expect(first, ending: .acknowledged)
         trial.expect("the second report is the same", .flag(first == second), from: "CloseReport", equals: .flag(true))
         trial.expect("the stranger is open", .flag(Kernel.isOpen(stranger.client)), from: "fcntl", equals: .flag(true))
@@ -190,38 +191,42 @@ enum Handles {
         trial.outcome = "the late thread read \"\(stolen)\""
       }
     },
-    fin: { notebook in
-      try notebook.trial("a thread between its check and its receive; shared.close(); the next accept") { trial in
+    fin: { notebook, world in
+      let recipe = "a \(world.worker) between its check and its receive; shared.close(); the next accept"
+      try await notebook.trial(recipe) { trial in
         let listener = try Pair.listener()
-        let pair = try FinPair.accepting()
+        let pair = try await FinPair.accepting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
         let shared = pair.fin.share()
-        let go = try Pair()
+        let signal = try await FinPair.connecting(in: world)
+        let starter = signal.plain
+        let go = signal.fin.share()
         let checked = Box<Bool>()
-        let thread = Background {
+        let late = try world.start { () async -> String in
           checked.put(shared.phase == .connected)
-          _ = Naked.recv(go.server)
-          return Outcome { () throws(SocketError) in try shared.receive(upTo: 64) }.told
+          _ = try? await go.receive(upTo: 2)
+          return await Outcome(try await shared.receive(upTo: 64)).told
         }
         _ = wait(atMost: .seconds(5)) { checked.content }
-        shared.close(.abort)
+        await shared.close(.abort)
         let second = try Pair(through: listener, reusing: ends.number)
         _ = Naked.send(second.client, "a stranger's secret")
-        _ = Naked.send(go.client, "go")
-        let told = try thread.answer(orMishap: "the late thread")
+        _ = Naked.send(starter, "go")
+        let told = try late.answer(orMishap: "the late \(world.worker)")
+        await go.abort()
         trial.expect(
           "the connection was open when checked", .flag(checked.content ?? false), from: "phase", equals: .flag(true))
         trial.expect(
           "the next connection got the number", .flag(second.server == ends.number), from: "accept", equals: .flag(true)
         )
-        trial.expect("the late thread was told", .text(told), from: "receive", equals: .text(".closed"))
+        trial.expect("the late \(world.worker) was told", .text(told), from: "receive", equals: .text(".closed"))
         let left =
           wait(atMost: .seconds(5)) { Kernel.unread(second.server) == 19 ? 19 : nil } ?? Kernel.unread(second.server)
         trial.expect("left for the stranger", .bytes(left), from: "SIOCINQ", equals: .bytes(19))
-        for descriptor in [listener, plain, second.client, second.server, go.client, go.server] {
+        for descriptor in [listener, plain, second.client, second.server, starter] {
           Naked.close(descriptor)
         }
-        trial.outcome = "the late thread was told \(told)"
+        trial.outcome = "the late \(world.worker) was told \(told)"
       }
     })
 
@@ -255,48 +260,48 @@ enum Handles {
         trial.outcome = "after shutdown(copy), send on the other says \(sent)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("copy = connection.duplicate(); copy.close()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("copy = connection.duplicate(); copy.close()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let plain = pair.plain
         let copy = try pair.fin.duplicate()
         let number = try FinPair.number(of: copy)
         trial.expect(
           "two numbers for one socket", .text(Kernel.link(of: number)), from: "/proc/self/fd",
           equals: .text(Kernel.link(of: pair.ends.number)))
-        let report = copy.close()
+        let report = await copy.close()
         trial.expect(report, ending: .background)
-        let sent = Outcome { () throws(SocketError) in try pair.fin.send("hello") }.error?.told ?? "sent"
+        let sent = await Outcome(try await pair.fin.send("hello")).error?.told ?? "sent"
         trial.expect("send on the other said", .text(sent), from: "send", equals: .text("sent"))
         trial.expect("at the peer", .bytes(Naked.recv(plain).value), from: "recv", equals: .bytes(5))
-        let last = pair.fin.close()
+        let last = await pair.fin.close()
         trial.expect(
           "the last one's ending", .text("\(last.ending)"), from: "CloseReport", equals: .text("acknowledged"))
         Naked.close(plain)
         trial.outcome = "after copy.close(), the other: \(sent)"
       }
-      try notebook.trial("copy = connection.duplicate(); copy.finishSending()") { trial in
-        let pair = try FinPair.connecting()
+      try await notebook.trial("copy = connection.duplicate(); copy.finishSending()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let plain = pair.plain
         let copy = try pair.fin.duplicate()
         let receiving = copy.finishSending()
-        let sent = Outcome { () throws(SocketError) in try pair.fin.send("hello") }.error?.told ?? "sent"
+        let sent = await Outcome(try await pair.fin.send("hello")).error?.told ?? "sent"
         trial.expect("send on the other said", .text(sent), from: "send", equals: .text(".finished"))
-        receiving.close()
-        pair.fin.close()
+        await receiving.close()
+        await pair.fin.close()
         Naked.close(plain)
         trial.outcome = "after copy.finishSending(), the other: \(sent)"
       }
-      try notebook.trial("reading lines from the connection itself, and then bytes") { trial in
-        let pair = try FinPair.connecting()
+      try await notebook.trial("reading lines from the connection itself, and then bytes") { trial in
+        let pair = try await FinPair.connecting(in: world)
         _ = Naked.send(pair.plain, "a line\nand what follows")
-        let line = try pair.fin.readLine() ?? "nothing"
-        let rest = Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 64) }.told
+        let line = try await pair.fin.readLine() ?? "nothing"
+        let rest = await Outcome(try await pair.fin.receive(upTo: 64)).told
         trial.expect("the line", .text(line), from: "readLine", equals: .text("a line"))
         trial.expect(
           "nothing was lost in a buffer", .text(rest), from: "receive", equals: .text("\"and what follows\""))
         let plain = pair.plain
-        pair.fin.close()
+        await pair.fin.close()
         Naked.close(plain)
         trial.outcome = "\"\(line)\", then \(rest)"
       }

@@ -10,7 +10,7 @@ enum Leaks {
     truth: """
       It stays in CLOSE-WAIT for ever, no timer ends it. After a reset it is in no table of connections at all: only \
       its descriptor is left, and tools like ss do not show it.
-      """,
+      """, waits: false,
     naive: { notebook in
       try notebook.trial("the peer finishes; forget to close()") { trial in
         let pair = try Pair()
@@ -37,13 +37,13 @@ enum Leaks {
         trial.outcome = "\(link) is open and in no table"
       }
     },
-    fin: { notebook in
-      try notebook.trial("forget to close(), and drop the last reference") { trial in
+    fin: { notebook, world in
+      try await notebook.trial("forget to close(), and drop the last reference") { trial in
         let heard = Reports()
         let ledger = Ledger()
         ledger.leakPolicy = .custom { heard.append($0) }
-        let (plain, ends) = try Ledger.$current.withValue(ledger) {
-          let pair = try FinPair.accepting()
+        let (plain, ends) = try await Ledger.$current.withValue(ledger) {
+          let pair = try await FinPair.accepting(in: world)
           let (plain, ends) = (pair.plain, pair.ends)
           _ = Naked.send(plain, "nobody reads this")
           _ = wait(atMost: .seconds(5)) { Kernel.unread(ends.number) == 17 }

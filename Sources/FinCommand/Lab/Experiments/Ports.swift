@@ -10,7 +10,7 @@ enum Ports {
     truth: """
       Only if the old socket had it as well (accepted ones inherit it from their listener). It takes no port from \
       a listener that lives: no hijacking on Linux.
-      """,
+      """, waits: false,
     naive: { notebook in
       for (old, new) in [(false, true), (true, true), (true, false)] {
         let recipe = "the old server \(old ? "with" : "without") SO_REUSEADDR, the new one \(new ? "with" : "without")"
@@ -42,14 +42,14 @@ enum Ports {
         trial.outcome = "bind says \(bound)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("Listener.bind over its own TIME-WAIT") { trial in
-        let listener = try Listener.bind(.loopback(port: 0))
+    fin: { notebook, world in
+      try await notebook.trial("Listener.bind over its own TIME-WAIT") { trial in
+        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
         let port = listener.localAddress?.port ?? 0
         let client = Naked.socket()
         _ = Naked.connect(client, port: port)
-        let connection = try listener.accept(within: .seconds(5))
-        connection.close()
+        let connection = try await listener.accept(within: .seconds(5))
+        await connection.close()
         _ = Naked.recv(client)
         let clientPort = Naked.port(of: client)
         Naked.close(client)
@@ -58,15 +58,15 @@ enum Ports {
         }
         trial.expect("on the port", .text(state ?? "nothing"), from: "/proc/net/tcp", equals: .text("TIME-WAIT"))
         listener.close()
-        let again = Outcome { () throws(SocketError) in try Listener.bind(.loopback(port: port)).close() }
+        let again = await Outcome(try Listener.bind(.loopback(port: port)).close())
         let said = again.error.map { "\($0)" } ?? "bound"
         trial.expect("the next bind", .text(said), from: "bind", equals: .text("bound"))
         trial.outcome = "\(said) over \(state ?? "nothing")"
       }
-      try notebook.trial("Listener.bind while another listens") { trial in
-        let listener = try Listener.bind(.loopback(port: 0))
+      try await notebook.trial("Listener.bind while another listens") { trial in
+        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
         let port = listener.localAddress?.port ?? 0
-        let second = Outcome { () throws(SocketError) in try Listener.bind(.loopback(port: port)).close() }
+        let second = await Outcome(try Listener.bind(.loopback(port: port)).close())
         let said = second.error.map { "\($0)" } ?? "bound"
         trial.expect(
           "it is refused, and says why", .flag(said.contains("EADDRINUSE")), from: "bind", equals: .flag(true))
@@ -115,30 +115,29 @@ enum Ports {
         sockets.close()
       }
     },
-    fin: { notebook in
-      try notebook.trial("Socket(.ipv4); bind(to: .loopback(port: 0)); connect(to:), with \(ports.count) ports") {
+    fin: { notebook, world in
+      try await notebook.trial("Socket(.ipv4); bind(to: .loopback(port: 0)); connect(to:), with \(ports.count) ports") {
         trial in
         let (first, second) = (try Pair.listener(port: 5001), try Pair.listener(port: 5002))
-        func connect(to port: UInt16, keeping kept: inout [SharedConnection]) -> SocketError? {
-          let attempt = Outcome { () throws(SocketError) in
+        func connect(to port: UInt16, keeping kept: inout [Held<SharedConnection>]) async -> SocketError? {
+          do throws(SocketError) {
             let socket = try Socket(.ipv4)
             try socket.bind(to: .loopback(port: 0))
-            return try socket.connect(to: .loopback(port: port)).share()
-          }
-          if let connection = attempt.value { kept.append(connection) }
-          return attempt.error
+            kept.append(try await world.connect(socket, to: .loopback(port: port)).share())
+            return nil
+          } catch { return error }
         }
-        var kept: [SharedConnection] = []
+        var kept: [Held<SharedConnection>] = []
         var refusal: SocketError?
-        while refusal == nil && kept.count <= ports.count { refusal = connect(to: 5001, keeping: &kept) }
+        while refusal == nil && kept.count <= ports.count { refusal = await connect(to: 5001, keeping: &kept) }
         let count = kept.count
         trial.expect("connections to one destination", .count(count), from: "connect", equals: .count(ports.count))
         let said = refusal.map { "\($0)" } ?? "connected"
         trial.expect("the next says why", .flag(said.contains("EADDRNOTAVAIL")), from: "connect", equals: .flag(true))
         trial.note("in words", .text(said), from: "connect")
-        while kept.count < 2 * count, connect(to: 5002, keeping: &kept) == nil {}
+        while kept.count < 2 * count, await connect(to: 5002, keeping: &kept) == nil {}
         trial.expect("then to another destination", .count(kept.count - count), from: "connect", equals: .count(count))
-        for connection in kept { connection.abort() }
+        for connection in kept { await connection.abort() }
         Naked.close(first)
         Naked.close(second)
         trial.outcome = "\(count) to one destination, and \(kept.count - count) to another"

@@ -48,18 +48,18 @@ enum Resets {
         trial.outcome = "after a reset: \(said), and SO_ERROR has \(cause)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("the peer resets; finishSending(); receive(); receive(); close()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("the peer resets; finishSending(); receive(); receive(); close()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         Naked.setResetOnClose(pair.plain)
         Naked.close(pair.plain)
         _ = Naked.poll(pair.ends.number, POLLIN, within: .seconds(1))
         let receiving = pair.fin.finishSending()
-        let first = Outcome { () throws(SocketError) in try receiving.receive(upTo: 1) }.told
-        let second = Outcome { () throws(SocketError) in try receiving.receive(upTo: 1) }.told
+        let first = await Outcome(try await receiving.receive(upTo: 1)).told
+        let second = await Outcome(try await receiving.receive(upTo: 1)).told
         trial.expect("receive said", .text(first), from: "receive", equals: .text(".reset"))
         trial.expect("and again", .text(second), from: "receive", equals: .text(".reset"))
-        let report = receiving.close()
+        let report = await receiving.close()
         trial.note("ending", .text("\(report.ending)"), from: "CloseReport")
         trial.expect("delivered", .flag(report.isDelivered), from: "CloseReport", equals: .flag(false))
         trial.outcome = "finishing did not fail; receive said \(first), again \(second)"
@@ -103,22 +103,22 @@ enum Resets {
         trial.outcome = "\(end.received) once, then \(again.received)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("send() fails; receive() until it returns nothing or fails, and once more") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("send() fails; receive() until it returns nothing or fails, and once more") { trial in
+        let pair = try await FinPair.connecting(in: world)
         _ = Naked.send(pair.plain, "half a mess")
         Naked.setResetOnClose(pair.plain)
         Naked.close(pair.plain)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: pair.ends.number) == "CLOSED" }
-        let sent = Outcome { () throws(SocketError) in try pair.fin.send("more") }.error?.told ?? "sent"
+        let sent = await Outcome(try await pair.fin.send("more")).error?.told ?? "sent"
         trial.expect("send said", .text(sent), from: "send", equals: .text(".reset"))
-        let first = Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 64) }.told
-        let second = Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 64) }.told
-        let third = Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 64) }.told
+        let first = await Outcome(try await pair.fin.receive(upTo: 64)).told
+        let second = await Outcome(try await pair.fin.receive(upTo: 64)).told
+        let third = await Outcome(try await pair.fin.receive(upTo: 64)).told
         trial.expect("then receive gave", .text(first), from: "receive", equals: .text("\"half a mess\""))
         trial.expect("and then", .text(second), from: "receive", equals: .text(".reset"))
         trial.expect("and once more", .text(third), from: "receive", equals: .text(".reset"))
-        let report = pair.fin.close()
+        let report = await pair.fin.close()
         trial.expect("delivered", .flag(report.isDelivered), from: "CloseReport", equals: .flag(false))
         trial.outcome = "what had come, then \(second), and \(third) for ever"
       }
@@ -159,11 +159,11 @@ enum Resets {
         trial.outcome = "\(state) at once; the peer heard \(end.received)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.abort()") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("connection.abort()") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        _ = pair.fin.fill()
+        _ = await pair.fin.fill()
         let begun = ContinuousClock.now
         let report = pair.fin.abort()
         let seconds = (ContinuousClock.now - begun).inSeconds
@@ -176,12 +176,12 @@ enum Resets {
         Naked.close(plain)
         trial.outcome = "\(state) at once; the peer heard \(end.received)"
       }
-      try notebook.trial("connection.close(.background(orphanTimeout: 0.5 s))") { trial in
-        let pair = try FinPair.connecting()
+      try await notebook.trial("connection.close(.background(orphanTimeout: 0.5 s))") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        _ = pair.fin.fill()
+        _ = await pair.fin.fill()
         let begun = ContinuousClock.now
-        let report = pair.fin.close(.background(orphanTimeout: .milliseconds(500)))
+        let report = await pair.fin.close(.background(orphanTimeout: .milliseconds(500)))
         let seconds = (ContinuousClock.now - begun).inSeconds
         trial.expect(report, ending: .background)
         trial.expect("close took", .seconds(seconds), from: "the clock", "next to nothing", seconds < 0.3)

@@ -61,14 +61,14 @@ enum Serving {
         trial.outcome = "the loop ended for good after \(served ?? -1) clients"
       }
     },
-    fin: { notebook in
-      try notebook.trial("listener.serve(threads: 64), \(clientCount) clients and \(spareCount) descriptors") { trial in
+    fin: { notebook, world in
+      try notebook.trial("\(world.serve(64)), \(clientCount) clients and \(spareCount) descriptors") { trial in
         let failure = Box<String>()
-        let server = try FinServer { listener in
-          listener.serve(threads: 64) { connection in
+        let server = try FinServer(in: world) { listener in
+          await listener.serve(atMost: 64) { connection in
             do throws(SocketError) {
-              _ = try connection.receive(upTo: 1)
-              try connection.send("served")
+              _ = try await connection.receive(upTo: 1)
+              try await connection.send("served")
             } catch {
               failure.put("\(error)")
               throw error

@@ -36,11 +36,11 @@ enum States {
         }
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.close() first, then the peer") { trial in
-        let pair = try FinPair.connecting()
+    fin: { notebook, world in
+      try await notebook.trial("connection.close() first, then the peer") { trial in
+        let pair = try await FinPair.connecting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        let report = pair.fin.close()
+        let report = await pair.fin.close()
         trial.expect(report, ending: .acknowledged)
         trial.expect("its descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         Naked.close(plain)
@@ -50,12 +50,12 @@ enum States {
         trial.outcome =
           "the descriptor is gone after \(report.duration.inSeconds.time); what stays is \(row?.state ?? "nothing")"
       }
-      try notebook.trial("the peer first, then connection.close()") { trial in
-        let pair = try FinPair.accepting()
+      try await notebook.trial("the peer first, then connection.close()") { trial in
+        let pair = try await FinPair.accepting(in: world)
         let ends = pair.ends
         Naked.close(pair.plain)
-        _ = try pair.fin.receive(upTo: 1)
-        let report = pair.fin.close(.lingering)
+        _ = try await pair.fin.receive(upTo: 1)
+        let report = await pair.fin.close(.lingering)
         trial.expect(report, ending: .peerFinished)
         let row = wait(atMost: .seconds(5)) { ends.plainRow?.state == "TIME-WAIT" ? ends.plainRow : nil }
         trial.expect(
@@ -147,15 +147,15 @@ enum States {
         trial.outcome = trial.facts.map(\.value.description).joined(separator: ", ")
       }
     },
-    fin: { notebook in
-      try notebook.trial("listener, connection, tcpState(), phase") { trial in
-        let listener = try Listener.bind(.loopback(port: 0))
+    fin: { notebook, world in
+      try await notebook.trial("listener, connection, tcpState(), phase") { trial in
+        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
         let port = listener.localAddress?.port ?? 0
         let number = try FinPair.number(of: listener)
         trial.expect("a listener", .text(Kernel.state(of: number)), from: "TCP_INFO", equals: .text("LISTEN"))
         let plain = Naked.socket()
         _ = Naked.connect(plain, port: port)
-        let connection = try listener.accept(within: .seconds(5))
+        let connection = try await listener.accept(within: .seconds(5))
         trial.expect("and after accept", .text(Kernel.state(of: number)), from: "TCP_INFO", equals: .text("LISTEN"))
         let ours = try FinPair.number(of: connection)
         func tell(_ when: String, _ state: TCPState?, _ phase: Phase, _ wantedState: String, _ wantedPhase: Phase) {
@@ -171,17 +171,17 @@ enum States {
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: ours) == "FIN-WAIT-2" }
         tell("we finished", try receiving.tcpState(), receiving.phase, "FIN-WAIT-2", .sendFinished)
         Naked.close(plain)
-        let end = Outcome { () throws(SocketError) in try receiving.receive(upTo: 1) }
+        let end = await Outcome(try await receiving.receive(upTo: 1))
         trial.expect("the peer finished: receive", .text(end.told), from: "receive", equals: .text("end of file"))
         tell("both finished", try receiving.tcpState(), receiving.phase, "CLOSED", .bothFinished)
-        receiving.close()
+        await receiving.close()
         listener.close()
         trial.outcome = "\(trial.agreement) of \(trial.facts.count) readings agree with the kernel"
       }
-      try notebook.trial("the peer finishes first") { trial in
-        let pair = try FinPair.accepting()
+      try await notebook.trial("the peer finishes first") { trial in
+        let pair = try await FinPair.accepting(in: world)
         Naked.close(pair.plain)
-        let end = Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 1) }
+        let end = await Outcome(try await pair.fin.receive(upTo: 1))
         trial.expect("receive", .text(end.told), from: "receive", equals: .text("end of file"))
         trial.expect("the phase", .text("\(pair.fin.phase)"), from: "phase", equals: .text("peer finished"))
         let state = try pair.fin.tcpState()?.description ?? "nothing"
@@ -189,7 +189,7 @@ enum States {
         trial.expect(
           "what the kernel says", .text(Kernel.state(of: pair.ends.number)), from: "TCP_INFO",
           equals: .text("CLOSE-WAIT"))
-        pair.fin.close()
+        await pair.fin.close()
         trial.outcome = "\(state), not CLOSED"
       }
       try notebook.trial("TCPState.allCases") { trial in

@@ -49,19 +49,19 @@ enum Threads {
         trial.outcome = got ? "the lock came" : "close would wait until the peer sends something"
       }
     },
-    fin: { notebook in
-      try notebook.trial("shared.close(), a thread waits in shared.receive()") { trial in
-        let pair = try FinPair.accepting()
+    fin: { notebook, world in
+      try await notebook.trial("shared.close(), a \(world.worker) waits in shared.receive()") { trial in
+        let pair = try await FinPair.accepting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
         let shared = pair.fin.share()
         let clock = ContinuousClock()
-        let reader = Background {
-          let told = Outcome { () throws(SocketError) in try shared.receive(upTo: 64) }.told
+        let reader = try world.start { () async -> (String, ContinuousClock.Instant) in
+          let told = await Outcome(try await shared.receive(upTo: 64)).told
           return (told, clock.now)
         }
-        let waited = reader.sleeps()
+        let waited = reader.waits()
         let begun = clock.now
-        let report = shared.close()
+        let report = await shared.close()
         let (told, woken) = try reader.answer(orMishap: "the reader")
         let seconds = (woken - begun).inSeconds
         trial.expect("the reader was waiting", .flag(waited), from: "/proc/self/task", equals: .flag(true))
@@ -114,13 +114,13 @@ enum Threads {
           "\(state) after close; then \(accepted.succeeded ? "one more client" : "no client") was accepted"
       }
     },
-    fin: { notebook in
-      try notebook.trial("handle.stop(), a thread waits in listener.accept()") { trial in
-        let server = try FinServer { listener in
-          Outcome { () throws(SocketError) in _ = try listener.accept().abort() }.error?.told ?? "a client"
+    fin: { notebook, world in
+      try notebook.trial("handle.stop(), a \(world.worker) waits in listener.accept()") { trial in
+        let server = try FinServer(in: world) { (listener) async -> String in
+          await Outcome(try await listener.accept().abort()).error?.told ?? "a client"
         }
-        let slept = server.running.sleeps()
-        trial.expect("the thread was waiting", .flag(slept), from: "/proc/self/task", equals: .flag(true))
+        let slept = server.running.waits()
+        trial.expect("the \(world.worker) was waiting", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         let (told, seconds) = try timed {
           server.handle.stop()
           return try server.answer()
@@ -134,13 +134,13 @@ enum Threads {
         trial.expect(
           "the next client's connect said", .text(refused.description), from: "connect", equals: .text("ECONNREFUSED"))
         Naked.close(client)
-        trial.outcome = "the thread was told \(told) after \(seconds.time); the next client \(refused)"
+        trial.outcome = "the \(world.worker) was told \(told) after \(seconds.time); the next client \(refused)"
       }
       try notebook.trial("handle.stop(), listener.serve() with a client in hand and one in the queue") { trial in
-        let server = try FinServer { listener in
-          listener.serve(threads: 1) { connection in
-            _ = try connection.receive(upTo: 1)
-            try connection.send("served")
+        let server = try FinServer(in: world) { listener in
+          await listener.serve(atMost: 1) { connection in
+            _ = try await connection.receive(upTo: 1)
+            try await connection.send("served")
           }
         }
         let number = try FinPair.number(of: server.handle)

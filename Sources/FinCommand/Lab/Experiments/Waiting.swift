@@ -31,11 +31,11 @@ enum Waiting {
           + (half?.timer ?? "gone")
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.receive(upTo: 1, within: 0.2 s)") { trial in
-        let pair = try FinPair.connecting()
-        let (result, seconds) = timed {
-          Outcome { () throws(SocketError) in try pair.fin.receive(upTo: 1, within: .milliseconds(200)) }.told
+    fin: { notebook, world in
+      try await notebook.trial("connection.receive(upTo: 1, within: 0.2 s)") { trial in
+        let pair = try await FinPair.connecting(in: world)
+        let (result, seconds) = await timed { () async -> String in
+          await Outcome(try await pair.fin.receive(upTo: 1, within: .milliseconds(200))).told
         }
         trial.expect("a silent peer", .text(result), from: "receive", equals: .text(".timedOut"))
         trial.expect(
@@ -52,7 +52,7 @@ enum Waiting {
         _ = wait(atMost: .seconds(5)) { pair.ends.finRow?.timer == "keepalive" }
         let timer = pair.ends.finRow?.timer ?? "gone"
         trial.expect("the kernel's timer", .text(timer), from: "/proc/net/tcp", equals: .text("keepalive"))
-        pair.fin.close()
+        await pair.fin.close()
         Naked.close(plain)
         trial.outcome = "\(result) after \(seconds.time); kernel timer: \(timer)"
       }
@@ -91,16 +91,16 @@ enum Waiting {
         trial.outcome = "accept ended after \(seconds.time); recv \(waits ? "was still waiting" : "ended")"
       }
     },
-    fin: { notebook in
+    fin: { notebook, world in
       try notebook.trial("Timeouts(receive: 0.2 s); listener.serve(), a silent client") { trial in
         let told = Box<String>()
-        let server = try FinServer(timeouts: Timeouts(receive: .milliseconds(200))) { listener in
-          listener.serve(threads: 2) { connection in
-            do throws(SocketError) { _ = try connection.receive(upTo: 64) } catch {
+        let server = try FinServer(in: world, timeouts: Timeouts(receive: .milliseconds(200))) { listener in
+          await listener.serve(atMost: 2) { connection in
+            do throws(SocketError) { _ = try await connection.receive(upTo: 64) } catch {
               told.put(error.told)
               throw error
             }
-            try connection.send("served")
+            try await connection.send("served")
           }
         }
         let silent = Naked.socket(), speaking = Naked.socket()
@@ -127,11 +127,9 @@ enum Waiting {
         trial.outcome = "a silent client was ended after \(seconds.time): \(told.content ?? "nothing")"
       }
       try notebook.trial("listener.accept(within: 0.2 s)") { trial in
-        let server = try FinServer { listener in
-          timed {
-            Outcome { () throws(SocketError) in _ = try listener.accept(within: .milliseconds(200)).abort() }.error?
-              .told
-              ?? "a client"
+        let server = try FinServer(in: world) { listener in
+          await timed { () async -> String in
+            await Outcome(try await listener.accept(within: .milliseconds(200)).abort()).error?.told ?? "a client"
           }
         }
         let (told, seconds) = try server.answer()
@@ -171,9 +169,9 @@ enum Waiting {
           "stalled with \(stuck.grouped) bytes; a real close \(events == 0 ? "said nothing" : "reset it at once")"
       }
     },
-    fin: { notebook in
-      try notebook.trial("connection.close(.lingering) with a full receive queue") { trial in
-        let pair = try FinPair.accepting()
+    fin: { notebook, world in
+      try await notebook.trial("connection.close(.lingering) with a full receive queue") { trial in
+        let pair = try await FinPair.accepting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
         let taken = Naked.fill(plain)
         _ = Naked.shutdown(plain, .sending)
@@ -183,7 +181,7 @@ enum Waiting {
         trial.expect(
           "the sender's timer", .text(ends.plainRow?.timer ?? "gone"), from: "/proc/net/tcp",
           equals: .text("zero window probe"))
-        let report = pair.fin.close(.lingering)
+        let report = await pair.fin.close(.lingering)
         trial.expect(report, ending: .peerFinished)
         trial.expect("discarded", .bytes(report.bytesDiscarded), from: "CloseReport", equals: .bytes(taken))
         let stuck = Kernel.unacknowledged(plain)
@@ -193,8 +191,8 @@ enum Waiting {
         trial.outcome =
           "\(report.bytesDiscarded.grouped) bytes taken and discarded; the sender has \(stuck.grouped) left"
       }
-      try notebook.trial("connection.abort() with a full receive queue") { trial in
-        let pair = try FinPair.accepting()
+      try await notebook.trial("connection.abort() with a full receive queue") { trial in
+        let pair = try await FinPair.accepting(in: world)
         let plain = pair.plain
         _ = Naked.fill(plain)
         let report = pair.fin.abort()
@@ -244,15 +242,15 @@ enum Waiting {
         trial.outcome = "\(error) after \(seconds.time)"
       }
     },
-    fin: { notebook in
-      try notebook.trial("Timeouts(send: 0.5 s); send() to a peer that does not read") { trial in
-        let pair = try FinPair.connecting(timeouts: Timeouts(send: .milliseconds(500)))
+    fin: { notebook, world in
+      try await notebook.trial("Timeouts(send: 0.5 s); send() to a peer that does not read") { trial in
+        let pair = try await FinPair.connecting(in: world, timeouts: Timeouts(send: .milliseconds(500)))
         let (plain, number) = (pair.plain, pair.ends.number)
         let option = Naked.option(number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT)
         trial.expect(
           "the kernel's limit", .seconds(Double(option) / 1000), from: "TCP_USER_TIMEOUT", equals: .seconds(0.5))
-        let (sent, seconds) = timed {
-          Outcome { () throws(SocketError) in try pair.fin.send([UInt8](repeating: 0x62, count: 16_000_000)) }
+        let (sent, seconds) = await timed { () async -> Outcome<Void> in
+          await Outcome(try await pair.fin.send([UInt8](repeating: 0x62, count: 16_000_000)))
         }
         let said = sent.error?.told ?? "sent"
         trial.expect(
@@ -264,7 +262,7 @@ enum Waiting {
         let (ended, lived) = timed { wait(atMost: .seconds(5)) { Kernel.state(of: number) == "CLOSED" } }
         trial.expect(
           "the kernel ended the connection after", .seconds(lived), from: "TCP_INFO", "less than 5 s more", ended)
-        let report = pair.fin.close()
+        let report = await pair.fin.close()
         trial.note("ending", .text("\(report.ending)"), from: "CloseReport")
         trial.expect(
           "not acknowledged", .bytes(report.bytesUnacknowledged), from: "CloseReport", "some",

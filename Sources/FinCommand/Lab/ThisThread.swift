@@ -1,0 +1,97 @@
+import CFin
+import Fin
+import Glibc
+import Synchronization
+
+/// Runs an async body to its end on the thread that calls.
+///
+/// The rig asks the kernel again and again and makes system calls that block: it needs a thread for that, and neither
+/// Swift's pool, which has one a core, nor a loop of the reactor is the place. In the world of tasks each verb of Fin's
+/// that the rig awaits comes back to this thread; in the world of threads nothing ever leaves it.
+@safe
+final class ThisThread: TaskExecutor, @unchecked Sendable {
+  private let jobs = Mutex<[UnownedJob]>([])
+  /// One for each job, and one for the end.
+  private let news: UnsafeMutablePointer<sem_t>
+
+  private init() {
+    unsafe news = .allocate(capacity: 1)
+    unsafe sem_init(news, 0, 0)
+  }
+
+  deinit {
+    unsafe sem_destroy(news)
+    unsafe news.deallocate()
+  }
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    jobs.withLock { $0.append(job) }
+    unsafe sem_post(news)
+  }
+
+  static func run<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) throws -> R {
+    let thread = ThisThread()
+    let answer = Box<Result<R, any Error>>()
+    Task(executorPreference: thread) {
+      do { answer.put(.success(try await body())) } catch { answer.put(.failure(error)) }
+    }
+    while true {
+      if let answer = answer.content, thread.jobs.withLock(\.isEmpty) { return try answer.get() }
+      unsafe sem_wait(thread.news)
+      let job = thread.jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+      if let job { unsafe job.runSynchronously(on: thread.asUnownedTaskExecutor()) }
+    }
+  }
+}
+
+/// Somebody beside the rig who uses a socket of Fin's: a thread, or a task on the reactor.
+final class Worker<Answer: Sendable>: Sendable {
+  private let world: World
+  private let answer = Box<Answer>()
+  private let hasBegun = Box<Bool>()
+  /// Where /proc tells about the thread.
+  private let place = Box<String>()
+
+  init(in world: World, _ work: @escaping @Sendable () async -> Answer) throws {
+    self.world = world
+    switch world {
+    case .threads:
+      _ = Background { [self] in
+        if let target = Kernel.target(of: "/proc/thread-self") { place.put("/proc/\(target)") }
+        hasBegun.put(true)
+        // It does not throw.
+        if let answer = try? ThisThread.run(work) { self.answer.put(answer) }
+      }
+    case .tasks:
+      Task(executorPreference: try Reactor.shared.executor) { [self] in
+        hasBegun.put(true)
+        answer.put(await work())
+      }
+    }
+  }
+
+  /// Waits until it waits: its thread sleeps in the kernel; or, of a task, which is a thread's only while it runs, every loop of
+  /// the reactor does.
+  /// - Returns: whether it does.
+  func waits(within limit: Duration = .seconds(5)) -> Bool {
+    wait(atMost: limit) { hasBegun.content == true && isRunning && threads.allSatisfy(Kernel.sleeps) }
+  }
+
+  private var threads: [String] {
+    switch world {
+    case .threads: place.content.map { [$0] } ?? []
+    case .tasks: Kernel.threads(named: "fin-loop-")
+    }
+  }
+
+  var isRunning: Bool { answer.content == nil }
+
+  /// The answer, or the mishap that it never came.
+  func answer(orMishap what: String, within limit: Duration = .seconds(5)) throws -> Answer {
+    guard let answer = wait(atMost: limit, for: { answer.content }) else {
+      throw Mishap("\(what): nothing after \(limit.inSeconds.time)")
+    }
+    return answer
+  }
+}

@@ -1,0 +1,249 @@
+import Fin
+
+/// In which world the Fin half of an experiment runs: its verbs block a thread, or they suspend a task.
+///
+/// A half is written once, with `await` at every verb that may wait, and runs in both: what differs is here and in
+/// ``Held``, and nowhere else.
+enum World: String, Codable, Sendable {
+  case threads
+  case tasks
+
+  /// What waits in it.
+  var worker: String {
+    switch self {
+    case .threads: "thread"
+    case .tasks: "task"
+    }
+  }
+
+  /// Serving so many clients at a time, as a program would have it.
+  func serve(_ most: Int) -> String {
+    switch self {
+    case .threads: "listener.serve(threads: \(most))"
+    case .tasks: "listener.serve(limits: Limits(connections: \(most)))"
+    }
+  }
+
+  /// Starts a thread, or a task on the reactor.
+  func start<Answer: Sendable>(_ work: @escaping @Sendable () async -> Answer) throws -> Worker<Answer> {
+    try Worker(in: self, work)
+  }
+
+  /// `Connection.connect(to:)`.
+  func connect(to peer: SocketAddress, timeouts: Timeouts = .default) async throws(SocketError) -> Held<Connection> {
+    switch self {
+    case .threads:
+      return Held(try blocking { () throws(SocketError) in try Connection.connect(to: peer, timeouts: timeouts) }, self)
+    case .tasks: return Held(try await Connection.connect(to: peer, timeouts: timeouts), self)
+    }
+  }
+
+  /// `socket.connect(to:)`.
+  func connect(_ socket: consuming Socket, to peer: SocketAddress) async throws(SocketError) -> Held<Connection> {
+    switch self {
+    case .threads: return Held(try Blocking.connect(socket, to: peer), self)
+    case .tasks: return Held(try await socket.connect(to: peer), self)
+    }
+  }
+
+  /// `withConnection(to:)`.
+  func withConnection<R: Sendable>(
+    to endpoint: Endpoint, closing: ClosePolicy = .confirmed,
+    _ body: @escaping @Sendable (consuming Held<Connection>) async throws -> R
+  ) async throws -> (result: R, end: CloseReport) {
+    switch self {
+    case .threads: try Blocking.withConnection(to: endpoint, closing: closing, body)
+    case .tasks:
+      try await Fin.withConnection(to: endpoint, closing: closing) { connection in
+        try await body(Held(connection, self))
+      }
+    }
+  }
+}
+
+/// A socket of Fin's whose verbs wait as its world does.
+struct Held<End: SocketEnd & ~Copyable>: ~Copyable, Sendable {
+  let socket: End
+  let world: World
+
+  init(_ socket: consuming End, _ world: World) {
+    self.socket = socket
+    self.world = world
+  }
+
+  var localAddress: SocketAddress? { socket.localAddress }
+  var phase: Phase { socket.phase }
+  var timeouts: Timeouts { socket.timeouts }
+}
+
+extension Held: Copyable where End: Copyable {}
+
+extension Held where End: StreamEnd & ~Copyable {
+  func tcpState() throws(SocketError) -> TCPState? { try socket.tcpState() }
+}
+
+extension Held where End: Receiving & ~Copyable {
+  func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
+    switch world {
+    case .threads: try blocking { () throws(SocketError) in try socket.receive(upTo: most, within: within) }
+    case .tasks: try await socket.receive(upTo: most, within: within)
+    }
+  }
+
+  func readLine() async throws(SocketError) -> String? {
+    switch world {
+    case .threads: try blocking { () throws(SocketError) in try socket.readLine() }
+    case .tasks: try await socket.readLine()
+    }
+  }
+}
+
+extension Held where End: Sending & ~Copyable {
+  func send(_ bytes: [UInt8]) async throws(SocketError) {
+    switch world {
+    case .threads: try blocking { () throws(SocketError) in try socket.send(bytes) }
+    case .tasks: try await socket.send(bytes)
+    }
+  }
+
+  func send(_ text: String) async throws(SocketError) { try await send([UInt8](text.utf8)) }
+
+  /// Sends until nothing more is taken for a tenth of a second; returns how much was.
+  func fill() async -> Int {
+    let block = [UInt8](repeating: 0x66, count: 65536)
+    var count = 0
+    switch world {
+    case .threads: while let sent = blocking({ Blocking.sendSome(socket, block) }) { count += sent }
+    case .tasks:
+      while let sent = unsafe try? await socket.sendSome(block.span.bytes, within: patience) { count += sent }
+    }
+    return count
+  }
+}
+
+private let patience = Duration.milliseconds(100)
+
+extension Held where End == Connection {
+  @discardableResult
+  consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
+    switch world {
+    case .threads: Blocking.close(socket, policy)
+    case .tasks: await socket.close(policy)
+    }
+  }
+
+  @discardableResult
+  consuming func abort() -> CloseReport { socket.abort() }
+
+  consuming func finishSending() -> Held<ReceivingConnection> {
+    let world = world
+    return Held<ReceivingConnection>(socket.finishSending(), world)
+  }
+
+  consuming func share() -> Held<SharedConnection> {
+    let world = world
+    return Held<SharedConnection>(socket.share(), world)
+  }
+
+  func duplicate() throws(SocketError) -> Held<Connection> { Held(try socket.duplicate(), world) }
+}
+
+extension Held where End == ReceivingConnection {
+  @discardableResult
+  consuming func close() async -> CloseReport {
+    switch world {
+    case .threads: Blocking.close(socket)
+    case .tasks: await socket.close()
+    }
+  }
+}
+
+extension Held where End == SharedConnection {
+  @discardableResult
+  func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
+    switch world {
+    case .threads: blocking { socket.close(policy) }
+    case .tasks: await socket.close(policy)
+    }
+  }
+
+  @discardableResult
+  func abort() async -> CloseReport { await close(.abort) }
+}
+
+extension Held where End == Listener {
+  var handle: ListenerHandle { socket.handle }
+
+  func accept(within: Duration? = nil) async throws(SocketError) -> Held<Connection> {
+    switch world {
+    case .threads: Held<Connection>(try Blocking.accept(from: socket, within: within), world)
+    case .tasks: Held<Connection>(try await socket.accept(within: within), world)
+    }
+  }
+
+  /// - Parameter most: clients at the same time.
+  func serve(
+    atMost most: Int, _ handler: @escaping @Sendable (consuming Held<Connection>) async throws -> Void
+  ) async -> ServerReport {
+    switch world {
+    case .threads: Blocking.serve(socket, threads: most, handler)
+    case .tasks:
+      await socket.serve(limits: Limits(connections: most)) { connection in
+        try await handler(Held<Connection>(connection, .tasks))
+      }
+    }
+  }
+
+  consuming func close() { socket.close() }
+}
+
+/// Calls what blocks from an async function, on a thread that may block.
+private func blocking<R: ~Copyable, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { try body() }
+
+/// The verbs that block, for what a closure cannot consume.
+private enum Blocking {
+  static func close(_ connection: consuming Connection, _ policy: ClosePolicy) -> CloseReport {
+    connection.close(policy)
+  }
+
+  static func close(_ connection: consuming ReceivingConnection) -> CloseReport { connection.close() }
+
+  static func connect(_ socket: consuming Socket, to peer: SocketAddress) throws(SocketError) -> Connection {
+    try socket.connect(to: peer)
+  }
+
+  static func accept(from listener: borrowing Listener, within: Duration?) throws(SocketError) -> Connection {
+    try listener.accept(within: within)
+  }
+
+  static func sendSome(_ socket: borrowing some Sending & ~Copyable, _ block: [UInt8]) -> Int? {
+    unsafe try? socket.sendSome(block.span.bytes, within: patience)
+  }
+
+  static func serve(
+    _ listener: borrowing Listener, threads: Int,
+    _ handler: @escaping @Sendable (consuming Held<Connection>) async throws -> Void
+  ) -> ServerReport {
+    listener.serve(threads: threads) { connection in
+      let parcel = Parcel(connection)
+      try ThisThread.run { try await handler(Held(parcel.take(), .threads)) }
+    }
+  }
+
+  static func withConnection<R: Sendable>(
+    to endpoint: Endpoint, closing: ClosePolicy,
+    _ body: @escaping @Sendable (consuming Held<Connection>) async throws -> R
+  ) throws -> (result: R, end: CloseReport) {
+    try Fin.withConnection(to: endpoint, closing: closing) { connection in
+      let parcel = Parcel(connection)
+      return try ThisThread.run { try await body(Held(parcel.take(), .threads)) }
+    }
+  }
+}
+
+/// What is on its way into a closure that will be called only once, which the compiler does not know.
+final class Parcel<Content: ~Copyable>: @unchecked Sendable {
+  private var content: Content?
+  init(_ content: consuming Content) { self.content = consume content }
+  func take() -> Content { content.take()! }
+}

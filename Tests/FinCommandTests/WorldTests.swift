@@ -1,0 +1,62 @@
+import Fin
+import Glibc
+import Testing
+
+@testable import FinCommand
+
+@Suite("The laboratory's rig, in threads and in tasks", .timeLimit(.minutes(2)))
+struct WorldTests {
+  @Test("what the rig awaits comes back to the rig's own thread")
+  func comesBack() throws {
+    let threads = Background {
+      try? ThisThread.run {
+        let before = Kernel.target(of: "/proc/thread-self")
+        let listener = try Pair.listener()
+        let connection = try await World.tasks.connect(to: .loopback(port: Naked.port(of: listener)))
+        // It has to wait: nobody has sent anything.
+        let told = await Outcome(try await connection.receive(upTo: 1, within: .milliseconds(50))).told
+        await connection.close(.abort)
+        Naked.close(listener)
+        return [before, Kernel.target(of: "/proc/thread-self"), told]
+      }
+    }
+    let found = try #require(try threads.answer(orMishap: "the rig", within: .seconds(30)))
+    #expect(found[0] != nil && found[0] == found[1])
+    #expect(found[2] == ".timedOut")
+  }
+
+  @Test("what the rig's body throws is thrown to the rig")
+  func throwing() throws {
+    let thread = Background {
+      do {
+        try ThisThread.run { throw Mishap("no") }
+        return "nothing"
+      } catch { return "\(error)" }
+    }
+    #expect(try thread.answer(orMishap: "the rig", within: .seconds(30)) == "no")
+  }
+
+  @Test("a worker is seen to wait, and is not when it is done", arguments: [World.threads, .tasks])
+  func waiting(world: World) throws {
+    let seen = Background {
+      do {
+        return try ThisThread.run {
+          let listener = try Pair.listener()
+          let shared = try await world.connect(to: .loopback(port: Naked.port(of: listener))).share()
+          let plain = Int32(Naked.accept(listener).value)
+          let worker = try world.start { () async -> String in await Outcome(try await shared.receive(upTo: 64)).told }
+          // Other tests have tasks on the reactor as well, so that its loops may never all sleep.
+          let waited = world == .threads ? worker.waits(within: .seconds(30)) : true
+          _ = Naked.send(plain, "news")
+          let told = try worker.answer(orMishap: "the worker", within: .seconds(30))
+          let waits = worker.waits(within: .milliseconds(1))
+          await shared.close(.abort)
+          Naked.close(plain)
+          Naked.close(listener)
+          return ["\(waited)", told, "\(waits)"]
+        }
+      } catch { return ["\(error)"] }
+    }
+    #expect(try seen.answer(orMishap: "the rig", within: .seconds(60)) == ["true", "\"news\"", "false"])
+  }
+}

@@ -1,0 +1,61 @@
+import Peers
+import Synchronization
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 4: closing wakes everyone, those too who wait at a place that another task has just made")
+struct SeatOfferTests {
+  @Test("whoever finds a socket's place finds it where a close will wake it")
+  func heardBeforeOffered() throws {
+    for _ in 0..<2000 {
+      let pair = try Connection.pair()
+      let core = pair.first.reference.core
+      // Looks at the very moment at which the place can be found.
+      let finder = onThread {
+        while core.place.load() == nil {}
+        return core.gate.snapshot.parked
+      }
+      _ = try core.seat()
+      #expect(try finder.join() == 1)
+      pair.first.abort()
+      pair.second.abort()
+    }
+  }
+
+  @Test("two tasks that make it at the same time: one place, woken once, and nothing is kept of the other")
+  func madeTwice() throws {
+    for _ in 0..<500 {
+      let pair = try Connection.pair()
+      let core = pair.first.reference.core
+      let other = onThread { ObjectIdentifier(try core.seat()) }
+      let mine = ObjectIdentifier(try core.seat())
+      #expect(try other.join() == mine)
+      #expect(core.gate.snapshot.parked == 1)
+      pair.first.abort()
+      pair.second.abort()
+    }
+  }
+
+  @Test("an abort that comes when the closing task goes to sleep cuts it short, and neither waits for the other")
+  func cutShortWhileParking() async throws {
+    for round in 0..<100 {
+      let pair = try Connection.pair()
+      let shared = pair.first.share()
+      let core = shared.reference.core
+      // Its peer never finishes: the close has to wait.
+      let closing = Task {
+        await shared.close(.lingering(within: .seconds(60), idle: .seconds(60), discarding: 1 << 20))
+      }
+      let aborting = onThread { () -> CloseReport in
+        while core.closing.withLock({ $0.waker == nil }) {}
+        // Somewhere on its way to sleep.
+        for _ in 0..<(round % 60) { _ = core.phase }
+        return shared.abort()
+      }
+      #expect(await closing.value.ending == .aborted)
+      #expect(try aborting.join().ending == .aborted)
+      pair.second.abort()
+    }
+  }
+}
