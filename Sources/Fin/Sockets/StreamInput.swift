@@ -79,7 +79,10 @@ struct News {
   }
 
   /// Whether a system call may bring something.
-  func mayHold(_ readiness: Readiness) -> Bool { known?.readiness.contains(readiness) ?? true }
+  func mayHold(_ readiness: Readiness) -> Bool {
+    guard let known else { return true }
+    return !known.readiness.isDisjoint(with: readiness.union(.untold))
+  }
 
   /// The system call brought nothing, or all there was.
   func exhausted(_ readiness: Readiness, unless exception: Readiness? = nil) {
