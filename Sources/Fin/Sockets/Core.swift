@@ -43,6 +43,8 @@ final class Core: Sendable {
 
   /// Where tasks wait for this socket.
   let place = Place()
+  /// Held by whoever takes that place.
+  let placing = Mutex<Void>(())
   /// The task whose cancellation wakes whoever waits there.
   let scope = TaskScope()
 

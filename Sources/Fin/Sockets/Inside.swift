@@ -185,15 +185,18 @@ extension Core {
   /// Where tasks wait for this socket: at the loop of the task that first had to.
   func seat() throws(Interruption) -> Seat {
     if let seat = place.load() { return seat }
-    let made = try Reactor.nearest().makeSeat(number)
-    let seat = place.storeIfNil(made)
-    if seat !== made {
-      made.leave()
-    } else {
-      // For good: a close wakes whoever waits there. One that has begun already is seen by the wait itself.
-      _ = gate.park(seat)
+    let loop = try Reactor.nearest()
+    // One at a time: of two who come together both may have the same loop, which watches a socket once.
+    let made: Result<Seat, Interruption> = placing.withLock { _ in
+      if let seat = place.load() { return .success(seat) }
+      do throws(Interruption) {
+        let seat = place.storeIfNil(try loop.makeSeat(number))
+        // For good: a close wakes whoever waits there. One that has begun already is seen by the wait itself.
+        _ = gate.park(seat)
+        return .success(seat)
+      } catch { return .failure(error) }
     }
-    return seat
+    return try made.get()
   }
 
   /// - Returns: why it was not let in.
