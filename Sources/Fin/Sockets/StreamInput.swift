@@ -61,7 +61,9 @@ extension Core {
 
   /// The read buffer, made when it is first used. Only inside the gate, as its reader.
   func withBuffer<R>(_ body: (inout ReadBuffer) -> R) -> R {
-    unsafe body(&buffer[orMake: ReadBuffer()])
+    if unsafe buffer == nil { unsafe buffer = ReadBuffer() }
+    // In place: a copy, however short its life, would make each addition copy all that is there.
+    return unsafe body(&buffer!)
   }
 
   var buffered: Int { unsafe buffer?.count ?? 0 }
@@ -89,15 +91,5 @@ struct News {
     guard let seat, let known else { return }
     if let exception, known.readiness.contains(exception) { return }
     seat.clear(readiness, since: known)
-  }
-}
-
-extension Optional {
-  fileprivate subscript(orMake make: @autoclosure () -> Wrapped) -> Wrapped {
-    mutating get {
-      if self == nil { self = make() }
-      return self!
-    }
-    set { self = newValue }
   }
 }
