@@ -20,6 +20,9 @@ enum FaultTable {
       1, "close while another thread waits in receive",
       "closing wakes every receiver that waits, and every later call says closed",
       "a receiver that is parked already wakes with the close",
+      "a close ends a receive that never has to wait",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "a receive that waits wakes with .closed, and close returns when it has left",
       "when close returns the number is free, whoever was inside",
       "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
@@ -27,6 +30,8 @@ enum FaultTable {
     Row(
       2, "close while another thread waits in send, the buffer full",
       "closing wakes a sender that waits for a full queue",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "a send that waits for room wakes with .closed and says how many bytes were accepted: exactly those arrive",
       "a send that waits for room wakes at an abort as well, and what did not arrive is in the report",
       "queued writers wake with .closed; nothing of theirs was accepted",
@@ -44,6 +49,8 @@ enum FaultTable {
     Row(
       5, "two closes at once",
       "closing wakes every receiver that waits, and every later call says closed",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "eight threads close at once, with readers and writers inside: one does the work, all get its report",
       "SECOND_CLOSE, RELEASED: of eight who close at once one does the work, and none returns before it is done",
       "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
@@ -51,6 +58,8 @@ enum FaultTable {
     Row(
       6, "close after close",
       "closing wakes every receiver that waits, and every later call says closed",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "a second close does nothing and gives the same report",
       "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
     ),
@@ -58,17 +67,22 @@ enum FaultTable {
       7, "use after close",
       "with it, none does, and the compiler names the misuse",
       "closing wakes every receiver that waits, and every later call says closed",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "after a close every verb throws .closed and asks the kernel nothing",
       "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
     ),
     Row(
       8, "a number reused after a double close",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "a number that a stranger closed stops the program at our close, and says so",
       "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
     ),
     Row(
       9, "a stale event for a reused slot",
-      whyNone: "there is no poller yet: `Proof/poller.pml` checks the design it will have"),
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported"),
     Row(
       10, "a duplicated or forked descriptor, and shutdown",
       "closing one of two descriptors of a connection ends nothing; the last one's close does"),
@@ -173,8 +187,7 @@ enum FaultTable {
     Row(
       30, "SIGTERM during a drain",
       "one SIGTERM: who is queued is served, a conversation goes on to its own end, and the exit status is 0",
-      "a second SIGTERM: the conversation that runs is aborted, its peer hears a reset, and the exit status is another"
-    ),
+      "a second SIGTERM: the conversation that runs is aborted, its peer hears a reset, and the exit status is another"),
     Row(
       31, "SIGKILL, and the path it leaves behind",
       "a path that a dead server left behind is replaced, whatever its kind"),
@@ -201,6 +214,9 @@ enum FaultTable {
       "serve lives through a want of room: it is counted, and the client is served",
       "a want of room that lasts beyond the drain does not hold up its end",
       "forty clients and two dozen descriptors: all are served in the end, nobody fails, and nothing spins",
+      "forty clients, two dozen descriptors: the reserve is let go and had again, all are served, nobody fails, nothing spins",
+      "a want of room in a server in tasks is counted, and the client is served",
+      "a want of room that lasts beyond the drain does not hold up the end of a server in tasks",
       "without a descriptor to wait with, the wait fails and says why; closing still works, and waits"),
     Row(
       36, "errors of accept that are about one client",
@@ -223,32 +239,57 @@ enum FaultTable {
       40, "a listener closed or stopped with clients queued",
       "a stop resets none of forty queued clients: all are served, then the port is free",
       "a listener that is closed with clients in the queue tells how many it reset",
-      "a listener given away keeps its clients: its successor serves them"),
+      "a listener given away keeps its clients: its successor serves them",
+      "a stop of a server in tasks resets none of forty queued clients: all are served, then the port is free",
+      "stopped before it serves in tasks: the queue is served, then serve returns",
+      "the drain of a full server in tasks is over with clients still queued: they are reset, and counted",
+      "cancelling serve's task stops it with no time left: who runs is cancelled, who is queued is reset, and the report comes"
+    ),
     Row(
       41, "shutdown(SHUT_RD) on a listener",
       "a listener that somebody else shut down is a failure, not a loop",
       "paused: who is queued is reset, who comes is refused, the port stays; resumed: it serves again",
-      "an accept that waits is told of the pause; serve waits for the resumption and goes on"),
+      "an accept that waits is told of the pause; serve waits for the resumption and goes on",
+      "paused while it serves in tasks: who is being served goes on, who comes is refused; resumed, it goes on",
+      "a listener that somebody else shut down ends a server in tasks: who runs is served, and the report says why"),
     Row(
       42, "the limit of connections is reached",
       "never more handlers at once than threads; who comes while all are busy waits, and is served",
-      "connections of one address are limited; one more is reset at once, and another address is not concerned"),
+      "connections of one address are limited; one more is reset at once, and another address is not concerned",
+      "never more handlers at once than connections are allowed; the next waits in the kernel's queue, and is served when one leaves",
+      "in tasks too connections of one address are limited; one more is reset at once, and another address is not concerned"
+    ),
     Row(
       43, "a client that sends a byte at a time",
-      "a client that sends byte by byte meets the deadline of the line, not one for each byte"),
+      "a client that sends byte by byte meets the deadline of the line, not one for each byte",
+      "a line without an end meets its deadline in a thread, though there always is one more byte",
+      "a line without an end meets its deadline in a task, though there always is one more byte"),
     Row(
       44, "idle connections at the drain",
       "what runs may finish within the time of the drain",
-      "what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset"),
+      "what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset",
+      "what runs in tasks may finish within the time of the drain",
+      "what waits for its peer when the drain is over is cancelled: it hears so, and its peer hears a reset",
+      "stopped a second time the drain can only end earlier: it is brought to now, and never put off"),
     Row(
       45, "a handler that never returns",
       "what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset",
       "a handler that never returns: its connection is aborted, it is counted, and serve returns",
       "a handler in the middle of a long send is aborted at the end of the drain, and hears how far it got",
+      "what waits for its peer when the drain is over is cancelled: it hears so, and its peer hears a reset",
+      "a handler that ignores its cancellation: its peer hears a reset at once, and serve returns when the handler does",
+      "a handler in a task in the middle of a long send is cut at the end of the drain, and hears how far it got",
       "a send that waits for room wakes at an abort as well, and what did not arrive is in the report"),
     Row(
       46, "thousands of connections",
-      "9,000 open sockets are counted one by one, and none is left"),
+      "9,000 open sockets are counted one by one, and none is left",
+      "a thousand receives are cancelled while they wait: each says so, and what comes later is still received",
+      "a thousand sends are cancelled while they wait for room: each says how many bytes are on their way, and those arrive",
+      "a thousand connects are cancelled while they wait for an answer: no socket and no SYN is left",
+      "a thousand accepts are cancelled, first in peace, then while clients come: every client is taken or still queued",
+      "a thousand closes are cancelled while they wait for their peers: each becomes an abort, with its report",
+      "10,000 connections under a limit of 20,000 descriptors are opened, used, and drained by a stop, without an error"
+    ),
     Row(
       47, "refused, unreachable, prohibited, dropped",
       "nobody listens",
@@ -346,6 +387,8 @@ enum FaultTable {
       "what is received into memory of the caller's stands behind what is there, with its envelope"),
     Row(
       60, "two readers at once",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "a second reader is .busy, in every verb that receives; whatever only looks is not",
       "ENTER_READ: one reader at a time, the second is told so at once; writers and others go in beside it",
       "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left"
@@ -364,6 +407,17 @@ enum FaultTable {
       "a receive that nothing comes for ends at its deadline; one past already looks once"),
     Row(
       62, "cancelled tasks",
+      "a thousand receives are cancelled while they wait: each says so, and what comes later is still received",
+      "a thousand sends are cancelled while they wait for room: each says how many bytes are on their way, and those arrive",
+      "a thousand connects are cancelled while they wait for an answer: no socket and no SYN is left",
+      "a thousand accepts are cancelled, first in peace, then while clients come: every client is taken or still queued",
+      "a thousand closes are cancelled while they wait for their peers: each becomes an abort, with its report",
+      "who connects in a task that is cancelled already hears so, and nothing is left open",
+      "what waits for its peer when the drain is over is cancelled: it hears so, and its peer hears a reset",
+      "cancelling serve's task stops it with no time left: who runs is cancelled, who is queued is reset, and the report comes",
+      "cancelled while it accepts, while it is paused, before it began: serve returns its report each time",
+      "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+      "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
       "a close that begins when the bytes are in hand takes none of them away",
       "a close that begins when the bytes are accepted makes no failure of the send",
       "a stop that comes when a client is in hand loses no client"),

@@ -174,11 +174,10 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     poller.wake()
   }
 
-  /// - Returns: `false` when there still is something to do.
+  /// - Returns: `false` when there still is something to do: whoever brought it rings, or has rung.
   private func end() -> Bool {
     inbox.withLock { inbox in
       inbox.isOver = inbox.jobs.isEmpty
-      if !inbox.isOver { hasMail.store(true, ordering: .releasing) }
       return inbox.isOver
     }
   }

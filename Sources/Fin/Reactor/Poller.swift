@@ -48,4 +48,6 @@ struct Readiness: OptionSet, Hashable, Sendable {
   /// The end, an error or an urgent byte is among what can be read: then a read that brings less than it could is no sign
   /// that there is no more.
   static let mixed = Readiness(rawValue: 1 << 2)
+  /// Not an event: nobody tells any more, and whoever wants to know has to ask the kernel.
+  static let untold = Readiness(rawValue: 1 << 3)
 }

@@ -205,7 +205,7 @@ final class Seat: Wakeable, Sendable {
   /// STOP: the loop will not deliver any more.
   func stop() {
     state.withLock { $0.isStopped = true }
-    note([])
+    note(.untold)
     resumeAll(.stopped) { _ in true }
   }
 

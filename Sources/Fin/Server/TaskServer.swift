@@ -186,11 +186,12 @@ final class TaskServer: Sendable {
       case .cancelled, .stopped: listener.stop(within: .zero)
       }
     }
-    group.cancelAll()
+    // Counted first: who is cancelled may be done at once.
     let active = state.withLock { state in
       state.admission.report.abortedAtStop = state.admission.active.count
       return Array(state.admission.active.values)
     }
+    group.cancelAll()
     for client in active { client.place.load()?.wake() }
     for client in active { _ = await client.close(.abort) }
   }

@@ -13,7 +13,7 @@ extension Core {
         try handshake.goOn(self, world)
       }
     } catch {
-      if handshake.isOursToGiveUp(self) { end(handshake.failure) }
+      if let event = handshake.givingUp(self) { end(event) }
       throw error
     }
   }
@@ -28,7 +28,7 @@ extension Core {
         try handshake.goOn(self, world)
       }
     } catch {
-      if handshake.isOursToGiveUp(self) { await end(handshake.failure) }
+      if let event = handshake.givingUp(self) { await end(event) }
       throw error
     }
   }

@@ -76,6 +76,7 @@ extension Core {
       switch try unsafe receiveDatagram(into: room, world) {
       case .blocked(let direction): return .blocked(direction)
       case .pause(let pause): return .pause(pause)
+      case .more: return .more
       case .done(let envelope):
         let bytes = unsafe Array(room[..<envelope.received])
         return .done(Datagram(bytes: bytes, from: envelope.from, length: envelope.length))

@@ -10,16 +10,28 @@ struct Handshake: Progress {
   private enum Stage { case first, again, awaiting }
   private var stage = Stage.first
   private var pause = Duration.milliseconds(1)
-  /// What the lifecycle is told when it comes to nothing.
-  private(set) var failure = Event.connectFailed
+  /// What the lifecycle is told when the attempt, begun, comes to nothing.
+  private var failure = Event.connectFailed
 
   init(peer: SocketAddress, timeouts: Timeouts) {
     self.peer = peer
     self.timeouts = timeouts
   }
 
-  /// An attempt that somebody else has under way is theirs; so is a socket that somebody else closes at this moment.
-  func isOursToGiveUp(_ core: Core) -> Bool { stage != .first && core.phase == .connecting }
+  /// What the lifecycle is to be told when it has come to nothing.
+  ///
+  /// - Returns: `nil` when the socket is not ours to give up: an attempt that somebody else has under way is theirs; so is a
+  ///   socket that somebody else closes at this moment.
+  func givingUp(_ core: Core) -> Event? {
+    switch core.phase {
+    case .connecting: stage == .first ? nil : failure
+    // Cancelled before it began.
+    case .fresh, .bound: .abort
+    case .listening, .paused, .stopping, .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .confirming,
+      .confirmingLast, .lingering, .lingeringAcknowledged, .closed:
+      nil
+    }
+  }
 
   mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
     if cause == .timedOut { failure = .deadline }

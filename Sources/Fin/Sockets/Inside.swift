@@ -6,6 +6,8 @@ internal import SystemPackage
 /// What became of one try.
 enum Attempt<Success> {
   case done(Success)
+  /// Some of it; the kernel may have more at once.
+  case more
   /// The kernel had nothing, or no room: again when that has changed.
   case blocked(Direction)
   /// No event will tell when that has changed: again after this time.
@@ -59,6 +61,7 @@ extension Core {
       do throws(Interruption) {
         switch next {
         case .done(let result): return result
+        case .more: if let interruption = interruption(&patience) { throw interruption }
         case .blocked(let direction): try wait(for: direction == .input ? CInt(POLLIN) : CInt(POLLOUT), &patience)
         case .pause(let pause):
           var rest = try patience.rest(pause)
@@ -85,6 +88,12 @@ extension Core {
       let pause: Duration?
       switch try attempt(&progress, .task) {
       case .done(let result): return result
+      case .more:
+        if let loop = Loop.current, loop.countOperation() { await loop.yield() }
+        if let interruption = Task.isCancelled ? .cancelled : interruption(&patience) {
+          throw giveUp(&progress, operation, interruption)
+        }
+        continue
       case .blocked(.input): (interest, pause) = (.input, nil)
       case .blocked(.output): (interest, pause) = (.output, nil)
       case .pause(let time): (interest, pause) = (.nothing, time)
@@ -93,6 +102,12 @@ extension Core {
         throw giveUp(&progress, operation, interruption)
       }
     }
+  }
+
+  /// What ends an operation that never has to wait, because its peer is as fast: what would end a wait.
+  private func interruption(_ patience: inout Patience) -> Interruption? {
+    if gate.isClosing { return .closed }
+    return patience.isOverdue ? .timedOut : nil
   }
 
   /// Runs `body` inside the gate; it does not wait.

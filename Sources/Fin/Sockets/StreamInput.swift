@@ -61,7 +61,9 @@ extension Core {
 
   /// The read buffer, made when it is first used. Only inside the gate, as its reader.
   func withBuffer<R>(_ body: (inout ReadBuffer) -> R) -> R {
-    unsafe body(&buffer[orMake: ReadBuffer()])
+    if unsafe buffer == nil { unsafe buffer = ReadBuffer() }
+    // In place: a copy, however short its life, would make each addition copy all that is there.
+    return unsafe body(&buffer!)
   }
 
   var buffered: Int { unsafe buffer?.count ?? 0 }
@@ -79,22 +81,15 @@ struct News {
   }
 
   /// Whether a system call may bring something.
-  func mayHold(_ readiness: Readiness) -> Bool { known?.readiness.contains(readiness) ?? true }
+  func mayHold(_ readiness: Readiness) -> Bool {
+    guard let known else { return true }
+    return !known.readiness.isDisjoint(with: readiness.union(.untold))
+  }
 
   /// The system call brought nothing, or all there was.
   func exhausted(_ readiness: Readiness, unless exception: Readiness? = nil) {
     guard let seat, let known else { return }
     if let exception, known.readiness.contains(exception) { return }
     seat.clear(readiness, since: known)
-  }
-}
-
-extension Optional {
-  fileprivate subscript(orMake make: @autoclosure () -> Wrapped) -> Wrapped {
-    mutating get {
-      if self == nil { self = make() }
-      return self!
-    }
-    set { self = newValue }
   }
 }

@@ -14,11 +14,11 @@ extension Core {
     _ bytes: UnsafeRawBufferPointer, _ accepted: inout Accepted, some: Bool = false, _ world: World
   ) throws(SocketError) -> Attempt<Int> {
     try checkSending(accepted.count)
-    while accepted.count < bytes.count {
+    if accepted.count < bytes.count {
       let news = News(of: self, world)
       do throws(Errno) {
         accepted.count += try unsafe Syscalls.send(number, UnsafeRawBufferPointer(rebasing: bytes[accepted.count...]))
-        if some { break }
+        if !some, accepted.count < bytes.count { return .more }
       } catch {
         try check(error, accepted.count, news)
         return .blocked(.output)
@@ -50,7 +50,7 @@ extension Core {
       }
     }
     drop(skipped)
-    while unsafe first < vectors.count {
+    if unsafe first < vectors.count {
       let news = News(of: self, world)
       do throws(Errno) {
         let count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
@@ -58,6 +58,7 @@ extension Core {
         }
         accepted += count
         drop(count)
+        if unsafe first < vectors.count { return .more }
       } catch {
         try check(error, accepted, news)
         return .blocked(.output)

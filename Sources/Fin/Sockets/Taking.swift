@@ -46,7 +46,7 @@ extension Core {
   func take(exactly count: Int, _ part: inout Part, _ world: World) throws(SocketError) -> Attempt<[UInt8]?> {
     guard count >= 0 else { throw error(.receive, .invalid("cannot receive \(count) bytes")) }
     if part.bytes.isEmpty, buffered > 0 { part.bytes = withBuffer { $0.take(count) } }
-    while part.bytes.count < count {
+    if part.bytes.count < count {
       let came = part.bytes.count
       let more: [UInt8]?
       do { more = try receiveFresh(min(count - came, max(64 << 10, came)), world) } catch {
@@ -58,6 +58,7 @@ extension Core {
         throw part.gaveUp(self, .receive, .endOfStream(received: came))
       }
       if came == 0 { part.bytes = more } else { part.bytes += more }
+      if part.bytes.count < count { return .more }
     }
     return .done(part.bytes)
   }
@@ -69,6 +70,7 @@ extension Core {
     switch try find(delimiter, limit, "limit", &search, world) {
     case .blocked(let direction): return .blocked(direction)
     case .pause(let pause): return .pause(pause)
+    case .more: return .more
     case .done(nil): return .done(nil)
     case .done(let length?):
       return .done(
@@ -85,6 +87,7 @@ extension Core {
     switch try find([0x0A], limit, "line limit", carriageReturn: true, &search, world) {
     case .blocked(let direction): return .blocked(direction)
     case .pause(let pause): return .pause(pause)
+    case .more: return .more
     case .done(nil): return .done(nil)
     case .done(let found?): length = found
     }
@@ -130,7 +133,7 @@ extension Core {
     return isBlocked ? nil : bytes
   }
 
-  /// Fills the read buffer until it holds the delimiter.
+  /// Looks for the delimiter in the read buffer, and adds to it what comes next.
   ///
   /// - Returns: the bytes before it; `nil` when the peer had finished before the first.
   private func find(
@@ -140,19 +143,16 @@ extension Core {
     guard limit >= 0 else { throw error(.receive, .invalid("a limit of \(limit) bytes")) }
     // The \r before a \n does not count.
     let most = carriageReturn && limit < .max ? limit + 1 : limit
-    while true {
-      let (found, count, last) = withBuffer { ($0.find(delimiter, from: search.done), $0.count, $0.bytes.last) }
-      if let found, found <= most { return .done(found) }
-      let isOver = count - delimiter.count + 1 > (carriageReturn && last != 0x0D ? limit : most)
-      if found != nil || isOver {
-        throw error(.receive, .limit(name, limit))
-      }
-      search.done = max(0, count - delimiter.count + 1)
-      guard let more = try fill(world) else { return .blocked(.input) }
-      if more == 0 {
-        if count == 0 { return .done(nil) }
-        throw error(.receive, .endOfStream(received: count))
-      }
+    let (found, count, last) = withBuffer { ($0.find(delimiter, from: search.done), $0.count, $0.bytes.last) }
+    if let found, found <= most { return .done(found) }
+    let isOver = count - delimiter.count + 1 > (carriageReturn && last != 0x0D ? limit : most)
+    if found != nil || isOver {
+      throw error(.receive, .limit(name, limit))
     }
+    search.done = max(0, count - delimiter.count + 1)
+    guard let more = try fill(world) else { return .blocked(.input) }
+    if more > 0 { return .more }
+    if count == 0 { return .done(nil) }
+    throw error(.receive, .endOfStream(received: count))
   }
 }

@@ -23,20 +23,20 @@ struct Storm {
   }
 
   private static func blow() throws {
-    let rounds = number("FIN_STORM_ROUNDS", 10_000)
-    let seed = UInt64(number("FIN_STORM_SEED", 1))
+    let rounds = stormNumber("FIN_STORM_ROUNDS", 10_000)
+    let seed = UInt64(stormNumber("FIN_STORM_SEED", 1))
     // The watch that is kept for the next close is made with the first stream.
     let (first, second) = try Medium.tcp.open()
     first.abort()
     second.abort()
-    let before = try census()
+    let before = try stormCensus()
     let ledger = Ledger()
     let sky = Ledger.$current.withValue(ledger) { Sky(rounds: rounds) }
     let threads = (0..<8).map { index in
       onThread { try Ledger.$current.withValue(ledger) { try sky.run(seed &* 1000 &+ UInt64(index)) } }
     }
     for thread in threads { try thread.join(within: .seconds(600)) }
-    let after = try census()
+    let after = try stormCensus()
     check(before == after, "seed \(seed): \(before) became \(after)")
     check(ledger.counts.open == 0 && ledger.counts.leaked == 0, "seed \(seed): \(ledger.counts)")
     check(sky.streams.value == rounds, "\(sky.streams.value) streams")
@@ -50,19 +50,6 @@ struct Storm {
     check(summary.torn > 0, "seed \(seed): no stream was cut: \(summary)")
     print(summary)
   }
-}
-
-private func number(_ name: String, _ standard: Int) -> Int {
-  guard let text = unsafe getenv(name) else { return standard }
-  return unsafe Int(String(cString: text)) ?? standard
-}
-
-/// The descriptors of this process that are not lent to whoever waits next.
-private func census() throws -> [OpenDescriptor] {
-  Waker.pool.releaseIdle()
-  EdgeWatch.pool.releaseIdle()
-  // The thread sanitizer opens pipes of its own.
-  return try KernelView.lastingDescriptors().filter { !$0.target.hasPrefix("pipe:") }
 }
 
 /// All streams, and the steps that are still to be taken, by whichever thread draws them.
@@ -177,7 +164,7 @@ private final class Sky: Sendable {
       guard let report = from.report, to.report != nil else {
         return check(false, "stream \(stream.id): an end was never closed")
       }
-      let verdict = Verdict(sent: from.sent, received: to.received, stream: stream.id &* 2 &+ UInt64(side))
+      let verdict = StormVerdict(sent: from.sent, received: to.received.bytes, stream: stream.id &* 2 &+ UInt64(side))
       check(verdict.complaint == nil, "stream \(stream.id), from \(side): \(verdict.complaint ?? "")")
       let isWhole = verdict.received == verdict.accepted
       if to.received.sawEnd { check(isWhole, "stream \(stream.id): an end of file after \(verdict)") }
@@ -285,46 +272,5 @@ private final class End: Sendable {
 
   private func expect(_ error: SocketError, _ causes: [SocketError.Cause]) {
     check(causes.contains(error.cause), "\(error)")
-  }
-}
-
-/// Whether what arrived is what was sent: whole messages in some order, each once, the last perhaps cut.
-private struct Verdict: CustomStringConvertible {
-  var accepted = 0
-  var received = 0
-  var complaint: String?
-
-  init(sent: [Message: Int], received: End.Received, stream: UInt64) {
-    var missing = sent.filter { $0.value > 0 }
-    accepted = missing.values.reduce(0, +)
-    self.received = received.bytes.count
-    var rest = received.bytes[...]
-    while !rest.isEmpty {
-      // What stands here: the message that its header names, or one of those of which only a part was accepted, whose
-      // header may not be whole. At the very end any may be cut.
-      let named = Message(header: rest).flatMap { missing[$0] == $0.length ? $0 : nil }
-      let candidates =
-        named.map { [$0] } ?? missing.filter { $0.value < $0.key.length || rest.count < 400_000 }.map(\.key)
-      let match = candidates.first { message in
-        let bytes = message.bytes[..<missing[message]!]
-        return rest.count < bytes.count
-          ? same(rest, bytes[..<rest.count]) : same(rest[..<(rest.startIndex + bytes.count)], bytes)
-      }
-      guard let match, match.stream == stream else {
-        complaint =
-          "at byte \(received.bytes.count - rest.count) of \(received.bytes.count) stands what nobody sent there"
-        return
-      }
-      rest = rest.dropFirst(missing.removeValue(forKey: match)!)
-    }
-  }
-
-  var description: String { "\(received) of \(accepted) bytes arrived" }
-}
-
-/// Without optimization, comparing byte by byte would take most of the storm's time.
-private func same(_ a: ArraySlice<UInt8>, _ b: ArraySlice<UInt8>) -> Bool {
-  unsafe a.withUnsafeBytes { a in
-    unsafe b.withUnsafeBytes { b in unsafe a.count == b.count && memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 }
   }
 }

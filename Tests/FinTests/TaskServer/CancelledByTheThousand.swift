@@ -1,0 +1,236 @@
+import Glibc
+import Peers
+import Synchronization
+import Testing
+
+@testable import Fin
+
+/// `FIN_THOUSAND` sets how many (1,000).
+@Suite("Promise 5: cancelled by the thousand")
+struct CancelledByTheThousand {
+  @Test(
+    "a thousand receives are cancelled while they wait: each says so, and what comes later is still received",
+    .faults(46, 62))
+  func receiving() async {
+    await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.receive) } }
+  }
+
+  @Test(
+    "a thousand sends are cancelled while they wait for room: each says how many bytes are on their way, and those arrive",
+    .faults(46, 62))
+  func sending() async {
+    await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.send) } }
+  }
+
+  @Test(
+    "a thousand connects are cancelled while they wait for an answer: no socket and no SYN is left", .faults(46, 62))
+  func connecting() async {
+    await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.connect) } }
+  }
+
+  @Test(
+    "a thousand accepts are cancelled, first in peace, then while clients come: every client is taken or still queued",
+    .faults(46, 62))
+  func accepting() async {
+    await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.accept) } }
+  }
+
+  @Test(
+    "a thousand closes are cancelled while they wait for their peers: each becomes an abort, with its report",
+    .faults(46, 62))
+  func closing() async {
+    await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.close) } }
+  }
+
+  @Test("who connects in a task that is cancelled already hears so, and nothing is left open", .faults(62))
+  func connectingCancelled() throws {
+    let ledger = Ledger()
+    try Ledger.$current.withValue(ledger) {
+      let listener = try Listener.bind(.loopback(port: 0))
+      let address = listener.address
+      let reactor = try Reactor(loops: 1)
+      func heard(_ body: @escaping @Sendable () async throws(SocketError) -> Void) throws -> SocketError.Cause? {
+        try Working(on: reactor.executor) {
+          unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+          return await cause(body)
+        }.join()
+      }
+      #expect(
+        try heard { () async throws(SocketError) in try await Connection.connect(to: address).abort() } == .cancelled)
+      #expect(
+        try heard { () async throws(SocketError) in try await Connection.connect(to: Endpoint(address)).abort() }
+          == .cancelled)
+      #expect(
+        try heard { () async throws(SocketError) in try await Socket(.ipv4).connect(to: address).abort() }
+          == .cancelled)
+      let shared = try SharedConnection(unconnected: .ipv4)
+      #expect(try heard { () async throws(SocketError) in try await shared.connect(to: address) } == .cancelled)
+      // As after any attempt that failed.
+      #expect(shared.phase == .closed)
+      listener.close()
+    }
+    #expect(ledger.counts.open == 0 && ledger.counts.leaked == 0, "\(ledger.counts)")
+  }
+}
+
+private enum Thousand {
+  static let count = stormNumber("FIN_THOUSAND", 1000)
+  typealias Pair = (near: SharedConnection, far: SharedConnection)
+
+  /// In a network of its own, where there may be one, and with everything counted.
+  static func run(_ body: (Reactor) throws -> Void) throws {
+    guard Rights.canMakeNamespaces else { return try runHere(body) }
+    try NetworkNamespace().run { try runHere(body) }
+  }
+
+  private static func runHere(_ body: (Reactor) throws -> Void) throws {
+    let reactor = try Reactor(loops: 2)
+    _ = try Reactor.shared
+    let (first, second) = try Medium.tcp.open()
+    first.abort()
+    second.abort()
+    let before = try stormCensus()
+    let ledger = Ledger()
+    try Ledger.$current.withValue(ledger) { try body(reactor) }
+    check(ledger.counts.open == 0 && ledger.counts.leaked == 0, "\(ledger.counts)")
+    try eventually(within: .seconds(20), "descriptors", equals: before) { try stormCensus() }
+  }
+
+  private static func pairs(_ medium: Medium) throws -> [Pair] {
+    try (0..<count).map { _ in
+      let pair = try medium.open()
+      return (pair.0, pair.1)
+    }
+  }
+
+  /// Starts one task for each of so many, waits until all of them wait, cancels them in any order, and returns what each ended
+  /// with.
+  private static func cancelled<Value: Sendable>(
+    _ reactor: Reactor, _ areWaiting: () throws -> Bool, _ body: @escaping @Sendable (Int) async throws -> Value
+  ) throws -> [Value] {
+    let tasks = (0..<count).map { index in Working(on: reactor.executor) { try await body(index) } }
+    try eventually(within: .seconds(60), "all of them waiting", areWaiting)
+    for task in tasks.shuffled() { task.cancel() }
+    return try tasks.map { try $0.join(within: .seconds(60)) }
+  }
+
+  private static func haveWaited(_ pairs: [Pair]) -> Bool {
+    pairs.allSatisfy { $0.near.reference.core.place.load() != nil }
+  }
+
+  static func receive(_ reactor: Reactor) throws {
+    let pairs = try pairs(.pair)
+    let heard = try cancelled(reactor, { haveWaited(pairs) }) { index in
+      await cause { () async throws(SocketError) in
+        _ = try await pairs[index].near.receive(upTo: 10, within: .seconds(120))
+      }
+    }
+    check(heard.allSatisfy { $0 == .cancelled }, "\(Set(heard.map { "\(String(describing: $0))" }))")
+    for (near, far) in pairs {
+      try far.send("later")
+      let bytes = try near.receive(exactly: 5)
+      check(bytes == Array("later".utf8), "\(String(describing: bytes))")
+      near.abort()
+      far.abort()
+    }
+  }
+
+  static func send(_ reactor: Reactor) throws {
+    let pairs = try pairs(.pair)
+    let bytes = Pattern.bytes(from: 0, count: 1 << 20)
+    let heard = try cancelled(reactor, { haveWaited(pairs) }) { index -> SocketError? in
+      do throws(SocketError) {
+        try await pairs[index].near.send(bytes, within: .seconds(120))
+        return nil
+      } catch { return error }
+    }
+    for (pair, error) in zip(pairs, heard) {
+      check(error?.cause == .cancelled, "\(String(describing: error))")
+      let accepted = error?.bytesAccepted ?? 0
+      check((1..<bytes.count).contains(accepted), "\(accepted) accepted")
+      pair.near.close(.background)
+      let arrived = try pair.far.receiveAll()
+      check(arrived.count == accepted && arrived.last == bytes[accepted - 1], "\(arrived.count) of \(accepted)")
+      pair.far.abort()
+    }
+  }
+
+  static func connect(_ reactor: Reactor) throws {
+    let owner = Keeper(try Listener.bind(.loopback(port: 0), backlog: 1))
+    let address = owner.listener.address
+    // Its queue is full: nobody answers.
+    let visitors = try (0..<2).map { _ in try Visitor(address.port!) }
+    try eventually(within: .seconds(20), "queued clients", equals: 2) { try listeningQueue(address.port!) }
+    let ledger = Ledger.current
+    let heard = try cancelled(
+      reactor, { ledger.openSockets().count { $0.phase == .connecting } == count },
+      { _ in
+        await cause { () async throws(SocketError) in
+          try await Connection.connect(to: address, within: .seconds(120)).abort()
+        }
+      })
+    check(heard.allSatisfy { $0 == .cancelled }, "\(Set(heard.map { "\(String(describing: $0))" }))")
+    let left = try KernelView.tcp(localPort: nil, remotePort: address.port!).count { $0.state == .synSent }
+    check(left == 0, "\(left) still in SYN-SENT")
+    withExtendedLifetime(visitors) { _ = owner.listener.reference.core.closeListener() }
+  }
+
+  static func accept(_ reactor: Reactor) throws {
+    let owner = Keeper(try Listener.bind(.loopback(port: 0)))
+    let core = owner.listener.reference.core
+    let port = owner.listener.address.port!
+    let take: @Sendable (Int) async -> SocketError.Cause? = { _ in
+      await cause { () async throws(SocketError) in
+        try await owner.listener.accept(within: .seconds(120)).abort()
+      }
+    }
+    let peaceful = try cancelled(reactor, { core.gate.snapshot.references == count }, take)
+    check(peaceful.allSatisfy { $0 == .cancelled }, "\(Set(peaceful.map { "\(String(describing: $0))" }))")
+
+    let clients = onThread {
+      try (0..<count / 2).map { index in
+        if index == count / 8 { usleep(1000) }
+        return try Visitor(port)
+      }
+    }
+    // Nobody waits for all of them to wait: some are cancelled before they begin.
+    let heard = try cancelled(reactor, { core.gate.snapshot.references > count / 4 }, take)
+    let visitors = try clients.join(within: .seconds(60))
+    check(heard.allSatisfy { $0 == nil || $0 == .cancelled }, "\(Set(heard.map { "\(String(describing: $0))" }))")
+    let taken = heard.count { $0 == nil }
+    var queued = 0
+    while (try? owner.listener.accept(within: .zero).abort()) != nil { queued += 1 }
+    check(taken + queued == visitors.count, "\(taken) taken and \(queued) queued of \(visitors.count)")
+    _ = core.closeListener()
+  }
+
+  static func close(_ reactor: Reactor) throws {
+    let pairs = try pairs(.tcp)
+    for (index, pair) in pairs.enumerated() {
+      try pair.near.send("unread")
+      guard index % 2 == 0 else { continue }
+      // More than its peer's kernel takes, so that it cannot be acknowledged.
+      try pair.far.set(.receiveBuffer, to: 2048)
+      try pair.near.set(.sendBuffer, to: 8192)
+      try pair.near.fill()
+    }
+    let closing: Set<Phase> = [.confirming, .lingering, .lingeringAcknowledged]
+    let reports = try cancelled(
+      reactor, { haveWaited(pairs) && pairs.allSatisfy { closing.contains($0.near.phase) } },
+      { index in
+        await pairs[index].near.close(
+          index % 2 == 0
+            ? .confirmed(within: .seconds(120))
+            : .lingering(within: .seconds(120), idle: .seconds(120), discarding: 1 << 20))
+      })
+    for (index, report) in reports.enumerated() {
+      check(report.ending == .aborted, "\(report)")
+      check((report.bytesUnacknowledged > 0) == (index % 2 == 0), "\(report)")
+      check(pairs[index].near.close() == report, "a second close says \(pairs[index].near.close())")
+    }
+    for pair in pairs {
+      try eventually(within: .seconds(20), "the peer's reset") { try pair.far.failure() != nil }
+      pair.far.abort()
+    }
+  }
+}

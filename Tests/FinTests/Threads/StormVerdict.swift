@@ -1,0 +1,59 @@
+import Glibc
+import Peers
+
+@testable import Fin
+
+/// A setting of the storms, from the environment.
+func stormNumber(_ name: String, _ standard: Int) -> Int {
+  guard let text = unsafe getenv(name) else { return standard }
+  return unsafe Int(String(cString: text)) ?? standard
+}
+
+/// The descriptors of this process that are not lent to whoever waits next.
+func stormCensus() throws -> [OpenDescriptor] {
+  Waker.pool.releaseIdle()
+  EdgeWatch.pool.releaseIdle()
+  // The thread sanitizer opens pipes of its own.
+  return try KernelView.lastingDescriptors().filter { !$0.target.hasPrefix("pipe:") }
+}
+
+/// Whether what arrived is what was sent: whole messages in some order, each once, the last perhaps cut.
+struct StormVerdict: CustomStringConvertible {
+  var accepted = 0
+  var received = 0
+  var complaint: String?
+
+  init(sent: [Message: Int], received bytes: [UInt8], stream: UInt64) {
+    var missing = sent.filter { $0.value > 0 }
+    accepted = missing.values.reduce(0, +)
+    received = bytes.count
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      // What stands here: the message that its header names, or one of those of which only a part was accepted, whose
+      // header may not be whole. At the very end any may be cut.
+      let named = Message(header: rest).flatMap { missing[$0] == $0.length ? $0 : nil }
+      let candidates =
+        named.map { [$0] } ?? missing.filter { $0.value < $0.key.length || rest.count < 400_000 }.map(\.key)
+      let match = candidates.first { message in
+        let sent = message.bytes[..<missing[message]!]
+        return rest.count < sent.count
+          ? same(rest, sent[..<rest.count]) : same(rest[..<(rest.startIndex + sent.count)], sent)
+      }
+      guard let match, match.stream == stream else {
+        complaint =
+          "at byte \(bytes.count - rest.count) of \(bytes.count) stands what nobody sent there"
+        return
+      }
+      rest = rest.dropFirst(missing.removeValue(forKey: match)!)
+    }
+  }
+
+  var description: String { "\(received) of \(accepted) bytes arrived" }
+}
+
+/// Without optimization, comparing byte by byte would take most of the storm's time.
+private func same(_ a: ArraySlice<UInt8>, _ b: ArraySlice<UInt8>) -> Bool {
+  unsafe a.withUnsafeBytes { a in
+    unsafe b.withUnsafeBytes { b in unsafe a.count == b.count && memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 }
+  }
+}
