@@ -19,9 +19,16 @@ struct Handshake: Progress {
   }
 
   /// An attempt that somebody else has under way is theirs; so is a socket that somebody else closes at this moment.
-  func isOursToGiveUp(_ core: Core) -> Bool { stage != .first && core.phase == .connecting }
+  func isOursToGiveUp(_ core: Core) -> Bool {
+    switch stage {
+    case .first: failure == .abort && (core.phase == .fresh || core.phase == .bound)
+    case .again, .awaiting: core.phase == .connecting
+    }
+  }
 
   mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    // Cancelled before the first try: nothing is under way, and the socket, which was for this attempt, goes all the same.
+    if stage == .first { failure = .abort }
     if cause == .timedOut { failure = .deadline }
     return core.error(operation, cause)
   }

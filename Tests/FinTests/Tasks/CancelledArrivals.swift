@@ -96,6 +96,39 @@ struct CancelledArrivals {
     }
   }
 
+  @Test(
+    "cancelled before it begins, a connect sends no SYN, leaks nothing, and the reference is closed", .faults(62),
+    .needsTUN)
+  func connectBefore() throws {
+    try withRawPeer(.good) { peer in
+      let ledger = Ledger()
+      ledger.leakPolicy = .quiet
+      try Ledger.$current.withValue(ledger) {
+        let ours = try peer.namespace.run { try SharedConnection(unconnected: .ipv4) }
+        let target = try SocketAddress(ip: RawPeer.peerAddress, port: 7)
+        let connecting = errand {
+          cancelThisTask()
+          try await ours.connect(to: target)
+        }
+        #expect(try connecting.refusal().cause == .cancelled)
+        #expect(ours.phase == .closed)
+        let owner = errand {
+          cancelThisTask()
+          return try await Connection.connect(to: .loopback(port: 1)).share()
+        }
+        #expect(try owner.refusal().cause == .cancelled)
+        let fresh = errand {
+          let socket = try Socket(.ipv4)
+          cancelThisTask()
+          return try await socket.connect(to: .loopback(port: 1)).share()
+        }
+        #expect(try fresh.refusal().cause == .cancelled)
+      }
+      #expect(peer.log.count(.syn) == 0)
+      #expect(ledger.counts.opened == 3 && ledger.counts.open == 0 && ledger.counts.leaked == 0, "\(ledger.counts)")
+    }
+  }
+
   @Test("cancelled at the moment when connect(2) has been called, a connect leaves no socket behind", .faults(62))
   func connectInHand() throws {
     let keeper = try openListener()

@@ -72,6 +72,7 @@ extension FaultTable {
       "cancelled at the moment when the kernel gives a client, an accept returns it",
       "of accepts that are cancelled while clients come, none loses a client",
       "cancelled while its SYN has no answer, a connect ends with .cancelled, the reference is closed, and no SYN is left",
+      "cancelled before it begins, a connect sends no SYN, leaks nothing, and the reference is closed",
       "cancelled at the moment when connect(2) has been called, a connect leaves no socket behind",
       "cancelled while a Unix listener's queue is full, a connect ends and leaves nothing",
       "cancelled while a name is looked up, the wait is over at once, and the answer is dropped",
