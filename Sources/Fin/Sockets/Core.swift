@@ -43,6 +43,9 @@ final class Core: Sendable {
 
   /// Where tasks wait for this socket.
   let place = Place()
+  /// Held by the task that finds the place: one loop watches a descriptor once, and would refuse a second task that came at the
+  /// same moment.
+  let seating = Mutex(())
   /// The task whose cancellation wakes whoever waits there.
   let scope = TaskScope()
 

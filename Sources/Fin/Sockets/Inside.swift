@@ -185,15 +185,13 @@ extension Core {
   /// Where tasks wait for this socket: at the loop of the task that first had to.
   func seat() throws(Interruption) -> Seat {
     if let seat = place.load() { return seat }
-    let made = try Reactor.nearest().makeSeat(number)
-    let seat = place.storeIfNil(made)
-    if seat !== made {
-      made.leave()
-    } else {
+    return try seating.withLock { _ throws(Interruption) in
+      if let seat = place.load() { return seat }
+      let seat = place.storeIfNil(try Reactor.nearest().makeSeat(number))
       // For good: a close wakes whoever waits there. One that has begun already is seen by the wait itself.
       _ = gate.park(seat)
+      return seat
     }
-    return seat
   }
 
   /// - Returns: why it was not let in.

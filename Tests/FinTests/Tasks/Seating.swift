@@ -7,6 +7,36 @@ import Testing
 
 @Suite("Tasks: a place to wait, one for each descriptor, given back with it")
 struct Seating {
+  @Test("two tasks that wait for a socket for the first time at the same moment share its place")
+  func atOnce() throws {
+    // On threads of their own: on one loop they would take turns.
+    let pairs = try (0..<400).map { _ in try Medium.pair.open() }
+    let ready = Tally()
+    let refusals = Tally()
+    let threads = (0..<4).map { _ in
+      onThread {
+        for (number, pair) in pairs.enumerated() {
+          // Side by side, from one to the next.
+          ready.add()
+          while ready.value < (number + 1) * 4 {}
+          do { _ = try pair.0.reference.core.seat() } catch { refusals.add() }
+        }
+      }
+    }
+    for thread in threads { try thread.join(within: .seconds(30)) }
+    #expect(refusals.value == 0)
+    for (ours, theirs) in pairs {
+      #expect(ours.gate.parked == 1, "a close wakes whoever waits, once")
+      // And it is the one that is told.
+      let receiving = errand { try await ours.receive(upTo: 1) }
+      try ours.awaitParked()
+      try theirs.send([1])
+      #expect(try receiving.join() == [1])
+      ours.abort()
+      theirs.abort()
+    }
+  }
+
   @Test("a connection that has waited in a task and is given away is nobody's here: who adopts it waits again")
   func detached() throws {
     let reactor = try Reactor(loops: 1)
