@@ -104,6 +104,25 @@ struct EndingsInTasks {
 @Suite("Promise 2: close always answers, in a task that is cancelled: it is an abort, with a report", .needsTUN)
 struct CancelledClosing {
   @Test(
+    "cancelled before it begins: the peer hears a reset and no FIN, and the bytes are in the report", .faults(62),
+    arguments: ClosePolicy.all)
+  func before(_ policy: ClosePolicy) throws {
+    try withRawPeer(.neverAcknowledges) { peer in
+      let connection = try connection(to: peer).share()
+      try connection.send([UInt8](repeating: 7, count: 100))
+      try peer.awaitLog("our bytes") { $0.distinctBytes() == 100 }
+      let report = try inTask {
+        cancelThisTask()
+        return await connection.close(policy)
+      }
+      #expect(report.ending == .aborted && report.bytesUnacknowledged == 100, "\(report)")
+      try peer.awaitLog("the reset") { $0.count(.rst) == 1 }
+      #expect(peer.log.count(.fin) == 0, "\(peer.log)")
+      #expect(try peer.namespace.run { try KernelView.tcp() }.isEmpty)
+    }
+  }
+
+  @Test(
     "cancelled in the middle: the peer hears a reset, and the bytes it did not acknowledge are in the report",
     .faults(62), arguments: Place.allCases)
   func middle(_ place: Place) throws {

@@ -92,6 +92,7 @@ extension FaultTable {
       "cancelled in the queue behind another writer, a send has sent nothing, and those behind it move up",
       "cancelled in the queue behind a writer, finishSending has sent no FIN",
       "sendSome that is cancelled while it waits has sent nothing",
+      "cancelled before it begins: the peer hears a reset and no FIN, and the bytes are in the report",
       "cancelled in the middle: the peer hears a reset, and the bytes it did not acknowledge are in the report",
       "cancelled while it lingers after all is acknowledged: an abort all the same",
       "cancelled while a peer reads nothing and both buffers are full: what it did not take is in the report",
