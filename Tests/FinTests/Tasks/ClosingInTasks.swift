@@ -187,6 +187,26 @@ struct CancelledClosing {
     #expect(arrived + report.bytesUnacknowledged >= accepted)
   }
 
+  @Test("a second close that is cancelled cuts short the first, and both get the report", .faults(5, 62))
+  func second() throws {
+    for isCancelledBefore in [true, false] {
+      try withRawPeer(.neverAcknowledges) { peer in
+        let connection = try connection(to: peer).share()
+        try connection.send([1, 2, 3])
+        let first = errand { await connection.close(.confirmed(within: .seconds(60))) }
+        try eventually("the phase", equals: .confirming) { connection.phase }
+        let second = errand(on: .elsewhere) {
+          if isCancelledBefore { cancelThisTask() }
+          return await connection.close()
+        }
+        second.cancel()
+        let report = try first.join()
+        #expect(report.ending == .aborted && report.bytesUnacknowledged == 3)
+        #expect(try second.join() == report)
+      }
+    }
+  }
+
   @Test("an owner's close in a cancelled task: aborted, and nothing is left", .faults(62))
   func owner() throws {
     let ledger = Ledger()

@@ -16,6 +16,7 @@ extension FaultTable {
       "a connect that waits in a task wakes with .closed, whoever closes, and no SYN is left"
     ],
     5: [
+      "a second close that is cancelled cuts short the first, and both get the report",
       "a second close, from a task or a thread, waits for the first and gets its report",
       "an abort, from a task or a thread, cuts short a close that is under way in a task",
       "an abort in a task cuts short a close that is under way in a thread",
@@ -96,6 +97,7 @@ extension FaultTable {
       "cancelled in the middle: the peer hears a reset, and the bytes it did not acknowledge are in the report",
       "cancelled while it lingers after all is acknowledged: an abort all the same",
       "cancelled while a peer reads nothing and both buffers are full: what it did not take is in the report",
+      "a second close that is cancelled cuts short the first, and both get the report",
       "an owner's close in a cancelled task: aborted, and nothing is left",
       "who is cancelled already, or whom the answer has reached, does not wait",
       "event, word, time, cancellation and stop at the same moment: each wait ends exactly once",
