@@ -103,6 +103,34 @@ struct TaskDeadlines {
     keeper.end()
   }
 
+  @Test("what came in time is given, though the loop hears of it together with the end of the time", .faults(61))
+  func together() throws {
+    let reactor = try Reactor(loops: 1)
+    defer { reactor.stop() }
+    let (ours, theirs) = try Medium.tcp.open()
+    let (bell, ringer) = try Medium.pair.open()
+    // Both sockets are waited for at this loop.
+    for connection in [ours, bell] {
+      let error = try onLoop(of: reactor) { try await connection.receive(upTo: 1, within: .zero) }.refusal()
+      #expect(error.cause == .timedOut)
+    }
+    let other = OwnThread()
+    let ringing = errand(on: other) { try await bell.receive(upTo: 1) }
+    try bell.awaitParked()
+    let asking = Kept<Errand<[UInt8]?>>()
+    // In the loop's own thread, after it has looked for events and before it looks for those whose time is up.
+    other.beforeNextJob {
+      try? theirs.send([5])
+      try? ours.awaitUnread(1)
+      asking.value = errand(on: .elsewhere) { try await ours.receive(upTo: 1, within: .zero) }
+      try? ours.awaitParked()
+    }
+    try ringer.send([1])
+    #expect(try ringing.join() == [1])
+    #expect(try #require(asking.value).join() == [5])
+    for connection in [ours, theirs, bell, ringer] { connection.abort() }
+  }
+
   @Test(
     "a line that trickles has one deadline, and not one for each byte", .faults(61), arguments: ReceiveVerb.patient)
   func trickle(_ verb: ReceiveVerb) throws {

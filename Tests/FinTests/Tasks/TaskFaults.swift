@@ -64,6 +64,7 @@ extension FaultTable {
       "every other wait ends at its deadline: accept, send, the writers in the queue, connect",
       "a SYN without an answer: the deadline, and no SYN is left",
       "zero, and less, is one look: what is there is given, else time is up",
+      "what came in time is given, though the loop hears of it together with the end of the time",
       "deadlines longer and shorter than before on the same socket, each kept",
       "a reader and a writer at one socket have a deadline each",
       "three hundred sockets at once, each with its own deadline: none ends before it, none is forgotten",
