@@ -10,7 +10,7 @@ enum FaultTable {
     init(_ number: Int, _ fault: String, _ tests: String..., whyNone: String? = nil) {
       self.number = number
       self.fault = fault
-      self.tests = tests
+      self.tests = tests + (FaultTable.inTasks[number] ?? [])
       self.whyNone = whyNone
     }
   }

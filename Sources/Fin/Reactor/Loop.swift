@@ -102,11 +102,15 @@ final class Loop: TaskExecutor, @unchecked Sendable {
       runJobs()
       let isBusy = unsafe !own.pointee.queue.isEmpty || !own.pointee.yielded.isEmpty
       if !isBusy, isStopping.load(ordering: .acquiring), end() { return }
-      poller.wait(until: isBusy ? .passed : table.withLock { $0.deadlines.earliest }) { token, readiness in
+      let earliest = table.withLock { $0.deadlines.earliest }
+      // Read before the poll: what had come when a time was up is told first, so that nobody hears of the time instead.
+      let now = earliest == .never ? Int64.min : Instant.now.nanoseconds
+      let isDue = earliest.nanoseconds <= now
+      poller.wait(until: isBusy || isDue ? .passed : earliest) { token, readiness in
         unsafe own.pointee.arrived.append((token, readiness))
       }
       if unsafe !own.pointee.arrived.isEmpty { deliver() }
-      expire()
+      if isDue { expire(at: now) }
       takeMail()
       if unsafe !own.pointee.yielded.isEmpty { resumeYielded() }
     }
@@ -136,11 +140,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     unsafe own.pointee.batch.removeAll(keepingCapacity: true)
   }
 
-  private func expire() {
-    let earliest = table.withLock { $0.deadlines.earliest }
-    if earliest == .never { return }
-    let now = Instant.now.nanoseconds
-    if earliest.nanoseconds > now { return }
+  private func expire(at now: Int64) {
     while true {
       // A slot that nobody has any more is looked at for nothing.
       let (isDue, seat): (Bool, Seat?) = table.withLock { table in

@@ -131,6 +131,9 @@ final class Seat: Wakeable, Sendable {
 
   // MARK: Waiting
 
+  /// How many tasks wait here, at one moment.
+  var waiterCount: Int { state.withLock { $0.waiters.count } }
+
   /// Waits until `interest` is met, somebody calls ``wake()``, or the deadline passes.
   ///
   /// - Parameters:

@@ -32,7 +32,12 @@ extension Core {
   nonisolated(nonsending) func closeUnlessDetached(_ policy: ClosePolicy) async -> CloseReport? {
     let start = Instant.now
     guard beginClosing(policy) else {
-      await gate.awaitRelease()
+      // Cancelled, this close is an abort as well, and cuts short the one that is under way.
+      await withTaskCancellationHandler {
+        await gate.awaitRelease()
+      } onCancel: {
+        cutShort()
+      }
       return closing.withLock { $0.report }
     }
     await gate.awaitQuiescence()

@@ -80,7 +80,8 @@ struct End {
   private mutating func step(isLate: Bool) -> Step {
     if next == nil {
       guard let first = begin() else { return .over(report(.background)) }
-      next = first
+      // Cut before it began: then there is nothing to be graceful about, not in the background either.
+      next = closingIsCut ? .abort : first
     } else if isLate {
       next = .deadline
     } else if let event = nextEvent(in: core.phase) {

@@ -1,0 +1,185 @@
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+/// A verb of ``Receiving``, asked for "ab" and the end of its line.
+enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
+  case into, upTo, exactly, until, readLine, peek
+
+  var testDescription: String { rawValue }
+
+  /// - Returns: the bytes; of a line those before its end.
+  func ask(_ connection: SharedConnection, within: Duration? = nil) async throws -> [UInt8]? {
+    switch self {
+    case .into: return try await receiveInto(connection, within)
+    case .upTo: return try await connection.receive(upTo: 100, within: within)
+    case .exactly: return try await connection.receive(exactly: 3, within: within)
+    case .until: return try await connection.receive(until: 0x0A, within: within)
+    case .readLine: return try await connection.readLine(within: within).map { Array($0.utf8) }
+    case .peek: return try await connection.peek(upTo: 100, within: within)
+    }
+  }
+
+  private func receiveInto(_ connection: SharedConnection, _ within: Duration?) async throws -> [UInt8]? {
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 100, alignment: 1)
+    defer { unsafe room.deallocate() }
+    var output = unsafe OutputRawSpan(buffer: room, initializedCount: 0)
+    let count = try await connection.receive(into: &output, within: within)
+    #expect(unsafe output.finalize(for: room) == count)
+    return count == 0 ? nil : unsafe Array(room[..<count])
+  }
+
+  /// What it answers to "ab\n".
+  var answer: [UInt8] { Array((self == .until || self == .readLine ? "ab" : "ab\n").utf8) }
+
+  /// Those that wait for more when they have got some.
+  static let patient: [ReceiveVerb] = [.exactly, .until, .readLine]
+}
+
+@Suite("Cancellation: a receive that is cancelled takes nothing away")
+struct CancelledReceiving {
+  @Test(
+    "cancelled before it begins, a receive asks the kernel nothing; the next one gets every byte", .faults(62),
+    arguments: ReceiveVerb.allCases, Place.allCases)
+  func before(_ verb: ReceiveVerb, _ place: Place) throws {
+    let (ours, theirs) = try Medium.tcp.open()
+    try theirs.send("ab\n")
+    let script = Script()
+    let cancelled = Seam.$script.withValue(script) {
+      errand(on: place) {
+        cancelThisTask()
+        return try await verb.ask(ours)
+      }
+    }
+    let error = try cancelled.refusal()
+    #expect(error.cause == .cancelled && error.operation == .receive)
+    #expect(script.count(.recv) == 0)
+    #expect(ours.gate == .init())
+    #expect(try inTask(on: place) { try await verb.ask(ours) } == verb.answer)
+    ours.abort()
+    theirs.abort()
+  }
+
+  @Test(
+    "cancelled while it waits, a receive ends with .cancelled; the next one gets every byte", .faults(62),
+    arguments: ReceiveVerb.allCases, StreamKind.all)
+  func parked(_ verb: ReceiveVerb, _ kind: StreamKind) throws {
+    for place in Place.allCases {
+      let pair = try kind.connected()
+      let ours = pair.first.share()
+      let receiving = errand(on: place) { try await verb.ask(ours) }
+      try ours.awaitParked()
+      receiving.cancel()
+      let error = try receiving.refusal()
+      #expect(error.cause == .cancelled && error.operation == .receive)
+      try ours.awaitParked(0)
+      #expect(!ours.gate.hasReader && ours.phase == .connected)
+      // It was no end of anything: a second wait is one like the first.
+      let second = errand(on: place) { try await verb.ask(ours) }
+      try ours.awaitParked()
+      try pair.second.send("ab\n")
+      #expect(try second.join() == verb.answer)
+      ours.abort()
+      pair.second.abort()
+    }
+  }
+
+  @Test(
+    "cancelled when half of it has come, a receive leaves that half where the next one finds it", .faults(62),
+    arguments: ReceiveVerb.patient, ReceiveVerb.allCases)
+  func half(_ verb: ReceiveVerb, _ next: ReceiveVerb) throws {
+    let (ours, theirs) = try Medium.tcp.open()
+    try theirs.send("ab")
+    let receiving = errand { try await verb.ask(ours) }
+    try ours.awaitParked()
+    receiving.cancel()
+    #expect(try receiving.refusal().cause == .cancelled)
+    #expect(try inTask { try await ours.peek(upTo: 9) } == Array("ab".utf8))
+    try theirs.send("\n")
+    try theirs.finishSending()
+    // Some verbs are content with the half that is there: what they leave comes next.
+    var all = try inTask { try await next.ask(ours) } ?? []
+    if next == .peek { all = [] }
+    if next == .until || next == .readLine { all += [0x0A] }
+    let rest = try inTask { [all] in
+      var all = all
+      while let more = try await ours.receive(upTo: 9) { all += more }
+      return all
+    }
+    #expect(rest == Array("ab\n".utf8))
+    ours.abort()
+    theirs.abort()
+  }
+
+  @Test(
+    "cancelled at the moment when the kernel gives the bytes, a receive returns them", .faults(62),
+    arguments: ReceiveVerb.allCases, Place.allCases)
+  func inHand(_ verb: ReceiveVerb, _ place: Place) throws {
+    let (ours, theirs) = try Medium.tcp.open()
+    try theirs.send("ab\n")
+    let script = Script(.first(.recv, .after { cancelThisTask() }))
+    let answer = try Seam.$script.withValue(script) {
+      errand(on: place) { (try await verb.ask(ours), Task.isCancelled) }
+    }.join()
+    #expect(answer.0 == verb.answer && answer.1)
+    ours.abort()
+    theirs.abort()
+  }
+
+  @Test(
+    "cancelled at the moment when the kernel gives half of it, a receive leaves that half to the next", .faults(62),
+    arguments: ReceiveVerb.patient)
+  func halfInHand(_ verb: ReceiveVerb) throws {
+    let (ours, theirs) = try Medium.tcp.open()
+    try theirs.send("ab")
+    let script = Script(.first(.recv, .after { cancelThisTask() }))
+    let receiving = Seam.$script.withValue(script) { errand { try await verb.ask(ours) } }
+    #expect(try receiving.refusal().cause == .cancelled)
+    try theirs.send("\n")
+    #expect(try inTask { try await verb.ask(ours) } == verb.answer)
+    ours.abort()
+    theirs.abort()
+  }
+
+  @Test("receives cancelled at any moment, ten thousand bytes: each arrives once, in order", .faults(62))
+  func anyMoment() throws {
+    let (ours, theirs) = try Medium.tcp.open()
+    let bytes = pattern(10_000)
+    let sending = onThread {
+      var sent = 0
+      while sent < bytes.count {
+        let next = min(bytes.count, sent + 1 + sent % 13)
+        try theirs.send(Array(bytes[sent..<next]))
+        sent = next
+      }
+      try theirs.finishSending()
+    }
+    var received: [UInt8] = []
+    var cancelled = 0
+    var isOver = false
+    while !isOver {
+      let receiving = errand(on: received.count % 2 == 0 ? .loop : .elsewhere) { try await ours.receive(exactly: 17) }
+      // The cancellation races with the start, the wait, the bytes and the end.
+      receiving.cancel()
+      do {
+        if let some = try receiving.join() { received += some } else { isOver = true }
+      } catch let error as SocketError {
+        if case .endOfStream = error.cause {
+          received += try inTask { try await ours.receive(upTo: 100) } ?? []
+          isOver = true
+        } else {
+          #expect(error.cause == .cancelled)
+          cancelled += 1
+          // Without this a machine that is busy would cancel each before it begins.
+          if cancelled % 3 == 0, let some = try inTask({ try await ours.receive(upTo: 1000) }) { received += some }
+        }
+      }
+    }
+    try sending.join()
+    #expect(received == bytes)
+    ours.abort()
+    theirs.abort()
+  }
+}
