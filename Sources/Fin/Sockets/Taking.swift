@@ -143,16 +143,24 @@ extension Core {
     guard limit >= 0 else { throw error(.receive, .invalid("a limit of \(limit) bytes")) }
     // The \r before a \n does not count.
     let most = carriageReturn && limit < .max ? limit + 1 : limit
-    let (found, count, last) = withBuffer { ($0.find(delimiter, from: search.done), $0.count, $0.bytes.last) }
-    if let found, found <= most { return .done(found) }
-    let isOver = count - delimiter.count + 1 > (carriageReturn && last != 0x0D ? limit : most)
-    if found != nil || isOver {
-      throw error(.receive, .limit(name, limit))
+    func look() throws(SocketError) -> Int? {
+      let (found, count, last) = withBuffer { ($0.find(delimiter, from: search.done), $0.count, $0.bytes.last) }
+      if let found, found <= most { return found }
+      let isOver = count - delimiter.count + 1 > (carriageReturn && last != 0x0D ? limit : most)
+      if found != nil || isOver {
+        throw error(.receive, .limit(name, limit))
+      }
+      search.done = max(0, count - delimiter.count + 1)
+      return nil
     }
-    search.done = max(0, count - delimiter.count + 1)
+    if let found = try look() { return .done(found) }
     guard let more = try fill(world) else { return .blocked(.input) }
-    if more > 0 { return .more }
-    if count == 0 { return .done(nil) }
-    throw error(.receive, .endOfStream(received: count))
+    if more == 0 {
+      if buffered == 0 { return .done(nil) }
+      throw error(.receive, .endOfStream(received: buffered))
+    }
+    // Before anything can end this: what is there is given.
+    if let found = try look() { return .done(found) }
+    return .more
   }
 }

@@ -18,9 +18,10 @@ struct Deadline: Comparable, Sendable {
     self.init(nanoseconds: Deadline.adding(duration, to: Instant.now.nanoseconds))
   }
 
+  /// `allowed` from now. Less than no time is no time: a deadline before the call would be over before its one look.
   init(after allowed: Allowance) {
-    let (sum, overflow) = Instant.now.nanoseconds.addingReportingOverflow(allowed.nanoseconds)
-    self.init(nanoseconds: overflow ? (allowed.nanoseconds < 0 ? .min : .max) : sum)
+    let (sum, overflow) = Instant.now.nanoseconds.addingReportingOverflow(max(0, allowed.nanoseconds))
+    self.init(nanoseconds: overflow ? .max : sum)
   }
 
   static func adding(_ duration: Duration, to now: Int64) -> Int64 {

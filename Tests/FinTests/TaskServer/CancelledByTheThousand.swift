@@ -212,7 +212,7 @@ private enum Thousand {
       // More than its peer's kernel takes, so that it cannot be acknowledged.
       try pair.far.set(.receiveBuffer, to: 2048)
       try pair.near.set(.sendBuffer, to: 8192)
-      try pair.near.fill()
+      _ = try pair.near.sendAllThatFits()
     }
     let closing: Set<Phase> = [.confirming, .lingering, .lingeringAcknowledged]
     let reports = try cancelled(

@@ -57,7 +57,8 @@ extension SharedConnection {
     }
   }
 
-  private func sendAllThatFits() throws -> Int {
+  /// Sends until the kernel takes no more at this moment.
+  func sendAllThatFits() throws -> Int {
     let block = Pattern.bytes(from: 0, count: 60_000)
     var total = 0
     while true {
