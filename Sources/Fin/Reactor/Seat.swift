@@ -75,6 +75,8 @@ final class Seat: Wakeable, Sendable {
       return (others.remove(at: index), false)
     }
 
+    fileprivate var count: Int { others.count + (first == nil ? 0 : 1) }
+
     fileprivate var earliest: Deadline {
       min(first?.deadline ?? .never, others.lazy.map(\.deadline).min() ?? .never)
     }
@@ -132,7 +134,7 @@ final class Seat: Wakeable, Sendable {
   // MARK: Waiting
 
   /// How many tasks wait here, at one moment.
-  var waiterCount: Int { state.withLock { $0.waiters.count } }
+  var waiterCount: Int { state.withLock { $0.count } }
 
   /// Waits until `interest` is met, somebody calls ``wake()``, or the deadline passes.
   ///
