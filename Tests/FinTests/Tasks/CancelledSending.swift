@@ -51,8 +51,11 @@ struct CancelledSending {
     .faults(45, 62), arguments: SendVerb.allCases, StreamKind.all)
   func parked(_ verb: SendVerb, _ kind: StreamKind) throws {
     let pair = try kind.connected()
+    // Small buffers fill soon, also where a machine has little time.
+    try pair.first.set(.sendBuffer, to: 1 << 16)
+    try pair.second.set(.receiveBuffer, to: 1 << 16)
     let ours = pair.first.share()
-    let bytes = pattern(24 << 20)
+    let bytes = pattern(4 << 20)
     let sending = errand(on: verb == .array ? .elsewhere : .loop) { try await verb.send(bytes, on: ours) }
     try ours.awaitParked()
     sending.cancel()
@@ -77,7 +80,9 @@ struct CancelledSending {
     "cancelled at the moment when the kernel takes some, a send counts them", .faults(62), arguments: SendVerb.allCases)
   func inHand(_ verb: SendVerb) throws {
     let (ours, theirs) = try Medium.tcp.open()
-    let bytes = pattern(24 << 20)
+    try ours.set(.sendBuffer, to: 1 << 16)
+    try theirs.set(.receiveBuffer, to: 1 << 16)
+    let bytes = pattern(4 << 20)
     let script = Script(
       .first(.send, .after { cancelThisTask() }), .first(.sendmsg, .after { cancelThisTask() }))
     let sending = Seam.$script.withValue(script) { errand { try await verb.send(bytes, on: ours) } }
