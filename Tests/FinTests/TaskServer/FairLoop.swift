@@ -175,7 +175,8 @@ private final class Greedy: Sendable {
   func step() {
     state.withLock { state in
       if let time = state.markAt, Instant.now.nanoseconds >= time {
-        state.mark = state.steps
+        // This step had begun by then.
+        state.mark = state.steps + 1
         state.markAt = nil
       }
       state.steps += 1

@@ -8,7 +8,8 @@ import Testing
 /// The storm of the threads, in tasks: everything at once, at random, cancelled at random, and every byte accounted for.
 ///
 /// `FIN_STORM_ROUNDS` sets how many streams are opened (10,000), `FIN_STORM_SEED` which storm it is (1). The same under the
-/// thread sanitizer: `swift test --sanitize=thread -Xswiftc -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
+/// thread sanitizer: `TSAN_OPTIONS="suppressions=$PWD/Tests/tsan.suppressions" swift test --sanitize=thread
+/// -Xswiftc -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
 @Suite("Promise 1: the storm, in tasks")
 struct TaskStorm {
   @Test(
