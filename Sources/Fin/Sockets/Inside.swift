@@ -37,7 +37,10 @@ extension Progress {
 }
 
 /// Nothing is kept between the tries.
-struct NoProgress: Progress {}
+struct NoProgress: Progress {
+  // Not empty: what is empty has no place of its own in memory, and the thread sanitizer would take it for one that is shared.
+  private var place: UInt8 = 0
+}
 
 /// Every operation that may have to wait is written once, as a try. Here is what tries it, waits, and tries again: in a
 /// thread, and in a task. Whoever is inside the gate is there for the whole of it; the last one out of a closing gate
