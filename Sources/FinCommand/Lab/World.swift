@@ -30,6 +30,7 @@ enum World: String, Codable, Sendable {
   }
 
   /// `Connection.connect(to:)`.
+  @inline(never)
   func connect(to peer: SocketAddress, timeouts: Timeouts = .default) async throws(SocketError) -> Held<Connection> {
     switch self {
     case .threads:
@@ -39,6 +40,7 @@ enum World: String, Codable, Sendable {
   }
 
   /// `socket.connect(to:)`.
+  @inline(never)
   func connect(_ socket: consuming Socket, to peer: SocketAddress) async throws(SocketError) -> Held<Connection> {
     switch self {
     case .threads: return Held(try Blocking.connect(socket, to: peer), self)
@@ -62,6 +64,9 @@ enum World: String, Codable, Sendable {
 }
 
 /// A socket of Fin's whose verbs wait as its world does.
+///
+/// Those that throw are never inlined: an optimized build of 6.3.1 crashes (`emitSetAndGetSwiftErrorValueAround`) where a
+/// call that suspends and one that does not throw into the same handler.
 struct Held<End: SocketEnd & ~Copyable>: ~Copyable, Sendable {
   let socket: End
   let world: World
@@ -83,6 +88,7 @@ extension Held where End: StreamEnd & ~Copyable {
 }
 
 extension Held where End: Receiving & ~Copyable {
+  @inline(never)
   func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     switch world {
     case .threads: try blocking { () throws(SocketError) in try socket.receive(upTo: most, within: within) }
@@ -90,6 +96,7 @@ extension Held where End: Receiving & ~Copyable {
     }
   }
 
+  @inline(never)
   func readLine() async throws(SocketError) -> String? {
     switch world {
     case .threads: try blocking { () throws(SocketError) in try socket.readLine() }
@@ -99,6 +106,7 @@ extension Held where End: Receiving & ~Copyable {
 }
 
 extension Held where End: Sending & ~Copyable {
+  @inline(never)
   func send(_ bytes: [UInt8]) async throws(SocketError) {
     switch world {
     case .threads: try blocking { () throws(SocketError) in try socket.send(bytes) }
@@ -174,6 +182,7 @@ extension Held where End == SharedConnection {
 extension Held where End == Listener {
   var handle: ListenerHandle { socket.handle }
 
+  @inline(never)
   func accept(within: Duration? = nil) async throws(SocketError) -> Held<Connection> {
     switch world {
     case .threads: Held<Connection>(try Blocking.accept(from: socket, within: within), world)
