@@ -52,11 +52,12 @@ struct Gate: ~Copyable, Sendable {
   }
 
   struct Waiting {
-    var parked: [any Wakeable] = []
+    var parked = Few<any Wakeable>()
     var queue: [Turn] = []
-    var closer: (any Wakeable)?
-    var isReleased = false
+    /// Who waits to be alone: one, or none. An array, which takes a word where there is none.
+    var closer: [any Wakeable] = []
     var laterClosers: [any Wakeable] = []
+    var isReleased = false
   }
 
   private let word = Atomic<UInt64>(0)
@@ -191,7 +192,7 @@ struct Gate: ~Copyable, Sendable {
       if done {
         guard new & Word.closing != 0 else { return false }
         if Word.references(new) == 0 { return true }
-        if Word.references(new) == 1 { waiting.withLock { $0.closer?.wake() } }
+        if Word.references(new) == 1 { waiting.withLock { $0.closer.first?.wake() } }
         return false
       }
       old = seen
@@ -224,13 +225,13 @@ struct Gate: ~Copyable, Sendable {
 
   /// UNPARK: nobody will wake `waker` any more.
   func unpark(_ waker: any Wakeable) {
-    waiting.withLock { $0.parked.removeAll { $0 === waker } }
+    waiting.withLock { _ = $0.parked.take { $0 === waker } }
   }
 
   /// Wakes everyone who is parked, for another reason than closing: they look again at what they wait for.
   func wakeParked() {
     waiting.withLock { waiting in
-      for waker in waiting.parked { waker.wake() }
+      waiting.parked.forEach { $0.wake() }
     }
   }
 
@@ -254,8 +255,8 @@ struct Gate: ~Copyable, Sendable {
       for turn in waiting.queue { turn.settle(.refused) }
       waiting.queue = []
       // WAKE_PARKED: under the lock, so that no waker is woken after it was given back.
-      for waker in waiting.parked { waker.wake() }
-      waiting.parked = []
+      waiting.parked.forEach { $0.wake() }
+      waiting.parked.removeAll()
       return true
     }
   }
@@ -274,7 +275,7 @@ struct Gate: ~Copyable, Sendable {
     waiting.withLock { waiting in
       if Word.references(word.load(ordering: .acquiring)) == 1 { return nil }
       let waker = waker()
-      waiting.closer = waker
+      waiting.closer = [waker]
       return waker
     }
   }

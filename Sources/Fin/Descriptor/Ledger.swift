@@ -77,11 +77,11 @@ public final class Ledger: Sendable {
     let site: Site
     let opened: Instant
     let phase: Atomic<UInt8>
-    fileprivate let slot: Int
+    fileprivate let slot: UInt32
 
     var kind: Kind { Kind(Phase(rawValue: phase.load(ordering: .acquiring))!, isDatagram: isDatagram) }
 
-    fileprivate init(id: UInt64, isDatagram: Bool, descriptor: CInt, site: Site, phase: Phase, slot: Int) {
+    fileprivate init(id: UInt64, isDatagram: Bool, descriptor: CInt, site: Site, phase: Phase, slot: UInt32) {
       self.id = id
       self.isDatagram = isDatagram
       self.descriptor = descriptor
@@ -95,7 +95,13 @@ public final class Ledger: Sendable {
   /// Where in the source a socket was opened.
   struct Site: Sendable {
     let file: StaticString
-    let line: UInt
+    // Half a word: there is one of these for every socket.
+    let line: UInt32
+
+    init(file: StaticString, line: UInt) {
+      self.file = file
+      self.line = UInt32(clamping: line)
+    }
   }
 
   /// How a socket left the ledger.
@@ -104,14 +110,14 @@ public final class Ledger: Sendable {
   private struct Book {
     var counts = Counts()
     var records: [Record?] = []
-    var free: [Int] = []
+    var free: [UInt32] = []
     var leakPolicy = LeakPolicy.report
   }
 
   private let book = Mutex(Book())
 
   /// Numbers that are ours, in whatever ledger: what may not be adopted a second time.
-  private static let owned = Mutex<Set<CInt>>([])
+  private static let owned = Mutex(Numbers())
 
   static func owns(_ number: CInt) -> Bool { owned.withLock { $0.contains(number) } }
 
@@ -141,23 +147,23 @@ public final class Ledger: Sendable {
   }
 
   func open(_ descriptor: CInt, isDatagram: Bool, _ site: Site, _ phase: Phase) -> Record {
-    _ = Ledger.owned.withLock { $0.insert(descriptor) }
+    Ledger.owned.withLock { $0.insert(descriptor) }
     return book.withLock { book in
       book.counts.opened += 1
-      let slot = book.free.popLast() ?? book.records.count
+      let slot = book.free.popLast() ?? UInt32(book.records.count)
       let record = Record(
         id: UInt64(book.counts.opened), isDatagram: isDatagram, descriptor: descriptor, site: site, phase: phase,
         slot: slot)
-      if slot == book.records.count { book.records.append(record) } else { book.records[slot] = record }
+      if slot == book.records.count { book.records.append(record) } else { book.records[Int(slot)] = record }
       return record
     }
   }
 
   func close(_ record: Record, _ departure: Departure) {
-    _ = Ledger.owned.withLock { $0.remove(record.descriptor) }
+    Ledger.owned.withLock { $0.remove(record.descriptor) }
     book.withLock { book in
-      assert(book.records[record.slot] === record, "a socket left the ledger twice")
-      book.records[record.slot] = nil
+      assert(book.records[Int(record.slot)] === record, "a socket left the ledger twice")
+      book.records[Int(record.slot)] = nil
       book.free.append(record.slot)
       switch departure {
       case .closed: book.counts.closed += 1
@@ -165,5 +171,30 @@ public final class Ledger: Sendable {
       case .detached: book.counts.detached += 1
       }
     }
+  }
+}
+
+/// A set of descriptor numbers, a bit for each: the kernel gives the lowest that is free, so they lie together.
+private struct Numbers {
+  private var words: [UInt64] = []
+
+  func contains(_ number: CInt) -> Bool {
+    let (word, bit) = Numbers.place(of: number)
+    return word < words.count && words[word] & bit != 0
+  }
+
+  mutating func insert(_ number: CInt) {
+    let (word, bit) = Numbers.place(of: number)
+    if word >= words.count { words.append(contentsOf: repeatElement(0, count: word + 1 - words.count)) }
+    words[word] |= bit
+  }
+
+  mutating func remove(_ number: CInt) {
+    let (word, bit) = Numbers.place(of: number)
+    words[word] &= ~bit
+  }
+
+  private static func place(of number: CInt) -> (word: Int, bit: UInt64) {
+    (Int(number) >> 6, 1 << (UInt64(number) & 63))
   }
 }

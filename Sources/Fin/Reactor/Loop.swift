@@ -184,15 +184,24 @@ final class Loop: TaskExecutor, @unchecked Sendable {
 
   // MARK: Fairness
 
-  /// Whether the job that runs has had its share, and should let others run.
-  func countOperation() -> Bool {
-    unsafe own.pointee.operationsLeft -= 1
-    return unsafe own.pointee.operationsLeft <= 0
+  /// Counts an operation of the job that runs on this thread.
+  ///
+  /// - Returns: whether the job has had its share, and should let others run; never where there is no loop.
+  static func countOperation() -> Bool {
+    guard let mark = unsafe fin_thread_mark() else { return false }
+    // Lent: the thread's own reference outlives the call.
+    return unsafe Unmanaged<Loop>.fromOpaque(mark)._withUnsafeGuaranteedRef { loop in
+      unsafe loop.own.pointee.operationsLeft -= 1
+      return unsafe loop.own.pointee.operationsLeft <= 0
+    }
   }
 
-  /// Goes to the end of the queue.
-  nonisolated(nonsending) func yield() async {
-    unsafe await withUnsafeContinuation { unsafe own.pointee.yielded.append(Resumption($0)) }
+  /// The job that runs goes to the end of the queue of this thread's loop.
+  // Apart, so that its room is not kept in every function that may yield.
+  @inline(never)
+  nonisolated(nonsending) static func yield() async {
+    guard let loop = current else { return }
+    unsafe await withUnsafeContinuation { unsafe loop.own.pointee.yielded.append(Resumption($0)) }
   }
 
   private func resumeYielded() {

@@ -43,42 +43,23 @@ final class Seat: Wakeable, Sendable {
   }
 
   fileprivate struct Waiter {
+    let task: Resumption<Wake>
+    let deadline: Deadline
     /// Which of the waits that hear of a cancellation by themselves; 0 for the others.
     let ticket: UInt32
     let interest: Interest
-    let deadline: Deadline
-    let task: Resumption<Wake>
   }
 
   struct State {
-    // Most seats have one who waits, or none: no memory is taken for that.
-    private var first: Waiter?
-    private var others: [Waiter] = []
+    fileprivate var waiters = Few<Waiter>()
+    fileprivate var isStopped = false
     /// When the loop will look at this seat, at the latest.
     fileprivate var alarm = Deadline.never
-    fileprivate var isStopped = false
-
-    fileprivate mutating func add(_ waiter: Waiter) {
-      if first == nil { first = waiter } else { others.append(waiter) }
-    }
-
-    /// Takes out one that is meant.
-    ///
-    /// - Returns: the waiter, and whether there is no other.
-    fileprivate mutating func take(_ isMeant: (Waiter) -> Bool) -> (Waiter?, isLast: Bool) {
-      if let waiter = first, isMeant(waiter) {
-        first = nil
-        return (waiter, others.isEmpty)
-      }
-      if others.isEmpty { return (nil, true) }
-      guard let index = others.firstIndex(where: isMeant) else { return (nil, true) }
-      return (others.remove(at: index), false)
-    }
-
-    fileprivate var count: Int { others.count + (first == nil ? 0 : 1) }
 
     fileprivate var earliest: Deadline {
-      min(first?.deadline ?? .never, others.lazy.map(\.deadline).min() ?? .never)
+      var earliest = Deadline.never
+      waiters.forEach { earliest = min(earliest, $0.deadline) }
+      return earliest
     }
   }
 
@@ -86,9 +67,9 @@ final class Seat: Wakeable, Sendable {
   let token: Token
   /// −1 when there is no socket, and only deadlines and words are waited for.
   private let descriptor: CInt
+  private let tickets = Atomic<UInt32>(0)
   /// Readiness in the low byte, the count of changes in the upper half.
   private let word: Atomic<UInt64>
-  private let tickets = Atomic<UInt32>(0)
   private let state = Mutex(State())
 
   init(loop: Loop, token: Token, descriptor: CInt) {
@@ -134,7 +115,7 @@ final class Seat: Wakeable, Sendable {
   // MARK: Waiting
 
   /// How many tasks wait here, at one moment.
-  var waiterCount: Int { state.withLock { $0.count } }
+  var waiterCount: Int { state.withLock { $0.waiters.count } }
 
   /// Waits until `interest` is met, somebody calls ``wake()``, or the deadline passes.
   ///
@@ -148,12 +129,14 @@ final class Seat: Wakeable, Sendable {
     if isWatched {
       return unsafe await withUnsafeContinuation { continuation in
         let task = unsafe Resumption(continuation)
-        begin(Waiter(ticket: 0, interest: interest, deadline: deadline, task: task), unless: isOver)
+        begin(Waiter(task: task, deadline: deadline, ticket: 0, interest: interest), unless: isOver)
       }
     }
     return await parkWatching(interest, until: deadline, unless: isOver)
   }
 
+  // Apart, so that its room is not kept where waits are watched.
+  @inline(never)
   private nonisolated(nonsending) func parkWatching(
     _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool
   ) async -> Wake {
@@ -161,7 +144,7 @@ final class Seat: Wakeable, Sendable {
     return await withTaskCancellationHandler {
       unsafe await withUnsafeContinuation { continuation in
         let task = unsafe Resumption(continuation)
-        begin(Waiter(ticket: ticket, interest: interest, deadline: deadline, task: task), unless: isOver)
+        begin(Waiter(task: task, deadline: deadline, ticket: ticket, interest: interest), unless: isOver)
       }
     } onCancel: {
       cancel(ticket)
@@ -178,7 +161,7 @@ final class Seat: Wakeable, Sendable {
       if waiter.interest.isMet(by: word.load(ordering: .acquiring)) { return .over(.ready) }
       // A task is marked as cancelled before its handlers run, and ours takes the lock.
       if Task.isCancelled { return .over(.cancelled) }
-      state.add(waiter)
+      state.waiters.append(waiter)
       if waiter.deadline >= state.alarm { return .waiting }
       state.alarm = waiter.deadline
       return .waitingEarlier
@@ -228,7 +211,7 @@ final class Seat: Wakeable, Sendable {
   /// TAKE: one at a time, so that nothing is allocated, and nobody is resumed under the lock.
   private func resumeAll(_ wake: Wake, _ isMeant: (Waiter) -> Bool) {
     while true {
-      let (waiter, isLast) = state.withLock { $0.take(isMeant) }
+      let (waiter, isLast) = state.withLock { $0.waiters.take(where: isMeant) }
       waiter?.task.resume(wake)
       if isLast { return }
     }

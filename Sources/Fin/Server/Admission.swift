@@ -1,8 +1,19 @@
 /// Whom a server has in hand, and what became of those it had.
 struct Admission {
   var report = ServerReport()
-  private(set) var active: [ObjectIdentifier: Core] = [:]
+  private var clients: Set<Client> = []
   private var perPeer: [IPAddress: Int] = [:]
+
+  /// One connection; which one is what counts.
+  private struct Client: Hashable {
+    let core: Core
+    static func == (a: Client, b: Client) -> Bool { a.core === b.core }
+    func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(core)) }
+  }
+
+  /// How many are in hand.
+  var count: Int { clients.count }
+  var active: [Core] { clients.map(\.core) }
 
   /// - Returns: `false` when the client's address has as many connections as it may.
   mutating func admit(_ client: Core, _ limits: Limits) -> Bool {
@@ -14,7 +25,7 @@ struct Admission {
       }
       perPeer[ip] = count + 1
     }
-    active[ObjectIdentifier(client)] = client
+    clients.insert(Client(core: client))
     return true
   }
 
@@ -32,6 +43,6 @@ struct Admission {
     if limits.connectionsPerPeer != nil, let ip = client.peer?.ip, let count = perPeer[ip] {
       perPeer[ip] = count > 1 ? count - 1 : nil
     }
-    active[ObjectIdentifier(client)] = nil
+    clients.remove(Client(core: client))
   }
 }

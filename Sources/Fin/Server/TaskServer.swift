@@ -76,7 +76,8 @@ final class TaskServer: Sendable {
         let client = try await listener.accept(&patience, site: site)
         reserve.pause = Reserve.firstPause
         if await admit(client) {
-          group.addTask(executorPreference: reactor.next()) { await self.serve(client) }
+          // Concurrent, and preferring the loop: it would take the accepting task's isolation along.
+          group.addTask(executorPreference: reactor.next()) { @concurrent in await self.serve(client) }
         }
       } catch {
         switch error.cause {
@@ -110,7 +111,7 @@ final class TaskServer: Sendable {
   ///
   /// - Returns: `false` when no more are to be taken.
   private func awaitRoom(_ seat: Seat) async -> Bool {
-    let isFull = { self.state.withLock { $0.admission.active.count } >= self.limits.connections }
+    let isFull = { self.state.withLock { $0.admission.count } >= self.limits.connections }
     if isFull() { await awaitChange(seat, while: isFull) }
     return !listener.drainDeadline.hasPassed
   }
@@ -149,6 +150,8 @@ final class TaskServer: Sendable {
 
   // MARK: Serving
 
+  // Inlined: a frame of its own would be kept for each client.
+  @inline(__always)
   private func serve(_ client: Core) async {
     // Who cancels this task is this server, which then wakes what waits for the client.
     client.scope.enter()
@@ -177,7 +180,7 @@ final class TaskServer: Sendable {
     while true {
       state.withLock { $0.isAwaited = true }
       let changes = seat.known.changes
-      if state.withLock({ $0.admission.active.isEmpty }) { return }
+      if state.withLock({ $0.admission.count == 0 }) { return }
       let deadline = listener.drainDeadline
       if deadline.hasPassed { break }
       let wake = await seat.park(.change(since: changes), until: deadline)
@@ -188,8 +191,8 @@ final class TaskServer: Sendable {
     }
     // Counted first: who is cancelled may be done at once.
     let active = state.withLock { state in
-      state.admission.report.abortedAtStop = state.admission.active.count
-      return Array(state.admission.active.values)
+      state.admission.report.abortedAtStop = state.admission.count
+      return state.admission.active
     }
     group.cancelAll()
     for client in active { client.place.load()?.wake() }

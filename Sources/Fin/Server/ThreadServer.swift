@@ -53,7 +53,7 @@ final class ThreadServer: Sendable {
     drain()
     let (report, idle) = state.withLock { state in
       state.isOver = true
-      state.admission.report.handlersRunning = state.admission.active.count
+      state.admission.report.handlersRunning = state.admission.count
       return (state.admission.report, state.idle)
     }
     for worker in idle { worker.parker.wake() }
@@ -224,8 +224,8 @@ final class ThreadServer: Sendable {
   private func drain() {
     if awaitHandlers(until: { self.listener.drainDeadline }) { return }
     let active = state.withLock { state in
-      state.admission.report.abortedAtStop = state.admission.active.count
-      return Array(state.admission.active.values)
+      state.admission.report.abortedAtStop = state.admission.count
+      return state.admission.active
     }
     for client in active { _ = client.close(.abort) }
     let grace = Deadline(after: limits.graceAfterAbort)
@@ -238,7 +238,7 @@ final class ThreadServer: Sendable {
       listener.closing.withLock { $0.drainWaiter = parker }
       let isDone = state.withLock { state in
         state.waiter = parker
-        return state.admission.active.isEmpty
+        return state.admission.count == 0
       }
       if isDone { return true }
       // Read after the parker is known: a stop that comes now wakes it.

@@ -15,10 +15,15 @@ struct FileIdentity: Equatable, Sendable {
 }
 
 /// The file that `bind(2)` made, so that closing removes that one and no other.
-struct BoundPath: Sendable {
+final class BoundPath: Sendable {
   /// From the root, because the process may change its folder.
   let path: [UInt8]
   let identity: FileIdentity
+
+  init(path: [UInt8], identity: FileIdentity) {
+    self.path = path
+    self.identity = identity
+  }
 
   /// Removes the file, if it still is what binding made. While the socket is open no other file can have its number.
   func remove() {

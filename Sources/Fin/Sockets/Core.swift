@@ -8,19 +8,20 @@ internal import SystemPackage
 /// The descriptor goes when ``close(_:)`` is called and the last operation is out, not when the last reference dies: that
 /// is the leak, and `deinit` reports and repairs it.
 final class Core: Sendable {
+  // In an order without gaps: a connection that waits takes little but this.
   let number: CInt
+  /// Held by the task that makes the place where tasks wait.
+  let making = Mutex(())
+  let gate = Gate()
   let family: AddressFamily
   let kind: SocketKind
-  let gate = Gate()
+  private let descriptor: Mutex<Descriptor?>
+  /// Whether a close may come while others are inside. A waiter then needs a waker, and a descriptor for it.
+  let isShared: Atomic<Bool>
   let ledger: Ledger
   let record: Ledger.Record
   let latch: Latch
-  /// Whether a close may come while others are inside. A waiter then needs a waker, and a descriptor for it.
-  let isShared: Atomic<Bool>
-
-  private let descriptor: Mutex<Descriptor?>
-  private let knownLocal: Mutex<SocketAddress?>
-  private let knownPeer: Mutex<SocketAddress?>
+  private let known: Mutex<Addresses>
   /// The file that binding made, to be removed with the socket.
   let boundPath = Mutex<BoundPath?>(nil)
   /// Guarded by the gate's reader bit, so that nobody need check for exclusive access.
@@ -29,22 +30,59 @@ final class Core: Sendable {
   /// How the close that is under way can be cut short, and what came of it.
   let closing = Mutex(ClosingState())
 
+  private struct Addresses {
+    var local: SocketAddress?
+    var peer: SocketAddress?
+  }
+
   struct ClosingState {
-    var waker: (any Wakeable)?
+    // By reference: most of a socket's life is without any of it.
+    private var details: Details?
     var isCut = false
-    var report: CloseReport?
+
+    private final class Details {
+      var waker: (any Wakeable)?
+      var report: CloseReport?
+      var drainDeadline = Deadline.never
+      var drainWaiter: (any Wakeable)?
+      var resumptions = 0
+    }
+
+    private mutating func begun() -> Details {
+      if let details { return details }
+      let details = Details()
+      self.details = details
+      return details
+    }
+
+    /// How to wake who closes.
+    var waker: (any Wakeable)? {
+      get { details?.waker }
+      set { begun().waker = newValue }
+    }
+    var report: CloseReport? {
+      get { details?.report }
+      set { begun().report = newValue }
+    }
     /// Of a listener that stops: when its drain is over.
-    var drainDeadline = Deadline.never
+    var drainDeadline: Deadline {
+      get { details?.drainDeadline ?? .never }
+      set { begun().drainDeadline = newValue }
+    }
     /// Of a listener that stops: who waits for its handlers, and has to hear of an earlier deadline.
-    var drainWaiter: (any Wakeable)?
+    var drainWaiter: (any Wakeable)? {
+      get { details?.drainWaiter }
+      set { begun().drainWaiter = newValue }
+    }
     /// Of a listener: how often it was resumed.
-    var resumptions = 0
+    var resumptions: Int {
+      get { details?.resumptions ?? 0 }
+      set { begun().resumptions = newValue }
+    }
   }
 
   /// Where tasks wait for this socket.
   let place = Place()
-  /// Held by the task that makes it.
-  let making = Mutex(())
   /// The task whose cancellation wakes whoever waits there.
   let scope = TaskScope()
 
@@ -61,8 +99,7 @@ final class Core: Sendable {
     self.latch = latch
     self.ledger = ledger
     self.isShared = Atomic(isShared)
-    knownLocal = Mutex(local)
-    knownPeer = Mutex(peer)
+    known = Mutex(Addresses(local: local, peer: peer))
     record = ledger.open(number, isDatagram: kind == .datagram, site, phase)
     self.descriptor = Mutex(consume descriptor)
     Fork.watch()
@@ -151,22 +188,22 @@ final class Core: Sendable {
 
   /// The local address, asked for once.
   var local: SocketAddress? {
-    if let known = knownLocal.withLock({ $0 }) { return known }
+    if let local = known.withLock({ $0.local }) { return local }
     guard (try? gate.enterPassing()) != nil else { return nil }
     defer { leave(.passing) }
     let address = (try? Syscalls.localAddress(number)) ?? nil
     // A socket without a name may get one later.
-    if let address, address.port != 0, address != .unix(.unnamed) { knownLocal.withLock { $0 = address } }
+    if let address, address.port != 0, address != .unix(.unnamed) { known.withLock { $0.local = address } }
     return address
   }
 
   /// Asks for the local address again when it is next wanted: connecting changes that of a datagram socket.
-  func forgetLocal() { knownLocal.withLock { $0 = nil } }
+  func forgetLocal() { known.withLock { $0.local = nil } }
 
   /// Where the other end is, as `connect`, `accept` or the kernel said.
   var peer: SocketAddress? {
-    get { knownPeer.withLock { $0 } }
-    set { knownPeer.withLock { $0 = newValue } }
+    get { known.withLock { $0.peer } }
+    set { known.withLock { $0.peer = newValue } }
   }
 
   func error(

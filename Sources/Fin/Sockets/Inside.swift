@@ -55,9 +55,9 @@ extension Core {
     _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience, _ progress: inout P,
     _ attempt: (inout P, World) throws(SocketError) -> Attempt<R>
   ) throws(SocketError) -> R {
-    do throws(Gate.Refusal) {
-      if try !enter(entry) { try gate.enterWriting(&patience) }
-    } catch { throw refusal(operation, error) }
+    if try !enter(entry, operation) {
+      do { try gate.enterWriting(&patience) } catch { throw refusal(operation, error) }
+    }
     defer { leave(entry) }
     while true {
       let next = try attempt(&progress, .thread)
@@ -75,35 +75,29 @@ extension Core {
   }
 
   /// Tries until it is done, in a task.
+  ///
+  /// Always inlined: a frame of its own is allocated for each call of an async function.
+  @inline(__always)
   nonisolated(nonsending) func inside<R, P: Progress>(
     _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience, _ progress: inout P,
     _ attempt: (inout P, World) throws(SocketError) -> Attempt<R>
   ) async throws(SocketError) -> R {
     // Before anything is begun: whoever never has to wait has to let others run too, and to hear that it is cancelled.
-    if let loop = Loop.current, loop.countOperation() { await loop.yield() }
+    if Loop.countOperation() { await Loop.yield() }
     if Task.isCancelled { throw giveUp(&progress, operation, .cancelled) }
-    let isIn: Bool
-    do { isIn = try enter(entry) } catch { throw refusal(operation, error) }
-    if !isIn, let refused = await queueToWrite(&patience) { throw error(operation, refused) }
+    if try !enter(entry, operation), let refused = await queueToWrite(operation, &patience) { throw refused }
     defer { leave(entry) }
     while true {
-      let interest: Seat.Interest
-      let pause: Duration?
+      let interruption: Interruption?
       switch try attempt(&progress, .task) {
       case .done(let result): return result
       case .more:
-        if let loop = Loop.current, loop.countOperation() { await loop.yield() }
-        if let interruption = Task.isCancelled ? .cancelled : interruption(&patience) {
-          throw giveUp(&progress, operation, interruption)
-        }
-        continue
-      case .blocked(.input): (interest, pause) = (.input, nil)
-      case .blocked(.output): (interest, pause) = (.output, nil)
-      case .pause(let time): (interest, pause) = (.nothing, time)
+        if Loop.countOperation() { await Loop.yield() }
+        interruption = Task.isCancelled ? .cancelled : self.interruption(&patience)
+      case .blocked(let direction): interruption = await wait(for: direction, &patience)
+      case .pause(let pause): interruption = await rest(pause, &patience)
       }
-      if let interruption = await wait(for: interest, pause, &patience) {
-        throw giveUp(&progress, operation, interruption)
-      }
+      if let interruption { throw giveUp(&progress, operation, interruption) }
     }
   }
 
@@ -123,12 +117,14 @@ extension Core {
   }
 
   /// - Returns: `false` when somebody is writing, and one has to queue.
-  private func enter(_ entry: Gate.Entry) throws(Gate.Refusal) -> Bool {
-    switch entry {
-    case .reading: try gate.enterReading()
-    case .passing: try gate.enterPassing()
-    case .writing: return try gate.enterWriting()
-    }
+  private func enter(_ entry: Gate.Entry, _ operation: SocketError.Operation) throws(SocketError) -> Bool {
+    do throws(Gate.Refusal) {
+      switch entry {
+      case .reading: try gate.enterReading()
+      case .passing: try gate.enterPassing()
+      case .writing: return try gate.enterWriting()
+      }
+    } catch { throw refusal(operation, error) }
     return true
   }
 
@@ -178,24 +174,41 @@ extension Core {
 
   // MARK: In a task
 
-  /// - Parameter pause: when there is one, it is over after this time, and that is no time-out.
   /// - Returns: why the wait ended, if the socket is not ready.
   @inline(__always)
   private nonisolated(nonsending) func wait(
-    for interest: Seat.Interest, _ pause: Duration?, _ patience: inout Patience
+    for direction: Direction, _ patience: inout Patience
   ) async -> Interruption? {
     if patience.isSpent { return .timedOut }
     let seat: Seat
     do { seat = try self.seat() } catch { return error }
-    let deadline = pause.map { min(patience.deadline, Deadline(after: $0)) } ?? patience.deadline
-    let wake = await seat.park(interest, until: deadline, isWatched: scope.isCurrentTask) {
-      gate.isClosing || phase == .stopping
-    }
+    let interest = direction == .input ? Seat.Interest.input : .output
+    return reason(
+      await seat.park(interest, until: patience.deadline, isWatched: scope.isCurrentTask) { self.isOver })
+  }
+
+  /// Waits until it is time: that is no time-out, unless the patience is at its end.
+  @inline(never)
+  private nonisolated(nonsending) func rest(_ pause: Duration, _ patience: inout Patience) async -> Interruption? {
+    if patience.isSpent { return .timedOut }
+    let seat: Seat
+    do { seat = try self.seat() } catch { return error }
+    let end = min(patience.deadline, Deadline(after: pause))
+    let interruption = reason(
+      await seat.park(.nothing, until: end, isWatched: scope.isCurrentTask) { self.isOver })
+    if let interruption, !interruption.isTimeOut { return interruption }
+    return patience.isSpent ? .timedOut : nil
+  }
+
+  private var isOver: Bool { gate.isClosing || phase == .stopping }
+
+  // Apart, and asking the gate anew: nothing that was known before the wait is kept for after it.
+  @inline(never)
+  private func reason(_ wake: Seat.Wake) -> Interruption? {
     if gate.isClosing { return .closed }
     switch wake {
     case .ready: return nil
     case .look: return Task.isCancelled ? .cancelled : nil
-    case .timedOut where pause != nil: return patience.isSpent ? .timedOut : nil
     case .timedOut, .cancelled, .stopped: return wake.interruption
     }
   }
@@ -217,19 +230,22 @@ extension Core {
   }
 
   /// - Returns: why it was not let in.
-  private nonisolated(nonsending) func queueToWrite(_ patience: inout Patience) async -> SocketError.Cause? {
+  @inline(never)
+  private nonisolated(nonsending) func queueToWrite(
+    _ operation: SocketError.Operation, _ patience: inout Patience
+  ) async -> SocketError? {
     // The socket's own seat is woken for other reasons too.
     let seat: Seat
-    do { seat = try Reactor.nearest().makeSeat() } catch { return error.cause }
+    do { seat = try Reactor.nearest().makeSeat() } catch { return self.error(operation, error.cause) }
     defer { seat.leave() }
     let turn: Gate.Turn
     do {
       guard let queued = try gate.queue(waking: seat) else { return nil }
       turn = queued
-    } catch { return error.cause }
+    } catch { return refusal(operation, error) }
     let wake = await seat.park(.change(since: 0), until: patience.deadline)
     do { try gate.leaveQueue(turn) } catch {
-      return error == .timedOut ? wake.interruption?.cause ?? .timedOut : error.cause
+      return self.error(operation, error == .timedOut ? wake.interruption?.cause ?? .timedOut : error.cause)
     }
     return nil
   }

@@ -8,16 +8,27 @@ internal import SystemPackage
 /// Duplicates of a descriptor share one latch, because they share the kernel's.
 final class Latch: Sendable {
   struct State {
-    /// Reset, or given up by the kernel.
-    var failure: SocketError.Cause?
+    /// By reference: every connection has a latch, and few fail.
+    private var kept: Kept?
+    /// Descriptors of ours that share the connection.
+    var owners: Int32 = 1
     /// End of file was read and is true.
     var sawEnd = false
     /// `SHUT_WR` is done, or was tried too late.
     var finishedSending = false
     /// `SHUT_WR` was done in time: the kernel counts our FIN among what is not acknowledged.
     var isFINQueued = false
-    /// Descriptors of ours that share the connection.
-    var owners = 1
+
+    /// Reset, or given up by the kernel.
+    var failure: SocketError.Cause? {
+      get { kept?.cause }
+      set { kept = newValue.map(Kept.init) }
+    }
+  }
+
+  private final class Kept: Sendable {
+    let cause: SocketError.Cause
+    init(_ cause: SocketError.Cause) { self.cause = cause }
   }
 
   private let state = Mutex(State())

@@ -6,50 +6,56 @@ public struct Timeouts: Hashable, Sendable {
   /// Name resolution and all attempts together. 30 s.
   public var connect: Duration? {
     get { connectLimit.duration }
-    set { connectLimit = Allowance(newValue) }
+    set { times.connect = Allowance(newValue) }
   }
   /// One `send` call; also `TCP_USER_TIMEOUT`, so that the kernel gives up on bytes that stay unacknowledged for as long,
   /// even when the peer answers every probe with a closed window. 60 s.
   public var send: Duration? {
     get { sendLimit.duration }
-    set { sendLimit = Allowance(newValue) }
+    set { times.send = Allowance(newValue) }
   }
   /// One call of a `receive` verb: the idle deadline. 60 s.
   public var receive: Duration? {
     get { receiveLimit.duration }
-    set { receiveLimit = Allowance(newValue) }
+    set { times.receive = Allowance(newValue) }
   }
   /// One `accept`. For ever by default: a listener without clients is not a connection that does not end, and `stop()`
   /// wakes whoever waits.
   public var accept: Duration? {
     get { acceptLimit.duration }
-    set { acceptLimit = Allowance(newValue) }
+    set { times.accept = Allowance(newValue) }
   }
   /// Probes on a silent connection; `nil` for none.
   public var keepAlive: KeepAlive? {
-    get {
-      guard keepAliveIsOn else { return nil }
-      let longest = Duration.nanoseconds(Int64.max)
-      return KeepAlive(
-        idle: probeIdle.duration ?? longest, interval: probeInterval.duration ?? longest, count: probes)
-    }
-    set {
-      keepAliveIsOn = newValue != nil
-      probeIdle = Allowance(newValue?.idle ?? .zero)
-      probeInterval = Allowance(newValue?.interval ?? .zero)
-      probes = newValue?.count ?? 0
-    }
+    get { shared.times.keepAlive }
+    set { times.keepAlive = newValue }
   }
 
-  // In nanoseconds, because every connection has these, and each wait asks for one of them.
-  var connectLimit: Allowance
-  var sendLimit: Allowance
-  var receiveLimit: Allowance
-  var acceptLimit: Allowance
-  private var probeIdle = Allowance(.zero)
-  private var probeInterval = Allowance(.zero)
-  private var probes = 0
-  private var keepAliveIsOn = false
+  /// In nanoseconds, because each wait asks for one of them.
+  private struct Times: Hashable {
+    var connect: Allowance
+    var send: Allowance
+    var receive: Allowance
+    var accept: Allowance
+    var keepAlive: KeepAlive?
+  }
+
+  /// Shared by all the connections of a listener, so that each holds a word and not all of this.
+  private final class Shared: Sendable {
+    let times: Times
+    init(_ times: Times) { self.times = times }
+  }
+
+  private var shared: Shared
+  private var times: Times {
+    get { shared.times }
+    set { shared = Shared(newValue) }
+  }
+
+  var connectLimit: Allowance { shared.times.connect }
+  var sendLimit: Allowance { shared.times.send }
+  var receiveLimit: Allowance { shared.times.receive }
+  var acceptLimit: Allowance { shared.times.accept }
 
   /// 30 s to connect, 60 s for each send and receive, for ever to accept, and probes on a silent connection. Kept to the
   /// nanosecond; what is longer than 292 years is for ever.
@@ -57,12 +63,14 @@ public struct Timeouts: Hashable, Sendable {
     connect: Duration? = .seconds(30), send: Duration? = .seconds(60), receive: Duration? = .seconds(60),
     accept: Duration? = nil, keepAlive: KeepAlive? = KeepAlive()
   ) {
-    connectLimit = Allowance(connect)
-    sendLimit = Allowance(send)
-    receiveLimit = Allowance(receive)
-    acceptLimit = Allowance(accept)
-    self.keepAlive = keepAlive
+    shared = Shared(
+      Times(
+        connect: Allowance(connect), send: Allowance(send), receive: Allowance(receive), accept: Allowance(accept),
+        keepAlive: keepAlive))
   }
+
+  public static func == (a: Timeouts, b: Timeouts) -> Bool { a.times == b.times }
+  public func hash(into hasher: inout Hasher) { hasher.combine(times) }
 
   /// ``init(connect:send:receive:accept:keepAlive:)`` without arguments.
   public static let `default` = Timeouts()

@@ -81,6 +81,8 @@ struct Allowance: Hashable, Sendable {
   /// `Int64.max` is for ever.
   let nanoseconds: Int64
 
+  init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
   /// - Parameter duration: `nil` for ever.
   init(_ duration: Duration?) {
     // What is longer than can be counted is as long as can be counted, and not for ever.
@@ -91,27 +93,35 @@ struct Allowance: Hashable, Sendable {
 }
 
 /// A time allowed, turned into a deadline when somebody first has to wait: an operation that need not wait reads no clock.
+///
+/// Kept in the frame of everyone who waits in a task, and small for that.
 struct Patience {
-  private let allowed: Allowance
-  private var fixed: Deadline?
+  /// What is allowed, or, once it is fixed, when that is over.
+  private var nanoseconds: Int64
+  private var looks: UInt32 = 0
+  private var isFixed: Bool
   private var hasLookedLast = false
-  private var looks = 0
 
-  init(_ allowed: Allowance) { self.allowed = allowed }
+  init(_ allowed: Allowance) {
+    nanoseconds = allowed.nanoseconds
+    // For ever is never, whenever it begins.
+    isFixed = nanoseconds == .max
+  }
 
   /// - Parameters:
   ///   - duration: what the call says.
   ///   - usual: what holds when it says nothing.
   init(_ duration: Duration?, or usual: Allowance = Allowance(nil)) {
-    allowed = duration.map { Allowance($0) } ?? usual
+    self.init(duration.map { Allowance($0) } ?? usual)
   }
 
   var deadline: Deadline {
     mutating get {
-      if let fixed { return fixed }
-      let deadline = allowed.nanoseconds == .max ? .never : Deadline(after: allowed)
-      fixed = deadline
-      return deadline
+      if !isFixed {
+        nanoseconds = Deadline(after: Allowance(nanoseconds: nanoseconds)).nanoseconds
+        isFixed = true
+      }
+      return Deadline(nanoseconds: nanoseconds)
     }
   }
 
@@ -119,9 +129,10 @@ struct Patience {
   /// each byte of a peer that never stops.
   var isSpent: Bool {
     mutating get {
-      guard fixed != nil else {
+      guard isFixed else {
         // The first wait: its time begins here, and one reading of the clock is enough for it.
-        if deadline != .never, allowed.nanoseconds <= 0 { hasLookedLast = true }
+        if nanoseconds <= 0 { hasLookedLast = true }
+        _ = deadline
         return false
       }
       guard deadline.hasPassed else { return false }

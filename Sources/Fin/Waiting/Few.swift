@@ -1,0 +1,37 @@
+/// Elements of which there mostly is one, or none: no memory is taken for that.
+struct Few<Element> {
+  private var others: [Element] = []
+  private var first: Element?
+
+  var isEmpty: Bool { first == nil && others.isEmpty }
+  var count: Int { others.count + (first == nil ? 0 : 1) }
+
+  mutating func append(_ element: Element) {
+    if first == nil { first = element } else { others.append(element) }
+  }
+
+  /// Takes out one that is meant.
+  ///
+  /// - Returns: the element, and whether there is no other.
+  mutating func take(where isMeant: (Element) -> Bool) -> (Element?, isLast: Bool) {
+    if let element = first, isMeant(element) {
+      first = nil
+      return (element, others.isEmpty)
+    }
+    if others.isEmpty { return (nil, true) }
+    guard let index = others.firstIndex(where: isMeant) else { return (nil, true) }
+    return (others.remove(at: index), false)
+  }
+
+  mutating func removeAll() {
+    first = nil
+    others = []
+  }
+
+  func forEach(_ body: (Element) -> Void) {
+    if let first { body(first) }
+    for element in others { body(element) }
+  }
+}
+
+extension Few: Sendable where Element: Sendable {}
