@@ -192,7 +192,7 @@ final class TaskServer: Sendable {
       return Array(state.admission.active.values)
     }
     group.cancelAll()
-    for client in active { client.place.load()?.wake() }
+    for client in active { client.scope.cancel(wakingAt: client.place) }
     for client in active { _ = await client.close(.abort) }
   }
 }

@@ -188,8 +188,9 @@ extension Core {
     let seat: Seat
     do { seat = try self.seat() } catch { return error }
     let deadline = pause.map { min(patience.deadline, Deadline(after: $0)) } ?? patience.deadline
-    let wake = await seat.park(interest, until: deadline, isWatched: scope.isCurrentTask) {
-      gate.isClosing || phase == .stopping
+    let isWatched = scope.isCurrentTask
+    let wake = await seat.park(interest, until: deadline, isWatched: isWatched) {
+      gate.isClosing || phase == .stopping || isWatched && scope.isCancelled
     }
     if gate.isClosing { return .closed }
     switch wake {

@@ -3,10 +3,13 @@ internal import Synchronization
 
 /// The task that a connection is in the hands of, as `serve` and `withConnection` give it: they hear of its cancellation for as
 /// long as it lasts, so that not each wait has to arrange for that. Other tasks, its children among them, hear for themselves.
+/// A socket has one in its life, or none.
 struct TaskScope: ~Copyable, Sendable {
   /// The task's identity; 0 for none.
   private let task = Atomic<UInt>(0)
+  private let hasHeard = Atomic<Bool>(false)
 
+  // Only the task itself finds its own identity here, and it wrote it: no other thread's order matters.
   var isCurrentTask: Bool {
     let task = task.load(ordering: .relaxed)
     return task != 0 && task == TaskScope.current
@@ -17,6 +20,21 @@ struct TaskScope: ~Copyable, Sendable {
 
   /// Nobody is.
   func leave() { task.store(0, ordering: .relaxed) }
+
+  // Who cancels writes here and then looks for the place; the task offers the place, or finds it, and then looks here. At least
+  // one of them has to see what the other wrote. Acquiring and releasing do not give that: a processor may do a load before a
+  // store that stands in front of it is seen by others, and then the one wakes nobody and the other waits. Only a
+  // single order of all four, here and in ``Place``, does. That the runtime marks the task before it calls whoever hears is no help: the
+  // mark's own order is not ours to choose.
+
+  /// Its task was cancelled: whoever waits at `place` looks again, and so does whoever would wait there from now on.
+  func cancel(wakingAt place: borrowing Place) {
+    hasHeard.store(true, ordering: .sequentiallyConsistent)
+    place.load()?.wake()
+  }
+
+  /// Whether its task was cancelled, for that task, when it has the place.
+  var isCancelled: Bool { hasHeard.load(ordering: .sequentiallyConsistent) }
 
   private static var current: UInt { unsafe UInt(bitPattern: swift_task_getCurrent()) }
 }
@@ -29,7 +47,7 @@ extension Core {
     return try await withTaskCancellationHandler {
       try await body()
     } onCancel: {
-      place.load()?.wake()
+      scope.cancel(wakingAt: place)
     }
   }
 }
