@@ -261,8 +261,8 @@ struct End {
     let before = discarded
     while discarded < discardLimit {
       // What had arrived by the deadline is read, and no receive buffer holds more than this; a peer that sends without end
-      // is not waited for.
-      if discarded - before >= End.mostArrived, deadline.hasPassed { return nil }
+      // is not waited for, and does not keep anybody from cutting this short.
+      if discarded - before >= End.mostArrived, deadline.hasPassed || closingIsCut || Task.isCancelled { return nil }
       do {
         let most = min(1 << 20, discardLimit - discarded)
         let count: Int
