@@ -164,6 +164,9 @@ struct End {
     if closingIsCut { return .abort }
     if core.takeError() != nil { return .failed }
     let before = discarded
+    // Asked before what came is read: a FIN that came before the acknowledgement of ours is then among it, and is the better
+    // news.
+    let wasAcknowledged = phase != .lingeringAcknowledged && isAcknowledged
     switch phase {
     case .confirming, .lingering, .lingeringAcknowledged:
       if let event = discardInput() {
@@ -177,7 +180,7 @@ struct End {
     }
     if phase == .lingeringAcknowledged {
       if discarded > before || silence == .never { silence = Deadline(after: idle) }
-    } else if isAcknowledged {
+    } else if wasAcknowledged {
       // The error is looked at again: acknowledged is said only when nothing had failed by then.
       return core.takeError() == nil ? .acknowledged : .failed
     }
