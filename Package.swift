@@ -54,6 +54,11 @@ let package = Package(
     // What tests stand on: a hand-made TCP peer, a lossy link, namespaces, threads.
     .target(name: "CPeers", path: "Tests/CPeers"),
     .target(name: "Peers", dependencies: ["CPeers"], path: "Tests/Peers", swiftSettings: settings),
+    // A program with a counted allocator: no test's own process should have one.
+    .target(name: "CAllocations", path: "Tests/CAllocations"),
+    .executableTarget(
+      name: "Allocations", dependencies: ["Fin", "Peers", "CAllocations"], path: "Tests/Allocations",
+      swiftSettings: settings),
     .testTarget(
       name: "FinTests",
       dependencies: [

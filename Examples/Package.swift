@@ -10,6 +10,7 @@ let package = Package(
     .executableTarget(name: "echo", dependencies: [fin]),
     .executableTarget(name: "line", dependencies: [fin]),
     .executableTarget(name: "sendfile", dependencies: [fin]),
+    .executableTarget(name: "talk", dependencies: [fin]),
   ],
   swiftLanguageModes: [.v6]
 )

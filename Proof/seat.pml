@@ -12,7 +12,7 @@
  *  KNOW        one load              the word: readiness bits, and how often something has changed
  *  CLEAR       one CAS               the bits off, unless anything has changed since the word was read: then nothing
  *  NOTE        one CAS               the bits on, changes + 1
- *  BEGIN       mutex                 stopped, closing, ready or cancelled by now: no wait; else into the list; each is
+ *  BEGIN       mutex                 stopped, closing, cancelled or ready by now: no wait; else into the list; each is
  *                                    looked at by itself, with everybody else in between. The watcher knows of a cut
  *                                    by the count, and takes no other lock here
  *  EARLIER     the table's mutex     the loop looks by this deadline; if it is the first of all, its poller is woken
@@ -147,8 +147,8 @@ inline park(id) {
 #ifdef M_CHECKED_BEFORE
   if :: isStopped -> over = stopped :: else fi;
   if :: over == 0 && id != 2 && isClosing -> over = look :: else fi;
-  if :: over == 0 && (id == 0 && input || id == 1 && output || id == 2 && changes != since[id]) -> over = ready :: else fi;
   if :: over == 0 && isCancelled[id] -> over = cancelled :: else fi;
+  if :: over == 0 && (id == 0 && input || id == 1 && output || id == 2 && changes != since[id]) -> over = ready :: else fi;
   lock;
 #else
   lock;                                                                    /* BEGIN */
@@ -164,14 +164,14 @@ inline park(id) {
   :: else
   fi;
 #endif
+#ifndef M_CANCEL_FORGOTTEN
+  if :: over == 0 && isCancelled[id] -> over = cancelled :: else fi;
+#endif
 #ifndef M_READY_FORGOTTEN
   if
   :: over == 0 && (id == 0 && input || id == 1 && output || id == 2 && changes != since[id]) -> over = ready
   :: else
   fi;
-#endif
-#ifndef M_CANCEL_FORGOTTEN
-  if :: over == 0 && isCancelled[id] -> over = cancelled :: else fi;
 #endif
 #endif
   earlier = false;

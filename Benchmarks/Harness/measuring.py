@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 import time
 
+from . import network
+
 
 class Wrong(Exception):
     """A server that did not do what it was measured for."""
@@ -80,6 +82,7 @@ def run_load(load, work, server, core, *more):
 
 def measure(load, work, command, cores, warm_up, duration):
     """One server, one work, one round: the load generator's figures."""
+    network.renew()
     with Server(command, work, cores.server) as server:
         more = [] if work.is_idle else ["--warm-up", warm_up, "--measure", duration]
         return run_load(load, work, server, cores.load, *more)
@@ -87,6 +90,7 @@ def measure(load, work, command, cores, warm_up, duration):
 
 def measure_close(command):
     """One round of what the Fin server measures by itself: {policy: figures}."""
+    network.renew()
     try:
         done = subprocess.run(
             [*map(str, command), "close"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
@@ -103,6 +107,7 @@ def count_syscalls(load, work, command, cores):
     few, many = 2000, 8000
     counts = []
     for operations in (few, many):
+        network.renew()
         with tempfile.NamedTemporaryFile("r", suffix=".strace") as table:
             # -D: the server is our child, and strace its.
             with Server(command, work, cores.server, ["strace", "-D", "-f", "-qq", "-c", "-o", table.name]) as server:

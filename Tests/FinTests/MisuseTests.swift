@@ -38,7 +38,7 @@ struct Misuse {
   ///
   /// - Returns: what it said.
   private func compile(_ paths: [String], misused: Bool) throws -> String {
-    let build = try #require(buildFolder)
+    let build = try #require(Misuse.buildFolder)
     var arguments = [
       "-swift-version", "6", "-parse-as-library", "-emit-sil", "-o", "/dev/null", "-wmo", "-diagnostic-style", "llvm",
       "-module-name", "Misuse", "-I", "\(build)/Modules",
@@ -62,7 +62,7 @@ struct Misuse {
   }
 
   /// Where this test was built, and with it the library that it tests.
-  private var buildFolder: String? {
+  static var buildFolder: String? {
     var path = [UInt8](repeating: 0, count: 4096)
     let count = unsafe path.withUnsafeMutableBytes {
       unsafe readlink("/proc/self/exe", $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)

@@ -55,6 +55,8 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     poller = try Poller()
     unsafe own = .allocate(capacity: 1)
     unsafe own.initialize(to: Own())
+    // Each job of a turn can be here once: nothing is allocated when, after a long time, one does not wait for the first time.
+    unsafe own.pointee.yielded.reserveCapacity(Loop.jobsATurn)
   }
 
   deinit {

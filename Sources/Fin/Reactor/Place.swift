@@ -7,7 +7,8 @@ struct Place: ~Copyable, Sendable {
 
   deinit { unsafe Place.seat(at: seat.load(ordering: .acquiring))?.release() }
 
-  func load() -> Seat? { unsafe Place.seat(at: seat.load(ordering: .acquiring))?.takeUnretainedValue() }
+  // One order with those of a ``TaskScope``, which says why.
+  func load() -> Seat? { unsafe Place.seat(at: seat.load(ordering: .sequentiallyConsistent))?.takeUnretainedValue() }
 
   /// Keeps `new`, unless somebody else was first.
   ///
@@ -15,7 +16,7 @@ struct Place: ~Copyable, Sendable {
   func storeIfNil(_ new: Seat) -> Seat {
     let retained = unsafe Unmanaged.passRetained(new)
     let (done, first) = seat.compareExchange(
-      expected: 0, desired: unsafe UInt(bitPattern: retained.toOpaque()), ordering: .acquiringAndReleasing)
+      expected: 0, desired: unsafe UInt(bitPattern: retained.toOpaque()), ordering: .sequentiallyConsistent)
     if done { return new }
     unsafe retained.release()
     return unsafe Place.seat(at: first)!.takeUnretainedValue()

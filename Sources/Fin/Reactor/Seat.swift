@@ -157,10 +157,11 @@ final class Seat: Wakeable, Sendable {
     let beginning: Beginning = state.withLock { state in
       if state.isStopped { return .over(.stopped) }
       if isOver() { return .over(.look) }
+      // A task is marked as cancelled before its handlers run, and ours takes the lock. Asked before the event: what is
+      // there stays, but who each time finds one that brings nothing, or one more, would never hear of the cancellation.
+      if Task.isCancelled { return .over(.cancelled) }
       // Whoever delivers writes the word before it takes the lock.
       if waiter.interest.isMet(by: word.load(ordering: .acquiring)) { return .over(.ready) }
-      // A task is marked as cancelled before its handlers run, and ours takes the lock.
-      if Task.isCancelled { return .over(.cancelled) }
       state.waiters.append(waiter)
       if waiter.deadline >= state.alarm { return .waiting }
       state.alarm = waiter.deadline

@@ -195,7 +195,7 @@ final class TaskServer: Sendable {
       return state.admission.active
     }
     group.cancelAll()
-    for client in active { client.place.load()?.wake() }
+    for client in active { client.scope.cancel(wakingAt: client.place) }
     for client in active { _ = await client.close(.abort) }
   }
 }

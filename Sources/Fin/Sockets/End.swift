@@ -164,6 +164,9 @@ struct End {
     if closingIsCut { return .abort }
     if core.takeError() != nil { return .failed }
     let before = discarded
+    // Asked before what came is read: a FIN that came before the acknowledgement of ours is then among it, and is the better
+    // news.
+    let wasAcknowledged = phase != .lingeringAcknowledged && isAcknowledged
     switch phase {
     case .confirming, .lingering, .lingeringAcknowledged:
       if let event = discardInput() {
@@ -177,7 +180,7 @@ struct End {
     }
     if phase == .lingeringAcknowledged {
       if discarded > before || silence == .never { silence = Deadline(after: idle) }
-    } else if isAcknowledged {
+    } else if wasAcknowledged {
       // The error is looked at again: acknowledged is said only when nothing had failed by then.
       return core.takeError() == nil ? .acknowledged : .failed
     }
@@ -261,8 +264,8 @@ struct End {
     let before = discarded
     while discarded < discardLimit {
       // What had arrived by the deadline is read, and no receive buffer holds more than this; a peer that sends without end
-      // is not waited for.
-      if discarded - before >= End.mostArrived, deadline.hasPassed { return nil }
+      // is not waited for, and does not keep anybody from cutting this short.
+      if discarded - before >= End.mostArrived, deadline.hasPassed || closingIsCut || Task.isCancelled { return nil }
       do {
         let most = min(1 << 20, discardLimit - discarded)
         let count: Int

@@ -183,8 +183,9 @@ extension Core {
     let seat: Seat
     do { seat = try self.seat() } catch { return error }
     let interest = direction == .input ? Seat.Interest.input : .output
+    let isWatched = scope.isCurrentTask
     return reason(
-      await seat.park(interest, until: patience.deadline, isWatched: scope.isCurrentTask) { self.isOver })
+      await seat.park(interest, until: patience.deadline, isWatched: isWatched) { self.isOver(isWatched) })
   }
 
   /// Waits until it is time: that is no time-out, unless the patience is at its end.
@@ -194,13 +195,15 @@ extension Core {
     let seat: Seat
     do { seat = try self.seat() } catch { return error }
     let end = min(patience.deadline, Deadline(after: pause))
-    let interruption = reason(
-      await seat.park(.nothing, until: end, isWatched: scope.isCurrentTask) { self.isOver })
+    let isWatched = scope.isCurrentTask
+    let interruption = reason(await seat.park(.nothing, until: end, isWatched: isWatched) { self.isOver(isWatched) })
     if let interruption, !interruption.isTimeOut { return interruption }
     return patience.isSpent ? .timedOut : nil
   }
 
-  private var isOver: Bool { gate.isClosing || phase == .stopping }
+  private func isOver(_ isWatched: Bool) -> Bool {
+    gate.isClosing || phase == .stopping || isWatched && scope.isCancelled
+  }
 
   // Apart, and asking the gate anew: nothing that was known before the wait is kept for after it.
   @inline(never)

@@ -3,20 +3,38 @@ internal import Synchronization
 
 /// The task that a connection is in the hands of, as `serve` and `withConnection` give it: they hear of its cancellation for as
 /// long as it lasts, so that not each wait has to arrange for that. Other tasks, its children among them, hear for themselves.
+/// A socket has one in its life, or none.
 struct TaskScope: ~Copyable, Sendable {
-  /// The task's identity; 0 for none.
-  private let task = Atomic<UInt>(0)
+  /// The task's identity, 0 for none, and in the lowest bit, which an address leaves free, whether it was cancelled.
+  private let word = Atomic<UInt>(0)
+  private static let cancelled: UInt = 1
 
+  // Only the task itself finds its own identity here, and it wrote it: no other thread's order matters.
   var isCurrentTask: Bool {
-    let task = task.load(ordering: .relaxed)
+    let task = word.load(ordering: .relaxed) & ~TaskScope.cancelled
     return task != 0 && task == TaskScope.current
   }
 
   /// The calling task is it, from now on.
-  func enter() { task.store(TaskScope.current, ordering: .relaxed) }
+  func enter() { word.bitwiseOr(TaskScope.current, ordering: .relaxed) }
 
   /// Nobody is.
-  func leave() { task.store(0, ordering: .relaxed) }
+  func leave() { word.bitwiseAnd(TaskScope.cancelled, ordering: .relaxed) }
+
+  // Who cancels writes here and then looks for the place; the task offers the place, or finds it, and then looks here. At least
+  // one of them has to see what the other wrote. Acquiring and releasing do not give that: a processor may do a load before a
+  // store that stands in front of it is seen by others, and then the one wakes nobody and the other waits. Only a
+  // single order of all four, here and in ``Place``, does. That the runtime marks the task before it calls whoever hears is
+  // no help: the mark's own order is not ours to choose.
+
+  /// Its task was cancelled: whoever waits at `place` looks again, and so does whoever would wait there from now on.
+  func cancel(wakingAt place: borrowing Place) {
+    word.bitwiseOr(TaskScope.cancelled, ordering: .sequentiallyConsistent)
+    place.load()?.wake()
+  }
+
+  /// Whether its task was cancelled, for that task, when it has the place.
+  var isCancelled: Bool { word.load(ordering: .sequentiallyConsistent) & TaskScope.cancelled != 0 }
 
   private static var current: UInt { unsafe UInt(bitPattern: swift_task_getCurrent()) }
 }
@@ -29,7 +47,7 @@ extension Core {
     return try await withTaskCancellationHandler {
       try await body()
     } onCancel: {
-      place.load()?.wake()
+      scope.cancel(wakingAt: place)
     }
   }
 }

@@ -100,6 +100,35 @@ struct EndingsTests {
     }
   }
 
+  @Test(
+    "a FIN that comes together with the acknowledgement of ours, at whichever look, is heard", .faults(20),
+    arguments: [(SystemCall.recv, 1), (.recv, 2), (.ioctl, 1)])
+  func finBetweenLooks(_ call: SystemCall, _ number: Int) throws {
+    try withRawPeer(.neverAcknowledges) { peer in
+      let connection = try connection(to: peer).share()
+      let isDone = Flag()
+      let script = Script(
+        .nth(
+          number, call,
+          .after {
+            do {
+              try eventually("our FIN") { try peer.converse { $0.finSequence } != nil }
+              try peer.converse {
+                $0.takeFIN()
+                $0.finish()
+              }
+              try eventually("the peer's, and its word of ours") {
+                try TCPInfo.read(connection.reference.core.number).state == .closed
+              }
+              isDone.set()
+            } catch {}
+          }))
+      let report = Seam.$script.withValue(script) { connection.close(.confirmed(within: .seconds(10))) }
+      #expect(isDone.isSet)
+      #expect(report.ending == .peerFinished, "\(report)\n\(peer.log)")
+    }
+  }
+
   @Test("no time left, or none at all: one look, no wait", .faults(29), arguments: [Duration.zero, .seconds(-5)])
   func noTime(within: Duration) throws {
     for policy in [ClosePolicy.confirmed(within: within), .lingering(within: within, idle: within, discarding: 1000)] {

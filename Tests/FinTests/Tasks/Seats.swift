@@ -105,6 +105,13 @@ struct Seats {
     }
     #expect(cancelled == .cancelled)
     #expect(try inTask { await seat.park(.input, until: .never, unless: { true }) } == .look)
+    // And this comes before what is there, which stays.
+    seat.deliver(.input)
+    let told = try inTask {
+      cancelThisTask()
+      return await seat.park(.input, until: .never)
+    }
+    #expect(told == .cancelled && seat.known.readiness == .input)
     #expect(seat.waiterCount == 0)
   }
 
