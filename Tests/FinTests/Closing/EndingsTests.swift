@@ -101,7 +101,7 @@ struct EndingsTests {
   }
 
   @Test(
-    "a FIN that comes together with the acknowledgement of ours, at whichever look, is heard", .faults(20),
+    "a FIN that comes together with the acknowledgement of ours, at whichever look, is heard",
     arguments: [(SystemCall.recv, 1), (.recv, 2), (.ioctl, 1)])
   func finBetweenLooks(_ call: SystemCall, _ number: Int) throws {
     try withRawPeer(.neverAcknowledges) { peer in

@@ -20,7 +20,7 @@ struct CancelledAmongEvents {
     pair.second.abort()
   }
 
-  @Test("a receive is cancelled, and ends at its deadline", .faults(61, 62))
+  @Test("a receive is cancelled, and ends at its deadline")
   func receive() throws {
     let place = OwnThread()
     try restless { ours, script in
@@ -35,7 +35,7 @@ struct CancelledAmongEvents {
     }
   }
 
-  @Test("in the hands of withConnection too, which hears for it", .faults(62))
+  @Test("in the hands of withConnection too, which hears for it")
   func scope() throws {
     let listener = try PlainSocket.listening()
     let endpoint = Endpoint(.loopback(port: listener.port))
@@ -63,7 +63,7 @@ struct CancelledAmongEvents {
   }
 
   @Test(
-    "a close that waits for its peer to finish, and reads what comes without end, becomes an abort", .faults(62),
+    "a close that waits for its peer to finish, and reads what comes without end, becomes an abort",
     arguments: [true, false])
   func close(_ isCancelled: Bool) throws {
     let pair = try Connection.pair()

@@ -1,0 +1,36 @@
+import Peers
+import Testing
+
+@testable import Fin
+
+@Suite("In a task: the peer's last bytes and its end")
+struct EndWithBytes {
+  @Test("told by the kernel in one event, both are heard: the bytes, which leave room in the buffer, and then the end")
+  func together() throws {
+    let reactor = try Reactor(loops: 1)
+    defer { reactor.stop() }
+    let (ours, plain) = try openStrangers()
+    // It has its place at this loop, and nothing has come yet.
+    let early = try onLoop(of: reactor) { try await ours.receive(upTo: 100, within: .zero) }.refusal()
+    #expect(early.cause == .timedOut)
+    // The loop's thread is busy while they come.
+    let (isHeld, release) = (Flag(), Rendezvous<Void>())
+    let holding = try onLoop(of: reactor) {
+      isHeld.set()
+      _ = synchronously { release.wait(for: .seconds(20)) }
+    }
+    try eventually("the loop's thread") { isHeld.isSet }
+    try plain.send("last")
+    try plain.finishSending()
+    let number = ours.reference.core.number
+    try eventually(within: .seconds(10), "the end", equals: .closeWait) { try TCPInfo.read(number).state }
+    let receiving = try onLoop(of: reactor) {
+      [try await ours.receive(upTo: 100), try await ours.receive(upTo: 100, within: .seconds(10))]
+    }
+    release.deliver(())
+    try holding.join()
+    #expect(try receiving.join(within: .seconds(20)) == [Array("last".utf8), nil])
+    ours.abort()
+    plain.close()
+  }
+}
