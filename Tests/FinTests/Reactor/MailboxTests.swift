@@ -1,0 +1,43 @@
+import Glibc
+import Peers
+import Testing
+
+@testable import Fin
+
+@Suite("A loop's inbox: what other threads bring is run, whether or not somebody brings more")
+struct Mailbox {
+  @Test("of two jobs, the second at any time after the first, both run before anybody brings another")
+  func twoAtAnyDistance() throws {
+    let reactor = try Reactor(loops: 1)
+    defer { reactor.stop() }
+    let executor = reactor.executor
+    let done = Tally()
+    for round in 1...10_000 {
+      Task(executorPreference: executor) { done.add() }
+      // Until the loop wakes, and while it takes the first in: some fifty microseconds in all.
+      for _ in 0..<(round * 7 % 997) { _ = Fin.Instant.now }
+      Task(executorPreference: executor) { done.add() }
+      // One that is lost would be found with the next that comes.
+      let end = Fin.Deadline(after: .seconds(10))
+      while done.value < 2 * round {
+        if end.hasPassed { throw RigError("of the two jobs of round \(round) one has not run") }
+        sched_yield()
+      }
+    }
+  }
+
+  @Test("a job for a loop that sleeps, with a deadline or without, wakes it")
+  func asleep() throws {
+    let reactor = try Reactor(loops: 1)
+    defer { reactor.stop() }
+    #expect(try onLoop(of: reactor) { 1 }.join() == 1)
+    let (ours, theirs) = try Medium.pair.open()
+    let waiting = try onLoop(of: reactor) { try await ours.receive(upTo: 1, within: .seconds(60)) }
+    try ours.awaitParked()
+    #expect(try onLoop(of: reactor) { 2 }.join() == 2)
+    try theirs.send([3])
+    #expect(try waiting.join() == [3])
+    ours.abort()
+    theirs.abort()
+  }
+}
