@@ -7,11 +7,9 @@ public struct SocketMemory: Sendable {
   public init() {}
 
   /// From what the kernel gave, in its order; a tenth number and more are left out.
-  init(_ given: some Sequence<UInt32>) {
-    for value in given.prefix(9) {
-      values[Int(count)] = value
-      count += 1
-    }
+  init(_ bytes: RawSpan, _ value: Range<Int>) {
+    count = UInt8(min(value.count / 4, 9))
+    for index in 0..<Int(count) { values[index] = bytes.number(at: value.lowerBound + index * 4) }
   }
 
   private subscript(index: Int) -> UInt32? {

@@ -15,10 +15,10 @@ public struct TCPDetail: Sendable {
   public init() {}
 
   /// Takes the bytes of an attribute.
-  init(_ bytes: UnsafeRawBufferPointer) {
-    let count = min(bytes.count, Self.capacity)
+  init(_ bytes: RawSpan) {
+    let count = min(bytes.byteCount, Self.capacity)
     unsafe withUnsafeMutableBytes(of: &words) { room in
-      unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+      unsafe bytes.withUnsafeBytes { unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
     length = UInt16(count)
   }

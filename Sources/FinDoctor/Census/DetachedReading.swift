@@ -1,0 +1,83 @@
+extension Census {
+  /// Finds the descriptors whose socket no table lists, and looks at each a second time.
+  ///
+  /// The tables and the descriptors were read at different moments. A socket that was made, or closed, in between is not
+  /// listed in one of them; the second look tells it apart.
+  mutating func findDetached(_ options: Options, reading places: [NamespacePlace]) {
+    var places = places
+    var candidates = descriptorsListedNowhere(options)
+    guard !candidates.isEmpty else { return }
+    if options.readsAllNamespaces { readThreadsNamespaces(of: candidates, &places, options) }
+    if blindness.skippedNamespaces > 0 || !options.readsAllNamespaces {
+      let read = Set(namespaces.lazy.filter(\.isRead).map(\.inode))
+      candidates.removeAll { socket in
+        NamespacePlace.inode("/proc/\(socket.pid)/ns/net").map { !read.contains($0) } ?? true
+      }
+    }
+
+    Clock.pause(options.secondLook)
+    var brief = options
+    brief.readsDetails = false
+    brief.readsLimits = false
+    brief.readsUnixSockets = false
+    var listed: Set<UInt32> = []
+    let looks = places.enumerated().map { NamespaceDump.begin($1, isOwn: $0 == 0, brief) }
+    for look in looks {
+      guard let dump = look.join() else { continue }
+      candidates.removeAll { dump.incomplete.contains($0.transport) }
+      for socket in dump.sockets { listed.insert(socket.inode) }
+    }
+    candidates.removeAll { listed.contains($0.inode) || !$0.isStillThere }
+    detached = candidates
+  }
+
+  private func descriptorsListedNowhere(_ options: Options) -> ContiguousArray<DetachedSocket> {
+    var listed: Set<UInt32> = []
+    listed.reserveCapacity(sockets.count + unixSockets.count)
+    for socket in sockets { listed.insert(socket.inode) }
+    for socket in unixSockets { listed.insert(socket.inode) }
+    var found: ContiguousArray<DetachedSocket> = []
+    var last: UInt32 = 0
+    for holder in holders.entries where holder.inode != last {
+      last = holder.inode
+      if !listed.contains(last), let socket = DetachedSocket(holder), options.transports.contains(socket.transport) {
+        found.append(socket)
+      }
+    }
+    return found
+  }
+
+  /// A thread may be in a namespace that its process is not in. Looked for only where sockets are missing.
+  private mutating func readThreadsNamespaces(
+    of candidates: ContiguousArray<DetachedSocket>, _ places: inout [NamespacePlace], _ options: Options
+  ) {
+    for pid in Set(candidates.map(\.pid)).sorted() {
+      for place in NamespacePlace.find(threadsOf: pid, beyond: places) {
+        places.append(place)
+        take(NamespaceDump.begin(place, isOwn: false, options).join())
+      }
+    }
+  }
+}
+
+extension DetachedSocket {
+  /// Nil for what is no socket of TCP or UDP, or has gone.
+  init?(_ holder: Holder) {
+    let path = "/proc/\(holder.pid)/fd/\(holder.descriptor)"
+    guard let name = try? Files.attribute("system.sockprotoname", of: path) else { return nil }
+    self.init(inode: holder.inode, pid: holder.pid, descriptor: holder.descriptor)
+    switch String(decoding: name, as: UTF8.self) {
+    case "TCP": break
+    case "TCPv6": isIPv6 = true
+    case "UDP": transport = .udp
+    case "UDPv6": (transport, isIPv6) = (.udp, true)
+    default: return nil
+    }
+  }
+
+  /// Whether the descriptor is this socket still.
+  fileprivate var isStillThere: Bool {
+    guard let link = try? Files.link("/proc/\(pid)/fd/\(descriptor)") else { return false }
+    return link.elementsEqual("socket:[\(inode)]".utf8)
+  }
+}
