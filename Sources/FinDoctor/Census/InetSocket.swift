@@ -109,6 +109,9 @@ extension InetSocket {
     transport == .tcp && inode == 0 && (state == .established || state == .closeWait)
   }
 
+  /// What was thrown away, where the kernel's count means that: connection attempts of a listener, datagrams of UDP.
+  public var drops: UInt32? { state == .listen || transport == .udp ? memory.drops : nil }
+
   /// Whether only the address was bound, and the port is chosen at connect (`IP_BIND_ADDRESS_NO_PORT`).
   public var bindsAddressOnly: Bool? { options.map { $0 & 1 << 8 != 0 } }
 }

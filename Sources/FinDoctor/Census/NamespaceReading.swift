@@ -17,10 +17,11 @@ struct NamespacePlace: Sendable {
       if known.insert(inode).inserted { found.append(NamespacePlace(inode: inode, name: name(), path: path())) }
     }
     add(inode(own) ?? 0, "own", own)
+    let device = (try? Files.status(own))?.st_dev
     for name in named() {
       let path = "/run/netns/" + name
-      // A file that is not mounted over is an ordinary one, whose inode means nothing: nsfs has inodes of its own.
-      if let status = try? Files.status(path), let inode = UInt32(exactly: status.st_ino), inode >= 0xf000_0000 {
+      // A file that no namespace is mounted on is an ordinary one, on another file system.
+      if let status = try? Files.status(path), status.st_dev == device, let inode = UInt32(exactly: status.st_ino) {
         add(inode, visible(name), path)
       }
     }
