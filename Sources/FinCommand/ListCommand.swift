@@ -142,7 +142,10 @@ struct ListCommand: ParsableCommand {
       columns = fields.names
     } else {
       // What is the same on every line says nothing.
-      if Set(rows.lazy.compactMap(listing.namespace)).count > 1 { columns.insert(.namespace, at: 0) }
+      let first = rows.lazy.compactMap(listing.namespace).first
+      if rows.contains(where: { row in listing.namespace(row).map { $0 != first } ?? false }) {
+        columns.insert(.namespace, at: 0)
+      }
       if [tcp, udp, unix].count(where: { $0 }) != 1 { columns.insert(.kind, at: 0) }
     }
     var table = ListTable(columns, headings: !noHeader)

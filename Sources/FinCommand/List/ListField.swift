@@ -87,7 +87,7 @@ extension ListField {
     case .namespace: text.write(listing.namespace(row).map { listing.census.namespaces[$0].name } ?? "-")
     default:
       switch row {
-      case .inet(let index): write(listing.census.sockets[index], index, listing, to: &text)
+      case .inet(let index): write(listing.census.sockets[index], at: index, of: listing, to: &text)
       case .unix(let index): write(listing.census.unixSockets[index], listing, to: &text)
       case .detached(let index):
         if self == .kind {
@@ -99,16 +99,19 @@ extension ListField {
     }
   }
 
-  private func write(
-    _ socket: borrowing InetSocket, _ index: Int, _ listing: borrowing Listing, to text: inout TextBuffer
+  /// The same of a socket of TCP or UDP, whose row the caller has at hand.
+  func write(
+    _ socket: borrowing InetSocket, at index: Int, of listing: borrowing Listing, to text: inout TextBuffer
   ) {
     switch self {
+    case .state: text.write(socket.state.description)
+    case .inode: text.write(decimal: socket.inode)
     case .kind: text.write(socket.transport.description)
     case .receiveQueue: text.write(decimal: socket.receiveQueue)
     case .sendQueue: text.write(decimal: socket.sendQueue)
     case .local: text.write(socket.localAddress, port: socket.localPort)
     case .remote: text.write(socket.remoteAddress, port: socket.remotePort)
-    case .since: listing.since(index).write(short: &text)
+    case .since: listing.since(socket).write(short: &text)
     case .idle:
       if let idle = Since.idle(socket) { idle.write(short: &text) } else { text.write(ascii: "-") }
     case .timer: Self.write(timerOf: socket, to: &text)
@@ -121,7 +124,8 @@ extension ListField {
     case .rtt: Self.write(milliseconds: socket.info.roundTripTime, to: &text)
     case .drops: Self.write(socket.drops.map(UInt64.init), to: &text)
     case .memory: Self.write(Self.held(socket.memory), to: &text)
-    case .namespace, .state, .owner, .program, .pid, .fd, .unit, .container, .inode, .holders: text.write(ascii: "-")
+    case .namespace, .owner, .program, .pid, .fd, .unit, .container, .holders:
+      write(.inet(index), of: listing, to: &text)
     }
   }
 

@@ -42,7 +42,7 @@ enum ListJSON {
   private static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONText) {
     json.object { json in
       switch row {
-      case .inet(let index): write(listing.census.sockets[index], index, listing, to: &json)
+      case .inet(let index): write(listing.census.sockets[index], listing, to: &json)
       case .unix(let index): write(listing.census.unixSockets[index], listing, to: &json)
       case .detached(let index):
         let socket = listing.census.detached[index]
@@ -56,7 +56,7 @@ enum ListJSON {
   }
 
   private static func write(
-    _ socket: borrowing InetSocket, _ index: Int, _ listing: Listing, to json: inout JSONText
+    _ socket: borrowing InetSocket, _ listing: Listing, to json: inout JSONText
   ) {
     let (local, remote) = (socket.localAddress, socket.remoteAddress)
     json.write("kind", string: socket.transport.description)
@@ -77,7 +77,7 @@ enum ListJSON {
         json.write("count", number: count)
       }
     }
-    let since = listing.since(index)
+    let since = listing.since(socket)
     if since != .unknown {
       json.object("since") { json in
         json.write("atLeastMilliseconds", number: since.lower)

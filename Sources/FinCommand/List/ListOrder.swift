@@ -59,7 +59,7 @@ enum ListOrder {
       default: return 0
       }
     case .inet(let index):
-      return number(field, listing.census.sockets[index], listing.since(index).lower)
+      return number(field, listing.census.sockets[index], listing.since(listing.census.sockets[index]).lower)
     }
   }
 

@@ -23,6 +23,16 @@ struct ListTable {
   }
 
   mutating func append(_ row: ListedSocket, of listing: borrowing Listing) {
+    if case .inet(let index) = row {
+      // Its row is fetched once for all columns: there may be a hundred thousand, of 400 bytes.
+      let socket = listing.census.sockets[index]
+      for column in fields.indices {
+        let start = cells.count
+        fields[column].write(socket, at: index, of: listing, to: &cells)
+        end(column, start)
+      }
+      return
+    }
     for column in fields.indices {
       let start = cells.count
       fields[column].write(row, of: listing, to: &cells)

@@ -56,8 +56,7 @@ struct Listing {
 
   func program(_ row: ListedSocket) -> Program? { holder(row).flatMap { census.programs[$0.pid] } }
 
-  func since(_ index: Int) -> Since {
-    let socket = census.sockets[index]
+  func since(_ socket: borrowing InetSocket) -> Since {
     let place = Int(socket.namespace)
     return Since.inState(socket, limits: place < limits.count ? limits[place] : KernelLimits())
   }

@@ -20,27 +20,28 @@ extension Census {
     brief.readsDetails = false
     brief.readsLimits = false
     brief.readsUnixSockets = false
-    var listed: Set<UInt32> = []
+    var listed = NumberSet()
     let looks = places.enumerated().map { NamespaceDump.begin($1, isOwn: $0 == 0, brief) }
     for look in looks {
       guard let dump = look.join() else { continue }
       candidates.removeAll { dump.incomplete.contains($0.transport) }
-      for socket in dump.sockets { listed.insert(socket.inode) }
+      for socket in dump.sockets { listed.insert(UInt64(socket.inode)) }
     }
-    candidates.removeAll { listed.contains($0.inode) || !$0.isStillThere }
+    candidates.removeAll { listed.contains(UInt64($0.inode)) || !$0.isStillThere }
     detached = candidates
   }
 
   private func descriptorsListedNowhere(_ options: Options) -> ContiguousArray<DetachedSocket> {
-    var listed: Set<UInt32> = []
-    listed.reserveCapacity(sockets.count + unixSockets.count)
-    for socket in sockets { listed.insert(socket.inode) }
-    for socket in unixSockets { listed.insert(socket.inode) }
+    var listed = NumberSet()
+    for index in sockets.indices { listed.insert(UInt64(sockets[index].inode)) }
+    for socket in unixSockets { listed.insert(UInt64(socket.inode)) }
     var found: ContiguousArray<DetachedSocket> = []
     var last: UInt32 = 0
     for holder in holders.entries where holder.inode != last {
       last = holder.inode
-      if !listed.contains(last), let socket = DetachedSocket(holder), options.transports.contains(socket.transport) {
+      if !listed.contains(UInt64(last)), let socket = DetachedSocket(holder),
+        options.transports.contains(socket.transport)
+      {
         found.append(socket)
       }
     }

@@ -129,13 +129,21 @@ extension Holders {
   }
 
   private static func byInode(_ holders: ContiguousArray<Holder>) -> ContiguousArray<Holder> {
-    // Sorting numbers needs no closure for each comparison, and inodes and places fill 64 bits.
+    // Sorting numbers needs no closure for each comparison; an inode and a place fill 64 bits.
     var keys = ContiguousArray<UInt64>()
     keys.reserveCapacity(holders.count)
-    let ordered = byProcess(holders)
-    for (place, holder) in ordered.enumerated() { keys.append(UInt64(holder.inode) << 32 | UInt64(place)) }
+    for (place, holder) in holders.enumerated() { keys.append(UInt64(holder.inode) << 32 | UInt64(place)) }
     keys.sort()
-    return ContiguousArray(keys.map { ordered[Int($0 & 0xffff_ffff)] })
+    var sorted = ContiguousArray(keys.map { holders[Int($0 & 0xffff_ffff)] })
+    // Few sockets have several holders: only those are compared any further.
+    var start = 0
+    while start < sorted.count {
+      var end = start + 1
+      while end < sorted.count, sorted[end].inode == sorted[start].inode { end += 1 }
+      if end - start > 1 { sorted[start..<end].sort { ($0.pid, $0.descriptor) < ($1.pid, $1.descriptor) } }
+      start = end
+    }
+    return sorted
   }
 }
 

@@ -10,7 +10,7 @@ struct NamespaceDump: Sendable {
   var refused: [String] = []
   /// Transports of which the kernel did not tell everything.
   var incomplete: Set<Transport> = []
-  private var cookies = CookieSet()
+  private var cookies = NumberSet()
 
   init(_ namespace: Namespace) { self.namespace = namespace }
 
@@ -62,7 +62,7 @@ struct NamespaceDump: Sendable {
     // Out of self and back in, so that the closure may append without holding all of self.
     var rows = sockets
     var seen = cookies
-    (sockets, cookies) = ([], CookieSet())
+    (sockets, cookies) = ([], NumberSet())
     let isWhole = attempt("\(transport) over \(isIPv6 ? "IPv6" : "IPv4")") { () throws(KernelError) in
       try netlink.dump({
         InetDiag.request(transport, isIPv6: isIPv6, detailed: options.readsDetails, sequence: $0)

@@ -38,13 +38,13 @@ public struct SocketState: RawRepresentable, Hashable, Sendable {
 }
 
 extension SocketState: CustomStringConvertible {
-  private static let names: [StaticString] = [
+  private static let names: [String] = [
     "", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "UNCONNECTED", "CLOSE-WAIT",
     "LAST-ACK", "LISTEN", "CLOSING", "SYN-RECEIVED", "BOUND",
   ]
 
   /// As RFC 9293 writes it: `FIN-WAIT-2`; and the two that are not TCP's, `UNCONNECTED` and `BOUND`.
   public var description: String {
-    rawValue == 0 || rawValue > 13 ? "STATE-\(rawValue)" : "\(Self.names[Int(rawValue)])"
+    rawValue == 0 || rawValue > 13 ? "STATE-\(rawValue)" : Self.names[Int(rawValue)]
   }
 }
