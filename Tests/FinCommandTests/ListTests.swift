@@ -72,6 +72,28 @@ struct ListTests {
     #expect(line?.hasPrefix("LISTEN") == true && line?.hasSuffix("[\(getpid())] fd \(listener.descriptor)") == true)
   }
 
+  @Test("a program that is called so that a terminal would obey is shown, and not obeyed")
+  func hostileName() async throws {
+    let name = "/tmp/\u{1B}[31mevil\u{202E}\(getpid())"
+    let sleep = try #require(Programs.find("sleep"))
+    try Scene.copy(sleep, to: name)
+    defer { unlink(name) }
+    let listener = try PlainSocket.listening()
+    // Without CLOEXEC: the program inherits it.
+    let inherited = dup(listener.descriptor)
+    let port = "\(listener.port)"
+    let (text, json) = try synchronously {
+      try withChild(name, ["60"]) { _ in
+        close(inherited)
+        let words = ["list", "--port", port, "--wide"]
+        return try (Scene.output(of: Fin.path, words), Scene.output(of: Fin.path, words + ["--json"]))
+      }
+    }
+    #expect(text.contains(" +1") && json.contains("\\\\x1b[31mevil\\\\xe2\\\\x80\\\\xae\(getpid())"))
+    #expect((text + json).unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 0x20 && $0 != "\u{202E}" })
+    #expect(try ListedLine.read(json).sockets.first?.holders.count == 2)
+  }
+
   @Test("the JSON has a version, and names what it gives")
   func json() async throws {
     let listener = try PlainSocket.listening()

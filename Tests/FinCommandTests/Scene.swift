@@ -63,10 +63,18 @@ enum Scene {
   }
 
   /// What a program prints, run in the namespace of the calling thread.
-  static func output(of path: String, _ arguments: String...) throws -> String {
+  static func output(of path: String, _ arguments: String...) throws -> String { try output(of: path, arguments) }
+
+  static func output(of path: String, _ arguments: [String]) throws -> String {
     try withChild(path, arguments) { child in
       child.closeInput()
       return try child.readToEnd(within: .seconds(30))
     }
+  }
+
+  /// A copy of a program, under another name.
+  static func copy(_ program: String, to path: String) throws {
+    let exit = try withChild("/bin/cp", [program, path]) { try $0.wait() }
+    guard exit == .exited(0) else { throw RigError("\(program) could not be copied") }
   }
 }
