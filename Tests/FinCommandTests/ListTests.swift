@@ -77,7 +77,7 @@ struct ListTests {
     let name = "/tmp/\u{1B}[31mevil\u{202E}\(getpid())"
     let sleep = try #require(Programs.find("sleep"))
     try Scene.copy(sleep, to: name)
-    defer { unlink(name) }
+    defer { unsafe unlink(name) }
     let listener = try PlainSocket.listening()
     // Without CLOEXEC: the program inherits it.
     let inherited = dup(listener.descriptor)

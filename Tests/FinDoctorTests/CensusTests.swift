@@ -140,6 +140,7 @@ struct CensusTests {
     // Who looks at one namespace alone does not take the others' sockets for detached.
     let own = try census { $0.readsAllNamespaces = false }
     #expect(try self.row(descriptor, in: own) == nil)
+    #expect(!own.detached.contains { $0.descriptor == descriptor && $0.pid == getpid() })
   }
 
   @Test("Unix sockets: a name, a listener with a client that waits, a pair whose other end has gone")

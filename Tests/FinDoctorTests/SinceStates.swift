@@ -95,7 +95,8 @@ struct SinceStates {
       let bytes = dice.bytes(most: 280)
       socket.info = unsafe TCPDetail(bytes.span.bytes)
       let since = Since.inState(socket)
-      if since.lower > since.upper || Since.idle(socket)?.atMost == .some(nil) { Issue.record("\(socket)") }
+      if since.lower > since.upper { Issue.record("\(socket)") }
+      if let idle = Since.idle(socket), idle.atMost == nil { Issue.record("\(socket)") }
       var text = TextBuffer()
       since.write(short: &text)
       if text.count > 24 { Issue.record("\(text.text)") }

@@ -29,8 +29,8 @@ struct TablesTests {
 
   @Test("processes and their epoll instances are found by number")
   func processes() {
-    let processes: ContiguousArray = [9, 3, 7].map { HoldingProcess(pid: $0, user: UInt32($0)) }
-    let epolls: ContiguousArray = [(7, 5), (3, 9), (7, 4)].map { Holder(inode: 0, pid: $0.0, descriptor: $0.1) }
+    let processes = [9, 3, 7].map { HoldingProcess(pid: $0, user: UInt32($0)) }
+    let epolls = [(7, 5), (3, 9), (7, 4)].map { Holder(inode: 0, pid: $0.0, descriptor: $0.1) }
     let holders = Holders(sockets: [], processes: ContiguousArray(processes), epolls: ContiguousArray(epolls))
     #expect(holders.process(7)?.user == 7 && holders.process(8) == nil && holders.process(10) == nil)
     #expect(holders.epolls(of: 7) == [4, 5] && holders.epolls(of: 3) == [9] && holders.epolls(of: 4) == [])

@@ -3,17 +3,15 @@ extension Census {
   ///
   /// The tables and the descriptors were read at different moments. A socket that was made, or closed, in between is not
   /// listed in one of them; the second look tells it apart.
-  mutating func findDetached(_ options: Options, reading places: [NamespacePlace]) {
+  /// - Parameter held: Descriptors that are namespaces.
+  mutating func findDetached(
+    _ options: Options, reading places: [NamespacePlace], held: ContiguousArray<Holder>
+  ) {
     var places = places
-    var candidates = descriptorsListedNowhere(options)
+    var elsewhere = Elsewhere(self, held: held, isEverythingRead: options.readsAllNamespaces)
+    var candidates = descriptorsListedNowhere(options, &elsewhere)
     guard !candidates.isEmpty else { return }
     if options.readsAllNamespaces { readThreadsNamespaces(of: candidates, &places, options) }
-    if blindness.skippedNamespaces > 0 || !options.readsAllNamespaces {
-      let read = Set(namespaces.lazy.filter(\.isRead).map(\.inode))
-      candidates.removeAll { socket in
-        NamespacePlace.inode("/proc/\(socket.pid)/ns/net").map { !read.contains($0) } ?? true
-      }
-    }
 
     Clock.pause(options.secondLook)
     var brief = options
@@ -31,7 +29,9 @@ extension Census {
     detached = candidates
   }
 
-  private func descriptorsListedNowhere(_ options: Options) -> ContiguousArray<DetachedSocket> {
+  private func descriptorsListedNowhere(
+    _ options: Options, _ elsewhere: inout Elsewhere
+  ) -> ContiguousArray<DetachedSocket> {
     var listed = NumberSet()
     for index in sockets.indices { listed.insert(UInt64(sockets[index].inode)) }
     for socket in unixSockets { listed.insert(UInt64(socket.inode)) }
@@ -39,7 +39,7 @@ extension Census {
     var last: UInt32 = 0
     for holder in holders.entries where holder.inode != last {
       last = holder.inode
-      if !listed.contains(UInt64(last)), let socket = DetachedSocket(holder),
+      if !listed.contains(UInt64(last)), !elsewhere.reaches(holder.pid), let socket = DetachedSocket(holder),
         options.transports.contains(socket.transport)
       {
         found.append(socket)
@@ -58,6 +58,33 @@ extension Census {
         take(NamespaceDump.begin(place, isOwn: false, options).join())
       }
     }
+  }
+}
+
+/// Which processes may hold sockets of namespaces that were not read: of those, "no table lists it" cannot be said.
+private struct Elsewhere {
+  private let read: Set<UInt32>
+  private let isEverythingRead: Bool
+  /// Processes with a descriptor of a namespace that was not read.
+  private let holders: Set<Int32>
+  private var answers: [Int32: Bool] = [:]
+
+  init(_ census: Census, held: ContiguousArray<Holder>, isEverythingRead: Bool) {
+    let read = Set(census.namespaces.lazy.filter(\.isRead).map(\.inode))
+    self.read = read
+    self.isEverythingRead = isEverythingRead && census.blindness.skippedNamespaces == 0
+    holders = Set(held.lazy.filter { !read.contains($0.inode) }.map(\.pid))
+  }
+
+  mutating func reaches(_ pid: Int32) -> Bool {
+    if isEverythingRead { return false }
+    if let answer = answers[pid] { return answer }
+    let own = NamespacePlace.inode("/proc/\(pid)/ns/net")
+    let answer =
+      own.map { !read.contains($0) } ?? true || holders.contains(pid)
+      || NamespacePlace.find(threadsOf: pid, beyond: []).contains { !read.contains($0.inode) }
+    answers[pid] = answer
+    return answer
   }
 }
 

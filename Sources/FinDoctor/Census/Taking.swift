@@ -72,7 +72,7 @@ extension Census {
       )
     }
     if options.readsHolders, options.readsDetached {
-      census.findDetached(told, reading: places)
+      census.findDetached(told, reading: places, held: reading.namespaces)
     }
     if options.readsHolders { census.readPrograms() }
     return census
