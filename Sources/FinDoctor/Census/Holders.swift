@@ -53,7 +53,12 @@ public struct Holders: Sendable {
   private let places: ContiguousArray<UInt32>
 
   /// Puts the descriptors in order.
-  /// - Parameter sockets: In any order.
+  /// - Parameters:
+  ///   - sockets: Descriptors that are sockets. All may come in any order.
+  ///   - processes: Every process that was met.
+  ///   - epolls: Descriptors that are epoll instances.
+  ///   - ledgers: Descriptors that are ledgers published by a library.
+  ///   - rings: Descriptors that are io_uring instances.
   public init(
     sockets: ContiguousArray<Holder>, processes: ContiguousArray<HoldingProcess> = [],
     epolls: ContiguousArray<Holder> = [], ledgers: ContiguousArray<Holder> = [], rings: ContiguousArray<Holder> = []

@@ -1,6 +1,6 @@
 /// Which program a process runs, and under what limits.
 ///
-/// Whoever wrote that program chose most of these bytes. They are made visible when they are read (see ``visible(_:)``):
+/// Whoever wrote that program chose most of these bytes. They are made visible when they are read (by the function `visible`):
 /// none of the texts here can hold a control character, and each may be printed.
 public struct Program: Hashable, Sendable {
   /// The process.

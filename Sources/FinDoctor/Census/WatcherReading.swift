@@ -1,6 +1,8 @@
 extension Watchers {
   /// Reads who waits for what in a process.
-  /// - Parameter epolls: The descriptors of its epoll instances, see ``Holders/epolls(of:)``.
+  /// - Parameters:
+  ///   - pid: The process.
+  ///   - epolls: The descriptors of its epoll instances, see ``Holders/epolls(of:)``.
   public static func read(_ pid: Int32, epolls: [Int32]) -> Watchers {
     var interests: [Interest] = []
     var isComplete = true

@@ -38,7 +38,9 @@ public struct Since: Hashable, Sendable {
 /// What a socket's row bounds.
 extension Since {
   /// How long a socket has been in its state.
-  /// - Parameter limits: Of the socket's namespace; for how long a closed socket rests in FIN-WAIT-2.
+  /// - Parameters:
+  ///   - socket: The row.
+  ///   - limits: Of the socket's namespace; for how long a closed socket rests in FIN-WAIT-2.
   public static func inState(_ socket: InetSocket, limits: KernelLimits = KernelLimits()) -> Since {
     guard socket.transport == .tcp else { return .unknown }
     switch socket.state {

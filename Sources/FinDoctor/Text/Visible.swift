@@ -2,7 +2,9 @@
 ///
 /// Names and command lines are chosen by other programs. What they hold must not move a cursor, begin a second line or
 /// turn the direction of reading, and a person must still see which bytes were there. A backslash is escaped too.
-/// - Parameter limit: How many bytes to show at most; three dots stand for the rest.
+/// - Parameters:
+///   - bytes: Somebody else's.
+///   - limit: How many bytes to show at most; three dots stand for the rest.
 public func visible(_ bytes: some Collection<UInt8>, limit: Int = .max) -> String {
   var shown = ""
   var rest = bytes.prefix(limit)
