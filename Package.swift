@@ -14,6 +14,7 @@ let package = Package(
   name: "fin",
   products: [
     .library(name: "Fin", targets: ["Fin"]),
+    .library(name: "FinDoctor", targets: ["FinDoctor"]),
     // The target is not called `fin`: `Fin.build` and `fin.build` are one folder where file names ignore case.
     .executable(name: "fin", targets: ["FinCommand"]),
   ],
@@ -46,9 +47,11 @@ let package = Package(
         // The seam for scripted system calls: compiled in where tests run, absent from release builds.
         .define("FIN_SEAM", .when(configuration: .debug))
       ]),
+    // The kernel's view of every program's sockets. It stands beside Fin and not upon it.
+    .target(name: "FinDoctor", dependencies: ["CFin"], swiftSettings: settings),
     .executableTarget(
       name: "FinCommand",
-      dependencies: ["Fin", "CFin", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["Fin", "FinDoctor", "CFin", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
 
     // What tests stand on: a hand-made TCP peer, a lossy link, namespaces, threads.
@@ -70,6 +73,7 @@ let package = Package(
           name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: .when(traits: ["ServiceLifecycle"])),
       ],
       swiftSettings: settings),
+    .testTarget(name: "FinDoctorTests", dependencies: ["FinDoctor", "CFin", "Peers"], swiftSettings: settings),
     .testTarget(
       name: "FinCommandTests",
       dependencies: ["FinCommand", "Peers", .product(name: "Subprocess", package: "swift-subprocess")],

@@ -85,3 +85,36 @@ int fin_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
 int fin_unshare(int flags) { return unshare(flags); }
 int fin_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
 char **fin_environment(void) { return environ; }
+
+// ---- What the doctor needs.
+#include <dirent.h>
+#include <linux/netlink.h>
+#include <sys/xattr.h>
+
+_Static_assert(FIN_NETLINK_SOCK_DIAG == NETLINK_SOCK_DIAG && FIN_O_DIRECTORY == O_DIRECTORY, "the doctor");
+
+int fin_open_at(int directory, const char *path, int flags) { return openat(directory, path, flags | O_CLOEXEC); }
+int64_t fin_getdents(int directory, void *entries, uint64_t size) { return getdents64(directory, entries, size); }
+int fin_enter_network(int fd) { return setns(fd, CLONE_NEWNET); }
+int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size) {
+  return getxattr(path, name, value, size);
+}
+int fin_netlink(int protocol, int seconds) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+  struct timeval limit = {.tv_sec = seconds};
+  if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  return fd;
+}
+int64_t fin_netlink_send(int fd, const void *bytes, uint64_t count) {
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+  return sendto(fd, bytes, count, 0, (struct sockaddr *)&kernel, sizeof kernel);
+}
+int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender, int *cut) {
+  struct sockaddr_nl from = {0};
+  struct iovec room = {.iov_base = bytes, .iov_len = size};
+  struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &room, .msg_iovlen = 1};
+  int64_t count = recvmsg(fd, &message, 0);
+  *sender = from.nl_pid;
+  *cut = (message.msg_flags & MSG_TRUNC) != 0;
+  return count;
+}

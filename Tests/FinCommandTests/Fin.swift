@@ -1,4 +1,5 @@
 import Glibc
+import Peers
 import Subprocess
 
 /// The `fin` that was built with these tests, run as a person would, with pipes in place of a terminal.
@@ -14,13 +15,31 @@ struct Fin {
 
   static func run(_ arguments: [String]) async throws -> Fin {
     // Found where this test program is, whatever else of that name the machine has.
+    try await run("fin", arguments)
+  }
+
+  /// As another user, without any rights of ours.
+  static func run(as user: Int, _ arguments: String...) async throws -> Fin {
+    try await run("setpriv", words(as: user, arguments))
+  }
+
+  static func words(as user: Int, _ arguments: [String]) -> [String] {
+    ["--reuid", "\(user)", "--regid", "\(user)", "--clear-groups", "--inh-caps=-all", path] + arguments
+  }
+
+  private static func run(_ program: String, _ arguments: [String]) async throws -> Fin {
     let result = try await Subprocess.run(
-      .name("fin"), arguments: Arguments(arguments), environment: .inherit.updating(["PATH": directory]),
+      .name(program), arguments: Arguments(arguments),
+      environment: .inherit.updating(["PATH": "\(directory):\(inherited)"]),
       output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))
     var status: Int32?
     if case .exited(let code) = result.terminationStatus { status = code }
     return Fin(status: status, output: result.standardOutput, complaints: result.standardError)
   }
+
+  private static var inherited: String { unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? "" }
+
+  static var path: String { directory + "/fin" }
 
   private static var directory: String {
     var buffer = [UInt8](repeating: 0, count: 4096)

@@ -93,5 +93,27 @@ int fin_set_parent_death_signal(int signal);
 /// `environ`.
 char *_Nullable *_Nonnull fin_environment(void);
 
+// ---- What the doctor needs.
+/// openat, with CLOEXEC; `flags` as for open.
+int fin_open_at(int directory, const char *path, int flags);
+int64_t fin_getdents(int directory, void *entries, uint64_t size);
+/// setns, into a network namespace.
+int fin_enter_network(int fd);
+int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size);
+/// A netlink socket of this protocol that gives up receiving after so many seconds.
+int fin_netlink(int protocol, int seconds);
+int64_t fin_netlink_send(int fd, const void *bytes, uint64_t count);
+/// Receives one datagram; `sender` becomes the port it came from, 0 for the kernel; `cut` whether it did not fit.
+int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender, int *cut);
+enum {
+  FIN_NETLINK_SOCK_DIAG = 4,
+  FIN_O_DIRECTORY =
+#ifdef __aarch64__
+      040000,
+#else
+      0200000,
+#endif
+};
+
 #pragma clang assume_nonnull end
 #endif

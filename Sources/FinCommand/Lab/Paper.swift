@@ -50,10 +50,15 @@ struct Paper: Sendable {
 enum Output {
   static func write(_ text: String) { write([UInt8](text.utf8)) }
 
-  static func write(_ bytes: [UInt8]) {
+  static func write(_ bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
+
+  /// To standard error.
+  static func complain(_ text: String) { write([UInt8](text.utf8), to: STDERR_FILENO) }
+
+  private static func write(_ bytes: [UInt8], to descriptor: CInt) {
     var rest = bytes[...]
     while !rest.isEmpty {
-      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(STDOUT_FILENO, $0.baseAddress!, $0.count) }
+      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress!, $0.count) }
       guard count > 0 else { return }
       rest = rest.dropFirst(count)
     }

@@ -1,0 +1,77 @@
+import FinDoctor
+
+/// Writes JSON as it goes, without a value for each part: a list may have a hundred thousand entries.
+struct JSONText {
+  var text = TextBuffer()
+  private var isFirst = true
+
+  /// `{ … }`.
+  mutating func object(_ key: String? = nil, _ body: (inout JSONText) -> Void) { nested(key, "{", "}", body) }
+  /// `[ … ]`.
+  mutating func array(_ key: String? = nil, _ body: (inout JSONText) -> Void) { nested(key, "[", "]", body) }
+
+  private mutating func nested(
+    _ key: String?, _ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONText) -> Void
+  ) {
+    begin(key)
+    text.write(ascii: open)
+    isFirst = true
+    body(&self)
+    text.write(ascii: close)
+    isFirst = false
+  }
+
+  mutating func write(_ key: String? = nil, number: UInt64) {
+    begin(key)
+    text.write(decimal: number)
+  }
+  mutating func write(_ key: String? = nil, number: some UnsignedInteger) { write(key, number: UInt64(number)) }
+  /// Nothing where there is nothing.
+  mutating func write(_ key: String, numberIfKnown number: (some UnsignedInteger)?) {
+    if let number { write(key, number: UInt64(number)) }
+  }
+
+  mutating func write(_ key: String? = nil, flag: Bool) {
+    begin(key)
+    text.write(flag ? "true" : "false")
+  }
+
+  mutating func write(_ key: String? = nil, string: String) { self.string(key) { $0.write(string) } }
+
+  /// A string that is written piece by piece. What it may not hold is escaped afterwards.
+  mutating func string(_ key: String? = nil, _ body: (inout TextBuffer) -> Void) {
+    begin(key)
+    text.write(ascii: "\"")
+    let start = text.count
+    body(&text)
+    escape(from: start)
+    text.write(ascii: "\"")
+  }
+
+  private mutating func begin(_ key: String?) {
+    if !isFirst { text.write(ascii: ",") }
+    isFirst = false
+    if let key {
+      text.write(ascii: "\"")
+      text.write(key)
+      text.write("\":")
+    }
+  }
+
+  private mutating func escape(from start: Int) {
+    let needs: (UInt8) -> Bool = { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") || $0 == 0x7f }
+    guard let first = text.bytes[start...].firstIndex(where: needs) else { return }
+    let rest = Array(text.bytes[first...])
+    text.bytes.removeSubrange(first...)
+    for byte in rest {
+      if !needs(byte) {
+        text.bytes.append(byte)
+      } else if byte < 0x20 || byte == 0x7f {
+        text.write(byte < 16 ? "\\u000" : "\\u00")
+        text.write(hexadecimal: UInt64(byte))
+      } else {
+        text.bytes += [UInt8(ascii: "\\"), byte]
+      }
+    }
+  }
+}

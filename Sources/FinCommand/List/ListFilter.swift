@@ -1,0 +1,137 @@
+import ArgumentParser
+import Fin
+import FinDoctor
+
+/// Which sockets are asked for. What is not said lets everything through.
+struct ListFilter {
+  var states: [StateName] = []
+  var programs: [ProgramName] = []
+  var addresses: [AddressRange] = []
+  var ports: [UInt16] = []
+
+  var isEmpty: Bool { states.isEmpty && programs.isEmpty && addresses.isEmpty && ports.isEmpty }
+
+  func allows(_ row: ListedSocket, in listing: Listing) -> Bool {
+    if !states.isEmpty, !states.contains(where: { $0.matches(row, listing) }) { return false }
+    if !programs.isEmpty {
+      let holders = listing.census.holders[listing.inode(row)]
+      let isNamed = holders.contains { holder in
+        programs.contains { $0.matches(holder.pid, listing.census.programs[holder.pid]) }
+      }
+      if !isNamed { return false }
+    }
+    if addresses.isEmpty, ports.isEmpty { return true }
+    guard case .inet(let index) = row else { return false }
+    let socket = listing.census.sockets[index]
+    if !ports.isEmpty, !ports.contains(socket.localPort), socket.remotePort == 0 || !ports.contains(socket.remotePort) {
+      return false
+    }
+    return addresses.isEmpty
+      || addresses.contains { $0.contains(socket.localAddress) || $0.contains(socket.remoteAddress) }
+  }
+}
+
+/// A state, or a word for several.
+struct StateName: ExpressibleByArgument, Sendable {
+  private enum Meaning {
+    case state(SocketState)
+    case connected, detached, waiting, peerGone
+  }
+
+  private let meaning: Meaning
+
+  static let words = "connected, waiting (for accept), detached, peer-gone"
+
+  /// `CLOSE-WAIT`, `close_wait`, `closewait`, or as `ss` writes it: `estab`, `syn-recv`, `unconn`.
+  init?(argument: String) {
+    let word = argument.lowercased().filter { $0 != "-" && $0 != "_" }
+    let others = ["estab": "established", "synrecv": "synreceived", "unconn": "unconnected", "listening": "listen"]
+    switch word {
+    case "connected": meaning = .connected
+    case "detached": meaning = .detached
+    case "waiting": meaning = .waiting
+    case "peergone": meaning = .peerGone
+    default:
+      let name = others[word] ?? word
+      let state = SocketState.named.first { $0.description.lowercased().filter { $0 != "-" } == name }
+      guard let state else { return nil }
+      meaning = .state(state)
+    }
+  }
+
+  func matches(_ row: ListedSocket, _ listing: Listing) -> Bool {
+    switch (meaning, row) {
+    case (.state(let state), .inet(let index)):
+      let actual = listing.census.sockets[index].state
+      return actual == state || state == .synReceived && actual == .newSynReceived
+    case (.state(let state), .unix(let index)): return listing.census.unixSockets[index].state == state
+    case (.connected, .inet(let index)):
+      let state = listing.census.sockets[index].state
+      return state != .listen && state != .closed && state != .bound
+    case (.connected, .unix(let index)): return listing.census.unixSockets[index].state == .established
+    case (.detached, .detached(let index)): return listing.census.detached[index].transport == .tcp
+    case (.waiting, .inet(let index)): return listing.census.sockets[index].isWaitingForAccept
+    case (.peerGone, .unix(let index)): return listing.census.unixSockets[index].hasLostItsPeer
+    case (.state, .detached), (.connected, .detached), (.detached, _), (.waiting, _), (.peerGone, _): return false
+    }
+  }
+}
+
+/// A process by its number, or all of one name.
+enum ProgramName: ExpressibleByArgument {
+  case pid(Int32)
+  case name(String)
+
+  init?(argument: String) {
+    guard !argument.isEmpty else { return nil }
+    self = Int32(argument).map { .pid($0) } ?? .name(argument)
+  }
+
+  func matches(_ pid: Int32, _ program: Program?) -> Bool {
+    switch self {
+    case .pid(let number): number == pid
+    case .name(let name): program?.name == name || program?.shortName == name
+    }
+  }
+}
+
+/// An address, or all that begin alike: `10.0.0.0/8`.
+struct AddressRange: ExpressibleByArgument, Sendable {
+  private let bits: AddressBits
+  private let mask: AddressBits
+  private let isIPv6: Bool
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count <= 2, let address = IPAddress(String(parts[0])) else { return nil }
+    var length: Int?
+    if parts.count == 2 {
+      guard let number = Int(parts[1]), number >= 0 else { return nil }
+      length = number
+    }
+    switch address.canonical {
+    case .v4(let address):
+      guard length ?? 32 <= 32 else { return nil }
+      isIPv6 = false
+      bits = AddressBits(low: UInt64(address.rawValue))
+      mask = AddressBits(low: UInt64(UInt32(truncatingIfNeeded: ~UInt64(0) << UInt64(32 - (length ?? 32)))))
+    case .v6(let address):
+      let length = length ?? 128
+      guard length <= 128 else { return nil }
+      isIPv6 = true
+      bits = AddressBits(high: address.high, low: address.low)
+      mask = AddressBits(
+        high: length >= 64 ? .max : ~(.max >> UInt64(length)),
+        low: length <= 64 ? 0 : ~(length == 128 ? 0 : .max >> UInt64(length - 64)))
+    }
+  }
+
+  func contains(_ address: NetworkAddress) -> Bool {
+    if !isIPv6 {
+      guard let v4 = address.asIPv4 else { return false }
+      return UInt64(v4) & mask.low == bits.low & mask.low
+    }
+    return address.isIPv6 && address.bits.high & mask.high == bits.high & mask.high
+      && address.bits.low & mask.low == bits.low & mask.low
+  }
+}

@@ -1,0 +1,169 @@
+import FinDoctor
+
+/// The list as JSON. The schema is described in the help of `fin list`.
+enum ListJSON {
+  static let version: UInt64 = 1
+
+  /// Gives the text piece by piece.
+  static func write(_ rows: [ListedSocket], of listing: Listing, to output: ([UInt8]) -> Void) {
+    var json = JSONText()
+    let census = listing.census
+    json.object { json in
+      json.write("version", number: version)
+      json.write("fin", string: FinCommand.version)
+      json.write("taken", number: UInt64(max(0, census.when.wall)) / 1_000_000)
+      json.array("namespaces") { json in
+        for namespace in census.namespaces {
+          json.object { json in
+            json.write("inode", number: namespace.inode)
+            json.write("name", string: namespace.name)
+            json.write("own", flag: namespace.isOwn)
+          }
+        }
+      }
+      json.array("hidden") { json in
+        for sentence in census.blindness.sentences { json.write(string: sentence) }
+      }
+      json.array("sockets") { json in
+        for row in rows {
+          json.text.write(ascii: "\n")
+          write(row, of: listing, to: &json)
+          if json.text.count > 1 << 20 {
+            output(json.text.bytes)
+            json.text.bytes.removeAll(keepingCapacity: true)
+          }
+        }
+      }
+    }
+    json.text.write(ascii: "\n")
+    output(json.text.bytes)
+  }
+
+  private static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONText) {
+    json.object { json in
+      switch row {
+      case .inet(let index): write(listing.census.sockets[index], listing, to: &json)
+      case .unix(let index): write(listing.census.unixSockets[index], listing, to: &json)
+      case .detached(let index):
+        let socket = listing.census.detached[index]
+        json.write("kind", string: socket.transport.description)
+        json.write("family", number: UInt64(socket.isIPv6 ? 6 : 4))
+        json.write("state", string: listing.state(row))
+      }
+      json.write("inode", number: listing.inode(row))
+      write(holdersOf: row, of: listing, to: &json)
+    }
+  }
+
+  private static func write(
+    _ socket: borrowing InetSocket, _ listing: Listing, to json: inout JSONText
+  ) {
+    let (local, remote) = (socket.localAddress, socket.remoteAddress)
+    json.write("kind", string: socket.transport.description)
+    json.write("family", number: UInt64(socket.isIPv6 ? 6 : 4))
+    json.write("state", string: socket.state.description)
+    json.string("localAddress") { $0.write(local) }
+    json.write("localPort", number: socket.localPort)
+    json.string("remoteAddress") { $0.write(remote) }
+    json.write("remotePort", number: socket.remotePort)
+    if socket.interface > 0 { json.write("interface", number: socket.interface) }
+    json.write("receiveQueue", number: socket.receiveQueue)
+    json.write("sendQueue", number: socket.sendQueue)
+    if socket.timer != .off {
+      let (timer, expires, count) = (socket.timer, socket.expires, socket.retransmits)
+      json.object("timer") { json in
+        json.write("name", string: timer.description)
+        json.write("milliseconds", number: expires)
+        json.write("count", number: count)
+      }
+    }
+    let since = listing.since(socket)
+    if since != .unknown {
+      json.object("since") { json in
+        json.write("atLeastMilliseconds", number: since.lower)
+        if since.atMost != nil { json.write("atMostMilliseconds", number: since.upper) }
+      }
+    }
+    json.write("idleMilliseconds", numberIfKnown: Since.idle(socket)?.lower)
+    if socket.isWaitingForAccept { json.write("waitingForAccept", flag: true) }
+    json.write("user", number: socket.user)
+    let cookie = socket.cookie
+    json.string("cookie") { $0.write(hexadecimal: cookie) }
+    json.write("cgroup", numberIfKnown: socket.cgroup)
+    json.write("shutdown", numberIfKnown: socket.shutdown)
+    json.write("namespace", number: listing.census.namespaces[Int(socket.namespace)].inode)
+    write(socket.memory, to: &json)
+    // Of a listener it holds nothing but the lengths of the queue, and rubbish for times.
+    if !socket.info.isEmpty, socket.state != .listen { write(socket.info, to: &json) }
+  }
+
+  private static func write(_ memory: SocketMemory, to json: inout JSONText) {
+    guard memory.received != nil else { return }
+    json.object("memory") { json in
+      json.write("received", numberIfKnown: memory.received)
+      json.write("receiveLimit", numberIfKnown: memory.receiveLimit)
+      json.write("sending", numberIfKnown: memory.sending)
+      json.write("sendLimit", numberIfKnown: memory.sendLimit)
+      json.write("reserved", numberIfKnown: memory.reserved)
+      json.write("queued", numberIfKnown: memory.queued)
+      json.write("options", numberIfKnown: memory.options)
+      json.write("backlog", numberIfKnown: memory.backlog)
+      json.write("drops", numberIfKnown: memory.drops)
+    }
+  }
+
+  private static func write(_ info: borrowing TCPDetail, to json: inout JSONText) {
+    let info = copy info
+    json.object("tcp") { json in
+      json.write("bytesSent", numberIfKnown: info.bytesSent)
+      json.write("bytesAcknowledged", numberIfKnown: info.bytesAcknowledged)
+      json.write("bytesReceived", numberIfKnown: info.bytesReceived)
+      json.write("bytesRetransmitted", numberIfKnown: info.bytesRetransmitted)
+      json.write("bytesNotSent", numberIfKnown: info.bytesNotSent)
+      json.write("segmentsSent", numberIfKnown: info.segmentsSent)
+      json.write("segmentsReceived", numberIfKnown: info.segmentsReceived)
+      json.write("unacknowledgedSegments", numberIfKnown: info.unacknowledgedSegments)
+      json.write("totalRetransmissions", numberIfKnown: info.totalRetransmissions)
+      json.write("lastDataSentMilliseconds", numberIfKnown: info.lastDataSent)
+      json.write("lastDataReceivedMilliseconds", numberIfKnown: info.lastDataReceived)
+      json.write("lastAcknowledgementMilliseconds", numberIfKnown: info.lastAcknowledgementReceived)
+      json.write("retransmitTimeoutMicroseconds", numberIfKnown: info.retransmitTimeout)
+      json.write("roundTripMicroseconds", numberIfKnown: info.roundTripTime)
+      json.write("sendWindow", numberIfKnown: info.sendWindow)
+      json.write("receiveWindow", numberIfKnown: info.receiveWindow)
+      json.write("retransmits", numberIfKnown: info.retransmits)
+      json.write("probes", numberIfKnown: info.probes)
+      json.write("backoff", numberIfKnown: info.backoff)
+    }
+  }
+
+  private static func write(_ socket: UnixSocket, _ listing: Listing, to json: inout JSONText) {
+    json.write("kind", string: socket.type.description)
+    json.write("state", string: socket.state.description)
+    if let name = listing.census.name(of: socket) { json.write("name", string: name) }
+    json.write("peerInode", numberIfKnown: socket.peer)
+    json.write("receiveQueue", number: socket.receiveQueue)
+    json.write("sendQueue", number: socket.sendQueue)
+    json.write("user", numberIfKnown: socket.user)
+    json.string("cookie") { $0.write(hexadecimal: socket.cookie) }
+    json.write("shutdown", numberIfKnown: socket.shutdown)
+    json.write("namespace", number: listing.census.namespaces[Int(socket.namespace)].inode)
+    write(socket.memory, to: &json)
+  }
+
+  private static func write(holdersOf row: ListedSocket, of listing: Listing, to json: inout JSONText) {
+    json.array("holders") { json in
+      for holder in listing.census.holders[listing.inode(row)] {
+        json.object { json in
+          json.write("pid", number: UInt32(bitPattern: holder.pid))
+          json.write("fd", number: UInt32(bitPattern: holder.descriptor))
+          if let program = listing.census.programs[holder.pid] {
+            json.write("program", string: program.name)
+            if let unit = program.unit { json.write("unit", string: unit) }
+            if let container = program.container { json.write("container", string: container) }
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import FinDoctor
+
+/// Lines under headings, in columns as wide as what they hold, and no wider than the page.
+///
+/// All cells are written one after the other into one buffer, and copied from there: no text for each of them.
+struct ListTable {
+  private let fields: [ListField]
+  private var cells = TextBuffer()
+  /// Where each cell ends.
+  private var ends: ContiguousArray<UInt32> = []
+  private var widths: [Int]
+
+  init(_ fields: [ListField], headings: Bool) {
+    self.fields = fields
+    widths = fields.map { _ in 0 }
+    if headings {
+      for (column, field) in fields.enumerated() {
+        let start = cells.count
+        cells.write(field.heading)
+        end(column, start)
+      }
+    }
+  }
+
+  mutating func append(_ row: ListedSocket, of listing: borrowing Listing) {
+    if case .inet(let index) = row {
+      // Its row is fetched once for all columns: there may be a hundred thousand, of 400 bytes.
+      let socket = listing.census.sockets[index]
+      for column in fields.indices {
+        let start = cells.count
+        fields[column].write(socket, at: index, of: listing, to: &cells)
+        end(column, start)
+      }
+      return
+    }
+    for column in fields.indices {
+      let start = cells.count
+      fields[column].write(row, of: listing, to: &cells)
+      end(column, start)
+    }
+  }
+
+  private mutating func end(_ column: Int, _ start: Int) {
+    ends.append(UInt32(cells.count))
+    // A cell that could be too wide by its bytes is counted; nearly all are ASCII.
+    if cells.count - start > widths[column] { widths[column] = max(widths[column], Self.width(cells.bytes[start...])) }
+  }
+
+  /// Characters, as far as a terminal shows one in each column: all bytes but those that continue a character.
+  private static func width(_ bytes: ArraySlice<UInt8>) -> Int {
+    bytes.reduce(0) { $0 + ($1 & 0xc0 == 0x80 ? 0 : 1) }
+  }
+
+  /// Gives the page piece by piece, so that a hundred thousand lines need no second buffer of their size.
+  /// - Parameter page: How many columns a line may have; nil for as many as it takes.
+  func write(page: Int?, to output: ([UInt8]) -> Void) {
+    let widths = fitted(to: page)
+    var text = TextBuffer()
+    text.bytes.reserveCapacity(1 << 20 + 4096)
+    var start = 0
+    var column = 0
+    for end in ends {
+      let isLast = column == fields.count - 1
+      write(cells.bytes[start..<Int(end)], fields[column], widths[column], isLast: isLast, to: &text)
+      start = Int(end)
+      column = isLast ? 0 : column + 1
+      if isLast, text.count > 1 << 20 {
+        output(text.bytes)
+        text.bytes.removeAll(keepingCapacity: true)
+      }
+    }
+    output(text.bytes)
+  }
+
+  private func write(
+    _ cell: ArraySlice<UInt8>, _ field: ListField, _ width: Int, isLast: Bool, to text: inout TextBuffer
+  ) {
+    var used = cell.count
+    // More bytes than columns: too wide, or not only ASCII.
+    if used > width { used = Self.width(cell) }
+    if field.isNumber { text.write(spaces: width - used) }
+    if used > width {
+      Self.write(cell, cutTo: width, inside: field.isCutInside, to: &text)
+    } else {
+      text.bytes.append(contentsOf: cell)
+    }
+    if isLast { return text.write(ascii: "\n") }
+    if !field.isNumber { text.write(spaces: width - used) }
+    text.write(ascii: " ")
+  }
+
+  /// Leaves out characters, and puts three dots of one column there.
+  private static func write(
+    _ cell: ArraySlice<UInt8>, cutTo width: Int, inside: Bool, to text: inout TextBuffer
+  ) {
+    let characters = String(decoding: cell, as: UTF8.self).unicodeScalars
+    let tail = inside ? (width - 1) / 2 : 0
+    text.write(String(String.UnicodeScalarView(characters.prefix(width - 1 - tail))) + "…")
+    text.write(String(String.UnicodeScalarView(characters.suffix(tail))))
+  }
+
+  /// Takes away from the widest columns that may be narrower, until a line fits or nothing is left to take.
+  private func fitted(to page: Int?) -> [Int] {
+    var widths = widths
+    guard let page else { return widths }
+    var over = widths.reduce(widths.count - 1, +) - page
+    while over > 0 {
+      let candidates = fields.indices.filter { widths[$0] > fields[$0].least ?? .max }
+      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { break }
+      widths[widest] -= 1
+      over -= 1
+    }
+    return widths
+  }
+}

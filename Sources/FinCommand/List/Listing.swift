@@ -1,0 +1,138 @@
+import FinDoctor
+
+/// One line of the list: which row of the census it stands for.
+enum ListedSocket: Hashable {
+  case inet(Int)
+  case unix(Int)
+  /// A descriptor whose socket no table lists.
+  case detached(Int)
+}
+
+/// The census, with what every line of the list would otherwise have to look for.
+struct Listing {
+  let census: Census
+  /// What a person calls each process: `nginx[812]`.
+  private let labels: [Int32: Label]
+  private let limits: [KernelLimits]
+  /// The inode of every socket that listens and the port it does so on, by the namespace and the port.
+  private let listeners: [UInt32: UInt32]
+
+  private struct Label {
+    var text: [UInt8]
+    /// Its place when all are sorted by name.
+    var rank: UInt64
+  }
+
+  init(_ census: Census) {
+    self.census = census
+    limits = census.namespaces.map(\.limits)
+    let sorted = census.programs.values.map { ($0.name, $0.pid) }.sorted { $0 < $1 }
+    labels = Dictionary(
+      uniqueKeysWithValues: sorted.enumerated().map { rank, program in
+        (program.1, Label(text: Array("\(program.0)[\(program.1)]".utf8), rank: UInt64(rank)))
+      })
+    var listeners: [UInt32: UInt32] = [:]
+    for socket in census.sockets where socket.state == .listen {
+      listeners[Self.place(socket)] = socket.inode
+    }
+    self.listeners = listeners
+  }
+
+  private static func place(_ socket: InetSocket) -> UInt32 {
+    UInt32(socket.namespace) << 16 | UInt32(socket.localPort)
+  }
+
+  /// The inode; 0 for a socket that never had a descriptor, or has none left.
+  func inode(_ row: ListedSocket) -> UInt32 {
+    switch row {
+    case .inet(let index): census.sockets[index].inode
+    case .unix(let index): census.unixSockets[index].inode
+    case .detached(let index): census.detached[index].inode
+    }
+  }
+
+  /// The descriptor that holds it, of the process with the lowest number.
+  func holder(_ row: ListedSocket) -> Holder? { census.holders.first(of: inode(row)) }
+
+  func program(_ row: ListedSocket) -> Program? { holder(row).flatMap { census.programs[$0.pid] } }
+
+  func since(_ socket: borrowing InetSocket) -> Since {
+    let place = Int(socket.namespace)
+    return Since.inState(socket, limits: place < limits.count ? limits[place] : KernelLimits())
+  }
+
+  /// The namespace, as a place in the census.
+  func namespace(_ row: ListedSocket) -> Int? {
+    switch row {
+    case .inet(let index): Int(census.sockets[index].namespace)
+    case .unix(let index): Int(census.unixSockets[index].namespace)
+    case .detached: nil
+    }
+  }
+
+  /// The process that will accept a connection that waits for it.
+  private func acceptor(_ socket: InetSocket) -> Holder? {
+    guard socket.isWaitingForAccept, let inode = listeners[Self.place(socket)] else { return nil }
+    return census.holders.first(of: inode)
+  }
+}
+
+/// Who holds it, in words.
+extension Listing {
+  /// `nginx[812] fd 5`, `nginx[812] fd 5 +1` when another holds it too; `queue of nginx[812]` before it is accepted;
+  /// `user 1000` when the process may not be looked at; `-` when no program has it any more.
+  func write(ownerOf row: ListedSocket, to text: inout TextBuffer) {
+    let holders = census.holders[inode(row)]
+    if let first = holders.first {
+      write(label: first.pid, to: &text)
+      text.write(" fd ")
+      text.write(decimal: UInt32(bitPattern: first.descriptor))
+      if holders.count > 1 {
+        text.write(" +")
+        text.write(decimal: UInt64(holders.count - 1))
+      }
+      return
+    }
+    guard case .inet(let index) = row else {
+      text.write(ascii: "-")
+      return
+    }
+    let socket = census.sockets[index]
+    if socket.inode != 0 {
+      text.write("user ")
+      text.write(decimal: socket.user)
+    } else if let acceptor = acceptor(socket) {
+      text.write("queue of ")
+      write(label: acceptor.pid, to: &text)
+    } else {
+      text.write(socket.isWaitingForAccept ? "not accepted" : "-")
+    }
+  }
+
+  func write(label pid: Int32, to text: inout TextBuffer) {
+    if let label = labels[pid] {
+      text.bytes.append(contentsOf: label.text)
+    } else {
+      text.write("[")
+      text.write(decimal: UInt32(bitPattern: pid))
+      text.write("]")
+    }
+  }
+
+  /// For sorting: by program, then by descriptor; what nobody holds comes last.
+  func rank(ofOwner row: ListedSocket) -> UInt64 {
+    guard let holder = holder(row) else { return .max }
+    let program = labels[holder.pid]?.rank ?? 0xffff_ffff
+    return program << 32 | UInt64(UInt32(bitPattern: holder.descriptor))
+  }
+
+  func state(_ row: ListedSocket) -> String {
+    switch row {
+    case .inet(let index): return census.sockets[index].state.description
+    case .unix(let index):
+      let socket = census.unixSockets[index]
+      return socket.hasLostItsPeer ? "PEER-GONE" : socket.state.description
+    case .detached(let index): return census.detached[index].transport == .tcp ? "DETACHED" : "UNBOUND"
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import ArgumentParser
+import FinDoctor
+import Glibc
+
+/// `fin list`: every socket of the machine, with who holds it and since when.
+struct ListCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list",
+    abstract: "List every socket, who holds it, and how long it has been in its state.",
+    discussion: """
+      TCP and UDP sockets of every program, in every network namespace that may be entered. Also those without a \
+      descriptor: connections that wait for accept, that their program has closed, that rest in TIME-WAIT. And the \
+      other way round: descriptors whose socket no table of the kernel lists, because the connection was reset or \
+      refused, or never made. Their state here is DETACHED; other tools do not show them.
+
+      SINCE is how long a socket has been in its state, as far as the kernel can tell: between two bounds, \
+      3.2s-41min, or one time when they are close; >3.2s is at least, <41min at most.
+
+      Nothing here needs root. Without it the owners of other users' sockets are missing, and standard error says how \
+      many processes could not be read.
+
+      Examples:
+        fin list --state close-wait --sort since     who does not close, the oldest first
+        fin list nginx 812                           of every nginx, and of process 812
+        fin list --port 443 --fields state,remote,idle,owner
+        fin list --address 10.0.0.0/8 --json
+
+      Fields:
+      \(ListField.allCases.map { "  \($0.rawValue.padded(to: 17))\($0.meaning)" }.joined(separator: "\n"))
+
+      --json prints one object, whose schema only ever grows by new keys:
+        version      1; any other change gets a new number
+        fin          the version of this command
+        taken        when, in milliseconds since 1970
+        namespaces   a list of {inode, name, own}
+        hidden       what could not be seen, one sentence each
+        sockets      a list, of which each has
+          kind       tcp, udp, unix-stream, unix-datagram, unix-records
+          state, family (4 or 6), inode, cookie (hexadecimal, a string)
+          localAddress, localPort, remoteAddress, remotePort; interface
+                     if it is bound to one. Unix: name, peerInode
+          receiveQueue, sendQueue
+          timer      {name, milliseconds, count} if one runs
+          since      {atLeastMilliseconds, atMostMilliseconds}; without
+                     the second if nothing bounds it, absent if unknown
+          idleMilliseconds, waitingForAccept, user, cgroup, namespace
+          shutdown   1 receiving, 2 sending, 3 both
+          memory     bytes: received, receiveLimit, sending, sendLimit,
+                     reserved, queued, options, backlog; and drops
+          tcp        what TCP counts; bytes unless the name says else
+          holders    a list of {pid, fd, program, unit, container}
+        What the kernel does not tell is absent.
+
+      Exit status:
+        0    listed, also if nothing matched
+        1    the kernel could not be asked
+        64   the command was not understood
+      """)
+
+  @Argument(help: ArgumentHelp("Only sockets of these processes, by number or name.", valueName: "pid|name"))
+  var programs: [ProgramName] = []
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Only in these states; also \(StateName.words).", valueName: "state"))
+  var state: [StateName] = []
+
+  @Option(help: ArgumentHelp("Only with this local or remote address, or a range: 10.0.0.0/8.", valueName: "address"))
+  var address: [AddressRange] = []
+
+  @Option(help: ArgumentHelp("Only with this local or remote port.", valueName: "port"))
+  var port: [UInt16] = []
+
+  @Flag(help: "TCP sockets. Without any of these three: TCP and UDP.")
+  var tcp = false
+
+  @Flag(help: "UDP sockets.")
+  var udp = false
+
+  @Flag(help: "Unix sockets.")
+  var unix = false
+
+  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
+  var ownNamespace = false
+
+  @Option(help: ArgumentHelp("Sort by this field: names upwards, quantities and times downwards.", valueName: "field"))
+  var sort = ListField.owner
+
+  @Flag(help: "Sort the other way.")
+  var reverse = false
+
+  @Option(help: ArgumentHelp("Show these fields, separated by commas.", valueName: "field,…"))
+  var fields: FieldNames?
+
+  @Flag(help: "Lines as long as they need to be, and nothing cut. Without it, 100 columns.")
+  var wide = false
+
+  @Flag(name: .customLong("no-header"), help: "No headings.")
+  var noHeader = false
+
+  @Flag(help: "Print JSON instead of text (the schema is described above).")
+  var json = false
+
+  func run() throws {
+    var options = Census.Options()
+    options.transports = tcp || udp || unix ? Set((tcp ? [.tcp] : []) + (udp ? [.udp] : [])) : [.tcp, .udp]
+    options.readsUnixSockets = unix
+    options.readsAllNamespaces = !ownNamespace
+    let census: Census
+    do {
+      census = try Census.take(options)
+    } catch {
+      complain("\(error)")
+      throw ExitCode(1)
+    }
+    let listing = Listing(census)
+    var rows = chosen(listing)
+    ListOrder.sort(&rows, by: sort, reversed: reverse, of: listing)
+    if json {
+      ListJSON.write(rows, of: listing, to: Output.write)
+    } else {
+      print(rows, of: listing)
+      for sentence in census.blindness.sentences { complain(sentence) }
+    }
+  }
+
+  private func chosen(_ listing: Listing) -> [ListedSocket] {
+    let census = listing.census
+    let filter = ListFilter(states: state, programs: programs, addresses: address, ports: port)
+    var rows: [ListedSocket] = []
+    rows.reserveCapacity(census.sockets.count + census.unixSockets.count + census.detached.count)
+    rows += census.sockets.indices.lazy.map { .inet($0) }
+    rows += census.unixSockets.indices.lazy.map { .unix($0) }
+    rows += census.detached.indices.lazy.map { .detached($0) }
+    if filter.isEmpty { return rows }
+    return rows.filter { filter.allows($0, in: listing) }
+  }
+
+  private func print(_ rows: [ListedSocket], of listing: Listing) {
+    var columns = ListField.usual
+    if let fields {
+      columns = fields.names
+    } else {
+      // What is the same on every line says nothing.
+      let first = rows.lazy.compactMap(listing.namespace).first
+      if rows.contains(where: { row in listing.namespace(row).map { $0 != first } ?? false }) {
+        columns.insert(.namespace, at: 0)
+      }
+      if [tcp, udp, unix].count(where: { $0 }) != 1 { columns.insert(.kind, at: 0) }
+    }
+    var table = ListTable(columns, headings: !noHeader)
+    for row in rows { table.append(row, of: listing) }
+    table.write(page: wide ? nil : 100, to: Output.write)
+  }
+
+  private func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
+}
+
+/// Fields separated by commas.
+struct FieldNames: ExpressibleByArgument {
+  let names: [ListField]
+
+  init?(argument: String) {
+    let words = argument.split(separator: ",")
+    names = words.compactMap { ListField(rawValue: String($0)) }
+    guard !names.isEmpty, names.count == words.count else { return nil }
+  }
+}
+
+extension String {
+  fileprivate func padded(to width: Int) -> String { Paper.pad(self, to: width) }
+}

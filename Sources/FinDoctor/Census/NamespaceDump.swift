@@ -1,0 +1,94 @@
+internal import CFin
+
+/// Everything that one namespace's tables say, read by one thread that is inside it.
+struct NamespaceDump: Sendable {
+  var namespace: Namespace
+  var sockets: ContiguousArray<InetSocket> = []
+  var unix = UnixSockets()
+  var damagedAnswers = 0
+  var interruptedDumps = 0
+  var refused: [String] = []
+  /// Transports of which the kernel did not tell everything.
+  var incomplete: Set<Transport> = []
+  private var cookies = NumberSet()
+
+  init(_ namespace: Namespace) { self.namespace = namespace }
+
+  /// Begins to read on a thread of its own, which ends inside the namespace.
+  static func begin(
+    _ place: NamespacePlace, isOwn: Bool, _ options: Census.Options
+  ) -> OwnThread<NamespaceDump> {
+    OwnThread {
+      var dump = NamespaceDump(Namespace(inode: place.inode, name: place.name, isOwn: isOwn, isRead: false))
+      do throws(KernelError) {
+        if !isOwn {
+          let entrance = try OwnDescriptor(place.path)
+          _ = try calling { Int(fin_enter_network(entrance.number)) }
+        }
+        try dump.read(options)
+      } catch {
+        // Whoever counts skipped namespaces says so of a foreign one; the own one must be readable.
+        if isOwn { dump.refused.append("the kernel's tables could not be read: \(error)") }
+      }
+      return dump
+    }
+  }
+
+  private mutating func read(_ options: Census.Options) throws(KernelError) {
+    namespace.counters = .ofThisThread()
+    if options.readsLimits { namespace.limits = .ofThisThread() }
+    var netlink = try NetlinkSocket()
+    let inUse = namespace.counters["sockstat.TCP.inuse"] ?? 0
+    let resting = namespace.counters["sockstat.TCP.tw"] ?? 0
+    // So that the rows are not moved while they grow; what is more than that grows as arrays do.
+    sockets.reserveCapacity(Int(min(max(0, inUse + resting), 1 << 20)) + 1024)
+    for transport in Transport.allCases where options.transports.contains(transport) {
+      read(transport, isIPv6: false, &netlink, options)
+      read(transport, isIPv6: true, &netlink, options)
+    }
+    if options.readsUnixSockets {
+      var found = UnixSockets()
+      attempt("Unix") { () throws(KernelError) in
+        try netlink.dump({ UnixDiag.request(sequence: $0) }) { UnixDiag.read($0, namespace: 0, into: &found) }
+      }
+      unix = found
+    }
+    namespace.isRead = true
+  }
+
+  private mutating func read(
+    _ transport: Transport, isIPv6: Bool, _ netlink: inout NetlinkSocket, _ options: Census.Options
+  ) {
+    // Out of self and back in, so that the closure may append without holding all of self.
+    var rows = sockets
+    var seen = cookies
+    (sockets, cookies) = ([], NumberSet())
+    let isWhole = attempt("\(transport) over \(isIPv6 ? "IPv6" : "IPv4")") { () throws(KernelError) in
+      try netlink.dump({
+        InetDiag.request(transport, isIPv6: isIPv6, detailed: options.readsDetails, sequence: $0)
+      }) { bytes in
+        guard let row = InetDiag.row(bytes, transport: transport, namespace: 0) else { return false }
+        if seen.insert(row.cookie) { rows.append(row) }
+        return true
+      }
+    }
+    if !isWhole { incomplete.insert(transport) }
+    (sockets, cookies) = (rows, seen)
+  }
+
+  /// Whether all was told.
+  @discardableResult
+  private mutating func attempt(
+    _ name: String, _ dump: () throws(KernelError) -> NetlinkSocket.Damage
+  ) -> Bool {
+    do throws(KernelError) {
+      let damage = try dump()
+      damagedAnswers += damage.answers
+      interruptedDumps += damage.isInterrupted ? 1 : 0
+      return damage == NetlinkSocket.Damage()
+    } catch {
+      refused.append("the sockets of \(name) could not be read: \(error)")
+      return false
+    }
+  }
+}

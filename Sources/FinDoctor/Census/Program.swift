@@ -1,0 +1,39 @@
+/// Which program a process runs, and under what limits.
+///
+/// Whoever wrote that program chose most of these bytes. They are made visible when they are read (by the function `visible`):
+/// none of the texts here can hold a control character, and each may be printed.
+public struct Program: Hashable, Sendable {
+  /// The process.
+  public var pid: Int32
+  /// What a person calls it: the file name of the executable, else the kernel's short name.
+  public var name: String
+  /// The kernel's short name of the main thread, at most 15 bytes (`/proc/PID/comm`).
+  public var shortName: String
+  /// The command line, its arguments separated by spaces; at most 4,096 bytes.
+  public var commandLine: String
+  /// The user it runs as.
+  public var user: UInt32
+  /// The unit of the service manager that it belongs to, `nginx.service`, or the container's scope; nil outside of one.
+  public var unit: String?
+  /// The first twelve digits of the container's name, when the path of its cgroup holds one.
+  public var container: String?
+  /// The path of its cgroup.
+  public var cgroupPath: String?
+  /// How long it has been running.
+  public var age: Duration?
+  /// The process that started it, or that took it over.
+  public var parent: Int32?
+  /// How many descriptors it may have open (the soft limit).
+  public var descriptorLimit: UInt64?
+  /// The executable's path; nil when it may not be read.
+  public var executable: String?
+
+  /// A program of which only this is known.
+  public init(pid: Int32, name: String, user: UInt32 = 0) {
+    self.pid = pid
+    self.name = name
+    shortName = name
+    commandLine = name
+    self.user = user
+  }
+}

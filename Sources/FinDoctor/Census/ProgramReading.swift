@@ -1,0 +1,84 @@
+internal import Glibc
+
+extension Program {
+  /// Reads what a process tells of itself; nil when it has ended.
+  ///
+  /// What may not be read is left out. The bytes are other people's: all of them are made visible.
+  public static func read(_ pid: Int32) -> Program? {
+    let folder: OwnDescriptor
+    do throws(KernelError) { folder = try OwnDescriptor("/proc/\(pid)") } catch { return nil }
+    guard let comm = try? Files.read("comm", in: folder.number, limit: 64), let status = try? folder.status() else {
+      return nil
+    }
+    var program = Program(pid: pid, name: visible(comm.prefix { $0 != 10 }), user: status.st_uid)
+    if let path = try? Files.link("exe", in: folder.number), !path.isEmpty {
+      program.executable = visible(path)
+      program.name = visible(fileName(path))
+    }
+    if var line = try? Files.read("cmdline", in: folder.number, limit: 4096), !line.isEmpty {
+      while line.last == 0 { line.removeLast() }
+      program.commandLine = visible(line.map { $0 == 0 ? 32 : $0 })
+    }
+    if let bytes = try? Files.read("stat", in: folder.number, limit: 4096) { program.take(stat: bytes) }
+    if let bytes = try? Files.read("limits", in: folder.number, limit: 8192) { program.take(limits: bytes) }
+    if let bytes = try? Files.read("cgroup", in: folder.number, limit: 16384) { program.take(cgroup: bytes) }
+    return program
+  }
+
+  /// The last part of the path; the kernel writes ` (deleted)` behind a file that was replaced.
+  static func fileName(_ path: [UInt8]) -> ArraySlice<UInt8> {
+    var path = path[...]
+    let deleted = Array(" (deleted)".utf8)
+    if path.count > deleted.count, path.suffix(deleted.count).elementsEqual(deleted) { path.removeLast(deleted.count) }
+    return path.suffix(from: path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? path.startIndex)
+  }
+
+  /// `PID (name) state parent …`: the name may hold anything, also parentheses, and the last one ends it.
+  mutating func take(stat bytes: [UInt8]) {
+    guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return }
+    let fields = Array(Words(bytes[(end + 1)...]))
+    if fields.count > 1 { parent = Int32(decimal: fields[1]) }
+    // Field 22 of the manual, counted from 1, where the state is field 3.
+    if fields.count > 19, let start = UInt64(decimal: fields[19]) {
+      age = max(.zero, Clock.sinceBoot() - .milliseconds(start * 1000 / UInt64(Own.ticksPerSecond)))
+    }
+  }
+
+  /// `Max open files   1024   524288   files`.
+  mutating func take(limits bytes: [UInt8]) {
+    for line in bytes.split(separator: 10) where line.begins(with: "Max open files") {
+      let words = Array(Words(line))
+      if words.count > 3 { descriptorLimit = UInt64(decimal: words[3]) }
+    }
+  }
+
+  /// `0::/system.slice/nginx.service`: the second version's line, or the one of systemd's own tree.
+  mutating func take(cgroup bytes: [UInt8]) {
+    let lines = bytes.split(separator: 10)
+    guard let line = lines.first(where: { $0.begins(with: "0::") }) ?? lines.first(where: { $0.contains(47) }),
+      let slash = line.firstIndex(of: UInt8(ascii: "/"))
+    else { return }
+    let path = line[slash...]
+    cgroupPath = visible(path)
+    let parts = path.split(separator: UInt8(ascii: "/"))
+    unit = parts.last { $0.ends(in: ".service") || $0.ends(in: ".scope") }.map { visible($0) }
+    container = parts.last { $0.digits(ofContainer: 64) != nil }?.digits(ofContainer: 64).map { visible($0.prefix(12)) }
+  }
+}
+
+extension ArraySlice<UInt8> {
+  fileprivate func ends(in text: String) -> Bool { suffix(text.utf8.count).elementsEqual(text.utf8) }
+
+  /// A run of so many hexadecimal digits: how every container runtime names its containers.
+  fileprivate func digits(ofContainer count: Int) -> ArraySlice<UInt8>? {
+    var start = startIndex
+    for index in indices {
+      guard (48...57).contains(self[index]) || (97...102).contains(self[index]) else {
+        start = index + 1
+        continue
+      }
+      if index + 1 - start == count { return self[start...index] }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,53 @@
+internal import CFin
+internal import Glibc
+
+/// Reads the names in a folder, and the links they are, without a string for each: there may be a hundred thousand.
+///
+/// It keeps its buffers from one folder to the next.
+@safe struct FolderReader: ~Copyable {
+  private let entries = UnsafeMutableRawBufferPointer.allocate(byteCount: 32768, alignment: 16)
+  private let target = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 16)
+
+  deinit {
+    unsafe entries.deallocate()
+    unsafe target.deallocate()
+  }
+
+  /// Calls `body` with every name that is a number.
+  func forEachNumber(in folder: CInt, _ body: (Int32) -> Void) throws(KernelError) {
+    try unsafe forEachName(in: folder) { name in
+      if let number = unsafe Int32(decimal: UnsafeRawBufferPointer(start: name, count: Int(strnlen(name, 16)))) {
+        body(number)
+      }
+    }
+  }
+
+  /// Calls `body` with every name that is a number and is a link, and with where the link points to.
+  ///
+  /// A link that goes while it is read is left out.
+  func forEachLink(in folder: CInt, _ body: (Int32, UnsafeRawBufferPointer) -> Void) throws(KernelError) {
+    let room = unsafe target.baseAddress!.assumingMemoryBound(to: CChar.self)
+    let size = unsafe target.count
+    try unsafe forEachName(in: folder) { name in
+      guard let number = unsafe Int32(decimal: UnsafeRawBufferPointer(start: name, count: Int(strnlen(name, 16))))
+      else { return }
+      let count = unsafe readlinkat(folder, name, room, size)
+      if count > 0 { unsafe body(number, UnsafeRawBufferPointer(start: room, count: count)) }
+    }
+  }
+
+  /// `struct linux_dirent64`: two 64-bit numbers, the record's length in 16 bits, a type, the name and a zero.
+  private func forEachName(in folder: CInt, _ body: (UnsafePointer<CChar>) -> Void) throws(KernelError) {
+    while true {
+      let count = try calling { unsafe Int(fin_getdents(folder, entries.baseAddress!, UInt64(entries.count))) }
+      if count == 0 { return }
+      var offset = 0
+      while offset + 20 <= count {
+        let length = unsafe Int(entries.load(fromByteOffset: offset + 16, as: UInt16.self))
+        guard length >= 20, offset + length <= count else { return }
+        unsafe body(UnsafePointer((entries.baseAddress! + offset + 19).assumingMemoryBound(to: CChar.self)))
+        offset += length
+      }
+    }
+  }
+}

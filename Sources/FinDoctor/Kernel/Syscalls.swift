@@ -1,0 +1,147 @@
+internal import CFin
+internal import Glibc
+
+/// An answer of the kernel that was no.
+struct KernelError: Error, Hashable, CustomStringConvertible {
+  let code: CInt
+
+  /// What the last call of this thread said.
+  static var last: KernelError { KernelError(code: fin_errno()) }
+
+  static let interrupted = KernelError(code: EINTR)
+  /// May not.
+  var isRefusal: Bool { code == EACCES || code == EPERM }
+  /// The process has ended, or the file is gone.
+  var isGone: Bool { code == ENOENT || code == ESRCH }
+
+  /// `permission denied (EACCES)`.
+  var description: String {
+    let name = unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "\(code)"
+    let words = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error"
+    return "\(words.prefix(1).lowercased())\(words.dropFirst()) (\(name))"
+  }
+}
+
+/// Repeats a call that a signal interrupted.
+@inline(__always)
+func calling(_ body: () -> Int) throws(KernelError) -> Int {
+  while true {
+    let result = body()
+    if result >= 0 { return result }
+    let error = KernelError.last
+    if error != .interrupted { throw error }
+  }
+}
+
+/// A descriptor of ours, closed with its owner.
+struct OwnDescriptor: ~Copyable, Sendable {
+  let number: CInt
+
+  /// `openat`, for reading unless `flags` say otherwise.
+  init(_ path: String, in folder: CInt = AT_FDCWD, flags: CInt = O_RDONLY) throws(KernelError) {
+    number = CInt(try calling { Int(unsafe fin_open_at(folder, path, flags)) })
+  }
+
+  /// Takes over a descriptor that a call has just given.
+  init(adopting number: CInt) { self.number = number }
+
+  deinit { _ = Glibc.close(number) }
+
+  /// What `fstat` says of it.
+  func status() throws(KernelError) -> stat {
+    var status = stat()
+    _ = try calling { Int(unsafe fstat(number, &status)) }
+    return status
+  }
+
+  /// Reads all that is there, up to a limit: files under `/proc` have no length.
+  func readAll(limit: Int) throws(KernelError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var room = 4096
+    while bytes.count < limit {
+      let wanted = min(room, limit - bytes.count)
+      let start = bytes.count
+      bytes.append(contentsOf: repeatElement(0, count: wanted))
+      let count = try calling {
+        unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(number, $0.baseAddress! + start, wanted) }
+      }
+      bytes.removeLast(wanted - count)
+      if count == 0 { break }
+      room = 65536
+    }
+    return bytes
+  }
+}
+
+/// Reading files and links, most of them under `/proc`.
+enum Files {
+  /// What a file holds, up to a limit.
+  static func read(_ path: String, in folder: CInt = AT_FDCWD, limit: Int = 1 << 20) throws(KernelError) -> [UInt8] {
+    try OwnDescriptor(path, in: folder).readAll(limit: limit)
+  }
+
+  /// A number that stands alone in a file, or the first of several.
+  static func number(_ path: String) -> Int? {
+    guard let bytes = try? read(path, limit: 64) else { return nil }
+    return Words(bytes).first.flatMap { Int(decimal: $0) }
+  }
+
+  /// Where a symbolic link points to, up to 255 bytes.
+  static func link(_ path: String, in folder: CInt = AT_FDCWD) throws(KernelError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = try calling {
+      unsafe bytes.withUnsafeMutableBytes { room in
+        unsafe readlinkat(folder, path, room.baseAddress!.assumingMemoryBound(to: CChar.self), 255)
+      }
+    }
+    return Array(bytes[..<count])
+  }
+
+  /// `fstatat`, following links.
+  static func status(_ path: String, in folder: CInt = AT_FDCWD) throws(KernelError) -> stat {
+    var status = stat()
+    _ = try calling { Int(unsafe fstatat(folder, path, &status, 0)) }
+    return status
+  }
+
+  /// An extended attribute, up to 64 bytes, without the zero at its end.
+  static func attribute(_ name: String, of path: String) throws(KernelError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: 64)
+    let count = try calling {
+      unsafe bytes.withUnsafeMutableBytes { unsafe Int(fin_getxattr(path, name, $0.baseAddress!, UInt64($0.count))) }
+    }
+    return Array(bytes[..<count].prefix { $0 != 0 })
+  }
+}
+
+/// The two clocks.
+enum Clock {
+  static func now() -> Census.Moment {
+    Census.Moment(monotonic: UInt64(nanoseconds(CLOCK_MONOTONIC)), wall: nanoseconds(CLOCK_REALTIME))
+  }
+
+  /// How long the machine has been running, with the time it slept: what the start of a process is counted from.
+  static func sinceBoot() -> Duration { .nanoseconds(nanoseconds(CLOCK_BOOTTIME)) }
+
+  /// Waits.
+  static func pause(_ time: Duration) {
+    let (seconds, attoseconds) = time.components
+    guard time > .zero else { return }
+    var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+    var rest = timespec()
+    while unsafe nanosleep(&wanted, &rest) != 0, KernelError.last == .interrupted { wanted = rest }
+  }
+
+  private static func nanoseconds(_ clock: clockid_t) -> Int64 {
+    var time = timespec()
+    unsafe clock_gettime(clock, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  }
+}
+
+/// This process.
+enum Own {
+  static var pid: Int32 { getpid() }
+  /// How often a second the ticks come that `/proc/PID/stat` counts in.
+  static var ticksPerSecond: Int { max(1, sysconf(CInt(_SC_CLK_TCK))) }
+}

@@ -1,0 +1,106 @@
+/// `sock_diag` of TCP and UDP: what is asked, and how an answer becomes a row (`linux/inet_diag.h`).
+enum InetDiag {
+  /// A request for all sockets of one family and transport (`struct inet_diag_req_v2`).
+  /// - Parameter states: A bit for each state, by its number.
+  static func request(
+    _ transport: Transport, isIPv6: Bool, states: UInt32 = .max, detailed: Bool = true, sequence: UInt32
+  ) -> [UInt8] {
+    var bytes = NetlinkRequest(sequence: sequence)
+    bytes.append(isIPv6 ? 10 : 2)
+    bytes.append(transport.rawValue)
+    // Which attributes to send, a bit for each by its number less one; the others come by themselves.
+    let wanted: UInt8 = transport == .tcp ? 1 << (info - 1) | 1 << (memory - 1) : 1 << (memory - 1)
+    bytes.append(detailed ? wanted : 0)
+    bytes.append(0)
+    bytes.append(number: states)
+    // No certain ports or addresses, on any interface, with any cookie.
+    for _ in 0..<10 { bytes.append(number: UInt32(0)) }
+    bytes.append(number: UInt64.max)
+    return bytes.finished()
+  }
+
+  static let info: UInt16 = 2
+  static let memory: UInt16 = 7
+  static let shutdown: UInt16 = 8
+  static let cgroup: UInt16 = 21
+  static let options: UInt16 = 22
+
+  /// The fixed part of an answer (`struct inet_diag_msg`), before its attributes.
+  static let fixedLength = 72
+
+  /// Reads one answer. Nil when it makes no sense; nothing of it is taken then.
+  static func row(_ bytes: RawSpan, transport: Transport, namespace: UInt16) -> InetSocket? {
+    guard bytes.byteCount >= fixedLength else { return nil }
+    let family: UInt8 = bytes.number(at: 0)
+    guard family == 2 || family == 10 else { return nil }
+    var row = InetSocket()
+    row.namespace = namespace
+    row.transport = transport
+    row.isIPv6 = family == 10
+    row.state = SocketState(rawValue: bytes.number(at: 1))
+    // Among TCP's, only sockets that are bound and nothing more are listed as closed.
+    if transport == .tcp, row.state == .closed { row.state = .bound }
+    row.timer = SocketTimer(rawValue: bytes.number(at: 2))
+    row.retransmits = bytes.number(at: 3)
+    row.localPort = UInt16(bigEndian: bytes.number(at: 4))
+    row.remotePort = UInt16(bigEndian: bytes.number(at: 6))
+    row.localBits = address(bytes, at: 8, row.isIPv6)
+    row.remoteBits = address(bytes, at: 24, row.isIPv6)
+    row.interface = bytes.number(at: 40)
+    row.cookie = UInt64(bytes.number(at: 44, as: UInt32.self)) | UInt64(bytes.number(at: 48, as: UInt32.self)) << 32
+    row.expires = bytes.number(at: 52)
+    row.receiveQueue = bytes.number(at: 56)
+    row.sendQueue = bytes.number(at: 60)
+    row.user = bytes.number(at: 64)
+    row.inode = bytes.number(at: 68)
+
+    var offset = fixedLength
+    while offset < bytes.byteCount {
+      guard let attribute = NetlinkAttribute(in: bytes, at: offset) else { return nil }
+      switch attribute.type {
+      case info:
+        row.info = TCPDetail(bytes.extracting(attribute.value))
+      case memory: row.memory = SocketMemory(bytes, attribute.value)
+      case shutdown: row.shutdown = bytes.number(in: attribute.value)
+      case cgroup: row.cgroup = bytes.number(in: attribute.value)
+      case options: row.options = bytes.number(in: attribute.value)
+      default: break
+      }
+      offset = attribute.next
+    }
+    return row
+  }
+
+  private static func address(_ bytes: RawSpan, at offset: Int, _ isIPv6: Bool) -> AddressBits {
+    guard isIPv6 else { return AddressBits(low: UInt64(UInt32(bigEndian: bytes.number(at: offset)))) }
+    return AddressBits(
+      high: UInt64(bigEndian: bytes.number(at: offset)), low: UInt64(bigEndian: bytes.number(at: offset + 8)))
+  }
+}
+
+/// A request under construction: the header's length is known at the end.
+struct NetlinkRequest {
+  private var bytes: [UInt8] = []
+
+  /// For a dump of everything.
+  init(sequence: UInt32) {
+    append(number: UInt32(0))
+    append(number: NetlinkMessage.socketDiagnosis)
+    append(number: NetlinkMessage.request | NetlinkMessage.dump)
+    append(number: sequence)
+    append(number: UInt32(0))
+  }
+
+  mutating func append(_ byte: UInt8) { bytes.append(byte) }
+
+  /// In the machine's order of bytes.
+  mutating func append<Number: FixedWidthInteger>(number: Number) {
+    unsafe withUnsafeBytes(of: number) { unsafe bytes.append(contentsOf: $0) }
+  }
+
+  consuming func finished() -> [UInt8] {
+    let length = UInt32(bytes.count)
+    unsafe withUnsafeBytes(of: length) { unsafe bytes.replaceSubrange(0..<4, with: $0) }
+    return bytes
+  }
+}

@@ -1,0 +1,141 @@
+import Glibc
+import Peers
+import Testing
+
+@testable import FinCommand
+
+@Suite("fin list, as a person runs it", .timeLimit(.minutes(5)))
+struct ListTests {
+  @Test("a line of its own for each socket: state, queues, addresses, and who holds it")
+  func owner() async throws {
+    let listener = try PlainSocket.listening()
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let server = try listener.accept()
+    try client.send([1, 2, 3])
+    let fin = try await Fin.run("list", "\(getpid())", "--tcp", "--port", "\(listener.port)")
+    #expect(fin.status == 0 && fin.lines.count == 4 && fin.lines[0].hasPrefix("STATE "))
+    #expect(fin.lines.allSatisfy { $0.count <= 100 })
+    let line = try #require(fin.lines.first { $0.hasSuffix("fd \(server.descriptor)") })
+    let words = line.split(separator: " ")
+    #expect(words.prefix(3) == ["ESTABLISHED", "3", "0"])
+    #expect(words[3] == "127.0.0.1:\(listener.port)" && words[4] == "127.0.0.1:\(client.port)")
+    #expect(line.contains("[\(getpid())] fd "))
+  }
+
+  @Test("filters: by state, as RFC 9293 or ss name it; by address and range; what matches nothing is no error")
+  func filters() async throws {
+    let listener = try PlainSocket.listening(on: "127.7.7.7")
+    let port = "\(listener.port)"
+    for name in ["LISTEN", "listening", "listen"] {
+      #expect(try await Fin.run("list", "--port", port, "--no-header", "--state", name).lines.count == 1)
+    }
+    #expect(try await Fin.run("list", "--port", port, "--no-header", "--state", "close_wait").lines.isEmpty)
+    #expect(try await Fin.run("list", "--address", "127.7.7.0/24", "--no-header").lines.count == 1)
+    #expect(try await Fin.run("list", "--address", "127.7.8.0/24", "--no-header").lines.isEmpty)
+    let none = try await Fin.run("list", "no-such-program")
+    #expect(none.status == 0 && none.lines.count == 1)
+  }
+
+  @Test("fields in the order asked for, and the order of the lines")
+  func fields() async throws {
+    let listeners = try (0..<3).map { _ in try PlainSocket.listening(on: "127.7.7.8").detach() }
+    defer { for listener in listeners { close(listener) } }
+    let words = ["list", "--address", "127.7.7.8", "--no-header", "--fields", "fd,state,pid"]
+    let rising = try await Fin.run(words + ["--sort", "fd"]).lines
+    let expected = listeners.sorted().map { "\($0)" }
+    #expect(rising.map { $0.split(separator: " ").first.map(String.init) } == expected)
+    #expect(rising.allSatisfy { $0.hasSuffix("LISTEN \(getpid())") })
+    #expect(try await Fin.run(words + ["--sort", "fd", "--reverse"]).lines == rising.reversed())
+  }
+
+  @Test("descriptors that no table lists, and clients that nobody accepted, say so")
+  func detached() async throws {
+    let listener = try PlainSocket.listening()
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let server = try listener.accept()
+    client.abort()
+    try eventually("the reset arrives", equals: KernelState.closed) { server.state }
+    let fin = try await Fin.run("list", "\(getpid())", "--state", "detached", "--no-header", "--fields", "state,fd")
+    #expect(fin.lines.contains { $0.split(separator: " ") == ["DETACHED", "\(server.descriptor)"] })
+
+    let waiting = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let queue = try await Fin.run("list", "--state", "waiting", "--port", "\(waiting.port)", "--no-header", "--wide")
+    #expect(queue.lines.count == 1 && queue.output.contains("queue of ") && queue.output.contains("[\(getpid())]"))
+  }
+
+  @Test("Unix sockets are listed with their names")
+  func unix() async throws {
+    let name = "@fin-list-\(getpid())"
+    let listener = try PlainSocket.listening(onUnix: name)
+    let fin = try await Fin.run("list", "--unix", "--no-header", "--wide")
+    let line = fin.lines.first { $0.contains(name) }
+    #expect(line?.hasPrefix("LISTEN") == true && line?.hasSuffix("[\(getpid())] fd \(listener.descriptor)") == true)
+  }
+
+  @Test("a program that is called so that a terminal would obey is shown, and not obeyed")
+  func hostileName() async throws {
+    let name = "/tmp/\u{1B}[31mevil\u{202E}\(getpid())"
+    let sleep = try #require(Programs.find("sleep"))
+    try Scene.copy(sleep, to: name)
+    defer { unsafe unlink(name) }
+    let listener = try PlainSocket.listening()
+    // Without CLOEXEC: the program inherits it.
+    let inherited = dup(listener.descriptor)
+    let port = "\(listener.port)"
+    let (text, json) = try synchronously {
+      try withChild(name, ["60"]) { _ in
+        close(inherited)
+        let words = ["list", "--port", port, "--wide"]
+        return try (Scene.output(of: Fin.path, words), Scene.output(of: Fin.path, words + ["--json"]))
+      }
+    }
+    #expect(text.contains(" +1") && json.contains("\\\\x1b[31mevil\\\\xe2\\\\x80\\\\xae\(getpid())"))
+    #expect((text + json).unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 0x20 && $0 != "\u{202E}" })
+    #expect(try ListedLine.read(json).sockets.first?.holders.count == 2)
+  }
+
+  @Test("the JSON has a version, and names what it gives")
+  func json() async throws {
+    let listener = try PlainSocket.listening()
+    let waiting = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let whole = try ListedLine.read(try await Fin.run("list", "--port", "\(listener.port)", "--json").output)
+    #expect(whole.version == 1 && whole.sockets.count == 3)
+    let listening = try #require(whole.sockets.first { $0.state == "LISTEN" })
+    #expect(listening.receiveQueue == 1 && listening.holders.contains { $0.fd == listener.descriptor })
+    let queued = try #require(whole.sockets.first { $0.localPort == Int(listener.port) && $0.inode == 0 })
+    #expect(queued.waitingForAccept == true && queued.holders.isEmpty && queued.remotePort == Int(waiting.port))
+  }
+
+  @Test(
+    "as nobody: every socket is there, without its owner; and standard error says what was hidden",
+    .enabled(if: Rights.isRoot, "needs root, to become nobody"),
+    .enabled(if: Programs.find("setpriv") != nil, "needs setpriv"),
+    .enabled(if: nobodyMayRunFin, "needs a build that everybody may run"))
+  func nobody() async throws {
+    let listener = try PlainSocket.listening()
+    let fin = try await Fin.run(
+      as: 65534, "list", "--port", "\(listener.port)", "--no-header", "--own-namespace")
+    #expect(fin.status == 0 && fin.lines.count == 1 && fin.output.contains("LISTEN") && fin.output.contains("user 0"))
+    #expect(!fin.output.contains("fd "))
+    #expect(fin.complaints.contains("could not be read") && fin.complaints.contains("of user 0"))
+    let all = try await Fin.run(as: 65534, "list", "--json", "--port", "\(listener.port)")
+    #expect(try ListedLine.read(all.output).hidden.contains { $0.contains("could not be read") })
+  }
+
+  static let nobodyMayRunFin: Bool = {
+    guard Rights.isRoot, let setpriv = Programs.find("setpriv") else { return false }
+    let done = try? withChild(setpriv, Fin.words(as: 65534, ["--version"])) { try $0.wait() }
+    return done == .exited(0)
+  }()
+
+  @Test(
+    "what is not understood: status 64, and what would be",
+    arguments: [
+      ["--state", "wide-open"], ["--fields", "state,nonsense"], ["--sort", "nonsense"], ["--port", "70000"],
+      ["--address", "10.0.0.0/33"], ["--address", "::1/129"], ["--address", "1.2.3"],
+    ])
+  func misunderstood(words: [String]) async throws {
+    let fin = try await Fin.run(["list"] + words)
+    #expect(fin.status == 64 && fin.output.isEmpty && fin.complaints.contains(words[1]))
+  }
+}

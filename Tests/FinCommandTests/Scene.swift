@@ -1,0 +1,80 @@
+import Peers
+
+/// One socket in each state that can be held still, made by a Python program in a network namespace of its own.
+enum Scene {
+  static let program = """
+    import socket, struct, sys
+    kept = []
+    def listener(address="127.0.0.1", backlog=64, family=socket.AF_INET, **options):
+        s = socket.socket(family)
+        if "buffer" in options: s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options["buffer"])
+        s.bind((address, 0)); s.listen(backlog); kept.append(s)
+        return s
+    def client(l, address="127.0.0.1", family=socket.AF_INET):
+        c = socket.socket(family); c.connect((address, l.getsockname()[1])); kept.append(c)
+        return c
+    def pair(l, *where):
+        c = client(l, *where); s, _ = l.accept(); kept.append(s)
+        return c, s
+    def fill(s):
+        s.setblocking(False)
+        try:
+            while True: s.send(b"z" * 65536)
+        except BlockingIOError: pass
+
+    queue = listener(backlog=5)
+    client(queue); client(queue).send(b"hello"); client(queue).shutdown(socket.SHUT_WR)
+    plain = listener()
+    pair(plain)
+    c, s = pair(plain); c.send(b"x" * 1000)
+    c, s = pair(plain); c.send(b"y" * 10); c.shutdown(socket.SHUT_WR); s.recv(100); s.recv(1)
+    c, s = pair(plain); c.close()
+    c, s = pair(plain); c.close(); s.close()
+    c, s = pair(plain)
+    for end in (c, s): end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    c.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 300)
+    small = listener(buffer=4096)
+    c, s = pair(small); fill(c)
+    c, s = pair(small); fill(c); c.close()
+    c, s = pair(small); s.shutdown(socket.SHUT_WR); fill(c); c.close()
+    full = listener(backlog=0)
+    client(full)
+    for _ in range(3):
+        c = socket.socket(); c.setblocking(False); kept.append(c)
+        c.connect_ex(full.getsockname())
+    if len(sys.argv) > 1:
+        six = listener("::1", family=socket.AF_INET6)
+        pair(six, "::1", socket.AF_INET6)[0].send(b"abc")
+        both = listener("::", family=socket.AF_INET6)
+        pair(both)
+    print("ready", flush=True)
+    sys.stdin.read()
+    """
+
+  /// Runs `body` while the scene stands.
+  static func stand(in namespace: NetworkNamespace, _ body: () throws -> Void) throws {
+    let python = Programs.find("python3") ?? "/usr/bin/python3"
+    try namespace.run {
+      try withChild(python, ["-c", program] + (Rights.hasIPv6 ? ["6"] : [])) { child in
+        guard try child.readLine() == "ready" else { throw RigError("the scene did not stand") }
+        try body()
+      }
+    }
+  }
+
+  /// What a program prints, run in the namespace of the calling thread.
+  static func output(of path: String, _ arguments: String...) throws -> String { try output(of: path, arguments) }
+
+  static func output(of path: String, _ arguments: [String]) throws -> String {
+    try withChild(path, arguments) { child in
+      child.closeInput()
+      return try child.readToEnd(within: .seconds(30))
+    }
+  }
+
+  /// A copy of a program, under another name.
+  static func copy(_ program: String, to path: String) throws {
+    let exit = try withChild("/bin/cp", [program, path]) { try $0.wait() }
+    guard exit == .exited(0) else { throw RigError("\(program) could not be copied") }
+  }
+}

@@ -1,0 +1,207 @@
+import CFin
+import Glibc
+import Peers
+import Testing
+
+@testable import FinDoctor
+
+/// The inode of a descriptor of ours.
+func inode(_ descriptor: CInt) throws -> UInt32 {
+  var status = stat()
+  try #require(unsafe fstat(descriptor, &status) == 0)
+  return UInt32(status.st_ino)
+}
+
+/// A connected pair; the first is the client.
+struct Pair: ~Copyable {
+  let client: PlainSocket
+  let server: PlainSocket
+
+  init(through listener: borrowing PlainSocket, on address: String = "127.0.0.1") throws {
+    let client = try PlainSocket.connected(to: address, port: listener.port)
+    self.init(client: client, server: try listener.accept())
+  }
+
+  private init(client: consuming PlainSocket, server: consuming PlainSocket) {
+    self.client = client
+    self.server = server
+  }
+}
+
+@Suite("The census shows what is there, and whose it is", .timeLimit(.minutes(5)))
+struct CensusTests {
+  private func census(_ change: (inout Census.Options) -> Void = { _ in }) throws -> Census {
+    var options = Census.Options()
+    change(&options)
+    return try Census.take(options)
+  }
+
+  private func row(_ descriptor: CInt, in census: Census) throws -> InetSocket? {
+    let inode = try inode(descriptor)
+    return census.sockets.first { $0.inode == inode }
+  }
+
+  @Test("a connection: both ends, their states, queues, times and holders")
+  func connection() throws {
+    let listener = try PlainSocket.listening()
+    let pair = try Pair(through: listener)
+    try pair.client.send([1, 2, 3])
+    try pair.client.finishSending()
+    try eventually("the end arrives", equals: KernelState.closeWait) { pair.server.state }
+    let census = try census { $0.readsAllNamespaces = false }
+
+    let server = try #require(try row(pair.server.descriptor, in: census))
+    #expect(server.state == .closeWait && server.receiveQueue == 4 && server.info.bytesReceived == 4)
+    #expect(server.localPort == listener.port && server.localAddress == NetworkAddress(127, 0, 0, 1))
+    #expect(Since.inState(server).lower < 60_000 && Since.inState(server).atMost != nil)
+    let client = try #require(try row(pair.client.descriptor, in: census))
+    #expect(client.state == .finWait2 && client.hasFinishedSending == true && client.info.bytesSent == 3)
+    let listening = try #require(try row(listener.descriptor, in: census))
+    #expect(listening.state == .listen && listening.sendQueue == 128 && listening.drops == 0)
+
+    let holders = census.holders(of: server)
+    #expect(holders.contains(Holder(inode: server.inode, pid: getpid(), descriptor: pair.server.descriptor)))
+    #expect(census.program(of: server)?.pid == holders.first?.pid)
+    #expect(census.namespace(of: server).isOwn)
+  }
+
+  @Test("every socket in our own descriptor table has its place among the holders")
+  func ownTable() throws {
+    let listener = try PlainSocket.listening()
+    let pairs = try (0..<40).map { _ -> (CInt, CInt) in
+      let pair = try Pair(through: listener)
+      return (dup(pair.client.descriptor), dup(pair.server.descriptor))
+    }
+    defer { for (a, b) in pairs { _ = (close(a), close(b)) } }
+    let census = try census { $0.readsAllNamespaces = false }
+    for descriptor in pairs.flatMap({ [$0.0, $0.1] }) {
+      let inode = try inode(descriptor)
+      #expect(census.holders[inode].contains { $0.pid == getpid() && $0.descriptor == descriptor })
+    }
+    #expect(census.holders.entries.allSatisfy { census.holders[$0.inode].contains($0) })
+    #expect(census.holders[0].isEmpty && census.holders[.max].isEmpty)
+    let own = try #require(census.holders.process(getpid()))
+    #expect(own.isReadable && own.user == getuid() && (own.descriptorCount ?? 81) > 80)
+    #expect(census.holders.process(.max) == nil)
+  }
+
+  @Test("a client that nobody accepted waits without a descriptor, and has waited no longer than it can have")
+  func waiting() throws {
+    let listener = try PlainSocket.listening()
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let port = client.port
+    let census = try census { $0.readsAllNamespaces = false }
+    let row = try #require(census.sockets.first { $0.remotePort == port && $0.localPort == listener.port })
+    #expect(row.isWaitingForAccept && row.inode == 0 && census.holders(of: row).isEmpty)
+    #expect(Since.inState(row).lower < 60_000 && Since.inState(row).atMost != nil)
+    #expect(try self.row(listener.descriptor, in: census)?.receiveQueue == 1)
+  }
+
+  @Test("descriptors that no table lists: never connected, refused, reset; and not those that are listed")
+  func detached() throws {
+    let listener = try PlainSocket.listening()
+    let pair = try Pair(through: listener)
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let reset = try listener.accept()
+    client.abort()
+    try eventually("the reset arrives", equals: KernelState.closed) { reset.state }
+    let bare = socket(AF_INET6, CInt(SOCK_STREAM.rawValue), 0)
+    let datagram = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
+    defer { _ = (close(bare), close(datagram)) }
+
+    let census = try census()
+    let found = Dictionary(
+      census.detached.filter { $0.pid == getpid() }.map { ($0.inode, $0) }, uniquingKeysWith: { a, _ in a })
+    let survivor = try inode(reset.descriptor)
+    #expect(found[survivor]?.transport == .tcp && found[survivor]?.isIPv6 == false)
+    let datagrams = try inode(datagram)
+    #expect(found[try inode(bare)]?.isIPv6 == true && found[datagrams]?.transport == .udp)
+    for listed in [listener.descriptor, pair.client.descriptor, pair.server.descriptor] {
+      #expect(found[try inode(listed)] == nil)
+    }
+  }
+
+  @Test(
+    "another namespace, that only a descriptor keeps: its sockets are there, under its own name",
+    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
+  func namespaces() throws {
+    let namespace = try NetworkNamespace()
+    let (port, descriptor) = try namespace.run {
+      let listener = try PlainSocket.listening(on: "127.0.0.9")
+      let port = listener.port
+      return (port, listener.detach())
+    }
+    defer { close(descriptor) }
+    let all = try census()
+    let row = try #require(try row(descriptor, in: all))
+    #expect(row.localPort == port && !all.namespace(of: row).isOwn && all.namespace(of: row).inode != 0)
+    #expect(all.namespace(of: row).limits.ephemeralPorts != nil && all.namespaces[0].isOwn)
+    #expect(!all.detached.contains { $0.descriptor == descriptor && $0.pid == getpid() })
+    // Who looks at one namespace alone does not take the others' sockets for detached.
+    let own = try census { $0.readsAllNamespaces = false }
+    #expect(try self.row(descriptor, in: own) == nil)
+    #expect(!own.detached.contains { $0.descriptor == descriptor && $0.pid == getpid() })
+  }
+
+  @Test("Unix sockets: a name, a listener with a client that waits, a pair whose other end has gone")
+  func unix() throws {
+    let name = "@fin-census-\(getpid())"
+    let listener = try PlainSocket.listening(onUnix: name, backlog: 5)
+    let client = try PlainSocket.connected(toUnix: name)
+    var ends: (CInt, CInt) = (-1, -1)
+    try #require(
+      unsafe withUnsafeMutableBytes(of: &ends) {
+        unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, $0.bindMemory(to: CInt.self).baseAddress!)
+      } == 0)
+    close(ends.1)
+    defer { close(ends.0) }
+    let census = try census { $0.transports = [] }
+    let inodes = try (inode(listener.descriptor), inode(client.descriptor), inode(ends.0))
+    let listening = try #require(census.unixSockets.first { $0.inode == inodes.0 })
+    #expect(census.name(of: listening) == name && listening.state == .listen)
+    #expect(listening.receiveQueue == 1 && listening.sendQueue == 5)
+    #expect(listening.waiting.count == 1)
+    let connected = try #require(census.unixSockets.first { $0.inode == inodes.1 })
+    #expect(connected.state == .established && census.holders[inodes.1].contains { $0.pid == getpid() })
+    let alone = try #require(census.unixSockets.first { $0.inode == inodes.2 })
+    #expect(alone.hasLostItsPeer && !connected.hasLostItsPeer)
+  }
+
+  @Test("who would notice: the thread that waits in recv, and the epoll entry with its events")
+  func watchers() throws {
+    let listener = try PlainSocket.listening()
+    let pair = try Pair(through: listener)
+    let number = pair.server.descriptor
+    let epoll = fin_epoll_create()
+    defer { close(epoll) }
+    try #require(fin_epoll_watch(epoll, pair.client.descriptor) == 0)
+    let thread = onThread { () -> Int in
+      var byte: UInt8 = 0
+      return unsafe recv(number, &byte, 1, 0)
+    }
+    try eventually("a thread waits in recv") {
+      Watchers.read(getpid(), epolls: []).blocked(on: number).contains { $0.call == "recvfrom" }
+    }
+    var census = try census { $0.readsAllNamespaces = false }
+    census.watch([getpid()])
+    let watchers = try #require(census.watchers[getpid()])
+    let interests = watchers.interests(in: try inode(pair.client.descriptor))
+    #expect(interests.map(\.epoll) == [epoll] && interests.allSatisfy { $0.seesTheEnd })
+    #expect(interests.first?.descriptor == pair.client.descriptor && watchers.isComplete)
+    #expect(watchers.interests(in: try inode(number)).isEmpty)
+    try pair.client.send([1])
+    #expect(try thread.join() == 1)
+  }
+
+  @Test("the limits and the counters of a namespace are those of its files")
+  func counters() throws {
+    let census = try census { $0.readsAllNamespaces = false }
+    let own = census.namespaces[0]
+    #expect(own.counters["TcpExt.ListenDrops"] != nil && own.counters["Tcp.ActiveOpens"] != nil)
+    #expect(own.counters["sockstat.TCP.inuse"] != nil && own.counters["TcpExt.NoSuchCounter"] == nil)
+    let range = try #require(own.limits.ephemeralPorts)
+    let text = String(decoding: try Files.read("/proc/sys/net/ipv4/ip_local_port_range"), as: UTF8.self)
+    #expect(text.contains("\(range.lowerBound)\t\(range.upperBound)"))
+    #expect(own.limits.memoryPages.count == 3 && own.limits.listenBacklog != nil)
+  }
+}

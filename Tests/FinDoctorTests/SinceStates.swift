@@ -1,0 +1,105 @@
+import Testing
+
+@testable import FinDoctor
+
+@Suite("What bounds the time in a state is what the state leaves untouched, and nothing else")
+struct SinceStates {
+  private func socket(
+    _ state: SocketState, timer: SocketTimer = .off, expires: UInt32 = 0,
+    _ change: (inout InetSocket) -> Void = { _ in }
+  ) -> InetSocket {
+    var socket = InetSocket()
+    (socket.state, socket.timer, socket.expires, socket.inode) = (state, timer, expires, 7)
+    change(&socket)
+    return socket
+  }
+
+  private func times(_ sent: UInt32, _ received: UInt32, _ acknowledged: UInt32) -> (inout InetSocket) -> Void {
+    { socket in
+      socket.info.lastDataSent = sent
+      socket.info.lastDataReceived = received
+      socket.info.lastAcknowledgementReceived = acknowledged
+      (socket.info.bytesReceived, socket.info.bytesSent) = (5, 5)
+    }
+  }
+
+  @Test("CLOSE-WAIT and FIN-WAIT-2: between the last acknowledgement and the last data")
+  func halfClosed() {
+    #expect(Since.inState(socket(.closeWait, times(9000, 8000, 3000))) == Since(atLeast: 2990, atMost: 8010))
+    #expect(Since.inState(socket(.finWait2, times(9000, 8000, 3000))) == Since(atLeast: 2990, atMost: 9050))
+    #expect(Since.inState(socket(.closeWait)) == .unknown)
+  }
+
+  @Test("TIME-WAIT is known by what is left of a minute; a closed FIN-WAIT-2 by what is left of its limit, at least")
+  func resting() {
+    #expect(Since.inState(socket(.timeWait, timer: .timeWait, expires: 58_000)) == Since(atLeast: 1990, atMost: 2010))
+    #expect(Since.inState(socket(.timeWait, timer: .timeWait, expires: 61_000)) == .unknown)
+    var limits = KernelLimits()
+    limits.finTimeout = .seconds(30)
+    let closed = socket(.finWait2, timer: .timeWait, expires: 20_000)
+    #expect(Since.inState(closed, limits: limits) == Since(atLeast: 9990))
+  }
+
+  @Test("ESTABLISHED: what was never touched since the handshake is the age")
+  func age() {
+    #expect(Since.inState(socket(.established, times(9000, 8000, 3000))) == Since(atLeast: 8990))
+    let silent = socket(.established) { socket in
+      self.times(500, 8000, 400)(&socket)
+      socket.info.bytesReceived = 0
+    }
+    #expect(Since.inState(silent) == Since(atLeast: 7990, atMost: 8010))
+    let queued = socket(.established) { socket in
+      self.times(8000, 200, 200)(&socket)
+      socket.inode = 0
+    }
+    // The client has sent since: nothing bounds how long it waits.
+    #expect(Since.inState(queued).atMost == nil)
+  }
+
+  @Test("a FIN that nobody acknowledges: an hour of silence before it is no hour of finishing")
+  func finishing() {
+    let once = socket(.lastAck, timer: .retransmit, expires: 300) { socket in
+      self.times(3_600_000, 3_600_000, 3_600_000)(&socket)
+      socket.sendQueue = 1
+      (socket.info.retransmitTimeout, socket.info.backoff, socket.info.bytesRetransmitted) = (800_000, 2, 0)
+    }
+    // 200 and 400 ms went by, and 500 of the 800.
+    #expect(Since.inState(once) == Since(atLeast: 1090, atMost: 3_600_010))
+    #expect(Since.inState(socket(.finWait1, timer: .persist, times(5, 5, 5))) == .unknown)
+  }
+
+  @Test("SYN-SENT and SYN-RECEIVED: by the timer and how often it went off")
+  func connecting() {
+    let first = socket(.synSent, timer: .retransmit, expires: 400) { $0.info.retransmitTimeout = 1_000_000 }
+    #expect(Since.inState(first) == Since(atLeast: 590, atMost: 610))
+    let third = socket(.synSent, timer: .retransmit) { socket in
+      socket.retransmits = 3
+      (socket.info.retransmitTimeout, socket.info.totalTimeoutTime) = (1_000_000, 3003)
+    }
+    #expect(Since.inState(third) == Since(atLeast: 3993, atMost: 5013))
+    let request = socket(.synReceived) { $0.retransmits = 2 }
+    #expect(Since.inState(request) == Since(atLeast: 2990, atMost: 7010))
+  }
+
+  @Test("no state and no number that a kernel may send makes a bound that is upside down, or a trap")
+  func anything() {
+    var dice = SeededDice(seed: 11)
+    for _ in 0..<20_000 {
+      var socket = InetSocket()
+      socket.state = SocketState(rawValue: UInt8(dice.next() % 15))
+      socket.timer = SocketTimer(rawValue: UInt8(dice.next() % 6))
+      socket.retransmits = UInt8(truncatingIfNeeded: dice.next())
+      socket.expires = UInt32(truncatingIfNeeded: dice.next())
+      socket.sendQueue = UInt32(dice.next() % 3)
+      socket.inode = UInt32(dice.next() % 2)
+      let bytes = dice.bytes(most: 280)
+      socket.info = unsafe TCPDetail(bytes.span.bytes)
+      let since = Since.inState(socket)
+      if since.lower > since.upper { Issue.record("\(socket)") }
+      if let idle = Since.idle(socket), idle.atMost == nil { Issue.record("\(socket)") }
+      var text = TextBuffer()
+      since.write(short: &text)
+      if text.count > 24 { Issue.record("\(text.text)") }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import Testing
+
+@testable import FinDoctor
+
+@Suite("What other programs chose to be called is shown, and does nothing")
+struct UntrustedTests {
+  @Test("control characters, escapes, turned text and broken UTF-8 are made visible")
+  func visibleText() {
+    #expect(visible("nginx: worker") == "nginx: worker" && visible("größe") == "größe")
+    #expect(visible("a\u{1B}[31mb\n\t\u{7f}") == "a\\x1b[31mb\\x0a\\x09\\x7f")
+    #expect(visible("\u{202E}txt.exe\u{200B}") == "\\xe2\\x80\\xaetxt.exe\\xe2\\x80\\x8b")
+    #expect(visible([0xff, 0x41, 0xc3] as [UInt8]) == "\\xffA\\xc3" && visible("a\\b") == "a\\x5cb")
+    #expect(visible("abcdef", limit: 3) == "abc...")
+  }
+
+  @Test("no bytes at all come through that a terminal would act on")
+  func anyBytes() {
+    var dice = SeededDice(seed: 7)
+    for _ in 0..<2000 {
+      let bytes = (0..<40).map { _ in UInt8.random(in: 0...255, using: &dice) }
+      #expect(visible(bytes).unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f && $0 != "\u{202E}" })
+    }
+  }
+
+  @Test("a name with parentheses, spaces and line ends does not move the fields behind it")
+  func processStatus() {
+    var program = Program(pid: 1, name: "x")
+    let rest = (0..<40).map { "\($0)" }.joined(separator: " ")
+    program.take(stat: Array("7 (a) S 1\n(b)) R \(rest)".utf8))
+    #expect(program.parent == 0 && program.age != nil)
+    var broken = Program(pid: 1, name: "x")
+    broken.take(stat: Array("7 (a".utf8))
+    broken.take(stat: Array("7 (a) S".utf8))
+    #expect(broken.parent == nil && broken.age == nil)
+  }
+
+  @Test(
+    "units and containers out of the path of a cgroup",
+    arguments: [
+      ("0::/system.slice/nginx.service\n", "nginx.service", nil),
+      (
+        "0::/system.slice/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope\n",
+        "docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope", "0123456789ab"
+      ),
+      ("12:cpu:/a\n0::/user.slice/user@0.service/x\n", "user@0.service", nil), ("0::/\n", nil, nil), ("", nil, nil),
+    ] as [(String, String?, String?)])
+  func cgroups(text: String, unit: String?, container: String?) {
+    var program = Program(pid: 1, name: "x")
+    program.take(cgroup: Array(text.utf8))
+    #expect(program.unit == unit && program.container == container)
+  }
+
+  @Test("a file that was replaced keeps its name, and limits are the soft ones")
+  func names() {
+    #expect(Array(Program.fileName(Array("/usr/bin/api (deleted)".utf8))) == Array("api".utf8))
+    #expect(Array(Program.fileName(Array("api".utf8))) == Array("api".utf8))
+    var program = Program(pid: 1, name: "x")
+    program.take(
+      limits: Array("Limit Soft Hard\nMax open files            1024                 524288      files\n".utf8))
+    #expect(program.descriptorLimit == 1024)
+    program.take(limits: Array("Max open files  unlimited unlimited files\n".utf8))
+    #expect(program.descriptorLimit == nil)
+  }
+
+  @Test("counters by their names, whatever order a kernel has them in; pairs that do not fit are left out")
+  func counters() {
+    var counters = Counters()
+    counters.take(
+      table: Array("TcpExt: A B\nTcpExt: 1 -2\nOdd: X\nIpExt: C D\nIpExt: 3\nTail: E".utf8))
+    counters.take(pairs: Array("sockets: used 5\nTCP: inuse 7 orphan x tw 9 alloc\nnonsense\n".utf8))
+    #expect(
+      counters.values == [
+        "TcpExt.A": 1, "TcpExt.B": -2, "IpExt.C": 3, "sockstat.sockets.used": 5, "sockstat.TCP.inuse": 7,
+        "sockstat.TCP.tw": 9,
+      ])
+    #expect(KernelLimits.ranges(Array("8080,9000-9010,5-4,x,70000\n".utf8)) == [8080...8080, 9000...9010])
+  }
+
+  @Test("numbers that do not fit, or have anything beside digits, are no numbers")
+  func numbers() {
+    #expect(UInt32(decimal: "4294967295".utf8) == .max && UInt32(decimal: "4294967296".utf8) == nil)
+    #expect(UInt32(decimal: "".utf8) == nil && UInt32(decimal: "-1".utf8) == nil && UInt32(decimal: "1 ".utf8) == nil)
+    #expect(UInt32(hexadecimal: "ffffffff".utf8) == .max && UInt32(hexadecimal: "1ffffffff".utf8) == nil)
+  }
+
+  @Test("lines of epoll and of system calls that make no sense are not entries")
+  func watchers() {
+    func interest(_ line: String) -> Watchers.Interest? { Watchers.Interest(Array(line.utf8)[...], epoll: 3) }
+    let sound = interest("tfd:       11 events:       19 data:                b  pos:0 ino:1b2d35 sdev:9")
+    #expect(sound == Watchers.Interest(epoll: 3, descriptor: 11, events: 0x19, inode: 0x1b2d35))
+    #expect(interest("tfd: 11 events: 19") == nil && interest("pos: 0") == nil && interest("") == nil)
+    #expect(interest("tfd: 99999999999 events: 19 data: b pos:0 ino:1 sdev:9") == nil)
+    #expect(Watchers.BlockedThread(Array("running".utf8), thread: 1) == nil)
+    #expect(Watchers.BlockedThread(Array("-1 0x7ff 0x0".utf8), thread: 1) == nil)
+  }
+}
