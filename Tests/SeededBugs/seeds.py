@@ -115,6 +115,11 @@ SEEDS = [
      "    if !hasMail.exchange(true, ordering: .acquiringAndReleasing) { poller.wake() }",
      "    if !hasMail.exchange(true, ordering: .acquiringAndReleasing), !seeded(31) { poller.wake() }",
      "Mailbox"),
+    (32, "a job that comes while its loop takes the others in wakes nobody", "Reactor/Loop.swift",
+     "    hasMail.store(false, ordering: .sequentiallyConsistent)\n",
+     "    if !seeded(32) { hasMail.store(false, ordering: .sequentiallyConsistent) }\n"
+     "    defer { if seeded(32) { hasMail.store(false, ordering: .sequentiallyConsistent) } }\n",
+     "Mailbox"),
     (33, "after a deadline that was not due yet nobody looks again", "Reactor/Loop.swift",
      "      if let seat { look(at: seat, by: seat.expire(at: now)) }",
      "      if let seat {\n        let again = seat.expire(at: now)\n"
