@@ -19,7 +19,9 @@ extension Examination {
 
   /// The peer has only finished asking, and the answer is on its way.
   private func isReplying(_ socket: InetSocket) -> Bool {
-    guard let sent = socket.info.lastDataSent, let received = socket.info.lastDataReceived else { return false }
+    // Where nothing was ever sent, the time of the handshake stands there.
+    guard let sent = socket.info.lastDataSent, let received = socket.info.lastDataReceived, socket.info.bytesSent != 0
+    else { return false }
     return sent < received && UInt64(sent) < thresholds.activity.milliseconds
   }
 
