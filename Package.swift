@@ -73,7 +73,9 @@ let package = Package(
           name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: .when(traits: ["ServiceLifecycle"])),
       ],
       swiftSettings: settings),
-    .testTarget(name: "FinDoctorTests", dependencies: ["FinDoctor", "CFin", "Peers"], swiftSettings: settings),
+    .testTarget(
+      name: "FinDoctorTests", dependencies: ["FinDoctor", "CFin", "Peers"], exclude: ["Scenes"],
+      swiftSettings: settings),
     .testTarget(
       name: "FinCommandTests",
       dependencies: ["FinCommand", "Peers", .product(name: "Subprocess", package: "swift-subprocess")],

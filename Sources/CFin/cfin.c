@@ -90,6 +90,8 @@ char **fin_environment(void) { return environ; }
 #include <dirent.h>
 #include <linux/netlink.h>
 #include <sys/xattr.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 
 _Static_assert(FIN_NETLINK_SOCK_DIAG == NETLINK_SOCK_DIAG && FIN_O_DIRECTORY == O_DIRECTORY, "the doctor");
 
@@ -105,6 +107,21 @@ int fin_netlink(int protocol, int seconds) {
   if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   return fd;
 }
+int fin_netlink_hear_ends(void) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, FIN_NETLINK_SOCK_DIAG);
+  // SKNLGRP_INET_TCP_DESTROY and SKNLGRP_INET6_TCP_DESTROY of linux/sock_diag.h, as bits.
+  struct sockaddr_nl own = {.nl_family = AF_NETLINK, .nl_groups = 1 | 4};
+  int room = 8 << 20;
+  if (fd < 0) return fd;
+  // Beyond the usual limit where one may; else as much as one may.
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+  if (bind(fd, (struct sockaddr *)&own, sizeof own) == 0) return fd;
+  int code = errno;
+  close(fd);
+  errno = code;
+  return -1;
+}
 int64_t fin_netlink_send(int fd, const void *bytes, uint64_t count) {
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   return sendto(fd, bytes, count, 0, (struct sockaddr *)&kernel, sizeof kernel);
@@ -118,3 +135,9 @@ int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender
   *cut = (message.msg_flags & MSG_TRUNC) != 0;
   return count;
 }
+
+long fin_trace(int request, int process, unsigned long data) {
+  return ptrace((enum __ptrace_request)request, process, (void *)0, (void *)data);
+}
+
+int fin_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }

@@ -12,6 +12,7 @@ struct FinCommand: ParsableCommand {
       `fin` shows what really becomes of them.
 
       Begin with:
+        fin check         sockets that do not end as they should: whose, since when, why
         fin list          every socket, who holds it and since when
         fin lab flush     one experiment: a reply that is lost by the usual close
         fin lab           all of them, with a table at the end
@@ -23,5 +24,5 @@ struct FinCommand: ParsableCommand {
         64   the command was not understood: an unknown option or experiment
       """,
     version: version,
-    subcommands: [ListCommand.self, Lab.self, LabExperiment.self, LifecycleCommand.self])
+    subcommands: [CheckCommand.self, ListCommand.self, Lab.self, LabExperiment.self, LifecycleCommand.self])
 }

@@ -102,6 +102,8 @@ int fin_enter_network(int fd);
 int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size);
 /// A netlink socket of this protocol that gives up receiving after so many seconds.
 int fin_netlink(int protocol, int seconds);
+/// A netlink socket that does not wait and is told of every TCP socket that ends.
+int fin_netlink_hear_ends(void);
 int64_t fin_netlink_send(int fd, const void *bytes, uint64_t count);
 /// Receives one datagram; `sender` becomes the port it came from, 0 for the kernel; `cut` whether it did not fit.
 int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender, int *cut);
@@ -114,6 +116,11 @@ enum {
       0200000,
 #endif
 };
+
+/// ptrace, without an address.
+long fin_trace(int request, int process, unsigned long data);
+/// prctl(PR_SET_CHILD_SUBREAPER): processes that descendants leave behind become ours.
+int fin_adopt_orphans(void);
 
 #pragma clang assume_nonnull end
 #endif

@@ -45,7 +45,7 @@ extension Since {
     guard socket.transport == .tcp else { return .unknown }
     switch socket.state {
     case .established: return socket.isWaitingForAccept ? inQueue(socket.info) : age(socket.info)
-    case .closeWait: return inCloseWait(socket.info)
+    case .closeWait: return inCloseWait(socket)
     case .finWait2: return inFinWait2(socket, limits)
     case .timeWait: return resting(socket, for: 60_000)
     case .finWait1, .lastAck, .closing: return finishing(socket)
@@ -90,11 +90,29 @@ extension Since {
   }
 
   /// Data came before the FIN; the FIN carried an acknowledgement, and later ones only make it younger.
-  private static func inCloseWait(_ info: TCPDetail) -> Since {
-    guard let acknowledged = info.lastAcknowledgementReceived, let received = info.lastDataReceived else {
+  private static func inCloseWait(_ socket: InetSocket) -> Since {
+    guard let acknowledged = socket.info.lastAcknowledgementReceived, let received = socket.info.lastDataReceived else {
       return .unknown
     }
-    return ticking(atLeast: UInt64(acknowledged), atMost: UInt64(max(acknowledged, received)))
+    let lower = UInt64(acknowledged)
+    let nothingLater = wasTheLast(acknowledged: lower, socket)
+    return ticking(atLeast: lower, atMost: nothingLater ? lower : max(lower, UInt64(received)))
+  }
+
+  /// Whether the acknowledgement that came last must have been the FIN's own.
+  ///
+  /// After its FIN the peer sends only answers: to our data, to keepalive, and when a window that was half closed opens.
+  private static func wasTheLast(acknowledged: UInt64, _ socket: InetSocket) -> Bool {
+    let info = socket.info
+    guard socket.timer == .off, socket.sendQueue == 0, let sent = info.bytesSent, info.bytesRetransmitted == 0 else {
+      return false
+    }
+    if sent == 0 { return true }
+    guard let window = info.sendWindow, let lastSent = info.lastDataSent, sent < UInt64(window) / 2 else {
+      return false
+    }
+    // An answer to data may be held back for 200 ms, and takes its way.
+    return UInt64(lastSent) > acknowledged + 250 + UInt64(info.roundTripTime ?? 0) / 500
   }
 
   private static func inFinWait2(_ socket: InetSocket, _ limits: KernelLimits) -> Since {

@@ -9,6 +9,8 @@ struct KernelError: Error, Hashable, CustomStringConvertible {
   static var last: KernelError { KernelError(code: fin_errno()) }
 
   static let interrupted = KernelError(code: EINTR)
+  /// Messages came faster than they were read.
+  static let lost = KernelError(code: ENOBUFS)
   /// May not.
   var isRefusal: Bool { code == EACCES || code == EPERM }
   /// The process has ended, or the file is gone.
@@ -69,6 +71,18 @@ struct OwnDescriptor: ~Copyable, Sendable {
       if count == 0 { break }
       room = 65536
     }
+    return bytes
+  }
+}
+
+extension OwnDescriptor {
+  /// Reads at a place in the file; fewer bytes than wanted at its end.
+  func read(_ wanted: Int, at offset: UInt64) throws(KernelError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: wanted)
+    let count = try calling {
+      unsafe bytes.withUnsafeMutableBytes { unsafe pread(number, $0.baseAddress!, wanted, off_t(offset)) }
+    }
+    bytes.removeLast(wanted - count)
     return bytes
   }
 }

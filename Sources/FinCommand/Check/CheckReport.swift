@@ -1,0 +1,100 @@
+import FinDoctor
+
+/// What `fin check` has to say.
+struct CheckReport {
+  /// Findings that explain each other, cause first; the worst first.
+  var chains: [[FinDoctor.Finding]]
+  /// How many were too slight to be said.
+  var below: Int
+  var muted: Int
+  var census: Census
+
+  var findings: [FinDoctor.Finding] { chains.flatMap { $0 } }
+
+  var status: Int32 {
+    switch findings.map(\.severity).max() {
+    case .critical: 2
+    case .warning: 1
+    case .info, nil: 0
+    }
+  }
+}
+
+/// The report as JSON; the schema is described in the help of `fin check`.
+enum CheckJSON {
+  static func write(_ report: CheckReport) {
+    var json = JSONText()
+    json.object { json in
+      json.write("version", number: UInt64(1))
+      json.write("fin", string: FinCommand.version)
+      json.write("taken", number: UInt64(max(0, report.census.when.wall / 1_000_000)))
+      json.write("status", number: UInt64(report.status))
+      json.array("hidden") { json in
+        for sentence in report.census.blindness.sentences { json.write(string: sentence) }
+      }
+      json.write("muted", number: UInt64(report.muted))
+      json.array("findings") { json in
+        for (chain, findings) in report.chains.enumerated() {
+          for finding in findings { write(finding, chain, to: &json) }
+        }
+      }
+    }
+    json.text.write("\n")
+    Output.write(json.text.bytes)
+  }
+
+  private static func write(_ finding: FinDoctor.Finding, _ chain: Int, to json: inout JSONText) {
+    json.object { json in
+      json.write("id", string: finding.id.rawValue)
+      json.write("name", string: finding.id.name)
+      json.write("severity", string: finding.severity.description)
+      json.write("chain", number: UInt64(chain))
+      json.write("sentence", string: finding.sentence)
+      json.write("count", number: UInt64(max(0, finding.count)))
+      if let who = finding.who { write(who, to: &json) }
+      if let since = finding.since, since != .unknown {
+        json.object("since") { json in
+          json.write("atLeastMilliseconds", number: since.lower)
+          if since.upper != .max { json.write("atMostMilliseconds", number: since.upper) }
+        }
+      }
+      json.array("evidence") { json in
+        for evidence in finding.evidence {
+          json.object { json in
+            json.write("field", string: evidence.field)
+            json.write("value", string: evidence.value)
+          }
+        }
+      }
+      if let why = finding.why { json.write("why", string: why) }
+      json.object("fix") { json in
+        json.write("code", string: finding.fix.code)
+        json.write("fin", string: finding.fix.fin)
+      }
+      json.object("confidence") { json in
+        json.write("word", string: finding.confidence.word)
+        if let doubt = finding.confidence.doubt { json.write("doubt", string: doubt) }
+      }
+      if let share = finding.share, share.isFinite {
+        json.write("percent", number: UInt64((min(max(share, 0), 1e6) * 100).rounded()))
+      }
+    }
+  }
+
+  private static func write(_ who: Who, to json: inout JSONText) {
+    json.object("who") { json in
+      if let program = who.program { json.write("program", string: program) }
+      if let pid = who.pid { json.write("pid", number: UInt64(max(0, pid))) }
+      if let user = who.user { json.write("user", number: user) }
+      if let unit = who.unit { json.write("unit", string: unit) }
+      if let container = who.container { json.write("container", string: container) }
+      if who.language != .unknown { json.write("language", string: who.language.rawValue) }
+      json.array("descriptors") { json in
+        for descriptor in who.descriptors { json.write(number: UInt64(max(0, descriptor))) }
+      }
+      json.array("others") { json in
+        for pid in who.others { json.write(number: UInt64(max(0, pid))) }
+      }
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import FinDoctor
+
+/// The report as text for people, 100 columns wide.
+struct CheckText {
+  let paper: Paper
+
+  /// The findings for the help, one a line.
+  static var catalogue: String {
+    FindingID.allCases.map { "  \($0.rawValue)  \($0.name)" }.joined(separator: "\n")
+  }
+
+  private static let labelWidth = 13
+
+  func report(_ report: CheckReport) -> String {
+    var lines: [String] = []
+    for chain in report.chains {
+      for (place, finding) in chain.enumerated() {
+        lines += story(of: finding, isEffect: place > 0)
+        lines.append("")
+      }
+    }
+    return (lines + [summary(report)]).joined(separator: "\n") + "\n"
+  }
+
+  private func story(of finding: FinDoctor.Finding, isEffect: Bool) -> [String] {
+    let margin = isEffect ? "    " : ""
+    let word = finding.severity.description.uppercased()
+    let name = "\(finding.id.rawValue) \(finding.id.name)"
+    let lead = isEffect ? "  └ leads to " : ""
+    var lines = [lead + paper.ink(ink(of: finding.severity), word) + "  " + paper.ink(.heading, name)]
+    lines += Paper.wrap(finding.sentence, to: paper.width - margin.count - 2).map { margin + "  " + $0 }
+    func add(_ label: String, _ text: String?) {
+      guard let text, !text.isEmpty else { return }
+      let wrapped = Self.wrap(text, to: paper.width - margin.count - 2 - Self.labelWidth)
+      for (place, line) in wrapped.enumerated() {
+        let shown = place == 0 ? paper.ink(.quiet, Paper.pad(label, to: Self.labelWidth)) : Self.blank
+        lines.append(margin + "  " + shown + line)
+      }
+    }
+    if let since = finding.since, since != .unknown { add("since", "\(since)") }
+    if let who = finding.who {
+      add("descriptors", who.descriptors.isEmpty ? nil : who.descriptorRanges())
+      add("also held by", who.others.isEmpty ? nil : who.others.prefix(8).map { "pid \($0)" }.joined(separator: ", "))
+      add("belongs to", [who.unit, who.container.map { "container \($0)" }].compactMap { $0 }.joined(separator: ", "))
+    }
+    add("why", finding.why)
+    add("evidence", finding.evidence.map { "\($0.field) \($0.value)" }.joined(separator: "; "))
+    add("change", finding.fix.code)
+    add("with Fin", finding.fix.fin)
+    add("sure", finding.confidence.doubt.map { "\(finding.confidence.word): \($0)" } ?? finding.confidence.word)
+    return lines
+  }
+
+  private static let blank = String(repeating: " ", count: labelWidth)
+
+  /// Breaks at spaces, and a word that is too long wherever it must.
+  private static func wrap(_ text: String, to width: Int) -> [String] {
+    Paper.wrap(text, to: width).flatMap { line -> [String] in
+      var pieces: [String] = []
+      var rest = line[...]
+      while rest.count > width {
+        pieces.append(String(rest.prefix(width)))
+        rest = rest.dropFirst(width)
+      }
+      return pieces + [String(rest)]
+    }
+  }
+
+  private func summary(_ report: CheckReport) -> String {
+    let findings = report.findings
+    var parts: [String] = []
+    for severity in Severity.allCases.reversed() {
+      let count = findings.count { $0.severity == severity }
+      if count == 0 { continue }
+      let word = severity == .info ? "for information" : severity == .warning && count > 1 ? "warnings" : "\(severity)"
+      parts.append(paper.ink(ink(of: severity), "\(count) \(word)"))
+    }
+    let processes = report.census.holders.processes.count
+    var text =
+      parts.isEmpty ? paper.ink(.good, "Nothing is found") : parts.joined(separator: ", ")
+    text += " among \(report.census.sockets.count) sockets and \(processes) processes."
+    if report.below > 0 { text += " \(report.below) lesser: --threshold info." }
+    if report.muted > 0 { text += " \(report.muted) muted." }
+    return text
+  }
+
+  private func ink(of severity: Severity) -> Paper.Ink {
+    switch severity {
+    case .critical: .bad
+    case .warning: .trap
+    case .info: .quiet
+    }
+  }
+}

@@ -1,0 +1,308 @@
+import ArgumentParser
+import FinDoctor
+import Glibc
+
+/// `fin check`: who does not end their sockets, since when, why, and what to change.
+struct CheckCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check",
+    abstract: "Find sockets that do not end as they should: whose, since when, why, and what to change.",
+    discussion: """
+      Looks at every socket of the machine, or of the programs named, and says what is not as it should be, the \
+      worst first. It changes nothing and needs no root; without it, what could not be seen is said on standard error.
+
+      A finding says since when, as far as the kernel can tell: one time, or two bounds between which the truth lies. \
+      What explains something else stands before it, and what it leads to below it.
+
+      Findings:
+      \(CheckText.catalogue)
+
+      Some need two looks, which --over takes: what grows, when a limit will be reached, what was dropped or reset in \
+      between.
+
+      A file mutes what is as it should be, ~/.config/fin/mute or --mute FILE, one line each:
+        P2 pubsub-*   # idle by design
+      is a finding (or *), a program, and why.
+
+      As a gate, --leaks looks at one process (L1 to L6, one is enough). Or it runs a command, stops it for a moment \
+      at its end, and says what it had not closed, what its children still hold (L5), what was reset because it was \
+      not read (L7) and what is still to be delivered (H2):
+        fin check --leaks --pid $PID
+        fin check --leaks -- ./run-the-tests
+
+      --json prints one object, whose schema only ever grows by new keys:
+        version      1; any other change gets a new number
+        fin          the version of this command
+        taken        when, in milliseconds since 1970
+        status       the exit status
+        hidden       what could not be seen, one sentence each
+        muted        how many findings were muted
+        findings     a list, the worst first, causes before what they
+                     lead to:
+          id, name, severity (info, warning, critical)
+          chain      a number that is the same for findings that
+                     explain each other
+          sentence, count
+          who        absent for the machine: program, pid, user, unit,
+                     container, language, descriptors, others (pids)
+          since      {atLeastMilliseconds, atMostMilliseconds}; without
+                     the second if nothing bounds it; absent if no time
+                     belongs to it
+          evidence   a list of {field, value}
+          why        absent if it is not known
+          fix        {code, fin}
+          confidence {word: certain, likely or possible; doubt}
+          percent    of the limit that will break, if there is one
+
+      Exit status:
+        0    nothing, or nothing from --threshold on
+        1    warnings
+        2    at least one critical finding
+        3    --leaks with a command: nothing was found, but the command itself failed
+        64   the command was not understood
+        65   a line of a file with mutes makes no sense
+        66   such a file cannot be read
+        69   --leaks: there is no such process, or the command could not be run
+        71   the kernel could not be asked
+      """)
+
+  @Argument(
+    help: ArgumentHelp(
+      "Only about these processes, by number or name; with --leaks: the command to run.", valueName: "pid|name"))
+  var words: [String] = []
+
+  private var programs: [ProgramName] { leaks ? [] : words.compactMap { ProgramName(argument: $0) } }
+  private var command: [String] { leaks ? words : [] }
+
+  @Option(
+    help: ArgumentHelp("Print, and fail, from this severity on: info, warning or critical.", valueName: "severity"))
+  var threshold = SeverityName(severity: .warning)
+
+  @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these findings, by code or name.", valueName: "finding"))
+  var only: [FindingName] = []
+
+  @Option(help: ArgumentHelp("Look twice, so far apart: 10s, 500ms, 2min.", valueName: "time"))
+  var over: TimeSpan?
+
+  @Flag(help: "A gate: what was not given back (L1 to L6), and one is enough.")
+  var leaks = false
+
+  @Option(help: ArgumentHelp("With --leaks: the process.", valueName: "pid"))
+  var pid: Int32?
+
+  @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"))
+  var mute: [String] = []
+
+  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
+  var ownNamespace = false
+
+  @Flag(help: "Print JSON instead of text (the schema is described above).")
+  var json = false
+
+  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
+  var noColor = false
+
+  func validate() throws {
+    if leaks {
+      guard (pid == nil) != words.isEmpty else {
+        throw ValidationError("--leaks needs either --pid PID, or -- and a command.")
+      }
+      guard words.isEmpty || over == nil else { throw ValidationError("--over and a command do not go together.") }
+    } else {
+      guard pid == nil else { throw ValidationError("--pid belongs to --leaks; without it, just name the process.") }
+    }
+  }
+
+  func run() throws {
+    let mutes = try readMutes()
+    let result = command.isEmpty ? try look() : try CommandRun(command, checks: self).look()
+    let chosen = result.findings.filter(isWanted)
+    let spoken = chosen.filter { !mutes.mutes($0) }
+    let report = CheckReport(
+      chains: Diagnosis.chains(spoken.filter { $0.severity >= threshold.severity }),
+      below: spoken.count { $0.severity < threshold.severity }, muted: chosen.count - spoken.count,
+      census: result.census)
+    if json {
+      CheckJSON.write(report)
+    } else {
+      let text = CheckText(paper: .standardOutput(noColor: noColor))
+      Output.write(text.report(report))
+      for sentence in result.census.blindness.sentences { complain(sentence) }
+    }
+    for sentence in result.complaints { complain(sentence) }
+    if report.status != 0 { throw ExitCode(report.status) }
+    if result.commandStatus != 0 {
+      complain("the command itself ended with status \(result.commandStatus)")
+      throw ExitCode(3)
+    }
+  }
+
+  /// What was found, the picture it was found in, and what could not be done.
+  struct Look {
+    var findings: [FinDoctor.Finding]
+    var census: Census
+    var complaints: [String] = []
+    /// With a command: how it ended.
+    var commandStatus: Int32 = 0
+  }
+
+  private func look() throws -> Look {
+    if let pid { try expectProcess(pid) }
+    var options = diagnosisOptions
+    if let over {
+      var earlier = try takeCensus()
+      Diagnosis.prepare(&earlier, &options)
+      options.withoutDescriptorBefore = Diagnosis.withoutDescriptor(in: earlier)
+      let ended = EndedSockets()
+      over.pass()
+      options.closed = ended?.all() ?? []
+      options.earlier = earlier
+    }
+    var census = try takeCensus()
+    if over == nil {
+      let unheld = Diagnosis.withoutDescriptor(in: census)
+      // Nearly always there are none; else they are looked at twice, so that none was just being closed.
+      if !unheld.isEmpty {
+        options.withoutDescriptorBefore = unheld
+        census = try takeCensus()
+      }
+    }
+    Diagnosis.prepare(&census, &options)
+    return Look(findings: Diagnosis.findings(in: census, options), census: census)
+  }
+
+  var diagnosisOptions: Diagnosis.Options {
+    var options = Diagnosis.Options()
+    if leaks { options.thresholds = .leaks }
+    return options
+  }
+
+  func takeCensus() throws -> Census {
+    var options = Census.Options()
+    options.readsAllNamespaces = !ownNamespace
+    // A program is between socket and connect for a moment; in a gate even one that is not counts.
+    options.secondLook = leaks ? .milliseconds(100) : .zero
+    do {
+      return try Census.take(options)
+    } catch {
+      complain("\(error)")
+      throw ExitCode(71)
+    }
+  }
+
+  private func isWanted(_ finding: FinDoctor.Finding) -> Bool {
+    if !only.isEmpty, !only.contains(where: { $0.id == finding.id }) { return false }
+    if leaks, !command.isEmpty { return true }
+    if leaks, !FindingID.leaks.contains(finding.id) { return false }
+    let wanted = programs + (pid.map { [.pid($0)] } ?? [])
+    if wanted.isEmpty { return true }
+    guard let who = finding.who else { return false }
+    return wanted.contains { name in
+      switch name {
+      case .pid(let number): who.pid == number || who.others.contains(number)
+      case .name(let text): who.program == text
+      }
+    }
+  }
+
+  private func expectProcess(_ pid: Int32) throws {
+    guard Program.read(pid) != nil else {
+      complain("there is no process \(pid)")
+      throw ExitCode(69)
+    }
+  }
+
+  func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
+
+  private func readMutes() throws -> Mutes {
+    var all = Mutes()
+    var paths = mute.map { (path: $0, isAsked: true) }
+    if let usual = MuteFile.usualPath { paths.append((usual, false)) }
+    for (path, isAsked) in paths {
+      guard let text = MuteFile.read(path) else {
+        if !isAsked { continue }
+        complain("\(visible(path)) cannot be read")
+        throw ExitCode(66)
+      }
+      do {
+        all = all.adding(try Mutes(parsing: text))
+      } catch {
+        complain("\(visible(path)), \(error)")
+        throw ExitCode(65)
+      }
+    }
+    return all
+  }
+}
+
+/// A severity by its name.
+struct SeverityName: ExpressibleByArgument {
+  var severity: Severity
+
+  init(severity: Severity) { self.severity = severity }
+
+  init?(argument: String) {
+    guard let found = Severity.allCases.first(where: { $0.description == argument.lowercased() }) else { return nil }
+    severity = found
+  }
+
+  var defaultValueDescription: String { severity.description }
+}
+
+/// A finding by its code or name.
+struct FindingName: ExpressibleByArgument {
+  var id: FindingID
+
+  init?(argument: String) {
+    guard let id = FindingID(argument) else { return nil }
+    self.id = id
+  }
+}
+
+/// A time with its unit: `500ms`, `10s`, `2min`, `1h`; seconds without one.
+struct TimeSpan: ExpressibleByArgument {
+  var milliseconds: Int64
+
+  init?(argument: String) {
+    let digits = argument.prefix { $0.isASCII && $0.isNumber }
+    let units: [Substring: Int64] = ["ms": 1, "s": 1000, "": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000]
+    guard let number = Int64(digits), number > 0, number <= 86_400_000,
+      let unit = units[argument.dropFirst(digits.count)],
+      number * unit <= 86_400_000
+    else { return nil }
+    milliseconds = number * unit
+  }
+
+  /// Waits for as long.
+  func pass() {
+    var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000 * 1_000_000))
+    var left = timespec()
+    while unsafe nanosleep(&rest, &left) != 0, errno == EINTR { rest = left }
+  }
+}
+
+/// Where mutes are kept.
+enum MuteFile {
+  static var usualPath: String? {
+    func value(_ name: String) -> String? {
+      unsafe getenv(name).map { unsafe String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+    return (value("XDG_CONFIG_HOME") ?? value("HOME").map { $0 + "/.config" }).map { $0 + "/fin/mute" }
+  }
+
+  /// The text of a file of up to a megabyte; nil when it cannot be read.
+  static func read(_ path: String) -> String? {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var room = [UInt8](repeating: 0, count: 65536)
+    while bytes.count < 1 << 20 {
+      let count = unsafe Glibc.read(descriptor, &room, room.count)
+      if count < 0 { return nil }
+      if count == 0 { break }
+      bytes += room[..<count]
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,71 @@
+/// What is not as it should be, in one picture of the sockets, or in two.
+///
+/// ```swift
+/// var census = try Census.take()
+/// census.watch(Diagnosis.processesToWatch(in: census))
+/// for finding in Diagnosis.findings(in: census) { print(finding.sentence) }
+/// ```
+public enum Diagnosis {
+  /// What it takes besides the picture.
+  public struct Options: Sendable {
+    /// From when on something is found.
+    public var thresholds = Thresholds()
+    /// An earlier picture: for what grows, and for what happened between the two.
+    public var earlier: Census?
+    /// Sockets that were closed between the two, as they were at their end.
+    public var closed: [InetSocket] = []
+    /// What programs are written in, where it is known better than from their names.
+    public var languages: [Int32: Language] = [:]
+    /// Of sockets that no descriptor holds, by inode: the process whose ring of io_uring holds them.
+    public var ringHolders: [UInt32: Int32] = [:]
+    /// The cookies of sockets that no descriptor held in an earlier look either; nil when there was none.
+    ///
+    /// Tables and descriptors are read one after the other, so that one look alone may see a socket just before it is closed.
+    public var withoutDescriptorBefore: Set<UInt64>?
+
+    /// The catalogue's thresholds, and one picture.
+    public init() {}
+  }
+
+  /// All findings, in no order. It asks the kernel nothing.
+  public static func findings(in census: Census, _ options: Options = Options()) -> [Finding] {
+    let look = Examination(census, options)
+    return look.closeWaits() + look.detached() + look.descriptorLimits() + look.inherited() + look.withoutDescriptor()
+      + look.closedUnread() + look.finWait2() + look.orphans() + look.peerZeroWindows() + look.unread()
+      + look.unacknowledged() + look.idle() + look.keepaliveFailing() + look.connecting() + look.ports()
+      + look.boundBeforeConnect() + look.timeWaits() + look.acceptOverflows() + look.acceptStalls()
+      + look.synBacklogs() + look.acceptsWithoutDescriptors() + look.memory() + look.unix()
+  }
+
+  /// The cookies of connections that no descriptor of any process holds, for ``Options/withoutDescriptorBefore``.
+  public static func withoutDescriptor(in census: Census) -> Set<UInt64> {
+    let look = Examination(census, Options())
+    return Set(look.ownedByNobody.map { census.sockets[$0].cookie })
+  }
+
+  /// The processes whose epoll sets and threads would tell why: ask `Census.watch` about them before `findings`.
+  public static func processesToWatch(in census: Census, _ thresholds: Thresholds = Thresholds()) -> Set<Int32> {
+    var options = Options()
+    options.thresholds = thresholds
+    let look = Examination(census, options)
+    var pids: Set<Int32> = []
+    for index in look.closeWait + look.full { pids.insert(look.owner(of: look.sockets[index]).pid) }
+    for index in look.listeners where look.sockets[index].receiveQueue > 0 {
+      pids.insert(look.owner(of: look.sockets[index]).pid)
+    }
+    pids.remove(0)
+    return pids
+  }
+
+  /// Findings that explain each other, cause first, and every other one alone; the worst first.
+  public static func chains(_ findings: [Finding]) -> [[Finding]] { Chains(findings).all }
+
+  /// Whether one finding is to be printed before the other.
+  static func isWorse(_ left: Finding, _ right: Finding) -> Bool {
+    if left.severity != right.severity { return left.severity > right.severity }
+    if (left.share ?? 0) != (right.share ?? 0) { return (left.share ?? 0) > (right.share ?? 0) }
+    if left.count != right.count { return left.count > right.count }
+    if left.id != right.id { return left.id.rawValue < right.id.rawValue }
+    return (left.who?.pid ?? 0) < (right.who?.pid ?? 0)
+  }
+}

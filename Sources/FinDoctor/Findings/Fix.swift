@@ -1,0 +1,176 @@
+/// What to change, in the program's own language where it is known, and as Fin has it.
+public struct Fix: Hashable, Sendable {
+  /// In the program, or in the system around it.
+  public var code: String
+  /// With Fin.
+  public var fin: String
+
+  /// From both.
+  public init(code: String, fin: String) {
+    self.code = code
+    self.fin = fin
+  }
+
+  init(_ id: FindingID, in language: Language) {
+    self.init(code: Self.code(id, language), fin: Self.fin(id))
+  }
+
+  private static func code(_ id: FindingID, _ language: Language) -> String {
+    inLanguage(id, language) ?? inC(id)
+  }
+
+  /// In the terms of the system's calls.
+  private static func inC(_ id: FindingID) -> String {
+    switch id {
+    case .closeWaitKnown:
+      "Call close() after recv() has returned 0, on every path. In a pool, drop a connection that gives the end of file."
+    case .closeWaitUnseen:
+      "Watch idle connections too: EPOLLIN or EPOLLRDHUP in the epoll mask, or a read that is pending; close when recv() "
+        + "returns 0. A thread that works for long needs a deadline."
+    case .detached:
+      "close() also after an error: ECONNRESET, ETIMEDOUT and ECONNREFUSED leave the descriptor with you. Close it, too, "
+        + "when something fails between socket() and connect()."
+    case .descriptorLimit:
+      "Mend the leak first. Then raise LimitNOFILE, keep one descriptor in reserve, and pause accept after EMFILE."
+    case .inherited:
+      "Open with SOCK_CLOEXEC and accept4(…, SOCK_CLOEXEC), or close everything in the child before exec. To end the "
+        + "connection now, shutdown() it: that works for all who hold it."
+    case .noDescriptor:
+      "Unregister the file from the ring; receive messages with room for their descriptors, and close what is cut off "
+        + "(MSG_CTRUNC)."
+    case .closedUnread:
+      "Before close(): shutdown(SHUT_WR), then read to the end of file with a deadline. No SO_LINGER of (1, 0)."
+    case .finWait2Held:
+      "After shutdown(SHUT_WR) read with a deadline, then close(): a closed socket leaves FIN-WAIT-2 after 60 s. "
+        + "TCP_USER_TIMEOUT does not help here."
+    case .orphans:
+      "Drain with a deadline before close, then reset. The peer must read. Do not begin by raising tcp_max_orphans."
+    case .peerZeroWindow:
+      "Give every send a deadline (SO_SNDTIMEO, or a timer), bound the queue for each peer, drop slow ones. "
+        + "TCP_USER_TIMEOUT ends such a connection."
+    case .unread: "Read, or close. An object that is dropped without close() keeps its peer waiting."
+    case .unacknowledged:
+      "Set TCP_USER_TIMEOUT to your deadline: the default gives up after about 15 minutes. Or a time-out of the protocol."
+    case .idleWithoutKeepalive:
+      "SO_KEEPALIVE with TCP_KEEPIDLE 60, TCP_KEEPINTVL 10, TCP_KEEPCNT 6; or a ping of the protocol; or an idle limit in "
+        + "the server."
+    case .keepaliveFailing: "Nothing in the code: it will be told ETIMEDOUT. Look at the path and at the peer."
+    case .connectStuck:
+      "Give connect a deadline (non-blocking, then poll), and try the next address. Look at the destination and at "
+        + "firewalls that drop and do not refuse."
+    case .portsExhausted:
+      "Keep connections and use them again (a pool, keep-alive). Then more source or destination addresses; "
+        + "tcp_tw_reuse=1; a wider ip_local_port_range last."
+    case .bindBeforeConnect:
+      "setsockopt(IP_BIND_ADDRESS_NO_PORT) before bind(address, 0): connect then chooses the port."
+    case .timeWaitChurn:
+      "Use connections again, or let the other side close first. SO_LINGER of (1, 0) is no cure: it loses data."
+    case .bindBlocked:
+      "SO_REUSEADDR before bind, from the first run on: the socket that rests must have had it as well."
+    case .acceptOverflow:
+      "Accept until EAGAIN at each turn, hand the work to others, and listen() with a larger backlog, up to somaxconn."
+    case .acceptStalled: "Accept first and work later: the thread that accepts must do nothing that can wait."
+    case .synBacklog: "Look at the way back to the peers; against a flood, tcp_syncookies and a packet filter."
+    case .acceptWithoutDescriptors:
+      "Keep a descriptor in reserve: close it, accept, close the client, take it back. Stop watching the listener until a "
+        + "descriptor is free. Mend the leak."
+    case .memory:
+      "Find the connections whose data stands still (W1, W2), bound their buffers; only then raise the limit."
+    case .unix: "Accept, read, and close after the end of file, as with TCP."
+    }
+  }
+
+  /// In the terms of a language, where they differ.
+  private static func inLanguage(_ id: FindingID, _ language: Language) -> String? {
+    switch (id, language) {
+    case (.closeWaitKnown, .python):
+      "with sock: … or contextlib.closing around every connection: recv() == b\"\" means close. asyncio: writer.close() and "
+        + "await writer.wait_closed() in finally."
+    case (.closeWaitKnown, .node):
+      "socket.on('end', () => socket.end()), or no allowHalfOpen: true; destroy() what a pool throws out."
+    case (.closeWaitKnown, .java):
+      "try (Socket s = …) { … }; close the response body of every HTTP call; a pool must test on checkout."
+    case (.closeWaitKnown, .go):
+      "defer conn.Close() right after Accept or Dial; defer resp.Body.Close(), and read the body to its end."
+    case (.closeWaitKnown, .swift): "defer { close } on every path, or withConnection { … }, which closes at its end."
+    case (.closeWaitUnseen, .python):
+      "Read from idle connections too (select, asyncio streams), with a time-out on every call that can wait; a pool must "
+        + "check for readability before it hands one out."
+    case (.closeWaitUnseen, .node):
+      "A paused socket hears nothing: resume() it, or socket.setTimeout(ms, () => destroy())."
+    case (.closeWaitUnseen, .java):
+      "Selector interest must have OP_READ while idle; a pool needs a validation or an idle limit below the server's."
+    case (.closeWaitUnseen, .go): "Keep a goroutine in Read for each connection; set MaxIdleConns and IdleConnTimeout."
+    case (.detached, .python):
+      "sock.close() in except and finally: after ConnectionResetError the descriptor is still open."
+    case (.detached, .go):
+      "Close the conn after an error of Read or Write; close the body when Do gave a response and an error."
+    case (.detached, .java): "close() the Socket when connect or read throws: try-with-resources does."
+    case (.detached, .node): "socket.destroy() in the 'error' handler of handles that were taken over."
+    case (.inherited, .python):
+      "Leave close_fds=True (the default of subprocess) and do not set_inheritable(True); pass_fds names what a child may have."
+    case (.inherited, .go): "Do not put it into Cmd.ExtraFiles; what net opens is close-on-exec by itself."
+    case (.closedUnread, .python): "sock.shutdown(SHUT_WR), recv() until b\"\" with settimeout, then close()."
+    case (.closedUnread, .go):
+      "conn.(*net.TCPConn).CloseWrite(), io.Copy(io.Discard, conn) with a deadline, then Close()."
+    case (.finWait2Held, .python):
+      "sock.settimeout(seconds) before the recv() that follows shutdown, and close() in finally."
+    case (.finWait2Held, .go): "conn.SetReadDeadline(…) after CloseWrite(), and Close() in a defer."
+    case (.peerZeroWindow, .python):
+      "sock.settimeout(seconds); asyncio: await wait_for(writer.drain(), seconds), then abort()."
+    case (.peerZeroWindow, .node): "Stop when write() returns false, wait for 'drain' with a limit, then destroy()."
+    case (.peerZeroWindow, .go): "conn.SetWriteDeadline(…) before every Write."
+    case (.peerZeroWindow, .java):
+      "A write that can wait needs a watchdog that closes the channel; setSoTimeout is for reads only."
+    case (.unacknowledged, .python): "sock.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds)."
+    case (.unacknowledged, .go):
+      "conn.SetWriteDeadline and SetReadDeadline; TCP_USER_TIMEOUT through net.Dialer.Control."
+    case (.idleWithoutKeepalive, .python):
+      "sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1) and TCP_KEEPIDLE 60, TCP_KEEPINTVL 10, TCP_KEEPCNT 6."
+    case (.idleWithoutKeepalive, .node): "socket.setKeepAlive(true, 60_000), or server.keepAliveTimeout."
+    case (.idleWithoutKeepalive, .go): "net.Dialer{KeepAliveConfig: …}; http.Server{IdleTimeout: …}."
+    case (.idleWithoutKeepalive, .java): "setOption(SO_KEEPALIVE, true) and ExtendedSocketOptions.TCP_KEEPIDLE."
+    case (.connectStuck, .python): "socket.create_connection(address, timeout=seconds)."
+    case (.connectStuck, .node): "A timer that destroys the socket before 'connect'; AbortSignal.timeout for fetch."
+    case (.connectStuck, .go): "net.Dialer{Timeout: …} or a context with a deadline."
+    case (.connectStuck, .java): "socket.connect(address, milliseconds)."
+    case (.bindBeforeConnect, .python):
+      "sock.setsockopt(IPPROTO_IP, 24, 1) (IP_BIND_ADDRESS_NO_PORT) before sock.bind((address, 0))."
+    case (.acceptOverflow, .python): "server.listen(4096): the default is 128; accept in a loop until BlockingIOError."
+    case (.acceptOverflow, .node): "server.listen({backlog: 4096}); no work that blocks the event loop."
+    case (.acceptOverflow, .java): "new ServerSocket(port, 4096): the default is 50."
+    default: nil
+    }
+  }
+
+  private static func fin(_ id: FindingID) -> String {
+    switch id {
+    case .closeWaitKnown, .closeWaitUnseen:
+      "withConnection and serve close at the end of their scope; each receive has a deadline; a leak names its line."
+    case .detached: "A Socket that throws is closed when it goes; use after close does not compile."
+    case .descriptorLimit, .acceptWithoutDescriptors:
+      "serve has a limit of connections and a descriptor in reserve, and pauses accept when none is left."
+    case .inherited: "Every socket is born close-on-exec."
+    case .noDescriptor: "Descriptors are lent for a scope, and never sent by accident."
+    case .closedUnread: "close(.confirmed) drains within its deadline; abort() is the only reset, and says so."
+    case .finWait2Held:
+      "finishSending() gives a ReceivingConnection: each receive has a deadline, and close is bounded."
+    case .orphans:
+      "close(.confirmed) waits for the acknowledgement within a deadline, and the report names the bytes lost."
+    case .peerZeroWindow: "send(within:) gives up in time, and the close that follows is bounded."
+    case .unread: "A connection that is dropped is closed; receive has a deadline."
+    case .unacknowledged: "send and close have deadlines, and a close that is not confirmed says so in its report."
+    case .idleWithoutKeepalive: "receive(within:) ends what is idle; serve has a limit for it."
+    case .keepaliveFailing: "The error is .timedOut, and the connection is closed after it."
+    case .connectStuck: "connect(within:) has a deadline for all addresses together, with a default."
+    case .portsExhausted, .timeWaitChurn: "fin lab port-exhaustion shows what runs out, and what gives it back."
+    case .bindBeforeConnect: "An address is bound without a port: connect chooses it."
+    case .bindBlocked: "Listener.bind sets SO_REUSEADDR, and its error names who holds the address."
+    case .acceptOverflow, .acceptStalled:
+      "serve accepts until nobody waits, apart from the work; its backlog is somaxconn."
+    case .synBacklog: "Nothing: it is below any library."
+    case .memory: "Buffers are bounded, and a send that cannot go on ends at its deadline."
+    case .unix: "The same verbs and the same promises as for TCP."
+    }
+  }
+}

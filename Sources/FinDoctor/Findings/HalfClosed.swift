@@ -1,0 +1,88 @@
+/// H1 and H2: our side has finished, and the connection does not end.
+extension Examination {
+  /// H1: shut down for sending, and waiting for the peer without a limit: the kernel has none while a descriptor is open.
+  func finWait2() -> [Finding] {
+    let groups = gather(finishedSending) { socket, _ in
+      let since = Since.inState(socket)
+      guard socket.timer == .off, since.lower >= thresholds.finWait2.milliseconds else { return nil }
+      return (since, 0)
+    }
+    return groups.map { group in
+      let who = who(group)
+      let oldest = sockets[group.oldest]
+      let isBad =
+        group.count >= thresholds.finWait2Many || group.since.lower >= thresholds.finWait2Long.milliseconds
+      var finding = Finding(
+        .finWait2Held, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
+        sentence: "\(who.name) has finished sending on \(Counted.noun(group.count, "connection")) "
+          + "\(group.key.place.words) and waits for \(Counted.verb(group.count, "its peer", "their peers")) to finish, "
+          + "without a limit.",
+        why: "After shutdown the descriptor stays open, and then no time-out of the kernel applies. "
+          + attention(group),
+        evidence: [
+          .init("state", "FIN-WAIT-2"), .init("timer", "off"),
+          .init("tcpi_last_ack_recv", Counted.milliseconds(oldest.info.lastAcknowledgementReceived)),
+          .init("tcpi_last_data_recv", Counted.milliseconds(oldest.info.lastDataReceived)), example(group.oldest),
+        ],
+        share: share(group.count, of: group.key.owner))
+      finding.links = links(group)
+      return finding
+    }
+  }
+
+  /// H2: closed connections with bytes that the peer does not take. The kernel keeps them, and has a limit for all.
+  func orphans() -> [Finding] {
+    let groups = gather(orphaned) { socket, _ in
+      let isStuck =
+        socket.timer == .persist || socket.retransmits > 0 || (socket.info.retransmits ?? 0) > 0
+        || socket.info.sendWindow == 0
+      guard socket.sendQueue > 0, isStuck else { return nil }
+      return (Since.stuck(socket), 0)
+    }
+    if groups.isEmpty { return [] }
+    // The limit is the machine's, and so is the count: it does not matter whose namespace tells.
+    let limit = census.namespaces.lazy.compactMap(\.limits.orphans).first
+    let now = census.namespaces.lazy.compactMap { $0.counters["sockstat.TCP.orphan"] }.first
+    let share = now.flatMap { now in limit.map { Double(now) / Double(max($0, 1)) } }
+    let isAborting = increase(of: "TcpExt.TCPAbortOnMemory") > 0
+    return groups.map { group in
+      let who = who(group)
+      let bytes = group.members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].sendQueue) }
+      var severity = Severity.info
+      if let share, share > thresholds.orphansWarning { severity = .warning }
+      if isAborting || share ?? 0 > thresholds.orphansCritical { severity = .critical }
+      var finding = Finding(
+        .orphans, severity, count: group.count, who: who, since: group.since,
+        sentence: "\(Counted.noun(group.count, "closed connection")) \(group.key.place.words) of \(who.name) still "
+          + "\(Counted.verb(group.count, "has", "have")) \(Counted.bytes(bytes)) that "
+          + "\(Counted.verb(group.count, "its peer does", "their peers do")) not take.",
+        why: sockets[group.oldest].info.sendWindow == 0
+          ? "The peer's window is closed: it does not read. The program closed and knows nothing of it."
+          : "The peer does not acknowledge. The program closed and knows nothing of it.",
+        evidence: [
+          .init("state", sockets[group.oldest].state.description), .init("inode", "0: no descriptor is left"),
+          .init("Send-Q", "\(sockets[group.oldest].sendQueue)"),
+          .init("timer", sockets[group.oldest].timer.description),
+          .init(
+            "orphans of the machine",
+            "\(now.map { Counted.number($0) } ?? "unknown") of "
+              + "\(limit.map { Counted.number($0) } ?? "unknown")"),
+          example(group.oldest),
+        ],
+        share: share)
+      finding.links = links(group)
+      return finding
+    }
+  }
+
+  /// By how much a counter grew between the two looks, in all namespaces together; 0 without an earlier look.
+  func increase(of counter: String) -> Int64 {
+    guard let earlier = options.earlier else { return 0 }
+    return census.namespaces.reduce(0) { sum, namespace in
+      guard let new = namespace.counters[counter],
+        let old = earlier.namespaces.first(where: { $0.inode == namespace.inode })?.counters[counter]
+      else { return sum }
+      return sum + max(0, new - old)
+    }
+  }
+}

@@ -1,0 +1,180 @@
+/// L5 to L7: sockets that outlive their descriptor, or die before their data was read.
+extension Examination {
+  /// One program holds what another opened.
+  private struct Inheritance: Hashable {
+    var owner: Int32
+    var heir: Int32
+    var isListener: Bool
+  }
+
+  /// L5: the same socket is held by processes of different programs.
+  func inherited() -> [Finding] {
+    let shared = sharedInodes()
+    if shared.isEmpty { return [] }
+    var members: [Inheritance: [Int]] = [:]
+    for index in sockets.indices {
+      guard sockets[index].transport == .tcp, let pids = shared[sockets[index].inode],
+        let (owner, heir) = ownerAndHeir(pids)
+      else { continue }
+      let key = Inheritance(owner: owner, heir: heir, isListener: sockets[index].state == .listen)
+      members[key, default: []].append(index)
+    }
+    return members.sorted { ($0.key.owner, $0.key.heir) < ($1.key.owner, $1.key.heir) }.map(inheritance)
+  }
+
+  private func sharedInodes() -> [UInt32: [Int32]] {
+    var shared: [UInt32: [Int32]] = [:]
+    let entries = census.holders.entries
+    var start = 0
+    while start < entries.count {
+      var end = start + 1
+      while end < entries.count, entries[end].inode == entries[start].inode { end += 1 }
+      // Sorted by process within an inode.
+      if entries[start].inode != 0, entries[end - 1].pid != entries[start].pid {
+        shared[entries[start].inode] = Array(Set(entries[start..<end].map(\.pid))).sorted()
+      }
+      start = end
+    }
+    return shared
+  }
+
+  /// Who opened it and who only got it: of two different programs the one that started the other, or else the older one.
+  ///
+  /// Nil when all are the same program, such as the workers of a server; and when the service manager is one of them,
+  /// which opens sockets for others on purpose.
+  private func ownerAndHeir(_ pids: [Int32]) -> (owner: Int32, heir: Int32)? {
+    let programs = pids.compactMap { census.programs[$0] }
+    if pids.contains(1) || programs.contains(where: { $0.name == "systemd" || $0.name == "inetd" }) { return nil }
+    func file(_ program: Program) -> String { program.executable ?? program.name }
+    for heir in programs {
+      for owner in programs where file(owner) != file(heir) && heir.parent == owner.pid { return (owner.pid, heir.pid) }
+    }
+    let sorted = programs.sorted { ($0.age ?? .zero, $1.pid) > ($1.age ?? .zero, $0.pid) }
+    guard let owner = sorted.first, let heir = sorted.first(where: { file($0) != file(owner) }) else { return nil }
+    return (owner.pid, heir.pid)
+  }
+
+  private func inheritance(_ key: Inheritance, _ members: [Int]) -> Finding {
+    let descriptors = members.flatMap { index in
+      census.holders[sockets[index].inode].filter { $0.pid == key.heir }.map(\.descriptor)
+    }
+    let who = who(Owner(pid: key.heir), descriptors: descriptors.sorted(), others: [key.owner])
+    let owner = self.who(Owner(pid: key.owner))
+    let cannotEnd = members.contains { sockets[$0].state == .closeWait }
+    let what =
+      key.isListener
+      ? Counted.noun(members.count, "listener") + " on port " + ports(of: members)
+      : Counted.noun(members.count, "connection")
+    var finding = Finding(
+      .inherited, key.isListener || cannotEnd ? .critical : .warning, count: members.count, who: who,
+      sentence: "\(who.name) also holds \(what) of \(owner.name), which it was given when it was started.",
+      why: key.isListener
+        ? "While \(who.shortName) runs the port is taken, and a restart of \(owner.shortName) fails with "
+          + "\"address already in use\"."
+        : "A close by \(owner.shortName) sends no FIN as long as \(who.shortName) runs: its peer never hears of it.",
+      evidence: [
+        .init("the same inode in", "\(owner.name) and \(who.name)"),
+        .init("executables", "\(file(key.owner)) and \(file(key.heir))"), example(members[0]),
+      ],
+      confidence: .likely("a socket may be handed to another program on purpose"))
+    // What to change stands in the code of the one that started the other.
+    finding.fix = Fix(.inherited, in: owner.language)
+    return finding
+  }
+
+  private func file(_ pid: Int32) -> String { census.programs[pid].map { $0.executable ?? $0.name } ?? "unknown" }
+
+  private func ports(of members: [Int]) -> String {
+    Set(members.map { sockets[$0].localPort }).sorted().prefix(8).map { "\($0)" }.joined(separator: ", ")
+  }
+
+  /// L6: connected sockets that no descriptor holds, where every process could be read.
+  func withoutDescriptor() -> [Finding] {
+    // Without the right to read every process this would only say that somebody else holds them.
+    guard !ownedByNobody.isEmpty, census.blindness.unreadableProcessCount == 0 else { return [] }
+    var members: [Int32: [Int]] = [:]
+    for index in ownedByNobody where options.withoutDescriptorBefore?.contains(sockets[index].cookie) != false {
+      members[options.ringHolders[sockets[index].inode] ?? -1, default: []].append(index)
+    }
+    let before = options.earlier.map { earlier in
+      earlier.sockets.count {
+        $0.transport == .tcp && $0.inode != 0 && $0.state == .established
+          && earlier.holders.first(of: $0.inode) == nil
+      }
+    }
+    return members.sorted { $0.key < $1.key }.map { pid, all in
+      let who = pid > 0 ? who(Owner(pid: pid)) : nil
+      let isGrowing = before.map { all.count > $0 } ?? false
+      let isMany = all.count >= thresholds.noDescriptorMany && (isGrowing || thresholds.noDescriptorMany <= 1)
+      let oldest = all.map { Since.inState(sockets[$0]) }.max { $0.lower < $1.lower }
+      let place =
+        switch pid {
+        case 1...: "\(who?.name ?? "a process") holds them as registered files of an io_uring"
+        default: "a message (SCM_RIGHTS) that nobody has received, a ring of io_uring or the kernel itself holds them"
+        }
+      return Finding(
+        .noDescriptor, isMany ? .warning : .info, count: all.count, who: who, since: oldest,
+        sentence: "\(Counted.noun(all.count, "connection")) \(Counted.verb(all.count, "is", "are")) open and in no "
+          + "process's table of descriptors: \(place).",
+        evidence: [
+          .init("inode", "\(sockets[all[0]].inode)"), .init("descriptors with it", "none in any process"),
+          example(all[0]),
+        ],
+        confidence: pid > 0 || options.withoutDescriptorBefore != nil
+          ? .certain : .possible("a process may have let go of it, or been given it, between the two readings"))
+    }
+  }
+
+  /// L7: connections that were closed with data unread, between the two looks.
+  func closedUnread() -> [Finding] {
+    guard let earlier = options.earlier, census.when.monotonic > earlier.when.monotonic else { return [] }
+    let seconds = Double(census.when.monotonic - earlier.when.monotonic) / 1e9
+    // The end of file counts as one; a connection that we reset ourselves has nothing left to count.
+    let unread = options.closed.filter { $0.transport == .tcp && $0.receiveQueue > 1 }
+    var all: [Finding] = []
+    var byPort: [PortOfNamespace: [InetSocket]] = [:]
+    for socket in unread {
+      byPort[PortOfNamespace(namespace: socket.namespace, port: socket.localPort), default: []].append(socket)
+    }
+    for (port, closed) in byPort.sorted(by: { $0.key.port < $1.key.port }) {
+      let listener = listeners.first {
+        sockets[$0].namespace == port.namespace && sockets[$0].localPort == port.port
+      }
+      let rate = Double(closed.count) / seconds
+      let bytes = closed.reduce(UInt64(0)) { $0 + UInt64($1.receiveQueue) }
+      all.append(
+        closedUnreadFinding(
+          count: closed.count, rate: rate, who: listener.map { who(owner(of: sockets[$0])) },
+          place: listener == nil ? "from local port \(port.port)" : "on local port \(port.port)",
+          evidence: [.init("destroy events with Recv-Q above 1", "\(closed.count)"), .init("bytes unread", "\(bytes)")])
+      )
+    }
+    // Where there were no events, the counters of the namespace still tell how many.
+    let told = Set(byPort.keys.map(\.namespace))
+    for (number, namespace) in census.namespaces.enumerated() where !told.contains(UInt16(clamping: number)) {
+      guard let before = earlier.namespaces.first(where: { $0.inode == namespace.inode }),
+        let old = before.counters["TcpExt.TCPAbortOnClose"], let new = namespace.counters["TcpExt.TCPAbortOnClose"],
+        new > old
+      else { continue }
+      all.append(
+        closedUnreadFinding(
+          count: Int(new - old), rate: Double(new - old) / seconds, who: nil,
+          place: "in the network namespace \(namespace.name)",
+          evidence: [.init("TCPAbortOnClose", "\(Counted.number(old)), then \(Counted.number(new))")]))
+    }
+    return all
+  }
+
+  private func closedUnreadFinding(
+    count: Int, rate: Double, who: Who?, place: String, evidence: [Finding.Evidence]
+  ) -> Finding {
+    let rateText = "\(Int(rate * 10) / 10).\(Int(rate * 10) % 10) a second"
+    return Finding(
+      .closedUnread, rate > thresholds.closedUnreadRate ? .warning : .info, count: count, who: who,
+      sentence: "\(who?.name ?? "Somebody") closed \(Counted.noun(count, "connection")) \(place) with data unread: the "
+        + "peer is reset, and may lose the end of what it was sent.",
+      why: "A close with unread data sends RST in place of FIN (RFC 9293, section 3.6.1; RFC 2525, section 2.17).",
+      evidence: [.init("rate", rateText)] + evidence,
+      confidence: .likely("a program may mean to abort"))
+  }
+}

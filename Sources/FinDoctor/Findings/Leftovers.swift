@@ -1,0 +1,96 @@
+extension Diagnosis {
+  /// What a program left when it ended: what it had not closed, what its children still hold, what the kernel still has to
+  /// deliver for it.
+  /// - Parameters:
+  ///   - pid: The program, which stands at its end in the first picture and has gone in the second.
+  ///   - atEnd: The picture at its end.
+  ///   - after: One that was taken later.
+  ///   - children: The processes that it left behind.
+  public static func leftovers(
+    of pid: Int32, atEnd: Census, after: Census, children: Set<Int32>, _ options: Options = Options()
+  ) -> [Finding] {
+    let look = Examination(atEnd, options)
+    let later = Examination(after, options)
+    var held: Set<UInt64> = []
+    var reset: [Int] = []
+    for index in atEnd.sockets.indices where atEnd.sockets[index].transport == .tcp {
+      let holders = atEnd.holders[atEnd.sockets[index].inode]
+      guard holders.contains(where: { $0.pid == pid }) else { continue }
+      held.insert(atEnd.sockets[index].cookie)
+      // Its end closes them, unless somebody else holds them too.
+      if atEnd.sockets[index].receiveQueue > 1, atEnd.sockets[index].state != .listen,
+        holders.allSatisfy({ $0.pid == pid })
+      {
+        reset.append(index)
+      }
+    }
+    let found = findings(in: atEnd, options).filter { $0.who?.pid == pid && FindingID.leaks.contains($0.id) }
+    return found + look.resetAtEnd(reset, pid) + later.inChildren(children, held, look.who(Examination.Owner(pid: pid)))
+      + later.orphans(of: held, look.who(Examination.Owner(pid: pid)))
+  }
+
+  /// How many sockets of TCP and UDP a process holds.
+  public static func socketCount(of pid: Int32, in census: Census) -> Int {
+    var inodes = Set(census.detached.lazy.filter { $0.pid == pid }.map(\.inode))
+    for socket in census.sockets where census.holders[socket.inode].contains(where: { $0.pid == pid }) {
+      inodes.insert(socket.inode)
+    }
+    return inodes.count
+  }
+}
+
+extension Examination {
+  fileprivate func resetAtEnd(_ members: [Int], _ pid: Int32) -> [Finding] {
+    guard let first = members.first else { return [] }
+    let descriptors = members.flatMap { census.holders[sockets[$0].inode].map(\.descriptor) }.sorted()
+    let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].receiveQueue) }
+    return [
+      Finding(
+        .closedUnread, .warning, count: members.count, who: who(Owner(pid: pid), descriptors: descriptors),
+        sentence: "\(who(Owner(pid: pid)).name) ended with \(Counted.bytes(bytes)) unread in "
+          + "\(Counted.noun(members.count, "connection")): their peers are reset, and may lose what they were sent.",
+        why: "The end of a program closes its sockets, and a close with unread data sends RST in place of FIN.",
+        evidence: [.init("Recv-Q", "\(sockets[first].receiveQueue)"), example(first)])
+    ]
+  }
+
+  fileprivate func inChildren(_ children: Set<Int32>, _ held: Set<UInt64>, _ parent: Who) -> [Finding] {
+    var members: [Int32: [Int]] = [:]
+    for index in sockets.indices where sockets[index].transport == .tcp {
+      for pid in Set(census.holders[sockets[index].inode].map(\.pid)).intersection(children) {
+        members[pid, default: []].append(index)
+      }
+    }
+    return members.sorted { $0.key < $1.key }.map { pid, all in
+      let own = all.count { held.contains(sockets[$0].cookie) }
+      let descriptors = all.flatMap { index in
+        census.holders[sockets[index].inode].filter { $0.pid == pid }.map(\.descriptor)
+      }
+      let who = who(Owner(pid: pid), descriptors: descriptors.sorted())
+      return Finding(
+        .inherited, .warning, count: all.count, who: who,
+        sentence: "\(parent.name) has ended, and its child \(who.name) still holds "
+          + "\(Counted.noun(all.count, "TCP socket"))"
+          + (own > 0 ? ", of which \(own) \(Counted.verb(own, "was", "were")) open in \(parent.shortName)." : "."),
+        why: own > 0 ? "Their peers hear of no end as long as the child runs." : "The child was left running.",
+        evidence: [.init("parent", "gone"), example(all[0])])
+    }
+  }
+
+  fileprivate func orphans(of held: Set<UInt64>, _ parent: Who) -> [Finding] {
+    let members = orphaned.filter { held.contains(sockets[$0].cookie) && sockets[$0].sendQueue > 0 }
+    guard let first = members.first else { return [] }
+    let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].sendQueue) }
+    return [
+      Finding(
+        .orphans, .warning, count: members.count, who: parent,
+        sentence: "\(parent.name) has ended and left \(Counted.noun(members.count, "connection")) with "
+          + "\(Counted.bytes(bytes)) that \(Counted.verb(members.count, "its peer has", "their peers have")) not taken.",
+        why: "The kernel goes on trying, and nobody will hear whether they arrive.",
+        evidence: [
+          .init("state", sockets[first].state.description), .init("Send-Q", "\(sockets[first].sendQueue)"),
+          .init("timer", sockets[first].timer.description), example(first),
+        ])
+    ]
+  }
+}

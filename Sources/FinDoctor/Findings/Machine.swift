@@ -1,0 +1,137 @@
+/// S1 and U1: the machine's memory for TCP, its table of tracked connections, and Unix sockets.
+extension Examination {
+  /// S1.
+  func memory() -> [Finding] { [tcpMemory()].compactMap { $0 } + tracked() }
+
+  private func tcpMemory() -> Finding? {
+    // Machine-wide, whichever namespace tells.
+    guard let used = census.namespaces.lazy.compactMap({ $0.counters["sockstat.TCP.mem"] }).first,
+      let pages = census.namespaces.lazy.map(\.limits.memoryPages).first(where: { $0.count >= 3 }), pages[2] > 0
+    else { return nil }
+    let share = Double(used) / Double(pages[2])
+    let pressures = increase(of: "TcpExt.TCPMemoryPressures")
+    guard share >= thresholds.memoryWarning || pressures > 0 else { return nil }
+    var held: [Int32: UInt64] = [:]
+    for index in named {
+      let memory = sockets[index].memory
+      let bytes = UInt64(memory.queued ?? 0) + UInt64(memory.received ?? 0)
+      if bytes > 0 { held[owner(of: sockets[index]).pid, default: 0] += bytes }
+    }
+    let top = Array(held.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(3))
+    let topmost = top.first?.key ?? 0
+    let who = topmost == 0 ? nil : who(Owner(pid: topmost))
+    let names = top.map { "\(self.who(Owner(pid: $0.key)).name): \(Counted.bytes($0.value))" }
+    return Finding(
+      .memory, share >= thresholds.memoryCritical || pressures > 0 ? .critical : .warning, count: Int(used), who: who,
+      sentence:
+        "TCP uses \(Counted.percent(share)) of the memory it may have on this machine: beyond that it drops data "
+        + "and resets connections.",
+      why: names.isEmpty ? nil : "Most of it is held by \(names.joined(separator: ", ")).",
+      evidence: [
+        .init("sockstat TCP mem", "\(Counted.number(used)) pages"),
+        .init("tcp_mem", pages.map { Counted.number($0) }.joined(separator: ", ") + " pages"),
+        .init("TCPMemoryPressures", pressures > 0 ? "growing by \(pressures)" : "not growing"),
+      ],
+      share: share)
+  }
+
+  private func tracked() -> [Finding] {
+    census.namespaces.compactMap { (namespace) -> Finding? in
+      guard let used = namespace.limits.trackedConnections, let most = namespace.limits.trackedConnectionsLimit,
+        most > 0
+      else { return nil }
+      let share = Double(used) / Double(most)
+      guard share >= thresholds.memoryWarning else { return nil }
+      return Finding(
+        .memory, share >= thresholds.memoryCritical ? .critical : .warning, count: used,
+        sentence:
+          "The packet filter tracks \(Counted.number(used)) of at most \(Counted.number(most)) connections in the "
+          + "network namespace \(namespace.name): beyond that packets of new ones are dropped.",
+        evidence: [
+          .init("nf_conntrack_count", Counted.number(used)), .init("nf_conntrack_max", Counted.number(most)),
+        ],
+        share: share)
+    }
+  }
+
+  /// U1: Unix sockets of one program with one trouble.
+  func unix() -> [Finding] {
+    var places: [UInt32: Int] = [:]
+    let all = census.unixSockets
+    for index in all.indices where isFullSender(all[index]) { places[all[index].peer ?? 0] = index }
+    var gone: [Int32: [Int]] = [:]
+    var found: [Finding] = []
+    for index in all.indices {
+      if all[index].state == .listen {
+        if all[index].receiveQueue > all[index].sendQueue { found.append(fullQueue(index)) }
+      } else if all[index].hasLostItsPeer, let pid = census.holders.first(of: all[index].inode)?.pid {
+        gone[pid, default: []].append(index)
+      }
+      if let sender = places[all[index].inode], all[index].inode != 0 { found.append(unreadUnix(index, from: sender)) }
+    }
+    return found + gone.sorted { $0.key < $1.key }.map(lostPeers)
+  }
+
+  /// What was sent is charged to the sender until it is read.
+  private func isFullSender(_ socket: UnixSocket) -> Bool {
+    guard let held = socket.memory.sending, let limit = socket.memory.sendLimit, limit > 0, socket.peer ?? 0 != 0 else {
+      return false
+    }
+    return Double(held) > Double(limit) * thresholds.unixUnreadShare
+  }
+
+  private func who(ofUnix index: Int) -> Who {
+    let socket = census.unixSockets[index]
+    let holders = census.holders[socket.inode]
+    guard let pid = holders.first?.pid else { return Who(user: socket.user) }
+    return who(Owner(pid: pid), descriptors: holders.filter { $0.pid == pid }.map(\.descriptor).sorted())
+  }
+
+  private func nameOfUnix(_ index: Int) -> String { census.name(of: census.unixSockets[index]) ?? "without a name" }
+
+  private func fullQueue(_ index: Int) -> Finding {
+    let socket = census.unixSockets[index]
+    let who = who(ofUnix: index)
+    return Finding(
+      .unix, .warning, count: Int(socket.receiveQueue), who: who,
+      sentence: "The queue of the Unix listener \(nameOfUnix(index)) of \(who.name) is full: "
+        + "\(socket.receiveQueue) wait, \(socket.sendQueue) may.",
+      why: "connect blocks, or fails with EAGAIN, until somebody accepts.",
+      evidence: [
+        .init("waiting", "\(socket.receiveQueue), limit \(socket.sendQueue)"), .init("inode", "\(socket.inode)"),
+      ],
+      share: 1)
+  }
+
+  private func unreadUnix(_ index: Int, from sender: Int) -> Finding {
+    let socket = census.unixSockets[index]
+    let other = census.unixSockets[sender]
+    let (who, from) = (who(ofUnix: index), self.who(ofUnix: sender))
+    return Finding(
+      .unix, .warning, count: 1, who: who,
+      sentence: "\(who.name) does not read from a Unix socket: \(Counted.bytes(UInt64(socket.receiveQueue))) wait, and "
+        + "\(from.name) can hardly send more.",
+      evidence: [
+        .init("Recv-Q", "\(socket.receiveQueue)"), .init("sender's memory", "\(other.memory.sending ?? 0)"),
+        .init("sender's SO_SNDBUF", "\(other.memory.sendLimit ?? 0)"), .init("inode", "\(socket.inode)"),
+      ],
+      confidence: .likely("a program may pause a peer on purpose"))
+  }
+
+  private func lostPeers(_ pid: Int32, _ members: [Int]) -> Finding {
+    let descriptors = members.flatMap { index in
+      census.holders[census.unixSockets[index].inode].filter { $0.pid == pid }.map(\.descriptor)
+    }
+    let who = who(Owner(pid: pid), descriptors: descriptors.sorted())
+    return Finding(
+      .unix, members.count >= thresholds.unixGoneMany ? .warning : .info, count: members.count, who: who,
+      sentence: "\(who.name) keeps \(Counted.noun(members.count, "Unix socket")) open whose "
+        + "\(Counted.verb(members.count, "peer has", "peers have")) gone.",
+      why: "A read would give the end of file at once. Nobody reads, or nobody closes after it.",
+      evidence: [
+        .init("peer", "0: gone"), .init("shutdown", "3: both directions"),
+        .init("inode", "\(census.unixSockets[members[0]].inode)"),
+      ],
+      confidence: .likely("one end of a pair may be kept on purpose"), share: share(members.count, of: Owner(pid: pid)))
+  }
+}

@@ -1,0 +1,82 @@
+/// W1 and W2: data stands still because one side does not read.
+extension Examination {
+  /// W1: the peer offers no window, and we have something to send.
+  func peerZeroWindows() -> [Finding] {
+    let held = closedWindow.filter { sockets[$0].inode != 0 }
+    let groups = gather(held) { socket, _ in
+      let since = Since.peerWindowClosed(socket)
+      guard since.lower >= thresholds.window.milliseconds else { return nil }
+      // A peer that answers probes, or one that does not.
+      return (since, (socket.info.probes ?? 0) == 0 || socket.timer != .persist ? 0 : 1)
+    }
+    // Of the machine: the third number is where TCP refuses memory.
+    let memory = census.namespaces.lazy.compactMap { $0.limits.memoryPages.dropFirst(2).first }.first
+    return groups.map { group in
+      let who = who(group)
+      let queued = group.members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].memory.queued ?? sockets[$1].sendQueue) }
+      let share = memory.map { Double(queued) / (Double(max($0, 1)) * 4096) }
+      var severity = group.since.lower >= thresholds.windowLong.milliseconds ? Severity.warning : .info
+      if mostToOnePeer(group) >= thresholds.windowMany || share ?? 0 > thresholds.windowMemory { severity = .critical }
+      let isSilent = group.key.kind == 1
+      let oldest = sockets[group.oldest]
+      var finding = Finding(
+        .peerZeroWindow, severity, count: group.count, who: who, since: group.since,
+        sentence: "\(who.name) cannot send on \(Counted.noun(group.count, "connection")) \(group.key.place.words): the "
+          + "peer does not read. \(Counted.bytes(queued)) wait in our memory.",
+        why: isSilent
+          ? "The window is closed and the probes are not answered: the peer's machine, or the way to it, is gone."
+          : "The window is closed and the peer's machine answers: its program does not read. " + attention(group),
+        evidence: [
+          .init("tcpi_snd_wnd", "0"), .init("timer", oldest.timer.description),
+          .init("Send-Q", "\(oldest.sendQueue)"), .init("tcpi_probes", "\(oldest.info.probes ?? 0)"),
+          .init("tcpi_last_data_sent", Counted.milliseconds(oldest.info.lastDataSent)),
+          .init(
+            "tcpi_rwnd_limited", oldest.info.windowLimitedTime.map { Counted.number($0 / 1000) + " ms" } ?? "unknown"),
+          example(group.oldest),
+        ],
+        share: share)
+      finding.links = links(group)
+      return finding
+    }
+  }
+
+  func mostToOnePeer(_ group: Group) -> Int {
+    var counts: [AddressBits: Int] = [:]
+    for index in group.members { counts[sockets[index].remoteBits, default: 0] += 1 }
+    return counts.values.max() ?? 0
+  }
+
+  /// W2: data lies in our receive buffer until the peer may send no more.
+  func unread() -> [Finding] {
+    let groups = gather(full) { socket, owner in
+      guard let received = socket.info.lastDataReceived else { return nil }
+      let since = Since.ticking(atLeast: UInt64(received), atMost: nil)
+      guard since.lower >= thresholds.window.milliseconds else { return nil }
+      return (since, 0)
+    }
+    return groups.map { group in
+      let who = who(group)
+      let oldest = sockets[group.oldest]
+      let bytes = group.members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].receiveQueue) }
+      var severity = group.since.lower >= thresholds.windowLong.milliseconds ? Severity.warning : .info
+      // The peer has given up on an answer, and the request was never read.
+      if group.members.contains(where: { sockets[$0].state == .closeWait }) { severity = .critical }
+      let isClosed = oldest.info.receiveWindow == 0
+      var finding = Finding(
+        .unread, severity, count: group.count, who: who, since: group.since,
+        sentence: "\(who.name) does not read from \(Counted.noun(group.count, "connection")) "
+          + "\(group.key.place.words): \(Counted.bytes(bytes)) wait, and "
+          + (isClosed ? "the window is closed." : "the buffer is nearly full."),
+        why: attention(group),
+        evidence: [
+          .init("tcpi_rcv_wnd", oldest.info.receiveWindow.map { "\($0)" } ?? "unknown"),
+          .init("Recv-Q", "\(oldest.receiveQueue)"),
+          .init("SO_RCVBUF", oldest.memory.receiveLimit.map { "\($0)" } ?? "unknown"),
+          .init("tcpi_last_data_recv", Counted.milliseconds(oldest.info.lastDataReceived)), example(group.oldest),
+        ],
+        confidence: .likely("a program may pause a peer on purpose"))
+      finding.links = links(group)
+      return finding
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import FoundationEssentials
+import Peers
+import Testing
+
+@Suite(
+  "fin check, as a person runs it",
+  .enabled(
+    if: Rights.canMakeNamespaces && Programs.find("python3") != nil,
+    "needs python3, and the right to make network namespaces: run as root"), .timeLimit(.minutes(10)))
+struct CheckTests {
+  private struct Report: Decodable {
+    struct Finding: Decodable {
+      struct Who: Decodable {
+        let program: String?
+        let pid: Int?
+        let descriptors: [Int]
+      }
+      struct Since: Decodable {
+        let atLeastMilliseconds: Int
+        let atMostMilliseconds: Int?
+      }
+      struct Fix: Decodable { let code, fin: String }
+      let id, name, severity, sentence: String
+      let chain, count: Int
+      let who: Who?
+      let since: Since?
+      let fix: Fix
+    }
+    let version, status, muted: Int
+    let findings: [Finding]
+  }
+
+  private func report(_ fin: Fin) throws -> Report {
+    try JSONDecoder().decode(Report.self, from: Data(fin.output.utf8))
+  }
+
+  private func python() throws -> String { try #require(Programs.find("python3")) }
+
+  /// Runs a scene of the doctor's tests in a network of its own.
+  private func scene(_ program: String, _ arguments: String...) throws -> Child {
+    let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+    let network = try NetworkNamespace()
+    let path = folder + "/FinDoctorTests/Scenes/" + program + ".py"
+    let python = try python()
+    return try network.run { try Child.spawn(python, ["-B", path] + arguments) }
+  }
+
+  @Test("a leaking program: cause before effect, 100 columns, status 2, and the same in JSON")
+  func leaking() async throws {
+    let child = try scene("fd_limit", "95", "close-wait")
+    defer { child.end() }
+    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
+    let pid = "\(child.number)"
+    let fin = try await Fin.run("check", "--leaks", "--pid", pid)
+    #expect(fin.status == 2, "\(fin.complaints)")
+    #expect(fin.lines.allSatisfy { $0.count <= 100 } && !fin.output.utf8.contains(0x1B))
+    #expect(fin.output.contains("CRITICAL  L1 close-wait-known"))
+    #expect(fin.output.contains("└ leads to CRITICAL  L4 fd-limit"))
+
+    let found = try report(try await Fin.run("check", "--leaks", "--pid", pid, "--json"))
+    #expect(found.version == 1 && found.status == 2)
+    #expect(found.findings.map(\.id) == ["L1", "L4"] && found.findings.allSatisfy { $0.chain == 0 })
+    let leak = try #require(found.findings.first)
+    #expect(leak.who?.pid == Int(child.number) && leak.who?.descriptors.count == leak.count)
+    #expect(leak.since != nil && leak.fix.code.contains("with sock"))
+
+    let only = try report(try await Fin.run("check", pid, "--only", "fd-limit", "--json"))
+    #expect(only.findings.map(\.id) == ["L4"])
+  }
+
+  @Test("a program that leaks nothing: status 0")
+  func sound() async throws {
+    let child = try scene("close_wait", "closed")
+    defer { child.end() }
+    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
+    let fin = try await Fin.run("check", "--leaks", "--pid", "\(child.number)")
+    #expect(fin.status == 0, "\(fin.output)")
+    #expect(fin.output.contains("Nothing is found"))
+  }
+
+  @Test("what somebody lives with is muted, and counted; a bad line is refused with its number")
+  func mutes() async throws {
+    let child = try scene("fd_limit", "95")
+    defer { child.end() }
+    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("fin-mute-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    try Data("L4 python3*  # this is a test\n".utf8).write(to: URL(filePath: file))
+    let quiet = try await Fin.run("check", "\(child.number)", "--mute", file)
+    #expect(quiet.status == 0 && quiet.output.contains("1 muted."))
+    try Data("\nL99 x\n".utf8).write(to: URL(filePath: file))
+    let bad = try await Fin.run("check", "\(child.number)", "--mute", file)
+    #expect(bad.status == 65 && bad.complaints.contains("line 2") && bad.output.isEmpty)
+    #expect(try await Fin.run("check", "--mute", file + "-none").status == 66)
+  }
+
+  @Test("a command that leaves something: what it had not closed, and status 1; one that closes everything: 0")
+  func commands() async throws {
+    let python = try python()
+    // It may be a script, which wants to find its interpreter.
+    let path = "PATH=" + (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin")
+    let leak = """
+      import socket
+      l = socket.create_server(("127.0.0.1", 0)); c = socket.create_connection(l.getsockname()); a, _ = l.accept()
+      c.close(); a.recv(1)
+      """
+    let found = try await Fin.run(
+      "check", "--leaks", "--json", "--", "/usr/bin/env", path, python, "-c", leak + "\nimport os; os._exit(0)")
+    #expect(found.status == 1, "\(found.complaints)")
+    #expect(try report(found).findings.map(\.id) == ["L1"])
+    #expect(found.complaints.contains("2 sockets were open when the command ended"))
+
+    let sound = try await Fin.run(
+      "check", "--leaks", "--", "/usr/bin/env", path, python, "-c", leak + "\na.close(); l.close()")
+    #expect(sound.status == 0, "\(sound.output) \(sound.complaints)")
+    let failed = try await Fin.run("check", "--leaks", "--", "/usr/bin/env", path, python, "-c", "raise SystemExit(7)")
+    #expect(failed.status == 3 && failed.complaints.contains("status 7"))
+    #expect(try await Fin.run("check", "--leaks", "--", "no-such-command-anywhere").status == 69)
+  }
+
+  @Test(
+    "arguments that make no sense: status 64",
+    arguments: [
+      ["--leaks"], ["--leaks", "--pid", "1", "--", "true"], ["--pid", "1"], ["--only", "L99"], ["--over", "soon"],
+      ["--threshold", "loud"],
+    ])
+  func senseless(arguments: [String]) async throws {
+    let fin = try await Fin.run(["check"] + arguments)
+    #expect(fin.status == 64 && !fin.complaints.isEmpty)
+  }
+}

@@ -1,0 +1,91 @@
+import FinDoctor
+import Peers
+import Testing
+
+@Suite("Findings: listeners that keep clients waiting", .needsScenes, .timeLimit(.minutes(10)))
+struct AcceptingFound {
+  @Test("A1 and A2: a full queue, its limit, what was dropped, and the clients who try in vain, as one chain")
+  func overflow() throws {
+    try Scene.with("accepting", "overflow", "2", "8") { scene in
+      let finding = try scene.awaitFinding(.acceptOverflow) { $0.count > 0 }
+      #expect(finding.severity == .critical)
+      #expect(finding["waiting"] == "3, limit 2")
+      #expect(finding.why?.contains("No epoll set has the listener") == true)
+      var chain: [FindingID] = []
+      try eventually(within: .seconds(30), "clients who try in vain") {
+        chain = Diagnosis.chains(try scene.allFindings()).first?.map(\.id) ?? []
+        return chain.contains(.connectStuck)
+      }
+      #expect(chain == [.acceptStalled, .acceptOverflow, .connectStuck])
+    }
+  }
+
+  @Test(
+    "A2: clients wait, how many have given up, and that the program does something else",
+    arguments: ["stalled", "given-up", "busy"])
+  func stalled(mode: String) throws {
+    try Scene.with("accepting", mode, "16", "5") { scene in
+      let waiting = mode == "busy" ? 4 : 5
+      let finding = try scene.awaitFinding(.acceptStalled) {
+        $0.count == waiting && ($0["in CLOSE-WAIT"] == "5") == (mode == "given-up")
+      }
+      #expect(finding.severity == .warning)
+      #expect(finding["waiting"] == "\(waiting), limit 16")
+      #expect(finding.sentence.contains("have given up") == (mode == "given-up"))
+      let usual = try scene.awaitFinding(.acceptStalled, Thresholds())
+      #expect(usual.since?.lower ?? 0 >= 1000)
+    }
+  }
+
+  @Test("A1 and A2, their neighbour: a listener whose program accepts at once")
+  func accepts() throws {
+    try Scene.with("accepting", "accepts", "64", "8") { scene in
+      let found = try scene.allFindings().ids
+      #expect(found.isDisjoint(with: [.acceptOverflow, .acceptStalled, .acceptWithoutDescriptors]))
+    }
+  }
+
+  @Test("A4: no descriptor is left to accept with: the cause of what waits; with descriptors it is not found")
+  func withoutDescriptors() throws {
+    try Scene.with("accepting", "no-descriptors", "16", "5") { scene in
+      let finding = try scene.awaitFinding(.acceptWithoutDescriptors)
+      #expect(finding.severity == .critical)
+      var chain: [FindingID] = []
+      try eventually(within: .seconds(30), "clients who wait") {
+        chain = Diagnosis.chains(try scene.findings()).first?.map(\.id) ?? []
+        return chain.contains(.acceptStalled)
+      }
+      #expect(chain == [.descriptorLimit, .acceptWithoutDescriptors, .acceptStalled])
+    }
+    try Scene.with("accepting", "stalled", "16", "5") { scene in
+      let found = try scene.findings().ids
+      #expect(!found.contains(.acceptWithoutDescriptors))
+    }
+  }
+
+  @Test("A3: handshakes that the peers do not finish; one that is on its way is none")
+  func synBacklog() throws {
+    let network = try NetworkNamespace()
+    let other = try NetworkNamespace()
+    try network.addVeth("v0", to: other, as: "v1")
+    try other.linkUp("v1")
+    try network.linkUp("v0")
+    try network.addAddress("10.97.0.1", prefix: 24, to: "v0")
+    try network.addRoute(to: "10.98.0.0", prefix: 24, link: "v0")
+    for (name, value) in [("all/rp_filter", "0"), ("lo/rp_filter", "0"), ("all/accept_local", "1")] {
+      try network.setSysctl("net/ipv4/conf/\(name)", value)
+    }
+    try Scene.with("half_open", "situation", "10.97.0.1", "10.98.0", "16", "12", in: network) { scene in
+      let finding = try scene.awaitFinding(.synBacklog)
+      #expect(finding.severity == .warning && finding.count == 12)
+      #expect(finding.sentence.contains("on local port \(scene.words[0])"))
+    }
+    try Scene.with("half_open", "neighbour", "10.97.0.1", "10.98.0", "64", "3", in: network) { scene in
+      try eventually(within: .seconds(30), "an answer sent again") {
+        try scene.census().sockets.contains { $0.state == .synReceived && $0.retransmits > 0 }
+      }
+      let found = try scene.findings().ids
+      #expect(!found.contains(.synBacklog))
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import FinDoctor
+import Peers
+import Testing
+
+@Suite(
+  "Findings: sockets that outlive their descriptor, or die before they were read", .needsScenes,
+  .timeLimit(.minutes(10))
+)
+struct ElsewhereFound {
+  @Test(
+    "L5: a program that was started holds the connection, or the listener, of who started it",
+    arguments: ["connection", "listener"])
+  func inherited(mode: String) throws {
+    try Scene.with("inherited", mode) { scene in
+      let heir = Int32(try scene.number(1))
+      let finding = try scene.findings(Thresholds(), of: heir).only(.inherited)
+      #expect(finding.severity == .critical)
+      #expect(finding.who?.others == [scene.pid] && finding.who?.descriptors.count == 1)
+      #expect(finding.fix.code.contains("close_fds=True"))
+      #expect(finding.why?.contains(mode == "listener" ? "a restart of" : "sends no FIN") == true)
+    }
+  }
+
+  @Test(
+    "L5, its neighbours: workers of one program, and a child that was given nothing", arguments: ["prefork", "cloexec"])
+  func inheritedNeighbours(mode: String) throws {
+    try Scene.with("inherited", mode) { scene in
+      let found = try scene.allFindings().ids
+      #expect(!found.contains(.inherited))
+    }
+  }
+
+  @Test(
+    "L6: a connection in a message that nobody has received, and one in a ring of io_uring",
+    arguments: ["in-flight", "ring"])
+  func withoutDescriptor(mode: String) throws {
+    let scene: Scene
+    do {
+      scene = try Scene.begin("no_descriptor", [mode])
+    } catch let error as RigError where error.attempt.contains("missing io_uring") {
+      return
+    }
+    defer { scene.end() }
+    let finding = try scene.allFindings().only(.noDescriptor)
+    #expect(finding.count == 1 && finding.severity == .info)
+    #expect(finding["inode"] == scene.words[0])
+    #expect(finding.who?.pid == (mode == "ring" ? scene.pid : nil))
+  }
+
+  @Test("L6, its neighbour: a descriptor holds it; and one that was only just closed is not taken for it")
+  func withDescriptor() throws {
+    try Scene.with("no_descriptor", "neighbour") { scene in
+      let found = try scene.allFindings().ids
+      #expect(!found.contains(.noDescriptor))
+    }
+    try Scene.with("no_descriptor", "in-flight") { scene in
+      let census = try scene.census()
+      var options = Diagnosis.Options()
+      options.withoutDescriptorBefore = []
+      let found = Diagnosis.findings(in: census, options).ids
+      #expect(!found.contains(.noDescriptor))
+    }
+  }
+
+  @Test("L7: closes with unread data are counted between two looks; their neighbour drains first")
+  func closedUnread() throws {
+    try Scene.with("unread_close", "situation") { scene in
+      let earlier = try scene.census()
+      var found: Finding?
+      try eventually(within: .seconds(30), "ten closes with unread data") {
+        found = try scene.allFindings(since: earlier).first { $0.id == .closedUnread }
+        return found?.count ?? 0 >= 10
+      }
+      let finding = try #require(found)
+      #expect(finding["TCPAbortOnClose"] != nil)
+      #expect(finding.severity == .warning)
+    }
+    try Scene.with("unread_close", "neighbour") { scene in
+      let earlier = try scene.census()
+      let before = earlier.namespaces[0].counters["Tcp.PassiveOpens"] ?? 0
+      try eventually(within: .seconds(30), "ten more connections") {
+        try scene.census().namespaces[0].counters["Tcp.PassiveOpens"] ?? 0 >= before + 10
+      }
+      let found = try scene.allFindings(since: earlier).ids
+      #expect(!found.contains(.closedUnread))
+    }
+  }
+
+  @Test("L7 by events: of a real program the listener is named, and how much it left unread")
+  func closedUnreadOfAProgram() throws {
+    try Scene.with("unread_close", "situation") { scene in
+      let earlier = try scene.census()
+      guard let ended = scene.network.run({ EndedSockets() }) else {
+        throw RigError("the kernel tells nothing of sockets that end")
+      }
+      var closed: [InetSocket] = []
+      try eventually(within: .seconds(30), "ten ends with unread data") {
+        closed += ended.all()
+        return closed.count { $0.receiveQueue > 1 } >= 10
+      }
+      let finding = try scene.findings(since: earlier, closed: closed).only(.closedUnread)
+      #expect(finding.severity == .warning && finding.count >= 10)
+      #expect(finding.sentence.contains("on local port \(scene.words[0])"))
+      #expect(finding["bytes unread"] == "\(finding.count * 100)")
+    }
+  }
+
+  @Test("L7 by events: the listener is named; the end of file alone is not unread data")
+  func closedUnreadByEvents() {
+    var listener = InetSocket()
+    listener.state = .listen
+    listener.localPort = 80
+    listener.inode = 7
+    var closed = InetSocket()
+    closed.localPort = 80
+    closed.receiveQueue = 101
+    var drained = closed
+    drained.receiveQueue = 1
+    let holders = Holders(sockets: [Holder(inode: 7, pid: 5, descriptor: 3)], processes: [HoldingProcess(pid: 5)])
+    let programs: [Int32: Program] = [5: Program(pid: 5, name: "api")]
+    var options = Diagnosis.Options()
+    options.earlier = Census(when: Census.Moment(monotonic: 1_000_000_000))
+    options.closed = [closed, closed, drained]
+    let census = Census(
+      sockets: [listener], holders: holders, programs: programs, when: Census.Moment(monotonic: 2_000_000_000))
+    let found = Diagnosis.findings(in: census, options).filter { $0.id == .closedUnread }
+    #expect(found.count == 1)
+    #expect(found.first?.count == 2 && found.first?.severity == .warning && found.first?.who?.program == "api")
+    options.closed = [drained]
+    #expect(!Diagnosis.findings(in: census, options).ids.contains(.closedUnread))
+  }
+}

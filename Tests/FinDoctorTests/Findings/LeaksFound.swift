@@ -1,0 +1,136 @@
+import FinDoctor
+import Peers
+import Testing
+
+@Suite("Findings: descriptors that a program keeps", .needsScenes, .timeLimit(.minutes(10)))
+struct LeaksFound {
+  @Test("L1: twelve connections whose end of file was read are named, with their descriptors and since when")
+  func known() throws {
+    let before = ContinuousClock.now
+    try Scene.with("close_wait", "known", "12") { scene in
+      let finding = try scene.findings().only(.closeWaitKnown)
+      #expect(finding.severity == .warning && finding.count == 12)
+      #expect(finding.who?.descriptors.count == 12)
+      #expect(finding.who?.program?.hasPrefix("python3") == true && finding.who?.language == .python)
+      #expect(finding.sentence.contains("keeps 12 connections on local port \(scene.words[0]) open"))
+      #expect(finding["Recv-Q"] == "0")
+      #expect(finding.why?.contains("No epoll set has them and no thread waits on them") == true)
+      #expect(finding.fix.code.contains("with sock"))
+      let since = try #require(finding.since)
+      #expect(since.lower <= UInt64((ContinuousClock.now - before) / .milliseconds(1)))
+    }
+  }
+
+  @Test("L1, its neighbours: who closes when told, who has nobody finished, and who still answers")
+  func knownNeighbours() throws {
+    for mode in ["closed", "open"] {
+      try Scene.with("close_wait", mode) {
+        let ids = try $0.findings().ids; #expect(ids.isDisjoint(with: [.closeWaitKnown, .closeWaitUnseen]))
+      }
+    }
+    try Scene.with("close_wait", "replying") { scene in
+      let findings = try scene.findings().filter { $0.id == .closeWaitKnown }
+      #expect(findings.allSatisfy { $0.severity == .info })
+      let usual = try scene.findings(Thresholds())
+      #expect(usual.isEmpty)
+    }
+  }
+
+  @Test("L1: a few that are young are for information, and with the catalogue's thresholds nothing is said of them")
+  func young() throws {
+    try Scene.with("close_wait", "known", "3") { scene in
+      let young = try scene.findings().only(.closeWaitKnown)
+      #expect(young.severity == .info)
+      let usual = try scene.findings(Thresholds())
+      #expect(usual.isEmpty)
+      let strict = try scene.findings(.leaks).only(.closeWaitKnown)
+      #expect(strict.severity >= .warning)
+    }
+  }
+
+  @Test(
+    "L2: an end of file that nobody reads, and why",
+    arguments: [
+      ("forgotten", "No epoll set has them and no thread waits on them"), ("masked", "neither EPOLLIN nor EPOLLRDHUP"),
+      ("watched", "the loop was told and did not act"), ("blocked", "is in sendto on them"),
+      ("unread", "data lies there unread"),
+    ])
+  func unseen(mode: String, why: String) throws {
+    try Scene.with("close_wait", mode, "11") { scene in
+      var thresholds = Thresholds.eager
+      thresholds.closeWaitLong = .zero
+      let finding = try scene.findings(thresholds).only(.closeWaitUnseen)
+      #expect(finding.count == 11 && finding.severity == .warning)
+      #expect(finding.why?.contains(why) == true, "\(finding.why ?? "")")
+      #expect(finding["Recv-Q"] == (mode == "unread" ? "19" : "1"))
+      #expect(finding.who?.descriptors.count == 11)
+    }
+  }
+
+  @Test("L2, its neighbours: idle connections in a pool whose server has just closed, and open ones")
+  func unseenNeighbours() throws {
+    try Scene.with("close_wait", "forgotten", "12") { scene in
+      let usual = try scene.findings(Thresholds())
+      #expect(usual.isEmpty)
+      let young = try scene.findings().only(.closeWaitUnseen)
+      #expect(young.severity == .info)
+    }
+    try Scene.with("close_wait", "open") {
+      let ids = try $0.findings().ids; #expect(!ids.contains(.closeWaitUnseen))
+    }
+  }
+
+  @Test("L3: descriptors of sockets that no table lists", arguments: ["reset", "refused", "unused"])
+  func detached(mode: String) throws {
+    try Scene.with("detached", mode, "8") { scene in
+      let finding = try scene.findings().only(.detached)
+      #expect(finding.count == 8 && finding.severity == .warning)
+      #expect(finding.who?.descriptors.count == 8)
+      #expect(finding["system.sockprotoname"] == "TCP")
+    }
+  }
+
+  @Test("L3, its neighbours: sockets that TCP's tables could not list, and one between socket and connect")
+  func detachedNeighbours() throws {
+    try Scene.with("detached", "others") {
+      let ids = try $0.findings().ids; #expect(!ids.contains(.detached))
+    }
+    try Scene.with("detached", "busy", "8") { scene in
+      for _ in 0..<20 {
+        let finding = try scene.findings(Thresholds()).first { $0.id == .detached }
+        #expect(finding?.severity ?? .info == .info, "\(finding?.sentence ?? "")")
+      }
+    }
+  }
+
+  @Test("L4: 190 of 200 descriptors are critical, 150 a warning, 60 nothing")
+  func descriptorLimit() throws {
+    for (share, severity) in [("95", Severity.critical), ("75", .warning), ("30", nil)] {
+      try Scene.with("fd_limit", share) { scene in
+        let found = try scene.findings(Thresholds()).first { $0.id == .descriptorLimit }
+        #expect(found?.severity == severity, "\(share) %")
+        if severity != nil { #expect(found?["descriptors"] == "\(scene.words[0]) of 200") }
+      }
+    }
+  }
+
+  @Test("L4: what grows is told when it will be at its limit")
+  func descriptorForecast() throws {
+    try Scene.with("fd_limit", "50", "growing") { scene in
+      let earlier = try scene.census()
+      let finding = try scene.awaitFinding(.descriptorLimit, since: earlier)
+      #expect(finding.severity == .critical)
+      #expect(finding.why?.contains("At this rate the limit is reached in") == true)
+    }
+  }
+
+  @Test("L1 explains L4, and stands before it")
+  func chain() throws {
+    try Scene.with("fd_limit", "95", "close-wait") { scene in
+      let chains = Diagnosis.chains(try scene.findings().filter { FindingID.leaks.contains($0.id) })
+      #expect(chains.count == 1)
+      #expect(chains.first?.map(\.id) == [.closeWaitKnown, .descriptorLimit])
+      #expect(chains.first?.first?.severity == .critical)
+    }
+  }
+}

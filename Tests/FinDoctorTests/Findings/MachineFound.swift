@@ -1,0 +1,58 @@
+import FinDoctor
+import Peers
+import Testing
+
+@Suite("Findings: the machine and Unix sockets", .needsScenes, .timeLimit(.minutes(10)))
+struct MachineFound {
+  @Test("S1: the share of TCP's memory, and who holds most of it; as a rule there is enough")
+  func memory() throws {
+    try Scene.with("zero_window", "situation", "11") { scene in
+      // A machine's memory is not to be filled for a test: what is full of it is real, the limit is not.
+      func found(of limit: Int) throws -> [Finding] {
+        try scene.allFindings(Thresholds()) {
+          $0.namespaces[0].counters.values["sockstat.TCP.mem"] = 75
+          $0.namespaces[0].limits.memoryPages = [1, 2, limit]
+        }
+      }
+      let finding = try found(of: 100).only(.memory)
+      #expect(finding.severity == .warning)
+      let worse = try found(of: 80).only(.memory)
+      #expect(worse.severity == .critical)
+      let (sender, receiver) = (scene.pid, Int32(try scene.number(1)))
+      #expect([sender, receiver].contains(finding.who?.pid ?? 0))
+      let usual = try scene.allFindings(Thresholds()).ids
+      #expect(!usual.contains(.memory))
+    }
+  }
+
+  @Test(
+    "S1: tracked connections, from 70 % a warning, from 90 % critical",
+    arguments: [(60, nil), (75, Severity.warning), (95, .critical)])
+  func tracked(used: Int, severity: Severity?) {
+    var namespace = Namespace()
+    namespace.limits.trackedConnections = used
+    namespace.limits.trackedConnectionsLimit = 100
+    #expect(Diagnosis.findings(in: Census(namespaces: [namespace])).first?.severity == severity)
+  }
+
+  @Test(
+    "U1: a full queue, peers that are gone, data that nobody reads", arguments: ["full", "gone", "unread", "healthy"])
+  func unix(mode: String) throws {
+    // An abstract name belongs to the network: no file is left behind.
+    let path = "@fin-scene-\(mode)"
+    try Scene.with("unix", mode, path) { scene in
+      let found = try scene.findings().filter { $0.id == .unix }
+      guard mode != "healthy" else {
+        #expect(found.isEmpty, "\(found.map(\.sentence))")
+        return
+      }
+      let finding = try #require(found.first)
+      #expect(found.count == 1 && finding.severity == .warning)
+      switch mode {
+      case "full": #expect(finding.sentence.contains("\(path) of") && finding["waiting"] == "2, limit 1")
+      case "gone": #expect(finding.count == 6 && finding.who?.descriptors.count == 6)
+      default: #expect(finding.sentence.contains("does not read from a Unix socket"))
+      }
+    }
+  }
+}

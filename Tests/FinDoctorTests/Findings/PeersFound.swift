@@ -1,0 +1,90 @@
+import FinDoctor
+import Peers
+import Testing
+
+@Suite("Findings: peers that are gone", .needsScenes, .needsTUN, .timeLimit(.minutes(10)))
+struct PeersFound {
+  /// Runs the body with a server on the right of a link, and its port.
+  private func withServer(_ body: (LossyLink, String) throws -> Void) throws {
+    try withLossyLink { link in
+      try Scene.with("across", "serve", LossyLink.rightAddress, in: link.right) { try body(link, $0.words[0]) }
+    }
+  }
+
+  @Test("P1: data that nobody acknowledges, as soon as the path is cut; not before")
+  func unacknowledged() throws {
+    try withServer { link, port in
+      try Scene.with("across", "send", LossyLink.rightAddress, port, "6", in: link.left) { scene in
+        try scene.program.write("send\n")
+        _ = try scene.program.readLine()
+        let before = try scene.findings().ids
+        #expect(!before.contains(.unacknowledged))
+        link.cut()
+        try scene.program.write("send\n")
+        let finding = try scene.awaitFinding(.unacknowledged) { $0.count == 6 }
+        #expect(finding.severity == .critical)
+        #expect(finding.sentence.contains("to \(LossyLink.rightAddress):\(port)"))
+        #expect(Int(finding["retransmits"] ?? "") ?? 0 >= 3)
+        let usual = try scene.findings(Thresholds())
+        #expect(usual.allSatisfy { $0.id != .unacknowledged || $0.since?.upper ?? 0 >= 10_000 })
+      }
+    }
+  }
+
+  @Test("P2: idle connections without keepalive to another machine; with keepalive, or on the loopback, not")
+  func idle() throws {
+    var thresholds = Thresholds.eager
+    thresholds.idle = .milliseconds(300)
+    thresholds.idleLong = .milliseconds(300)
+    thresholds.idleMany = 3
+    try withServer { link, port in
+      try Scene.with("across", "idle", LossyLink.rightAddress, port, "3", in: link.left) { scene in
+        let finding = try scene.awaitFinding(.idleWithoutKeepalive, thresholds) { $0.count == 3 }
+        #expect(finding.severity == .warning)
+        #expect(finding["timer"] == "off")
+      }
+      try Scene.with("across", "keepalive", LossyLink.rightAddress, port, "3", in: link.left) { scene in
+        try steadily(for: .seconds(1), "P2 among the findings", equals: false) {
+          try scene.findings(thresholds).ids.contains(.idleWithoutKeepalive)
+        }
+      }
+    }
+    try Scene.with("close_wait", "open", "3") { scene in
+      try steadily(for: .seconds(1), "P2 among the findings", equals: false) {
+        try scene.findings(thresholds).ids.contains(.idleWithoutKeepalive)
+      }
+    }
+  }
+
+  @Test("P3: keepalive that is not answered, once the path is cut; not before")
+  func keepalive() throws {
+    try withServer { link, port in
+      try Scene.with("across", "keepalive", LossyLink.rightAddress, port, "2", in: link.left) { scene in
+        try steadily(for: .milliseconds(2500), "P3 among the findings", equals: false) {
+          try scene.findings().ids.contains(.keepaliveFailing)
+        }
+        link.cut()
+        let finding = try scene.awaitFinding(.keepaliveFailing) { $0.count == 2 && $0["probes"] != "1" }
+        #expect(finding.severity == .warning && finding["timer"] == "keepalive")
+      }
+    }
+  }
+
+  @Test("P4: connection attempts that nobody answers; those that were answered are none")
+  func connecting() throws {
+    try withServer { link, port in
+      link.cut()
+      try Scene.with("across", "connect", LossyLink.rightAddress, port, "10", in: link.left) { scene in
+        let finding = try scene.awaitFinding(.connectStuck) { $0.count == 10 }
+        #expect(finding.severity == .critical)
+        #expect(finding.sentence.contains("to \(LossyLink.rightAddress):\(port)"))
+        #expect(finding.why?.contains("something on the way drops") == true)
+        #expect((finding.since?.lower ?? 0) >= 1000)
+        link.heal()
+        try eventually(within: .seconds(30), "the attempts to be answered") {
+          try !scene.findings().ids.contains(.connectStuck)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import FinDoctor
+import Peers
+import Testing
+
+@Suite("Findings: local ports", .needsScenes, .timeLimit(.minutes(10)))
+struct PortsFound {
+  /// A network with so few ports that a test can use them up.
+  private func smallNetwork(_ range: String = "40000 40099") throws -> NetworkNamespace {
+    let network = try NetworkNamespace()
+    try network.setSysctl("net/ipv4/ip_local_port_range", range)
+    return network
+  }
+
+  @Test("E1: 70 of 100 ports for one destination are a warning, 90 critical; the same over three destinations nothing")
+  func exhausted() throws {
+    for (count, places, severity) in [("70", "1", Severity.warning), ("90", "1", .critical), ("90", "3", nil)] {
+      try Scene.with("ports", "plain", count, places, in: smallNetwork()) { scene in
+        let found = try scene.findings().first { $0.id == .portsExhausted }
+        #expect(found?.severity == severity, "\(count) to \(places)")
+        guard let found else { return }
+        #expect(found.count == Int(count) && found["connected"] == count)
+        #expect(
+          found.sentence.contains(
+            "of 100 ports are taken for connections from 127.0.0.1 to 127.0.0.1:\(scene.words[0])"))
+      }
+    }
+  }
+
+  @Test("E1: reserved ports are none to choose from")
+  func reserved() throws {
+    let network = try smallNetwork()
+    try network.setSysctl("net/ipv4/ip_local_reserved_ports", "40050-40099")
+    try Scene.with("ports", "plain", "40", in: network) { scene in
+      let finding = try scene.findings().only(.portsExhausted)
+      #expect(finding["of these not reserved"] == "50")
+    }
+  }
+
+  @Test(
+    "E2: ports that were bound before connect; chosen by connect they are none",
+    arguments: ["bound", "late-bound", "plain"])
+  func bound(mode: String) throws {
+    // The listener's own port is one of those that bind chooses.
+    try Scene.with("ports", mode, "30", "2", in: smallNetwork()) { scene in
+      let found = try scene.findings().first { $0.id == .bindBeforeConnect }
+      #expect((found != nil) == (mode == "bound"))
+      guard let found else { return }
+      #expect(found.count == 30 && found.severity == .warning)
+      #expect(found.sentence.contains("binds 127.0.0.6 before it connects"))
+    }
+  }
+
+  @Test("E3: ports that rest after a close by this side: 40 of 100 a warning, 10 for information, 3 nothing")
+  func timeWait() throws {
+    for (count, severity) in [("40", Severity.warning), ("10", .info), ("3", nil)] {
+      try Scene.with("ports", "churn", count, in: smallNetwork()) { scene in
+        let found = try scene.allFindings().first { $0.id == .timeWaitChurn }
+        #expect(found?.severity == severity, "\(count)")
+        if let found { #expect(found.count == Int(count) && found.sentence.contains("rest in TIME-WAIT")) }
+      }
+    }
+  }
+
+  @Test("E4: a bind is told who listens there, and how long a port rests; a free one has nothing in its way")
+  func bindBlocked() throws {
+    let local = NetworkAddress(127, 0, 0, 1)
+    try Scene.with("close_wait", "known", "2") { scene in
+      let port = UInt16(try scene.number(0))
+      let census = try scene.census()
+      let found = Diagnosis.bindBlocked(in: census, address: local, port: port)
+      #expect(found.first?.severity == .critical && found.first?.who?.pid == scene.pid)
+      #expect(found.first?.sentence.contains("listens there: 127.0.0.1:\(port) is taken") == true)
+      #expect(found.dropFirst().allSatisfy { $0.severity == .warning })
+      let any = NetworkAddress(AddressBits(), isIPv6: true)
+      #expect(!Diagnosis.bindBlocked(in: census, address: any, port: port).isEmpty)
+      // Its neighbours: another address, another port.
+      #expect(Diagnosis.bindBlocked(in: census, address: NetworkAddress(127, 0, 0, 2), port: port).isEmpty)
+      #expect(Diagnosis.bindBlocked(in: census, address: local, port: 1).isEmpty)
+    }
+    try Scene.with("ports", "churn", "3") { scene in
+      let census = try scene.census()
+      let resting = try #require(census.sockets.first { $0.state == .timeWait })
+      let found = Diagnosis.bindBlocked(in: census, address: local, port: resting.localPort)
+      #expect(found.map(\.severity) == [.warning])
+      #expect(found.first?.sentence.contains("without SO_REUSEADDR it is free in") == true)
+    }
+  }
+
+  @Test("E3: on the server's side it is said to be harmless")
+  func timeWaitOfServer() throws {
+    var listener = InetSocket()
+    listener.state = .listen
+    listener.localPort = 80
+    let resting = (0..<90).map { number -> InetSocket in
+      var socket = InetSocket()
+      socket.state = .timeWait
+      socket.localPort = 80
+      socket.remotePort = UInt16(50000 + number)
+      return socket
+    }
+    var namespace = Namespace()
+    namespace.limits.ephemeralPorts = 40000...40099
+    let census = Census(sockets: ContiguousArray([listener] + resting), namespaces: [namespace])
+    let finding = try Diagnosis.findings(in: census).only(.timeWaitChurn)
+    #expect(finding.severity == .info)
+    #expect(finding.why?.contains("harmless") == true)
+  }
+}

@@ -1,0 +1,127 @@
+import FinDoctor
+import Peers
+import Testing
+
+/// A small program that has made a situation, in a network of its own, and keeps it while the test looks.
+struct Scene {
+  let program: Child
+  /// What it said after "ready".
+  let words: [String]
+  let network: NetworkNamespace
+
+  var pid: Int32 { program.number }
+  func number(_ place: Int) throws -> Int { try #require(Int(words[place])) }
+
+  /// Runs a program of the folder `Scenes`, and `body` as soon as its situation stands; it ends with `body`.
+  static func with<R>(
+    _ program: String, _ arguments: String..., in network: NetworkNamespace? = nil, _ body: (Scene) throws -> R
+  ) throws -> R {
+    let scene = try begin(program, arguments, in: network)
+    defer { scene.end() }
+    return try body(scene)
+  }
+
+  static func begin(_ program: String, _ arguments: [String], in network: NetworkNamespace? = nil) throws -> Scene {
+    let network = try network ?? NetworkNamespace()
+    let python = try #require(Programs.find("python3"))
+    let path = folder + program + ".py"
+    let child = try network.run { try Child.spawn(python, ["-B", path] + arguments) }
+    let line = try child.readLine(within: .seconds(60)) ?? ""
+    let words = line.split(separator: " ").map(String.init)
+    guard words.first == "ready" else {
+      child.end()
+      throw RigError("\(program) \(arguments) said: \(line)")
+    }
+    return Scene(program: child, words: Array(words.dropFirst()), network: network)
+  }
+
+  func end() {
+    program.closeInput()
+    _ = try? program.wait(within: .seconds(10))
+    program.end()
+  }
+
+  private static let folder =
+    #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
+    .joined(separator: "/") + "/Scenes/"
+
+  /// A picture of this scene's network, taken from inside of it.
+  func census() throws -> Census {
+    var options = Census.Options()
+    options.readsAllNamespaces = false
+    return try network.run { try Census.take(options) }
+  }
+
+  /// What is found now: about the program of the scene, or about any process of it when `pid` says so.
+  func findings(
+    _ thresholds: Thresholds = .eager, of pid: Int32? = nil, since earlier: Census? = nil, closed: [InetSocket] = []
+  ) throws -> [Finding] {
+    try allFindings(thresholds, since: earlier, closed: closed).filter { $0.who?.pid == pid ?? self.pid }
+  }
+
+  /// What is found in this network, whoever it is about.
+  func allFindings(
+    _ thresholds: Thresholds = .eager, since earlier: Census? = nil, closed: [InetSocket] = [],
+    change: (inout Census) -> Void = { _ in }
+  ) throws -> [Finding] {
+    var census = try census()
+    change(&census)
+    var options = Diagnosis.Options()
+    options.thresholds = thresholds
+    options.earlier = earlier
+    options.closed = closed
+    Diagnosis.prepare(&census, &options)
+    return Diagnosis.findings(in: census, options)
+  }
+
+  /// Awaits a finding: what the kernel counts in seconds needs its time.
+  func awaitFinding(
+    _ id: FindingID, _ thresholds: Thresholds = .eager, of pid: Int32? = nil, since earlier: Census? = nil,
+    within limit: Duration = .seconds(30), where condition: (Finding) -> Bool = { _ in true }
+  ) throws -> Finding {
+    var found: Finding?
+    try eventually(within: limit, "finding \(id.rawValue)") {
+      found = try findings(thresholds, of: pid, since: earlier).first { $0.id == id && condition($0) }
+      return found != nil
+    }
+    return try #require(found)
+  }
+}
+
+extension Thresholds {
+  /// The catalogue's, with no time to wait for: so that a test need not sleep for a minute.
+  static var eager: Thresholds {
+    var all = Thresholds()
+    all.closeWait = .zero
+    all.finWait2 = .zero
+    all.window = .zero
+    all.unacknowledged = .zero
+    all.accept = .zero
+    return all
+  }
+}
+
+extension [Finding] {
+  func only(_ id: FindingID) throws -> Finding {
+    let all = filter { $0.id == id }
+    #expect(all.count == 1, "\(all.map(\.sentence))")
+    return try #require(all.first)
+  }
+
+  var ids: Set<FindingID> { Set(map(\.id)) }
+}
+
+extension Finding {
+  subscript(field: String) -> String? { evidence.first { $0.field == field }?.value }
+}
+
+extension Trait where Self == ConditionTrait {
+  static var needsScenes: Self {
+    .enabled(
+      if: Rights.canMakeNamespaces && Programs.find("python3") != nil,
+      "needs python3, and the right to make network namespaces: run as root")
+  }
+  static var needsTUN: Self {
+    .enabled(if: Rights.canUseTUN, "needs a TUN device in a network namespace: run as root, with /dev/net/tun")
+  }
+}

@@ -1,0 +1,47 @@
+"""The peer has closed and the program keeps its end: close_wait.py MODE COUNT. Each mode is another reason."""
+from stage import *
+
+what, count = mode(), number(2, 12)
+l = listener()
+kept = [l]
+epoll = select.epoll()
+for _ in range(count):
+    c, a = pair(l)
+    kept.append(a)
+    if what == "known":  # reads the end of file, and keeps the descriptor
+        c.close()
+        assert a.recv(1) == b""
+    elif what == "forgotten":  # nobody looks at it any more
+        c.close()
+    elif what == "masked":  # watched, but not for what would tell
+        epoll.register(a, select.EPOLLOUT | select.EPOLLET)
+        c.close()
+    elif what == "watched":  # watched for it, and the loop does not come round
+        epoll.register(a, select.EPOLLIN)
+        c.close()
+    elif what == "unread":  # a request lies there as well
+        c.send(b"GET / HTTP/1.1\r\n\r\n")
+        c.close()
+    elif what == "blocked":  # a thread waits in it for something else
+        kept.append(c)
+        c.shutdown(socket.SHUT_WR)
+        fill(a)
+        a.setblocking(True)
+        threading.Thread(target=a.send, args=(b"z" * 65536,), daemon=True).start()
+    elif what == "replying":  # innocent: the peer has only finished asking
+        kept.append(c)
+        c.shutdown(socket.SHUT_WR)
+        assert a.recv(1) == b""
+        often(lambda a=a, c=c: (a.send(b"more"), c.recv(100)))
+    elif what == "closed":  # innocent: closes when told
+        c.close()
+        assert a.recv(1) == b""
+        a.close()
+        kept.pop()
+    elif what == "open":  # innocent: both still talk
+        kept.append(c)
+    if what not in ("closed", "open"):
+        reach(a, CLOSE_WAIT)
+if what == "blocked":
+    time.sleep(0.1)
+stand(l.getsockname()[1])

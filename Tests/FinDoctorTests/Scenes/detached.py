@@ -1,0 +1,35 @@
+"""Descriptors whose sockets no table lists: detached.py MODE COUNT."""
+from stage import *
+
+what, count = mode(), number(2, 8)
+l = listener()
+kept = [l]
+for _ in range(count):
+    if what == "reset":  # the peer's reset was heard, and the descriptor kept
+        c, a = pair(l)
+        reset(c)
+        reach(a, CLOSE)
+        kept.append(a)
+    elif what == "refused":
+        s = socket.socket()
+        assert s.connect_ex(("127.0.0.1", 1)) != 0
+        kept.append(s)
+    elif what == "unused":  # made, and never connected
+        kept.append(socket.socket())
+    elif what == "others":  # innocent: sockets that no table of TCP could list
+        kept.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
+        kept.extend(socket.socketpair())
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.bind(("127.0.0.1", 0))
+        kept.append(u)
+if what == "busy":  # innocent: between socket() and connect() all the time
+
+    def once():
+        s = [socket.socket() for _ in range(count)]
+        for x in s:
+            x.connect(l.getsockname())
+            l.accept()[0].close()
+            reset(x)
+
+    often(once, 0)
+stand(l.getsockname()[1])

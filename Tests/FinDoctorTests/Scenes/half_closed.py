@@ -1,0 +1,14 @@
+"""Has shut down its side, and waits for the peer for ever: half_closed.py MODE COUNT."""
+from stage import *
+
+what, count = mode(), number(2, 12)
+l = listener()
+kept = [l]
+for _ in range(count):
+    c, a = pair(l)
+    kept += [c, a]
+    c.shutdown(socket.SHUT_WR)
+    reach(c, FIN_WAIT2)
+    if what == "answered":  # innocent: the peer still sends
+        often(lambda a=a, c=c: (a.send(b"more"), c.recv(100)))
+stand(l.getsockname()[1])

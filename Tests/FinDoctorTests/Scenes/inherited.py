@@ -1,0 +1,43 @@
+"""Another program holds the socket as well: inherited.py MODE."""
+import subprocess
+from stage import *
+
+what = mode()
+l = listener()
+kept = [l]
+child = None
+if what == "connection":  # the peer closes, this program too, and a child still holds it
+    c, a = pair(l)
+    os.set_inheritable(a.fileno(), True)
+    child = subprocess.Popen(["sleep", "600"], close_fds=False)
+    c.close()
+    kept.append(a)
+    assert a.recv(1) == b""
+elif what == "abandoned":  # only the child still holds it
+    c, a = pair(l)
+    os.set_inheritable(a.fileno(), True)
+    child = subprocess.Popen(["sleep", "600"], close_fds=False)
+    a.close()
+    kept.append(c)
+elif what == "listener":
+    os.set_inheritable(l.fileno(), True)
+    child = subprocess.Popen(["sleep", "600"], close_fds=False)
+elif what == "prefork":  # innocent: workers of the same program share the listener on purpose
+    r, w = os.pipe()
+    for _ in range(3):
+        if os.fork() == 0:
+            os.close(w)
+            os.read(r, 1)
+            os._exit(0)
+    os.close(r)
+    kept.append(w)
+elif what == "cloexec":  # innocent
+    kept.extend(pair(l))
+    child = subprocess.Popen(["sleep", "600"], close_fds=False)
+if child:
+    until("the child runs sleep", lambda: open("/proc/%d/comm" % child.pid).read() == "sleep\n")
+print("ready", l.getsockname()[1], child.pid if child else 0, flush=True)
+sys.stdin.read()
+if child:
+    child.kill()
+os._exit(0)

@@ -1,0 +1,23 @@
+"""Ephemeral ports: ports.py MODE COUNT [DESTINATIONS]. The test has set a small range in this network."""
+from stage import *
+
+what, count, places = mode(), number(2, 30), number(3, 1)
+listeners = [listener() for _ in range(places)]
+kept = list(listeners)
+for i in range(count):
+    l = listeners[i % places]
+    s = socket.socket()
+    if what == "bound":  # the port is taken for every destination
+        s.bind(("127.0.0.6", 0))
+    elif what == "late-bound":  # innocent: the port is chosen by connect
+        s.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+        s.bind(("127.0.0.6", 0))
+    s.connect(l.getsockname())
+    a, _ = l.accept()
+    if what == "churn":  # this side closes first, and the port rests
+        s.close()
+        a.recv(1)
+        a.close()
+    else:
+        kept += [s, a]
+stand(*[l.getsockname()[1] for l in listeners])

@@ -1,0 +1,25 @@
+"""Closes with data unread, which resets the peer: unread_close.py situation|neighbour, about 50 times a second."""
+from stage import *
+
+what = mode()
+l = listener()
+
+
+def once():
+    c, a = pair(l)
+    c.send(b"x" * 100)
+    until("the data has come", lambda: unread(a) == 100)
+    if what == "situation":
+        a.close()
+        c.close()
+    else:
+        a.recv(200)
+        a.shutdown(socket.SHUT_WR)
+        c.close()
+        a.recv(1)
+        a.close()
+
+
+once()
+often(once)
+stand(l.getsockname()[1])
