@@ -5,8 +5,11 @@ extension Diagnosis {
   /// Empty when nothing does. What only a listener without `SO_REUSEADDR` would stumble over is a warning, the rest is
   /// critical.
   /// - Parameters:
+  ///   - census: The picture to look in.
   ///   - address: Unspecified for every address.
+  ///   - port: The local port, above 0.
   ///   - namespace: Which of ``Census/namespaces``.
+  ///   - options: As for ``Diagnosis/findings(in:_:)``.
   public static func bindBlocked(
     in census: Census, address: NetworkAddress, port: UInt16, namespace: UInt16 = 0, _ options: Options = Options()
   ) -> [Finding] {

@@ -6,6 +6,7 @@ extension Diagnosis {
   ///   - atEnd: The picture at its end.
   ///   - after: One that was taken later.
   ///   - children: The processes that it left behind.
+  ///   - options: As for ``Diagnosis/findings(in:_:)``.
   public static func leftovers(
     of pid: Int32, atEnd: Census, after: Census, children: Set<Int32>, _ options: Options = Options()
   ) -> [Finding] {
