@@ -62,7 +62,7 @@ struct CheckCommand: ParsableCommand {
         64   the command was not understood
         65   a line of a file with mutes makes no sense
         66   such a file cannot be read
-        69   --leaks: there is no such process, or the command could not be run
+        69   there is no such process, or with --leaks the command could not be run
         71   the kernel could not be asked
       """)
 
@@ -116,7 +116,8 @@ struct CheckCommand: ParsableCommand {
   func run() throws {
     let mutes = try readMutes()
     let result = command.isEmpty ? try look() : try CommandRun(command, checks: self).look()
-    let chosen = result.findings.filter(isWanted)
+    for name in programs { try expectProgram(name, in: result.census) }
+    let chosen = result.findings.filter { isWanted($0, in: result.census) }
     let spoken = chosen.filter { !mutes.mutes($0) }
     let report = CheckReport(
       chains: Diagnosis.chains(spoken.filter { $0.severity >= threshold.severity }),
@@ -190,7 +191,7 @@ struct CheckCommand: ParsableCommand {
     }
   }
 
-  private func isWanted(_ finding: FinDoctor.Finding) -> Bool {
+  private func isWanted(_ finding: FinDoctor.Finding, in census: Census) -> Bool {
     if !only.isEmpty, !only.contains(where: { $0.id == finding.id }) { return false }
     if leaks, !command.isEmpty { return true }
     if leaks, !FindingID.leaks.contains(finding.id) { return false }
@@ -200,9 +201,24 @@ struct CheckCommand: ParsableCommand {
     return wanted.contains { name in
       switch name {
       case .pid(let number): who.pid == number || who.others.contains(number)
-      case .name(let text): who.program == text
+      case .name(let text):
+        who.program == text || who.pid.map { name.matches($0, census.programs[$0]) } == true
+          || who.others.contains { name.matches($0, census.programs[$0]) }
       }
     }
+  }
+
+  /// A name with a slip in it is not one of a program without findings.
+  private func expectProgram(_ name: ProgramName, in census: Census) throws {
+    if census.programs.contains(where: { name.matches($0.key, $0.value) }) { return }
+    // The census knows the programs that have sockets.
+    if census.holders.processes.contains(where: { name.matches($0.pid, Program.read($0.pid)) }) { return }
+    switch name {
+    case .pid(let pid): complain("there is no process \(pid)")
+    case .name(let text):
+      complain("no process that can be seen is called \(text); a program is named as ps names it, or by its file")
+    }
+    throw ExitCode(69)
   }
 
   private func expectProcess(_ pid: Int32) throws {

@@ -45,6 +45,19 @@ struct CheckTests {
     return try network.run { try Child.spawn(python, ["-B", path] + arguments) }
   }
 
+  @Test("a program is named by its file or as ps names it; a name that nobody has is an error")
+  func names() async throws {
+    let child = try scene("fd_limit", "95", "close-wait")
+    defer { child.end() }
+    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
+    let asPS = try String(contentsOfFile: "/proc/\(child.number)/comm")
+    let fin = try await Fin.run("check", asPS)
+    #expect(fin.status == 2 && fin.output.contains("(pid \(child.number))"), "\(fin.output) \(fin.complaints)")
+
+    let slip = try await Fin.run("check", "no-such-program")
+    #expect(slip.status == 69 && slip.output.isEmpty && slip.complaints.contains("is called no-such-program"))
+  }
+
   @Test("a leaking program: cause before effect, 100 columns, status 2, and the same in JSON")
   func leaking() async throws {
     let child = try scene("fd_limit", "95", "close-wait")
@@ -127,5 +140,13 @@ struct CheckTests {
   func senseless(arguments: [String]) async throws {
     let fin = try await Fin.run(["check"] + arguments)
     #expect(fin.status == 64 && !fin.complaints.isEmpty)
+  }
+}
+
+extension String {
+  /// The first line of a file.
+  fileprivate init(contentsOfFile path: String) throws {
+    let data = try Data(contentsOf: URL(filePath: path))
+    self.init(decoding: data.prefix { $0 != 0x0A }, as: UTF8.self)
   }
 }
