@@ -181,8 +181,8 @@ struct CheckCommand: ParsableCommand {
   func takeCensus() throws -> Census {
     var options = Census.Options()
     options.readsAllNamespaces = !ownNamespace
-    // A program is between socket and connect for a moment; in a gate even one that is not counts.
-    options.secondLook = leaks ? .milliseconds(100) : .zero
+    // A program is between socket and connect for a moment. One that stands at its exit is not.
+    options.secondLook = command.isEmpty ? .seconds(1) : .milliseconds(100)
     do {
       return try Census.take(options)
     } catch {
@@ -216,7 +216,8 @@ struct CheckCommand: ParsableCommand {
     switch name {
     case .pid(let pid): complain("there is no process \(pid)")
     case .name(let text):
-      complain("no process that can be seen is called \(text); a program is named as ps names it, or by its file")
+      complain(
+        "no process that can be seen is called \(visible(text)); a program is named as ps names it, or by its file")
     }
     throw ExitCode(69)
   }
@@ -230,12 +231,20 @@ struct CheckCommand: ParsableCommand {
 
   func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
 
+  /// Where a person keeps their mutes.
+  private static var usualMutes: String? {
+    func value(_ name: String) -> String? {
+      unsafe getenv(name).map { unsafe String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+    return (value("XDG_CONFIG_HOME") ?? value("HOME").map { $0 + "/.config" }).map { $0 + "/fin/mute" }
+  }
+
   private func readMutes() throws -> Mutes {
     var all = Mutes()
     var paths = mute.map { (path: $0, isAsked: true) }
-    if let usual = MuteFile.usualPath { paths.append((usual, false)) }
+    if let usual = CheckCommand.usualMutes { paths.append((usual, false)) }
     for (path, isAsked) in paths {
-      guard let text = MuteFile.read(path) else {
+      guard let text = TextFile.read(path) else {
         if !isAsked { continue }
         complain("\(visible(path)) cannot be read")
         throw ExitCode(66)
@@ -248,77 +257,5 @@ struct CheckCommand: ParsableCommand {
       }
     }
     return all
-  }
-}
-
-/// A severity by its name.
-struct SeverityName: ExpressibleByArgument {
-  var severity: Severity
-
-  init(severity: Severity) { self.severity = severity }
-
-  init?(argument: String) {
-    guard let found = Severity.allCases.first(where: { $0.description == argument.lowercased() }) else { return nil }
-    severity = found
-  }
-
-  var defaultValueDescription: String { severity.description }
-}
-
-/// A finding by its code or name.
-struct FindingName: ExpressibleByArgument {
-  var id: FindingID
-
-  init?(argument: String) {
-    guard let id = FindingID(argument) else { return nil }
-    self.id = id
-  }
-}
-
-/// A time with its unit: `500ms`, `10s`, `2min`, `1h`; seconds without one.
-struct TimeSpan: ExpressibleByArgument {
-  var milliseconds: Int64
-
-  init?(argument: String) {
-    let digits = argument.prefix { $0.isASCII && $0.isNumber }
-    let units: [Substring: Int64] = ["ms": 1, "s": 1000, "": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000]
-    guard let number = Int64(digits), number > 0, number <= 86_400_000,
-      let unit = units[argument.dropFirst(digits.count)],
-      number * unit <= 86_400_000
-    else { return nil }
-    milliseconds = number * unit
-  }
-
-  /// Waits for as long.
-  func pass() {
-    var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000 * 1_000_000))
-    var left = timespec()
-    while unsafe nanosleep(&rest, &left) != 0, errno == EINTR { rest = left }
-  }
-}
-
-/// Where mutes are kept.
-enum MuteFile {
-  static var usualPath: String? {
-    func value(_ name: String) -> String? {
-      unsafe getenv(name).map { unsafe String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
-    }
-    return (value("XDG_CONFIG_HOME") ?? value("HOME").map { $0 + "/.config" }).map { $0 + "/fin/mute" }
-  }
-
-  /// The text of a file of up to a megabyte; nil when it cannot be read.
-  static func read(_ path: String) -> String? {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var room = [UInt8](repeating: 0, count: 65536)
-    while bytes.count < 1 << 20 {
-      let count = unsafe Glibc.read(descriptor, &room, room.count)
-      if count < 0 { return nil }
-      if count == 0 { break }
-      bytes += room[..<count]
-    }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }

@@ -145,12 +145,13 @@ struct Patience {
 extension Patience {
   /// Looks that nobody counts the time of: more than any receive buffer holds, however small the pieces it is taken in. So what
   /// had arrived in time is read, and who is done before this reads no clock.
-  private static let freeLooks = 1024
+  private static let freeLooks: UInt32 = 1024
 
   /// Whether time is up for somebody who never had to wait: asked after each look that brought something and not all.
   var isOverdue: Bool {
     mutating get {
-      looks += 1
+      // Counted no further than matters: an operation without a deadline may look for ever.
+      if looks <= Patience.freeLooks { looks += 1 }
       return looks > Patience.freeLooks && deadline.hasPassed
     }
   }

@@ -33,7 +33,7 @@ struct CommandRun {
       findings = Diagnosis.leftovers(of: pid, atEnd: atEnd, after: after, children: children, diagnosis)
       if findings.contains(where: { $0.id == .orphans }) {
         // What is only on its way has arrived soon.
-        TimeSpan(argument: "500ms")?.pass()
+        TimeSpan(milliseconds: 500).pass()
         after = try checks.takeCensus()
         findings = Diagnosis.leftovers(of: pid, atEnd: atEnd, after: after, children: children, diagnosis)
       }
@@ -58,7 +58,9 @@ struct CommandRun {
       throw failure("the command could not be started")
     }
     var status: CInt = 0
-    guard unsafe waitpid(pid, &status, WUNTRACED) == pid, status & 0xff == 0x7f else {
+    var stopped = unsafe waitpid(pid, &status, WUNTRACED)
+    while stopped < 0, errno == EINTR { stopped = unsafe waitpid(pid, &status, WUNTRACED) }
+    guard stopped == pid, status & 0xff == 0x7f else {
       throw failure("the command could not be started")
     }
     return pid
@@ -101,7 +103,7 @@ struct CommandRun {
 
   /// Whether the main thread has been told to go: then the exit of another thread is the end of all.
   private static func isEnding(_ pid: pid_t) -> Bool {
-    guard let text = MuteFile.read("/proc/\(pid)/status"),
+    guard let text = TextFile.read("/proc/\(pid)/status"),
       let line = text.split(separator: "\n").first(where: { $0.hasPrefix("SigPnd:") }),
       let pending = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
     else { return false }
@@ -113,7 +115,7 @@ struct CommandRun {
     var found: Set<Int32> = []
     var toVisit = [getpid()]
     while let pid = toVisit.popLast() {
-      for child in (MuteFile.read("/proc/\(pid)/task/\(pid)/children") ?? "").split(separator: " ") {
+      for child in (TextFile.read("/proc/\(pid)/task/\(pid)/children") ?? "").split(separator: " ") {
         guard let number = Int32(child), found.insert(number).inserted else { continue }
         toVisit.append(number)
       }

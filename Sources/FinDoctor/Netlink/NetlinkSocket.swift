@@ -5,12 +5,14 @@ internal import CFin
 /// The socket stays in the network namespace in which it was made.
 @safe struct NetlinkSocket: ~Copyable {
   private let descriptor: OwnDescriptor
-  private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
+  private let buffer: UnsafeMutableRawBufferPointer
   private var sequence: UInt32 = 0
 
   init() throws(KernelError) {
     descriptor = OwnDescriptor(
       adopting: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
+    // After what may fail: nothing is given back by an init that throws.
+    unsafe buffer = .allocate(byteCount: 1 << 18, alignment: 16)
   }
 
   deinit { unsafe buffer.deallocate() }

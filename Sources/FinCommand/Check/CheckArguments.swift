@@ -1,0 +1,51 @@
+import ArgumentParser
+import FinDoctor
+import Glibc
+
+/// A severity by its name.
+struct SeverityName: ExpressibleByArgument {
+  var severity: Severity
+
+  init(severity: Severity) { self.severity = severity }
+
+  init?(argument: String) {
+    guard let found = Severity.allCases.first(where: { $0.description == argument.lowercased() }) else { return nil }
+    severity = found
+  }
+
+  var defaultValueDescription: String { severity.description }
+}
+
+/// A finding by its code or name.
+struct FindingName: ExpressibleByArgument {
+  var id: FindingID
+
+  init?(argument: String) {
+    guard let id = FindingID(argument) else { return nil }
+    self.id = id
+  }
+}
+
+/// A time with its unit: `500ms`, `10s`, `2min`, `1h`; seconds without one.
+struct TimeSpan: ExpressibleByArgument {
+  var milliseconds: Int64
+
+  init(milliseconds: Int64) { self.milliseconds = milliseconds }
+
+  init?(argument: String) {
+    let digits = argument.prefix { $0.isASCII && $0.isNumber }
+    let units: [Substring: Int64] = ["ms": 1, "s": 1000, "": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000]
+    guard let number = Int64(digits), number > 0, number <= 86_400_000,
+      let unit = units[argument.dropFirst(digits.count)],
+      number * unit <= 86_400_000
+    else { return nil }
+    milliseconds = number * unit
+  }
+
+  /// Waits for as long.
+  func pass() {
+    var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000 * 1_000_000))
+    var left = timespec()
+    while unsafe nanosleep(&rest, &left) != 0, errno == EINTR { rest = left }
+  }
+}

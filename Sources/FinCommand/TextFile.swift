@@ -1,0 +1,23 @@
+import Glibc
+
+/// Small files, among them those under `/proc`, which have no length.
+enum TextFile {
+  /// The text of a file, of its first megabyte; nil when it cannot be read.
+  static func read(_ path: String) -> String? {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var room = [UInt8](repeating: 0, count: 65536)
+    while bytes.count < 1 << 20 {
+      let count = unsafe Glibc.read(descriptor, &room, room.count)
+      if count < 0 {
+        if errno == EINTR { continue }
+        return nil
+      }
+      if count == 0 { break }
+      bytes += room[..<count]
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
