@@ -71,12 +71,15 @@ def fill(s):
 
 
 def often(action, pause=0.02):
-    """Repeats something in a thread for as long as the scene stands."""
+    """Repeats something in a thread for as long as the scene stands and its peers do."""
 
     def work():
-        while True:
-            action()
-            time.sleep(pause)
+        try:
+            while True:
+                action()
+                time.sleep(pause)
+        except ConnectionError:  # the peer has ended: the scene is over
+            pass
 
     threading.Thread(target=work, daemon=True).start()
 
