@@ -6,7 +6,7 @@ import Testing
   "fin check, as a person runs it",
   .enabled(
     if: Rights.canMakeNamespaces && Programs.find("python3") != nil,
-    "needs python3, and the right to make network namespaces: run as root"), .timeLimit(.minutes(10)))
+    "needs python3, and the right to make network namespaces: run as root"), .timeLimit(.minutes(30)))
 struct CheckTests {
   private struct Report: Decodable {
     struct Finding: Decodable {

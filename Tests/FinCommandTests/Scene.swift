@@ -68,7 +68,7 @@ enum Scene {
   static func output(of path: String, _ arguments: [String]) throws -> String {
     try withChild(path, arguments) { child in
       child.closeInput()
-      return try child.readToEnd(within: .seconds(30))
+      return try child.readToEnd(within: .seconds(120))
     }
   }
 

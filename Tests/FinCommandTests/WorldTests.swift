@@ -4,7 +4,7 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("The laboratory's rig, in threads and in tasks", .timeLimit(.minutes(2)))
+@Suite("The laboratory's rig, in threads and in tasks", .timeLimit(.minutes(30)))
 struct WorldTests {
   @Test("what the rig awaits comes back to the rig's own thread")
   func comesBack() throws {
@@ -20,7 +20,7 @@ struct WorldTests {
         return [before, Kernel.target(of: "/proc/thread-self"), told]
       }
     }
-    let found = try #require(try threads.answer(orMishap: "the rig", within: .seconds(30)))
+    let found = try #require(try threads.answer(orMishap: "the rig", within: .seconds(120)))
     #expect(found[0] != nil && found[0] == found[1])
     #expect(found[2] == ".timedOut")
   }
@@ -33,7 +33,7 @@ struct WorldTests {
         return "nothing"
       } catch { return "\(error)" }
     }
-    #expect(try thread.answer(orMishap: "the rig", within: .seconds(30)) == "no")
+    #expect(try thread.answer(orMishap: "the rig", within: .seconds(120)) == "no")
   }
 
   @Test("a worker is seen to wait, and is not when it is done", arguments: [World.threads, .tasks])
@@ -46,9 +46,9 @@ struct WorldTests {
           let plain = Int32(Naked.accept(listener).value)
           let worker = try world.start { () async -> String in await Outcome(try await shared.receive(upTo: 64)).told }
           // Other tests have tasks on the reactor as well, so that its loops may never all sleep.
-          let waited = world == .threads ? worker.waits(within: .seconds(30)) : true
+          let waited = world == .threads ? worker.waits(within: .seconds(120)) : true
           _ = Naked.send(plain, "news")
-          let told = try worker.answer(orMishap: "the worker", within: .seconds(30))
+          let told = try worker.answer(orMishap: "the worker", within: .seconds(120))
           let waits = worker.waits(within: .milliseconds(1))
           await shared.close(.abort)
           Naked.close(plain)

@@ -28,7 +28,7 @@ struct Pair: ~Copyable {
   }
 }
 
-@Suite("The census shows what is there, and whose it is", .timeLimit(.minutes(5)))
+@Suite("The census shows what is there, and whose it is", .onThreads, .timeLimit(.minutes(30)))
 struct CensusTests {
   private func census(_ change: (inout Census.Options) -> Void = { _ in }) throws -> Census {
     var options = Census.Options()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("A census of what does not hold still is true all the same", .timeLimit(.minutes(5)))
+@Suite("A census of what does not hold still is true all the same", .onThreads, .timeLimit(.minutes(30)))
 struct HostileTests {
   @Test(
     "sockets born and ended as fast as can be: 20 censuses lose none that stayed, list none twice, and invent none",

@@ -95,7 +95,7 @@ public final class Child: Sendable {
   public func resume() { signal(SIGCONT) }
 
   /// Waits for the end and reaps.
-  public func wait(within limit: Duration = .seconds(10)) throws(TimedOut) -> Exit {
+  public func wait(within limit: Duration = .seconds(60)) throws(TimedOut) -> Exit {
     if let exit = state.change({ $0.exit }) { return exit }
     if waitReadable([process.number], until: .after(limit)) != [true] {
       throw TimedOut("the end of process \(number)", after: limit)
@@ -141,7 +141,7 @@ extension Child {
   public func closeInput() { input.change { $0 = nil } }
 
   /// The next line of its output, without the line end; nil at the end.
-  public func readLine(within limit: Duration = .seconds(10)) throws -> String? {
+  public func readLine(within limit: Duration = .seconds(60)) throws -> String? {
     let deadline = Deadline.after(limit)
     while true {
       let line = state.change { state -> String? in
@@ -161,7 +161,7 @@ extension Child {
   }
 
   /// The rest of its output, until it closes it.
-  public func readToEnd(within limit: Duration = .seconds(10)) throws -> String {
+  public func readToEnd(within limit: Duration = .seconds(60)) throws -> String {
     let deadline = Deadline.after(limit)
     while try readMore(until: deadline, limit) {}
     return state.change { state in

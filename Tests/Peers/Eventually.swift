@@ -1,6 +1,7 @@
 import Glibc
 
-/// Awaits a fact of the kernel that announces itself to nobody, such as a counter under `/proc`: asks every millisecond.
+/// Awaits a fact of the kernel that announces itself to nobody, such as a counter under `/proc`: asks again and again, at
+/// first after a millisecond and then less often.
 ///
 /// Whatever gives an event is awaited through the event instead.
 /// - Throws: `TimedOut`, or what the condition throws.
@@ -8,10 +9,11 @@ public func eventually(
   within limit: Duration = .seconds(5), _ awaited: String, _ condition: () throws -> Bool
 ) throws {
   let deadline = Deadline.after(limit)
+  var pause = Pause()
   while true {
     if try condition() { return }
     if deadline.hasPassed { throw TimedOut(awaited, after: limit) }
-    pauseForAMillisecond()
+    pause.take()
   }
 }
 
@@ -20,11 +22,12 @@ public func eventually<Value: Equatable>(
   within limit: Duration = .seconds(5), _ awaited: String, equals expected: Value, _ value: () throws -> Value
 ) throws {
   let deadline = Deadline.after(limit)
+  var pause = Pause()
   while true {
     let seen = try value()
     if seen == expected { return }
     if deadline.hasPassed { throw TimedOut("\(awaited) is \(expected); it is \(seen)", after: limit) }
-    pauseForAMillisecond()
+    pause.take()
   }
 }
 
@@ -35,13 +38,20 @@ public func steadily<Value: Equatable>(
   for time: Duration, _ claim: String, equals expected: Value, _ value: () throws -> Value
 ) throws {
   let end = Deadline.after(time)
+  var pause = Pause()
   repeat {
     let seen = try value()
     if seen != expected { throw RigError("\(claim) should stay \(expected); it became \(seen)") }
-    pauseForAMillisecond()
+    pause.take()
   } while !end.hasPassed
 }
 
-private func pauseForAMillisecond() {
-  usleep(1000)
+/// From 1 to 20 milliseconds: what is near is seen at once, and what is not leaves others the processor.
+private struct Pause {
+  private var milliseconds: UInt32 = 1
+
+  mutating func take() {
+    usleep(milliseconds * 1000)
+    milliseconds = min(milliseconds * 2, 20)
+  }
 }

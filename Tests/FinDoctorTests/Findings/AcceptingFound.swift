@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("Findings: listeners that keep clients waiting", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("Findings: listeners that keep clients waiting", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct AcceptingFound {
   @Test("A1 and A2: a full queue, its limit, what was dropped, and the clients who try in vain, as one chain")
   func overflow() throws {
@@ -12,7 +12,7 @@ struct AcceptingFound {
       #expect(finding["waiting"] == "3, limit 2")
       #expect(finding.why?.contains("No epoll set has the listener") == true)
       var chain: [FindingID] = []
-      try eventually(within: .seconds(30), "clients who try in vain") {
+      try eventually(within: .seconds(120), "clients who try in vain") {
         chain = Diagnosis.chains(try scene.allFindings()).first?.map(\.id) ?? []
         return chain.contains(.connectStuck)
       }
@@ -51,7 +51,7 @@ struct AcceptingFound {
       let finding = try scene.awaitFinding(.acceptWithoutDescriptors)
       #expect(finding.severity == .critical)
       var chain: [FindingID] = []
-      try eventually(within: .seconds(30), "clients who wait") {
+      try eventually(within: .seconds(120), "clients who wait") {
         chain = Diagnosis.chains(try scene.findings()).first?.map(\.id) ?? []
         return chain.contains(.acceptStalled)
       }
@@ -81,7 +81,7 @@ struct AcceptingFound {
       #expect(finding.sentence.contains("on local port \(scene.words[0])"))
     }
     try Scene.with("half_open", "neighbour", "10.97.0.1", "10.98.0", "64", "3", in: network) { scene in
-      try eventually(within: .seconds(30), "an answer sent again") {
+      try eventually(within: .seconds(120), "an answer sent again") {
         try scene.census().sockets.contains { $0.state == .synReceived && $0.retransmits > 0 }
       }
       let found = try scene.findings().ids

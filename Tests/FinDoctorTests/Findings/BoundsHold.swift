@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("Since when: the truth lies between the bounds", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("Since when: the truth lies between the bounds", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct BoundsHold {
   private struct Truth {
     var kind: Substring

@@ -3,8 +3,8 @@ import Peers
 import Testing
 
 @Suite(
-  "Findings: sockets that outlive their descriptor, or die before they were read", .needsScenes,
-  .timeLimit(.minutes(10))
+  "Findings: sockets that outlive their descriptor, or die before they were read", .needsScenes, .onThreads,
+  .timeLimit(.minutes(30))
 )
 struct ElsewhereFound {
   @Test(
@@ -67,7 +67,7 @@ struct ElsewhereFound {
     try Scene.with("unread_close", "situation") { scene in
       let earlier = try scene.census()
       var found: Finding?
-      try eventually(within: .seconds(30), "ten closes with unread data") {
+      try eventually(within: .seconds(120), "ten closes with unread data") {
         found = try scene.allFindings(since: earlier).first { $0.id == .closedUnread }
         return found?.count ?? 0 >= 10
       }
@@ -78,7 +78,7 @@ struct ElsewhereFound {
     try Scene.with("unread_close", "neighbour") { scene in
       let earlier = try scene.census()
       let before = earlier.namespaces[0].counters["Tcp.PassiveOpens"] ?? 0
-      try eventually(within: .seconds(30), "ten more connections") {
+      try eventually(within: .seconds(120), "ten more connections") {
         try scene.census().namespaces[0].counters["Tcp.PassiveOpens"] ?? 0 >= before + 10
       }
       let found = try scene.allFindings(since: earlier).ids
@@ -94,7 +94,7 @@ struct ElsewhereFound {
         throw RigError("the kernel tells nothing of sockets that end")
       }
       var closed: [InetSocket] = []
-      try eventually(within: .seconds(30), "ten ends with unread data") {
+      try eventually(within: .seconds(120), "ten ends with unread data") {
         closed += ended.all()
         return closed.count { $0.receiveQueue > 1 } >= 10
       }

@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("Findings: descriptors that a program keeps", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("Findings: descriptors that a program keeps", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct LeaksFound {
   @Test("L1: twelve connections whose end of file was read are named, with their descriptors and since when")
   func known() throws {
@@ -31,18 +31,18 @@ struct LeaksFound {
     try Scene.with("close_wait", "replying") { scene in
       let findings = try scene.findings().filter { $0.id == .closeWaitKnown }
       #expect(findings.allSatisfy { $0.severity == .info })
-      let usual = try scene.findings(Thresholds())
-      #expect(usual.isEmpty)
+      let young = try scene.findings(.patient)
+      #expect(young.isEmpty)
     }
   }
 
-  @Test("L1: a few that are young are for information, and with the catalogue's thresholds nothing is said of them")
+  @Test("L1: a few are for information; while they are young nothing is said of them")
   func young() throws {
     try Scene.with("close_wait", "known", "3") { scene in
-      let young = try scene.findings().only(.closeWaitKnown)
-      #expect(young.severity == .info)
-      let usual = try scene.findings(Thresholds())
-      #expect(usual.isEmpty)
+      let few = try scene.findings().only(.closeWaitKnown)
+      #expect(few.severity == .info)
+      let young = try scene.findings(.patient)
+      #expect(young.isEmpty)
       let strict = try scene.findings(.leaks).only(.closeWaitKnown)
       #expect(strict.severity >= .warning)
     }
@@ -70,10 +70,10 @@ struct LeaksFound {
   @Test("L2, its neighbours: idle connections in a pool whose server has just closed, and open ones")
   func unseenNeighbours() throws {
     try Scene.with("close_wait", "forgotten", "12") { scene in
-      let usual = try scene.findings(Thresholds())
-      #expect(usual.isEmpty)
-      let young = try scene.findings().only(.closeWaitUnseen)
-      #expect(young.severity == .info)
+      let young = try scene.findings(.patient)
+      #expect(young.isEmpty)
+      let few = try scene.findings().only(.closeWaitUnseen)
+      #expect(few.severity == .info)
     }
     try Scene.with("close_wait", "open") {
       let ids = try $0.findings().ids; #expect(!ids.contains(.closeWaitUnseen))

@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("Findings: the machine and Unix sockets", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("Findings: the machine and Unix sockets", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct MachineFound {
   @Test("S1: the share of TCP's memory, and who holds most of it; as a rule there is enough")
   func memory() throws {

@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("Findings: peers that are gone", .needsScenes, .needsTUN, .timeLimit(.minutes(10)))
+@Suite("Findings: peers that are gone", .needsScenes, .onThreads, .needsTUN, .timeLimit(.minutes(30)))
 struct PeersFound {
   /// Runs the body with a server on the right of a link, and its port.
   private func withServer(_ body: (LossyLink, String) throws -> Void) throws {
@@ -81,7 +81,7 @@ struct PeersFound {
         #expect(finding.why?.contains("something on the way drops") == true)
         #expect((finding.since?.lower ?? 0) >= 1000)
         link.heal()
-        try eventually(within: .seconds(30), "the attempts to be answered") {
+        try eventually(within: .seconds(120), "the attempts to be answered") {
           try !scene.findings().ids.contains(.connectStuck)
         }
       }

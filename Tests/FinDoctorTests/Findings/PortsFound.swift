@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("Findings: local ports", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("Findings: local ports", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct PortsFound {
   /// A network with so few ports that a test can use them up.
   private func smallNetwork(_ range: String = "40000 40099") throws -> NetworkNamespace {

@@ -22,8 +22,16 @@ def syn(source, source_port):
 
 
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-for i in range(count):
-    raw.sendto(syn("%s.%d" % (network, i + 1), 3000 + i), (address, 0))
+
+
+def knock():
+    for i in range(count):
+        raw.sendto(syn("%s.%d" % (network, i + 1), 3000 + i), (address, 0))
+
+
+knock()
+if what == "situation":  # a backlog that is half full forgets the oldest after some seconds
+    often(knock, 1)
 
 
 def waiting():

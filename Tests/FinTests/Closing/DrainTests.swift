@@ -160,7 +160,7 @@ struct DrainTests {
   }
 
   @Test(
-    "where there is always more to read, the policy's time ends it all the same", .timeLimit(.minutes(10)),
+    "where there is always more to read, the policy's time ends it all the same", .timeLimit(.minutes(30)),
     arguments: [
       ClosePolicy.confirmed(within: .milliseconds(300)),
       .lingering(within: .milliseconds(300), idle: .seconds(10), discarding: .max),
