@@ -14,6 +14,9 @@ struct FinCommand: ParsableCommand {
       Begin with:
         fin check         sockets that do not end as they should: whose, since when, why
         fin list          every socket, who holds it and since when
+        fin ports         how many local ports are left for each destination
+        fin listeners     who waits in each listener's queue, and who accepts
+        fin kill          end connections of other programs
         fin lab flush     one experiment: a reply that is lost by the usual close
         fin lab           all of them, with a table at the end
         fin help lab      what the laboratory can do
@@ -24,5 +27,8 @@ struct FinCommand: ParsableCommand {
         64   the command was not understood: an unknown option or experiment
       """,
     version: version,
-    subcommands: [CheckCommand.self, ListCommand.self, Lab.self, LabExperiment.self, LifecycleCommand.self])
+    subcommands: [
+      CheckCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self, KillCommand.self, Lab.self,
+      LabExperiment.self, LifecycleCommand.self,
+    ])
 }

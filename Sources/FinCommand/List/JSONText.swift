@@ -31,6 +31,20 @@ struct JSONText {
     if let number { write(key, number: UInt64(number)) }
   }
 
+  mutating func write(_ key: String? = nil, signed: Int) {
+    begin(key)
+    text.write("\(signed)")
+  }
+
+  /// With three digits behind the point.
+  mutating func write(_ key: String? = nil, decimal: Double) {
+    begin(key)
+    let thousandths = Int64(min(max(decimal.isFinite ? decimal : 0, -1e12), 1e12) * 1000)
+    text.write(thousandths < 0 ? "-" : "")
+    let digits = String(thousandths.magnitude % 1000)
+    text.write("\(thousandths.magnitude / 1000)." + String(repeating: "0", count: 3 - digits.count) + digits)
+  }
+
   mutating func write(_ key: String? = nil, flag: Bool) {
     begin(key)
     text.write(flag ? "true" : "false")

@@ -103,7 +103,7 @@ extension Examination {
   }
 
   /// The listener in whose queue a connection waits: that of its address, else one of every address.
-  private func listener(accepting socket: InetSocket) -> Int? {
+  func listener(accepting socket: InetSocket) -> Int? {
     guard isServerSide(socket) else { return nil }
     let all = listeners.filter {
       sockets[$0].namespace == socket.namespace && sockets[$0].localPort == socket.localPort

@@ -12,8 +12,13 @@ enum Attention {
 
 extension Examination {
   func watch(_ socket: InetSocket, _ owner: Owner) -> Attention {
-    guard owner.pid != 0, let watchers = census.watchers[owner.pid] else { return .unknown }
-    for holder in census.holders[socket.inode] where holder.pid == owner.pid {
+    owner.pid == 0 ? .unknown : attention(owner.pid, socket.inode)
+  }
+
+  /// Who in a process would notice what happens on the socket of this inode.
+  func attention(_ pid: Int32, _ inode: UInt32) -> Attention {
+    guard let watchers = census.watchers[pid] else { return .unknown }
+    for holder in census.holders[inode] where holder.pid == pid {
       if let thread = watchers.blocked.first(where: { $0.descriptor == holder.descriptor }) {
         return .blocked(thread: thread.thread, call: thread.call)
       }
@@ -23,9 +28,9 @@ extension Examination {
     var high = watchers.interests.count
     while low < high {
       let middle = (low + high) / 2
-      if watchers.interests[middle].inode >= socket.inode { high = middle } else { low = middle + 1 }
+      if watchers.interests[middle].inode >= inode { high = middle } else { low = middle + 1 }
     }
-    if low < watchers.interests.count, watchers.interests[low].inode == socket.inode {
+    if low < watchers.interests.count, watchers.interests[low].inode == inode {
       return .epoll(descriptor: watchers.interests[low].epoll, events: watchers.interests[low].events)
     }
     return watchers.isComplete ? .nobody : .unknown
@@ -46,7 +51,7 @@ extension Examination {
     }
   }
 
-  private static func names(ofEvents events: UInt32) -> String {
+  static func names(ofEvents events: UInt32) -> String {
     let all: [(UInt32, String)] = [
       (1, "EPOLLIN"), (2, "EPOLLPRI"), (4, "EPOLLOUT"), (0x2000, "EPOLLRDHUP"), (1 << 30, "EPOLLONESHOT"),
       (1 << 31, "EPOLLET"),

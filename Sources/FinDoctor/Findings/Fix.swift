@@ -11,7 +11,11 @@ public struct Fix: Hashable, Sendable {
     self.fin = fin
   }
 
-  init(_ id: FindingID, in language: Language) {
+  /// What helps against a finding.
+  /// - Parameters:
+  ///   - id: The finding.
+  ///   - language: What the program is written in.
+  public init(_ id: FindingID, in language: Language) {
     self.init(code: Self.code(id, language), fin: Self.fin(id))
   }
 

@@ -1,75 +1,44 @@
 /// E1 to E3: the ports that connect chooses from.
 extension Examination {
-  /// All connections that cannot share a port with each other: from one address to one destination.
-  private struct Route: Hashable {
-    var namespace: UInt16
-    var source: AddressBits
-    var destination: AddressBits
-    var port: UInt16
-    var isIPv6: Bool
-  }
-
-  fileprivate struct Budget {
-    var connected = 0
-    var resting = 0
-    var owners: [Int32: Int] = [:]
-    var example = 0
-    var used: Int { connected + resting }
-  }
-
-  /// Whether connect or bind chose the own port.
-  private func isChosen(_ index: Int) -> Bool {
-    census.namespaces[Int(sockets[index].namespace)].limits.isEphemeral(sockets[index].localPort)
-      && !isServerSide(index)
-  }
-
-  private func isServerSide(_ index: Int) -> Bool {
-    isListening(sockets[index].namespace, sockets[index].localBits, sockets[index].localPort)
-  }
-
   /// E1: how many of the ports are taken, for each destination.
   func ports() -> [Finding] {
-    var budgets: [Route: Budget] = [:]
-    for index in named where isChosen(index) {
-      let route = Route(
-        namespace: sockets[index].namespace, source: sockets[index].localBits, destination: sockets[index].remoteBits,
-        port: sockets[index].remotePort, isIPv6: sockets[index].isIPv6)
-      budgets[route, default: Budget(example: index)].count(
-        isResting: sockets[index].state == .timeWait, holder: census.holders.first(of: sockets[index].inode)?.pid)
-    }
-    var found: [Finding] = []
-    for (route, budget) in budgets {
-      let limits = census.namespaces[Int(route.namespace)].limits
-      guard let capacity = limits.ephemeralPortCount, capacity > 0 else { continue }
-      let share = Double(budget.used) / Double(capacity)
-      if share >= thresholds.portsWarning { found.append(exhaustion(route, budget, limits, capacity, share)) }
-    }
-    return found.sorted { ($0.share ?? 0) > ($1.share ?? 0) }
+    var isBlamed: Set<UInt16> = []
+    return portBudgets().filter { budget in
+      guard !budget.route.isAnyOther, budget.share >= thresholds.portsWarning else { return false }
+      // What is bound is missing everywhere: one destination shows it as well as all.
+      guard Double(budget.bound) >= thresholds.portsWarning * Double(budget.capacity) else { return true }
+      return isBlamed.insert(budget.route.namespace).inserted
+    }.map { exhaustion($0) }
   }
 
-  private func exhaustion(
-    _ route: Route, _ budget: Budget, _ limits: KernelLimits, _ capacity: Int, _ share: Double
-  ) -> Finding {
-    let user = budget.owners.max { ($0.value, $1.key) < ($1.value, $0.key) }
-    let who: Who? = user.map { self.who(Owner(pid: $0.key)) }
-    let destination = NetworkAddress(route.destination, isIPv6: route.isIPv6).with(port: route.port)
-    let source = NetworkAddress(route.source, isIPv6: route.isIPv6)
+  private func exhaustion(_ budget: PortBudget) -> Finding {
+    let route = budget.route
+    let limits = census.namespaces[Int(route.namespace)].limits
+    let user = budget.users.first { $0.pid != 0 }
+    let who: Who? = user.map { self.who(Owner(pid: $0.pid)) }
+    let capacity = budget.capacity
     var evidence: [Finding.Evidence] = [
       .init("connected", Counted.number(budget.connected)), .init("in TIME-WAIT", Counted.number(budget.resting)),
+      .init("bound, for every destination", Counted.number(budget.bound)),
       .init("ip_local_port_range", limits.ephemeralPorts.map { "\($0.lowerBound) \($0.upperBound)" } ?? "unknown"),
       .init("of these not reserved", Counted.number(capacity)),
     ]
     if let reuse = limits.timeWaitReuse { evidence.append(.init("tcp_tw_reuse", "\(reuse)")) }
-    if let who, let user { evidence.append(.init("connections of \(who.name)", Counted.number(user.value))) }
+    if let who, let user { evidence.append(.init("connections of \(who.name)", Counted.number(user.ports))) }
     var finding = Finding(
-      .portsExhausted, share >= thresholds.portsCritical ? .critical : .warning, count: budget.used, who: who,
-      sentence: "\(Counted.number(budget.used)) of \(Counted.number(capacity)) ports are taken for connections from "
-        + "\(source) to \(destination): when none is left, connect fails with EADDRNOTAVAIL.",
-      why: budget.resting > budget.connected
-        ? "Most of them rest in TIME-WAIT after a close by this side: \(rest(limits, isLoopback: source.isLoopback))."
-        : "A port serves one connection for each destination, and connect slows down when half of them are gone.",
-      evidence: evidence, share: share)
-    finding.links.remotes = [Finding.Endpoint(address: route.destination, port: route.port)]
+      .portsExhausted, budget.share >= thresholds.portsCritical ? .critical : .warning,
+      count: capacity - budget.free, who: who,
+      sentence: "\(Counted.number(capacity - budget.free)) of \(Counted.number(capacity)) ports are taken for "
+        + "connections from \(route.source) to \(route.destination.with(port: route.port)): when none is left, connect fails with "
+        + "EADDRNOTAVAIL.",
+      why: budget.resting > budget.connected + budget.bound
+        ? "Most of them rest in TIME-WAIT after a close by this side: "
+          + "\(rest(limits, isLoopback: route.source.isLoopback))."
+        : budget.bound > budget.connected + budget.resting
+          ? "Most of them were taken by bind, for every destination at once."
+          : "A port serves one connection for each destination, and connect slows down when half of them are gone.",
+      evidence: evidence, share: budget.share)
+    finding.links.remotes = [Finding.Endpoint(address: sockets[budget.example].remoteBits, port: route.port)]
     return finding
   }
 
@@ -79,50 +48,16 @@ extension Examination {
   }
 
   /// E2: ports that were taken by bind and not by connect, and so for every destination at once.
-  ///
-  /// The kernel does not keep who chose a port. But Linux gives odd ports (counted from the lowest) to bind and even ones
-  /// to connect, as long as there are any.
   func boundBeforeConnect() -> [Finding] {
-    struct Source: Hashable {
-      var namespace: UInt16
-      var address: AddressBits
-      var isIPv6: Bool
-      var owner: Owner
-    }
-    struct Chosen {
-      var odd = 0
-      var even = 0
-      var unconnected = 0
-      var destinations: Set<Finding.Endpoint> = []
-      var example = 0
-    }
-    var sources: [Source: Chosen] = [:]
-    for index in named + bound {
-      let socket = sockets[index]
-      guard isChosen(index), socket.state != .timeWait, socket.bindsAddressOnly == false,
-        !socket.localAddress.isUnspecified, let lowest = limits(of: socket).ephemeralPorts?.lowerBound
-      else { continue }
-      let source = Source(
-        namespace: socket.namespace, address: socket.localBits, isIPv6: socket.isIPv6, owner: owner(of: socket))
-      var chosen = sources[source] ?? Chosen(example: index)
-      if (socket.localPort - lowest) % 2 == 1 { chosen.odd += 1 } else { chosen.even += 1 }
-      if socket.state == .bound {
-        chosen.unconnected += 1
-      } else if chosen.destinations.count < 1000 {
-        chosen.destinations.insert(Finding.Endpoint(address: socket.remoteBits, port: socket.remotePort))
-      }
-      sources[source] = chosen
-    }
     var found: [Finding] = []
-    for (source, chosen) in sources {
-      let all = chosen.odd + chosen.even
-      // One in ten may be even: when the odd ones are gone, bind takes those.
-      guard all >= thresholds.boundMany, chosen.even * 9 <= chosen.odd,
-        let capacity = census.namespaces[Int(source.namespace)].limits.ephemeralPortCount, capacity > 0
-      else { continue }
+    for source in boundSources() {
+      let all = source.count
+      guard let capacity = census.namespaces[Int(source.key.namespace)].limits.ephemeralPortCount, capacity > 0 else {
+        continue
+      }
       let share = Double(all) / Double(capacity)
-      let who = who(source.owner)
-      let address = NetworkAddress(source.address, isIPv6: source.isIPv6)
+      let who = who(source.key.owner)
+      let address = NetworkAddress(source.key.address, isIPv6: source.key.isIPv6)
       found.append(
         Finding(
           .bindBeforeConnect, share > thresholds.boundShare ? .warning : .info, count: all, who: who,
@@ -131,10 +66,10 @@ extension Examination {
           why: "bind with port 0 takes a port for good; connect alone shares it between destinations. "
             + "\(Counted.percent(share)) of the ports are gone that way.",
           evidence: [
-            .init("odd and even ports", "\(chosen.odd) and \(chosen.even): bind gives odd ones, connect even ones"),
+            .init("odd and even ports", "\(source.odd) and \(source.even): bind gives odd ones, connect even ones"),
             .init("SOCKOPT bit 8", "0: without IP_BIND_ADDRESS_NO_PORT"),
-            .init("bound and not connected", "\(chosen.unconnected)"),
-            .init("destinations", "\(chosen.destinations.count)"), example(chosen.example),
+            .init("bound and not connected", "\(source.unconnected)"),
+            .init("destinations", "\(source.destinations.count)"), example(source.members[0]),
           ],
           confidence: .likely("the kernel does not keep who chose a port; this is read from which ports they are"),
           share: share))
@@ -190,12 +125,5 @@ extension Examination {
           share: key.place.isPeer ? max(share, table ?? 0) : table))
     }
     return found.sorted { $0.count > $1.count }
-  }
-}
-
-extension Examination.Budget {
-  fileprivate mutating func count(isResting: Bool, holder: Int32?) {
-    if isResting { resting += 1 } else { connected += 1 }
-    if let holder { owners[holder, default: 0] += 1 }
   }
 }

@@ -1,0 +1,144 @@
+import FinDoctor
+
+/// What was named, and what became of it.
+struct KillReport {
+  let before: Census
+  /// Places in ``before``.
+  let chosen: [Int]
+  let spared: [Int]
+  let isDryRun: Bool
+  /// Of each that was chosen.
+  var outcomes: [Destruction] = []
+  var after: Census?
+  /// The row of each at the second look.
+  private(set) var now: [InetSocket?] = []
+  var status: Int32 = 0
+
+  init(before: Census, chosen: [Int], spared: [Int], isDryRun: Bool) {
+    self.before = before
+    self.chosen = chosen
+    self.spared = spared
+    self.isDryRun = isDryRun
+  }
+
+  /// Compares the second look with the first.
+  mutating func judge() {
+    let wanted = Set(chosen.map { before.sockets[$0].cookie })
+    var found: [UInt64: InetSocket] = [:]
+    for socket in after?.sockets ?? [] where wanted.contains(socket.cookie) { found[socket.cookie] = socket }
+    now = chosen.map { found[before.sockets[$0].cookie] }
+    status =
+      outcomes.contains(.notPermitted)
+      ? 77 : outcomes.contains(.notSupported) ? 71 : chosen.indices.contains { remains($0) } ? 1 : 0
+  }
+
+  /// Whether one goes on as if nothing had been.
+  func remains(_ number: Int) -> Bool {
+    guard now.indices.contains(number), let now = now[number] else {
+      // What could not be reached may not be seen either.
+      switch outcomes.indices.contains(number) ? outcomes[number] : .destroyed {
+      case .destroyed, .endedBefore: return false
+      case .notPermitted, .notSupported, .unreachable, .refused: return true
+      }
+    }
+    let old = before.sockets[chosen[number]]
+    if old.transport == .udp {
+      // What a program has bound stays bound, and looks as before.
+      return outcomes[number] != .destroyed || old.remotePort != 0 && now.remotePort == old.remotePort
+    }
+    return now.state != .bound
+  }
+
+  /// Whether the other end of this connection is of the same network, and was destroyed.
+  func endedOtherSide(of socket: InetSocket) -> Bool {
+    zip(chosen, outcomes).contains { place, outcome in
+      let other = before.sockets[place]
+      return outcome == .destroyed && other.localPort == socket.remotePort && other.remotePort == socket.localPort
+        && SocketTarget.End(other.localAddress, port: other.localPort).names(socket.remoteAddress, socket.remotePort)
+    }
+  }
+
+  /// Who still has the descriptor of one.
+  func stillHeld(_ number: Int) -> [Holder] {
+    after.map { Array($0.holders[before.sockets[chosen[number]].inode]) } ?? []
+  }
+}
+
+/// The report as JSON; the schema is described in the help of `fin kill`.
+enum KillJSON {
+  static func write(_ report: KillReport) {
+    let census = report.before
+    var json = JSONText()
+    json.object { json in
+      json.writeHead(census)
+      json.write("dryRun", flag: report.isDryRun)
+      json.write("status", number: UInt64(report.status))
+      json.array("sockets") { json in
+        for (number, place) in report.chosen.enumerated() {
+          json.text.write(ascii: "\n")
+          json.object { json in
+            write(census.sockets[place], census, to: &json)
+            if report.outcomes.indices.contains(number) { write(number, report, to: &json) }
+          }
+        }
+      }
+      json.array("spared") { json in
+        for place in report.spared {
+          json.text.write(ascii: "\n")
+          json.object { json in
+            write(census.sockets[place], census, to: &json)
+            json.write("why", string: census.sockets[place].sparing == .bound ? "bound" : "listener")
+          }
+        }
+      }
+    }
+    json.text.write("\n")
+    Output.write(json.text.bytes)
+  }
+
+  private static func write(_ number: Int, _ report: KillReport, to json: inout JSONText) {
+    switch report.outcomes[number] {
+    case .destroyed: json.write("outcome", string: "destroyed")
+    case .endedBefore(let isReplaced): json.write("outcome", string: isReplaced ? "replaced" : "ended")
+    case .notPermitted: json.write("outcome", string: "not-permitted")
+    case .notSupported: json.write("outcome", string: "not-supported")
+    case .unreachable(let reason):
+      json.write("outcome", string: "unreachable")
+      json.write("reason", string: reason)
+    case .refused(let reason):
+      json.write("outcome", string: "refused")
+      json.write("reason", string: reason)
+    }
+    if let now = report.now[number] { json.write("now", string: now.state.description) }
+    json.write("remains", flag: report.remains(number))
+    write("stillHeldBy", report.stillHeld(number), report.after ?? report.before, to: &json)
+  }
+
+  private static func write(_ socket: InetSocket, _ census: Census, to json: inout JSONText) {
+    json.write("kind", string: socket.transport.description)
+    json.write("state", string: socket.state.description)
+    json.string("localAddress") { $0.write(socket.localAddress) }
+    json.write("localPort", number: socket.localPort)
+    json.string("remoteAddress") { $0.write(socket.remoteAddress) }
+    json.write("remotePort", number: socket.remotePort)
+    if socket.interface > 0 { json.write("interface", number: socket.interface) }
+    let namespace = census.namespace(of: socket)
+    json.write("namespace", number: namespace.inode)
+    json.write("inode", number: socket.inode)
+    json.string("cookie") { $0.write(hexadecimal: socket.cookie) }
+    json.write("since", since: Since.inState(socket, limits: namespace.limits))
+    if socket.isWaitingForAccept { json.write("waitingForAccept", flag: true) }
+    write("holders", Array(census.holders[socket.inode]), census, to: &json)
+  }
+
+  private static func write(_ key: String, _ holders: [Holder], _ census: Census, to json: inout JSONText) {
+    json.array(key) { json in
+      for holder in holders {
+        json.object { json in
+          json.write(program: holder.pid, in: census)
+          json.write("fd", number: UInt64(max(0, holder.descriptor)))
+        }
+      }
+    }
+  }
+}

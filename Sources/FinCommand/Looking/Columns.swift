@@ -1,0 +1,48 @@
+/// Lines under headings, in columns as wide as what they hold; the ones that may be are made narrower until a line fits.
+struct Columns {
+  struct Column {
+    var heading: String
+    /// Numbers stand at the right.
+    var isNumber = false
+    /// How narrow it may be made; nil for not at all. What is cut is cut in the middle.
+    var least: Int?
+  }
+
+  let columns: [Column]
+  private var rows: [[String]] = []
+
+  init(_ columns: [Column]) { self.columns = columns }
+
+  mutating func append(_ cells: [String]) { rows.append(cells) }
+
+  /// The headings, and each row.
+  func lines(width: Int) -> [String] {
+    let all = [columns.map(\.heading)] + rows
+    var widths = columns.indices.map { column in all.map { $0[column].unicodeScalars.count }.max() ?? 0 }
+    var over = widths.reduce(2 * (widths.count - 1), +) - width
+    while over > 0 {
+      let candidates = columns.indices.filter { widths[$0] > columns[$0].least ?? .max }
+      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { break }
+      widths[widest] -= 1
+      over -= 1
+    }
+    return all.map { cells in
+      var line = ""
+      for column in columns.indices {
+        let cell = Self.cut(cells[column], to: widths[column])
+        let gap = String(repeating: " ", count: widths[column] - cell.unicodeScalars.count)
+        line += columns[column].isNumber ? gap + cell : column == columns.count - 1 ? cell : cell + gap
+        if column < columns.count - 1 { line += "  " }
+      }
+      return line
+    }
+  }
+
+  private static func cut(_ cell: String, to width: Int) -> String {
+    let scalars = cell.unicodeScalars
+    guard scalars.count > width else { return cell }
+    let tail = (width - 1) / 2
+    return String(String.UnicodeScalarView(scalars.prefix(width - 1 - tail))) + "…"
+      + String(String.UnicodeScalarView(scalars.suffix(tail)))
+  }
+}

@@ -1,0 +1,142 @@
+import FinDoctor
+
+/// The budgets as text for people, 100 columns wide.
+struct PortsText {
+  let paper: Paper
+  private let margin = 2
+
+  func report(_ report: PortsReport) -> String {
+    var lines: [String] = []
+    for budget in report.budgets { lines += story(of: budget, report) + [""] }
+    return (lines + summary(report)).joined(separator: "\n") + "\n"
+  }
+
+  private func story(of budget: PortBudget, _ report: PortsReport) -> [String] {
+    var lines = [heading(budget, report), String(repeating: " ", count: margin) + bar(budget)]
+    func add(_ label: String, _ text: String?) {
+      if let text { lines += Wording.lines(label, text, margin: margin, on: paper) }
+    }
+    add("ports", parts(budget))
+    add("used by", users(budget.users, report))
+    if budget.bound > 0 { add("bound by", users(budget.binders, report)) }
+    if let pace = budget.pace, !budget.route.isAnyOther {
+      add("rate", rate(pace))
+      add("lasts", lasting(pace, budget))
+    } else {
+      add("rate", rate(budget))
+    }
+    for id in budget.remedies() { add("change", "\(id.rawValue): \(Fix(id, in: language(budget, id, report)).code)") }
+    return lines
+  }
+
+  private func heading(_ budget: PortBudget, _ report: PortsReport) -> String {
+    let route = budget.route
+    var name =
+      route.isAnyOther
+      ? "to any other destination" : "\(route.source) to \(route.destination.with(port: route.port))"
+    if report.isAcrossNamespaces { name = "\(report.census.namespaces[Int(route.namespace)].name): \(name)" }
+    let state =
+      "\(Wording.number(budget.capacity - budget.free)) of \(Wording.number(budget.capacity)) ports taken, "
+      + "\(Wording.number(budget.free)) free"
+    let shown = budget.remedies().contains(.portsExhausted) ? paper.ink(.bad, state) : state
+    let gap = paper.width - name.count - state.count
+    if gap >= 2 { return paper.ink(.heading, name) + String(repeating: " ", count: gap) + shown }
+    return paper.ink(.heading, name) + "\n" + String(repeating: " ", count: margin) + shown
+  }
+
+  private func bar(_ budget: PortBudget) -> String {
+    let parts: [(Int, Character, Paper.Ink)] = [
+      (budget.connected, "#", .fin), (budget.resting, "=", .trap), (budget.bound, "+", .bad),
+      (budget.free, ".", .quiet),
+    ]
+    let cells = Self.cells(parts.map(\.0), in: paper.width - 2 * margin)
+    return zip(parts, cells).map { part, count in
+      count == 0 ? "" : paper.ink(part.2, String(repeating: part.1, count: count))
+    }.joined()
+  }
+
+  /// Shares a width between parts: each that is there is seen, and the sum is the width.
+  static func cells(_ parts: [Int], in width: Int) -> [Int] {
+    let all = max(1, parts.reduce(0, +))
+    var cells = parts.map { $0 == 0 ? 0 : max(1, $0 * width / all) }
+    // What rounding took or gave is the largest one's: there it is not seen.
+    if let largest = parts.indices.max(by: { parts[$0] < parts[$1] }), parts[largest] > 0 {
+      cells[largest] -= cells.reduce(0, +) - width
+    }
+    return cells
+  }
+
+  private func parts(_ budget: PortBudget) -> String {
+    var all: [String] = []
+    all.append("connected \(Wording.number(budget.connected))")
+    var resting = "TIME-WAIT \(Wording.number(budget.resting))"
+    if budget.reusable > 0 { resting += " (\(Wording.number(budget.reusable)) may be used again: tcp_tw_reuse)" }
+    all.append(resting)
+    var bound = "bound \(Wording.number(budget.bound))"
+    var asides: [String] = []
+    if budget.boundHere > 0 {
+      asides.append(
+        "\(Wording.number(budget.boundHere)) \(budget.route.isAnyOther ? "" : "on this address ")without a connection")
+    }
+    if budget.boundProbably > 0 { asides.append("\(Wording.number(budget.boundProbably)) probably") }
+    if !asides.isEmpty { bound += " (\(asides.joined(separator: ", ")))" }
+    all.append(bound)
+    all.append("free \(Wording.number(budget.free))")
+    return all.joined(separator: ", ")
+  }
+
+  private func users(_ users: [PortBudget.User], _ report: PortsReport) -> String? {
+    guard !users.isEmpty else { return nil }
+    let shown = users.prefix(5).map { "\(Wording.program($0.pid, in: report.census)) \(Wording.number($0.ports))" }
+    let rest = users.dropFirst(5).reduce(0) { $0 + $1.ports }
+    return (shown + (rest > 0 ? ["others \(Wording.number(rest))"] : [])).joined(separator: ", ")
+  }
+
+  private func rate(_ budget: PortBudget) -> String? {
+    if budget.resting == 0 { return nil }
+    return "at least \(Wording.rate(budget.closedPerSecond)) a second opened, and closed by this side, over the last "
+      + "minute; \(Wording.rate(budget.sustainedPerSecond)) could go on for ever"
+  }
+
+  private func rate(_ pace: PortBudget.Pace) -> String {
+    let least = Wording.rate(pace.openedPerSecond)
+    guard let most = pace.openedPerSecondAtMost.map(Wording.rate) else { return "at least \(least) connects a second" }
+    return most == least ? "\(least) connects a second" : "between \(least) and \(most) connects a second"
+  }
+
+  private func lasting(_ pace: PortBudget.Pace, _ budget: PortBudget) -> String {
+    if budget.free == 0 { return "exhausted now" }
+    guard let time = pace.exhaustion else {
+      return "the ports last at this rate; \(Wording.rate(budget.sustainedPerSecond)) a second could go on for ever"
+    }
+    let when = time.isExact || time.atMost == nil || time.lower == 0 ? "in \(time)" : "\(time) from now"
+    return "exhausted \(when) at this rate (\(Wording.noun(pace.growth, "port")) more in \(milliseconds(pace)))"
+  }
+
+  private func milliseconds(_ pace: PortBudget.Pace) -> String {
+    let time = UInt64(max(0, pace.interval / .milliseconds(1)))
+    return "\(Since(atLeast: time, atMost: time))"
+  }
+
+  private func language(_ budget: PortBudget, _ id: FindingID, _ report: PortsReport) -> Language {
+    let user = (id == .bindBeforeConnect ? budget.binders : budget.users).first { $0.pid != 0 }
+    return user.flatMap { report.census.programs[$0.pid] }.map { Language(executable: $0.name) } ?? .unknown
+  }
+
+  private func summary(_ report: PortsReport) -> [String] {
+    if report.matching == 0 { return ["No connection has a port that connect chose."] }
+    var text = "\(Wording.noun(report.matching, "budget"))"
+    if report.budgets.count < report.matching {
+      text += ", \(Wording.number(report.matching - report.budgets.count)) not shown: --all"
+    }
+    text += ". " + paper.ink(.quiet, "# connected  = TIME-WAIT  + bound  . free")
+    return [text]
+  }
+}
+
+extension PortsReport {
+  /// Whether it must be said in which namespace something is.
+  var isAcrossNamespaces: Bool {
+    budgets.contains { !census.namespaces[Int($0.route.namespace)].isOwn }
+  }
+}

@@ -1,0 +1,15 @@
+"""Clients in a listener's queue: queue.py WAITING GIVEN_UP [BACKLOG]. Prints between which two times the first connected."""
+from stage import *
+
+l = listener(backlog=number(3, 16))
+kept = []
+before = time.monotonic_ns()
+for i in range(number(1, 1) + number(2, 0)):
+    c = socket.create_connection(l.getsockname())
+    if i == 0:
+        after = time.monotonic_ns()
+    if i < number(1, 1):
+        kept.append(c)
+    else:
+        c.close()
+stand(l.getsockname()[1], before, after, l.fileno())
