@@ -76,7 +76,8 @@ struct KillText {
         + "from the others."
     case .endedBefore(true): "It ended by itself, and another has its ports now, which was left alone."
     case .endedBefore(false):
-      report.endedOtherSide(of: socket) ? "It was reset when its other end was destroyed." : "It ended by itself meanwhile."
+      report.endedOtherSide(of: socket)
+        ? "It was reset when its other end was destroyed." : "It ended by itself meanwhile."
     case .notPermitted:
       "It takes CAP_NET_ADMIN in the user namespace of its network: run as root, or as who made the namespace."
     case .notSupported:

@@ -25,6 +25,12 @@ public struct PortBudget: Sendable {
     public var pid: Int32
     /// So many ports.
     public var ports: Int
+
+    /// From both.
+    public init(pid: Int32, ports: Int) {
+      self.pid = pid
+      self.ports = ports
+    }
   }
 
   /// From where to where.

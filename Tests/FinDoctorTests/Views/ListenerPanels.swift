@@ -101,20 +101,19 @@ struct ListenerPanelRows {
     listener.receiveQueue = 3
     listener.sendQueue = 2
     listener.waiting = 0..<3
+    var program = Program(pid: 5, name: "x")
+    program.descriptorLimit = 100
     let census = Census(
       unixSockets: [listener], unixWaiting: [0, 12, 0],
       holders: Holders(
         sockets: [Holder(inode: 7, pid: 5, descriptor: 3)], processes: [HoldingProcess(pid: 5, descriptorCount: 90)]),
-      programs: [5: { () -> Program in
-        var program = Program(pid: 5, name: "x")
-        program.descriptorLimit = 100
-        return program
-      }()],
+      programs: [5: program],
       watchers: [5: Watchers(interests: [.init(epoll: 4, descriptor: 3, events: 0x2000, inode: 7)])])
     let panel = try #require(ListenerPanel.all(in: census).first)
     #expect(panel.gone == 2 && panel.isFull && panel.drops == nil)
     #expect(panel.acceptors.first?.way == .epoll(descriptor: 4, events: 0x2000))
-    #expect("\(try #require(panel.acceptors.first).way)".contains("without EPOLLIN"))
+    let way = try #require(panel.acceptors.first).way
+    #expect("\(way)".contains("without EPOLLIN"))
     #expect(panel.descriptors == [.init(pid: 5, used: 90, limit: 100)])
   }
 }
@@ -194,7 +193,8 @@ struct ListenerPanelScenes {
       let (census, all) = try panels(scene)
       let panel = try #require(
         all.first {
-          if case .unix(let place) = $0.place { census.name(of: census.unixSockets[place]) == "@" + name } else { false }
+          guard case .unix(let place) = $0.place else { return false }
+          return census.name(of: census.unixSockets[place]) == "@" + name
         })
       #expect(panel.waiting == 3 && panel.limit == 3 && !panel.isFull && panel.gone == 1)
       #expect(panel.holders.map(\.pid) == [scene.pid] && panel.limitedBy == .backlog)

@@ -39,7 +39,7 @@ struct PortBudgetCounts {
       when: Census.Moment(monotonic: seconds * 1_000_000_000))
   }
 
-  @Test("each source, destination, port and namespace has its own; whoever is being connected counts; a server does not")
+  @Test("each source, destination, port and namespace has its own; SYN-SENT counts, a server's side does not")
   func routes() {
     let all = PortBudget.all(
       in: census([
@@ -88,8 +88,9 @@ struct PortBudgetCounts {
     #expect(first.connected == 15 && first.bound == 5 && first.boundProbably == 5 && first.free == 80)
     #expect(probable.first { $0.route.isAnyOther }?.bound == 20)
     #expect(first.remedies() == [])
-    #expect(PortBudget.all(in: census((0..<21).map { socket(40001 + 2 * UInt16($0), .bound) })).first?.remedies()
-      == [.bindBeforeConnect])
+    #expect(
+      PortBudget.all(in: census((0..<21).map { socket(40001 + 2 * UInt16($0), .bound) })).first?.remedies()
+        == [.bindBeforeConnect])
   }
 
   @Test("a range that is not known, or of one port, or all reserved: nothing is divided by nothing")
@@ -136,19 +137,22 @@ struct PortBudgetCounts {
     #expect(seconds(0, 1.5) == 60)
     #expect(seconds(0, 1.4) == nil)
     // One more is held every 10 s, beside 60 that rest: 30 s after they do.
-    #expect(seconds(0.1, 1) == 60 + 240)
-    // 50 rest now and come back at 5 s.
-    #expect(seconds(0, 2, taken: 90, returning: Array(repeating: 5, count: 50)) == nil || true)
-    let back = seconds(0, 1.6, taken: 90, returning: Array(repeating: 5, count: 50))
-    #expect(back == nil)
-    #expect(seconds(0, 2.1, taken: 90, returning: Array(repeating: 5, count: 50)).map { $0 > 4 } == true)
+    let late = seconds(0.1, 1) ?? 0
+    #expect(late > 299 && late < 301)
+    // 50 rest now and come back at 5 s: at 48 it goes on from there. Faster, the ports are gone before that.
+    let returning = [Double](repeating: 5, count: 50)
+    let back = seconds(0, 1.6, taken: 90, returning: returning) ?? 0
+    #expect(back > 37.4 && back < 37.6)
+    let before = seconds(0, 2.1, taken: 90, returning: returning) ?? 0
+    #expect(before > 4.7 && before < 4.8)
     #expect(seconds(1, 0, taken: 100) == 0)
   }
 
-  @Test("a bar shares its width and shows all that is there")
+  @Test("a hundred thousand sockets in a thousand routes")
   func thousands() {
-    // A hundred thousand sockets in many routes: in one pass.
-    let many = (0..<100_000).map { socket(40000 + UInt16($0 % 100), to: UInt16($0 / 100 + 1), cookie: UInt64($0 + 1)) }
+    let many = (0..<100_000).map { (number: Int) -> InetSocket in
+      socket(UInt16(40000 + number % 100), to: UInt16(number / 100 + 1), cookie: UInt64(number + 1))
+    }
     let all = PortBudget.all(in: census(many))
     #expect(all.count == 1000 && all.allSatisfy { $0.connected == 100 && $0.free == 0 })
   }

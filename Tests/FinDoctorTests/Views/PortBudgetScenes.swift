@@ -54,7 +54,7 @@ struct PortBudgetScenes {
       #expect(try wish("fill other", scene) == "70 EADDRNOTAVAIL")
     }
     // Chosen by connect, they are missing for nobody else.
-    try Scene.with("port_budget", "30", "0", "0", in: network()) { scene in
+    try Scene.with("port_budget", "30", "0", "0", in: network()) { (scene) throws in
       #expect(try wish("fill other", scene) == "100 EADDRNOTAVAIL")
       #expect(try budget(scene, to: 7001).connected == 100)
       #expect(try budget(scene).free == 70)
@@ -75,7 +75,7 @@ struct PortBudgetScenes {
   @Test("where TIME-WAIT may be used again, those that have rested for a second are named, and connect gets them")
   func reuse() throws {
     try Scene.with("port_budget", "10", "30", "0", in: network(reuse: "2")) { scene in
-      try eventually(within: .seconds(30), "30 that may be used again") { try budget(scene).reusable == 30 }
+      try eventually(within: .seconds(30), "30 that may be used again") { try self.budget(scene).reusable == 30 }
       let budget = try budget(scene)
       #expect(budget.resting == 30 && budget.free == 60)
       #expect(try wish("fill", scene) == "90 EADDRNOTAVAIL")

@@ -1,0 +1,260 @@
+import FoundationEssentials
+import Glibc
+import Peers
+import Testing
+
+@testable import FinCommand
+
+/// A scene of the doctor's tests in a network of its own, for a command that looks at it from outside.
+private struct Stage {
+  let child: Child
+  let words: [String]
+
+  init(_ program: String, _ arguments: String..., range: String? = nil) throws {
+    let network = try NetworkNamespace()
+    if let range {
+      try network.setSysctl("net/ipv4/ip_local_port_range", range)
+      try network.setSysctl("net/ipv4/tcp_tw_reuse", "0")
+    }
+    let python = try #require(Programs.find("python3"))
+    let path = Stage.folder + program + ".py"
+    child = try network.run { try Child.spawn(python, ["-B", path] + arguments) }
+    let line = try child.readLine(within: .seconds(60)) ?? ""
+    words = line.split(separator: " ").dropFirst().map(String.init)
+    try #require(line.hasPrefix("ready"), "\(program) said: \(line)")
+  }
+
+  static let folder =
+    #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+    + "/FinDoctorTests/Scenes/"
+
+  /// The number of its network: other tests have the same addresses in theirs.
+  func namespace() throws -> String {
+    var bytes = [UInt8](repeating: 0, count: 64)
+    let count = unsafe readlink("/proc/\(child.number)/ns/net", &bytes, bytes.count)
+    return String(decoding: bytes.prefix(max(0, count)).dropFirst(5).dropLast(), as: UTF8.self)
+  }
+
+  func ask(_ words: String) throws -> String {
+    try child.write(words + "\n")
+    return try #require(try child.readLine(within: .seconds(60)))
+  }
+}
+
+private let needsScenes = Rights.canMakeNamespaces && Programs.find("python3") != nil
+
+@Suite(
+  "fin ports and fin listeners, as a person runs them",
+  .enabled(if: needsScenes, "needs python3, and the right to make network namespaces: run as root"),
+  .timeLimit(.minutes(10)))
+struct ViewCommandTests {
+  private struct Ports: Decodable {
+    struct Budget: Decodable {
+      struct User: Decodable { let pid, ports: Int? }
+      struct Pace: Decodable {
+        let openedPerSecondAtLeast: Double
+        let growth: Int
+      }
+      struct Remedy: Decodable { let id, code: String }
+      let namespace, capacity, connected, timeWait, bound, free, percent: Int
+      let destination: String?
+      let port: Int?
+      let users: [User]
+      let pace: Pace?
+      let remedies: [Remedy]
+    }
+    let version, matching: Int
+    let budgets: [Budget]
+  }
+
+  @Test("fin ports: text of 100 columns with a bar, and the same in JSON; by program, destination and port")
+  func ports() async throws {
+    let stage = try Stage("port_budget", "50", "20", "5", range: "40000 40099")
+    defer { stage.child.end() }
+    let pid = "\(stage.child.number)"
+    let fin = try await Fin.run("ports", pid, "--port", "7000")
+    #expect(fin.status == 0 && fin.lines.allSatisfy { $0.count <= 100 } && !fin.output.utf8.contains(0x1B))
+    #expect(fin.output.contains("127.0.0.1 to 127.0.0.1:7000") && fin.output.contains("75 of 100 ports taken, 25 free"))
+    let bar = try #require(fin.lines.first { $0.hasPrefix("  #") })
+    let cells = bar.filter { $0 != " " }
+    #expect(cells.count == 96 && Set(cells) == ["#", "=", "+", "."])
+    #expect(cells.count { $0 == "#" } == 48)
+    #expect(fin.output.contains("change    E1: ") && fin.output.contains("[\(pid)] 50"))
+
+    let json = try await Fin.run("ports", pid, "--to", "127.0.0.0/8", "--json", "--over", "100ms")
+    let report = try JSONDecoder().decode(Ports.self, from: Data(json.output.utf8))
+    #expect(report.version == 1 && report.matching == 1)
+    let budget = try #require(report.budgets.first)
+    #expect(budget.connected == 50 && budget.timeWait == 20 && budget.bound == 5 && budget.free == 25)
+    #expect(budget.percent == 75 && budget.pace?.growth == 0 && budget.remedies.map(\.id) == ["E1"])
+    let namespace = try stage.namespace()
+    #expect("\(budget.namespace)" == namespace)
+
+    for words in [["--to", "10.0.0.0/8"], ["--port", "1"], ["no-such-program"]] {
+      let none = try await Fin.run(["ports", pid].dropLast(words.count == 1 ? 1 : 0) + words)
+      #expect(none.status == 0 && none.lines == ["No connection has a port that connect chose."])
+    }
+    let few = try await Fin.run("ports", pid, "--top", "0")
+    #expect(few.status == 0 && few.output.contains("not shown: --all"))
+  }
+
+  private struct Listeners: Decodable {
+    struct Listener: Decodable {
+      struct Since: Decodable { let atLeastMilliseconds: Int }
+      struct Acceptor: Decodable { let pid: Int, way: String }
+      let kind: String
+      let severity: String?
+      let port: Int?
+      let waiting, limit, gone, group: Int
+      let full: Bool
+      let oldest: Since?
+      let drops: Int?
+      let dropsPerSecond: Double?
+      let acceptors: [Acceptor]
+    }
+    let version: Int
+    let listeners: [Listener]
+  }
+
+  @Test("fin listeners: a full queue is explained, a sound one only with --details; and the same in JSON")
+  func listeners() async throws {
+    let stage = try Stage("accepting", "overflow", "2", "8")
+    defer { stage.child.end() }
+    let pid = "\(stage.child.number)"
+    let fin = try await Fin.run("listeners", pid, "--over", "200ms")
+    #expect(fin.status == 0 && fin.lines.allSatisfy { $0.count <= 100 }, "\(fin.output)")
+    #expect(fin.output.contains(" 3/2 ") && fin.output.contains("full: 3 wait, 2 may"))
+    #expect(fin.output.contains("nobody: no epoll set has it"))
+    let json = try await Fin.run("listeners", pid, "--port", stage.words[0], "--json", "--over", "100ms")
+    let report = try JSONDecoder().decode(Listeners.self, from: Data(json.output.utf8))
+    let listener = try #require(report.listeners.first)
+    #expect(report.version == 1 && report.listeners.count == 1)
+    #expect(listener.full && listener.severity == "critical" && listener.waiting == 3 && listener.dropsPerSecond != nil)
+    #expect(listener.acceptors.map(\.way) == ["nobody"] && listener.kind == "tcp")
+
+    let sound = try Stage("prefork", "2", "shared")
+    defer { sound.child.end() }
+    let short = try await Fin.run("listeners", "--port", sound.words[0], "\(sound.child.number)")
+    #expect(short.lines.count == 2 && short.output.contains(" +2"))
+    let long = try await Fin.run("listeners", "\(sound.child.number)", "--details")
+    #expect(long.output.contains("a thread is in accept") && long.lines.allSatisfy { $0.count <= 100 })
+    #expect(try await Fin.run("listeners", "no-such-program").lines == ["No listener."])
+  }
+
+  @Test(
+    "what is not understood: status 64",
+    arguments: [
+      ["ports", "--to", "nowhere"], ["ports", "--over", "soon"], ["ports", "--top", "-1"],
+      ["ports", "--port", "70000"],
+      ["listeners", "--address", "10.0.0.0/33"], ["kill"], ["kill", "127.0.0.1:0"], ["kill", "garbage"],
+      ["kill", "127.0.0.1"], ["kill", "/tmp/x.sock"], ["kill", "127.0.0.1:1,"],
+      ["kill", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"], ["kill", "127.0.0.1:1", "--json"], ["kill", "::1:80"],
+    ])
+  func misunderstood(words: [String]) async throws {
+    let fin = try await Fin.run(words)
+    #expect(fin.status == 64 && fin.output.isEmpty && !fin.complaints.isEmpty)
+  }
+}
+
+@Suite(
+  "fin kill, as a person runs it",
+  .enabled(if: needsScenes, "needs python3, and the right to make network namespaces: run as root"),
+  .timeLimit(.minutes(10)))
+struct KillCommandTests {
+  private struct Report: Decodable {
+    struct Socket: Decodable {
+      struct Holder: Decodable { let pid, fd: Int }
+      let state: String
+      let outcome, now, why: String?
+      let remains: Bool?
+      let stillHeldBy: [Holder]?
+    }
+    let version, status: Int
+    let dryRun: Bool
+    let sockets, spared: [Socket]
+  }
+
+  private func report(_ fin: Fin) throws -> Report {
+    try JSONDecoder().decode(Report.self, from: Data(fin.output.utf8))
+  }
+
+  @Test("the connection ends, both programs hear of it, and the descriptor that stays is said to")
+  func ends() async throws {
+    let stage = try Stage("kill")
+    defer { stage.child.end() }
+    let (server, client) = (stage.words[0], stage.words[1])
+    let fin = try await Fin.run(
+      "kill", "127.0.0.1:\(client),127.0.0.1:\(server)", "--yes", "--namespace", stage.namespace())
+    #expect(fin.status == 0, "\(fin.output) \(fin.complaints)")
+    #expect(fin.output.contains("127.0.0.1:\(client) to 127.0.0.1:\(server) (ESTABLISHED) destroyed"))
+    #expect(fin.output.contains("[\(stage.child.number)] fd \(stage.words[6]) keeps the descriptor until it closes it"))
+    #expect(fin.lines.allSatisfy { $0.count <= 100 })
+    #expect(try stage.ask("wait client") == "ECONNABORTED" && stage.ask("wait server") == "ECONNRESET")
+    #expect(try stage.ask("client2") == "nothing")
+    let none = try await Fin.run(
+      "kill", "127.0.0.1:\(client),127.0.0.1:\(server)", "--yes", "--namespace", stage.namespace())
+    #expect(none.status == 69 && none.complaints.contains("no TCP connection"))
+  }
+
+  @Test("without --yes in a pipe, and with --dry-run, nothing ends; a listener is spared unless it is meant")
+  func spares() async throws {
+    let stage = try Stage("kill")
+    defer { stage.child.end() }
+    let words = ["kill", "127.0.0.1:\(stage.words[0])", "--namespace", try stage.namespace()]
+    let pipe = try await Fin.run(words)
+    #expect(pipe.status == 2 && pipe.complaints.contains("--yes"))
+    #expect(pipe.output.contains("is a listener: --listeners means it, too"))
+    let dry = try report(try await Fin.run(words + ["--dry-run", "--json"]))
+    #expect(dry.dryRun && dry.sockets.count == 4 && dry.spared.map(\.why) == ["listener"])
+    #expect(dry.sockets.allSatisfy { $0.outcome == nil })
+    for name in ["client", "server", "client2", "server2"] { #expect(try stage.ask(name) == "nothing") }
+
+    let all = try await Fin.run(words + ["--yes", "--json"])
+    let ended = try report(all)
+    #expect(all.status == 0 && ended.version == 1 && ended.sockets.count == 4)
+    #expect(ended.sockets.allSatisfy { $0.remains == false && $0.now == nil && $0.stillHeldBy?.count == 1 })
+    #expect(Set(ended.sockets.compactMap(\.outcome)) == ["destroyed", "ended"])
+    #expect(try await Fin.run(words + ["--yes"]).status == 69)
+    let listener = try report(try await Fin.run(words + ["--yes", "--json", "--listeners"]))
+    #expect(listener.sockets.map(\.state) == ["LISTEN"] && listener.sockets.map(\.outcome) == ["destroyed"])
+  }
+
+  @Test("on a terminal it asks: no is no, yes is yes", arguments: [("n", "2"), ("", "2"), ("y", "0")])
+  func asks(answer: String, status: String) throws {
+    let stage = try Stage("kill")
+    defer { stage.child.end() }
+    let words = ["kill", "127.0.0.1:\(stage.words[1])", "--namespace", try stage.namespace()]
+    let python = try #require(Programs.find("python3"))
+    let said = try withChild(python, ["-B", Stage.folder + "ask.py", answer, Fin.path] + words) { child in
+      try child.readToEnd(within: .seconds(60))
+    }
+    #expect(said.hasPrefix("\(status) asked") && said.contains("End these 2 sockets? [y/N]"), "\(said)")
+    #expect(try stage.ask(status == "0" ? "wait client" : "client") == (status == "0" ? "ECONNABORTED" : "nothing"))
+  }
+
+  @Test(
+    "as nobody it says which right is missing, and nothing ends",
+    .enabled(
+      if: ListTests.nobodyMayRunFin, "needs root and setpriv, to become nobody, and a build that everybody may run"))
+  func nobody() async throws {
+    // In the network that nobody may look at: the tests' own.
+    let listener = try PlainSocket.listening()
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let server = try listener.accept()
+    let fin = try await Fin.run(
+      as: 65534, "kill", "127.0.0.1:\(client.port),127.0.0.1:\(listener.port)", "--yes", "--own-namespace")
+    #expect(fin.status == 77 && fin.output.contains("CAP_NET_ADMIN") && fin.output.contains("it goes on"))
+    #expect(client.state == KernelState.established && server.state == KernelState.established)
+  }
+
+  @Test("UDP sockets, when they are meant")
+  func udp() async throws {
+    let stage = try Stage("kill")
+    defer { stage.child.end() }
+    let words = ["kill", "127.0.0.1:\(stage.words[3])", "--namespace", try stage.namespace(), "--yes"]
+    #expect(try await Fin.run(words).status == 69)
+    let fin = try await Fin.run(words + ["--udp"])
+    #expect(fin.status == 0, "\(fin.output)")
+    #expect(try stage.ask("error udp") == "ECONNABORTED")
+  }
+}
