@@ -59,7 +59,10 @@ struct PortsText {
   static func cells(_ parts: [Int], in width: Int) -> [Int] {
     let all = max(1, parts.reduce(0, +))
     var cells = parts.map { $0 == 0 ? 0 : max(1, $0 * width / all) }
-    // What rounding took or gave is the largest one's: there it is not seen.
+    // What is left goes to those that lost most by rounding down; what is too much comes from the largest.
+    let byLoss = parts.indices.filter { parts[$0] * width >= all }
+      .sorted { (parts[$1] * width % all, $0) < (parts[$0] * width % all, $1) }
+    for place in byLoss where cells.reduce(0, +) < width { cells[place] += 1 }
     if let largest = parts.indices.max(by: { parts[$0] < parts[$1] }), parts[largest] > 0 {
       cells[largest] -= cells.reduce(0, +) - width
     }

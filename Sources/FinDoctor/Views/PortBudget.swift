@@ -27,6 +27,9 @@ public struct PortBudget: Sendable {
     public var ports: Int
 
     /// From both.
+    /// - Parameters:
+    ///   - pid: The process, or 0.
+    ///   - ports: So many ports.
     public init(pid: Int32, ports: Int) {
       self.pid = pid
       self.ports = ports

@@ -8,12 +8,18 @@ public struct SocketTarget: Hashable, Sendable {
     public var port: UInt16
 
     /// From both.
+    /// - Parameters:
+    ///   - address: The address.
+    ///   - port: The port, above 0.
     public init(_ address: NetworkAddress, port: UInt16) {
       self.address = address
       self.port = port
     }
 
     /// Whether it names this address and port.
+    /// - Parameters:
+    ///   - other: A socket's address.
+    ///   - port: Its port.
     public func names(_ other: NetworkAddress, _ port: UInt16) -> Bool {
       guard port == self.port, port != 0 else { return false }
       if let v4 = address.asIPv4 { return v4 == other.asIPv4 }
@@ -37,6 +43,7 @@ public struct SocketTarget: Hashable, Sendable {
   }
 
   /// Whether it names this socket.
+  /// - Parameter socket: Its row.
   public func matches(_ socket: InetSocket) -> Bool {
     let isLocal = first.names(socket.localAddress, socket.localPort)
     guard let second else { return isLocal || first.names(socket.remoteAddress, socket.remotePort) }
