@@ -62,6 +62,8 @@ let package = Package(
     .executableTarget(
       name: "Allocations", dependencies: ["Fin", "Peers", "CAllocations"], path: "Tests/Allocations",
       swiftSettings: settings),
+    // A program with leaks, for the doctor to find the lines of.
+    .executableTarget(name: "Leaking", dependencies: ["Fin"], path: "Tests/Leaking", swiftSettings: settings),
     .testTarget(
       name: "FinTests",
       dependencies: [

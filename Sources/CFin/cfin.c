@@ -15,7 +15,9 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 _Static_assert(FIN_SOCK_CLOEXEC == SOCK_CLOEXEC && FIN_SOCK_NONBLOCK == SOCK_NONBLOCK, "socket flags");
 _Static_assert(FIN_MSG_NOSIGNAL == MSG_NOSIGNAL && FIN_MSG_DONTWAIT == MSG_DONTWAIT, "message flags");
@@ -46,6 +48,24 @@ int fin_ioctl_int(int fd, uint64_t request, int *value) { return ioctl(fd, (unsi
 int fin_fcntl_int(int fd, int command, int value) { return fcntl(fd, command, value); }
 
 int fin_try_lock(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+int fin_memory_file(const char *name) {
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  return fd < 0 && errno == EINVAL ? memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING) : fd;
+}
+int fin_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL); }
+int fin_allocate(int fd, int64_t offset, int64_t size) { return fallocate(fd, 0, offset, size); }
+void *fin_map(int fd, uint64_t size) {
+  void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (address == MAP_FAILED) return NULL;
+  madvise(address, size, MADV_DONTFORK);
+  madvise(address, size, MADV_DONTDUMP);
+  return address;
+}
+int fin_unmap(void *address, uint64_t size) { return munmap(address, size); }
 
 int fin_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 int fin_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
@@ -96,6 +116,12 @@ char **fin_environment(void) { return environ; }
 _Static_assert(FIN_NETLINK_SOCK_DIAG == NETLINK_SOCK_DIAG && FIN_O_DIRECTORY == O_DIRECTORY, "the doctor");
 
 int fin_open_at(int directory, const char *path, int flags) { return openat(directory, path, flags | O_CLOEXEC); }
+uint64_t fin_device_of_file(int fd) {
+  struct statx status;
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) != 0) return 0;
+  if ((status.stx_mode & S_IFMT) != S_IFREG) return 0;
+  return (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
+}
 int64_t fin_getdents(int directory, void *entries, uint64_t size) { return getdents64(directory, entries, size); }
 int fin_enter_network(int fd) { return setns(fd, CLONE_NEWNET); }
 int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size) {

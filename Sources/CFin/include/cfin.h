@@ -22,6 +22,16 @@ int fin_fcntl_int(int fd, int command, int value);
 /// flock, exclusive, without waiting. Swift sees a struct of that name.
 int fin_try_lock(int fd);
 
+/// memfd_create, close-on-exec and with seals allowed; never executable where the kernel knows that (6.3).
+int fin_memory_file(const char *name);
+/// F_ADD_SEALS: it never shrinks, and nobody adds a seal.
+int fin_seal_size(int fd);
+/// fallocate: the memory is taken now.
+int fin_allocate(int fd, int64_t offset, int64_t size);
+/// mmap, shared, for reading and writing, in no child and no core file; NULL when it fails.
+void *_Nullable fin_map(int fd, uint64_t size);
+int fin_unmap(void *address, uint64_t size);
+
 int fin_eventfd(void);
 int fin_epoll_create(void);
 /// Adds `fd`, edge-triggered, for input, output and the peer's end.
@@ -96,6 +106,9 @@ char *_Nullable *_Nonnull fin_environment(void);
 // ---- What the doctor needs.
 /// openat, with CLOEXEC; `flags` as for open.
 int fin_open_at(int directory, const char *path, int flags);
+/// statx of a descriptor, which may be of O_PATH, without asking whoever serves the file: the device of a regular file; 0 for any
+/// other, or when it fails.
+uint64_t fin_device_of_file(int fd);
 int64_t fin_getdents(int directory, void *entries, uint64_t size);
 /// setns, into a network namespace.
 int fin_enter_network(int fd);

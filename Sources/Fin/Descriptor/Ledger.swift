@@ -5,9 +5,12 @@ internal import Synchronization
 /// Counting is always on. `Ledger.current` is the process's ledger unless the code runs inside
 /// `Ledger.$current.withValue(Ledger()) { … }`; a socket stays in the ledger it was opened in, and what a listener accepts
 /// goes into the listener's.
+///
+/// Other processes can read a ledger that is published: see <doc:Publishing>.
 public final class Ledger: Sendable {
-  /// The ledger that new sockets are written into.
-  @TaskLocal public static var current = Ledger()
+  /// The ledger that new sockets are written into. The process's own is published from the beginning when the environment
+  /// says `FIN_LEDGER=1`.
+  @TaskLocal public static var current = Ledger.ofProcess()
 
   /// How many sockets were opened, and how they left.
   public struct Counts: Hashable, Sendable {
@@ -66,6 +69,8 @@ public final class Ledger: Sendable {
     public let age: Duration
     /// The descriptor's number. It may be another socket's by the time this is read.
     public let descriptor: Int32
+    /// What the program declared of it, as far as that holds at this moment.
+    public let purpose: Purpose
   }
 
   /// The record of one socket. It is taken out of the ledger before the descriptor is closed, so that a number in the list
@@ -77,7 +82,8 @@ public final class Ledger: Sendable {
     let site: Site
     let opened: Instant
     let phase: Atomic<UInt8>
-    fileprivate let slot: UInt32
+    /// Its place in the ledger, and in what is published of it.
+    let slot: UInt32
 
     var kind: Kind { Kind(Phase(rawValue: phase.load(ordering: .acquiring))!, isDatagram: isDatagram) }
 
@@ -107,14 +113,24 @@ public final class Ledger: Sendable {
   /// How a socket left the ledger.
   enum Departure { case closed, leaked, detached }
 
-  private struct Book {
+  /// What a program said of a socket, and how long that holds.
+  struct Declaration {
+    let purpose: Purpose
+    let until: Deadline
+  }
+
+  struct Book {
     var counts = Counts()
     var records: [Record?] = []
     var free: [UInt32] = []
     var leakPolicy = LeakPolicy.report
+    /// By slot. Most programs declare nothing: no socket pays for it.
+    var declarations: [UInt32: Declaration] = [:]
   }
 
-  private let book = Mutex(Book())
+  let book = Mutex(Book())
+  /// The address of the ``PublishedLedger``, which is retained; 0 while there is none.
+  let publication = Atomic<UInt>(0)
 
   /// Numbers that are ours, in whatever ledger: what may not be adopted a second time.
   private static let owned = Mutex(Numbers())
@@ -123,6 +139,8 @@ public final class Ledger: Sendable {
 
   /// An empty ledger, with the leak policy ``LeakPolicy/report``.
   public init() {}
+
+  deinit { replacePublication(with: nil) }
 
   /// How many sockets were opened and how many are open, at this moment.
   public var counts: Counts { book.withLock { $0.counts } }
@@ -141,13 +159,16 @@ public final class Ledger: Sendable {
         return Entry(
           id: record.id, cookie: try? Syscalls.cookie(record.descriptor), kind: record.kind,
           phase: Phase(rawValue: record.phase.load(ordering: .acquiring))!, file: "\(record.site.file)",
-          line: Int(record.site.line), age: record.opened.elapsed, descriptor: record.descriptor)
+          line: Int(record.site.line), age: record.opened.elapsed, descriptor: record.descriptor,
+          purpose: book.declarations[record.slot].map { $0.until.hasPassed ? [] : $0.purpose } ?? [])
       }
     }.sorted { $0.id < $1.id }
   }
 
   func open(_ descriptor: CInt, isDatagram: Bool, _ site: Site, _ phase: Phase) -> Record {
     Ledger.owned.withLock { $0.insert(descriptor) }
+    // Asked before the lock, where others would wait for it.
+    let cookie = isPublished ? try? Syscalls.cookie(descriptor) : nil
     return book.withLock { book in
       book.counts.opened += 1
       let slot = book.free.popLast() ?? UInt32(book.records.count)
@@ -155,6 +176,7 @@ public final class Ledger: Sendable {
         id: UInt64(book.counts.opened), isDatagram: isDatagram, descriptor: descriptor, site: site, phase: phase,
         slot: slot)
       if slot == book.records.count { book.records.append(record) } else { book.records[Int(slot)] = record }
+      if isPublished { publish(record, cookie: cookie, in: &book) }
       return record
     }
   }
@@ -163,6 +185,8 @@ public final class Ledger: Sendable {
     Ledger.owned.withLock { $0.remove(record.descriptor) }
     book.withLock { book in
       assert(book.records[Int(record.slot)] === record, "a socket left the ledger twice")
+      if isPublished { published?.leave(record) }
+      if !book.declarations.isEmpty { book.declarations[record.slot] = nil }
       book.records[Int(record.slot)] = nil
       book.free.append(record.slot)
       switch departure {

@@ -14,6 +14,13 @@ enum Fork {
   /// With the first socket.
   static func watch() { _ = registration }
 
+  /// How often this process, or one before it, was forked since ``count()``: what belongs to the parent is told by it.
+  static let times = Atomic<UInt32>(0)
+
+  private static let counting: CInt = pthread_atfork(nil, nil, { Fork.times.wrappingAdd(1, ordering: .relaxed) })
+
+  static func count() { _ = counting }
+
   @inline(__always)
   static func check() {
     if isChild.load(ordering: .relaxed) {

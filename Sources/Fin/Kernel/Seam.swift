@@ -68,4 +68,5 @@ enum SystemCall: Hashable, Sendable, CaseIterable {
   case recv, send, sendmsg, recvmsg, getsockopt, setsockopt, getsockname, getpeername, ioctl, fcntl
   case poll, eventfd, epollCreate, epollControl, epollWait, read, write
   case open, chmod, lstat, unlink, flock
+  case memfdCreate, fallocate, mmap
 }

@@ -130,8 +130,11 @@ final class Core: Sendable {
     var old = record.phase.load(ordering: .acquiring)
     while let transition = Lifecycle.transition(Phase(rawValue: old)!, on: event) {
       let (done, seen) = record.phase.compareExchange(
-        expected: old, desired: transition.next.rawValue, ordering: .acquiringAndReleasing)
-      if done { return transition }
+        expected: old, desired: transition.next.rawValue, ordering: .sequentiallyConsistent)
+      if done {
+        if ledger.isPublished { ledger.published?.advance(record) }
+        return transition
+      }
       old = seen
     }
     return nil

@@ -209,6 +209,8 @@ struct End {
     // Not left to poll: while a peer sends without end there is always one more edge, and it would never say that time
     // is up.
     if until.hasPassed { return false }
+    if core.ledger.isPublished { core.publish(waitFor: .input, until: until) }
+    defer { if core.ledger.isPublished { core.publish(waitFor: .input, until: nil) } }
     return try watch.wait(waker: waker, until: until)
   }
 
@@ -228,6 +230,8 @@ struct End {
       if closingIsCut { return true }
     }
     if until.hasPassed { return false }
+    if core.ledger.isPublished { core.publish(waitFor: .input, until: until) }
+    defer { if core.ledger.isPublished { core.publish(waitFor: .input, until: nil) } }
     switch await seat.park(.change(since: changes), until: until) {
     case .ready, .look: return true
     // The next look comes with an abort.

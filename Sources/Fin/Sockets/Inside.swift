@@ -150,6 +150,9 @@ extension Core {
   /// Waits until the socket is ready, or closing begins, or time is up, or somebody wakes those who wait.
   private func wait(for events: CInt, _ patience: inout Patience) throws(Interruption) {
     if patience.isSpent { throw .timedOut }
+    let direction = events == CInt(POLLOUT) ? Direction.output : .input
+    if ledger.isPublished { publish(waitFor: direction, until: patience.deadline) }
+    defer { if ledger.isPublished { publish(waitFor: direction, until: nil) } }
     guard isShared.load(ordering: .acquiring) else {
       // Nobody can close what has one owner, who is in here.
       do throws(Errno) {
@@ -184,8 +187,9 @@ extension Core {
     do { seat = try self.seat() } catch { return error }
     let interest = direction == .input ? Seat.Interest.input : .output
     let isWatched = scope.isCurrentTask
+    if ledger.isPublished { publish(waitFor: direction, until: patience.deadline) }
     return reason(
-      await seat.park(interest, until: patience.deadline, isWatched: isWatched) { self.isOver(isWatched) })
+      await seat.park(interest, until: patience.deadline, isWatched: isWatched) { self.isOver(isWatched) }, direction)
   }
 
   /// Waits until it is time: that is no time-out, unless the patience is at its end.
@@ -196,7 +200,9 @@ extension Core {
     do { seat = try self.seat() } catch { return error }
     let end = min(patience.deadline, Deadline(after: pause))
     let isWatched = scope.isCurrentTask
-    let interruption = reason(await seat.park(.nothing, until: end, isWatched: isWatched) { self.isOver(isWatched) })
+    if ledger.isPublished { publish(waitFor: .input, until: patience.deadline) }
+    let interruption = reason(
+      await seat.park(.nothing, until: end, isWatched: isWatched) { self.isOver(isWatched) }, .input)
     if let interruption, !interruption.isTimeOut { return interruption }
     return patience.isSpent ? .timedOut : nil
   }
@@ -207,7 +213,8 @@ extension Core {
 
   // Apart, and asking the gate anew: nothing that was known before the wait is kept for after it.
   @inline(never)
-  private func reason(_ wake: Seat.Wake) -> Interruption? {
+  private func reason(_ wake: Seat.Wake, _ direction: Direction) -> Interruption? {
+    if ledger.isPublished { publish(waitFor: direction, until: nil) }
     if gate.isClosing { return .closed }
     switch wake {
     case .ready: return nil

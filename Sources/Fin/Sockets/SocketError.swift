@@ -38,6 +38,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case getOption = "get option"
     /// `getsockopt(2)` with `TCP_INFO`.
     case tcpInfo = "read TCP_INFO"
+    /// `memfd_create(2)`, `fallocate(2)`, `mmap(2)` for a ``Ledger``.
+    case publish = "publish the ledger"
   }
 
   /// Whose doing it was.
@@ -231,6 +233,9 @@ extension SocketError {
     case (.connect, .networkUnreachable), (.connect, .noRouteToHost): "there is no route: see ip route get"
     case (.connect, .resourceTemporarilyUnavailable): "the queue of the listener is full"
     case (.adopt, .socketTypeNotSupported), (_, .notSocket): "the descriptor is not a socket of this kind"
+    case (.publish, .noFunction), (.publish, .notPermitted), (.publish, .permissionDenied):
+      "memfd_create needs Linux 3.17, and a sandbox that allows it"
+    case (.publish, .noMemory): "128 MiB of addresses are reserved, of which little is used: see ulimit -v"
     case (_, .tooManyOpenFiles): "this process has reached its descriptor limit: ulimit -n"
     case (_, .tooManyOpenFilesInSystem): "the machine has reached its descriptor limit: sysctl fs.file-max"
     case (.send, .messageTooLong): "a datagram must fit into one packet of the protocol, 65,507 bytes for UDP over IPv4"

@@ -1,0 +1,219 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("A published ledger tells other processes which line opened a socket, and what became of it")
+struct Published {
+  /// A ledger of its own, published, and its reader.
+  private func with(_ body: (Ledger, LedgerReader) throws -> Void) throws {
+    let ledger = Ledger()
+    try ledger.publish()
+    let reader = try #require(LedgerReader(ledger))
+    try Ledger.$current.withValue(ledger) { try body(ledger, reader) }
+  }
+
+  @Test("a socket appears with its line, changes with its phase, and disappears before its number is another's")
+  func life() throws {
+    try with { _, reader in
+      #expect(reader.records.isEmpty)
+      let listener = try Listener.bind(.loopback(port: 0))
+      let listening = try #require(reader.records.first)
+      #expect(reader.records.count == 1)
+      #expect(listening.file == "FinTests/PublishedTests.swift" && listening.line == #line - 3)
+      #expect(listening.kind == 2 && listening.phase == .listening)
+      #expect(try listener.cookie() == listening.cookie)
+
+      let client = try Connection.connect(to: listener.address)
+      let number = client.reference.core.number
+      let connected = try #require(reader[number])
+      let cookie = try client.cookie()
+      #expect(connected.kind == 3 && connected.phase == .connected && cookie == connected.cookie)
+      #expect(connected.opened <= UInt64(Fin.Instant.now.nanoseconds) && connected.opened >= listening.opened)
+      let served = try listener.accept()
+      let half = client.finishSending()
+      #expect(reader[number]?.phase == .sendFinished)
+      #expect(try served.receive(upTo: 1) == nil)
+      #expect(reader[served.reference.core.number]?.phase == .peerFinished)
+      served.close()
+      half.close()
+      #expect(reader.records.count == 1)
+      listener.close()
+      #expect(reader.records.isEmpty)
+    }
+  }
+
+  @Test("what was open before is published too, with what was declared of it; a second time changes nothing")
+  func later() throws {
+    let ledger = Ledger()
+    try Ledger.$current.withValue(ledger) {
+      let pair = try Connection.pair()
+      pair.first.declare(.kept, for: .seconds(60))
+      #expect(ledger.openSockets().map(\.purpose) == [.kept, []])
+      try ledger.publish()
+      let number = try #require(ledger.published?.number)
+      try ledger.publish()
+      #expect(ledger.published?.number == number && ledger.isPublished)
+      let records = LedgerReader(number).records
+      #expect(records.map(\.purpose) == [8, 0] && records.allSatisfy { $0.phase == .connected && $0.cookie != 0 })
+      pair.first.close(.abort)
+      pair.second.close(.abort)
+      #expect(LedgerReader(number).records.isEmpty)
+    }
+  }
+
+  @Test("the header says how to read it, and the file can neither shrink nor be sealed further")
+  func header() throws {
+    try with { _, reader in
+      #expect(reader.word(0) == 0x7267_646c_2d6e_6966)
+      #expect([8, 12, 16, 20].map(reader.half) == [1, 128, 128, UInt32(getpid())])
+      #expect(reader.capacity == 512 && reader.count == 0 && reader.size == 513 * 128)
+      let link = try readLink("/proc/self/fd/\(reader.number)")
+      #expect(link.hasPrefix("/memfd:fin-ledger"))
+      #expect(ftruncate(reader.number, 0) == -1)
+      // F_GET_SEALS: F_SEAL_SEAL and F_SEAL_SHRINK, perhaps F_SEAL_EXEC.
+      #expect(fcntl(reader.number, 1034) & 3 == 3)
+      #expect(fcntl(reader.number, F_GETFD) & FD_CLOEXEC != 0)
+    }
+  }
+
+  private func readLink(_ path: String) throws -> String {
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = unsafe bytes.withUnsafeMutableBytes {
+      unsafe readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), 256)
+    }
+    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+  }
+
+  @Test("a name that is too long keeps its end, from a whole character on")
+  func names() throws {
+    try with { _, reader in
+      let pair = try Connection.pair(
+        file: "AModuleWithALongName/über/ÄÖÜÄÖÜÄÖÜÄÖÜÄÖÜÄÖÜÄÖÜÄÖÜÄÖÜÄÖÜÄÖÜ/Handler.swift", line: 7)
+      let file = try #require(reader.records.first?.file)
+      #expect(
+        file.hasPrefix("...") && file.hasSuffix("Ü/Handler.swift") && file.utf8.count <= 64 && file.utf8.count > 60)
+      #expect(!file.unicodeScalars.contains("\u{FFFD}"))
+      pair.first.close(.abort)
+      pair.second.close(.abort)
+    }
+  }
+
+  @Test("more sockets than the file had room for: it grows, and what was there stays where it was")
+  func growth() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        var limit = rlimit(rlim_cur: 4096, rlim_max: 4096)
+        unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)
+        try Ledger.current.publish()
+        let reader = LedgerReader(Ledger.current)!
+        var pairs: [(SharedConnection, SharedConnection)] = []
+        func open() throws {
+          let pair = try Connection.pair()
+          pairs.append((pair.first.share(), pair.second.share()))
+        }
+        try open()
+        let first = reader.records
+        for _ in 0..<700 { try open() }
+        precondition(reader.capacity == 1536 && reader.count == 1402 && reader.size == 1537 * 128)
+        let (records, unsettled) = reader.look()
+        precondition(records.count == 1402 && unsettled == 0 && Array(records.prefix(2)) == first)
+        precondition(Set(records.map(\.cookie)).count == 1402)
+        for pair in pairs { _ = (pair.0.abort(), pair.1.abort()) }
+        precondition(reader.records.isEmpty)
+        // Places are used again.
+        try open()
+        precondition(reader.count == 1402 && reader.records.count == 2)
+      }
+    }
+  }
+
+  @Test("what cannot grow says how many sockets found no room, and the sockets are as good as any")
+  func withoutRoom() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        var limit = rlimit(rlim_cur: 4096, rlim_max: 4096)
+        unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)
+        try Ledger.current.publish()
+        let reader = LedgerReader(Ledger.current)!
+        var pairs: [(SharedConnection, SharedConnection)] = []
+        try Seam.$script.withValue(Script(.every(.fallocate, .fail(.noSpace)))) {
+          for _ in 0..<300 {
+            let pair = try Connection.pair()
+            pairs.append((pair.first.share(), pair.second.share()))
+          }
+        }
+        precondition(reader.records.count == 512 && reader.word(40) == 88)
+        try pairs[299].0.send("x")
+        pairs[299].0.declare(.idle, for: .seconds(1))
+        let heard = try pairs[299].1.receive(upTo: 1)
+        precondition(heard == [UInt8(ascii: "x")])
+        for pair in pairs { _ = (pair.0.abort(), pair.1.abort()) }
+        precondition(reader.records.isEmpty)
+      }
+    }
+  }
+
+  @Test("eight threads open, change and close while another reads: no record is ever a mixture of two")
+  func threads() throws {
+    try with { ledger, reader in
+      let over = Flag()
+      let reading = onThread { () -> (Int, [String]) in
+        var (seen, mixtures) = (0, [String]())
+        while !over.isSet {
+          for record in reader.records {
+            seen += 1
+            // Each thread has a file and a line of its own, and declares a time of its own.
+            let thread = UInt64(record.line) / 1000
+            let isWhole =
+              record.file == "Threads/Number\(thread).swift" && record.kind == 3
+              && (record.purposeEnds == 0 || record.purpose == UInt8(thread)) && record.phase != nil
+            if !isWhole { mixtures.append("\(record)") }
+          }
+        }
+        return (seen, mixtures)
+      }
+      let files: [StaticString] = [
+        "Threads/Number0.swift", "Threads/Number1.swift", "Threads/Number2.swift", "Threads/Number3.swift",
+        "Threads/Number4.swift", "Threads/Number5.swift", "Threads/Number6.swift", "Threads/Number7.swift",
+      ]
+      let writers = (0..<8).map { number in
+        onThread {
+          try Ledger.$current.withValue(ledger) {
+            for _ in 0..<400 {
+              let pair = try Connection.pair(file: files[number], line: UInt(number) * 1000 + 5)
+              pair.first.declare(Purpose(rawValue: UInt8(number)), for: .seconds(number + 1))
+              let half = pair.first.finishSending()
+              pair.second.close(.abort)
+              half.close(.abort)
+            }
+          }
+        }
+      }
+      for writer in writers { try writer.join(within: .seconds(60)) }
+      over.set()
+      let (seen, mixtures) = try reading.join(within: .seconds(60))
+      #expect(mixtures.isEmpty, "\(mixtures.prefix(3))")
+      #expect(seen > 0 && ledger.counts.opened == 6400)
+      #expect(reader.records.isEmpty)
+    }
+  }
+
+  @Test("two ledgers of one process are two files")
+  func two() throws {
+    try with { _, first in
+      let outer = try Connection.pair()
+      try with { _, second in
+        let inner = try Connection.pair()
+        #expect(first.records.count == 2 && second.records.count == 2)
+        #expect(Set(first.records.map(\.cookie)).isDisjoint(with: second.records.map(\.cookie)))
+        inner.first.close(.abort)
+        inner.second.close(.abort)
+      }
+      outer.first.close(.abort)
+      outer.second.close(.abort)
+    }
+  }
+}

@@ -1,0 +1,248 @@
+import CPeers
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Publishing a ledger: when it begins, what it says of waits and purposes, and what becomes of it in a child")
+struct PublishingTests {
+  // MARK: Beginning
+
+  @Test(
+    "without a descriptor, memory or addresses it throws, says what to do, and changes nothing",
+    arguments: [
+      (SystemCall.memfdCreate, Errno.tooManyOpenFiles, "ulimit -n"), (.memfdCreate, .noFunction, "Linux 3.17"),
+      (.fallocate, .noSpace, "ENOSPC"), (.mmap, .noMemory, "ulimit -v"),
+    ])
+  func failing(call: SystemCall, code: Errno, hint: String) throws {
+    let ledger = Ledger()
+    Seam.$script.withValue(Script(.first(call, .fail(code)))) {
+      let error = #expect(throws: SocketError.self) { try ledger.publish() }
+      #expect(error?.operation == .publish && error?.cause == .system(code))
+      let said = error.map { "\($0)" } ?? ""
+      #expect(said.contains(hint) && said.hasPrefix("publish the ledger: "), "\(said)")
+      #expect(!ledger.isPublished)
+      // The script says no once.
+      #expect(throws: Never.self) { try ledger.publish() }
+    }
+    #expect(ledger.isPublished)
+  }
+
+  @Test("FIN_LEDGER=1 publishes the process's ledger from its first use on, and nothing else does")
+  func environment() async {
+    await #expect(processExitsWith: .success) {
+      unsafe setenv("FIN_LEDGER", "1", 1)
+      precondition(Ledger.current.isPublished && !Ledger().isPublished)
+    }
+    await #expect(processExitsWith: .success) {
+      unsafe setenv("FIN_LEDGER", "0", 1)
+      precondition(!Ledger.current.isPublished)
+    }
+    await #expect(processExitsWith: .success) {
+      unsafe unsetenv("FIN_LEDGER")
+      precondition(!Ledger.current.isPublished)
+    }
+  }
+
+  @Test("FIN_LEDGER=1 where it cannot be: said once on standard error, and the program goes on")
+  func environmentWithout() async throws {
+    let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      unsafe setenv("FIN_LEDGER", "1", 1)
+      try Seam.$script.withValue(Script(.every(.memfdCreate, .fail(.tooManyOpenFiles)))) {
+        try synchronously {
+          for _ in 0..<2 {
+            let pair = try Connection.pair()
+            pair.first.close(.abort)
+            pair.second.close(.abort)
+          }
+          precondition(!Ledger.current.isPublished)
+        }
+      }
+    }
+    let said = String(decoding: result.standardErrorContent, as: UTF8.self)
+    #expect(said.split(separator: "\n").count { $0.hasPrefix("fin: publish the ledger: ") } == 1, "\(said)")
+  }
+
+  @Test("FIN_LEDGER with a value that means nothing is not passed over in silence")
+  func environmentOdd() async throws {
+    let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      unsafe setenv("FIN_LEDGER", "yes", 1)
+      precondition(!Ledger.current.isPublished)
+    }
+    let said = String(decoding: result.standardErrorContent, as: UTF8.self)
+    #expect(said.contains("fin: FIN_LEDGER has a value that means nothing"), "\(said)")
+  }
+
+  // MARK: Waits
+
+  private func withPair(
+    _ body: (LedgerReader, SharedConnection, SharedConnection) throws -> Void
+  ) throws {
+    let ledger = Ledger()
+    try ledger.publish()
+    let reader = try #require(LedgerReader(ledger))
+    try Ledger.$current.withValue(ledger) {
+      let pair = try Connection.pair()
+      let (first, second) = (pair.first.share(), pair.second.share())
+      defer { for end in [first, second] { end.abort() } }
+      try body(reader, first, second)
+    }
+  }
+
+  private func isNear(_ deadline: UInt64, _ left: Duration) -> Bool {
+    let expected = Deadline(after: left).nanoseconds
+    return abs(Int64(clamping: deadline) - expected) < 20_000_000_000
+  }
+
+  @Test("in a thread: the deadline is that of the wait, while it waits; all ones for a wait without end")
+  func inThread() throws {
+    try withPair { reader, first, second in
+      let number = first.reference.core.number
+      #expect(reader[number]?.input == 0)
+      let waiting = onThread { try first.receive(upTo: 1, within: .seconds(100)) }
+      try eventually("the wait is published") { reader[number]?.input != 0 }
+      #expect(reader[number].map { isNear($0.input, .seconds(100)) && $0.output == 0 } == true)
+      try second.send("x")
+      _ = try waiting.join()
+      #expect(reader[number]?.input == 0)
+
+      var patient = first
+      patient.timeouts.receive = nil
+      let endless = patient
+      let forever = onThread { try endless.receive(upTo: 1) }
+      try eventually("the wait is published") { reader[number]?.input == .max }
+      try second.send("x")
+      _ = try forever.join()
+      #expect(reader[number]?.input == 0)
+    }
+  }
+
+  @Test("in a thread: whoever has no room to send waits for output")
+  func sending() throws {
+    try withPair { reader, first, second in
+      let number = first.reference.core.number
+      let sending = onThread { try first.send([UInt8](repeating: 1, count: 4 << 20), within: .seconds(100)) }
+      try eventually("the wait is published") { reader[number]?.output != 0 }
+      #expect(reader[number].map { isNear($0.output, .seconds(100)) && $0.input == 0 } == true)
+      second.abort()
+      #expect(throws: SocketError.self) { try sending.join() }
+      #expect(reader[number]?.output == 0)
+    }
+  }
+
+  @Test("in a task: the same, and a cancelled wait is over")
+  func inTask() async throws {
+    let ledger = Ledger()
+    try ledger.publish()
+    let reader = try #require(LedgerReader(ledger))
+    let (first, second) = try Ledger.$current.withValue(ledger) {
+      let pair = try Connection.pair()
+      return (pair.first.share(), pair.second.share())
+    }
+    let number = first.reference.core.number
+    let waiting = Task { try await first.receive(upTo: 1, within: .seconds(100)) }
+    try await until { reader[number]?.input != 0 }
+    #expect(reader[number].map { isNear($0.input, .seconds(100)) } == true)
+    try await second.send("x")
+    _ = try await waiting.value
+    #expect(reader[number]?.input == 0)
+
+    let cancelled = Task { try await first.receive(upTo: 1, within: .seconds(100)) }
+    try await until { reader[number]?.input != 0 }
+    cancelled.cancel()
+    _ = await cancelled.result
+    #expect(reader[number]?.input == 0)
+
+    // A close that waits for its peer: the time that it has at most.
+    try await first.send("unread")
+    let closing = Task { await first.close(.confirmed(within: .seconds(100))) }
+    try await until { (reader[number]?.input).map { $0 != 0 } ?? false }
+    #expect(reader[number].map { isNear($0.input, .seconds(100)) && $0.phase?.isClosing == true } == true)
+    await second.abort()
+    _ = await closing.value
+    #expect(reader.records.isEmpty)
+  }
+
+  private func until(_ condition: () -> Bool) async throws {
+    let limit = ContinuousClock.now + .seconds(10)
+    while !condition() {
+      guard ContinuousClock.now < limit else { throw RigError("it did not come") }
+      try await Task.sleep(for: .milliseconds(2))
+    }
+  }
+
+  // MARK: Purposes
+
+  @Test("a purpose stands with its end until it is replaced, taken back, or over")
+  func purposes() throws {
+    try withPair { reader, first, _ in
+      let number = first.reference.core.number
+      first.declare([.kept, .idle], for: .seconds(50))
+      #expect(reader[number].map { $0.purpose == 12 && isNear($0.purposeEnds, .seconds(50)) } == true)
+      first.declare(.halfClosed, for: .seconds(90))
+      #expect(reader[number].map { $0.purpose == 1 && isNear($0.purposeEnds, .seconds(90)) } == true)
+      #expect(reader[number]?.phase == .connected)
+      first.declare([], for: .seconds(90))
+      #expect(reader[number]?.purpose == 0)
+      first.declare(.notReading, for: .zero)
+      #expect(first.reference.core.ledger.openSockets().allSatisfy { $0.purpose == [] })
+      first.abort()
+      first.declare(.idle, for: .seconds(1))
+      #expect(reader[number] == nil)
+      #expect("\([.halfClosed, .kept] as Purpose)" == "half closed, kept")
+    }
+  }
+
+  // MARK: Children
+
+  @Test("a process that publishes and forks before its first socket: parent and child publish each their own")
+  func fork() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        try Ledger.current.publish()
+        let own = LedgerReader(Ledger.current)!
+        let child = peers_fork()
+        let pair = try Connection.pair()
+        let mine = LedgerReader(Ledger.current)!
+        precondition(mine.records.count == 2 && mine.half(20) == UInt32(getpid()))
+        if child == 0 {
+          precondition(own.number != mine.number || mine.half(20) == UInt32(getpid()))
+          _exit(0)
+        }
+        var status: CInt = 0
+        unsafe waitpid(child, &status, 0)
+        precondition(status == 0, "the child ended with \(status)")
+        precondition(own.number == mine.number && mine.records.count == 2)
+        pair.first.close(.abort)
+        pair.second.close(.abort)
+      }
+    }
+  }
+
+  @Test("a child of a process with sockets writes nothing into its parent's ledger")
+  func forkWithSockets() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        try Ledger.current.publish()
+        let reader = LedgerReader(Ledger.current)!
+        let pair = try Connection.pair()
+        let before = reader.records
+        let child = peers_fork()
+        if child == 0 {
+          // What any code of the program may still do there.
+          _ = pair.first.reference.core.advance(.finishSending)
+          precondition(Ledger.current.published == nil)
+          _exit(0)
+        }
+        var status: CInt = 0
+        unsafe waitpid(child, &status, 0)
+        precondition(status == 0, "the child ended with \(status)")
+        precondition(reader.records == before && reader.records.allSatisfy { $0.phase == .connected })
+        pair.first.close(.abort)
+        pair.second.close(.abort)
+      }
+    }
+  }
+}
