@@ -24,6 +24,9 @@ struct CheckCommand: ParsableCommand {
         P2 pubsub-*   # idle by design
       is a finding (or *), a program, and why.
 
+      A program that uses Fin and runs with FIN_LEDGER=1 publishes which line opened each of its sockets, and what it \
+      declared to be on purpose: its findings name the lines, and what is meant is left out, and counted.
+
       As a gate, --leaks looks at one process (L1 to L6, one is enough). Or it runs a command, stops it for a moment \
       at its end, and says what it had not closed, what its children still hold (L5), what was reset because it was \
       not read (L7) and what is still to be delivered (H2):
@@ -37,6 +40,9 @@ struct CheckCommand: ParsableCommand {
         status       the exit status
         hidden       what could not be seen, one sentence each
         muted        how many findings were muted
+        onPurpose    a list of what was left out because its program says
+                     that it means it: {id, name, program, pid, count,
+                     reason, milliseconds}, the last for how much longer
         findings     a list, the worst first, causes before what they
                      lead to:
           id, name, severity (info, warning, critical)
@@ -48,6 +54,11 @@ struct CheckCommand: ParsableCommand {
           since      {atLeastMilliseconds, atMostMilliseconds}; without
                      the second if nothing bounds it; absent if no time
                      belongs to it
+          opened     where the program publishes its ledger: a list of
+                     {file, line, count}, the most first
+          phases     and of {phase, count}; wait {untilDeadline,
+                     withoutEnd, deadlineMilliseconds}: on how many of
+                     them somebody waits, and the first deadline
           evidence   a list of {field, value}
           why        absent if it is not known
           fix        {code, fin}
@@ -122,7 +133,7 @@ struct CheckCommand: ParsableCommand {
     let report = CheckReport(
       chains: Diagnosis.chains(spoken.filter { $0.severity >= threshold.severity }),
       below: spoken.count { $0.severity < threshold.severity }, muted: chosen.count - spoken.count,
-      census: result.census)
+      onPurpose: result.onPurpose.filter { isWanted($0.id, $0.who, in: result.census) }, census: result.census)
     if json {
       CheckJSON.write(report)
     } else {
@@ -141,6 +152,7 @@ struct CheckCommand: ParsableCommand {
   /// What was found, the picture it was found in, and what could not be done.
   struct Look {
     var findings: [FinDoctor.Finding]
+    var onPurpose: [OnPurpose] = []
     var census: Census
     var complaints: [String] = []
     /// With a command: how it ended.
@@ -169,7 +181,8 @@ struct CheckCommand: ParsableCommand {
       }
     }
     Diagnosis.prepare(&census, &options)
-    return Look(findings: Diagnosis.findings(in: census, options), census: census)
+    let outcome = Diagnosis.examine(census, options)
+    return Look(findings: outcome.findings, onPurpose: outcome.onPurpose, census: census)
   }
 
   var diagnosisOptions: Diagnosis.Options {
@@ -192,12 +205,16 @@ struct CheckCommand: ParsableCommand {
   }
 
   private func isWanted(_ finding: FinDoctor.Finding, in census: Census) -> Bool {
-    if !only.isEmpty, !only.contains(where: { $0.id == finding.id }) { return false }
+    isWanted(finding.id, finding.who, in: census)
+  }
+
+  private func isWanted(_ id: FindingID, _ who: Who?, in census: Census) -> Bool {
+    if !only.isEmpty, !only.contains(where: { $0.id == id }) { return false }
     if leaks, !command.isEmpty { return true }
-    if leaks, !FindingID.leaks.contains(finding.id) { return false }
+    if leaks, !FindingID.leaks.contains(id) { return false }
     let wanted = programs + (pid.map { [.pid($0)] } ?? [])
     if wanted.isEmpty { return true }
-    guard let who = finding.who else { return false }
+    guard let who else { return false }
     return wanted.contains { name in
       switch name {
       case .pid(let number): who.pid == number || who.others.contains(number)

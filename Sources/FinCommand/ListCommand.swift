@@ -49,6 +49,9 @@ struct ListCommand: ParsableCommand {
                      reserved, queued, options, backlog; and drops
           tcp        what TCP counts; bytes unless the name says else
           holders    a list of {pid, fd, program, unit, container}
+          published  with --fields site, phase or deadline, of a program
+                     that publishes its ledger: {file, line, phase,
+                     purpose, deadlineMilliseconds, openedMilliseconds}
         What the kernel does not tell is absent.
 
       Exit status:
@@ -106,12 +109,15 @@ struct ListCommand: ParsableCommand {
     options.transports = tcp || udp || unix ? Set((tcp ? [.tcp] : []) + (udp ? [.udp] : [])) : [.tcp, .udp]
     options.readsUnixSockets = unix
     options.readsAllNamespaces = !ownNamespace
-    let census: Census
+    var census: Census
     do {
       census = try Census.take(options)
     } catch {
       complain("\(error)")
       throw ExitCode(1)
+    }
+    if ([sort] + (fields?.names ?? [])).contains(where: \.isPublished) {
+      census.readLedgers(of: census.holders.ledgers.map(\.pid))
     }
     let listing = Listing(census)
     var rows = chosen(listing)

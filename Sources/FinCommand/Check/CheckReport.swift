@@ -7,6 +7,8 @@ struct CheckReport {
   /// How many were too slight to be said.
   var below: Int
   var muted: Int
+  /// What was not said because its program means it.
+  var onPurpose: [OnPurpose] = []
   var census: Census
 
   var findings: [FinDoctor.Finding] { chains.flatMap { $0 } }
@@ -33,6 +35,9 @@ enum CheckJSON {
         for sentence in report.census.blindness.sentences { json.write(string: sentence) }
       }
       json.write("muted", number: UInt64(report.muted))
+      json.array("onPurpose") { json in
+        for meant in report.onPurpose { write(meant, to: &json) }
+      }
       json.array("findings") { json in
         for (chain, findings) in report.chains.enumerated() {
           for finding in findings { write(finding, chain, to: &json) }
@@ -58,6 +63,7 @@ enum CheckJSON {
           if since.upper != .max { json.write("atMostMilliseconds", number: since.upper) }
         }
       }
+      if let origin = finding.origin { write(origin, to: &json) }
       json.array("evidence") { json in
         for evidence in finding.evidence {
           json.object { json in
@@ -78,6 +84,43 @@ enum CheckJSON {
       if let share = finding.share, share.isFinite {
         json.write("percent", number: UInt64((min(max(share, 0), 1e6) * 100).rounded()))
       }
+    }
+  }
+
+  private static func write(_ meant: OnPurpose, to json: inout JSONText) {
+    json.object { json in
+      json.write("id", string: meant.id.rawValue)
+      json.write("name", string: meant.id.name)
+      if let program = meant.who.program { json.write("program", string: program) }
+      if let pid = meant.who.pid { json.write("pid", number: UInt64(max(0, pid))) }
+      json.write("count", number: UInt64(max(0, meant.count)))
+      json.write("reason", string: meant.reason)
+      json.write("milliseconds", number: meant.milliseconds)
+    }
+  }
+
+  private static func write(_ origin: Origin, to json: inout JSONText) {
+    json.array("opened") { json in
+      for site in origin.sites {
+        json.object { json in
+          json.write("file", string: site.file)
+          json.write("line", number: site.line)
+          json.write("count", number: UInt64(site.count))
+        }
+      }
+    }
+    json.array("phases") { json in
+      for (phase, count) in origin.phases {
+        json.object { json in
+          json.write("phase", string: phase.description)
+          json.write("count", number: UInt64(count))
+        }
+      }
+    }
+    json.object("wait") { json in
+      json.write("untilDeadline", number: UInt64(origin.waitUntilDeadline))
+      json.write("withoutEnd", number: UInt64(origin.waitForEver))
+      json.write("deadlineMilliseconds", numberIfKnown: origin.deadlineMilliseconds)
     }
   }
 

@@ -43,6 +43,11 @@ struct CheckText {
       add("also held by", who.others.isEmpty ? nil : who.others.prefix(8).map { "pid \($0)" }.joined(separator: ", "))
       add("belongs to", [who.unit, who.container.map { "container \($0)" }].compactMap { $0 }.joined(separator: ", "))
     }
+    if let origin = finding.origin {
+      add("opened at", origin.siteWords)
+      add("phase", origin.phaseWords)
+      add("who waits", origin.waitWords)
+    }
     add("why", finding.why)
     add("evidence", finding.evidence.map { "\($0.field) \($0.value)" }.joined(separator: "; "))
     add("change", finding.fix.code)
@@ -81,7 +86,15 @@ struct CheckText {
     text += " among \(report.census.sockets.count) sockets and \(processes) processes."
     if report.below > 0 { text += " \(report.below) lesser: --threshold info." }
     if report.muted > 0 { text += " \(report.muted) muted." }
-    return text
+    return ([text] + report.onPurpose.flatMap { Self.wrap(Self.left(out: $0), to: paper.width) })
+      .joined(separator: "\n")
+  }
+
+  /// What is not said is counted.
+  private static func left(out meant: OnPurpose) -> String {
+    let sockets = "\(meant.count) socket\(meant.count == 1 ? "" : "s")"
+    let rest = Since(atLeast: meant.milliseconds, atMost: meant.milliseconds)
+    return "Left out: \(meant.id.rawValue) of \(sockets) of \(meant.who.name): \(meant.reason), for \(rest) more."
   }
 
   private func ink(of severity: Severity) -> Paper.Ink {

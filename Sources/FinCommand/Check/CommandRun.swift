@@ -27,7 +27,9 @@ struct CommandRun {
     let (atEnd, status) = try wait(for: pid)
     var after = try checks.takeCensus()
     let children = Self.children()
-    let diagnosis = checks.diagnosisOptions
+    var diagnosis = checks.diagnosisOptions
+    // Who has ended means nothing by it any more.
+    diagnosis.heedsPurposes = false
     var findings: [FinDoctor.Finding] = []
     if let atEnd {
       findings = Diagnosis.leftovers(of: pid, atEnd: atEnd, after: after, children: children, diagnosis)
@@ -90,7 +92,11 @@ struct CommandRun {
       let signal = (status >> 8) & 0xff
       switch status >> 16 {
       case 6:  // PTRACE_EVENT_EXIT
-        if who == pid || Self.isEnding(pid) { picture = try checks.takeCensus() }
+        if who == pid || Self.isEnding(pid) {
+          picture = try checks.takeCensus()
+          // What it publishes goes with it.
+          picture?.readLedgers(of: [pid])
+        }
         _ = fin_trace(Request.resume, who, 0)
       case 128:  // PTRACE_EVENT_STOP
         let isJobControl = [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU].contains(signal)

@@ -8,6 +8,7 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
   case sendQueue = "send-q"
   case local, remote, since, idle, timer, owner, program, pid, fd, user, unit, container, inode, cookie, holders
   case received, sent, unacknowledged, retransmissions, rtt, drops, memory
+  case site, phase, deadline
 
   static let usual: [ListField] = [.state, .receiveQueue, .sendQueue, .local, .remote, .since, .owner]
 
@@ -41,6 +42,9 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
     case .rtt: "round trip time in milliseconds"
     case .drops: "connection attempts (of a listener) or datagrams thrown away"
     case .memory: "bytes of kernel memory held by what is queued"
+    case .site: "the line of the program that opened it; of programs with Fin and FIN_LEDGER=1"
+    case .phase: "where it is in its life, as such a program sees it"
+    case .deadline: "when the wait that is going on in such a program ends; never, or - for no wait"
     }
   }
 
@@ -52,7 +56,9 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
     case .receiveQueue, .sendQueue, .pid, .fd, .user, .inode, .cookie, .holders, .received, .sent, .unacknowledged,
       .retransmissions, .rtt, .drops, .memory, .idle:
       true
-    case .kind, .namespace, .state, .local, .remote, .since, .timer, .owner, .program, .unit, .container: false
+    case .kind, .namespace, .state, .local, .remote, .since, .timer, .owner, .program, .unit, .container, .site,
+      .phase, .deadline:
+      false
     }
   }
 
@@ -62,12 +68,16 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
     case .local, .remote: 15
     case .owner: 14
     case .program, .unit, .namespace: 8
+    case .site: 16
     default: nil
     }
   }
 
   /// Whether a cell that is too long is cut in its middle: an address is told by its port.
-  var isCutInside: Bool { self == .local || self == .remote || self == .owner }
+  var isCutInside: Bool { self == .local || self == .remote || self == .owner || self == .site }
+
+  /// Whether it is in no table of the kernel's, but what a program publishes.
+  var isPublished: Bool { self == .site || self == .phase || self == .deadline }
 }
 
 /// The cells.
@@ -85,6 +95,9 @@ extension ListField {
     case .inode: Self.write(UInt64(listing.inode(row)), to: &text)
     case .holders: Self.write(UInt64(listing.census.holders[listing.inode(row)].count), to: &text)
     case .namespace: text.write(listing.namespace(row).map { listing.census.namespaces[$0].name } ?? "-")
+    case .site: text.write(listing.published(row)?.site ?? "-")
+    case .phase: text.write(listing.published(row)?.phase.description ?? "-")
+    case .deadline: listing.write(deadlineOf: row, to: &text)
     default:
       switch row {
       case .inet(let index): write(listing.census.sockets[index], at: index, of: listing, to: &text)
@@ -124,7 +137,7 @@ extension ListField {
     case .rtt: Self.write(milliseconds: socket.info.roundTripTime, to: &text)
     case .drops: Self.write(socket.drops.map(UInt64.init), to: &text)
     case .memory: Self.write(Self.held(socket.memory), to: &text)
-    case .namespace, .owner, .program, .pid, .fd, .unit, .container, .holders:
+    case .namespace, .owner, .program, .pid, .fd, .unit, .container, .holders, .site, .phase, .deadline:
       write(.inet(index), of: listing, to: &text)
     }
   }

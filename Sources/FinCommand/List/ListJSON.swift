@@ -52,6 +52,23 @@ enum ListJSON {
       }
       json.write("inode", number: listing.inode(row))
       write(holdersOf: row, of: listing, to: &json)
+      if let published = listing.published(row) { write(published, row, listing, to: &json) }
+    }
+  }
+
+  private static func write(
+    _ published: PublishedSocket, _ row: ListedSocket, _ listing: Listing, to json: inout JSONText
+  ) {
+    json.object("published") { json in
+      json.write("file", string: published.file)
+      json.write("line", number: published.line)
+      json.write("phase", string: published.phase.description)
+      if !published.purpose.isEmpty { json.write("purpose", string: published.purpose.description) }
+      json.write("deadlineMilliseconds", numberIfKnown: listing.deadline(row))
+      if let opened = published.opened, let when = listing.holder(row).flatMap({ listing.census.ledgers[$0.pid]?.when })
+      {
+        json.write("openedMilliseconds", number: (when - min(opened, when)) / 1_000_000)
+      }
     }
   }
 

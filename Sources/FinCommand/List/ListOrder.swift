@@ -9,7 +9,7 @@ enum ListOrder {
     case .local, .remote:
       let keys = rows.map { address(field == .local, $0, listing) }
       order = Array(rows.indices).sorted { keys[$0] < keys[$1] }
-    case .state, .kind, .program, .unit, .container, .namespace, .timer:
+    case .state, .kind, .program, .unit, .container, .namespace, .timer, .site, .phase:
       let keys = rows.map { row in
         var text = TextBuffer()
         field.write(row, of: listing, to: &text)
@@ -45,6 +45,7 @@ enum ListOrder {
     case .fd: return listing.holder(row).map { UInt64($0.descriptor) } ?? .max
     case .inode: return UInt64(listing.inode(row))
     case .holders: return UInt64(listing.census.holders[listing.inode(row)].count)
+    case .deadline: return listing.published(row)?.deadline ?? 0
     default: break
     }
     switch row {

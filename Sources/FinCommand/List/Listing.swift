@@ -54,6 +54,33 @@ struct Listing {
   /// The descriptor that holds it, of the process with the lowest number.
   func holder(_ row: ListedSocket) -> Holder? { census.holders.first(of: inode(row)) }
 
+  /// What the program that holds it says of it.
+  func published(_ row: ListedSocket) -> PublishedSocket? {
+    if case .detached(let index) = row {
+      let socket = census.detached[index]
+      return census.ledgers[socket.pid]?.sockets[socket.descriptor]
+    }
+    return census.published(inode: inode(row))
+  }
+
+  /// How long after the look the wait that is going on ends, in milliseconds; 0 when it should have ended.
+  func deadline(_ row: ListedSocket) -> UInt64? {
+    guard let deadline = published(row)?.deadline, let now = holder(row).flatMap({ census.ledgers[$0.pid]?.when })
+    else { return nil }
+    return deadline > now ? (deadline - now) / 1_000_000 : 0
+  }
+
+  func write(deadlineOf row: ListedSocket, to text: inout TextBuffer) {
+    if let left = deadline(row) {
+      text.write("in ")
+      Since(atLeast: left, atMost: left).write(short: &text)
+    } else if let socket = published(row), socket.input == .forever || socket.output == .forever {
+      text.write("never")
+    } else {
+      text.write(ascii: "-")
+    }
+  }
+
   func program(_ row: ListedSocket) -> Program? { holder(row).flatMap { census.programs[$0.pid] } }
 
   func since(_ socket: borrowing InetSocket) -> Since {

@@ -12,6 +12,8 @@ public struct Blindness: Hashable, Sendable {
   public var refusedDumps: [String] = []
   /// Processes that ended while they were read.
   public var vanishedProcesses = 0
+  /// Ledgers of programs, or parts of them, that could not be read, one sentence each.
+  public var unreadLedgers: [String] = []
 
   /// Nothing was hidden.
   public init() {}
@@ -43,7 +45,7 @@ public struct Blindness: Hashable, Sendable {
     if interruptedDumps > 0 {
       all.append("the kernel's tables changed during \(Self.count(interruptedDumps, "dump", "dumps"))")
     }
-    return all + refusedDumps
+    return all + refusedDumps + unreadLedgers
   }
 
   private static func count(_ number: Int, _ one: String, _ many: String) -> String {

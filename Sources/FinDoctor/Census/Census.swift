@@ -20,6 +20,8 @@ public struct Census: Sendable {
   public var programs: [Int32: Program]
   /// Who would notice what, of the processes that ``watch(_:)`` was asked about.
   public var watchers: [Int32: Watchers]
+  /// What programs publish of their sockets, of the processes that ``readLedgers(of:)`` was asked about.
+  public var ledgers: [Int32: ProgramLedger] = [:]
   /// Descriptors of sockets that no table lists.
   public var detached: ContiguousArray<DetachedSocket>
   /// The namespaces, the own one first. A row names its by its place here.

@@ -22,15 +22,36 @@ public enum Diagnosis {
     ///
     /// Tables and descriptors are read one after the other, so that one look alone may see a socket just before it is closed.
     public var withoutDescriptorBefore: Set<UInt64>?
+    /// Whether nothing is said of sockets of which their program says that it means it. False where a program has ended: nothing
+    /// is meant any more.
+    public var heedsPurposes = true
 
     /// The catalogue's thresholds, and one picture.
     public init() {}
   }
 
+  /// What was found, and what was not said.
+  public struct Outcome: Sendable {
+    /// All findings, in no order.
+    public var findings: [Finding]
+    /// Sockets that were left out, because their program says that it means it.
+    public var onPurpose: [OnPurpose]
+  }
+
   /// All findings, in no order. It asks the kernel nothing.
   public static func findings(in census: Census, _ options: Options = Options()) -> [Finding] {
+    examine(census, options).findings
+  }
+
+  /// All findings, and what was left out. It asks the kernel nothing.
+  public static func examine(_ census: Census, _ options: Options = Options()) -> Outcome {
     let look = Examination(census, options)
-    return look.closeWaits() + look.detached() + look.descriptorLimits() + look.inherited() + look.withoutDescriptor()
+    let findings = all(look).map(look.traced)
+    return Outcome(findings: findings, onPurpose: look.onPurpose())
+  }
+
+  private static func all(_ look: Examination) -> [Finding] {
+    look.closeWaits() + look.detached() + look.descriptorLimits() + look.inherited() + look.withoutDescriptor()
       + look.closedUnread() + look.finWait2() + look.orphans() + look.peerZeroWindows() + look.unread()
       + look.unacknowledged() + look.idle() + look.keepaliveFailing() + look.connecting() + look.ports()
       + look.boundBeforeConnect() + look.timeWaits() + look.acceptOverflows() + look.acceptStalls()

@@ -4,6 +4,7 @@ struct Examination {
   let options: Diagnosis.Options
   var thresholds: Thresholds { options.thresholds }
   var sockets: ContiguousArray<InetSocket> { census.sockets }
+  let leftOut = LeftOut()
 
   // Places in `sockets`.
   private(set) var closeWait: [Int] = []

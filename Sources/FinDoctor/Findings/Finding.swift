@@ -14,6 +14,8 @@ public struct Finding: Sendable {
   public var who: Who?
   /// How long the oldest has been so; nil when no time belongs to it.
   public var since: Since?
+  /// Where in the program they were opened; nil where it publishes no ledger.
+  public var origin: Origin?
   /// What was read from the kernel.
   public var evidence: [Evidence]
   /// Why it is so, as far as queues, epoll sets and threads tell.

@@ -2,9 +2,11 @@
 extension Examination {
   /// H1: shut down for sending, and waiting for the peer without a limit: the kernel has none while a descriptor is open.
   func finWait2() -> [Finding] {
-    let groups = gather(finishedSending) { socket, _ in
+    let groups = gather(finishedSending) { socket, owner in
       let since = Since.inState(socket)
-      guard socket.timer == .off, since.lower >= thresholds.finWait2.milliseconds else { return nil }
+      guard socket.timer == .off, since.lower >= thresholds.finWait2.milliseconds,
+        !isMeant(socket, .finWait2Held, owner)
+      else { return nil }
       return (since, 0)
     }
     return groups.map { group in

@@ -38,7 +38,9 @@ extension Examination {
       // Its own FIN is out: then the kernel ends it.
       guard socket.hasFinishedSending != true else { return nil }
       let since = Since.inState(socket)
-      guard since.lower >= thresholds.closeWait.milliseconds else { return nil }
+      guard since.lower >= thresholds.closeWait.milliseconds,
+        !isMeant(socket, socket.receiveQueue == 0 ? .closeWaitKnown : .closeWaitUnseen, owner)
+      else { return nil }
       return (since, reason(socket, owner).rawValue)
     }
   }

@@ -32,9 +32,9 @@ extension Examination {
 
   /// P2: nothing is on its way, and nobody would ever notice that the peer is gone.
   func idle() -> [Finding] {
-    let groups = gather(quiet) { socket, _ in
+    let groups = gather(quiet) { socket, owner in
       guard socket.sendQueue == 0, !socket.remoteAddress.isLoopback, let since = Since.idle(socket),
-        since.lower >= thresholds.idle.milliseconds
+        since.lower >= thresholds.idle.milliseconds, !isMeant(socket, .idleWithoutKeepalive, owner)
       else { return nil }
       return (since, 0)
     }

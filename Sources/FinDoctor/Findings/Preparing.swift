@@ -12,6 +12,10 @@ extension Diagnosis {
     }
     let pids = processesToWatch(in: census, options.thresholds)
     census.watch(pids)
+    // Few programs publish; of those, the ones that something would be said of.
+    if !census.holders.ledgers.isEmpty {
+      census.readLedgers(of: findings(in: census, options).compactMap { $0.who?.pid })
+    }
     for pid in pids where options.languages[pid] == nil {
       let byName = census.programs[pid].map { Language(executable: $0.name) } ?? .unknown
       options.languages[pid] = byName == .unknown ? Language.reading(pid) : byName

@@ -51,7 +51,7 @@ extension Examination {
     let groups = gather(full) { socket, owner in
       guard let received = socket.info.lastDataReceived else { return nil }
       let since = Since.ticking(atLeast: UInt64(received), atMost: nil)
-      guard since.lower >= thresholds.window.milliseconds else { return nil }
+      guard since.lower >= thresholds.window.milliseconds, !isMeant(socket, .unread, owner) else { return nil }
       return (since, 0)
     }
     return groups.map { group in

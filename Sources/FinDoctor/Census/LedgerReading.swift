@@ -1,0 +1,198 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+
+extension Census {
+  /// Reads what these processes publish of their sockets, as far as they hold them.
+  ///
+  /// It takes a few system calls a process; of one that publishes nothing, none.
+  /// - Parameter pids: Processes of which something is to be said.
+  public mutating func readLedgers(of pids: some Sequence<Int32>) {
+    let wanted = Set(pids.filter { ledgers[$0] == nil && !holders.ledgers(of: $0).isEmpty })
+    if wanted.isEmpty { return }
+    let cookies = cookies(of: wanted)
+    for pid in wanted.sorted() {
+      var reading = LedgerReading(pid)
+      for descriptor in holders.ledgers(of: pid) { reading.read(descriptor) }
+      ledgers[pid] = reading.joined(cookies[pid] ?? [:])
+      blindness.unreadLedgers += reading.complaints
+    }
+  }
+
+  /// What the program that holds this socket says of it.
+  public func published(_ socket: InetSocket) -> PublishedSocket? { published(inode: socket.inode) }
+
+  /// What the program that holds the socket of this inode says of it.
+  public func published(inode: UInt32) -> PublishedSocket? {
+    if ledgers.isEmpty { return nil }
+    return holders.first(of: inode).flatMap { ledgers[$0.pid]?.sockets[$0.descriptor] }
+  }
+
+  /// The cookies of the sockets behind their descriptors; nil behind those whose socket no table lists.
+  private func cookies(of pids: Set<Int32>) -> [Int32: [Int32: UInt64?]] {
+    var all: [Int32: [Int32: UInt64?]] = [:]
+    func add(_ inode: UInt32, _ cookie: UInt64) {
+      for holder in holders[inode] where pids.contains(holder.pid) {
+        all[holder.pid, default: [:]].updateValue(cookie, forKey: holder.descriptor)
+      }
+    }
+    for index in sockets.indices { add(sockets[index].inode, sockets[index].cookie) }
+    for index in unixSockets.indices { add(unixSockets[index].inode, unixSockets[index].cookie) }
+    for socket in detached where pids.contains(socket.pid) {
+      all[socket.pid, default: [:]].updateValue(nil, forKey: socket.descriptor)
+    }
+    return all
+  }
+}
+
+/// Reads the ledgers of one process.
+///
+/// Whoever may look into a process may be shown anything under the name of a ledger: a pipe, a device, a file that never ends
+/// or answers. So what it is is asked before it is opened, and only what the kernel keeps in memory is opened at all.
+struct LedgerReading {
+  /// As many as anybody has use for, and no more of a process that makes them without end.
+  private static let most = 8
+  private static let tries = 8
+
+  private let pid: Int32
+  private let ownNumber: Int32
+  private var taken = 0
+  private var found: [(cookie: UInt64, descriptor: Int32, socket: PublishedSocket)] = []
+  private(set) var complaints: [String] = []
+  private let now = Clock.now().monotonic
+
+  init(_ pid: Int32) {
+    self.pid = pid
+    ownNumber = Self.ownNumber(of: pid)
+  }
+
+  private mutating func complain(_ text: String) { complaints.append("the ledger of process \(pid) \(text)") }
+
+  mutating func read(_ descriptor: Int32) {
+    taken += 1
+    guard taken <= Self.most else {
+      if taken == Self.most + 1 { complain("is one of many: no more than \(Self.most) were read") }
+      return
+    }
+    do throws(KernelError) {
+      guard let file = try Self.open("/proc/\(pid)/fd/\(descriptor)") else {
+        return complain("is no file in memory and was not opened")
+      }
+      let size = UInt64(max(0, try file.status().st_size))
+      // It is being made.
+      if size == 0 { return }
+      try read(file, size)
+    } catch {
+      if !error.isGone { complain("could not be read: \(error)") }
+    }
+  }
+
+  private mutating func read(_ file: borrowing OwnDescriptor, _ size: UInt64) throws(KernelError) {
+    let beginning = try file.read(128, at: 0)
+    let ledger: LedgerFile
+    do throws(LedgerFile.Failure) { ledger = try LedgerFile(beginning, size: size) } catch {
+      switch error {
+      case .foreign: return complain("is none")
+      case .version(let number): return complain("has version \(number), which this fin does not know")
+      case .absurd: return complain("makes no sense")
+      }
+    }
+    var names: [ArraySlice<UInt8>: String] = [:]
+    var (unsettled, absurd) = (0, 0)
+    let atOnce = max(1, 65536 / ledger.recordSize)
+    var place = 0
+    while place < ledger.count {
+      let wanted = min(atOnce, ledger.count - place)
+      let offset = UInt64(ledger.headerSize) + UInt64(place) * UInt64(ledger.recordSize)
+      let first = try file.read(wanted * ledger.recordSize, at: offset)
+      // The second look must not be taken before the first.
+      atomicMemoryFence(ordering: .acquiringAndReleasing)
+      let second = try file.read(first.count, at: offset)
+      let whole = min(first.count, second.count) / ledger.recordSize
+      for number in 0..<whole {
+        let range = number * ledger.recordSize..<(number + 1) * ledger.recordSize
+        var record = LedgerFile.record(first[range], again: second[range], now: now, names: &names)
+        if record == .changing {
+          record = try settled(file, offset + UInt64(range.lowerBound), ledger.recordSize, &names)
+        }
+        switch record {
+        case .free: break
+        case .changing: unsettled += 1
+        case .absurd: absurd += 1
+        case .socket(let cookie, let descriptor, var socket):
+          socket.isInherited = ledger.pid != ownNumber
+          found.append((cookie, descriptor, socket))
+        }
+      }
+      // It ends before it should.
+      if whole < wanted { break }
+      place += whole
+    }
+    if unsettled > 0 { complain("changed too fast: \(Counted.noun(unsettled, "record")) could not be read") }
+    if absurd > 0 { complain("has \(Counted.noun(absurd, "record")) that \(absurd == 1 ? "makes" : "make") no sense") }
+    if ledger.withoutRoom > 0 {
+      complain("had no room for \(Counted.noun(Int(clamping: ledger.withoutRoom), "socket"))")
+    }
+  }
+
+  /// Looks at a record again that was being written; not for ever.
+  private func settled(
+    _ file: borrowing OwnDescriptor, _ offset: UInt64, _ size: Int, _ names: inout [ArraySlice<UInt8>: String]
+  ) throws(KernelError) -> LedgerFile.Record {
+    for _ in 0..<Self.tries {
+      let first = try file.read(size, at: offset)
+      atomicMemoryFence(ordering: .acquiringAndReleasing)
+      let second = try file.read(size, at: offset)
+      let record = LedgerFile.record(first[...], again: second[...], now: now, names: &names)
+      if record != .changing { return record }
+    }
+    return .changing
+  }
+
+  /// Of what was found, what this process holds: a socket by the cookie behind its descriptor, and one that no table lists by
+  /// the descriptor.
+  func joined(_ cookies: [Int32: UInt64?]) -> ProgramLedger {
+    var ledger = ProgramLedger(when: now)
+    var byCookie: [UInt64: Int] = [:]
+    for (place, entry) in found.enumerated() {
+      byCookie[entry.cookie] = byCookie[entry.cookie] ?? place
+      guard let cookie = cookies[entry.descriptor], cookie == nil || cookie == entry.cookie,
+        ledger.sockets[entry.descriptor] == nil
+      else { continue }
+      ledger.sockets[entry.descriptor] = entry.socket
+    }
+    // A second descriptor of the same socket, that the program made without telling: its line is the same.
+    for (descriptor, cookie) in cookies where ledger.sockets[descriptor] == nil {
+      guard let cookie, let place = byCookie[cookie] else { continue }
+      ledger.sockets[descriptor] = found[place].socket
+      ledger.sockets[descriptor]?.isInherited = true
+    }
+    return ledger
+  }
+
+  // MARK: Opening
+
+  /// Opens what is at this path for reading, if the kernel keeps it in memory.
+  private static func open(_ path: String) throws(KernelError) -> OwnDescriptor? {
+    let place = try OwnDescriptor(path, flags: CInt(FIN_O_PATH))
+    guard let device = memoryDevice, fin_device_of_file(place.number) == device else { return nil }
+    // The same file, whatever that descriptor is by now.
+    return try OwnDescriptor("/proc/self/fd/\(place.number)", flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+  }
+
+  /// The device that all files in memory are on, as one of ours tells.
+  private static let memoryDevice: UInt64? = {
+    let number = unsafe fin_memory_file("fin")
+    guard number >= 0 else { return nil }
+    let own = OwnDescriptor(adopting: number)
+    let device = fin_device_of_file(own.number)
+    return device == 0 ? nil : device
+  }()
+
+  /// How a process sees itself: the last of its numbers.
+  private static func ownNumber(of pid: Int32) -> Int32 {
+    guard let status = try? Files.read("/proc/\(pid)/status", limit: 65536) else { return pid }
+    let line = status.split(separator: 10).first { $0.starts(with: "NSpid:".utf8) }
+    return line.flatMap { Array(Words($0)).last }.flatMap { Int32(decimal: $0) } ?? pid
+  }
+}

@@ -1,0 +1,154 @@
+import FinDoctor
+import Peers
+import Testing
+
+@Suite("What a program says of its own sockets, and what is taken of it", .needsScenes, .timeLimit(.minutes(10)))
+struct PublishedFound {
+  /// What is found and what is left out, about the scene's own program, with its ledger read.
+  private func outcome(
+    _ scene: Scene, change: (inout Census, inout Diagnosis.Options) -> Void = { _, _ in }
+  ) throws -> (findings: [Finding], onPurpose: [OnPurpose], census: Census) {
+    var census = try scene.census()
+    var options = Diagnosis.Options()
+    options.thresholds = .eager
+    Diagnosis.prepare(&census, &options)
+    change(&census, &options)
+    let outcome = Diagnosis.examine(census, options)
+    return (outcome.findings.filter { $0.who?.pid == scene.pid }, outcome.onPurpose, census)
+  }
+
+  @Test("the sentence, the fields and the change name the lines, those that opened most first")
+  func lines() throws {
+    // Phase 8: the peer has finished.
+    try Scene.with("ledger", "known", "3", "8") { scene in
+      let (findings, onPurpose, census) = try outcome(scene)
+      let leak = try findings.only(.closeWaitKnown)
+      #expect(leak.sentence.hasSuffix(" 2 were opened at Server/Handler.swift:112."), "\(leak.sentence)")
+      let origin = try #require(leak.origin)
+      #expect(
+        origin.sites.map { "\($0.file):\($0.line) \($0.count)" }
+          == ["Server/Handler.swift:112 2", "Server/Handler.swift:7 1"])
+      #expect(origin.phaseWords == "peer finished" && origin.waitWords == "nobody" && origin.count == 3)
+      #expect(leak.fix.code.contains("close(_:)") && onPurpose.isEmpty)
+      #expect(census.blindness.unreadLedgers.isEmpty)
+    }
+  }
+
+  /// A finding, its situation, the phase and the purpose that belong to it, and a purpose that does not.
+  private static let meant: [(FindingID, String, phase: Int, purpose: Int, other: Int)] = [
+    (.closeWaitKnown, "known", 8, 1, 14), (.closeWaitUnseen, "forgotten", 6, 8, 5),
+    (.closeWaitUnseen, "forgotten", 6, 2, 5), (.closeWaitUnseen, "unread", 6, 2, 13),
+    (.finWait2Held, "half", 7, 1, 14), (.unread, "full", 6, 2, 13),
+  ]
+
+  @Test(
+    "what is meant is left out and counted; not with another purpose, in another phase, or when its time is over",
+    arguments: meant)
+  func purposes(id: FindingID, situation: String, phase: Int, purpose: Int, other: Int) throws {
+    try Scene.with("ledger", situation, "2", "\(phase)", "\(purpose)", "600") { scene in
+      let (findings, onPurpose, _) = try outcome(scene)
+      #expect(!findings.ids.contains(id))
+      let left = try #require(onPurpose.first { $0.id == id })
+      #expect(left.count == 2 && left.who.pid == scene.pid && left.reason.hasPrefix("declared "))
+      #expect((500_000...600_000).contains(left.milliseconds))
+      // Who has ended means nothing any more.
+      let ended = try outcome(scene) { $1.heedsPurposes = false }
+      #expect(ended.findings.ids.contains(id) && ended.onPurpose.isEmpty)
+    }
+    for (phase, purpose, seconds) in [
+      (phase, other, "600"), (phase == 6 ? 10 : 6, purpose, "600"), (phase, purpose, "-1"), (phase, 0, "600"),
+    ] {
+      try Scene.with("ledger", situation, "2", "\(phase)", "\(purpose)", seconds) { scene in
+        let (findings, onPurpose, _) = try outcome(scene)
+        #expect(findings.ids.contains(id) && !onPurpose.contains { $0.id == id }, "\(phase) \(purpose) \(seconds)")
+        #expect(findings.contains { $0.id == id && $0.origin != nil })
+      }
+    }
+  }
+
+  @Test("a wait that will end is left out; none that has no end, is over, is days away, or is not for this")
+  func waits() throws {
+    // Sending an answer with a deadline; receiving one after having finished; closing.
+    for (id, situation, phase, input, output) in [
+      (.closeWaitKnown, "known", 8, "0", "60"), (.finWait2Held, "half", 7, "60", "0"),
+      (.closeWaitUnseen, "forgotten", 13, "60", "0"),
+    ] as [(FindingID, String, Int, String, String)] {
+      try Scene.with("ledger", situation, "2", "\(phase)", "0", "0", input, output) { scene in
+        let (findings, onPurpose, _) = try outcome(scene)
+        #expect(!findings.ids.contains(id), "\(findings.map(\.sentence))")
+        #expect(onPurpose.map(\.count) == [2] && onPurpose[0].reason.contains("deadline"))
+      }
+    }
+    for (situation, phase, input, output) in [
+      ("known", 8, "60", "0"), ("known", 8, "0", "ever"), ("half", 7, "ever", "0"), ("half", 7, "-1", "0"),
+      ("half", 7, "200000", "0"), ("half", 6, "60", "0"), ("half", 7, "0", "60"),
+    ] {
+      try Scene.with("ledger", situation, "2", "\(phase)", "0", "0", input, output) { scene in
+        let (findings, onPurpose, _) = try outcome(scene)
+        #expect(findings.ids.contains(situation == "half" ? .finWait2Held : .closeWaitKnown))
+        #expect(onPurpose.isEmpty, "\(situation) \(phase) \(input) \(output)")
+      }
+    }
+  }
+
+  @Test("another program's ledger says nothing of sockets that it does not hold")
+  func forged() throws {
+    try Scene.with("ledger", "forged", "3", "8", "1", "600") { scene in
+      let (findings, onPurpose, census) = try outcome(scene) { census, _ in
+        census.readLedgers(of: census.holders.ledgers.map(\.pid))
+      }
+      #expect(!census.ledgers.isEmpty && census.ledgers[scene.pid] == nil)
+      #expect(try findings.only(.closeWaitKnown).origin == nil && onPurpose.isEmpty)
+    }
+  }
+
+  @Test("the ledger of a parent tells the line, and nothing of what its child means")
+  func inherited() throws {
+    try Scene.with("ledger", "inherited", "2", "8", "1", "600") { scene in
+      let (findings, onPurpose, _) = try outcome(scene)
+      let origin = try #require(try findings.only(.closeWaitKnown).origin)
+      #expect(origin.sites.map(\.line).sorted() == [7, 112] && origin.phases.isEmpty && onPurpose.isEmpty)
+    }
+  }
+
+  @Test(
+    "what is no ledger, or none that is known here, is said, and nothing is taken from it",
+    arguments: [
+      ("version", "has version 7, which this fin does not know"), ("foreign", "is none"), ("absurd", "makes no sense"),
+      ("moving", "changed too fast: 2 records could not be read"),
+    ])
+  func unreadable(mode: String, complaint: String) throws {
+    try Scene.with("ledger", mode, "2", "8", "1", "600") { scene in
+      let (findings, onPurpose, census) = try outcome(scene)
+      #expect(try findings.only(.closeWaitKnown).origin == nil && onPurpose.isEmpty)
+      #expect(census.blindness.sentences.contains("the ledger of process \(scene.pid) \(complaint)"))
+    }
+  }
+
+  @Test("a terabyte of nothing, a file that ends too soon, twenty of them: what is there is taken, in no time")
+  func sizes() throws {
+    try Scene.with("ledger", "huge", "2", "8") { scene in
+      let start = ContinuousClock.now
+      let (findings, _, _) = try outcome(scene)
+      #expect(try findings.only(.closeWaitKnown).origin?.count == 2)
+      #expect(ContinuousClock.now - start < .seconds(30))
+    }
+    try Scene.with("ledger", "short", "3", "8") { scene in
+      let (findings, _, census) = try outcome(scene)
+      #expect(try findings.only(.closeWaitKnown).origin?.count == 2 && census.blindness.unreadLedgers.isEmpty)
+    }
+    try Scene.with("ledger", "many", "2", "8") { scene in
+      let (findings, _, census) = try outcome(scene)
+      #expect(try findings.only(.closeWaitKnown).origin?.count == 2)
+      #expect(census.blindness.unreadLedgers.count == 1)
+    }
+  }
+
+  @Test("a name that moves the cursor or turns the text is made visible")
+  func escapes() throws {
+    try Scene.with("ledger", "escapes", "2", "8") { scene in
+      let leak = try outcome(scene).findings.only(.closeWaitKnown)
+      #expect(leak.sentence.contains("\\x1b[31m\\x0aA\\xe2\\x80\\xae/B\\xff.swift:1"), "\(leak.sentence)")
+    }
+  }
+}

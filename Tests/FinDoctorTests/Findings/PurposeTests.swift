@@ -1,0 +1,53 @@
+import Testing
+
+@testable import FinDoctor
+
+@Suite("A purpose silences what looks the same, and nothing else")
+struct PurposeTests {
+  /// One idle connection to another machine, of process 50, which says this of it.
+  private func outcome(
+    _ purpose: PublishedSocket.Purpose, phase: PublishedSocket.Phase = .connected, ends: UInt64 = 3_000_000_000,
+    input: PublishedSocket.Wait = .none, second: Bool = false
+  ) -> Diagnosis.Outcome {
+    var socket = InetSocket()
+    (socket.state, socket.inode, socket.cookie, socket.localPort, socket.remotePort) = (.established, 7, 9, 40_000, 443)
+    socket.remoteBits = AddressBits(low: 0x0a00_0001)
+    (socket.info.lastDataSent, socket.info.lastDataReceived) = (4_000_000, 4_000_000)
+    var holders = [Holder(inode: 7, pid: 50, descriptor: 3)]
+    if second { holders.append(Holder(inode: 7, pid: 50, descriptor: 4)) }
+    var census = Census(sockets: [socket], holders: Holders(sockets: ContiguousArray(holders)))
+    var published = PublishedSocket(file: "a/b.swift", line: 3, phase: phase)
+    (published.purpose, published.purposeEnds, published.input) = (purpose, ends, input)
+    var ledger = ProgramLedger(when: 2_000_000_000)
+    ledger.sockets[3] = published
+    census.ledgers[50] = ledger
+    return Diagnosis.examine(census)
+  }
+
+  @Test("P2: idle or kept, for a second more; not half closed, not reading, or in another phase")
+  func idle() {
+    for purpose in [.idle, .kept, [.idle, .halfClosed]] as [PublishedSocket.Purpose] {
+      let outcome = outcome(purpose)
+      #expect(outcome.findings.isEmpty && outcome.onPurpose.map(\.milliseconds) == [1000], "\(purpose)")
+      #expect(outcome.onPurpose.first?.id == .idleWithoutKeepalive)
+    }
+    for purpose in [[], .halfClosed, .notReading] as [PublishedSocket.Purpose] {
+      let outcome = outcome(purpose)
+      #expect(outcome.findings.map(\.id) == [.idleWithoutKeepalive] && outcome.onPurpose.isEmpty, "\(purpose)")
+    }
+    #expect(outcome(.idle, ends: 2_000_000_000).findings.count == 1)
+    #expect(outcome(.idle, phase: .sendFinished).findings.count == 1)
+  }
+
+  @Test("P2: a wait with a deadline is as good; a wait without end is not")
+  func waiting() {
+    #expect(outcome([], input: .until(2_500_000_000)).findings.isEmpty)
+    #expect(outcome([], input: .until(1_500_000_000)).findings.count == 1)
+    let forever = outcome([], input: .forever)
+    #expect(forever.findings.first?.origin?.waitWords == "without end on 1")
+    #expect(forever.findings.first?.sentence.hasSuffix(" It was opened at a/b.swift:3.") == true)
+  }
+
+  @Test("a second descriptor of the same socket, of which nothing was said: found")
+  func twice() { #expect(outcome(.idle, second: true).findings.count == 1) }
+}
