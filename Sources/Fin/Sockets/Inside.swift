@@ -189,7 +189,7 @@ extension Core {
     let isWatched = scope.isCurrentTask
     if ledger.isPublished { publish(waitFor: direction, until: patience.deadline) }
     return reason(
-      await seat.park(interest, until: patience.deadline, isWatched: isWatched) { self.isOver(isWatched) }, direction)
+      await seat.park(interest, until: patience.deadline, isWatched: isWatched) { self.isOver(isWatched) })
   }
 
   /// Waits until it is time: that is no time-out, unless the patience is at its end.
@@ -202,7 +202,7 @@ extension Core {
     let isWatched = scope.isCurrentTask
     if ledger.isPublished { publish(waitFor: .input, until: patience.deadline) }
     let interruption = reason(
-      await seat.park(.nothing, until: end, isWatched: isWatched) { self.isOver(isWatched) }, .input)
+      await seat.park(.nothing, until: end, isWatched: isWatched) { self.isOver(isWatched) })
     if let interruption, !interruption.isTimeOut { return interruption }
     return patience.isSpent ? .timedOut : nil
   }
@@ -213,8 +213,12 @@ extension Core {
 
   // Apart, and asking the gate anew: nothing that was known before the wait is kept for after it.
   @inline(never)
-  private func reason(_ wake: Seat.Wake, _ direction: Direction) -> Interruption? {
-    if ledger.isPublished { publish(waitFor: direction, until: nil) }
+  private func reason(_ wake: Seat.Wake) -> Interruption? {
+    // Both ways: for which it was is not kept over the wait either. Who still waits the other way says so the next time.
+    if ledger.isPublished {
+      publish(waitFor: .input, until: nil)
+      publish(waitFor: .output, until: nil)
+    }
     if gate.isClosing { return .closed }
     switch wake {
     case .ready: return nil
