@@ -99,6 +99,7 @@ int fin_processors(void) {
 
 // ---- What the laboratory of `fin` needs beside the library.
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int fin_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
@@ -124,6 +125,8 @@ uint64_t fin_device_of_file(int fd) {
 }
 int64_t fin_getdents(int directory, void *entries, uint64_t size) { return getdents64(directory, entries, size); }
 int fin_enter_network(int fd) { return setns(fd, CLONE_NEWNET); }
+int fin_open_process(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+int fin_copy_descriptor(int process, int fd) { return (int)syscall(SYS_pidfd_getfd, process, fd, 0); }
 int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size) {
   return getxattr(path, name, value, size);
 }

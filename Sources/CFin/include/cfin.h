@@ -113,6 +113,10 @@ int64_t fin_getdents(int directory, void *entries, uint64_t size);
 /// setns, into a network namespace.
 int fin_enter_network(int fd);
 int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size);
+/// pidfd_open.
+int fin_open_process(int pid);
+/// pidfd_getfd: a copy of another process's descriptor. While it is open, that process's close ends nothing.
+int fin_copy_descriptor(int process, int fd);
 /// A netlink socket of this protocol that gives up receiving after so many seconds.
 int fin_netlink(int protocol, int seconds);
 /// A netlink socket that does not wait and is told of every TCP socket that ends.

@@ -37,6 +37,8 @@ public struct InetSocket: Sendable {
   public var transport = Transport.tcp
   /// Whether it is an IPv6 socket; its addresses may be mapped IPv4 ones all the same.
   public var isIPv6 = false
+  /// Whether it takes no IPv4 (`IPV6_V6ONLY`); nil of connections and of IPv4 sockets, where the kernel does not say.
+  public var isIPv6Only: Bool?
   /// In which state it is.
   public var state = SocketState.established
   /// The timer that is running.
@@ -111,6 +113,12 @@ extension InetSocket {
 
   /// What was thrown away, where the kernel's count means that: connection attempts of a listener, datagrams of UDP.
   public var drops: UInt32? { state == .listen || transport == .udp ? memory.drops : nil }
+
+  /// Whether it may bind addresses that the machine does not have (`IP_FREEBIND`).
+  public var bindsForeignAddresses: Bool? { options.map { $0 & 1 << 2 != 0 } }
+
+  /// Whether it takes connections that were meant for others (`IP_TRANSPARENT`).
+  public var isTransparent: Bool? { options.map { $0 & 1 << 5 != 0 } }
 
   /// Whether only the address was bound, and the port is chosen at connect (`IP_BIND_ADDRESS_NO_PORT`).
   public var bindsAddressOnly: Bool? { options.map { $0 & 1 << 8 != 0 } }

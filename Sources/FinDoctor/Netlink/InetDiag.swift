@@ -22,6 +22,7 @@ enum InetDiag {
   static let info: UInt16 = 2
   static let memory: UInt16 = 7
   static let shutdown: UInt16 = 8
+  static let only6: UInt16 = 11
   static let cgroup: UInt16 = 21
   static let options: UInt16 = 22
 
@@ -64,6 +65,9 @@ enum InetDiag {
       case shutdown: row.shutdown = bytes.number(in: attribute.value)
       case cgroup: row.cgroup = bytes.number(in: attribute.value)
       case options: row.options = bytes.number(in: attribute.value)
+      case only6:
+        let isOnly: UInt8? = bytes.number(in: attribute.value)
+        row.isIPv6Only = isOnly.map { $0 != 0 }
       default: break
       }
       offset = attribute.next

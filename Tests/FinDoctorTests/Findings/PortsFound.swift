@@ -69,22 +69,22 @@ struct PortsFound {
     try Scene.with("close_wait", "known", "2") { scene in
       let port = UInt16(try scene.number(0))
       let census = try scene.census()
-      let found = Diagnosis.bindBlocked(in: census, address: local, port: port)
+      let found = Diagnosis.bindBlocked(in: census, BindRequest(local, port: port))
       #expect(found.first?.severity == .critical && found.first?.who?.pid == scene.pid)
       #expect(found.first?.sentence.contains("listens there: 127.0.0.1:\(port) is taken") == true)
       #expect(found.dropFirst().allSatisfy { $0.severity == .warning })
       let any = NetworkAddress(AddressBits(), isIPv6: true)
-      #expect(!Diagnosis.bindBlocked(in: census, address: any, port: port).isEmpty)
+      #expect(!Diagnosis.bindBlocked(in: census, BindRequest(any, port: port)).isEmpty)
       // Its neighbours: another address, another port.
-      #expect(Diagnosis.bindBlocked(in: census, address: NetworkAddress(127, 0, 0, 2), port: port).isEmpty)
-      #expect(Diagnosis.bindBlocked(in: census, address: local, port: 1).isEmpty)
+      #expect(Diagnosis.bindBlocked(in: census, BindRequest(NetworkAddress(127, 0, 0, 2), port: port)).isEmpty)
+      #expect(Diagnosis.bindBlocked(in: census, BindRequest(local, port: 1)).isEmpty)
     }
     try Scene.with("ports", "churn", "3") { scene in
       let census = try scene.census()
       let resting = try #require(census.sockets.first { $0.state == .timeWait })
-      let found = Diagnosis.bindBlocked(in: census, address: local, port: resting.localPort)
+      let found = Diagnosis.bindBlocked(in: census, BindRequest(local, port: resting.localPort))
       #expect(found.map(\.severity) == [.warning])
-      #expect(found.first?.sentence.contains("without SO_REUSEADDR it is free in") == true)
+      #expect(found.first?.sentence.contains("in TIME-WAIT: free in") == true)
     }
   }
 

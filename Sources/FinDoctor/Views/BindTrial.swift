@@ -1,0 +1,125 @@
+internal import CFin
+internal import Glibc
+
+/// What the kernel said when somebody tried: a socket of our own was bound, did not listen, and was closed at once.
+public struct BindTrial: Hashable, Sendable {
+  /// What a bind came to.
+  public enum Answer: Hashable, Sendable {
+    /// It was bound.
+    case succeeded
+    /// The kernel refused: the name of the error, `EADDRINUSE`.
+    case refused(String)
+    /// It was not tried.
+    case untried
+  }
+
+  /// Of the address alone, on no port: whether it is one of this machine's.
+  public var address: Answer
+  /// Without any option.
+  public var plain: Answer
+  /// With `SO_REUSEADDR`.
+  public var reusing: Answer
+
+  /// From its parts.
+  public init(address: Answer = .untried, plain: Answer = .untried, reusing: Answer = .untried) {
+    self.address = address
+    self.plain = plain
+    self.reusing = reusing
+  }
+
+  /// Whether binding for a moment takes nothing from anybody.
+  ///
+  /// A port that connect chose is shared by connections to several destinations, and older kernels take it out of that
+  /// use for as long as one of them lasts when anybody binds it. Of datagrams, the last one that binds gets them.
+  /// - Parameters:
+  ///   - request: What somebody wants to bind.
+  ///   - census: The picture to look in.
+  public static func isHarmless(_ request: BindRequest, in census: Census) -> Bool {
+    let used = census.sockets.contains {
+      $0.localPort == request.port && $0.namespace == request.namespace && $0.transport == request.transport
+    }
+    if !used { return true }
+    let limits = census.namespaces[Int(request.namespace)].limits
+    return request.transport == .tcp && limits.ephemeralPorts != nil && !limits.isEphemeral(request.port)
+  }
+
+  /// Tries it.
+  ///
+  /// The address is always tried, on no port, which takes nothing from anybody. It blocks for a moment: call it outside of
+  /// tasks.
+  /// - Parameters:
+  ///   - request: What somebody wants to bind.
+  ///   - namespace: The namespace of that request; it must be one that may be entered.
+  ///   - withPort: Whether to try the port as well, see ``isHarmless(_:in:)``.
+  /// - Returns: Nil when the namespace cannot be entered any more.
+  public static func run(_ request: BindRequest, in namespace: Namespace, withPort: Bool) -> BindTrial? {
+    let path = namespace.isOwn ? nil : NamespacePlace.path(of: namespace)
+    if path == nil, !namespace.isOwn { return nil }
+    let trying = OwnThread { () -> BindTrial? in
+      if let path {
+        guard let entrance = try? OwnDescriptor(path), fin_enter_network(entrance.number) == 0 else { return nil }
+      }
+      var trial = BindTrial(address: attempt(request, port: 0))
+      guard withPort, trial.address == .succeeded else { return trial }
+      // With the option first: it changes less for others.
+      if request.transport == .tcp { trial.reusing = attempt(request, port: request.port, reusing: true) }
+      trial.plain = attempt(request, port: request.port)
+      return trial
+    }
+    return trying.join() ?? nil
+  }
+
+  private static func attempt(_ request: BindRequest, port: UInt16, reusing: Bool = false) -> Answer {
+    let address = request.address
+    let type = request.transport == .tcp ? CInt(SOCK_STREAM.rawValue) : CInt(SOCK_DGRAM.rawValue)
+    let made = Glibc.socket(address.isIPv6 ? AF_INET6 : AF_INET, type | CInt(FIN_SOCK_CLOEXEC), 0)
+    guard made >= 0 else { return .refused(KernelError.last.name) }
+    let socket = OwnDescriptor(adopting: made)
+    func set(_ level: CInt, _ option: CInt, _ value: CInt) {
+      var value = value
+      unsafe setsockopt(socket.number, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
+    }
+    if address.isIPv6 { set(CInt(IPPROTO_IPV6), IPV6_V6ONLY, request.isIPv6Only ? 1 : 0) }
+    if reusing { set(SOL_SOCKET, SO_REUSEADDR, 1) }
+    // Then bind looks at the address and takes no port.
+    if port == 0 { set(CInt(IPPROTO_IP), CInt(FIN_IP_BIND_ADDRESS_NO_PORT), 1) }
+    let code: CInt
+    if address.isIPv6 {
+      var name = sockaddr_in6()
+      name.sin6_family = sa_family_t(AF_INET6)
+      name.sin6_port = port.bigEndian
+      name.sin6_scope_id = address.interface
+      unsafe withUnsafeMutableBytes(of: &name.sin6_addr) { bytes in
+        unsafe bytes.storeBytes(of: address.bits.high.bigEndian, as: UInt64.self)
+        unsafe bytes.storeBytes(of: address.bits.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+      }
+      code = unsafe withUnsafeBytes(of: &name) { bytes in
+        unsafe bind(
+          socket.number, bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+      }
+    } else {
+      var name = sockaddr_in()
+      name.sin_family = sa_family_t(AF_INET)
+      name.sin_port = port.bigEndian
+      name.sin_addr.s_addr = UInt32(truncatingIfNeeded: address.bits.low).bigEndian
+      code = unsafe withUnsafeBytes(of: &name) { bytes in
+        unsafe bind(
+          socket.number, bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+      }
+    }
+    return code == 0 ? .succeeded : .refused(KernelError.last.name)
+  }
+}
+
+extension KernelError {
+  /// `EADDRINUSE`.
+  var name: String { unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "error \(code)" }
+}
+
+extension NamespacePlace {
+  /// A path by which a namespace of a census can be entered now; nil when it has gone.
+  static func path(of namespace: Namespace) -> String? {
+    let pids = (try? DescriptorReading.processes(in: OwnDescriptor("/proc"))) ?? []
+    return find(pids).first { $0.inode == namespace.inode }?.path
+  }
+}
