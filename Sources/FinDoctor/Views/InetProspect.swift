@@ -1,0 +1,233 @@
+/// What comes next.
+extension InetStory {
+  /// The timer that is running, what it will do, and when the kernel gives up.
+  var next: [String] {
+    guard socket.transport == .tcp else { return [] }
+    let wait = Since(atLeast: UInt64(socket.expires), atMost: UInt64(socket.expires))
+    switch socket.timer {
+    case .retransmit: return retransmitting(in: wait)
+    case .keepalive:
+      if socket.inode == 0, socket.state == .finWait2 { return ["In \(wait) it goes."] }
+      return keepingAlive(in: wait)
+    case .timeWait: return ["In \(wait) it goes, and its port is free for everybody."]
+    case .persist:
+      let probes = Int(info.probes ?? socket.retransmits)
+      let before = probes == 0 ? "" : " \(Counted.noun(probes, "probe")) had no answer."
+      return [
+        "In \(wait) the kernel asks whether the peer's window is open.\(before)",
+        "It asks for ever, as long as the peer answers; it gives up only after "
+          + "\(Counted.noun(readings.patience.dataRetries, "probe")) without an answer (tcp_retries2).",
+      ]
+    default: return quiet
+    }
+  }
+
+  private var quiet: [String] {
+    switch socket.state {
+    case .established where socket.isWaitingForAccept: return []
+    case .established, .closeWait, .finWait2:
+      return socket.inode == 0
+        ? [] : ["No timer runs: nothing is on its way, and keepalive is off. The kernel will do nothing by itself."]
+    default: return []
+    }
+  }
+
+  private func retransmitting(in wait: Since) -> [String] {
+    let what = socket.state == .synSent ? "asks again" : socket.state.isAsked ? "answers again" : "sends it again"
+    let times = socket.retransmits == 0 ? "" : " for the \(Self.ordinal(Int(socket.retransmits) + 1)) time"
+    var all = ["Without an acknowledgement, the kernel \(what)\(times) in \(wait)."]
+    if let left = readings.patience.givesUp(socket, readings.options) {
+      let own =
+        readings.options == nil
+        ? ", unless the program set a limit of its own (TCP_USER_TIMEOUT\(socket.state == .synSent ? ", TCP_SYNCNT" : ""))"
+        : ""
+      let told = socket.inode == 0 ? "" : " with ETIMEDOUT"
+      all.append("It gives up\(told) in \(left)\(own).")
+    }
+    return all
+  }
+
+  private func keepingAlive(in wait: Since) -> [String] {
+    let probes = Int(info.probes ?? socket.retransmits)
+    let count = readings.options?.keepaliveCount ?? readings.patience.keepaliveProbes
+    let interval = readings.options?.keepaliveInterval ?? readings.patience.keepaliveInterval
+    let own = readings.options == nil ? " with the namespace's settings; the program may have its own" : ""
+    if probes == 0 { return ["Keepalive is on: in \(wait) the kernel asks whether the peer is there."] }
+    let left = UInt64(socket.expires) + UInt64(max(0, count - probes)) * UInt64(max(0, interval)) * 1000
+    return [
+      "Keepalive: \(Counted.noun(probes, "question")) had no answer; the next one in \(wait).",
+      "It gives up with ETIMEDOUT in \(Since(atLeast: left, atMost: left)), after "
+        + "\(Counted.noun(count, "question")) (TCP_KEEPCNT)\(own).",
+    ]
+  }
+
+  private static func ordinal(_ number: Int) -> String {
+    let suffix =
+      switch (number % 10, number % 100) {
+      case (_, 11...13): "th"
+      case (1, _): "st"
+      case (2, _): "nd"
+      case (3, _): "rd"
+      default: "th"
+      }
+    return "\(number)\(suffix)"
+  }
+
+  /// What will become of it if nobody does anything.
+  var outlook: String {
+    if socket.transport == .udp {
+      return "It stays until its program closes it; datagrams that nobody reads are dropped when the buffer is full."
+    }
+    switch socket.state {
+    case .established where socket.isWaitingForAccept:
+      return "It waits until its listener's program accepts it, or closes the listener: then it is reset."
+    case .closeWait where socket.inode == 0:
+      return "It stays in the queue until its listener's program accepts it and reads the end of file."
+    case .closeWait:
+      return
+        "It stays so for ever: only the program ends CLOSE-WAIT, by close. The kernel has no limit for it, and the peer's "
+        + "side is long gone."
+    case .established:
+      if socket.sendQueue > 0, socket.timer == .retransmit, socket.retransmits > 0 {
+        return
+          "If the peer stays silent, the program is told ETIMEDOUT at the next call, and the descriptor stays open."
+      }
+      if socket.sendQueue > 0, socket.timer == .persist {
+        return "It stays so for as long as the peer's kernel answers and its program does not read."
+      }
+      if socket.timer == .keepalive { return "If the peer has gone, keepalive finds out; else it stays open." }
+      if socket.timer == .off { return "It stays open, even if the peer's machine is gone: nothing asks." }
+      return "It stays open until one side closes it."
+    case .synSent: return "The kernel tries until it gives up; then connect fails with ETIMEDOUT."
+    case .synReceived, .newSynReceived:
+      return "Without the peer's acknowledgement it is dropped after a few answers (tcp_synack_retries)."
+    case .finWait1, .closing, .lastAck:
+      return socket.inode == 0
+        ? "No program has it any more. It goes with the acknowledgement, or when the kernel gives up."
+        : "It goes on with the peer's acknowledgement, or when the kernel gives up."
+    case .finWait2 where socket.inode == 0:
+      return "It goes by itself: a closed socket rests in FIN-WAIT-2 for \(restTime) (tcp_fin_timeout)."
+    case .finWait2:
+      return
+        "It stays so for ever if the peer does not finish: while a program holds it, no limit of the kernel applies. After "
+        + "close it would be \(restTime)."
+    case .timeWait: return "It goes by itself. It costs little memory, and nobody has to do anything."
+    case .listen:
+      return waiting.isEmpty
+        ? "It takes clients until its program closes it."
+        : "Clients wait until the program calls accept; a full queue makes new ones retry after 1 s, 3 s, 7 s."
+    case .bound: return "It keeps its port until its program closes it."
+    default: return "Nobody can tell."
+    }
+  }
+
+  private var restTime: String {
+    let milliseconds = limits.finTimeout.map { UInt64(clamping: $0.components.seconds) * 1000 } ?? 60_000
+    return "\(Since(atLeast: milliseconds, atMost: milliseconds))"
+  }
+}
+
+extension SocketState {
+  fileprivate var isAsked: Bool { self == .synReceived || self == .newSynReceived }
+}
+
+/// What else is known.
+extension InetStory {
+  private typealias Fact = SocketLife.Fact
+
+  var facts: [SocketLife.Fact] {
+    var all: [Fact] = []
+    func add(_ topic: Fact.Topic, _ text: String?) {
+      if let text { all.append(Fact(topic: topic, text: text)) }
+    }
+    if socket.state == .listen {
+      add(.queues, "\(Counted.number(socket.receiveQueue)) of \(Counted.number(socket.sendQueue)) wait for accept")
+      let gone = waiting.count { $0.state == .closeWait }
+      if gone > 0 { add(.queues, "\(Counted.number(gone)) of them have given up") }
+      if handshaking > 0 { add(.queues, "\(Counted.noun(handshaking, "handshake")) not finished") }
+      if let drops = socket.drops { add(.queues, "\(Counted.noun(Int(drops), "connection attempt")) dropped") }
+      if limits.listenBacklog.map({ UInt32(clamping: $0) == socket.sendQueue }) == true {
+        add(.queues, "the limit is somaxconn, or listen asked for as much")
+      }
+    } else if socket.state != .timeWait {
+      add(.queues, "\(Counted.bytes(UInt64(unread))) not read")
+      if peerHasFinished, socket.receiveQueue > 0 { add(.queues, "the end of file not read") }
+      if socket.transport == .tcp { add(.queues, sending) }
+      if let drops = socket.drops { add(.queues, "\(Counted.noun(Int(drops), "datagram")) dropped") }
+    }
+    if let limit = socket.memory.receiveLimit {
+      add(.buffers, "receive: \(Counted.bytes(UInt64(socket.memory.received ?? 0))) of \(Counted.bytes(UInt64(limit)))")
+    }
+    if let limit = socket.memory.sendLimit, socket.state != .listen {
+      add(.buffers, "send: \(Counted.bytes(UInt64(socket.memory.queued ?? 0))) of \(Counted.bytes(UInt64(limit)))")
+    }
+    if hasTimes { (counts + path).forEach { add($0.topic, $0.text) } }
+    (options + SocketLife.facts(of: readings.options)).forEach { add($0.topic, $0.text) }
+    return all
+  }
+
+  private var sending: String {
+    let hasFin = socket.state == .finWait1 || socket.state == .lastAck || socket.state == .closing
+    let bytes = hasFin && socket.sendQueue > 0 ? socket.sendQueue - 1 : socket.sendQueue
+    let what = "\(Counted.bytes(UInt64(bytes)))\(hasFin && socket.sendQueue > 0 ? " and our FIN" : "") not acknowledged"
+    guard let unsent = info.bytesNotSent, unsent > 0 else { return what }
+    return what + ", \(Counted.bytes(UInt64(unsent))) of it not sent yet"
+  }
+
+  private var counts: [Fact] {
+    var all: [Fact] = []
+    if let bytes = bytesReceived { all.append(Fact(topic: .bytes, text: "\(Counted.bytes(bytes)) received")) }
+    if let bytes = info.bytesSent {
+      let again = info.bytesRetransmitted ?? 0
+      all.append(
+        Fact(
+          topic: .bytes,
+          text: "\(Counted.bytes(bytes)) sent" + (again > 0 ? ", \(Counted.bytes(again)) of it again" : "")))
+    }
+    if let total = info.totalRetransmissions, total > 0 {
+      all.append(Fact(topic: .bytes, text: "\(Counted.noun(Int(total), "retransmission")) in all"))
+    }
+    return all
+  }
+
+  private var path: [Fact] {
+    var all: [Fact] = []
+    func add(_ text: String) { all.append(Fact(topic: .path, text: text)) }
+    if let time = info.roundTripTime, time > 0 {
+      add("round trip \(Self.microseconds(time)) ± \(Self.microseconds(info.roundTripVariation ?? 0))")
+    }
+    if let window = info.sendWindow { add("the peer's window \(Counted.bytes(UInt64(window)))") }
+    if let window = info.receiveWindow { add("our window \(Counted.bytes(UInt64(window)))") }
+    if let window = info.congestionWindow { add("congestion window \(Counted.noun(Int(window), "segment"))") }
+    if let state = info.congestionState, state > 0, state < 5 {
+      add(["", "disorder", "window reduced", "recovery from loss", "loss: everything is sent again"][Int(state)])
+    }
+    if let lost = info.lostSegments, lost > 0 { add("\(Counted.noun(Int(lost), "segment")) taken for lost") }
+    if let limited = info.windowLimitedTime, limited > 1000 {
+      add("held up by the peer's window for \(Since(atLeast: limited / 1000, atMost: limited / 1000)) in all")
+    }
+    if let limited = info.bufferLimitedTime, limited > 1000 {
+      add("held up by our send buffer for \(Since(atLeast: limited / 1000, atMost: limited / 1000)) in all")
+    }
+    return all
+  }
+
+  private static func microseconds(_ time: UInt32) -> String {
+    if time < 1000 { return "\(time) µs" }
+    return time < 10_000 ? "\(time / 1000).\(time % 1000 / 100) ms" : "\(Counted.number(time / 1000)) ms"
+  }
+
+  private var options: [Fact] {
+    var all: [String] = []
+    if socket.isIPv6Only == true { all.append("IPV6_V6ONLY") }
+    if socket.bindsAddressOnly == true { all.append("IP_BIND_ADDRESS_NO_PORT") }
+    if socket.bindsForeignAddresses == true { all.append("IP_FREEBIND") }
+    if socket.isTransparent == true { all.append("IP_TRANSPARENT") }
+    if socket.interface > 0, !socket.localAddress.isLinkLocal { all.append("bound to interface \(socket.interface)") }
+    if readings.options == nil, socket.transport == .tcp, hasTimes, socket.inode != 0 {
+      if socket.timer == .keepalive { all.append("keepalive on") }
+      if socket.timer == .off { all.append("keepalive off") }
+    }
+    return all.map { Fact(topic: .options, text: $0) }
+  }
+}

@@ -1,0 +1,260 @@
+/// What can be told of a socket of TCP or UDP.
+struct InetStory {
+  let socket: InetSocket
+  let census: Census
+  /// The other end's row, when it is on this machine.
+  let other: InetSocket?
+  let readings: LifeReadings
+  let limits: KernelLimits
+  let since: Since
+  /// Of a listener: connections that nobody has accepted, and handshakes that are not finished.
+  let waiting: [InetSocket]
+  let handshaking: Int
+
+  init(_ place: Int, in census: Census, other: SocketReference?, _ readings: LifeReadings) {
+    let socket = census.sockets[place]
+    self.socket = socket
+    self.census = census
+    self.readings = readings
+    if case .inet(let end) = other { self.other = census.sockets[end] } else { self.other = nil }
+    limits = census.namespace(of: socket).limits
+    since = Since.inState(socket, limits: limits)
+    var waiting: [InetSocket] = []
+    var handshaking = 0
+    if socket.state == .listen {
+      for index in census.sockets.indices
+      where census.sockets[index].inode == 0 && census.sockets[index].localPort == socket.localPort
+        && socket.accepts(census.sockets[index])
+      {
+        if census.sockets[index].isWaitingForAccept { waiting.append(census.sockets[index]) }
+        let state = census.sockets[index].state
+        if state == .synReceived || state == .newSynReceived { handshaking += 1 }
+      }
+    }
+    self.waiting = waiting
+    self.handshaking = handshaking
+  }
+
+  var info: TCPDetail { socket.info }
+
+  var title: String {
+    let local = socket.localAddress.with(port: socket.localPort)
+    let name = "\(socket.transport) \(local)"
+    guard socket.remotePort != 0 else { return name }
+    return name + ", peer \(socket.remoteAddress.with(port: socket.remotePort))"
+  }
+
+  /// Whether data, acknowledgements and their times mean something in this state.
+  var hasTimes: Bool {
+    switch socket.state {
+    case .synSent, .listen, .closed, .bound, .synReceived, .newSynReceived, .timeWait: false
+    default: info.lastAcknowledgementReceived != nil
+    }
+  }
+
+  /// Whether the peer's FIN came.
+  var peerHasFinished: Bool {
+    socket.state == .closeWait || socket.state == .lastAck || socket.state == .closing
+  }
+
+  /// Bytes of data that came; the count has one more for a FIN.
+  var bytesReceived: UInt64? {
+    info.bytesReceived.map { $0 > 0 && peerHasFinished ? $0 - 1 : $0 }
+  }
+
+  /// Bytes that the program has not read; the queue has one more for a FIN that is not read.
+  var unread: UInt32 {
+    peerHasFinished && socket.receiveQueue > 0 ? socket.receiveQueue - 1 : socket.receiveQueue
+  }
+}
+
+extension InetSocket {
+  /// Whether a connection without a descriptor belongs to this listener.
+  func accepts(_ connection: InetSocket) -> Bool {
+    guard namespace == connection.namespace, transport == connection.transport, localPort == connection.localPort else {
+      return false
+    }
+    let (mine, its) = (localAddress, connection.localAddress)
+    if mine.isUnspecified { return mine.isIPv6 ? !(isIPv6Only == true && its.asIPv4 != nil) : its.asIPv4 != nil }
+    if let v4 = mine.asIPv4 { return v4 == its.asIPv4 }
+    return mine.bits == its.bits
+  }
+}
+
+/// What its state means.
+extension InetStory {
+  var meaning: String {
+    if socket.transport == .udp {
+      return socket.remotePort == 0
+        ? "Datagrams of anybody." : "Datagrams of one peer only; that it is connected binds nobody."
+    }
+    switch socket.state {
+    case .established where socket.isWaitingForAccept:
+      return "Connected, and in its listener's queue: no program has accepted it."
+    case .closeWait where socket.inode == 0: return "Its client came, waited in the listener's queue, and gave up."
+    case .established: return "Both directions are open, as far as the kernel knows."
+    case .synSent: return "Our connection request has no answer yet."
+    case .synReceived, .newSynReceived:
+      return "A peer's connection request is answered; its acknowledgement is awaited."
+    case .finWait1: return "We have finished, and the peer has not acknowledged that."
+    case .finWait2 where socket.inode == 0:
+      return "Closed by us; the kernel waits for the peer's end, no longer for any program."
+    case .finWait2: return "We have finished and the peer knows; it may still send, and has not finished."
+    case .timeWait: return "Both have finished, and this side was first: the pair of addresses and ports rests."
+    case .closeWait: return "The peer has finished; we have not."
+    case .lastAck: return "Both have finished, the peer first; our FIN is not acknowledged."
+    case .closing: return "Both have finished at once; our FIN is not acknowledged."
+    case .listen: return "Takes clients."
+    case .bound: return "Has an address and a port, and neither listens nor is connected."
+    default: return "A state without a name here."
+    }
+  }
+}
+
+/// What happened.
+extension InetStory {
+  typealias Event = SocketLife.Event
+
+  var events: [Event] {
+    if socket.transport == .udp { return [] }
+    switch socket.state {
+    case .synSent: return [Event(.opened, since, "connection asked for\(tries("sent again"))")]
+    case .synReceived, .newSynReceived: return [Event(.asked, since, "the peer asked\(tries("answered again"))")]
+    case .timeWait: return [Event(.rests, since, "both had finished: TIME-WAIT began")]
+    case .listen: return listening
+    case .finWait2 where !hasTimes:
+      return [Event(.finishAcknowledged, since, "our FIN was acknowledged, or the program closed it after that")]
+    default: return hasTimes ? connection : []
+    }
+  }
+
+  private func tries(_ what: String) -> String {
+    socket.retransmits == 0 ? "" : ", and \(what) \(Counted.noun(Int(socket.retransmits), "time"))"
+  }
+
+  private var listening: [Event] {
+    guard let oldest = waiting.map({ Since.inState($0, limits: limits) }).max(by: { $0.lower < $1.lower }) else {
+      return []
+    }
+    return [Event(.clientWaits, oldest, "the oldest client began to wait for accept")]
+  }
+
+  private var connection: [Event] {
+    var all = [Event(.handshake, handshake, "handshake: connected")]
+    let exactly = { (time: UInt32) in Since.ticking(atLeast: UInt64(time), atMost: UInt64(time)) }
+    if let time = info.lastDataReceived, let count = bytesReceived, count > 0 {
+      all.append(Event(.dataReceived, exactly(time), "last data received"))
+      if unread > 0, !peerHasFinished {
+        let text =
+          UInt64(unread) < count
+          ? "\(Counted.bytes(UInt64(unread))) of it are not read by the program"
+          : "nothing of it is read by the program"
+        all.append(Event(.unread, exactly(time), text))
+      }
+    }
+    if let time = info.lastDataSent, let count = info.bytesSent, count > 0 {
+      let again = (info.bytesRetransmitted ?? 0) > 0 ? " (or sent again)" : ""
+      all.append(Event(.dataSent, exactly(time), "last data sent\(again)"))
+    }
+    // Without data of ours, it is the handshake's, the FIN's, or an answer to keepalive.
+    if let time = info.lastAcknowledgementReceived,
+      (info.bytesSent ?? 1) > 0 || handshake.lower > UInt64(time) + 1000 && !peerHasFinished
+    {
+      all.append(Event(.acknowledged, exactly(time), "last acknowledgement from the peer"))
+    }
+    return all + stalls + ends
+  }
+
+  private var stalls: [Event] {
+    guard socket.sendQueue > 0 else { return [] }
+    if info.sendWindow == 0, socket.timer == .persist {
+      return [Event(.windowClosed, .peerWindowClosed(socket), "the peer's window closed: it does not read")]
+    }
+    guard socket.timer == .retransmit, socket.retransmits > 0 else { return [] }
+    return [
+      Event(
+        .unanswered, .unacknowledged(socket),
+        "first sent what is still not acknowledged; sent again \(Counted.noun(Int(socket.retransmits), "time")) since")
+    ]
+  }
+
+  private var ends: [Event] {
+    var all: [Event] = []
+    if peerHasFinished {
+      let when = peerFinished
+      all.append(Event(.peerFinished, when, "FIN of the peer: it will send nothing more"))
+      if socket.state == .closeWait, socket.inode != 0 {
+        if socket.receiveQueue == 0 {
+          all.append(
+            Event(.endRead, Since(atLeast: 0, atMost: when.upper), "end of file read by the program: it knows"))
+        } else {
+          let what = unread == 0 ? "end of file" : "\(Counted.bytes(UInt64(unread))) and the end of file"
+          all.append(Event(.unread, when, "\(what) not read by the program since: it does not know"))
+        }
+      }
+    }
+    switch socket.state {
+    case .finWait1, .lastAck, .closing:
+      all.append(Event(.finished, since, "we finished: our FIN is queued or sent, and not acknowledged"))
+    case .finWait2:
+      all.append(Event(.finished, finished, "we finished: our FIN"))
+      all.append(Event(.finishAcknowledged, since, "the peer acknowledged our FIN"))
+    default: break
+    }
+    return all
+  }
+}
+
+/// Bounds, with the help of the other end where that is on this machine: what both know must be true at once.
+extension InetStory {
+  /// How long ago both sides agreed.
+  var handshake: Since {
+    let own = Since.handshake(socket, finished: peerHasFinished)
+    guard let other, other.info.lastAcknowledgementReceived != nil, other.state != .listen else { return own }
+    let finished = other.state == .closeWait || other.state == .lastAck || other.state == .closing
+    return own.narrowed(by: .handshake(other, finished: finished))
+  }
+
+  private var peerFinished: Since {
+    if socket.state == .closeWait {
+      guard let other, other.state == .finWait2, !other.info.isEmpty, other.inode != 0 else { return since }
+      return since.narrowed(by: .inState(other, limits: limits))
+    }
+    // Our own FIN came later than the peer's, unless both crossed.
+    let acknowledged = UInt64(info.lastAcknowledgementReceived ?? 0)
+    let later = socket.state == .lastAck ? max(acknowledged, since.lower) : acknowledged
+    return .ticking(atLeast: later, atMost: info.lastDataReceived.map { max(UInt64($0), later) })
+  }
+
+  private var finished: Since {
+    // Data went out before the FIN; data sent again may have gone out after it.
+    let upper = info.bytesRetransmitted == 0 ? info.lastDataSent.map { UInt64($0) + 10 } : nil
+    return Since(atLeast: since.lower, atMost: upper.map { max($0, since.lower) })
+  }
+}
+
+extension Since {
+  /// How long ago a connection was made.
+  ///
+  /// The handshake sets the times of the last data and of the last acknowledgement; whatever passes later makes one of them
+  /// younger.
+  static func handshake(_ socket: InetSocket, finished: Bool) -> Since {
+    let info = socket.info
+    guard let sent = info.lastDataSent, let received = info.lastDataReceived,
+      let acknowledged = info.lastAcknowledgementReceived
+    else { return .unknown }
+    let lower = max(UInt64(max(sent, received, acknowledged)), (info.busyTime ?? 0) / 1000)
+    // A FIN is counted, and touches no time.
+    if let count = info.bytesReceived, count == 0 || finished && count == 1 {
+      return ticking(atLeast: max(UInt64(received), lower), atMost: UInt64(received))
+    }
+    if info.bytesSent == 0 { return ticking(atLeast: max(UInt64(sent), lower), atMost: UInt64(sent)) }
+    return ticking(atLeast: lower, atMost: nil)
+  }
+
+  /// What both bounds allow. Bounds that contradict each other are not taken: then one of them is about something else.
+  func narrowed(by other: Since) -> Since {
+    let (lower, upper) = (max(lower, other.lower), min(upper, other.upper))
+    return lower <= upper ? Since(atLeast: lower, atMost: upper == .max ? nil : upper) : self
+  }
+}

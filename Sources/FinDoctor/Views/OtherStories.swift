@@ -1,0 +1,110 @@
+/// What can be told of a Unix socket: the kernel keeps no times of it.
+struct UnixStory {
+  let socket: UnixSocket
+  let name: String?
+  private let peerName: String?
+
+  init(_ place: Int, in census: Census) {
+    socket = census.unixSockets[place]
+    name = census.name(of: socket)
+    let peer = socket.peer
+    peerName =
+      peer == nil || peer == 0 ? nil : census.unixSockets.first { $0.inode == peer }.flatMap { census.name(of: $0) }
+  }
+
+  var title: String {
+    var text = "\(socket.type)"
+    if let name { text += " \(name)" } else if let peerName { text += ", peer \(peerName)" }
+    return text
+  }
+
+  var state: String { socket.hasLostItsPeer ? "PEER-GONE" : socket.state.description }
+
+  var meaning: String {
+    if socket.hasLostItsPeer { return "The other end has closed; what it had sent can still be read." }
+    switch socket.state {
+    case .listen: return "Takes clients of this machine."
+    case .established: return "Connected to another socket of this machine."
+    default: return "Not connected."
+    }
+  }
+
+  var outlook: String {
+    if socket.hasLostItsPeer { return "It stays so for ever: only the program ends it, by close." }
+    if socket.state == .listen { return "It takes clients until its program closes it; its file stays even then." }
+    return "It stays until one end closes it; the kernel has no limit of time for it."
+  }
+
+  var facts: [SocketLife.Fact] {
+    var all: [SocketLife.Fact] = []
+    func add(_ topic: SocketLife.Fact.Topic, _ text: String) { all.append(SocketLife.Fact(topic: topic, text: text)) }
+    if socket.state == .listen {
+      add(.queues, "\(Counted.number(socket.receiveQueue)) of \(Counted.number(socket.sendQueue)) wait for accept")
+    } else {
+      add(.queues, "\(Counted.bytes(UInt64(socket.receiveQueue))) not read")
+      add(.queues, "\(Counted.bytes(UInt64(socket.sendQueue))) not read by the other end")
+    }
+    if let limit = socket.memory.receiveLimit { add(.buffers, "receive: \(Counted.bytes(UInt64(limit)))") }
+    if let limit = socket.memory.sendLimit { add(.buffers, "send: \(Counted.bytes(UInt64(limit)))") }
+    if let shutdown = socket.shutdown, shutdown > 0, !socket.hasLostItsPeer {
+      add(.queues, ["", "shut down for receiving", "shut down for sending", "shut down"][Int(shutdown & 3)])
+    }
+    return all
+  }
+}
+
+/// What can be told of a descriptor whose socket no table lists.
+struct DetachedStory {
+  let socket: DetachedSocket
+  let readings: LifeReadings
+
+  init(_ socket: DetachedSocket, _ readings: LifeReadings) {
+    self.socket = socket
+    self.readings = readings
+  }
+
+  private var info: TCPDetail? { readings.options?.info.detail }
+
+  var title: String { "\(socket.transport)\(socket.isIPv6 ? " over IPv6" : ""), in no table of the kernel" }
+  var state: String { socket.transport == .tcp ? "DETACHED" : "UNBOUND" }
+
+  var meaning: String {
+    guard socket.transport == .tcp else { return "A datagram socket that has no port yet." }
+    guard let info, let segments = info.segmentsReceived else {
+      return
+        "Never connected, or refused, reset or timed out; and never closed. --deep asks the socket itself which of them."
+    }
+    // connect forgets what it counted when it fails.
+    if segments == 0 { return "Never connected, or its connection attempt was refused or timed out." }
+    if (info.bytesAcknowledged ?? 0) == 0, (info.bytesReceived ?? 0) == 0, segments == 1 { return "It was refused." }
+    return (info.totalTimeouts ?? 0) > 0
+      ? "It was connected, and timed out or was reset." : "It was connected, and was reset or aborted."
+  }
+
+  var events: [SocketLife.Event] {
+    guard let info, (info.segmentsReceived ?? 0) > 1 else { return [] }
+    var all: [SocketLife.Event] = []
+    func add(_ kind: SocketLife.Event.Kind, _ time: UInt32?, _ text: String) {
+      if let time { all.append(.init(kind, .ticking(atLeast: UInt64(time), atMost: UInt64(time)), text)) }
+    }
+    if (info.bytesReceived ?? 0) > 0 { add(.dataReceived, info.lastDataReceived, "last data received") }
+    if (info.bytesSent ?? 0) > 0 { add(.dataSent, info.lastDataSent, "last data sent") }
+    add(.acknowledged, info.lastAcknowledgementReceived, "last acknowledgement from the peer")
+    return all
+  }
+
+  var outlook: String {
+    socket.transport == .tcp
+      ? "It stays so for ever, and takes a descriptor: only the program ends it, by close."
+      : "It stays until its program sends with it, binds it or closes it."
+  }
+
+  var facts: [SocketLife.Fact] {
+    var all: [SocketLife.Fact] = []
+    if let bytes = info?.bytesReceived, let sent = info?.bytesSent, bytes + sent > 0 {
+      all.append(.init(topic: .bytes, text: "\(Counted.bytes(bytes)) received"))
+      all.append(.init(topic: .bytes, text: "\(Counted.bytes(sent)) sent"))
+    }
+    return all + SocketLife.facts(of: readings.options)
+  }
+}

@@ -1,0 +1,96 @@
+/// How long the kernel tries before it gives up, out of `/proc/sys/net/ipv4` of one namespace.
+///
+/// A program may have its own limits for one socket (`TCP_USER_TIMEOUT`, `TCP_SYNCNT`, `TCP_KEEPCNT`), which are seen only
+/// where the socket's options were read.
+public struct Patience: Hashable, Sendable {
+  /// Retransmissions of data (`tcp_retries2`).
+  public var dataRetries = 15
+  /// Retransmissions when no program has the connection any more (`tcp_orphan_retries`); 0 stands for 8.
+  public var orphanRetries = 0
+  /// Retransmissions of the SYN (`tcp_syn_retries`).
+  public var synRetries = 6
+  /// How many more of them come first, a second apart (`tcp_syn_linear_timeouts`).
+  public var linearSynRetries = 4
+  /// Seconds between two questions of keepalive (`tcp_keepalive_intvl`).
+  public var keepaliveInterval = 75
+  /// How many of them (`tcp_keepalive_probes`).
+  public var keepaliveProbes = 9
+
+  /// What Linux has unless somebody changed it.
+  public init() {}
+
+  /// Reads the settings of a namespace; what cannot be read stays as Linux has it.
+  public static func read(in namespace: Namespace) -> Patience {
+    let path = namespace.isOwn ? nil : NamespacePlace.path(of: namespace)
+    if path == nil, !namespace.isOwn { return Patience() }
+    let reading = OwnThread { () -> Patience in
+      var all = Patience()
+      if let path, !enter(path) { return all }
+      func take(_ name: String, _ value: inout Int) {
+        if let number = Files.number("/proc/sys/net/ipv4/tcp_" + name) { value = number }
+      }
+      take("retries2", &all.dataRetries)
+      take("orphan_retries", &all.orphanRetries)
+      take("syn_retries", &all.synRetries)
+      all.linearSynRetries = 0  // A kernel before 6.5 has none.
+      take("syn_linear_timeouts", &all.linearSynRetries)
+      take("keepalive_intvl", &all.keepaliveInterval)
+      take("keepalive_probes", &all.keepaliveProbes)
+      return all
+    }
+    return reading.join() ?? Patience()
+  }
+
+  /// The milliseconds that so many retransmissions would take beginning with the shortest time-out: what the kernel compares with.
+  static func total(retries: Int) -> UInt64 {
+    let retries = min(max(retries, 0), 100)
+    // 200 ms, doubled each time, up to 120 s, which the tenth doubling passes.
+    if retries <= 9 { return (2 << UInt64(retries) - 1) * 200 }
+    return 1023 * 200 + UInt64(retries - 9) * 120_000
+  }
+
+  /// In how long the kernel will give up a connection that waits for an answer; nil when it will not, or nobody can tell.
+  func givesUp(_ socket: InetSocket, _ options: SocketOptions? = nil) -> Since? {
+    guard socket.timer == .retransmit, let timeout = socket.info.retransmitTimeout.map({ UInt64($0) / 1000 }) else {
+      return nil
+    }
+    if socket.state == .synSent { return connectGivesUp(socket, timeout, options) }
+    guard socket.retransmits > 0 else { return nil }
+    let elapsed = Since.unacknowledged(socket)
+    if let own = options?.userTimeout, own > 0 {
+      return Self.rest(of: UInt64(own), elapsed, first: 0, step: timeout)
+    }
+    let retries = socket.inode == 0 ? (orphanRetries == 0 ? 8 : orphanRetries) : dataRetries
+    // It counts from the first retransmission, and looks when the timer fires.
+    let first = timeout >> UInt64(min(socket.info.backoff ?? 0, 63))
+    return Self.rest(of: Self.total(retries: retries), elapsed, first: first, step: timeout)
+  }
+
+  private static func rest(of total: UInt64, _ elapsed: Since, first: UInt64, step: UInt64) -> Since {
+    let lower = elapsed.upper == .max || elapsed.upper >= total ? 0 : total - elapsed.upper
+    let upper = elapsed.lower >= total + first ? 0 : total + first - elapsed.lower
+    return Since(atLeast: lower, atMost: upper + min(max(step * 2, 1000), 120_000))
+  }
+
+  private func connectGivesUp(
+    _ socket: InetSocket, _ timeout: UInt64, _ options: SocketOptions?
+  ) -> Since? {
+    let count = Int(socket.retransmits)
+    let tries = (options?.synCount ?? synRetries) + linearSynRetries
+    guard tries <= 127 else { return nil }
+    var (left, wait) = (UInt64(socket.expires), timeout)
+    if count < tries {
+      for next in (count + 1)...tries {
+        if next > linearSynRetries { wait = min(wait * 2, 120_000) }
+        left += wait
+      }
+    }
+    if let own = options?.userTimeout, own > 0 {
+      let elapsed = Since.inState(socket)
+      return Self.rest(of: UInt64(own), elapsed, first: 0, step: timeout)
+    }
+    return Since.ticking(atLeast: left, atMost: left + UInt64(max(1, tries - count)) * 10)
+  }
+
+  private static func enter(_ path: String) -> Bool { NamespacePlace.enter(path) }
+}

@@ -1,0 +1,160 @@
+/// One socket of a census, by its place there.
+public enum SocketReference: Hashable, Sendable {
+  /// A place in ``Census/sockets``.
+  case inet(Int)
+  /// A place in ``Census/unixSockets``.
+  case unix(Int)
+  /// A place in ``Census/detached``: a descriptor whose socket no table lists.
+  case detached(Int)
+}
+
+/// An address and a port that somebody asked for.
+public struct SocketPlace: Hashable, Sendable {
+  /// Nil for every address.
+  public var address: NetworkAddress?
+  /// The port.
+  public var port: UInt16
+
+  /// From its parts.
+  /// - Parameters:
+  ///   - address: Nil, or an unspecified one, for every address.
+  ///   - port: The port.
+  public init(_ address: NetworkAddress?, port: UInt16) {
+    self.address = address.flatMap { $0.isUnspecified ? nil : $0 }
+    self.port = port
+  }
+
+  func isLocal(of socket: InetSocket) -> Bool {
+    guard socket.localPort == port else { return false }
+    // Who listens on every address listens on this one.
+    return matches(socket.localAddress)
+      || socket.remotePort == 0 && socket.localAddress.isUnspecified
+        && (socket.isIPv6 || address?.asIPv4 != nil) && !(socket.isIPv6Only == true && address?.asIPv4 != nil)
+  }
+
+  func isRemote(of socket: InetSocket) -> Bool {
+    socket.remotePort == port && matches(socket.remoteAddress)
+  }
+
+  private func matches(_ other: NetworkAddress) -> Bool {
+    guard let address else { return true }
+    if let v4 = address.asIPv4 { return v4 == other.asIPv4 }
+    return address.bits == other.bits
+      && (address.interface == 0 || other.interface == 0 || address.interface == other.interface)
+  }
+}
+
+/// Finding what somebody asked for.
+extension Census {
+  /// The sockets of this inode: one, or none.
+  public func references(toInode inode: UInt32) -> [SocketReference] {
+    guard inode != 0 else { return [] }
+    if let place = sockets.firstIndex(where: { $0.inode == inode }) { return [.inet(place)] }
+    if let place = unixSockets.firstIndex(where: { $0.inode == inode }) { return [.unix(place)] }
+    if let place = detached.firstIndex(where: { $0.inode == inode }) { return [.detached(place)] }
+    return []
+  }
+
+  /// The sockets that a process holds, by descriptor; sockets of other kinds than TCP, UDP and Unix are left out.
+  public func references(heldBy pid: Int32) -> [(descriptor: Int32, socket: SocketReference)] {
+    var wanted: [UInt32: [Int32]] = [:]
+    for holder in holders.entries where holder.pid == pid {
+      wanted[holder.inode, default: []].append(holder.descriptor)
+    }
+    guard !wanted.isEmpty else { return [] }
+    var found: [(descriptor: Int32, socket: SocketReference)] = []
+    func add(_ inode: UInt32, _ socket: SocketReference) {
+      for descriptor in wanted[inode] ?? [] { found.append((descriptor, socket)) }
+    }
+    for place in sockets.indices { add(sockets[place].inode, .inet(place)) }
+    for place in unixSockets.indices { add(unixSockets[place].inode, .unix(place)) }
+    for place in detached.indices { add(detached[place].inode, .detached(place)) }
+    return found.sorted { $0.descriptor < $1.descriptor }
+  }
+
+  /// The sockets at an address and port, their own or their peer's; with a second one, those between the two.
+  /// - Parameters:
+  ///   - place: One end.
+  ///   - other: The other end; nil for any.
+  public func references(at place: SocketPlace, _ other: SocketPlace? = nil) -> [SocketReference] {
+    sockets.indices.filter { index in
+      let (isLocal, isRemote) = (place.isLocal(of: sockets[index]), place.isRemote(of: sockets[index]))
+      guard let other else { return isLocal || isRemote }
+      return isLocal && other.isRemote(of: sockets[index]) || isRemote && other.isLocal(of: sockets[index])
+    }.map { .inet($0) }
+  }
+
+  /// The Unix sockets of this name: a path, or `@` and an abstract one.
+  public func references(toName name: String) -> [SocketReference] {
+    unixSockets.indices.filter { self.name(of: unixSockets[$0]) == name }.map { .unix($0) }
+  }
+
+  /// The inode of a socket; 0 for one that never had a descriptor, or has none left.
+  public func inode(of socket: SocketReference) -> UInt32 {
+    switch socket {
+    case .inet(let place): sockets[place].inode
+    case .unix(let place): unixSockets[place].inode
+    case .detached(let place): detached[place].inode
+    }
+  }
+
+  /// The other end of a connection, when that is on this machine as well: over the loopback, or in another namespace.
+  public func otherEnd(of socket: SocketReference) -> SocketReference? {
+    switch socket {
+    case .detached: return nil
+    case .unix(let place):
+      guard let peer = unixSockets[place].peer, peer != 0 else { return nil }
+      return unixSockets.firstIndex { $0.inode == peer }.map { .unix($0) }
+    case .inet(let place):
+      let own = sockets[place]
+      guard own.remotePort != 0, own.state != .listen else { return nil }
+      let ends = sockets.indices.filter { sockets[$0].isOtherEnd(of: own) && $0 != place }
+      // Two containers may have the same addresses: then nobody can tell which of them is meant.
+      let near = ends.filter { sockets[$0].namespace == own.namespace }
+      return (near.count == 1 ? near.first : near.isEmpty && ends.count == 1 ? ends.first : nil).map { .inet($0) }
+    }
+  }
+}
+
+extension InetSocket {
+  fileprivate func isOtherEnd(of other: InetSocket) -> Bool {
+    guard localPort == other.remotePort, remotePort == other.localPort, transport == other.transport else {
+      return false
+    }
+    func same(_ one: NetworkAddress, _ two: NetworkAddress) -> Bool {
+      if let v4 = one.asIPv4 { return v4 == two.asIPv4 }
+      return one.bits == two.bits
+    }
+    return same(localAddress, other.remoteAddress) && same(remoteAddress, other.localAddress)
+  }
+}
+
+/// What a descriptor is.
+public enum DescriptorTarget: Hashable, Sendable {
+  /// A socket, of this inode; and its protocol as the kernel names it, `TCP`, `NETLINK`, if it tells.
+  case socket(inode: UInt32, protocolName: String?)
+  /// Something else, made visible: `/dev/null`, `pipe:[812]`.
+  case other(String)
+  /// The process has no descriptor of this number.
+  case closed
+  /// There is no such process.
+  case noProcess
+  /// It may not be looked at.
+  case hidden
+
+  /// Looks what a process has under a number.
+  public static func read(_ pid: Int32, _ descriptor: Int32) -> DescriptorTarget {
+    let path = "/proc/\(pid)/fd/\(descriptor)"
+    do throws(KernelError) {
+      let link = try Files.link(path)
+      guard let inode = unsafe link.withUnsafeBytes({ unsafe DescriptorReading.inode($0, after: "socket:[") }) else {
+        return .other(visible(link))
+      }
+      let name = try? Files.attribute("system.sockprotoname", of: path)
+      return .socket(inode: inode, protocolName: name.map { visible($0) })
+    } catch {
+      if error.isRefusal { return .hidden }
+      return (try? Files.status("/proc/\(pid)")) == nil ? .noProcess : .closed
+    }
+  }
+}
