@@ -13,6 +13,7 @@ struct FinCommand: ParsableCommand {
 
       Begin with:
         fin check         sockets that do not end as they should: whose, since when, why
+        fin explain       the life of one socket, or what stands in the way of a bind
         fin list          every socket, who holds it and since when
         fin ports         how many local ports are left for each destination
         fin listeners     who waits in each listener's queue, and who accepts
@@ -28,7 +29,7 @@ struct FinCommand: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      CheckCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self, KillCommand.self, Lab.self,
-      LabExperiment.self, LifecycleCommand.self,
+      CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,
+      KillCommand.self, Lab.self, LabExperiment.self, LifecycleCommand.self,
     ])
 }

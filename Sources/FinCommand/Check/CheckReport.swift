@@ -48,7 +48,8 @@ enum CheckJSON {
     Output.write(json.text.bytes)
   }
 
-  private static func write(_ finding: FinDoctor.Finding, _ chain: Int, to json: inout JSONText) {
+  /// One finding, as an entry of a list.
+  static func write(_ finding: FinDoctor.Finding, _ chain: Int, to json: inout JSONText) {
     json.object { json in
       json.write("id", string: finding.id.rawValue)
       json.write("name", string: finding.id.name)

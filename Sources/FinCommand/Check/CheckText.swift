@@ -22,12 +22,13 @@ struct CheckText {
     return (lines + [summary(report)]).joined(separator: "\n") + "\n"
   }
 
-  private func story(of finding: FinDoctor.Finding, isEffect: Bool) -> [String] {
+  /// One finding.
+  func story(of finding: FinDoctor.Finding, isEffect: Bool) -> [String] {
     let margin = isEffect ? "    " : ""
     let word = finding.severity.description.uppercased()
     let name = "\(finding.id.rawValue) \(finding.id.name)"
     let lead = isEffect ? "  └ leads to " : ""
-    var lines = [lead + paper.ink(ink(of: finding.severity), word) + "  " + paper.ink(.heading, name)]
+    var lines = [lead + paper.ink(Self.ink(of: finding.severity), word) + "  " + paper.ink(.heading, name)]
     lines += Paper.wrap(finding.sentence, to: paper.width - margin.count - 2).map { margin + "  " + $0 }
     func add(_ label: String, _ text: String?) {
       guard let text, !text.isEmpty else { return }
@@ -59,7 +60,7 @@ struct CheckText {
   private static let blank = String(repeating: " ", count: labelWidth)
 
   /// Breaks at spaces, and a word that is too long wherever it must.
-  private static func wrap(_ text: String, to width: Int) -> [String] {
+  static func wrap(_ text: String, to width: Int) -> [String] {
     Paper.wrap(text, to: width).flatMap { line -> [String] in
       var pieces: [String] = []
       var rest = line[...]
@@ -78,7 +79,7 @@ struct CheckText {
       let count = findings.count { $0.severity == severity }
       if count == 0 { continue }
       let word = severity == .info ? "for information" : severity == .warning && count > 1 ? "warnings" : "\(severity)"
-      parts.append(paper.ink(ink(of: severity), "\(count) \(word)"))
+      parts.append(paper.ink(Self.ink(of: severity), "\(count) \(word)"))
     }
     let processes = report.census.holders.processes.count
     var text =
@@ -97,7 +98,7 @@ struct CheckText {
     return "Left out: \(meant.id.rawValue) of \(sockets) of \(meant.who.name): \(meant.reason), for \(rest) more."
   }
 
-  private func ink(of severity: Severity) -> Paper.Ink {
+  static func ink(of severity: Severity) -> Paper.Ink {
     switch severity {
     case .critical: .bad
     case .warning: .trap

@@ -21,6 +21,14 @@ struct JSONText {
     isFirst = false
   }
 
+  /// A key, and a value that `body` writes.
+  mutating func write(_ key: String, _ body: (inout JSONText) -> Void) {
+    begin(key)
+    isFirst = true
+    body(&self)
+    isFirst = false
+  }
+
   mutating func write(_ key: String? = nil, number: UInt64) {
     begin(key)
     text.write(decimal: number)

@@ -39,7 +39,8 @@ enum ListJSON {
     output(json.text.bytes)
   }
 
-  private static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONText) {
+  /// One socket, as an entry of a list.
+  static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONText) {
     json.object { json in
       switch row {
       case .inet(let index): write(listing.census.sockets[index], listing, to: &json)

@@ -1,0 +1,215 @@
+import FinDoctor
+
+/// One socket's life as text for people, 100 columns wide.
+struct ExplainText {
+  let paper: Paper
+
+  private static let margin = 2
+  private static let labelWidth = 14
+
+  /// Everything about one socket.
+  func story(of life: SocketLife, in census: Census, matched: String?) -> String {
+    var lines = [paper.ink(.heading, life.state) + "  " + owner(of: life) + life.title]
+    lines += Paper.wrap(life.meaning, to: paper.width - Self.margin).map { "  " + $0 }
+    if let matched { lines += block("matched", matched) }
+    if case .inet(let place) = life.socket, census.namespaces.count > 1 {
+      lines += block("namespace", census.namespace(of: census.sockets[place]).name)
+    }
+    lines.append("")
+    lines += timeline(life)
+    if !life.next.isEmpty { lines += block("next", life.next.joined(separator: " ")) }
+    lines += block("if left alone", life.outlook)
+    lines.append("")
+    lines += people(life, in: census)
+    for topic in SocketLife.Fact.Topic.allCases {
+      let facts = life.facts.filter { $0.topic == topic }.map(\.text)
+      if !facts.isEmpty { lines += block(topic.rawValue, facts.joined(separator: "; ")) }
+    }
+    for finding in life.findings {
+      lines.append("")
+      lines += CheckText(paper: paper).story(of: finding, isEffect: false)
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func owner(of life: SocketLife) -> String {
+    guard let first = life.holders.first else { return "" }
+    let name = first.program.map { "\($0.name) (pid \(first.pid))" } ?? "pid \(first.pid)"
+    let descriptors = first.descriptors.prefix(4).map { "\($0.number)" }.joined(separator: ", ")
+    return "\(name) fd \(descriptors)  "
+  }
+
+  private func timeline(_ life: SocketLife) -> [String] {
+    if life.events.isEmpty { return block("life", "The kernel keeps no times of this socket.") }
+    let times = life.events.map { Self.ago($0.ago) }
+    let width = min(times.map(\.count).max() ?? 0, 40)
+    var lines: [String] = []
+    for (place, event) in life.events.enumerated() {
+      let text = Paper.wrap(event.text, to: paper.width - 4 - Self.labelWidth - width)
+      for (row, line) in text.enumerated() {
+        let label = place == 0 && row == 0 ? "life" : ""
+        let time = row == 0 ? times[place] : ""
+        lines.append(
+          "  " + paper.ink(.quiet, Paper.pad(label, to: Self.labelWidth)) + Paper.pad(time, to: width) + "  " + line)
+      }
+    }
+    return lines
+  }
+
+  /// `3.2 s ago`, `3.2 s to 41 min ago`, `at least 3.2 s ago`.
+  static func ago(_ since: Since) -> String {
+    if since == .unknown { return "at some time" }
+    if since.isExact || since.upper == .max || since.lower == 0 { return "\(since) ago" }
+    return
+      "\(Since(atLeast: since.lower, atMost: since.lower)) to \(Since(atLeast: since.upper, atMost: since.upper)) ago"
+  }
+
+  private func people(_ life: SocketLife, in census: Census) -> [String] {
+    var lines: [String] = []
+    if life.holders.isEmpty {
+      lines += block("held by", noHolder(of: life, in: census))
+    }
+    for holding in life.holders.prefix(16) {
+      let numbers = holding.descriptors.map(\.number)
+      let who = Who(descriptors: numbers)
+      var text = holding.program.map { "\($0.name) (pid \(holding.pid))" } ?? "pid \(holding.pid)"
+      text += ", descriptor\(numbers.count == 1 ? "" : "s") \(who.descriptorRanges())"
+      if let program = holding.program {
+        let places = [program.unit, program.container.map { "container \($0)" }].compactMap { $0 }
+        if !places.isEmpty { text += ", of \(places.joined(separator: ", "))" }
+        text += ", user \(program.user)"
+      }
+      lines += block("held by", text)
+    }
+    if life.holders.count > 16 { lines += block("", "and \(life.holders.count - 16) more processes") }
+    if !life.attention.isEmpty {
+      let more = life.attention.count > 8 ? " And \(life.attention.count - 8) more." : ""
+      lines += block("noticed by", life.attention.prefix(8).joined(separator: " ") + more)
+    }
+    if let end = life.otherEnd { lines += block("other end", end.text) }
+    return lines
+  }
+
+  private func noHolder(of life: SocketLife, in census: Census) -> String {
+    switch life.state {
+    case "TIME-WAIT": return "nobody: it is an entry of the kernel's"
+    case "SYN-RECEIVED": return "nobody: its listener's program is not told yet"
+    default:
+      return census.inode(of: life.socket) == 0
+        ? "nobody: no descriptor is left of it, or none was made yet" : "a process that could not be read"
+    }
+  }
+
+  private func block(_ label: String, _ text: String) -> [String] {
+    CheckText.wrap(text, to: paper.width - Self.margin - Self.labelWidth - 2).enumerated().map { place, line in
+      "  " + paper.ink(.quiet, Paper.pad(place == 0 ? label : "", to: Self.labelWidth)) + line
+    }
+  }
+}
+
+/// Several sockets, shortly.
+extension ExplainText {
+  /// One socket in two lines or three: what to call it and what it is, then how it stands.
+  func short(_ life: SocketLife, name: String, title: String?, holder: String?) -> [String] {
+    let since = life.since == .unknown ? "" : " for \(life.since)"
+    let finding = life.findings.first
+    let head = ([life.state + since, title, holder] as [String?]).compactMap { $0 }.joined(separator: ", ")
+    var lines = Self.hanging(name, head, to: paper.width)
+    lines[0] = paper.ink(.heading, name) + lines[0].dropFirst(name.count)
+    // The acknowledgement says less than the data before it.
+    let last = life.events.last { $0.kind != .acknowledged && $0.kind != .finishAcknowledged }
+    let event = last.map { "\($0.text.prefix(1).uppercased())\($0.text.dropFirst()), \(Self.ago($0.ago)). " } ?? ""
+    lines += Paper.wrap(
+      event + (finding == nil ? life.meaning : life.attention.first ?? life.meaning), to: paper.width - 4
+    )
+    .map { "    " + $0 }
+    if let finding {
+      let word = finding.severity.description.uppercased()
+      lines.append(
+        "    " + paper.ink(CheckText.ink(of: finding.severity), word) + "  \(finding.id.rawValue) \(finding.id.name)")
+    }
+    return lines
+  }
+
+  private static func hanging(_ name: String, _ text: String, to width: Int) -> [String] {
+    let lines = Paper.wrap(text, to: max(20, width - name.count - 2))
+    return [name + "  " + lines[0]] + lines.dropFirst().map { "    " + $0 }
+  }
+}
+
+/// Whether a bind would succeed.
+extension ExplainText {
+  func bind(_ outlook: BindOutlook) -> String {
+    let place = "\(outlook.request)"
+    var lines: [String] = []
+    let (reusing, plain) = (outlook.reusing, outlook.plain)
+    switch (reusing, plain) {
+    case (.free, .free): lines.append(paper.ink(.good, "Nothing stands in the way of \(place)."))
+    case (.free, _):
+      lines.append(paper.ink(.trap, "\(place) can be bound with SO_REUSEADDR only."))
+    case (.taken, _): lines.append(paper.ink(.bad, "\(place) is taken."))
+    case (.unsure, _): lines.append(paper.ink(.trap, "\(place) may be taken."))
+    case (.refused(let name), _): lines.append(paper.ink(.bad, "\(place) cannot be bound: \(name)."))
+    }
+    lines.append("")
+    lines += block("plain", Self.words(plain))
+    if reusing != plain || outlook.request.transport == .tcp,
+      outlook.trial?.address == .succeeded || outlook.trial == nil
+    {
+      lines += block("SO_REUSEADDR", Self.words(reusing))
+    }
+    if let trial = outlook.trial {
+      let tried = [
+        Self.tried("the address alone", trial.address), Self.tried("without options", trial.plain),
+        Self.tried("with SO_REUSEADDR", trial.reusing),
+      ].compactMap { $0 }
+      lines += block("tried", tried.joined(separator: "; ") + (outlook.whyUntried == nil ? "; closed at once" : ""))
+    }
+    if let why = outlook.whyUntried { lines += block("not tried", "\(outlook.trial == nil ? "" : "the port: ")\(why)") }
+    for note in outlook.notes { lines += block("note", note) }
+    for finding in outlook.obstacles {
+      lines.append("")
+      lines += CheckText(paper: paper).story(of: finding, isEffect: false)
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  static func word(_ answer: BindOutlook.Answer) -> String {
+    switch answer {
+    case .free: "free"
+    case .taken: "taken"
+    case .unsure: "unsure"
+    case .refused(let name): name
+    }
+  }
+
+  private static func words(_ answer: BindOutlook.Answer) -> String {
+    switch answer {
+    case .free: "succeeds"
+    case .taken: "refused: EADDRINUSE"
+    case .unsure:
+      "succeeds if the socket in the way has the option as well, which only its own program can tell (--deep asks)"
+    case .refused(let name): "refused: \(reason(name))"
+    }
+  }
+
+  private static func reason(_ name: String) -> String {
+    switch name {
+    case "EADDRNOTAVAIL":
+      "the machine does not have this address (EADDRNOTAVAIL); ip_nonlocal_bind or IP_FREEBIND allow it"
+    case "EACCES": "this user may not bind so low a port (EACCES)"
+    case "EINVAL":
+      "the kernel does not take such an address (EINVAL); a link-local one needs its interface: [fe80::1%2]"
+    case "EAFNOSUPPORT": "the machine has no IPv6 (EAFNOSUPPORT)"
+    default: name
+    }
+  }
+
+  private static func tried(_ what: String, _ answer: BindTrial.Answer) -> String? {
+    switch answer {
+    case .untried: nil
+    case .succeeded: "\(what): bound"
+    case .refused(let name): "\(what): \(name)"
+    }
+  }
+}

@@ -1,0 +1,295 @@
+import ArgumentParser
+import FinDoctor
+
+/// `fin explain`: the life of one socket, and what stands in the way of a bind.
+struct ExplainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "explain",
+    abstract: "Tell the life of one socket with its times, or what stands in the way of a bind.",
+    discussion: """
+      What happened to a socket and when, as far as the kernel can tell: one time, or two bounds between which the \
+      truth lies. What the kernel will do next and when it gives up, who holds it, who would notice, who is at the \
+      other end, and what becomes of it if nobody does anything. It changes nothing and needs no root; without it, \
+      what could not be seen is said on standard error.
+
+        fin explain 812:7                     descriptor 7 of process 812
+        fin explain 812                       all sockets of a process, worst first
+        fin explain 127.0.0.1:8080            who has this address, or is connected to it
+        fin explain :8080,10.0.0.7:51234      one connection, by both of its ends
+        fin explain /run/app.sock             a Unix socket by its path, or @name
+        fin explain bind :8080                what a listener there would meet, and until when
+        fin explain bind 127.0.0.1:53 --udp
+
+      bind takes `:PORT`, `*:PORT` and `[::]:PORT` for every address, of IPv4 too unless --v6-only. It is tried where \
+      that is harmless: a socket of its own is bound, does not listen, and is closed at once.
+
+      --deep copies the descriptor for a moment to read the socket's options, as root or as the same user. For that \
+      moment a close by its program ends nothing.
+
+      --json prints one object, whose schema only ever grows by new keys:
+        version      1; any other change gets a new number
+        fin          the version of this command
+        taken        when, in milliseconds since 1970
+        hidden       what could not be seen, one sentence each
+        matched      how many sockets there are
+        sockets      a list, of at most --limit:
+          socket     as an entry of sockets in fin list --json
+          title, state, meaning
+          since      {atLeastMilliseconds, atMostMilliseconds}; without
+                     the second if nothing bounds it, absent if unknown
+          events     a list of {kind, ago, text}, oldest first; ago is
+                     like since. Kinds:
+                     \(ExplainCommand.kinds)
+          next       sentences: what the kernel will do by itself
+          outlook    what becomes of it if nobody does anything
+          noticedBy  sentences
+          otherEnd   {text, pid, fd}, when it is on this machine
+          facts      a list of {topic, text}; topics: queues, buffers,
+                     bytes, path, options
+          findings   a list as in fin check --json
+      and for bind, in place of matched and sockets:
+        status       the exit status
+        bind         kind, address, port, namespace,
+          plain, reuseAddress  without and with SO_REUSEADDR: free,
+                     taken, unsure, or the name of another error
+          tried      {address, plain, reuseAddress}: bound, or the name
+                     of the error; what was not tried is absent
+          whyUntried absent if the port was tried
+          notes      sentences
+          findings   what stands in the way, as in fin check --json
+
+      Exit status:
+        0    shown; bind: nothing stands in the way of a listener with SO_REUSEADDR
+        1    bind: it will be refused
+        2    bind: it may be refused; only the program in the way knows
+        64   the command was not understood
+        69   there is no such process, descriptor, socket or namespace, or it may not be seen
+        71   the kernel could not be asked
+      """)
+
+  private static var kinds: String {
+    let names = SocketLife.Event.Kind.allCases.map(\.rawValue)
+    return Paper.wrap(names.joined(separator: ", "), to: 46).joined(separator: "\n                     ")
+  }
+
+  @Argument(
+    help: ArgumentHelp(
+      "A process, a descriptor, one or two addresses, a path; or bind and an address.", valueName: "what"))
+  var words: [String] = []
+
+  @Flag(help: "bind: for datagrams.")
+  var udp = false
+
+  @Flag(name: .customLong("v6-only"), help: "bind: a socket on :: that takes no IPv4.")
+  var only6 = false
+
+  @Flag(name: .customLong("no-try"), help: "bind: judge only, and try nothing.")
+  var noTry = false
+
+  @Flag(help: "Read the socket's options through a copy of its descriptor.")
+  var deep = false
+
+  @Option(help: ArgumentHelp("Only in this network namespace, by name or number.", valueName: "namespace"))
+  var namespace: String?
+
+  @Option(help: ArgumentHelp("Show at most so many sockets.", valueName: "count"))
+  var limit = 20
+
+  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
+  var ownNamespace = false
+
+  @Flag(help: "Print JSON instead of text (the schema is described above).")
+  var json = false
+
+  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
+  var noColor = false
+
+  private var text: ExplainText { ExplainText(paper: .standardOutput(noColor: noColor)) }
+
+  func validate() throws {
+    guard limit > 0 else { throw ValidationError("--limit is a number above 0.") }
+    if case .bind = try ExplainSubject(words) { return }
+    guard !udp, !only6, !noTry else { throw ValidationError("--udp, --v6-only and --no-try belong to bind.") }
+  }
+
+  func run() throws {
+    let subject = try ExplainSubject(words)
+    if case .bind(let address, let port) = subject {
+      try explain(bind: address, port)
+      return
+    }
+    var (census, found) = try look(for: subject)
+    if found.isEmpty {
+      // Tables and descriptors are read one after the other: what was just made is there at a second look.
+      (census, found) = try look(for: subject)
+    }
+    if let namespace {
+      let place = try place(of: namespace, in: census)
+      found.removeAll { $0.namespace(in: census).map { $0 != place } ?? false }
+    }
+    guard !found.isEmpty else { throw nothing(subject, census) }
+    var options = Diagnosis.Options()
+    Diagnosis.prepare(&census, &options)
+    options.withoutDescriptorBefore = Diagnosis.withoutDescriptor(in: census)
+    // Findings say who would notice: of few, everybody is looked at before.
+    if found.count <= limit { census.watch(Set(found.flatMap { census.holders[census.inode(of: $0)].map(\.pid) })) }
+    let findings = Diagnosis.findings(in: census, options)
+    let order = ExplainOrder(census, findings)
+    let shown = order.worstFirst(found).prefix(limit)
+    census.watch(Set(shown.flatMap { census.holders[census.inode(of: $0)].map(\.pid) }))
+    var hidden = census.blindness.sentences
+    let isOne = found.count == 1
+    let lives = shown.map { socket in
+      let readings = LifeReadings.read(socket, in: census, readsOptions: deep && isOne)
+      hidden += readings.hidden
+      return SocketLife(of: socket, in: census, readings, findings: findings)
+    }
+    if json {
+      ExplainJSON.write(lives, matched: found.count, in: census, hidden: hidden)
+      return
+    }
+    if isOne {
+      Output.write(text.story(of: lives[0], in: census, matched: matched(subject, lives[0], census)))
+    } else {
+      Output.write(several(lives, found.count, subject, census))
+    }
+    for sentence in hidden { complain(sentence) }
+  }
+
+  /// Many, shortly, each with the words that name it alone.
+  private func several(_ lives: [SocketLife], _ count: Int, _ subject: ExplainSubject, _ census: Census) -> String {
+    var lines: [String] = []
+    var example: String?
+    for life in lives {
+      var (name, title, holder) = (life.title, String?.none, String?.none)
+      let first = life.holders.first { holding in
+        if case .process(let pid) = subject { holding.pid == pid } else { true }
+      }
+      if let first, let descriptor = first.descriptors.first {
+        (name, title) = ("\(first.pid):\(descriptor.number)", life.title)
+        if case .process = subject {} else { holder = first.program?.name }
+      } else if case .inet(let place) = life.socket {
+        let socket = census.sockets[place]
+        name = socket.localAddress.with(port: socket.localPort)
+        if socket.remotePort != 0 { name += "," + socket.remoteAddress.with(port: socket.remotePort) }
+        holder = life.state == "TIME-WAIT" ? nil : "no descriptor"
+      }
+      if let matched = matched(subject, life, census) { holder = (holder.map { $0 + ", " } ?? "") + matched }
+      example = example ?? name
+      lines += text.short(life, name: name, title: title, holder: holder)
+    }
+    let rest =
+      count > lives.count ? "the worst \(lives.count) of \(count) sockets (--limit shows more)" : "\(count) sockets"
+    lines.append("")
+    lines += Paper.wrap("\(rest). All of one: fin explain \(example ?? "PID:FD")", to: 100)
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// Which end it was that matched.
+  private func matched(_ subject: ExplainSubject, _ life: SocketLife, _ census: Census) -> String? {
+    guard case .place(let place, nil) = subject, case .inet(let index) = life.socket else { return nil }
+    let socket = census.sockets[index]
+    guard socket.remotePort != 0 else { return nil }
+    return socket.localPort == place.port
+      ? socket.remotePort == place.port ? nil : "by its own port" : "by its peer's port"
+  }
+
+  private func look(for subject: ExplainSubject) throws -> (Census, [SocketReference]) {
+    var options = Census.Options()
+    options.readsAllNamespaces = !ownNamespace
+    options.secondLook = .milliseconds(100)
+    let census: Census
+    do {
+      census = try Census.take(options)
+    } catch {
+      complain("\(error)")
+      throw ExitCode(71)
+    }
+    switch subject {
+    case .process(let pid):
+      var seen: Set<SocketReference> = []
+      return (census, census.references(heldBy: pid).map(\.socket).filter { seen.insert($0).inserted })
+    case .descriptor(let pid, let number):
+      guard case .socket(let inode, _) = DescriptorTarget.read(pid, number) else { return (census, []) }
+      return (census, census.references(toInode: inode))
+    case .place(let place, let other): return (census, census.references(at: place, other))
+    case .unixName(let name): return (census, census.references(toName: visible(name)))
+    case .bind: return (census, [])
+    }
+  }
+
+  /// Why nothing was found.
+  private func nothing(_ subject: ExplainSubject, _ census: Census) -> ExitCode {
+    for sentence in census.blindness.sentences { complain(sentence) }
+    switch subject {
+    case .process(let pid):
+      guard let process = census.holders.process(pid) else {
+        complain("there is no process \(pid)")
+        break
+      }
+      complain(
+        process.isReadable
+          ? "process \(pid) has no socket of TCP, UDP or Unix"
+          : "the descriptors of process \(pid) may not be read: run as its user, or as root")
+    case .descriptor(let pid, let number):
+      switch DescriptorTarget.read(pid, number) {
+      case .noProcess: complain("there is no process \(pid)")
+      case .closed: complain("process \(pid) has no descriptor \(number)")
+      case .hidden: complain("the descriptors of process \(pid) may not be read: run as its user, or as root")
+      case .other(let what): complain("descriptor \(number) of process \(pid) is no socket but \(what)")
+      case .socket(_, let name?) where !["TCP", "TCPv6", "UDP", "UDPv6", "UNIX", "UNIX-STREAM"].contains(name):
+        complain("descriptor \(number) of process \(pid) is a socket of \(name), of which there is nothing to tell")
+      case .socket: complain("descriptor \(number) of process \(pid) is a socket that no table that can be read lists")
+      }
+    case .place: complain("no socket has that address and port, and none is connected to it")
+    case .unixName: complain("no Unix socket has that name")
+    case .bind: break
+    }
+    return ExitCode(69)
+  }
+
+  private func place(of name: String, in census: Census) throws -> Int {
+    if let place = census.namespaces.firstIndex(where: { $0.name == name || "\($0.inode)" == name }) { return place }
+    complain("no network namespace that can be seen is called \(visible(name))")
+    throw ExitCode(69)
+  }
+
+  func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
+}
+
+/// A bind.
+extension ExplainCommand {
+  private func explain(bind address: NetworkAddress, _ port: UInt16) throws {
+    let (census, _) = try look(for: .bind(address, port))
+    let place = try namespace.map { try self.place(of: $0, in: census) } ?? 0
+    let request = BindRequest(
+      address, port: port, transport: udp ? .udp : .tcp, isIPv6Only: only6, namespace: UInt16(place))
+    let inWay = census.sockets.filter { request.meets($0) }
+    let reuse = deep ? SocketOptions.reuse(of: inWay.prefix(64).map(\.inode).filter { $0 != 0 }, in: census) : [:]
+    let outlook = BindOutlook.trying(request, in: census, reuse: reuse, isTrying: !noTry)
+    let status: Int32 =
+      switch outlook.reusing {
+      case .free: 0
+      case .taken, .refused: 1
+      case .unsure: 2
+      }
+    if json {
+      ExplainJSON.write(outlook, status: status, in: census, hidden: census.blindness.sentences)
+    } else {
+      Output.write(text.bind(outlook))
+      for sentence in census.blindness.sentences { complain(sentence) }
+    }
+    if status != 0 { throw ExitCode(status) }
+  }
+}
+
+extension SocketReference {
+  /// The namespace, as a place in the census; nil where it is not known.
+  fileprivate func namespace(in census: Census) -> Int? {
+    switch self {
+    case .inet(let place): Int(census.sockets[place].namespace)
+    case .unix(let place): Int(census.unixSockets[place].namespace)
+    case .detached: nil
+    }
+  }
+}
