@@ -15,7 +15,7 @@ struct ExplainCommand: ParsableCommand {
         fin explain 812:7                     descriptor 7 of process 812
         fin explain 812                       all sockets of a process, worst first
         fin explain 127.0.0.1:8080            who has this address, or is connected to it
-        fin explain :8080,10.0.0.7:51234      one connection, by both of its ends
+        fin explain :8080,10.0.0.7:51234      one connection: its own end, then its peer's
         fin explain /run/app.sock             a Unix socket by its path, or @name
         fin explain bind :8080                what a listener there would meet, and until when
         fin explain bind 127.0.0.1:53 --udp

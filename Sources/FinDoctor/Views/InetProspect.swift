@@ -85,8 +85,7 @@ extension InetStory {
       return "It stays in the queue until its listener's program accepts it and reads the end of file."
     case .closeWait:
       return
-        "It stays so for ever: only the program ends CLOSE-WAIT, by close. The kernel has no limit for it, and the peer's "
-        + "side is long gone."
+        "It stays so for ever: only the program ends CLOSE-WAIT, by close. The kernel has no limit of time for it."
     case .established:
       if socket.sendQueue > 0, socket.timer == .retransmit, socket.retransmits > 0 {
         return

@@ -73,15 +73,22 @@ extension Census {
   }
 
   /// The sockets at an address and port, their own or their peer's; with a second one, those between the two.
+  ///
+  /// Of a connection within the machine both ends are sockets here. With two addresses it is the one to which the first of
+  /// them belongs, if there is one.
   /// - Parameters:
   ///   - place: One end.
   ///   - other: The other end; nil for any.
   public func references(at place: SocketPlace, _ other: SocketPlace? = nil) -> [SocketReference] {
-    sockets.indices.filter { index in
-      let (isLocal, isRemote) = (place.isLocal(of: sockets[index]), place.isRemote(of: sockets[index]))
-      guard let other else { return isLocal || isRemote }
-      return isLocal && other.isRemote(of: sockets[index]) || isRemote && other.isLocal(of: sockets[index])
-    }.map { .inet($0) }
+    guard let other else {
+      return sockets.indices.filter { place.isLocal(of: sockets[$0]) || place.isRemote(of: sockets[$0]) }
+        .map { .inet($0) }
+    }
+    func between(_ local: SocketPlace, _ remote: SocketPlace) -> [SocketReference] {
+      sockets.indices.filter { local.isLocal(of: sockets[$0]) && remote.isRemote(of: sockets[$0]) }.map { .inet($0) }
+    }
+    let found = between(place, other)
+    return found.isEmpty ? between(other, place) : found
   }
 
   /// The Unix sockets of this name: a path, or `@` and an abstract one.

@@ -89,7 +89,7 @@ struct LifeScenes {
       #expect(life.state == "CLOSE-WAIT")
       #expect(life.events.last?.text == "19 bytes and the end of file not read by the program since: it does not know")
       #expect(life.attention == ["Nobody, at this moment: no epoll set has it, and no thread waits on it."])
-      #expect(life.outlook.contains("for ever"))
+      #expect(life.outlook.contains("It stays so for ever"))
       #expect(life.facts.contains { $0.topic == .bytes && $0.text == "119 bytes received" })
       #expect(life.facts.contains { $0.topic == .queues && $0.text == "19 bytes not read" })
       #expect(life.holders.map(\.pid) == [scene.pid] && life.holders[0].descriptors[0].closesOnExec == true)
