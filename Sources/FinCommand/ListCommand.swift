@@ -109,6 +109,8 @@ struct ListCommand: ParsableCommand {
     options.transports = tcp || udp || unix ? Set((tcp ? [.tcp] : []) + (udp ? [.udp] : [])) : [.tcp, .udp]
     options.readsUnixSockets = unix
     options.readsAllNamespaces = !ownNamespace
+    // The kernel counts it up for each socket, so only where it is shown.
+    options.readsMemory = json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
     var census: Census
     do {
       census = try Census.take(options)

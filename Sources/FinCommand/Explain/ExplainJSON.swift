@@ -29,9 +29,10 @@ enum ExplainJSON {
         json.write("reuseAddress", string: ExplainText.word(outlook.reusing))
         if let trial = outlook.trial {
           json.object("tried") { json in
-            for (key, answer) in [
+            let answers: [(JSONKey, BindTrial.Answer)] = [
               ("address", trial.address), ("plain", trial.plain), ("reuseAddress", trial.reusing),
-            ] {
+            ]
+            for (key, answer) in answers {
               switch answer {
               case .untried: break
               case .succeeded: json.write(key, string: "bound")
@@ -114,7 +115,7 @@ enum ExplainJSON {
     }
   }
 
-  private static func write(_ key: String, _ since: Since, to json: inout JSONText) {
+  private static func write(_ key: JSONKey, _ since: Since, to json: inout JSONText) {
     guard since != .unknown else { return }
     json.object(key) { json in
       json.write("atLeastMilliseconds", number: since.lower)

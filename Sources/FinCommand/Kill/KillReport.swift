@@ -131,7 +131,7 @@ enum KillJSON {
     write("holders", Array(census.holders[socket.inode]), census, to: &json)
   }
 
-  private static func write(_ key: String, _ holders: [Holder], _ census: Census, to json: inout JSONText) {
+  private static func write(_ key: JSONKey, _ holders: [Holder], _ census: Census, to json: inout JSONText) {
     json.array(key) { json in
       for holder in holders {
         json.object { json in

@@ -1,17 +1,24 @@
 import FinDoctor
 
+/// The name of a value in an object. It stands in the program, so that none needs to be escaped or made into a string.
+struct JSONKey: ExpressibleByStringLiteral {
+  let text: StaticString
+
+  init(stringLiteral text: StaticString) { self.text = text }
+}
+
 /// Writes JSON as it goes, without a value for each part: a list may have a hundred thousand entries.
 struct JSONText {
   var text = TextBuffer()
   private var isFirst = true
 
   /// `{ … }`.
-  mutating func object(_ key: String? = nil, _ body: (inout JSONText) -> Void) { nested(key, "{", "}", body) }
+  mutating func object(_ key: JSONKey? = nil, _ body: (inout JSONText) -> Void) { nested(key, "{", "}", body) }
   /// `[ … ]`.
-  mutating func array(_ key: String? = nil, _ body: (inout JSONText) -> Void) { nested(key, "[", "]", body) }
+  mutating func array(_ key: JSONKey? = nil, _ body: (inout JSONText) -> Void) { nested(key, "[", "]", body) }
 
   private mutating func nested(
-    _ key: String?, _ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONText) -> Void
+    _ key: JSONKey?, _ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONText) -> Void
   ) {
     begin(key)
     text.write(ascii: open)
@@ -22,30 +29,30 @@ struct JSONText {
   }
 
   /// A key, and a value that `body` writes.
-  mutating func write(_ key: String, _ body: (inout JSONText) -> Void) {
+  mutating func write(_ key: JSONKey, _ body: (inout JSONText) -> Void) {
     begin(key)
     isFirst = true
     body(&self)
     isFirst = false
   }
 
-  mutating func write(_ key: String? = nil, number: UInt64) {
+  mutating func write(_ key: JSONKey? = nil, number: UInt64) {
     begin(key)
     text.write(decimal: number)
   }
-  mutating func write(_ key: String? = nil, number: some UnsignedInteger) { write(key, number: UInt64(number)) }
+  mutating func write(_ key: JSONKey? = nil, number: some UnsignedInteger) { write(key, number: UInt64(number)) }
   /// Nothing where there is nothing.
-  mutating func write(_ key: String, numberIfKnown number: (some UnsignedInteger)?) {
+  mutating func write(_ key: JSONKey, numberIfKnown number: (some UnsignedInteger)?) {
     if let number { write(key, number: UInt64(number)) }
   }
 
-  mutating func write(_ key: String? = nil, signed: Int) {
+  mutating func write(_ key: JSONKey? = nil, signed: Int) {
     begin(key)
     text.write("\(signed)")
   }
 
   /// With three digits behind the point.
-  mutating func write(_ key: String? = nil, decimal: Double) {
+  mutating func write(_ key: JSONKey? = nil, decimal: Double) {
     begin(key)
     let thousandths = Int64(min(max(decimal.isFinite ? decimal : 0, -1e12), 1e12) * 1000)
     text.write(thousandths < 0 ? "-" : "")
@@ -53,15 +60,15 @@ struct JSONText {
     text.write("\(thousandths.magnitude / 1000)." + String(repeating: "0", count: 3 - digits.count) + digits)
   }
 
-  mutating func write(_ key: String? = nil, flag: Bool) {
+  mutating func write(_ key: JSONKey? = nil, flag: Bool) {
     begin(key)
     text.write(flag ? "true" : "false")
   }
 
-  mutating func write(_ key: String? = nil, string: String) { self.string(key) { $0.write(string) } }
+  mutating func write(_ key: JSONKey? = nil, string: String) { self.string(key) { $0.write(string) } }
 
   /// A string that is written piece by piece. What it may not hold is escaped afterwards.
-  mutating func string(_ key: String? = nil, _ body: (inout TextBuffer) -> Void) {
+  mutating func string(_ key: JSONKey? = nil, _ body: (inout TextBuffer) -> Void) {
     begin(key)
     text.write(ascii: "\"")
     let start = text.count
@@ -70,18 +77,34 @@ struct JSONText {
     text.write(ascii: "\"")
   }
 
-  private mutating func begin(_ key: String?) {
-    if !isFirst { text.write(ascii: ",") }
-    isFirst = false
+  /// A string that holds only digits, letters and the marks between them, so that nothing in it needs to be escaped.
+  mutating func plain(_ key: JSONKey, _ body: (inout TextBuffer) -> Void) {
+    begin(key)
+    text.write(ascii: "\"")
+    body(&text)
+    text.write(ascii: "\"")
+  }
+
+  /// What was written beforehand: keys with their values, and commas between them.
+  mutating func write(members: [UInt8]) {
+    guard !members.isEmpty else { return }
+    begin(nil)
+    text.bytes.append(contentsOf: members)
+  }
+
+  private mutating func begin(_ key: JSONKey?) {
     if let key {
-      text.write(ascii: "\"")
-      text.write(key)
-      text.write("\":")
+      text.write(key: key.text, isFirst: isFirst)
+    } else if !isFirst {
+      text.write(ascii: ",")
     }
+    isFirst = false
   }
 
   private mutating func escape(from start: Int) {
-    let needs: (UInt8) -> Bool = { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") || $0 == 0x7f }
+    func needs(_ byte: UInt8) -> Bool {
+      byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == 0x7f
+    }
     guard let first = text.bytes[start...].firstIndex(where: needs) else { return }
     let rest = Array(text.bytes[first...])
     text.bytes.removeSubrange(first...)

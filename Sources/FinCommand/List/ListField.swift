@@ -62,6 +62,9 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
     }
   }
 
+  /// Whether it is a part of what a socket uses of memory.
+  var needsMemory: Bool { self == .drops || self == .memory }
+
   /// How narrow its column may be made when a line is too long; nil for not at all.
   var least: Int? {
     switch self {

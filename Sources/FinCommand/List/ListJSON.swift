@@ -80,9 +80,9 @@ enum ListJSON {
     json.write("kind", string: socket.transport.description)
     json.write("family", number: UInt64(socket.isIPv6 ? 6 : 4))
     json.write("state", string: socket.state.description)
-    json.string("localAddress") { $0.write(local) }
+    json.plain("localAddress") { $0.write(local) }
     json.write("localPort", number: socket.localPort)
-    json.string("remoteAddress") { $0.write(remote) }
+    json.plain("remoteAddress") { $0.write(remote) }
     json.write("remotePort", number: socket.remotePort)
     if socket.interface > 0 { json.write("interface", number: socket.interface) }
     json.write("receiveQueue", number: socket.receiveQueue)
@@ -106,13 +106,24 @@ enum ListJSON {
     if socket.isWaitingForAccept { json.write("waitingForAccept", flag: true) }
     json.write("user", number: socket.user)
     let cookie = socket.cookie
-    json.string("cookie") { $0.write(hexadecimal: cookie) }
+    json.plain("cookie") { $0.write(hexadecimal: cookie) }
     json.write("cgroup", numberIfKnown: socket.cgroup)
     json.write("shutdown", numberIfKnown: socket.shutdown)
     json.write("namespace", number: listing.census.namespaces[Int(socket.namespace)].inode)
     write(socket.memory, to: &json)
     // Of a listener it holds nothing but the lengths of the queue, and rubbish for times.
     if !socket.info.isEmpty, socket.state != .listen { write(socket.info, to: &json) }
+  }
+
+  /// What is the same of every socket of a process: written once, without the braces.
+  static func members(of program: Program) -> [UInt8] {
+    var json = JSONText()
+    json.object { json in
+      json.write("program", string: program.name)
+      if let unit = program.unit { json.write("unit", string: unit) }
+      if let container = program.container { json.write("container", string: container) }
+    }
+    return Array(json.text.bytes.dropFirst().dropLast())
   }
 
   private static func write(_ memory: SocketMemory, to json: inout JSONText) {
@@ -163,7 +174,7 @@ enum ListJSON {
     json.write("receiveQueue", number: socket.receiveQueue)
     json.write("sendQueue", number: socket.sendQueue)
     json.write("user", numberIfKnown: socket.user)
-    json.string("cookie") { $0.write(hexadecimal: socket.cookie) }
+    json.plain("cookie") { $0.write(hexadecimal: socket.cookie) }
     json.write("shutdown", numberIfKnown: socket.shutdown)
     json.write("namespace", number: listing.census.namespaces[Int(socket.namespace)].inode)
     write(socket.memory, to: &json)
@@ -175,11 +186,7 @@ enum ListJSON {
         json.object { json in
           json.write("pid", number: UInt32(bitPattern: holder.pid))
           json.write("fd", number: UInt32(bitPattern: holder.descriptor))
-          if let program = listing.census.programs[holder.pid] {
-            json.write("program", string: program.name)
-            if let unit = program.unit { json.write("unit", string: unit) }
-            if let container = program.container { json.write("container", string: container) }
-          }
+          json.write(members: listing.members(of: holder.pid))
         }
       }
     }

@@ -47,7 +47,7 @@ struct ListTable {
   }
 
   /// Characters, as far as a terminal shows one in each column: all bytes but those that continue a character.
-  private static func width(_ bytes: ArraySlice<UInt8>) -> Int {
+  private static func width(_ bytes: some Sequence<UInt8>) -> Int {
     bytes.reduce(0) { $0 + ($1 & 0xc0 == 0x80 ? 0 : 1) }
   }
 
@@ -55,45 +55,47 @@ struct ListTable {
   /// - Parameter page: How many columns a line may have; nil for as many as it takes.
   func write(page: Int?, to output: ([UInt8]) -> Void) {
     let widths = fitted(to: page)
+    let areNumbers = fields.map(\.isNumber)
+    let last = fields.count - 1
     var text = TextBuffer()
     text.bytes.reserveCapacity(1 << 20 + 4096)
     var start = 0
     var column = 0
-    for end in ends {
-      let isLast = column == fields.count - 1
-      write(cells.bytes[start..<Int(end)], fields[column], widths[column], isLast: isLast, to: &text)
-      start = Int(end)
-      column = isLast ? 0 : column + 1
-      if isLast, text.count > 1 << 20 {
-        output(text.bytes)
-        text.bytes.removeAll(keepingCapacity: true)
+    unsafe cells.bytes.withUnsafeBufferPointer { bytes in
+      for end in ends {
+        let cell = unsafe UnsafeBufferPointer(rebasing: bytes[start..<Int(end)])
+        let width = widths[column]
+        let isNumber = areNumbers[column]
+        // More bytes than columns: too wide, or not only ASCII.
+        let used = cell.count > width ? unsafe Self.width(cell) : cell.count
+        if isNumber { text.write(spaces: width - used) }
+        if used > width {
+          unsafe Self.write(cell, cutTo: width, inside: fields[column].isCutInside, to: &text)
+        } else {
+          unsafe text.bytes.append(contentsOf: cell)
+        }
+        start = Int(end)
+        if column < last {
+          text.write(spaces: isNumber ? 1 : width - used + 1)
+          column += 1
+        } else {
+          text.write(ascii: "\n")
+          column = 0
+          if text.count > 1 << 20 {
+            output(text.bytes)
+            text.bytes.removeAll(keepingCapacity: true)
+          }
+        }
       }
     }
     output(text.bytes)
   }
 
-  private func write(
-    _ cell: ArraySlice<UInt8>, _ field: ListField, _ width: Int, isLast: Bool, to text: inout TextBuffer
-  ) {
-    var used = cell.count
-    // More bytes than columns: too wide, or not only ASCII.
-    if used > width { used = Self.width(cell) }
-    if field.isNumber { text.write(spaces: width - used) }
-    if used > width {
-      Self.write(cell, cutTo: width, inside: field.isCutInside, to: &text)
-    } else {
-      text.bytes.append(contentsOf: cell)
-    }
-    if isLast { return text.write(ascii: "\n") }
-    if !field.isNumber { text.write(spaces: width - used) }
-    text.write(ascii: " ")
-  }
-
   /// Leaves out characters, and puts three dots of one column there.
   private static func write(
-    _ cell: ArraySlice<UInt8>, cutTo width: Int, inside: Bool, to text: inout TextBuffer
+    _ cell: UnsafeBufferPointer<UInt8>, cutTo width: Int, inside: Bool, to text: inout TextBuffer
   ) {
-    let characters = String(decoding: cell, as: UTF8.self).unicodeScalars
+    let characters = unsafe String(decoding: cell, as: UTF8.self).unicodeScalars
     let tail = inside ? (width - 1) / 2 : 0
     text.write(String(String.UnicodeScalarView(characters.prefix(width - 1 - tail))) + "…")
     text.write(String(String.UnicodeScalarView(characters.suffix(tail))))

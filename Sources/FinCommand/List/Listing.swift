@@ -19,6 +19,8 @@ struct Listing {
 
   private struct Label {
     var text: [UInt8]
+    /// What JSON says of the program.
+    var members: [UInt8]
     /// Its place when all are sorted by name.
     var rank: UInt64
   }
@@ -26,10 +28,13 @@ struct Listing {
   init(_ census: Census) {
     self.census = census
     limits = census.namespaces.map(\.limits)
-    let sorted = census.programs.values.map { ($0.name, $0.pid) }.sorted { $0 < $1 }
+    let sorted = census.programs.values.sorted { ($0.name, $0.pid) < ($1.name, $1.pid) }
     labels = Dictionary(
       uniqueKeysWithValues: sorted.enumerated().map { rank, program in
-        (program.1, Label(text: Array("\(program.0)[\(program.1)]".utf8), rank: UInt64(rank)))
+        let label = Label(
+          text: Array("\(program.name)[\(program.pid)]".utf8), members: ListJSON.members(of: program),
+          rank: UInt64(rank))
+        return (program.pid, label)
       })
     var listeners: [UInt32: UInt32] = [:]
     for socket in census.sockets where socket.state == .listen {
@@ -112,7 +117,7 @@ extension Listing {
     let holders = census.holders[inode(row)]
     if let first = holders.first {
       write(label: first.pid, to: &text)
-      text.write(" fd ")
+      text.write(literal: " fd ")
       text.write(decimal: UInt32(bitPattern: first.descriptor))
       if holders.count > 1 {
         text.write(" +")
@@ -145,6 +150,9 @@ extension Listing {
       text.write("]")
     }
   }
+
+  /// What JSON says of a process's program; nothing when it could not be read.
+  func members(of pid: Int32) -> [UInt8] { labels[pid]?.members ?? [] }
 
   /// For sorting: by program, then by descriptor; what nobody holds comes last.
   func rank(ofOwner row: ListedSocket) -> UInt64 {

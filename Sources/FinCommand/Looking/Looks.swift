@@ -97,7 +97,7 @@ extension JSONText {
   }
 
   /// Two bounds in milliseconds.
-  mutating func write(_ key: String, since: Since?) {
+  mutating func write(_ key: JSONKey, since: Since?) {
     guard let since, since != .unknown else { return }
     object(key) { json in
       json.write("atLeastMilliseconds", number: since.lower)

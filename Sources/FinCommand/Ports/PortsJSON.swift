@@ -50,11 +50,12 @@ enum PortsJSON {
         json.string("destination") { $0.write(budget.route.destination) }
         json.write("port", number: budget.route.port)
       }
-      for (name, number) in [
+      let numbers: [(JSONKey, Int)] = [
         ("capacity", budget.capacity), ("connected", budget.connected), ("timeWait", budget.resting),
         ("timeWaitReusable", budget.reusable), ("bound", budget.bound), ("boundOnSource", budget.boundHere),
         ("boundProbably", budget.boundProbably), ("free", budget.free),
-      ] {
+      ]
+      for (name, number) in numbers {
         json.write(name, number: UInt64(max(0, number)))
       }
       json.write("percent", number: UInt64((budget.share * 100).rounded()))
@@ -84,7 +85,7 @@ enum PortsJSON {
     }
   }
 
-  private static func write(_ key: String, _ users: [PortBudget.User], _ census: Census, to json: inout JSONText) {
+  private static func write(_ key: JSONKey, _ users: [PortBudget.User], _ census: Census, to json: inout JSONText) {
     json.array(key) { json in
       for user in users {
         json.object { json in

@@ -1,6 +1,5 @@
 internal import CFin
 internal import Glibc
-internal import Synchronization
 
 /// The census of descriptors: every `/proc/PID/fd`, by as many threads as there are processors.
 struct DescriptorReading: Sendable {
@@ -11,7 +10,18 @@ struct DescriptorReading: Sendable {
   var processes: ContiguousArray<HoldingProcess> = []
   /// Descriptors that are network namespaces: they keep one alive that no process needs to be in.
   var namespaces: ContiguousArray<Holder> = []
-  var vanished = 0
+  /// Processes that ended while they were read.
+  var ended: Set<Int32> = []
+  /// Processes that let themselves be looked at no longer while they were read.
+  private var closed: Set<Int32> = []
+  /// The descriptors of processes with so many of them that several threads share the work; read in a second step.
+  private var parts: [Part] = []
+
+  /// Some descriptors of one process, by number.
+  private struct Part: Sendable {
+    var pid: Int32
+    var numbers: ArraySlice<Int32>
+  }
 
   /// The numbers of all processes.
   static func processes(in proc: borrowing OwnDescriptor) throws(KernelError) -> ContiguousArray<Int32> {
@@ -21,28 +31,40 @@ struct DescriptorReading: Sendable {
   }
 
   /// Reads the descriptors of these processes.
-  /// - Parameter threads: How many read, this one included.
-  static func read(_ pids: ContiguousArray<Int32>, threads: Int) -> DescriptorReading {
-    let next = Next()
-    let helpers = (1..<max(1, threads)).map { _ in OwnThread { reading(pids, next) } }
-    var all = reading(pids, next)
-    for helper in helpers { if let some = helper.join() { all.append(some) } }
+  /// - Parameters:
+  ///   - threads: How many read, this one included.
+  ///   - share: A process with more descriptors is read in parts of so many.
+  static func read(_ pids: ContiguousArray<Int32>, threads: Int, share: Int = 2048) -> DescriptorReading {
+    var all = together(threads, pids.count) { $0.read(pids[$1], share: share, with: $2) }
+    let parts = all.parts
+    all.parts = []
+    // A folder is listed by one thread; what its links point to takes four times as long, and is read by all.
+    if !parts.isEmpty { all.append(together(threads, parts.count) { $0.read(parts[$1], with: $2) }) }
+    for place in all.processes.indices where all.closed.contains(all.processes[place].pid) {
+      all.processes[place].isReadable = false
+    }
     return all
   }
 
-  private final class Next: Sendable {
-    private let place = Atomic(0)
-    func take() -> Int { place.wrappingAdd(1, ordering: .relaxed).oldValue }
-  }
-
-  private static func reading(_ pids: ContiguousArray<Int32>, _ next: Next) -> DescriptorReading {
-    var all = DescriptorReading()
-    let reader = FolderReader()
-    while true {
-      let place = next.take()
-      guard place < pids.count else { return all }
-      all.read(pids[place], with: reader)
+  /// Does so many pieces of work, each by whichever thread is free.
+  private static func together(
+    _ threads: Int, _ count: Int,
+    _ body: @escaping @Sendable (inout DescriptorReading, Int, borrowing FolderReader) -> Void
+  ) -> DescriptorReading {
+    let next = Counter()
+    @Sendable func work() -> DescriptorReading {
+      var all = DescriptorReading()
+      let reader = FolderReader()
+      while true {
+        let place = next.take()
+        guard place < count else { return all }
+        body(&all, place, reader)
+      }
     }
+    let helpers = (1..<max(1, min(threads, count))).map { _ in OwnThread { work() } }
+    var all = work()
+    for helper in helpers { if let some = helper.join() { all.append(some) } }
+    return all
   }
 
   private mutating func append(_ others: DescriptorReading) {
@@ -52,15 +74,27 @@ struct DescriptorReading: Sendable {
     rings += others.rings
     processes += others.processes
     namespaces += others.namespaces
-    vanished += others.vanished
+    ended.formUnion(others.ended)
+    closed.formUnion(others.closed)
+    parts += others.parts
   }
 
   /// What is read of one process before it ends stays: it was true at that moment.
-  private mutating func read(_ pid: Int32, with reader: borrowing FolderReader) {
+  private mutating func read(_ pid: Int32, share: Int, with reader: borrowing FolderReader) {
     let path = "/proc/\(pid)/fd"
     do throws(KernelError) {
       let folder = try OwnDescriptor(path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
       let status = try folder.status()
+      if status.st_size > share {
+        var numbers: [Int32] = []
+        numbers.reserveCapacity(Int(min(status.st_size, 1 << 20)))
+        try reader.forEachNumber(in: folder.number) { numbers.append($0) }
+        for start in stride(from: 0, to: numbers.count, by: share) {
+          parts.append(Part(pid: pid, numbers: numbers[start..<min(start + share, numbers.count)]))
+        }
+        append(pid, status, isReadable: true, hasSome: true)
+        return
+      }
       let before = sockets.count
       try unsafe reader.forEachLink(in: folder.number) { descriptor, target in
         unsafe take(Holder(inode: 0, pid: pid, descriptor: descriptor), target)
@@ -68,12 +102,27 @@ struct DescriptorReading: Sendable {
       append(pid, status, isReadable: true, hasSome: sockets.count > before)
     } catch {
       if error.isGone {
-        vanished += 1
+        ended.insert(pid)
       } else if let status = try? Files.status(path) {
         append(pid, status, isReadable: false, hasSome: false)
       } else {
-        vanished += 1
+        ended.insert(pid)
       }
+    }
+  }
+
+  /// Reads a part of a process whose folder was listed before.
+  private mutating func read(_ part: Part, with reader: borrowing FolderReader) {
+    do throws(KernelError) {
+      let folder = try OwnDescriptor("/proc/\(part.pid)/fd", flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
+      sockets.reserveCapacity(sockets.count + part.numbers.count)
+      for descriptor in part.numbers {
+        unsafe reader.readLink(descriptor, in: folder.number) { target in
+          unsafe take(Holder(inode: 0, pid: part.pid, descriptor: descriptor), target)
+        }
+      }
+    } catch {
+      if error.isGone { ended.insert(part.pid) } else { closed.insert(part.pid) }
     }
   }
 

@@ -19,9 +19,7 @@ extension Census {
     brief.readsLimits = false
     brief.readsUnixSockets = false
     var listed = NumberSet()
-    let looks = places.enumerated().map { NamespaceDump.begin($1, isOwn: $0 == 0, brief) }
-    for look in looks {
-      guard let dump = look.join() else { continue }
+    for case let dump? in NamespaceDumps.begin(places, beginsWithOwn: true, brief).join() {
       candidates.removeAll { dump.incomplete.contains($0.transport) }
       for socket in dump.sockets { listed.insert(UInt64(socket.inode)) }
     }
@@ -55,7 +53,7 @@ extension Census {
     for pid in Set(candidates.map(\.pid)).sorted() {
       for place in NamespacePlace.find(threadsOf: pid, beyond: places) {
         places.append(place)
-        take(NamespaceDump.begin(place, isOwn: false, options).join())
+        for dump in NamespaceDumps.begin([place], beginsWithOwn: false, options).join() { take(dump) }
       }
     }
   }

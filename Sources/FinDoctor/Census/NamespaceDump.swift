@@ -14,24 +14,20 @@ struct NamespaceDump: Sendable {
 
   init(_ namespace: Namespace) { self.namespace = namespace }
 
-  /// Begins to read on a thread of its own, which ends inside the namespace.
-  static func begin(
-    _ place: NamespacePlace, isOwn: Bool, _ options: Census.Options
-  ) -> OwnThread<NamespaceDump> {
-    OwnThread {
-      var dump = NamespaceDump(Namespace(inode: place.inode, name: place.name, isOwn: isOwn, isRead: false))
-      do throws(KernelError) {
-        if !isOwn {
-          let entrance = try OwnDescriptor(place.path)
-          _ = try calling { Int(fin_enter_network(entrance.number)) }
-        }
-        try dump.read(options)
-      } catch {
-        // Whoever counts skipped namespaces says so of a foreign one; the own one must be readable.
-        if isOwn { dump.refused.append("the kernel's tables could not be read: \(error)") }
+  /// Reads the namespace that the calling thread is in, or enters it first. The thread stays there.
+  static func read(_ place: NamespacePlace, isOwn: Bool, _ options: Census.Options) -> NamespaceDump {
+    var dump = NamespaceDump(Namespace(inode: place.inode, name: place.name, isOwn: isOwn, isRead: false))
+    do throws(KernelError) {
+      if !isOwn {
+        let entrance = try OwnDescriptor(place.path)
+        _ = try calling { Int(fin_enter_network(entrance.number)) }
       }
-      return dump
+      try dump.read(options)
+    } catch {
+      // Whoever counts skipped namespaces says so of a foreign one; the own one must be readable.
+      if isOwn { dump.refused.append("the kernel's tables could not be read: \(error)") }
     }
+    return dump
   }
 
   private mutating func read(_ options: Census.Options) throws(KernelError) {
@@ -65,7 +61,8 @@ struct NamespaceDump: Sendable {
     (sockets, cookies) = ([], NumberSet())
     let isWhole = attempt("\(transport) over \(isIPv6 ? "IPv6" : "IPv4")") { () throws(KernelError) in
       try netlink.dump({
-        InetDiag.request(transport, isIPv6: isIPv6, detailed: options.readsDetails, sequence: $0)
+        InetDiag.request(
+          transport, isIPv6: isIPv6, detailed: options.readsDetails, memory: options.readsMemory, sequence: $0)
       }) { bytes in
         guard let row = InetDiag.row(bytes, transport: transport, namespace: 0) else { return false }
         if seen.insert(row.cookie) { rows.append(row) }

@@ -9,6 +9,8 @@ extension Census {
     public var readsUnixSockets = true
     /// `tcp_info` and memory: without them, nothing can be said of times and drops.
     public var readsDetails = true
+    /// Memory, if details are read at all: without it, nothing can be said of drops.
+    public var readsMemory = true
     /// Other network namespaces, as far as they may be entered.
     public var readsAllNamespaces = true
     /// Who holds which socket, and what program it is.
@@ -48,23 +50,27 @@ extension Census {
     // The kernel writes its tables on one processor while the descriptors are read on another.
     var places = NamespacePlace.find(pids)
     if !options.readsAllNamespaces { places.removeSubrange(1...) }
-    var dumping = places.enumerated().map { NamespaceDump.begin($1, isOwn: $0 == 0, options) }
+    var dumping = [NamespaceDumps.begin(places, beginsWithOwn: true, options)]
     var reading = DescriptorReading()
     if options.readsHolders {
       reading = DescriptorReading.read(pids, threads: min(4, max(1, Int(fin_processors()))))
       if options.readsAllNamespaces {
         let held = NamespacePlace.find(held: reading.namespaces, beyond: places)
         places += held
-        dumping += held.map { NamespaceDump.begin($0, isOwn: false, options) }
+        if !held.isEmpty { dumping.append(.begin(held, beginsWithOwn: false, options)) }
       }
     }
     census.take(reading)
     census.namespaces = []
     var told = options
     for dumping in dumping {
-      let dump = dumping.join()
-      told.transports.subtract(dump?.incomplete ?? [])
-      census.take(dump)
+      var dumps = dumping.join()
+      for place in dumps.indices {
+        // Out of the list, so that its rows have one owner and are not copied when others are put behind them.
+        let dump = dumps[place].take()
+        told.transports.subtract(dump?.incomplete ?? [])
+        census.take(dump)
+      }
     }
     guard census.namespaces.first?.isRead == true else {
       throw Failure(
@@ -82,7 +88,7 @@ extension Census {
     for process in reading.processes where !process.isReadable {
       blindness.unreadableProcesses[process.user, default: 0] += 1
     }
-    blindness.vanishedProcesses = reading.vanished
+    blindness.vanishedProcesses = reading.ended.count
     holders = Holders(
       sockets: reading.sockets, processes: reading.processes, epolls: reading.epolls, ledgers: reading.ledgers,
       rings: reading.rings)

@@ -28,6 +28,8 @@ struct Examination {
 
   /// Where somebody listens: an address, or all zeros for every address, and a port.
   private var listening: Set<ListeningPlace> = []
+  /// The ports of those, whatever the address: a bit for each.
+  private var listeningPorts = ContiguousArray<UInt64>(repeating: 0, count: 1024)
 
   private struct ListeningPlace: Hashable {
     var namespace: UInt16
@@ -52,10 +54,12 @@ struct Examination {
     switch state {
     case .listen:
       listeners.append(index)
+      let port = census.sockets[index].localPort
+      listeningPorts[Int(port >> 6)] |= 1 << UInt64(port & 63)
       listening.insert(
         ListeningPlace(
           namespace: census.sockets[index].namespace,
-          endpoint: Finding.Endpoint(address: census.sockets[index].localBits, port: census.sockets[index].localPort)))
+          endpoint: Finding.Endpoint(address: census.sockets[index].localBits, port: port)))
       return
     case .synReceived, .newSynReceived:
       handshaking.append(index)
@@ -120,10 +124,13 @@ struct Examination {
   }
 
   func isListening(_ namespace: UInt16, _ address: AddressBits, _ port: UInt16) -> Bool {
-    [address, AddressBits()].contains {
+    func isListening(_ address: AddressBits) -> Bool {
       listening.contains(
-        ListeningPlace(namespace: namespace, endpoint: Finding.Endpoint(address: $0, port: port)))
+        ListeningPlace(namespace: namespace, endpoint: Finding.Endpoint(address: address, port: port)))
     }
+    // Nearly no port is listened on, and to ask for one bit is cheaper than to look for an address.
+    return listeningPorts[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
+      && (isListening(address) || isListening(AddressBits()))
   }
 }
 

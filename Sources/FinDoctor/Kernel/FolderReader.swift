@@ -36,6 +36,25 @@ internal import Glibc
     }
   }
 
+  /// Calls `body` with where the link of this number points to, unless it has gone.
+  func readLink(_ number: Int32, in folder: CInt, _ body: (UnsafeRawBufferPointer) -> Void) {
+    // The name, from its end: at most ten digits and a zero.
+    var name = InlineArray<12, CChar>(repeating: 0)
+    var first = 11
+    var rest = UInt32(bitPattern: number)
+    repeat {
+      first -= 1
+      name[first] = CChar(48 + rest % 10)
+      rest /= 10
+    } while rest > 0
+    let room = unsafe target.baseAddress!.assumingMemoryBound(to: CChar.self)
+    let size = unsafe target.count
+    let count = unsafe withUnsafeBytes(of: name) { bytes in
+      unsafe readlinkat(folder, (bytes.baseAddress! + first).assumingMemoryBound(to: CChar.self), room, size)
+    }
+    if count > 0 { unsafe body(UnsafeRawBufferPointer(start: room, count: count)) }
+  }
+
   /// `struct linux_dirent64`: two 64-bit numbers, the record's length in 16 bits, a type, the name and a zero.
   private func forEachName(in folder: CInt, _ body: (UnsafePointer<CChar>) -> Void) throws(KernelError) {
     while true {

@@ -1,15 +1,18 @@
 /// `sock_diag` of TCP and UDP: what is asked, and how an answer becomes a row (`linux/inet_diag.h`).
 enum InetDiag {
   /// A request for all sockets of one family and transport (`struct inet_diag_req_v2`).
-  /// - Parameter states: A bit for each state, by its number.
+  /// - Parameters:
+  ///   - states: A bit for each state, by its number.
+  ///   - detailed: With `tcp_info`, and with what it uses of memory if `memory` is true as well.
   static func request(
-    _ transport: Transport, isIPv6: Bool, states: UInt32 = .max, detailed: Bool = true, sequence: UInt32
+    _ transport: Transport, isIPv6: Bool, states: UInt32 = .max, detailed: Bool = true, memory: Bool = true,
+    sequence: UInt32
   ) -> [UInt8] {
     var bytes = NetlinkRequest(sequence: sequence)
     bytes.append(isIPv6 ? 10 : 2)
     bytes.append(transport.rawValue)
     // Which attributes to send, a bit for each by its number less one; the others come by themselves.
-    let wanted: UInt8 = transport == .tcp ? 1 << (info - 1) | 1 << (memory - 1) : 1 << (memory - 1)
+    let wanted: UInt8 = (transport == .tcp ? 1 << (info - 1) : 0) | (memory ? 1 << (Self.memory - 1) : 0)
     bytes.append(detailed ? wanted : 0)
     bytes.append(0)
     bytes.append(number: states)

@@ -15,6 +15,30 @@ public struct TextBuffer: Sendable {
   /// Writes text as it is.
   public mutating func write(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
+  /// Writes text that stands in the program: no string is made of it.
+  public mutating func write(literal text: StaticString) {
+    unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  /// Writes the name of a value in an object of JSON: `,"name":`.
+  /// - Parameters:
+  ///   - key: The name, which needs no escaping.
+  ///   - isFirst: Whether nothing stands before it in its object, so that no comma is due.
+  public mutating func write(key: StaticString, isFirst: Bool) {
+    let length = key.utf8CodeUnitCount
+    guard length <= Line.capacity - 4 else {
+      write(isFirst ? "\"\(key)\":" : ",\"\(key)\":")
+      return
+    }
+    var line = Line()
+    if !isFirst { line.put(UInt8(ascii: ",")) }
+    line.put(UInt8(ascii: "\""))
+    line.put(key)
+    line.put(UInt8(ascii: "\""))
+    line.put(UInt8(ascii: ":"))
+    append(line)
+  }
+
   /// Writes one ASCII character.
   public mutating func write(ascii character: Unicode.Scalar) { bytes.append(UInt8(ascii: character)) }
 
@@ -22,36 +46,83 @@ public struct TextBuffer: Sendable {
   public mutating func write(decimal number: UInt64) {
     if number < 10 {
       bytes.append(48 + UInt8(truncatingIfNeeded: number))
-      return
+    } else {
+      var line = Line()
+      line.put(decimal: number)
+      append(line)
     }
-    var rest = number
-    var digits = InlineArray<20, UInt8>(repeating: 0)
-    var first = 20
-    while rest > 0 {
-      let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-      first -= 1
-      digits[first] = 48 + UInt8(truncatingIfNeeded: digit)
-      rest = quotient
-    }
-    for index in first..<20 { bytes.append(digits[index]) }
   }
 
   /// Writes a number in decimal.
-  public mutating func write(decimal number: some UnsignedInteger) { write(decimal: UInt64(number)) }
+  @inlinable public mutating func write(decimal number: some UnsignedInteger) { write(decimal: UInt64(number)) }
 
   /// Writes a number in hexadecimal, without zeros before it.
   public mutating func write(hexadecimal number: UInt64) {
-    var shift = number == 0 ? 0 : (63 - number.leadingZeroBitCount) & ~3
-    while shift >= 0 {
-      let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 15
-      bytes.append(digit < 10 ? 48 + digit : 87 + digit)
-      shift -= 4
-    }
+    var line = Line()
+    line.put(hexadecimal: number)
+    append(line)
   }
 
   /// Writes spaces.
   public mutating func write(spaces count: Int) {
-    if count > 0 { bytes.append(contentsOf: repeatElement(32, count: count)) }
+    let many: StaticString = "                                                                "
+    var rest = count
+    while rest > 0 {
+      let some = min(rest, many.utf8CodeUnitCount)
+      unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: many.utf8Start, count: some))
+      rest -= some
+    }
+  }
+
+  private mutating func append(_ line: Line) {
+    unsafe withUnsafeBytes(of: line.bytes) { bytes in
+      unsafe self.bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<line.count]))
+    }
+  }
+}
+
+/// A few characters that are put together before they are appended: a number, an address with its port.
+///
+/// An array asks at each append whether it has room and is nobody else's; seven million times a list are too many.
+private struct Line {
+  /// More than the longest address: `[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535`.
+  static let capacity = 64
+  var bytes = InlineArray<64, UInt8>(repeating: 0)
+  var count = 0
+
+  mutating func put(_ byte: UInt8) {
+    bytes[count] = byte
+    count += 1
+  }
+
+  mutating func put(_ text: StaticString) {
+    for index in 0..<text.utf8CodeUnitCount { unsafe put(text.utf8Start[index]) }
+  }
+
+  mutating func put(decimal number: UInt64) {
+    // The number of digits first, so that each is written to its place.
+    var digits = 1
+    var bound: UInt64 = 10
+    while digits < 20, number >= bound {
+      digits += 1
+      bound &*= 10
+    }
+    var rest = number
+    for place in 0..<digits {
+      let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+      bytes[count + digits - 1 - place] = 48 + UInt8(truncatingIfNeeded: digit)
+      rest = quotient
+    }
+    count += digits
+  }
+
+  mutating func put(hexadecimal number: UInt64) {
+    var shift = number == 0 ? 0 : (63 - number.leadingZeroBitCount) & ~3
+    while shift >= 0 {
+      let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 15
+      put(digit < 10 ? 48 + digit : 87 + digit)
+      shift -= 4
+    }
   }
 }
 
@@ -59,40 +130,52 @@ public struct TextBuffer: Sendable {
 extension TextBuffer {
   /// Writes an address: `127.0.0.1`; IPv6 as RFC 5952 asks for, with the interface of a link-local one: `fe80::1%2`.
   public mutating func write(_ address: NetworkAddress) {
-    if !address.isIPv6 {
-      write(v4: UInt32(truncatingIfNeeded: address.bits.low))
-      return
-    }
-    if let mapped = address.asIPv4 {
-      write("::ffff:")
-      write(v4: mapped)
-    } else {
-      write(v6: address.bits)
-    }
-    if address.isLinkLocal, address.interface > 0 {
-      write(ascii: "%")
-      write(decimal: address.interface)
-    }
+    var line = Line()
+    line.put(address)
+    append(line)
   }
 
   /// Writes an address and a port: `127.0.0.1:80`, `[::1]:80`; with `*` for the port 0.
   public mutating func write(_ address: NetworkAddress, port: UInt16) {
-    if address.isIPv6 { write(ascii: "[") }
-    write(address)
-    if address.isIPv6 { write(ascii: "]") }
-    write(ascii: ":")
-    if port == 0 { write(ascii: "*") } else { write(decimal: UInt64(port)) }
+    var line = Line()
+    if address.isIPv6 { line.put(UInt8(ascii: "[")) }
+    line.put(address)
+    if address.isIPv6 { line.put(UInt8(ascii: "]")) }
+    line.put(UInt8(ascii: ":"))
+    if port == 0 { line.put(UInt8(ascii: "*")) } else { line.put(decimal: UInt64(port)) }
+    append(line)
   }
+}
 
-  private mutating func write(v4 address: UInt32) {
-    write(decimal: UInt64(address >> 24))
-    for shift: UInt32 in [16, 8, 0] {
-      bytes.append(46)
-      write(decimal: UInt64(address >> shift & 0xff))
+extension Line {
+  fileprivate mutating func put(_ address: NetworkAddress) {
+    if !address.isIPv6 {
+      put(v4: UInt32(truncatingIfNeeded: address.bits.low))
+      return
+    }
+    if let mapped = address.asIPv4 {
+      put("::ffff:")
+      put(v4: mapped)
+    } else {
+      put(v6: address.bits)
+    }
+    if address.isLinkLocal, address.interface > 0 {
+      put(UInt8(ascii: "%"))
+      put(decimal: UInt64(address.interface))
     }
   }
 
-  private mutating func write(v6 bits: AddressBits) {
+  private mutating func put(v4 address: UInt32) {
+    put(decimal: UInt64(address >> 24))
+    var shift: UInt32 = 24
+    while shift > 0 {
+      shift -= 8
+      put(UInt8(ascii: "."))
+      put(decimal: UInt64(address >> shift & 0xff))
+    }
+  }
+
+  private mutating func put(v6 bits: AddressBits) {
     func group(_ index: Int) -> UInt64 {
       (index < 4 ? bits.high : bits.low) >> UInt64(48 - 16 * (index & 3)) & 0xffff
     }
@@ -109,12 +192,13 @@ extension TextBuffer {
     var index = 0
     while index < 8 {
       if index == gap.lowerBound {
-        write("::")
+        put(UInt8(ascii: ":"))
+        put(UInt8(ascii: ":"))
         index = gap.upperBound
         continue
       }
-      if index > 0, index != gap.upperBound || gap.isEmpty { write(ascii: ":") }
-      write(hexadecimal: group(index))
+      if index > 0, index != gap.upperBound || gap.isEmpty { put(UInt8(ascii: ":")) }
+      put(hexadecimal: group(index))
       index += 1
     }
   }
