@@ -136,11 +136,10 @@ int fin_netlink(int protocol, int seconds) {
   if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   return fd;
 }
-int fin_netlink_hear_ends(void) {
+int fin_netlink_hear_ends(int room) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, FIN_NETLINK_SOCK_DIAG);
   // SKNLGRP_INET_TCP_DESTROY and SKNLGRP_INET6_TCP_DESTROY of linux/sock_diag.h, as bits.
   struct sockaddr_nl own = {.nl_family = AF_NETLINK, .nl_groups = 1 | 4};
-  int room = 8 << 20;
   if (fd < 0) return fd;
   // Beyond the usual limit where one may; else as much as one may.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)

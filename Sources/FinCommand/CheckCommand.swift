@@ -162,13 +162,17 @@ struct CheckCommand: ParsableCommand {
   private func look() throws -> Look {
     if let pid { try expectProcess(pid) }
     var options = diagnosisOptions
+    var lostEnds = 0
     if let over {
       var earlier = try takeCensus()
       Diagnosis.prepare(&earlier, &options)
       options.withoutDescriptorBefore = Diagnosis.withoutDescriptor(in: earlier)
       let ended = EndedSockets()
-      over.pass()
-      options.closed = ended?.all() ?? []
+      // The kernel keeps what is not heard for some seconds only, and only what was closed unread is asked for.
+      over.pass(in: 250) {
+        options.closed += (ended?.all() ?? []).filter { $0.receiveQueue > 1 }
+      }
+      lostEnds = ended?.lossCount ?? 0
       options.earlier = earlier
     }
     var census = try takeCensus()
@@ -180,6 +184,7 @@ struct CheckCommand: ParsableCommand {
         census = try takeCensus()
       }
     }
+    census.blindness.lostEnds = lostEnds
     Diagnosis.prepare(&census, &options)
     let outcome = Diagnosis.examine(census, options)
     return Look(findings: outcome.findings, onPurpose: outcome.onPurpose, census: census)

@@ -119,8 +119,8 @@ int fin_open_process(int pid);
 int fin_copy_descriptor(int process, int fd);
 /// A netlink socket of this protocol that gives up receiving after so many seconds.
 int fin_netlink(int protocol, int seconds);
-/// A netlink socket that does not wait and is told of every TCP socket that ends.
-int fin_netlink_hear_ends(void);
+/// A netlink socket that does not wait and is told of every TCP socket that ends; the kernel keeps up to `room` bytes for it.
+int fin_netlink_hear_ends(int room);
 int64_t fin_netlink_send(int fd, const void *bytes, uint64_t count);
 /// Receives one datagram; `sender` becomes the port it came from, 0 for the kernel; `cut` whether it did not fit.
 int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender, int *cut);

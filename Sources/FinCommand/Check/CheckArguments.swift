@@ -42,10 +42,23 @@ struct TimeSpan: ExpressibleByArgument {
     milliseconds = number * unit
   }
 
-  /// Waits for as long.
-  func pass() {
-    var rest = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000 * 1_000_000))
-    var left = timespec()
-    while unsafe nanosleep(&rest, &left) != 0, errno == EINTR { rest = left }
+  /// Waits for as long, and calls `body` after each slice of so many milliseconds, also after the last.
+  func pass(in slice: Int64 = .max, _ body: () -> Void = {}) {
+    let end = Self.now() + milliseconds
+    while true {
+      let now = Self.now()
+      let wanted = now < end ? min(slice, end - now) : 0
+      var rest = timespec(tv_sec: Int(wanted / 1000), tv_nsec: Int(wanted % 1000 * 1_000_000))
+      var left = timespec()
+      while wanted > 0, unsafe nanosleep(&rest, &left) != 0, errno == EINTR { rest = left }
+      body()
+      if Self.now() >= end { return }
+    }
+  }
+
+  private static func now() -> Int64 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
   }
 }

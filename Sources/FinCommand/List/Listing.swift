@@ -88,6 +88,18 @@ struct Listing {
 
   func program(_ row: ListedSocket) -> Program? { holder(row).flatMap { census.programs[$0.pid] } }
 
+  /// The unit of its program; of a socket of TCP or UDP without one, of the cgroup in which it was made.
+  func unit(_ row: ListedSocket) -> String? {
+    if case .inet(let index) = row { return census.unit(of: census.sockets[index]) }
+    return program(row)?.unit
+  }
+
+  /// The container, likewise.
+  func container(_ row: ListedSocket) -> String? {
+    if case .inet(let index) = row { return census.container(of: census.sockets[index]) }
+    return program(row)?.container
+  }
+
   func since(_ socket: borrowing InetSocket) -> Since {
     let place = Int(socket.namespace)
     return Since.inState(socket, limits: place < limits.count ? limits[place] : KernelLimits())

@@ -15,6 +15,9 @@ public struct Blindness: Hashable, Sendable {
   /// Ledgers of programs, or parts of them, that could not be read, one sentence each.
   public var unreadLedgers: [String] = []
 
+  /// How many times the kernel threw away the news of sockets that ended, because it came faster than it was heard.
+  public var lostEnds = 0
+
   /// Nothing was hidden.
   public init() {}
 
@@ -44,6 +47,11 @@ public struct Blindness: Hashable, Sendable {
     }
     if interruptedDumps > 0 {
       all.append("the kernel's tables changed during \(Self.count(interruptedDumps, "dump", "dumps"))")
+    }
+    if lostEnds > 0 {
+      all.append(
+        "connections ended faster than they were heard of, \(Self.count(lostEnds, "time", "times")): what was closed "
+          + "unread is counted too low")
     }
     return all + refusedDumps + unreadLedgers
   }

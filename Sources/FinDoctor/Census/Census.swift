@@ -18,6 +18,8 @@ public struct Census: Sendable {
   public var holders: Holders
   /// The programs of all processes that hold a socket.
   public var programs: [Int32: Program]
+  /// The cgroups, by number, of sockets whose process is not known: it has ended, or may not be looked at.
+  public var cgroups: [UInt64: Cgroup] = [:]
   /// Who would notice what, of the processes that ``watch(_:)`` was asked about.
   public var watchers: [Int32: Watchers]
   /// What programs publish of their sockets, of the processes that ``readLedgers(of:)`` was asked about.

@@ -9,7 +9,8 @@ extension Census {
   ) {
     var places = places
     var elsewhere = Elsewhere(self, held: held, isEverythingRead: options.readsAllNamespaces)
-    var candidates = descriptorsListedNowhere(options, &elsewhere)
+    var (candidates, unix) = descriptorsListedNowhere(options, &elsewhere)
+    if options.readsUnixSockets { findMissed(unix, places, options) }
     guard !candidates.isEmpty else { return }
     if options.readsAllNamespaces { readThreadsNamespaces(of: candidates, &places, options) }
 
@@ -27,23 +28,54 @@ extension Census {
     detached = candidates
   }
 
+  /// Reads the tables of Unix sockets again, as long as descriptors name some that no table lists, but not for ever.
+  ///
+  /// The kernel counts its way through each table while others put sockets in and take them out, so that one look may step
+  /// over some. It does not say so; a descriptor of such a socket does. Every Unix socket is in a table, whatever its state.
+  /// - Parameters:
+  ///   - missed: Descriptors of Unix sockets that were not listed.
+  ///   - places: Where to look.
+  ///   - options: As for the first look.
+  mutating func findMissed(_ missed: [Holder], _ places: [NamespacePlace], _ options: Options) {
+    var missed = missed
+    var brief = options
+    brief.transports = []
+    brief.readsLimits = false
+    for _ in 0..<3 {
+      missed.removeAll { !$0.isStillThere }
+      if missed.isEmpty { return }
+      var known = NumberSet()
+      for socket in unixSockets { known.insert(socket.cookie) }
+      for case let dump? in NamespaceDumps.begin(places, beginsWithOwn: true, brief).join() {
+        guard let index = namespaces.firstIndex(where: { $0.inode == dump.namespace.inode }) else { continue }
+        append(dump.unix, UInt16(clamping: index), except: known)
+      }
+      let listed = Set(unixSockets.lazy.map(\.inode))
+      missed.removeAll { listed.contains($0.inode) }
+    }
+  }
+
   private func descriptorsListedNowhere(
     _ options: Options, _ elsewhere: inout Elsewhere
-  ) -> ContiguousArray<DetachedSocket> {
+  ) -> (ContiguousArray<DetachedSocket>, unix: [Holder]) {
     var listed = NumberSet()
     for index in sockets.indices { listed.insert(UInt64(sockets[index].inode)) }
     for socket in unixSockets { listed.insert(UInt64(socket.inode)) }
     var found: ContiguousArray<DetachedSocket> = []
+    var unix: [Holder] = []
     var last: UInt32 = 0
     for holder in holders.entries where holder.inode != last {
       last = holder.inode
-      if !listed.contains(UInt64(last)), !elsewhere.reaches(holder.pid), let socket = DetachedSocket(holder),
-        options.transports.contains(socket.transport)
-      {
+      guard !listed.contains(UInt64(last)), !elsewhere.reaches(holder.pid), let name = holder.protocolName else {
+        continue
+      }
+      if name.begins(with: "UNIX") {
+        unix.append(holder)
+      } else if let socket = DetachedSocket(holder, name), options.transports.contains(socket.transport) {
         found.append(socket)
       }
     }
-    return found
+    return (found, unix)
   }
 
   /// A thread may be in a namespace that its process is not in. Looked for only where sockets are missing.
@@ -86,11 +118,24 @@ private struct Elsewhere {
   }
 }
 
+extension Holder {
+  /// What the kernel calls the protocol of this socket: `TCP`, `UNIX-STREAM`; nil when it has gone.
+  fileprivate var protocolName: [UInt8]? {
+    try? Files.attribute("system.sockprotoname", of: "/proc/\(pid)/fd/\(descriptor)")
+  }
+
+  /// Whether the descriptor is this socket still.
+  fileprivate var isStillThere: Bool {
+    guard let link = try? Files.link("/proc/\(pid)/fd/\(descriptor)") else { return false }
+    return link.elementsEqual("socket:[\(inode)]".utf8)
+  }
+}
+
 extension DetachedSocket {
-  /// Nil for what is no socket of TCP or UDP, or has gone.
-  init?(_ holder: Holder) {
-    let path = "/proc/\(holder.pid)/fd/\(holder.descriptor)"
-    guard let name = try? Files.attribute("system.sockprotoname", of: path) else { return nil }
+  fileprivate var isStillThere: Bool { Holder(inode: inode, pid: pid, descriptor: descriptor).isStillThere }
+
+  /// Nil for what is no socket of TCP or UDP.
+  fileprivate init?(_ holder: Holder, _ name: [UInt8]) {
     self.init(inode: holder.inode, pid: holder.pid, descriptor: holder.descriptor)
     switch String(decoding: name, as: UTF8.self) {
     case "TCP": break
@@ -99,11 +144,5 @@ extension DetachedSocket {
     case "UDPv6": (transport, isIPv6) = (.udp, true)
     default: return nil
     }
-  }
-
-  /// Whether the descriptor is this socket still.
-  fileprivate var isStillThere: Bool {
-    guard let link = try? Files.link("/proc/\(pid)/fd/\(descriptor)") else { return false }
-    return link.elementsEqual("socket:[\(inode)]".utf8)
   }
 }

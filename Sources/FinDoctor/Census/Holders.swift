@@ -49,8 +49,10 @@ public struct Holders: Sendable {
   /// Descriptors that are io_uring instances, by process: they may hold sockets that have no descriptor.
   public let rings: ContiguousArray<Holder>
 
-  /// For each inode where its entries begin; open addressing, 0 is an empty place, and a position is kept plus one.
-  private let places: ContiguousArray<UInt32>
+  /// Each inode with where its entries begin; open addressing, 0 is an empty place, and a position is kept plus one.
+  ///
+  /// Both in one number: with the inode elsewhere, each question would wait for the memory twice.
+  private let places: ContiguousArray<UInt64>
 
   /// Puts the descriptors in order.
   /// - Parameters:
@@ -107,24 +109,24 @@ extension Holders {
     guard inode != 0, !places.isEmpty else { return nil }
     let mask = places.count - 1
     var slot = Self.scatter(inode) & mask
-    while places[slot] != 0 {
-      let position = Int(places[slot]) - 1
-      if entries[position].inode == inode { return position }
+    while true {
+      let place = places[slot]
+      if place == 0 { return nil }
+      if UInt32(place >> 32) == inode { return Int(place & 0xffff_ffff) - 1 }
       slot = (slot + 1) & mask
     }
-    return nil
   }
 
   private static func scatter(_ inode: UInt32) -> Int { Int((UInt64(inode) &* 0x9e37_79b9_7f4a_7c15) >> 32) }
 
-  private static func index(_ entries: ContiguousArray<Holder>) -> ContiguousArray<UInt32> {
+  private static func index(_ entries: ContiguousArray<Holder>) -> ContiguousArray<UInt64> {
     var size = 16
     while size < entries.count * 2 { size *= 2 }
-    var places = ContiguousArray<UInt32>(repeating: 0, count: size)
+    var places = ContiguousArray<UInt64>(repeating: 0, count: size)
     for position in entries.indices where position == 0 || entries[position].inode != entries[position - 1].inode {
       var slot = scatter(entries[position].inode) & (size - 1)
       while places[slot] != 0 { slot = (slot + 1) & (size - 1) }
-      places[slot] = UInt32(position + 1)
+      places[slot] = UInt64(entries[position].inode) << 32 | UInt64(position + 1)
     }
     return places
   }

@@ -58,27 +58,7 @@ extension Program {
     guard let line = lines.first(where: { $0.begins(with: "0::") }) ?? lines.first(where: { $0.contains(47) }),
       let slash = line.firstIndex(of: UInt8(ascii: "/"))
     else { return }
-    let path = line[slash...]
-    cgroupPath = visible(path)
-    let parts = path.split(separator: UInt8(ascii: "/"))
-    unit = parts.last { $0.ends(in: ".service") || $0.ends(in: ".scope") }.map { visible($0) }
-    container = parts.last { $0.digits(ofContainer: 64) != nil }?.digits(ofContainer: 64).map { visible($0.prefix(12)) }
-  }
-}
-
-extension ArraySlice<UInt8> {
-  fileprivate func ends(in text: String) -> Bool { suffix(text.utf8.count).elementsEqual(text.utf8) }
-
-  /// A run of so many hexadecimal digits: how every container runtime names its containers.
-  fileprivate func digits(ofContainer count: Int) -> ArraySlice<UInt8>? {
-    var start = startIndex
-    for index in indices {
-      guard (48...57).contains(self[index]) || (97...102).contains(self[index]) else {
-        start = index + 1
-        continue
-      }
-      if index + 1 - start == count { return self[start...index] }
-    }
-    return nil
+    let cgroup = Cgroup(path: line[slash...])
+    (cgroupPath, unit, container) = (cgroup.path, cgroup.unit, cgroup.container)
   }
 }

@@ -80,7 +80,10 @@ extension Census {
     if options.readsHolders, options.readsDetached {
       census.findDetached(told, reading: places, held: reading.namespaces)
     }
-    if options.readsHolders { census.readPrograms() }
+    if options.readsHolders {
+      census.readPrograms()
+      census.readCgroups()
+    }
     return census
   }
 
@@ -115,12 +118,13 @@ extension Census {
         sockets.append(row)
       }
     }
-    unixAppend(dump.unix, index)
+    append(dump.unix, index)
   }
 
-  private mutating func unixAppend(_ others: UnixSockets, _ index: UInt16) {
+  /// Puts Unix sockets of a namespace behind those that there are.
+  mutating func append(_ others: UnixSockets, _ index: UInt16, except known: NumberSet = NumberSet()) {
     var all = UnixSockets(rows: unixSockets, names: unixNames, waiting: unixWaiting)
-    all.append(others, namespace: index)
+    all.append(others, namespace: index, except: known)
     unixSockets = all.rows
     unixNames = all.names
     unixWaiting = all.waiting

@@ -43,18 +43,22 @@ extension Examination {
       guard drops > 0 || isFull else { return nil }
       let severity: Severity = isFull ? .critical : (recent ?? 0) > 0 ? .warning : .info
       let who = who(ofListener: index)
+      // Where nothing was dropped, it is about those who wait.
+      let dropped = Int(recent ?? drops)
+      let isAboutDrops = dropped > 0 || !isFull
       var evidence: [Finding.Evidence] = [
         .init("waiting", "\(listener.receiveQueue), limit \(listener.sendQueue)"),
         .init("dropped since it listens", Counted.number(drops)),
       ]
       if let recent { evidence.append(.init("dropped between the two looks", Counted.number(recent))) }
       if let most = limits(of: listener).listenBacklog { evidence.append(.init("somaxconn", "\(most)")) }
+      evidence.append(.init("counted", isAboutDrops ? "attempts dropped" : "clients that wait"))
       var finding = Finding(
-        .acceptOverflow, severity, count: Int(recent ?? drops), who: who,
+        .acceptOverflow, severity, count: isAboutDrops ? dropped : Int(listener.receiveQueue), who: who,
         sentence: "The queue of \(words(listener)) of \(who.name) "
           + (isFull
             ? "is full (\(listener.receiveQueue) wait, \(listener.sendQueue) may)"
-            : "has been full: \(Counted.noun(Int(recent ?? drops), "attempt was", "attempts were")) dropped")
+            : "has been full: \(Counted.noun(dropped, "attempt was", "attempts were")) dropped")
           + (isFull && drops > 0 ? ", and \(Counted.noun(Int(drops), "attempt was", "attempts were")) dropped." : "."),
         why: "A SYN that is dropped says nothing to the client, which tries again after 1 s, then 3 s. "
           + (isFull ? acceptor(index) : "The queue is not full now."),

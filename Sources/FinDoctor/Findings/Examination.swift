@@ -175,7 +175,9 @@ extension Examination {
 
   func who(_ owner: Owner, descriptors: [Int32] = [], others: [Int32] = []) -> Who {
     guard owner.pid != 0 else {
-      return Who(user: owner.user, descriptors: descriptors, others: others)
+      let cgroup = census.cgroups[owner.cgroup]
+      return Who(
+        user: owner.user, unit: cgroup?.unit, container: cgroup?.container, descriptors: descriptors, others: others)
     }
     let program = census.programs[owner.pid]
     let name = program?.name

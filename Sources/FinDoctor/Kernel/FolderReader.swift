@@ -15,7 +15,7 @@ internal import Glibc
 
   /// Calls `body` with every name that is a number.
   func forEachNumber(in folder: CInt, _ body: (Int32) -> Void) throws(KernelError) {
-    try unsafe forEachName(in: folder) { name in
+    try unsafe forEachName(in: folder) { name, _, _ in
       if let number = unsafe Int32(decimal: UnsafeRawBufferPointer(start: name, count: Int(strnlen(name, 16)))) {
         body(number)
       }
@@ -28,11 +28,20 @@ internal import Glibc
   func forEachLink(in folder: CInt, _ body: (Int32, UnsafeRawBufferPointer) -> Void) throws(KernelError) {
     let room = unsafe target.baseAddress!.assumingMemoryBound(to: CChar.self)
     let size = unsafe target.count
-    try unsafe forEachName(in: folder) { name in
+    try unsafe forEachName(in: folder) { name, _, _ in
       guard let number = unsafe Int32(decimal: UnsafeRawBufferPointer(start: name, count: Int(strnlen(name, 16))))
       else { return }
       let count = unsafe readlinkat(folder, name, room, size)
       if count > 0 { unsafe body(number, UnsafeRawBufferPointer(start: room, count: count)) }
+    }
+  }
+
+  /// Calls `body` with every folder in a folder, by its name and its inode.
+  func forEachFolder(in folder: CInt, _ body: (String, UInt64) -> Void) throws(KernelError) {
+    try unsafe forEachName(in: folder) { name, inode, isFolder in
+      guard isFolder else { return }
+      let name = unsafe String(cString: name)
+      if name != ".", name != ".." { body(name, inode) }
     }
   }
 
@@ -56,7 +65,9 @@ internal import Glibc
   }
 
   /// `struct linux_dirent64`: two 64-bit numbers, the record's length in 16 bits, a type, the name and a zero.
-  private func forEachName(in folder: CInt, _ body: (UnsafePointer<CChar>) -> Void) throws(KernelError) {
+  private func forEachName(
+    in folder: CInt, _ body: (UnsafePointer<CChar>, _ inode: UInt64, _ isFolder: Bool) -> Void
+  ) throws(KernelError) {
     while true {
       let count = try calling { unsafe Int(fin_getdents(folder, entries.baseAddress!, UInt64(entries.count))) }
       if count == 0 { return }
@@ -64,7 +75,10 @@ internal import Glibc
       while offset + 20 <= count {
         let length = unsafe Int(entries.load(fromByteOffset: offset + 16, as: UInt16.self))
         guard length >= 20, offset + length <= count else { return }
-        unsafe body(UnsafePointer((entries.baseAddress! + offset + 19).assumingMemoryBound(to: CChar.self)))
+        let name = unsafe UnsafePointer((entries.baseAddress! + offset + 19).assumingMemoryBound(to: CChar.self))
+        let inode = unsafe entries.load(fromByteOffset: offset, as: UInt64.self)
+        let type = unsafe entries.load(fromByteOffset: offset + 18, as: UInt8.self)
+        unsafe body(name, inode, type == UInt8(DT_DIR))
         offset += length
       }
     }

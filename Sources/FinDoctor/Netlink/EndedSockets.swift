@@ -1,15 +1,23 @@
 internal import CFin
+internal import Synchronization
 
 /// Hears of every TCP socket of the own network namespace that ends, from its making on. It needs no rights.
 ///
-/// The kernel keeps what is not yet heard, up to some megabytes: at ten thousand ends a second, for some seconds. What comes
-/// beyond is lost, and ``all()`` does not say so; the counters of the namespace do.
+/// The kernel keeps what is not yet heard, up to some megabytes: at ten thousand ends a second, for some seconds. Ask
+/// ``all()`` more often than that. What comes beyond is lost, and ``lossCount`` says that something was.
 public struct EndedSockets: ~Copyable {
   private let descriptor: OwnDescriptor
+  private let losses = Atomic(0)
+
+  /// How many times the kernel had to throw away what was not yet heard: it does not tell how much each time.
+  public var lossCount: Int { losses.load(ordering: .relaxed) }
 
   /// Begins to listen; nil where the kernel refuses.
-  public init?() {
-    guard let number = try? calling({ Int(fin_netlink_hear_ends()) }) else { return nil }
+  public init?() { self.init(room: 16 << 20) }
+
+  /// With room for so many bytes of news; less where one may not have as much.
+  init?(room: CInt) {
+    guard let number = try? calling({ Int(fin_netlink_hear_ends(room)) }) else { return nil }
     descriptor = OwnDescriptor(adopting: CInt(number))
   }
 
@@ -27,8 +35,10 @@ public struct EndedSockets: ~Copyable {
         unsafe fin_netlink_receive(number, bytes.baseAddress!, UInt64(bytes.count), &sender, &cut)
       }
       if count < 0 {
-        // A signal, or what was lost: what is still there follows.
-        if KernelError.last == .interrupted || KernelError.last == .lost { continue }
+        let error = KernelError.last
+        // What is still there follows.
+        if error == .lost { losses.add(1, ordering: .relaxed) }
+        if error == .interrupted || error == .lost { continue }
         return found
       }
       if sender != 0 || cut != 0 { continue }

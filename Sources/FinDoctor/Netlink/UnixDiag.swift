@@ -81,10 +81,14 @@ struct UnixSockets: Sendable {
   }
 
   /// Puts others behind these, as the rows of another namespace.
-  mutating func append(_ others: UnixSockets, namespace: UInt16) {
+  /// - Parameters:
+  ///   - others: The others.
+  ///   - namespace: Which it is.
+  ///   - known: The cookies of those that are here already: their rows are left out.
+  mutating func append(_ others: UnixSockets, namespace: UInt16, except known: NumberSet = NumberSet()) {
     let firstName = UInt32(names.count)
     let firstWaiting = UInt32(waiting.count)
-    for var row in others.rows {
+    for var row in others.rows where !known.contains(row.cookie) {
       row.namespace = namespace
       row.name = row.name.lowerBound + firstName..<row.name.upperBound + firstName
       row.waiting = row.waiting.lowerBound + firstWaiting..<row.waiting.upperBound + firstWaiting

@@ -20,6 +20,28 @@ struct AcceptingFound {
     }
   }
 
+  @Test("A1: the count says how many were dropped; where none was, how many wait")
+  func overflowCounts() throws {
+    var listener = InetSocket()
+    listener.state = .listen
+    listener.localPort = 80
+    (listener.receiveQueue, listener.sendQueue, listener.cookie) = (3, 2, 5)
+    for (drops, before, count, word) in [
+      (0, nil, 3, "clients that wait"), (7, nil, 7, "attempts dropped"), (7, 5, 2, "attempts dropped"),
+      (7, 7, 3, "clients that wait"),
+    ] as [(UInt32, UInt32?, Int, String)] {
+      listener.memory.drops = drops
+      var options = Diagnosis.Options()
+      if let before {
+        var earlier = listener
+        earlier.memory.drops = before
+        options.earlier = Census(sockets: [earlier])
+      }
+      let finding = try Diagnosis.findings(in: Census(sockets: [listener]), options).only(.acceptOverflow)
+      #expect(finding.severity == .critical && finding.count == count && finding["counted"] == word)
+    }
+  }
+
   @Test(
     "A2: clients wait, how many have given up, and that the program does something else",
     arguments: ["stalled", "given-up", "busy"])

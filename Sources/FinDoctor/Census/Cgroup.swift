@@ -1,0 +1,93 @@
+internal import CFin
+internal import Glibc
+
+/// A cgroup: which unit or container something belongs to, even where its process may not be looked at or has ended.
+public struct Cgroup: Hashable, Sendable {
+  /// Its path below the root of the second version's tree: `/system.slice/nginx.service`. Made visible.
+  public var path: String
+  /// The unit of the service manager, `nginx.service`, or the container's scope; nil outside of one.
+  public var unit: String?
+  /// The first twelve digits of the container's name, when the path holds one.
+  public var container: String?
+
+  /// Reads both out of a path.
+  public init(path bytes: some Collection<UInt8>) {
+    path = visible(bytes)
+    let parts = Array(bytes).split(separator: UInt8(ascii: "/"))
+    unit = parts.last { $0.ends(in: ".service") || $0.ends(in: ".scope") }.map { visible($0) }
+    container = parts.last { $0.digits(ofContainer: 64) != nil }?.digits(ofContainer: 64).map { visible($0.prefix(12)) }
+  }
+}
+
+extension Cgroup {
+  /// Finds cgroups by their numbers, which are the inodes of their folders.
+  ///
+  /// It walks through the tree from its root until all are found, and gives up after some ten thousand folders. In a
+  /// container the tree is that container's part, and what lies outside is not found.
+  static func find(_ numbers: Set<UInt64>) -> [UInt64: Cgroup] {
+    var wanted = numbers
+    var found: [UInt64: Cgroup] = [:]
+    guard let root = roots.first(where: { (try? Files.status($0 + "/cgroup.controllers")) != nil }) else { return [:] }
+    let reader = FolderReader()
+    var paths = [""]
+    var next = 0
+    while next < paths.count, next < 20_000, !wanted.isEmpty {
+      let path = paths[next]
+      next += 1
+      guard let folder = try? OwnDescriptor(root + path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY)) else { continue }
+      try? reader.forEachFolder(in: folder.number) { name, number in
+        let inner = path + "/" + name
+        paths.append(inner)
+        if wanted.remove(number) != nil { found[number] = Cgroup(path: inner.utf8) }
+      }
+    }
+    return found
+  }
+
+  /// Where the second version's tree is, alone or beside the first one's.
+  private static let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+}
+
+extension Census {
+  /// Reads the names of the cgroups of sockets whose process is not known.
+  mutating func readCgroups() {
+    var wanted: Set<UInt64> = []
+    var last: UInt64 = 0
+    for index in sockets.indices {
+      // The root's number is 1, and it is nobody's.
+      guard let number = sockets[index].cgroup, number > 1, number != last,
+        holders.first(of: sockets[index].inode) == nil
+      else { continue }
+      last = number
+      wanted.insert(number)
+    }
+    cgroups = wanted.isEmpty ? [:] : Cgroup.find(wanted)
+  }
+
+  /// The unit of a socket: of the program that holds it, else of the cgroup in which it was made.
+  public func unit(of socket: InetSocket) -> String? {
+    program(of: socket)?.unit ?? socket.cgroup.flatMap { cgroups[$0]?.unit }
+  }
+
+  /// The container of a socket, likewise.
+  public func container(of socket: InetSocket) -> String? {
+    program(of: socket)?.container ?? socket.cgroup.flatMap { cgroups[$0]?.container }
+  }
+}
+
+extension ArraySlice<UInt8> {
+  fileprivate func ends(in text: String) -> Bool { suffix(text.utf8.count).elementsEqual(text.utf8) }
+
+  /// A run of so many hexadecimal digits: how every container runtime names its containers.
+  fileprivate func digits(ofContainer count: Int) -> ArraySlice<UInt8>? {
+    var start = startIndex
+    for index in indices {
+      guard (48...57).contains(self[index]) || (97...102).contains(self[index]) else {
+        start = index + 1
+        continue
+      }
+      if index + 1 - start == count { return self[start...index] }
+    }
+    return nil
+  }
+}

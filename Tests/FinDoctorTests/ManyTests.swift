@@ -1,0 +1,115 @@
+import CFin
+import Glibc
+import Peers
+import Testing
+
+@testable import FinDoctor
+
+@Suite("Many descriptors and many namespaces are read by a few threads, each once", .timeLimit(.minutes(5)))
+struct ManyTests {
+  @Test("a process that is read in parts: every descriptor once, however small the parts", arguments: [1, 7, 4096])
+  func parts(share: Int) throws {
+    let epoll = fin_epoll_create()
+    let sockets = (0..<60).map { _ in socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0) }
+    defer { for descriptor in sockets + [epoll] { close(descriptor) } }
+    let reading = DescriptorReading.read([getpid(), .max], threads: 3, share: share)
+    for descriptor in sockets {
+      let inode = try inode(descriptor)
+      let found = reading.sockets.filter { $0.inode == inode && $0.pid == getpid() }
+      #expect(found.map(\.descriptor) == [descriptor])
+    }
+    #expect(reading.epolls.count { $0.descriptor == epoll } == 1)
+    #expect(reading.processes.map(\.pid) == [getpid()] && reading.processes[0].isReadable)
+    #expect(reading.ended == [.max])
+  }
+
+  @Test(
+    "more namespaces than threads: each is read from inside, and the own one stays the first",
+    .enabled(if: Rights.canMakeNamespaces, "needs network namespaces"))
+  func namespaces() throws {
+    let made = try (0..<12).map { _ in try NetworkNamespace() }
+    let listeners = try made.map { namespace in try namespace.run { try PlainSocket.listening().detach() } }
+    defer { for descriptor in listeners { close(descriptor) } }
+    let census = try Census.take()
+    var places: Set<UInt16> = []
+    for descriptor in listeners {
+      let number = try inode(descriptor)
+      let rows = census.sockets.filter { $0.inode == number }
+      #expect(rows.count == 1)
+      if let row = rows.first { places.insert(row.namespace) }
+    }
+    #expect(places.count == 12 && !places.contains(0))
+    #expect(census.namespaces[0].isOwn && census.namespaces.count { $0.isOwn } == 1)
+    #expect(census.namespaces[0].inode == NamespacePlace.inode(NamespacePlace.own))
+    #expect(Set(census.namespaces.map(\.inode)).count == census.namespaces.count)
+    #expect(census.detached.allSatisfy { !listeners.contains($0.descriptor) || $0.pid != getpid() })
+  }
+
+  @Test("memory is read only where it is asked for; the times are read all the same")
+  func withoutMemory() throws {
+    let listener = try PlainSocket.listening()
+    let pair = try Pair(through: listener)
+    let number = try inode(pair.client.descriptor)
+    for readsMemory in [true, false] {
+      var options = Census.Options()
+      options.readsAllNamespaces = false
+      options.readsMemory = readsMemory
+      let census = try Census.take(options)
+      let row = try #require(census.sockets.first { $0.inode == number })
+      #expect((row.memory.received != nil) == readsMemory && row.info.lastDataReceived != nil)
+    }
+  }
+
+  @Test("a Unix socket that a table's reading stepped over is found by its descriptor, and no other is listed twice")
+  func missedUnix() throws {
+    let kept = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0)
+    let gone = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
+    defer { close(kept) }
+    let (missed, ended) = (try inode(kept), try inode(gone))
+    var options = Census.Options()
+    options.readsAllNamespaces = false
+    options.transports = []
+    var census = try Census.take(options)
+    census.unixSockets.removeAll { $0.inode == missed || $0.inode == ended }
+    let before = Set(census.unixSockets.map(\.cookie))
+    close(gone)
+    let holders = [
+      Holder(inode: missed, pid: getpid(), descriptor: kept), Holder(inode: ended, pid: getpid(), descriptor: gone),
+    ]
+    census.findMissed(holders, NamespacePlace.find([]).filter { $0.name == "own" }, options)
+    let row = try #require(census.unixSockets.first { $0.inode == missed })
+    #expect(row.type == .datagram && census.namespaces[Int(row.namespace)].isOwn)
+    #expect(Set(census.unixSockets.map(\.cookie)).count == census.unixSockets.count)
+    #expect(before.isSubset(of: census.unixSockets.map(\.cookie)))
+    #expect(!census.unixSockets.contains { $0.inode == ended })
+  }
+
+  @Test(
+    "news that came faster than it was heard is counted, and what was heard is true",
+    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
+  func lostEnds() throws {
+    let network = try NetworkNamespace()
+    for (room, isEnough) in [(16 << 20, true), (1, false)] {
+      let counts = try network.onThread { () -> (Int, Int) in
+        guard let ended = EndedSockets(room: CInt(room)) else { throw RigError("the kernel tells nothing") }
+        let listener = try PlainSocket.listening()
+        for _ in 0..<100 {
+          let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+          try listener.accept().abort()
+          client.abort()
+        }
+        var found: Set<UInt64> = []
+        // What ends without a descriptor may end a moment later.
+        try eventually("the news") {
+          for socket in ended.all() { found.insert(socket.cookie) }
+          return ended.lossCount > 0 || found.count >= 200
+        }
+        return (found.count, ended.lossCount)
+      }.join()
+      #expect(counts.0 <= 200 && (counts.1 == 0) == isEnough, "\(room) bytes: \(counts)")
+    }
+    var blindness = Blindness()
+    blindness.lostEnds = 2
+    #expect(blindness.sentences.first?.contains("2 times") == true && !blindness.hidesSockets)
+  }
+}
