@@ -5,7 +5,7 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("fin explain, as a person runs it", .timeLimit(.minutes(10)))
+@Suite("fin explain, as a person runs it", .timeLimit(.minutes(30)))
 struct ExplainTests {
   private struct Report: Decodable {
     struct Since: Decodable {

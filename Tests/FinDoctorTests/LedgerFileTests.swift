@@ -4,7 +4,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("A published ledger is somebody else's bytes: nothing in it is believed", .timeLimit(.minutes(5)))
+@Suite("A published ledger is somebody else's bytes: nothing in it is believed", .timeLimit(.minutes(30)))
 struct LedgerFileTests {
   private static func header(
     magic: String = "fin-ldgr", version: UInt32 = 1, header: UInt32 = 128, record: UInt32 = 128, capacity: UInt64 = 512,

@@ -5,7 +5,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("Many descriptors and many namespaces are read by a few threads, each once", .timeLimit(.minutes(5)))
+@Suite("Many descriptors and many namespaces are read by a few threads, each once", .timeLimit(.minutes(30)))
 struct ManyTests {
   @Test("a process that is read in parts: every descriptor once, however small the parts", arguments: [1, 7, 4096])
   func parts(share: Int) throws {

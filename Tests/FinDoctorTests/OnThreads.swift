@@ -1,9 +1,9 @@
 import Peers
 import Testing
 
-/// Runs the tests of a suite on threads of their own, two at a time: they stage situations of other processes and wait.
+/// Runs the tests of a suite on threads of their own, three at a time: they stage situations of other processes and wait.
 struct OnThreads: TestTrait, SuiteTrait, TestScoping {
-  private static let threads = BlockingThreads(count: 2)
+  private static let threads = BlockingThreads(count: 3)
 
   var isRecursive: Bool { true }
 

@@ -2,7 +2,9 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("What a program says of its own sockets, and what is taken of it", .needsScenes, .timeLimit(.minutes(10)))
+@Suite(
+  "What a program says of its own sockets, and what is taken of it", .needsScenes, .onThreads, .timeLimit(.minutes(30))
+)
 struct PublishedFound {
   /// What is found and what is left out, about the scene's own program, with its ledger read.
   private func outcome(

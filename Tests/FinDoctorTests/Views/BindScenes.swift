@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("What stands in the way of a bind is what the kernel says", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("What stands in the way of a bind is what the kernel says", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct BindScenes {
   private static let loopback = NetworkAddress(127, 0, 0, 1)
 

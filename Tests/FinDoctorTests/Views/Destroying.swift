@@ -80,7 +80,7 @@ struct DestroyingRows {
   }
 }
 
-@Suite("Ending sockets of other programs, really", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("Ending sockets of other programs, really", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct DestroyingScenes {
   private func row(_ census: Census, local: Int, _ transport: Transport = .tcp) throws -> Int {
     try #require(

@@ -3,7 +3,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("The life of a socket: what is said of it is true", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("The life of a socket: what is said of it is true", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct LifeScenes {
   /// Steps of a scene, each between two moments.
   private typealias Steps = [String: (before: UInt64, after: UInt64)]

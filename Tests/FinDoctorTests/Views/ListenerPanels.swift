@@ -118,7 +118,7 @@ struct ListenerPanelRows {
   }
 }
 
-@Suite("The panel of listeners, beside real ones", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("The panel of listeners, beside real ones", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct ListenerPanelScenes {
   private func panels(_ scene: Scene, since earlier: Census? = nil) throws -> (Census, [ListenerPanel]) {
     var census = try scene.census()

@@ -2,7 +2,7 @@ import FinDoctor
 import Peers
 import Testing
 
-@Suite("The budget of ports, beside the kernel's", .needsScenes, .timeLimit(.minutes(10)))
+@Suite("The budget of ports, beside the kernel's", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct PortBudgetScenes {
   /// A network with a hundred ports.
   private func network(reuse: String = "0") throws -> NetworkNamespace {
