@@ -193,4 +193,6 @@ VARIANTS = [
     Peer("fin-lingering", "Fin, closing lingering", _fin("--closing", "lingering"), ("churn",)),
     # No buffer is held while it waits.
     Peer("fin-arrays", "Fin, receiving arrays", _fin("--arrays"), ("idle",)),
+    # Asked for by name: a server would not do this.
+    Peer("fin-main-actor", "Fin, on the main actor", _fin("--main-actor"), ()),
 ]

@@ -11,6 +11,7 @@ struct Flags: Sendable {
       --no-timeouts        no deadline, neither given nor by default
       --closing POLICY     background, confirmed or lingering (background)
       --arrays             receives arrays instead of filling a buffer
+      --main-actor         the same, on the main actor: each wait is followed by a hop
 
     """
 
@@ -20,6 +21,7 @@ struct Flags: Sendable {
   var timeouts = Timeouts.default
   var closing: ClosePolicy = .background
   var arrays = false
+  var onMainActor = false
 
   /// `nil` when a word is not understood.
   init?(_ words: [String]) {
@@ -40,6 +42,7 @@ struct Flags: Sendable {
         default: return nil
         }
       case "--arrays": arrays = true
+      case "--main-actor": onMainActor = true
       default: return nil
       }
     }

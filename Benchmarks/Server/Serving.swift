@@ -9,6 +9,7 @@ func serve(_ flags: Flags) async throws {
   fflush(nil)
   let report = await listener.serve(on: reactor, closing: flags.closing) { connection in
     switch flags.work {
+    case .echo where flags.onMainActor: try await echoOnMainActor(connection, flags)
     case .echo where flags.arrays: try await echoArrays(connection, flags)
     case .echo: try await echo(connection, flags)
     case .count: try await count(connection, flags)
@@ -30,6 +31,14 @@ private func echo(_ connection: borrowing Connection, _ flags: Flags) async thro
 
 /// The same as a reader of the documentation would begin.
 private func echoArrays(_ connection: borrowing Connection, _ flags: Flags) async throws {
+  while let bytes = try await connection.receive(upTo: flags.buffer, within: flags.within) {
+    try await connection.send(bytes, within: flags.within)
+  }
+}
+
+/// The same elsewhere than on the loop.
+@MainActor
+private func echoOnMainActor(_ connection: borrowing Connection, _ flags: Flags) async throws {
   while let bytes = try await connection.receive(upTo: flags.buffer, within: flags.within) {
     try await connection.send(bytes, within: flags.within)
   }

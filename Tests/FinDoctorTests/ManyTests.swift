@@ -45,6 +45,28 @@ struct ManyTests {
     #expect(census.detached.allSatisfy { !listeners.contains($0.descriptor) || $0.pid != getpid() })
   }
 
+  @Test(
+    "a process that showed the way into a namespace may end: the next one in it does, and never one that is elsewhere",
+    .enabled(if: Rights.canMakeNamespaces, "needs network namespaces"))
+  func wayIn() throws {
+    let namespace = try NetworkNamespace()
+    let inode = try namespace.run { try #require(NamespacePlace.inode(NamespacePlace.own)) }
+    let sleep = try #require(Programs.find("sleep"))
+    let child = try namespace.run { try Child.spawn(sleep, ["3600"]) }
+    defer { child.end() }
+    // Nobody has the first number, and the process of the second is in another namespace.
+    var place = NamespacePlace(inode: inode, name: "", path: "/proc/\(Int32.max)/ns/net")
+    place.paths.append("/proc/\(getpid())/ns/net")
+    let thread = onThread { [place] in try place.enter() }
+    #expect(throws: KernelError.self) { try thread.join() }
+    place.paths.append("/proc/\(child.number)/ns/net")
+    let entered = onThread { [place] in
+      try place.enter()
+      return NamespacePlace.inode(NamespacePlace.own)
+    }
+    #expect(try entered.join() == inode)
+  }
+
   @Test("memory is read only where it is asked for; the times are read all the same")
   func withoutMemory() throws {
     let listener = try PlainSocket.listening()
@@ -63,7 +85,7 @@ struct ManyTests {
   @Test("a Unix socket that a table's reading stepped over is found by its descriptor, and no other is listed twice")
   func missedUnix() throws {
     let kept = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0)
-    let gone = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
+    let gone = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(FIN_SOCK_CLOEXEC), 0)
     defer { close(kept) }
     let (missed, ended) = (try inode(kept), try inode(gone))
     var options = Census.Options()
@@ -73,6 +95,10 @@ struct ManyTests {
     census.unixSockets.removeAll { $0.inode == missed || $0.inode == ended }
     let before = Set(census.unixSockets.map(\.cookie))
     close(gone)
+    // A process that another test is just starting may have it for a moment.
+    try eventually(within: .seconds(60), "the socket has ended") {
+      try !Census.take(options).unixSockets.contains { $0.inode == ended }
+    }
     let holders = [
       Holder(inode: missed, pid: getpid(), descriptor: kept), Holder(inode: ended, pid: getpid(), descriptor: gone),
     ]

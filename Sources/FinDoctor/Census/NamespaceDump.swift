@@ -18,10 +18,7 @@ struct NamespaceDump: Sendable {
   static func read(_ place: NamespacePlace, isOwn: Bool, _ options: Census.Options) -> NamespaceDump {
     var dump = NamespaceDump(Namespace(inode: place.inode, name: place.name, isOwn: isOwn, isRead: false))
     do throws(KernelError) {
-      if !isOwn {
-        let entrance = try OwnDescriptor(place.path)
-        _ = try calling { Int(fin_enter_network(entrance.number)) }
-      }
+      if !isOwn { try place.enter() }
       try dump.read(options)
     } catch {
       // Whoever counts skipped namespaces says so of a foreign one; the own one must be readable.

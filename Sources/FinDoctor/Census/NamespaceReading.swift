@@ -1,20 +1,49 @@
 internal import CFin
 internal import Glibc
 
-/// A network namespace that was found somewhere, and the path by which it can be entered.
+/// A network namespace that was found somewhere, and the paths by which it can be entered.
 struct NamespacePlace: Sendable {
   var inode: UInt32
   var name: String
-  var path: String
+  /// The processes in it come and go: where one has ended, the next is the way in.
+  var paths: [String]
+
+  init(inode: UInt32, name: String, path: String) {
+    self.inode = inode
+    self.name = name
+    paths = [path]
+  }
+
+  /// Takes the calling thread into the namespace. It stays there.
+  func enter() throws(KernelError) {
+    var failure = KernelError.gone
+    for path in paths {
+      do throws(KernelError) {
+        let entrance = try OwnDescriptor(path)
+        // The number of a process that has ended may be another's by now.
+        guard try entrance.status().st_ino == UInt(inode) else { continue }
+        _ = try calling { Int(fin_enter_network(entrance.number)) }
+        return
+      } catch {
+        failure = error
+      }
+    }
+    throw failure
+  }
 
   static let own = "/proc/thread-self/ns/net"
 
   /// Finds the namespaces that processes are in or that have a name, the own one first.
   static func find(_ pids: ContiguousArray<Int32>) -> [NamespacePlace] {
     var found: [NamespacePlace] = []
-    var known: Set<UInt32> = []
+    var known: [UInt32: Int] = [:]
     func add(_ inode: UInt32, _ name: @autoclosure () -> String, _ path: @autoclosure () -> String) {
-      if known.insert(inode).inserted { found.append(NamespacePlace(inode: inode, name: name(), path: path())) }
+      if let place = known[inode] {
+        if found[place].paths.count < 8 { found[place].paths.append(path()) }
+      } else {
+        known[inode] = found.count
+        found.append(NamespacePlace(inode: inode, name: name(), path: path()))
+      }
     }
     add(inode(own) ?? 0, "own", own)
     let device = (try? Files.status(own))?.st_dev
@@ -30,6 +59,15 @@ struct NamespacePlace: Sendable {
       if let inode = inode(path) { add(inode, "pid \(pid)", path) }
     }
     return found
+  }
+
+  /// The way into a namespace, from whoever is in it or holds it now.
+  static func finding(_ inode: UInt32) -> NamespacePlace? {
+    guard let pids = try? DescriptorReading.processes(in: OwnDescriptor("/proc")) else { return nil }
+    let places = find(pids)
+    if let place = places.first(where: { $0.inode == inode }) { return place }
+    let reading = DescriptorReading.read(pids, threads: 1)
+    return find(held: reading.namespaces, beyond: places).first { $0.inode == inode }
   }
 
   /// Namespaces that only a descriptor, or a thread apart from its process, holds.

@@ -27,7 +27,16 @@ extension Watchers {
     for thread in threads {
       do throws(KernelError) {
         let bytes = try Files.read("/proc/\(pid)/task/\(thread)/syscall", limit: 256)
-        if let call = BlockedThread(bytes, thread: thread) { blocked.append(call) }
+        if let call = BlockedThread(bytes, thread: thread) {
+          blocked.append(call)
+        } else if let set = PollSet.read(pid, bytes) {
+          guard let descriptors = set.descriptors else {
+            // Unless it has left the call meanwhile, and its memory is not there any more.
+            if (try? Files.read("/proc/\(pid)/task/\(thread)/syscall", limit: 256)) == bytes { isComplete = false }
+            continue
+          }
+          blocked += descriptors.map { BlockedThread(thread: thread, call: set.call, descriptor: $0) }
+        }
       } catch {
         if !error.isGone { isComplete = false }
       }

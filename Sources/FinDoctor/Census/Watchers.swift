@@ -23,13 +23,13 @@ public struct Watchers: Hashable, Sendable {
     public var seesTheEnd: Bool { events & 0x2001 != 0 }
   }
 
-  /// A thread that is inside a system call on a descriptor.
+  /// A thread that is inside a system call on a descriptor. In poll or select it waits for several: each is one of these.
   public struct BlockedThread: Hashable, Sendable {
     /// The thread's number.
     public var thread: Int32
     /// The system call's name: `recvfrom`.
     public var call: String
-    /// The descriptor it was called with.
+    /// The descriptor it was called with, or waits for.
     public var descriptor: Int32
 
     /// From its parts.

@@ -11,6 +11,7 @@ struct KernelError: Error, Hashable, CustomStringConvertible {
   static let interrupted = KernelError(code: EINTR)
   /// Messages came faster than they were read.
   static let lost = KernelError(code: ENOBUFS)
+  static let gone = KernelError(code: ESRCH)
   /// May not.
   var isRefusal: Bool { code == EACCES || code == EPERM }
   /// The process has ended, or the file is gone.

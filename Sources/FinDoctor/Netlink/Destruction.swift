@@ -50,12 +50,7 @@ extension Census {
         guard let place = NamespacePlace.finding(inode) else {
           return rows.map { _ in .unreachable("its network namespace is gone, or nobody shows the way into it") }
         }
-        let entrance = try OwnDescriptor(place.path)
-        // A process may have ended, and its number may be another's by now.
-        guard try entrance.status().st_ino == UInt(inode) else {
-          return rows.map { _ in .unreachable("the way into its network namespace leads elsewhere by now") }
-        }
-        _ = try calling { Int(fin_enter_network(entrance.number)) }
+        try place.enter()
       }
       var netlink = try NetlinkSocket()
       var outcomes = rows.map { netlink.destroy($0) }
@@ -105,16 +100,5 @@ extension NetlinkSocket {
       return true
     }
     return found
-  }
-}
-
-extension NamespacePlace {
-  /// The way into a namespace, from whoever is in it or holds it now.
-  fileprivate static func finding(_ inode: UInt32) -> NamespacePlace? {
-    guard let pids = try? DescriptorReading.processes(in: OwnDescriptor("/proc")) else { return nil }
-    let places = find(pids)
-    if let place = places.first(where: { $0.inode == inode }) { return place }
-    let reading = DescriptorReading.read(pids, threads: 1)
-    return find(held: reading.namespaces, beyond: places).first { $0.inode == inode }
   }
 }

@@ -53,12 +53,10 @@ public struct BindTrial: Hashable, Sendable {
   ///   - withPort: Whether to try the port as well, see ``isHarmless(_:in:)``.
   /// - Returns: Nil when the namespace cannot be entered any more.
   public static func run(_ request: BindRequest, in namespace: Namespace, withPort: Bool) -> BindTrial? {
-    let path = namespace.isOwn ? nil : NamespacePlace.path(of: namespace)
-    if path == nil, !namespace.isOwn { return nil }
+    let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
+    if place == nil, !namespace.isOwn { return nil }
     let trying = OwnThread { () -> BindTrial? in
-      if let path {
-        guard let entrance = try? OwnDescriptor(path), fin_enter_network(entrance.number) == 0 else { return nil }
-      }
+      if let place, (try? place.enter()) == nil { return nil }
       var trial = BindTrial(address: attempt(request, port: 0))
       guard withPort, trial.address == .succeeded else { return trial }
       // With the option first: it changes less for others.
@@ -114,12 +112,4 @@ public struct BindTrial: Hashable, Sendable {
 extension KernelError {
   /// `EADDRINUSE`.
   var name: String { unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "error \(code)" }
-}
-
-extension NamespacePlace {
-  /// A path by which a namespace of a census can be entered now; nil when it has gone.
-  static func path(of namespace: Namespace) -> String? {
-    let pids = (try? DescriptorReading.processes(in: OwnDescriptor("/proc"))) ?? []
-    return find(pids).first { $0.inode == namespace.inode }?.path
-  }
 }

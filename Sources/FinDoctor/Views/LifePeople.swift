@@ -59,7 +59,7 @@ extension SocketLife {
 
 /// Who would notice.
 extension SocketLife {
-  static func attention(to socket: SocketReference, in census: Census, _ readings: LifeReadings) -> [String] {
+  static func attention(to socket: SocketReference, in census: Census) -> [String] {
     var all: [String] = []
     var isComplete = true
     let inode = census.inode(of: socket)
@@ -82,16 +82,6 @@ extension SocketLife {
         all.append(
           "An epoll set (descriptor \(interest.epoll)\(of)) watches it for \(names)"
             + (interest.seesTheEnd ? "." : ": neither EPOLLIN nor EPOLLRDHUP, so the peer's close is not told."))
-      }
-      for thread in readings.polls where thread.pid == pid {
-        guard let interests = thread.interests else {
-          isComplete = false
-          all.append("Thread \(thread.thread)\(of) is in \(thread.call); whether it waits for this one cannot be read.")
-          continue
-        }
-        for descriptor in descriptors where interests[descriptor] != nil {
-          all.append("Thread \(thread.thread)\(of) waits in \(thread.call) on it.")
-        }
       }
     }
     if !all.isEmpty || holders.isEmpty { return all }

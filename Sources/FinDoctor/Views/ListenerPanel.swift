@@ -28,7 +28,7 @@ public struct ListenerPanel: Sendable {
       case blocked(thread: Int32, call: String)
       /// It has an io_uring, whose requests cannot be seen.
       case ring
-      /// No epoll set has the listener, and no thread is in accept. One in `poll` or `select` cannot be seen.
+      /// No epoll set has the listener, and no thread is in accept.
       case nobody
       /// It could not be read.
       case unknown
@@ -294,7 +294,7 @@ extension ListenerPanel.Acceptor.Way: CustomStringConvertible {
         : "epoll (fd \(descriptor)) has it, but without EPOLLIN: for \(Examination.names(ofEvents: events))"
     case .blocked(let thread, let call): "thread \(thread) is in \(call)"
     case .ring: "perhaps through io_uring, which cannot be seen"
-    case .nobody: "nobody: no epoll set has it, no thread is in accept (poll and select cannot be seen)"
+    case .nobody: "nobody: no epoll set has it, no thread waits for it"
     case .unknown: "could not be read"
     }
   }

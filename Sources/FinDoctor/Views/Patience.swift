@@ -21,11 +21,11 @@ public struct Patience: Hashable, Sendable {
 
   /// Reads the settings of a namespace; what cannot be read stays as Linux has it.
   public static func read(in namespace: Namespace) -> Patience {
-    let path = namespace.isOwn ? nil : NamespacePlace.path(of: namespace)
-    if path == nil, !namespace.isOwn { return Patience() }
+    let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
+    if place == nil, !namespace.isOwn { return Patience() }
     let reading = OwnThread { () -> Patience in
       var all = Patience()
-      if let path, !enter(path) { return all }
+      if let place, (try? place.enter()) == nil { return all }
       func take(_ name: String, _ value: inout Int) {
         if let number = Files.number("/proc/sys/net/ipv4/tcp_" + name) { value = number }
       }
@@ -91,6 +91,4 @@ public struct Patience: Hashable, Sendable {
     }
     return Since.ticking(atLeast: left, atMost: left + UInt64(max(1, tries - count)) * 10)
   }
-
-  private static func enter(_ path: String) -> Bool { NamespacePlace.enter(path) }
 }

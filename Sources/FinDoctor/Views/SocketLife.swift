@@ -193,7 +193,7 @@ extension SocketLife {
     }
     events.sort { $0.isBefore($1) }
     holders = Self.holders(of: socket, in: census, readings)
-    attention = Self.attention(to: socket, in: census, readings)
+    attention = Self.attention(to: socket, in: census)
     otherEnd = other.map { OtherEnd($0, in: census) }
     self.findings = Self.own(of: socket, in: census, among: findings)
     facts += Self.flags(of: holders)

@@ -53,7 +53,7 @@ struct LeaksFound {
     arguments: [
       ("forgotten", "No epoll set has them and no thread waits on them"), ("masked", "neither EPOLLIN nor EPOLLRDHUP"),
       ("watched", "the loop was told and did not act"), ("blocked", "is in sendto on them"),
-      ("unread", "data lies there unread"),
+      ("unread", "data lies there unread"), ("polled", "is in poll on them"),
     ])
   func unseen(mode: String, why: String) throws {
     try Scene.with("close_wait", mode, "11") { scene in

@@ -28,6 +28,8 @@ for _ in range(count):
         fill(a)
         a.setblocking(True)
         threading.Thread(target=a.send, args=(b"z" * 65536,), daemon=True).start()
+    elif what == "polled":  # a thread waits for it in poll, but not for what would tell
+        c.close()
     elif what == "replying":  # innocent: the peer has only finished asking
         kept.append(c)
         c.shutdown(socket.SHUT_WR)
@@ -44,4 +46,11 @@ for _ in range(count):
         reach(a, CLOSE_WAIT)
 if what == "blocked":
     time.sleep(0.1)
+if what == "polled":
+    polling = select.poll()
+    for a in kept[1:]:
+        polling.register(a, select.POLLPRI)
+    threading.Thread(target=polling.poll, daemon=True).start()
+    tasks = "/proc/self/task/"
+    until("a thread in poll", lambda: any("poll" in open(tasks + t + "/wchan").read() for t in os.listdir(tasks)))
 stand(l.getsockname()[1])
