@@ -23,8 +23,7 @@ struct ListenersCommand: ParsableCommand {
       Listeners of one address with SO_REUSEPORT have a line each; the kernel does not say in whose queue a client \
       waits, so that OLDEST and GONE may be the whole group's.
 
-      Who accepts is read from epoll sets and from the system calls that threads are in. A thread in poll or select \
-      cannot be told from one that does something else.
+      Who accepts is read from epoll sets and from the system calls that threads are in, poll and select among them.
 
       Examples:
         fin listeners --over 10s        with the drops of ten seconds
