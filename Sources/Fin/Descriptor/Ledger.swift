@@ -76,14 +76,15 @@ public final class Ledger: Sendable {
   /// The record of one socket. It is taken out of the ledger before the descriptor is closed, so that a number in the list
   /// is always its own.
   final class Record: Sendable {
+    // In an order without gaps: there is one of these for every socket.
     let id: UInt64
-    let isDatagram: Bool
-    let descriptor: CInt
-    let site: Site
     let opened: Instant
-    let phase: Atomic<UInt8>
+    let descriptor: CInt
     /// Its place in the ledger, and in what is published of it.
     let slot: UInt32
+    let site: Site
+    let isDatagram: Bool
+    let phase: Atomic<UInt8>
 
     var kind: Kind { Kind(Phase(rawValue: phase.load(ordering: .acquiring))!, isDatagram: isDatagram) }
 
@@ -99,15 +100,21 @@ public final class Ledger: Sendable {
   }
 
   /// Where in the source a socket was opened.
-  struct Site: Sendable {
-    let file: StaticString
-    // Half a word: there is one of these for every socket.
+  @safe struct Site: Sendable {
+    // What a `StaticString` says in seven bytes more. It is a part of the program, and stays.
+    private nonisolated(unsafe) let start: UnsafePointer<UInt8>
     let line: UInt32
+    private let count: UInt16
 
     init(file: StaticString, line: UInt) {
-      self.file = file
+      // One that holds a single character may have no bytes in memory.
+      let file = file.hasPointerRepresentation ? file : "a file"
+      unsafe start = file.utf8Start
+      count = UInt16(clamping: file.utf8CodeUnitCount)
       self.line = UInt32(clamping: line)
     }
+
+    var file: String { unsafe String(decoding: UnsafeBufferPointer(start: start, count: Int(count)), as: UTF8.self) }
   }
 
   /// How a socket left the ledger.
@@ -158,7 +165,7 @@ public final class Ledger: Sendable {
         guard let record else { return nil }
         return Entry(
           id: record.id, cookie: try? Syscalls.cookie(record.descriptor), kind: record.kind,
-          phase: Phase(rawValue: record.phase.load(ordering: .acquiring))!, file: "\(record.site.file)",
+          phase: Phase(rawValue: record.phase.load(ordering: .acquiring))!, file: record.site.file,
           line: Int(record.site.line), age: record.opened.elapsed, descriptor: record.descriptor,
           purpose: book.declarations[record.slot].map { $0.until.hasPassed ? [] : $0.purpose } ?? [])
       }

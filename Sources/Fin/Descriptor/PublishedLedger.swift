@@ -201,22 +201,18 @@ final class PublishedLedger: @unchecked Sendable {
   /// Writes a name; of one that is too long its end, behind three dots.
   ///
   /// - Returns: how many bytes it takes.
-  private func write(_ name: StaticString, at start: Int) -> Int {
-    name.withUTF8Buffer { bytes in
-      var bytes = unsafe UnsafeRawBufferPointer(bytes)[...]
-      var dots = 0
-      if unsafe bytes.count > PublishedLedger.nameLength {
-        dots = 3
-        unsafe bytes = bytes.suffix(PublishedLedger.nameLength - dots)
-        // Not in the middle of a character.
-        while let first = unsafe bytes.first, first & 0xc0 == 0x80 { unsafe bytes = bytes.dropFirst() }
-      }
-      let all = Array(repeating: UInt8(ascii: "."), count: dots) + (unsafe Array(bytes))
-      for place in 0..<PublishedLedger.nameLength / 8 {
-        store(PublishedLedger.number(of: all.dropFirst(place * 8).prefix(8)), at: start + place)
-      }
-      return all.count
+  private func write(_ name: String, at start: Int) -> Int {
+    var bytes = Array(name.utf8)[...]
+    if bytes.count > PublishedLedger.nameLength {
+      bytes = bytes.suffix(PublishedLedger.nameLength - 3)
+      // Not in the middle of a character.
+      while let first = bytes.first, first & 0xc0 == 0x80 { bytes = bytes.dropFirst() }
+      bytes = "...".utf8 + bytes
     }
+    for place in 0..<PublishedLedger.nameLength / 8 {
+      store(PublishedLedger.number(of: bytes.dropFirst(place * 8).prefix(8)), at: start + place)
+    }
+    return bytes.count
   }
 
   /// Bytes in the order of memory.

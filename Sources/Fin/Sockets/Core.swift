@@ -165,7 +165,7 @@ final class Core: Sendable {
   private func leak() {
     let unread = (try? Syscalls.queue(number, CInt(FIN_SIOCINQ))) ?? 0
     let report = LeakReport(
-      id: record.id, kind: record.kind, file: "\(record.site.file)", line: Int(record.site.line),
+      id: record.id, kind: record.kind, file: record.site.file, line: Int(record.site.line),
       age: record.opened.elapsed, phase: phase, tcpState: isTCP ? (try? TCPInfo.read(number))?.state : nil,
       local: try? Syscalls.localAddress(number), peer: peer, bytesUnread: unread + (unsafe buffer?.count ?? 0),
       bytesUnacknowledged: unacknowledged())

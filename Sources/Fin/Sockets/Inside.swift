@@ -102,6 +102,7 @@ extension Core {
   }
 
   /// What ends an operation that never has to wait, because its peer is as fast: what would end a wait.
+  @inline(never)
   private func interruption(_ patience: inout Patience) -> Interruption? {
     if gate.isClosing { return .closed }
     return patience.isOverdue ? .timedOut : nil
@@ -182,12 +183,10 @@ extension Core {
   private nonisolated(nonsending) func wait(
     for direction: Direction, _ patience: inout Patience
   ) async -> Interruption? {
-    if patience.isSpent { return .timedOut }
     let seat: Seat
-    do { seat = try self.seat() } catch { return error }
+    do { seat = try self.seat(for: direction, &patience) } catch { return error }
     let interest = direction == .input ? Seat.Interest.input : .output
     let isWatched = scope.isCurrentTask
-    if ledger.isPublished { publish(waitFor: direction, until: patience.deadline) }
     return reason(
       await seat.park(interest, until: patience.deadline, isWatched: isWatched) { self.isOver(isWatched) })
   }
@@ -195,16 +194,24 @@ extension Core {
   /// Waits until it is time: that is no time-out, unless the patience is at its end.
   @inline(never)
   private nonisolated(nonsending) func rest(_ pause: Duration, _ patience: inout Patience) async -> Interruption? {
-    if patience.isSpent { return .timedOut }
     let seat: Seat
-    do { seat = try self.seat() } catch { return error }
+    do { seat = try self.seat(for: .input, &patience) } catch { return error }
     let end = min(patience.deadline, Deadline(after: pause))
     let isWatched = scope.isCurrentTask
-    if ledger.isPublished { publish(waitFor: .input, until: patience.deadline) }
     let interruption = reason(
       await seat.park(.nothing, until: end, isWatched: isWatched) { self.isOver(isWatched) })
     if let interruption, !interruption.isTimeOut { return interruption }
     return patience.isSpent ? .timedOut : nil
+  }
+
+  /// Where to wait, if there is time for it; and that it begins.
+  // Apart, so that its room is not kept over the wait.
+  @inline(never)
+  private func seat(for direction: Direction, _ patience: inout Patience) throws(Interruption) -> Seat {
+    if patience.isSpent { throw .timedOut }
+    let seat = try self.seat()
+    if ledger.isPublished { publish(waitFor: direction, until: patience.deadline) }
+    return seat
   }
 
   private func isOver(_ isWatched: Bool) -> Bool {

@@ -104,6 +104,15 @@ struct PublishedFound {
     }
   }
 
+  @Test("a record of another socket that had the same descriptor says nothing of this one")
+  func stale() throws {
+    try Scene.with("ledger", "stale", "3", "8", "1", "600") { scene in
+      let (findings, onPurpose, census) = try outcome(scene)
+      #expect(census.ledgers[scene.pid]?.sockets.isEmpty == true)
+      #expect(try findings.only(.closeWaitKnown).origin == nil && onPurpose.isEmpty)
+    }
+  }
+
   @Test("the ledger of a parent tells the line, and nothing of what its child means")
   func inherited() throws {
     try Scene.with("ledger", "inherited", "2", "8", "1", "600") { scene in

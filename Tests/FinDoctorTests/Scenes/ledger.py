@@ -68,6 +68,8 @@ if what == "forged":  # a child, which holds none of them, declares them meant
         publish(header(count) + records)
         sys.stdin.read()
         os._exit(0)
+elif what == "stale":  # of sockets that had these descriptors before
+    publish(header(count) + b"".join(record(cookie(s) + 100_000, s.fileno(), 112) for s in mine))
 elif what == "inherited":  # written by a parent that has gone on; this one only has a copy
     file = publish(header(count) + records)
     os.pwrite(file, struct.pack("=I", os.getpid() + 1), 20)

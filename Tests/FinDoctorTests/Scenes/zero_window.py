@@ -20,7 +20,7 @@ if child == 0:
         for a in kept:
             if a in ready:
                 a.recv(65536)
-        time.sleep(0.02)
+        time.sleep(0.3)  # long enough for the window to close, and not for long
     os.read(told, 1)
     os._exit(0)
 os.close(told)
