@@ -130,7 +130,6 @@ struct ExplainCommand: ParsableCommand {
     guard !found.isEmpty else { throw nothing(subject, census) }
     var options = Diagnosis.Options()
     Diagnosis.prepare(&census, &options)
-    options.withoutDescriptorBefore = Diagnosis.withoutDescriptor(in: census)
     // Findings say who would notice: of few, everybody is looked at before.
     if found.count <= limit { census.watch(Set(found.flatMap { census.holders[census.inode(of: $0)].map(\.pid) })) }
     let findings = Diagnosis.findings(in: census, options)

@@ -26,6 +26,21 @@ struct AnswerTests {
     #expect(row.info.retransmits == 4 && row.info.lastDataSent == 16 && row.info.totalTimeoutTime == 32)
   }
 
+  @Test("a path of MPTCP is known by the name of what stands above it, and not by one that is another or is cut")
+  func subflow() throws {
+    func row(_ above: [UInt8]) throws -> InetSocket {
+      let payload = Answer.inet(cookie: 1) + Answer.attribute(19, above)
+      return try #require(Answer.read(Answer.message(payload)).rows.first)
+    }
+    #expect(try row(Answer.attribute(1, Array("mptcp\0".utf8)) + Answer.attribute(3, [0])).isSubflow)
+    for above in [
+      Answer.attribute(1, Array("tls\0".utf8)), Answer.attribute(1, Array("mptc".utf8)), Answer.attribute(2, [1]), [],
+      [9, 0, 1, 0], Answer.attribute(1, length: 60, Array("mptcp\0".utf8)),
+    ] {
+      #expect(try !row(above).isSubflow)
+    }
+  }
+
   @Test("an older kernel tells less: what it does not tell is unknown, and not zero")
   func older() throws {
     // 104 bytes of tcp_info, and four numbers of memory.

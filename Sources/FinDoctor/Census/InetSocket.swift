@@ -37,6 +37,8 @@ public struct InetSocket: Sendable {
   public var transport = Transport.tcp
   /// Whether it is an IPv6 socket; its addresses may be mapped IPv4 ones all the same.
   public var isIPv6 = false
+  /// Whether it is one path of a connection of MPTCP, whose inode it has; told only to those with `CAP_NET_ADMIN`.
+  public var isSubflow = false
   /// Whether it takes no IPv4 (`IPV6_V6ONLY`); nil of connections and of IPv4 sockets, where the kernel does not say.
   public var isIPv6Only: Bool?
   /// In which state it is.

@@ -87,7 +87,10 @@ struct Examination {
     default: break
     }
     named.append(index)
-    if inode != 0, census.holders.first(of: inode) == nil { ownedByNobody.append(index) }
+    // The paths of an MPTCP connection that was closed stay for a while.
+    if inode != 0, census.holders.first(of: inode) == nil, !census.sockets[index].isSubflow {
+      ownedByNobody.append(index)
+    }
     let timer = census.sockets[index].timer
     if timer == .persist || timer == .retransmit {
       if isPeerWindowClosed(index) { closedWindow.append(index) } else if inode != 0 { unanswered.append(index) }

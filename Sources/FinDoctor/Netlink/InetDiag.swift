@@ -26,6 +26,7 @@ enum InetDiag {
   static let memory: UInt16 = 7
   static let shutdown: UInt16 = 8
   static let only6: UInt16 = 11
+  static let upper: UInt16 = 19
   static let cgroup: UInt16 = 21
   static let options: UInt16 = 22
 
@@ -66,6 +67,7 @@ enum InetDiag {
         row.info = TCPDetail(bytes.extracting(attribute.value))
       case memory: row.memory = SocketMemory(bytes, attribute.value)
       case shutdown: row.shutdown = bytes.number(in: attribute.value)
+      case upper: row.isSubflow = isMultipath(bytes.extracting(attribute.value))
       case cgroup: row.cgroup = bytes.number(in: attribute.value)
       case options: row.options = bytes.number(in: attribute.value)
       case only6:
@@ -77,6 +79,16 @@ enum InetDiag {
     }
     return row
   }
+
+  /// Whether MPTCP stands above this socket: an attribute of attributes, the first of which has the name.
+  private static func isMultipath(_ bytes: RawSpan) -> Bool {
+    guard let name = NetlinkAttribute(in: bytes, at: 0), name.type == 1 else { return false }
+    let value = bytes.extracting(name.value)
+    return value.byteCount >= multipathName.count
+      && multipathName.indices.allSatisfy { value.number(at: $0, as: UInt8.self) == multipathName[$0] }
+  }
+
+  private static let multipathName = Array("mptcp".utf8)
 
   private static func address(_ bytes: RawSpan, at offset: Int, _ isIPv6: Bool) -> AddressBits {
     guard isIPv6 else { return AddressBits(low: UInt64(UInt32(bigEndian: bytes.number(at: offset)))) }

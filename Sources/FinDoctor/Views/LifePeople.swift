@@ -139,10 +139,8 @@ extension SocketLife {
     case .unix(let place): (small.sockets, small.unixSockets, small.detached) = ([], [census.unixSockets[place]], [])
     case .detached(let place): (small.sockets, small.unixSockets, small.detached) = ([], [], [census.detached[place]])
     }
-    var options = Diagnosis.Options()
-    options.withoutDescriptorBefore = Diagnosis.withoutDescriptor(in: small)
     let machine: Set<FindingID> = [.descriptorLimit, .memory, .portsExhausted, .timeWaitChurn, .bindBeforeConnect]
-    let own = Diagnosis.findings(in: small, options).filter { !machine.contains($0.id) }
+    let own = Diagnosis.findings(in: small).filter { !machine.contains($0.id) }
     let found = own.map { finding in
       all.first { candidate in
         candidate.id == finding.id && candidate.who?.pid == finding.who?.pid

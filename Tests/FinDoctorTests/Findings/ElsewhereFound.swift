@@ -47,6 +47,22 @@ struct ElsewhereFound {
     #expect(finding.who?.pid == (mode == "ring" ? scene.pid : nil))
   }
 
+  @Test("L6, its neighbour: the paths of an MPTCP connection that was closed")
+  func multipath() throws {
+    let scene: Scene
+    do {
+      scene = try Scene.begin("no_descriptor", ["multipath"])
+    } catch let error as RigError where error.attempt.contains("missing MPTCP") {
+      return
+    }
+    defer { scene.end() }
+    let inode = UInt32(try scene.number(0))
+    let path = try #require(try scene.census().sockets.first { $0.inode == inode })
+    #expect(path.isSubflow && path.state == .established)
+    let found = try scene.allFindings().ids
+    #expect(!found.contains(.noDescriptor))
+  }
+
   @Test("L6, its neighbour: a descriptor holds it; and one that was only just closed is not taken for it")
   func withDescriptor() throws {
     try Scene.with("no_descriptor", "neighbour") { scene in

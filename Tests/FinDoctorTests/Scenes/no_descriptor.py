@@ -21,6 +21,19 @@ elif what == "ring":  # a registered file of an io_uring
     files = (ctypes.c_int * 1)(a.fileno())
     assert libc.syscall(427, ring, 2, files, 1) == 0
     a.close()
+elif what == "multipath":  # innocent: closed, and its paths stay for a while
+    try:
+        l = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+        l.bind(("127.0.0.1", 0))
+        l.listen(1)
+        c, kept = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262), [l]
+    except OSError:
+        print("missing MPTCP", flush=True)
+        os._exit(0)
+    c.connect(l.getsockname())
+    kept.append(l.accept()[0])
+    inode = os.fstat(c.fileno()).st_ino
+    c.close()
 else:  # innocent: a descriptor holds it
     kept.append(a)
 stand(inode)
