@@ -171,7 +171,8 @@ struct ExplainCommand: ParsableCommand {
         let socket = census.sockets[place]
         name = socket.localAddress.with(port: socket.localPort)
         if socket.remotePort != 0 { name += "," + socket.remoteAddress.with(port: socket.remotePort) }
-        holder = life.state == "TIME-WAIT" ? nil : "no descriptor"
+        let isHeld = socket.inode != 0 && !census.blindness.unreadableProcesses.isEmpty
+        holder = isHeld ? "of user \(socket.user)" : life.state == "TIME-WAIT" ? nil : "no descriptor"
       }
       if let matched = matched(subject, life, census) { holder = (holder.map { $0 + ", " } ?? "") + matched }
       example = example ?? name

@@ -176,9 +176,11 @@ extension Examination {
       if socketCounts.isEmpty { for holder in census.holders.entries { socketCounts[holder.pid, default: 0] += 1 } }
       let who = who(Owner(pid: process.pid))
       var evidence: [Finding.Evidence] = [
-        .init("descriptors", "\(Counted.number(count)) of \(Counted.number(Int(limit)))"),
-        .init("of them sockets", Counted.number(socketCounts[process.pid] ?? 0)),
+        .init("descriptors", "\(Counted.number(count)) of \(Counted.number(Int(limit)))")
       ]
+      // How many there are may be read by everybody, what they are may not.
+      let sockets = process.isReadable ? Counted.number(socketCounts[process.pid] ?? 0) : "unknown"
+      evidence.append(.init("of them sockets", sockets))
       var why: String?
       if let forecast {
         let left = Since(atLeast: forecast.left.milliseconds, atMost: forecast.left.milliseconds)
