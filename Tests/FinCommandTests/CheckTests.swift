@@ -70,7 +70,11 @@ struct CheckTests {
     #expect(fin.output.contains("CRITICAL  L1 close-wait-known"))
     #expect(fin.output.contains("└ leads to CRITICAL  L4 fd-limit"))
 
-    let found = try report(try await Fin.run("check", "--leaks", "--pid", pid, "--json"))
+    var found = try report(try await Fin.run("check", "--leaks", "--pid", pid, "--json"))
+    // A look at a machine where hundreds of other tests come and go may miss a part of it.
+    for _ in 0..<5 where found.findings.count != 2 {
+      found = try report(try await Fin.run("check", "--leaks", "--pid", pid, "--json"))
+    }
     #expect(found.version == 1 && found.status == 2)
     #expect(found.findings.map(\.id) == ["L1", "L4"] && found.findings.allSatisfy { $0.chain == 0 })
     let leak = try #require(found.findings.first)

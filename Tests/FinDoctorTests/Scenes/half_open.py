@@ -30,8 +30,7 @@ def knock():
 
 
 knock()
-if what == "situation":  # a backlog that is half full forgets the oldest after some seconds
-    often(knock, 1)
+often(knock, 1)  # a backlog that is half full forgets the oldest after some seconds, and any after a minute
 
 
 def waiting():
