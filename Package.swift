@@ -57,6 +57,7 @@ let package = Package(
     // What tests stand on: a hand-made TCP peer, a lossy link, namespaces, threads.
     .target(name: "CPeers", path: "Tests/CPeers"),
     .target(name: "Peers", dependencies: ["CPeers"], path: "Tests/Peers", swiftSettings: settings),
+    .target(name: "TestTraits", dependencies: ["Peers"], path: "Tests/TestTraits", swiftSettings: settings),
     // A program with a counted allocator: no test's own process should have one.
     .target(name: "CAllocations", path: "Tests/CAllocations"),
     .executableTarget(
@@ -76,11 +77,13 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
-      name: "FinDoctorTests", dependencies: ["FinDoctor", "CFin", "Peers"], exclude: ["Scenes"],
+      name: "FinDoctorTests", dependencies: ["FinDoctor", "CFin", "Peers", "TestTraits"], exclude: ["Scenes"],
       swiftSettings: settings),
     .testTarget(
       name: "FinCommandTests",
-      dependencies: ["FinCommand", "Peers", .product(name: "Subprocess", package: "swift-subprocess")],
+      dependencies: [
+        "FinCommand", "Peers", "TestTraits", .product(name: "Subprocess", package: "swift-subprocess"),
+      ],
       swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]

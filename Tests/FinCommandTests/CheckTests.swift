@@ -1,12 +1,11 @@
 import FoundationEssentials
 import Peers
+import TestTraits
 import Testing
 
 @Suite(
   "fin check, as a person runs it",
-  .enabled(
-    if: Rights.canMakeNamespaces && Programs.find("python3") != nil,
-    "needs python3, and the right to make network namespaces: run as root"), .timeLimit(.minutes(30)))
+  .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct CheckTests {
   private struct Report: Decodable {
     struct Finding: Decodable {
@@ -36,20 +35,10 @@ struct CheckTests {
 
   private func python() throws -> String { try #require(Programs.find("python3")) }
 
-  /// Runs a scene of the doctor's tests in a network of its own.
-  private func scene(_ program: String, _ arguments: String...) throws -> Child {
-    let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
-    let network = try NetworkNamespace()
-    let path = folder + "/FinDoctorTests/Scenes/" + program + ".py"
-    let python = try python()
-    return try network.run { try Child.spawn(python, ["-B", path] + arguments) }
-  }
-
   @Test("a program is named by its file or as ps names it; a name that nobody has is an error")
   func names() async throws {
-    let child = try scene("fd_limit", "95", "close-wait")
+    let child = try Stage("fd_limit", "95", "close-wait").child
     defer { child.end() }
-    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
     let asPS = try String(contentsOfFile: "/proc/\(child.number)/comm")
     let fin = try await Fin.run("check", asPS)
     #expect(fin.status == 2 && fin.output.contains("(pid \(child.number))"), "\(fin.output) \(fin.complaints)")
@@ -60,9 +49,8 @@ struct CheckTests {
 
   @Test("a leaking program: cause before effect, 100 columns, status 2, and the same in JSON")
   func leaking() async throws {
-    let child = try scene("fd_limit", "95", "close-wait")
+    let child = try Stage("fd_limit", "95", "close-wait").child
     defer { child.end() }
-    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
     let pid = "\(child.number)"
     let fin = try await Fin.run("check", "--leaks", "--pid", pid)
     #expect(fin.status == 2, "\(fin.complaints)")
@@ -70,13 +58,12 @@ struct CheckTests {
     #expect(fin.output.contains("CRITICAL  L1 close-wait-known"))
     #expect(fin.output.contains("└ leads to CRITICAL  L4 fd-limit"))
 
-    var found = try report(try await Fin.run("check", "--leaks", "--pid", pid, "--json"))
-    // A look at a machine where hundreds of other tests come and go may miss a part of it.
-    for _ in 0..<5 where found.findings.count != 2 {
-      found = try report(try await Fin.run("check", "--leaks", "--pid", pid, "--json"))
-    }
+    let json = try await Fin.run("check", "--leaks", "--pid", pid, "--json")
+    let found = try report(json)
     #expect(found.version == 1 && found.status == 2)
-    #expect(found.findings.map(\.id) == ["L1", "L4"] && found.findings.allSatisfy { $0.chain == 0 })
+    #expect(
+      found.findings.map(\.id) == ["L1", "L4"] && found.findings.allSatisfy { $0.chain == 0 },
+      "\(json.output) \(json.complaints)")
     let leak = try #require(found.findings.first)
     #expect(leak.who?.pid == Int(child.number) && leak.who?.descriptors.count == leak.count)
     #expect(leak.since != nil && leak.fix.code.contains("with sock"))
@@ -87,9 +74,8 @@ struct CheckTests {
 
   @Test("a program that leaks nothing: status 0")
   func sound() async throws {
-    let child = try scene("close_wait", "closed")
+    let child = try Stage("close_wait", "closed").child
     defer { child.end() }
-    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
     let fin = try await Fin.run("check", "--leaks", "--pid", "\(child.number)")
     #expect(fin.status == 0, "\(fin.output)")
     #expect(fin.output.contains("Nothing is found"))
@@ -97,14 +83,13 @@ struct CheckTests {
 
   @Test("what somebody lives with is muted, and counted; a bad line is refused with its number")
   func mutes() async throws {
-    let child = try scene("fd_limit", "95")
+    let child = try Stage("fd_limit", "95").child
     defer { child.end() }
-    #expect(try child.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("fin-mute-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: file) }
     try Data("L4 python3*  # this is a test\n".utf8).write(to: URL(filePath: file))
     let quiet = try await Fin.run("check", "\(child.number)", "--mute", file)
-    #expect(quiet.status == 0 && quiet.output.contains("1 muted."))
+    #expect(quiet.status == 0 && quiet.output.contains("1 muted."), "\(quiet.output) \(quiet.complaints)")
     try Data("\nL99 x\n".utf8).write(to: URL(filePath: file))
     let bad = try await Fin.run("check", "\(child.number)", "--mute", file)
     #expect(bad.status == 65 && bad.complaints.contains("line 2") && bad.output.isEmpty)

@@ -1,8 +1,9 @@
 import FoundationEssentials
+import TestTraits
 import Testing
 
 // The time limit ends a hang. It also counts how long a test waits for its turn, beside tests that block.
-@Suite("fin lab, as a person runs it", .timeLimit(.minutes(30)))
+@Suite("fin lab, as a person runs it", .onThreads, .timeLimit(.minutes(30)))
 struct CommandTests {
   /// One for each claim.
   static let ids = [

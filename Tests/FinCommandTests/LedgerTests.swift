@@ -1,11 +1,12 @@
 import FoundationEssentials
 import Peers
+import TestTraits
 import Testing
 
 @Suite(
   "fin names the line of a program that publishes its ledger, and leaves out what it means",
   .enabled(if: Rights.canMakeNamespaces, "needs the right to make network namespaces: run as root"),
-  .timeLimit(.minutes(30)))
+  .onThreads, .timeLimit(.minutes(30)))
 struct LedgerTests {
   /// The leaking program, in a network of its own.
   private struct Leak {

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Peers
+import TestTraits
 import Testing
 
 /// One socket as `ss -tanoei` prints it.
@@ -103,7 +104,7 @@ struct ListedLine: Decodable {
   static func read(_ text: String) throws -> Whole { try JSONDecoder().decode(Whole.self, from: Data(text.utf8)) }
 }
 
-@Suite("fin list says what ss says, of every socket", .timeLimit(.minutes(30)))
+@Suite("fin list says what ss says, of every socket", .onThreads, .timeLimit(.minutes(30)))
 struct ListAgainstSS {
   private static let states = ["ESTAB": "ESTABLISHED", "SYN-RECV": "SYN-RECEIVED"]
 

@@ -1,10 +1,11 @@
 import Fin
 import Glibc
+import TestTraits
 import Testing
 
 @testable import FinCommand
 
-@Suite("The laboratory's rig, in threads and in tasks", .timeLimit(.minutes(30)))
+@Suite("The laboratory's rig, in threads and in tasks", .onThreads, .timeLimit(.minutes(30)))
 struct WorldTests {
   @Test("what the rig awaits comes back to the rig's own thread")
   func comesBack() throws {

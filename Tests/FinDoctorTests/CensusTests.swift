@@ -1,6 +1,7 @@
 import CFin
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor

@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor

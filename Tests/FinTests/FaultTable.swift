@@ -205,6 +205,7 @@ enum FaultTable {
       35, "out of descriptors in accept",
       "no room and nobody waiting: it waits as always, and takes who comes then",
       "no room and a client waiting: an error, and the client stays queued",
+      "no room for a moment, and a client that comes when there is some again: it is taken",
       "accept with a client waiting: an error that says what to do; the client stays queued",
       "accept with nobody waiting: it waits, and takes who comes once there is room",
       "connect, pair, socket, bind and duplicate: an error each, and nothing is left behind",
@@ -222,7 +223,8 @@ enum FaultTable {
       36, "errors of accept that are about one client",
       "trouble with one client, or of the network, is passed over",
       "no room and nobody waiting: it waits as always, and takes who comes then",
-      "no room and a client waiting: an error, and the client stays queued"),
+      "no room and a client waiting: an error, and the client stays queued",
+      "no room for a moment, and a client that comes when there is some again: it is taken"),
     Row(
       37, "a client that was reset in the queue",
       "a client that was reset in the queue comes as a connection whose first receive says so",

@@ -60,6 +60,7 @@ extension Core {
   private func takeClient(
     _ site: Ledger.Site, _ isDrained: inout Bool, _ world: World
   ) throws(SocketError) -> Attempt<Core> {
+    var isSomebodyWaiting = false
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
@@ -86,9 +87,11 @@ extension Core {
       switch AcceptFailure(code) {
       case .client: continue
       case .capacity:
-        // The kernel looks for a descriptor before it looks for a client: without a client there is nothing to fail.
-        let isWaiting = (try? Syscalls.poll(number, CInt(POLLIN), until: .passed)) ?? nil
-        guard isWaiting == nil else { throw error(.accept, .system(code)) }
+        // The kernel looks for a descriptor before it looks for a client: without a client there is nothing to fail. One
+        // that came after the refusal may find room: only what is refused with somebody waiting is an error.
+        if isSomebodyWaiting { throw error(.accept, .system(code)) }
+        isSomebodyWaiting = ((try? Syscalls.poll(number, CInt(POLLIN), until: .passed)) ?? nil) != nil
+        if isSomebodyWaiting { continue }
         if isStopping {
           isDrained = true
           throw error(.accept, .closed)

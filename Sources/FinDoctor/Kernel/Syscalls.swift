@@ -60,17 +60,13 @@ struct OwnDescriptor: ~Copyable, Sendable {
   /// Reads all that is there, up to a limit: files under `/proc` have no length.
   func readAll(limit: Int) throws(KernelError) -> [UInt8] {
     var bytes: [UInt8] = []
-    var room = 4096
-    while bytes.count < limit {
-      let wanted = min(room, limit - bytes.count)
-      let start = bytes.count
-      bytes.append(contentsOf: repeatElement(0, count: wanted))
-      let count = try calling {
-        unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(number, $0.baseAddress! + start, wanted) }
+    try unsafe withUnsafeTemporaryAllocation(byteCount: 16384, alignment: 16) { room throws(KernelError) in
+      while bytes.count < limit {
+        let wanted = min(room.count, limit - bytes.count)
+        let count = try calling { unsafe Glibc.read(number, room.baseAddress!, wanted) }
+        if count == 0 { break }
+        unsafe bytes.append(contentsOf: room[..<count])
       }
-      bytes.removeLast(wanted - count)
-      if count == 0 { break }
-      room = 65536
     }
     return bytes
   }

@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Findings: listeners that keep clients waiting", .needsScenes, .onThreads, .timeLimit(.minutes(30)))

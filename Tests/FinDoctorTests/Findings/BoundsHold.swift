@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Since when: the truth lies between the bounds", .needsScenes, .onThreads, .timeLimit(.minutes(30)))

@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Findings: half-closed connections, orphans, closed windows", .needsScenes, .onThreads, .timeLimit(.minutes(30)))

@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Findings: descriptors that a program keeps", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
@@ -128,7 +129,7 @@ struct LeaksFound {
   func chain() throws {
     try Scene.with("fd_limit", "95", "close-wait") { scene in
       let chains = Diagnosis.chains(try scene.findings().filter { FindingID.leaks.contains($0.id) })
-      #expect(chains.count == 1)
+      #expect(chains.count == 1, "\(chains.joined().map(\.sentence))")
       #expect(chains.first?.map(\.id) == [.closeWaitKnown, .descriptorLimit])
       #expect(chains.first?.first?.severity == .critical)
     }

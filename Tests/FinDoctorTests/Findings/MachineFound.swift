@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Findings: the machine and Unix sockets", .needsScenes, .onThreads, .timeLimit(.minutes(30)))

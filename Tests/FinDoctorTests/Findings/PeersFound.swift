@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Findings: peers that are gone", .needsScenes, .onThreads, .needsTUN, .timeLimit(.minutes(30)))

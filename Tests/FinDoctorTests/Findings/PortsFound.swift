@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Findings: local ports", .needsScenes, .onThreads, .timeLimit(.minutes(30)))

@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("What stands in the way of a bind is what the kernel says", .needsScenes, .onThreads, .timeLimit(.minutes(30)))

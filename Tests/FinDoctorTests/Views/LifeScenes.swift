@@ -1,4 +1,5 @@
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor

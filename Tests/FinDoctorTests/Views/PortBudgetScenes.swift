@@ -1,5 +1,6 @@
 import FinDoctor
 import Peers
+import TestTraits
 import Testing
 
 @Suite("The budget of ports, beside the kernel's", .needsScenes, .onThreads, .timeLimit(.minutes(30)))

@@ -69,7 +69,10 @@ struct AcceptFailures {
   func noRoomSomebody(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let client = try Connection.connect(to: listener.address)
-    let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
+    // Twice a call: it looks whether somebody waits, and asks again if so.
+    let script = Script(
+      .first(.accept, .fail(code)), .nth(2, .accept, .fail(code)), .nth(3, .accept, .fail(code)),
+      .nth(4, .accept, .fail(code)))
     try scripted(script) { () throws in
       for _ in 0..<2 {
         let error = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
@@ -80,6 +83,20 @@ struct AcceptFailures {
       #expect(server.peerAddress == client.localAddress)
       server.abort()
     }
+    client.abort()
+    listener.close()
+  }
+
+  @Test(
+    "no room for a moment, and a client that comes when there is some again: it is taken", .faults(35, 36),
+    arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
+  func roomAgain(code: Errno) throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let client = try Connection.connect(to: listener.address)
+    let script = Script(.first(.accept, .fail(code)))
+    let server = try scripted(script) { () throws in try listener.accept(within: .seconds(10)) }
+    #expect(script.count(.accept) == 2 && server.peerAddress == client.localAddress)
+    server.abort()
     client.abort()
     listener.close()
   }

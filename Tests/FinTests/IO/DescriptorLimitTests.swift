@@ -62,6 +62,12 @@ private struct Hoard: ~Copyable {
   mutating func give(_ count: Int) {
     for _ in 0..<count { _ = close(numbers.removeLast()) }
   }
+
+  /// What is refused when there is none left: also of those that another thread of the program has just closed.
+  mutating func refusal<R: ~Copyable>(_ body: () throws(SocketError) -> R) throws -> SocketError {
+    fill()
+    return try FinTests.refusal(body)
+  }
 }
 
 private enum AtTheLimit {
@@ -70,7 +76,7 @@ private enum AtTheLimit {
     let client = try Connection.connect(to: listener.address)
     var hoard = try Hoard()
     for _ in 0..<3 {
-      let error = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
+      let error = try hoard.refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
       #expect(error.cause == .system(.tooManyOpenFiles))
       #expect("\(error)".contains("ulimit -n"), "\(error)")
     }
@@ -86,7 +92,7 @@ private enum AtTheLimit {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
     var hoard = try Hoard()
-    let error = try refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(50)) }
+    let error = try hoard.refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(50)) }
     #expect(error.cause == .timedOut, "\(error)")
     let accepting = onThread(taking: listener) { listener in
       let server = try listener.accept(within: .seconds(10))
@@ -110,16 +116,16 @@ private enum AtTheLimit {
     var hoard = try Hoard()
     try Ledger.$current.withValue(ledger) { () throws in
       let full = SocketError.Cause.system(.tooManyOpenFiles)
-      let connect = try refusal { () throws(SocketError) in try Connection.connect(to: address) }
+      let connect = try hoard.refusal { () throws(SocketError) in try Connection.connect(to: address) }
       #expect(connect.cause == full && connect.operation == .connect)
       #expect("\(connect)".contains("ulimit -n"), "\(connect)")
-      let pair = try refusal { () throws(SocketError) in try Connection.pair() }
+      let pair = try hoard.refusal { () throws(SocketError) in try Connection.pair() }
       #expect(pair.cause == full)
-      let socket = try refusal { () throws(SocketError) in try Socket(.ipv4) }
+      let socket = try hoard.refusal { () throws(SocketError) in try Socket(.ipv4) }
       #expect(socket.cause == full)
-      let bind = try refusal { () throws(SocketError) in try Listener.bind(.loopback(port: 0)) }
+      let bind = try hoard.refusal { () throws(SocketError) in try Listener.bind(.loopback(port: 0)) }
       #expect(bind.cause == full && bind.operation == .bind)
-      let duplicate = try refusal { () throws(SocketError) in try kept.first.duplicate() }
+      let duplicate = try hoard.refusal { () throws(SocketError) in try kept.first.duplicate() }
       #expect(duplicate.cause == full && duplicate.operation == .duplicate)
       // A pair needs two: with one left, it takes none.
       hoard.give(1)
