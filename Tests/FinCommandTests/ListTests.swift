@@ -29,11 +29,18 @@ struct ListTests {
     let listener = try PlainSocket.listening(on: "127.7.7.7")
     let port = "\(listener.port)"
     for name in ["LISTEN", "listening", "listen"] {
-      #expect(try await Fin.run("list", "--port", port, "--no-header", "--state", name).lines.count == 1)
+      #expect(
+        try await Fin.run("list", "--own-namespace", "--port", port, "--no-header", "--state", name).lines.count == 1)
     }
-    #expect(try await Fin.run("list", "--port", port, "--no-header", "--state", "close_wait").lines.isEmpty)
-    #expect(try await Fin.run("list", "--port", port, "--address", "127.7.7.0/24", "--no-header").lines.count == 1)
-    #expect(try await Fin.run("list", "--port", port, "--address", "127.7.8.0/24", "--no-header").lines.isEmpty)
+    #expect(
+      try await Fin.run("list", "--own-namespace", "--port", port, "--no-header", "--state", "close_wait").lines.isEmpty
+    )
+    #expect(
+      try await Fin.run("list", "--own-namespace", "--port", port, "--address", "127.7.7.0/24", "--no-header").lines
+        .count == 1)
+    #expect(
+      try await Fin.run("list", "--own-namespace", "--port", port, "--address", "127.7.8.0/24", "--no-header").lines
+        .isEmpty)
     let none = try await Fin.run("list", "no-such-program")
     #expect(none.status == 0 && none.lines.count == 1)
   }
@@ -42,7 +49,7 @@ struct ListTests {
   func fields() async throws {
     let listeners = try (0..<3).map { _ in try PlainSocket.listening(on: "127.7.7.8").detach() }
     defer { for listener in listeners { close(listener) } }
-    let words = ["list", "--address", "127.7.7.8", "--no-header", "--fields", "fd,state,pid"]
+    let words = ["list", "--own-namespace", "--address", "127.7.7.8", "--no-header", "--fields", "fd,state,pid"]
     let rising = try await Fin.run(words + ["--sort", "fd"]).lines
     let expected = listeners.sorted().map { "\($0)" }
     #expect(rising.map { $0.split(separator: " ").first.map(String.init) } == expected)
@@ -69,7 +76,8 @@ struct ListTests {
   func queued() async throws {
     let listener = try PlainSocket.listening()
     let waiting = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
-    let queue = try await Fin.run("list", "--state", "waiting", "--port", "\(waiting.port)", "--no-header", "--wide")
+    let queue = try await Fin.run(
+      "list", "--state", "waiting", "--own-namespace", "--port", "\(waiting.port)", "--no-header", "--wide")
     #expect(queue.lines.count == 1 && queue.output.contains("queue of ") && queue.output.contains("[\(getpid())]"))
   }
 
@@ -90,16 +98,10 @@ struct ListTests {
     try Scene.copy(sleep, to: name)
     defer { unsafe unlink(name) }
     let listener = try PlainSocket.listening()
-    // Without CLOEXEC: the program inherits it.
-    let inherited = dup(listener.descriptor)
-    let port = "\(listener.port)"
-    let (text, json) = try synchronously {
-      try withChild(name, ["3600"]) { _ in
-        close(inherited)
-        let words = ["list", "--port", port, "--wide"]
-        return try (Scene.output(of: Fin.path, words), Scene.output(of: Fin.path, words + ["--json"]))
-      }
-    }
+    let child = try Child.spawn(name, ["3600"], inheriting: listener.descriptor)
+    defer { child.end() }
+    let words = ["list", "--own-namespace", "--port", "\(listener.port)", "--wide"]
+    let (text, json) = (try await Fin.run(words).output, try await Fin.run(words + ["--json"]).output)
     #expect(text.contains(" +1") && json.contains("\\\\x1b[31mevil\\\\xe2\\\\x80\\\\xae\(getpid())"))
     #expect((text + json).unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 0x20 && $0 != "\u{202E}" })
     #expect(try ListedLine.read(json).sockets.first?.holders.count == 2)
@@ -109,7 +111,8 @@ struct ListTests {
   func json() async throws {
     let listener = try PlainSocket.listening()
     let waiting = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
-    let whole = try ListedLine.read(try await Fin.run("list", "--port", "\(listener.port)", "--json").output)
+    let whole = try ListedLine.read(
+      try await Fin.run("list", "--own-namespace", "--port", "\(listener.port)", "--json").output)
     #expect(whole.version == 1 && whole.sockets.count == 3)
     let listening = try #require(whole.sockets.first { $0.state == "LISTEN" })
     #expect(listening.receiveQueue == 1 && listening.holders.contains { $0.fd == listener.descriptor })
@@ -125,11 +128,11 @@ struct ListTests {
   func nobody() async throws {
     let listener = try PlainSocket.listening()
     let fin = try await Fin.run(
-      as: 65534, "list", "--port", "\(listener.port)", "--no-header", "--own-namespace")
+      as: 65534, "list", "--own-namespace", "--port", "\(listener.port)", "--no-header", "--own-namespace")
     #expect(fin.status == 0 && fin.lines.count == 1 && fin.output.contains("LISTEN") && fin.output.contains("user 0"))
     #expect(!fin.output.contains("fd "))
     #expect(fin.complaints.contains("could not be read") && fin.complaints.contains("of user 0"))
-    let all = try await Fin.run(as: 65534, "list", "--json", "--port", "\(listener.port)")
+    let all = try await Fin.run(as: 65534, "list", "--own-namespace", "--json", "--port", "\(listener.port)")
     #expect(try ListedLine.read(all.output).hidden.contains { $0.contains("could not be read") })
   }
 

@@ -53,8 +53,9 @@ public final class Child: Sendable {
   ///   - arguments: Those after the program's name.
   ///   - environment: The whole environment; nil is ours, with Swift's backtraces off: a crash reporter would hold the
   ///     pipes open.
+  ///   - inheriting: A descriptor that it has as well, as its number 3. Nobody else who is started meanwhile gets it.
   public static func spawn(
-    _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil
+    _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, inheriting: CInt? = nil
   ) throws -> Child {
     let input = try Pipe()
     let output = try Pipe()
@@ -64,6 +65,7 @@ public final class Child: Sendable {
     // dup2 clears close-on-exec; everything else stays behind.
     unsafe posix_spawn_file_actions_adddup2(&actions, input.reading.number, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output.writing.number, 1)
+    if let inheriting { unsafe posix_spawn_file_actions_adddup2(&actions, inheriting, 3) }
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
