@@ -6,6 +6,7 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <sched.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -37,6 +38,10 @@ int peers_link_flags(int socket, const char *name) {
 int peers_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 int peers_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }
+
+int peers_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
 
 int peers_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_CLOEXEC); }
 

@@ -98,7 +98,7 @@ struct ListTests {
     try Scene.copy(sleep, to: name)
     defer { unsafe unlink(name) }
     let listener = try PlainSocket.listening()
-    let child = try Child.spawn(name, ["3600"], inheriting: listener.descriptor)
+    let child = try Child.spawn(name, ["3600"], heirloom: .asNumberThree(listener.descriptor))
     defer { child.end() }
     let words = ["list", "--own-namespace", "--port", "\(listener.port)", "--wide"]
     let (text, json) = (try await Fin.run(words).output, try await Fin.run(words + ["--json"]).output)

@@ -49,6 +49,7 @@ struct CensusTests {
     try pair.client.send([1, 2, 3])
     try pair.client.finishSending()
     try eventually("the end arrives", equals: KernelState.closeWait) { pair.server.state }
+    try eventually("it is acknowledged", equals: KernelState.finWait2) { pair.client.state }
     let census = try census { $0.readsAllNamespaces = false }
 
     let server = try #require(try row(pair.server.descriptor, in: census))

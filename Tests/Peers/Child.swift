@@ -48,24 +48,40 @@ public final class Child: Sendable {
 
   deinit { end() }
 
+  /// What a program gets of the descriptors of the one that starts it, beside the pipes and standard error.
+  public enum Heirloom: Sendable {
+    /// Nor what another test has open for a moment without close-on-exec: it would be found in a program of which a test
+    /// says what it has open.
+    case nothing
+    case asNumberThree(CInt)
+    /// Whatever is open without close-on-exec.
+    case whatExecLeaves
+  }
+
   /// - Parameters:
   ///   - path: The program's file; `Programs.find` gives it.
   ///   - arguments: Those after the program's name.
   ///   - environment: The whole environment; nil is ours, with Swift's backtraces off: a crash reporter would hold the
   ///     pipes open.
-  ///   - inheriting: A descriptor that it has as well, as its number 3. Nobody else who is started meanwhile gets it.
+  ///   - heirloom: What it gets of our descriptors.
   public static func spawn(
-    _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, inheriting: CInt? = nil
+    _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, heirloom: Heirloom = .nothing
   ) throws -> Child {
     let input = try Pipe()
     let output = try Pipe()
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-    // dup2 clears close-on-exec; everything else stays behind.
+    // dup2 clears close-on-exec.
     unsafe posix_spawn_file_actions_adddup2(&actions, input.reading.number, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output.writing.number, 1)
-    if let inheriting { unsafe posix_spawn_file_actions_adddup2(&actions, inheriting, 3) }
+    switch heirloom {
+    case .nothing: unsafe peers_spawn_close_from(&actions, 2 + 1)
+    case .asNumberThree(let number):
+      unsafe posix_spawn_file_actions_adddup2(&actions, number, 3)
+      unsafe peers_spawn_close_from(&actions, 3 + 1)
+    case .whatExecLeaves: break
+    }
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }

@@ -24,9 +24,12 @@ public struct Blindness: Hashable, Sendable {
   /// How many processes could not be read.
   public var unreadableProcessCount: Int { unreadableProcesses.values.reduce(0, +) }
 
+  /// Network namespaces that were left out, because only the own one was asked for. No gap: it was meant so.
+  public var namespacesLeftOut = 0
+
   /// Whether a socket that was not found may exist all the same.
   public var hidesSockets: Bool {
-    skippedNamespaces > 0 || damagedAnswers > 0 || interruptedDumps > 0 || !refusedDumps.isEmpty
+    skippedNamespaces > 0 || namespacesLeftOut > 0 || damagedAnswers > 0 || interruptedDumps > 0 || !refusedDumps.isEmpty
   }
 
   /// One sentence for each thing that was hidden; empty when nothing was. Processes that ended are no gap.

@@ -49,7 +49,10 @@ extension Census {
 
     // The kernel writes its tables on one processor while the descriptors are read on another.
     var places = NamespacePlace.find(pids)
-    if !options.readsAllNamespaces { places.removeSubrange(1...) }
+    if !options.readsAllNamespaces {
+      census.blindness.namespacesLeftOut = places.count - 1
+      places.removeSubrange(1...)
+    }
     var dumping = [NamespaceDumps.begin(places, beginsWithOwn: true, options)]
     var reading = DescriptorReading()
     if options.readsHolders {

@@ -156,7 +156,7 @@ extension Examination {
           + "do not show these.",
         evidence: evidence,
         confidence: census.blindness.hidesSockets
-          ? .possible("not all network namespaces could be read; these sockets may be in one of those")
+          ? .possible("not all network namespaces were read; these sockets may be in one of those")
           : .likely("a program that makes a socket and lets it wait before it connects looks the same"),
         share: share)
     }

@@ -3,6 +3,8 @@
 #ifndef CPEERS_H
 #define CPEERS_H
 
+#include <spawn.h>
+
 #pragma clang assume_nonnull begin
 
 // Gives the calling thread, and no other, a network namespace of its own.
@@ -19,6 +21,8 @@ char *_Nullable *_Nonnull peers_environment(void);
 int peers_eventfd(void);
 // A close-on-exec pipe: ends[0] is for reading.
 int peers_pipe(int *ends);
+// The program that is spawned has no descriptor from this one on. Not declared for whom does not ask for GNU's own.
+int peers_spawn_close_from(posix_spawn_file_actions_t *actions, int first);
 // accept4, close-on-exec from the first moment.
 int peers_accept(int fd);
 // A descriptor that becomes readable when the process ends.

@@ -61,13 +61,16 @@ for _ in range(count):
 
 records = b"".join(record(cookie(s), s.fileno(), 112 if n else 7) for n, s in enumerate(mine))
 if what == "forged":  # a child, which holds none of them, declares them meant
+    published, publishes = os.pipe()
     child = os.fork()
     if child == 0:
         for s in kept:
             s.close()
         publish(header(count) + records)
+        os.write(publishes, b".")
         sys.stdin.read()
         os._exit(0)
+    assert os.read(published, 1) == b"."
 elif what == "stale":  # of sockets that had these descriptors before
     publish(header(count) + b"".join(record(cookie(s) + 100_000, s.fileno(), 112) for s in mine))
 elif what == "inherited":  # written by a parent that has gone on; this one only has a copy

@@ -96,7 +96,7 @@ struct BornSafe {
   private static func startAProgram() throws {
     let ls = try #require(Programs.find("ls"))
     func inherited() throws -> Int {
-      let child = try Child.spawn(ls, ["-l", "/proc/self/fd"])
+      let child = try Child.spawn(ls, ["-l", "/proc/self/fd"], heirloom: .whatExecLeaves)
       let lines = try child.readToEnd().split(separator: "\n")
       _ = try child.wait()
       return lines.count { $0.contains("socket:[") || $0.contains("anon_inode:") }
