@@ -35,30 +35,41 @@ struct NamespacePlace: Sendable {
 
   /// Finds the namespaces that processes are in or that have a name, the own one first.
   static func find(_ pids: ContiguousArray<Int32>) -> [NamespacePlace] {
-    var found: [NamespacePlace] = []
-    var known: [UInt32: Int] = [:]
-    func add(_ inode: UInt32, _ name: @autoclosure () -> String, _ path: @autoclosure () -> String) {
-      if let place = known[inode] {
-        if found[place].paths.count < 8 { found[place].paths.append(path()) }
-      } else {
-        known[inode] = found.count
-        found.append(NamespacePlace(inode: inode, name: name(), path: path()))
-      }
-    }
-    add(inode(own) ?? 0, "own", own)
+    var found = Places(beyond: [])
+    found.add(inode(own) ?? 0, "own", own)
     let device = (try? Files.status(own))?.st_dev
     for name in named() {
       let path = "/run/netns/" + name
       // A file that no namespace is mounted on is an ordinary one, on another file system.
       if let status = try? Files.status(path), status.st_dev == device, let inode = UInt32(exactly: status.st_ino) {
-        add(inode, visible(name), path)
+        found.add(inode, visible(name), path)
       }
     }
     for pid in pids {
       let path = "/proc/\(pid)/ns/net"
-      if let inode = inode(path) { add(inode, "pid \(pid)", path) }
+      if let inode = inode(path) { found.add(inode, "pid \(pid)", path) }
     }
-    return found
+    return found.all
+  }
+
+  /// Each namespace once, with the first few ways into it.
+  private struct Places {
+    private(set) var all: [NamespacePlace] = []
+    /// nil for those that need no second way.
+    private var known: [UInt32: Int?] = [:]
+
+    init(beyond others: [NamespacePlace]) {
+      for other in others { known.updateValue(nil, forKey: other.inode) }
+    }
+
+    mutating func add(_ inode: UInt32, _ name: @autoclosure () -> String, _ path: @autoclosure () -> String) {
+      if let place = known[inode] {
+        if let place, all[place].paths.count < 8 { all[place].paths.append(path()) }
+      } else {
+        known[inode] = all.count
+        all.append(NamespacePlace(inode: inode, name: name(), path: path()))
+      }
+    }
   }
 
   /// The way into a namespace, from whoever is in it or holds it now.
@@ -72,27 +83,24 @@ struct NamespacePlace: Sendable {
 
   /// Namespaces that only a descriptor, or a thread apart from its process, holds.
   static func find(held: ContiguousArray<Holder>, beyond known: [NamespacePlace]) -> [NamespacePlace] {
-    var seen = Set(known.map(\.inode))
-    return held.compactMap { holder in
-      guard seen.insert(holder.inode).inserted else { return nil }
-      return NamespacePlace(
-        inode: holder.inode, name: "fd \(holder.descriptor) of pid \(holder.pid)",
-        path: "/proc/\(holder.pid)/fd/\(holder.descriptor)")
+    var found = Places(beyond: known)
+    for holder in held {
+      found.add(
+        holder.inode, "fd \(holder.descriptor) of pid \(holder.pid)", "/proc/\(holder.pid)/fd/\(holder.descriptor)")
     }
+    return found.all
   }
 
   /// The namespaces that single threads of a process are in.
   static func find(threadsOf pid: Int32, beyond known: [NamespacePlace]) -> [NamespacePlace] {
-    var seen = Set(known.map(\.inode))
-    var threads: [Int32] = []
+    var found = Places(beyond: known)
     if let folder = try? OwnDescriptor("/proc/\(pid)/task") {
-      try? FolderReader().forEachNumber(in: folder.number) { threads.append($0) }
+      try? FolderReader().forEachNumber(in: folder.number) { thread in
+        let path = "/proc/\(pid)/task/\(thread)/ns/net"
+        if let inode = inode(path) { found.add(inode, "thread \(thread) of pid \(pid)", path) }
+      }
     }
-    return threads.compactMap { thread in
-      let path = "/proc/\(pid)/task/\(thread)/ns/net"
-      guard let inode = inode(path), seen.insert(inode).inserted else { return nil }
-      return NamespacePlace(inode: inode, name: "thread \(thread) of pid \(pid)", path: path)
-    }
+    return found.all
   }
 
   /// The number in `net:[4026531840]`.
