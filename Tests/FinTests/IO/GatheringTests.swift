@@ -17,7 +17,7 @@ struct Gathering {
   ) throws {
     let pair = try kind.connected()
     if let buffer { try pair.first.set(.sendBuffer, to: buffer) }
-    let expected = Array(pieces.joined())
+    let expected = joined(pieces)
     let sender = onThread(taking: pair.first) { first in
       try scripted(script) { () throws in try first.send(gathering: pieces, within: .seconds(30)) }
       return first.close()

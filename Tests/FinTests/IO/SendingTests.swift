@@ -22,7 +22,7 @@ struct SendingAll {
     var received: [UInt8] = []
     while let more = try pair.second.receive(upTo: 1 << 20) { received += more }
     #expect(received.count == error.bytesAccepted)
-    #expect(received[...] == bytes.prefix(error.bytesAccepted))
+    #expect(received == Array(bytes.prefix(error.bytesAccepted)))
     first.abort()
     pair.second.abort()
   }
@@ -39,7 +39,7 @@ struct SendingAll {
     var received: [UInt8] = []
     while let more = try pair.second.receive(upTo: 1 << 20) { received += more }
     #expect(received.count == error.bytesAccepted)
-    #expect(received[...] == Array(pieces.joined())[..<error.bytesAccepted])
+    #expect(received == Array(joined(pieces).prefix(error.bytesAccepted)))
     first.abort()
     pair.second.abort()
   }
@@ -61,7 +61,7 @@ struct SendingAll {
     var received: [UInt8] = []
     while let more = try pair.second.receive(upTo: 1 << 20) { received += more }
     #expect(received.count == error.bytesAccepted)
-    #expect(received[...] == bytes.prefix(error.bytesAccepted))
+    #expect(received == Array(bytes.prefix(error.bytesAccepted)))
     pair.second.close()
     let report = try closer.join(within: .seconds(30))
     #expect(report.isDelivered, "\(report)")
