@@ -29,7 +29,8 @@ public struct Blindness: Hashable, Sendable {
 
   /// Whether a socket that was not found may exist all the same.
   public var hidesSockets: Bool {
-    skippedNamespaces > 0 || namespacesLeftOut > 0 || damagedAnswers > 0 || interruptedDumps > 0 || !refusedDumps.isEmpty
+    skippedNamespaces > 0 || namespacesLeftOut > 0 || damagedAnswers > 0 || interruptedDumps > 0
+      || !refusedDumps.isEmpty
   }
 
   /// One sentence for each thing that was hidden; empty when nothing was. Processes that ended are no gap.
