@@ -22,7 +22,7 @@ struct CheckCommand: ParsableCommand {
 
       A file mutes what is as it should be, ~/.config/fin/mute or --mute FILE, one line each:
         P2 pubsub-*   # idle by design
-      is a finding (or *), a program, and why.
+      is a finding (or *), a program or the script it runs, and why.
 
       A program that uses Fin and runs with FIN_LEDGER=1 publishes which line opened each of its sockets, and what it \
       declared to be on purpose: its findings name the lines, and what is meant is left out, and counted.
@@ -49,7 +49,7 @@ struct CheckCommand: ParsableCommand {
           chain      a number that is the same for findings that
                      explain each other
           sentence, count
-          who        absent for the machine: program, pid, user, unit,
+          who        absent for the machine: program, script, pid, user, unit,
                      container, language, descriptors, others (pids)
           since      {atLeastMilliseconds, atMostMilliseconds}; without
                      the second if nothing bounds it; absent if no time
@@ -79,7 +79,8 @@ struct CheckCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "Only about these processes, by number or name; with --leaks: the command to run.", valueName: "pid|name"))
+      "Only about these processes, by number, name or script; with --leaks: the command to run.", valueName: "pid|name")
+  )
   var words: [String] = []
 
   private var programs: [ProgramName] { leaks ? [] : words.compactMap { ProgramName(argument: $0) } }
@@ -104,14 +105,7 @@ struct CheckCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"))
   var mute: [String] = []
 
-  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
-  var ownNamespace = false
-
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
-  var json = false
-
-  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
-  var noColor = false
+  @OptionGroup var looking: LookOptions
 
   func validate() throws {
     if leaks {
@@ -134,10 +128,10 @@ struct CheckCommand: ParsableCommand {
       chains: Diagnosis.chains(spoken.filter { $0.severity >= threshold.severity }),
       below: spoken.count { $0.severity < threshold.severity }, muted: chosen.count - spoken.count,
       onPurpose: result.onPurpose.filter { isWanted($0.id, $0.who, in: result.census) }, census: result.census)
-    if json {
+    if looking.json {
       CheckJSON.write(report)
     } else {
-      let text = CheckText(paper: .standardOutput(noColor: noColor))
+      let text = CheckText(paper: looking.paper)
       Output.write(text.report(report))
       for sentence in result.census.blindness.sentences { complain(sentence) }
     }
@@ -197,8 +191,7 @@ struct CheckCommand: ParsableCommand {
   }
 
   func takeCensus() throws -> Census {
-    var options = Census.Options()
-    options.readsAllNamespaces = !ownNamespace
+    var options = looking.census
     // A program is between socket and connect for a moment. One that stands at its exit is not.
     options.secondLook = command.isEmpty ? .seconds(1) : .milliseconds(100)
     do {
@@ -239,7 +232,8 @@ struct CheckCommand: ParsableCommand {
     case .pid(let pid): complain("there is no process \(pid)")
     case .name(let text):
       complain(
-        "no process that can be seen is called \(visible(text)); a program is named as ps names it, or by its file")
+        "no process that can be seen is called \(visible(text)); a program is named as ps names it, by its "
+          + "file, or by the script that it runs")
     }
     throw ExitCode(69)
   }

@@ -95,16 +95,9 @@ struct ExplainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Show at most so many sockets.", valueName: "count"))
   var limit = 20
 
-  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
-  var ownNamespace = false
+  @OptionGroup var looking: LookOptions
 
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
-  var json = false
-
-  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
-  var noColor = false
-
-  private var text: ExplainText { ExplainText(paper: .standardOutput(noColor: noColor)) }
+  private var text: ExplainText { ExplainText(paper: looking.paper) }
 
   func validate() throws {
     guard limit > 0 else { throw ValidationError("--limit is a number above 0.") }
@@ -143,7 +136,7 @@ struct ExplainCommand: ParsableCommand {
       hidden += readings.hidden
       return SocketLife(of: socket, in: census, readings, findings: findings)
     }
-    if json {
+    if looking.json {
       ExplainJSON.write(lives, matched: found.count, in: census, hidden: hidden)
       return
     }
@@ -195,8 +188,7 @@ struct ExplainCommand: ParsableCommand {
   }
 
   private func look(for subject: ExplainSubject) throws -> (Census, [SocketReference]) {
-    var options = Census.Options()
-    options.readsAllNamespaces = !ownNamespace
+    var options = looking.census
     options.secondLook = .milliseconds(100)
     let census: Census
     do {
@@ -273,7 +265,7 @@ extension ExplainCommand {
       case .taken, .refused: 1
       case .unsure: 2
       }
-    if json {
+    if looking.json {
       ExplainJSON.write(outlook, status: status, in: census, hidden: census.blindness.sentences)
     } else {
       Output.write(text.bind(outlook))

@@ -40,7 +40,7 @@ struct KillCommand: ParsableCommand {
           kind, state, localAddress, localPort, remoteAddress,
           remotePort, interface, namespace (its inode), inode, cookie
           (hexadecimal, a string), since, waitingForAccept, as of fin list
-          holders    a list of {pid, program, unit, container, fd}
+          holders    a list of {pid, program, script, unit, container, fd}
           outcome    destroyed, ended (by itself), replaced (ended, and
                      another has its ports), not-permitted,
                      not-supported, unreachable, refused; absent with
@@ -78,18 +78,14 @@ struct KillCommand: ParsableCommand {
   @Flag(help: "UDP sockets instead of TCP connections.")
   var udp = false
 
-  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
-  var ownNamespace = false
-
   @Option(
     help: ArgumentHelp("Only this network namespace, by name or number, as fin list has them.", valueName: "name"))
   var namespace: String?
 
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
-  var json = false
+  @OptionGroup var looking: LookOptions
 
   func validate() throws {
-    if json, !yes, !dryRun { throw ValidationError("--json cannot ask: it needs --yes or --dry-run.") }
+    if looking.json, !yes, !dryRun { throw ValidationError("--json cannot ask: it needs --yes or --dry-run.") }
     _ = try targets()
   }
 
@@ -130,14 +126,14 @@ struct KillCommand: ParsableCommand {
     var report = KillReport(
       before: before, chosen: named.filter { isMeant(before.sockets[$0]) },
       spared: named.filter { !isMeant(before.sockets[$0]) }, isDryRun: dryRun)
-    let text = KillText(paper: .standardOutput(noColor: false))
-    if !json {
+    let text = KillText(paper: looking.paper)
+    if !looking.json {
       Output.write(text.list(report))
       for sentence in before.blindness.sentences { complain(sentence) }
     }
     if report.chosen.isEmpty {
       report.status = 69
-      if json { KillJSON.write(report) }
+      if looking.json { KillJSON.write(report) }
       complain(
         report.spared.isEmpty
           ? "no \(udp ? "UDP socket" : "TCP connection") that can be seen has this end"
@@ -150,16 +146,15 @@ struct KillCommand: ParsableCommand {
       report.after = try take()
       report.judge()
     }
-    if json { KillJSON.write(report) } else { Output.write(text.outcome(report)) }
+    if looking.json { KillJSON.write(report) } else { Output.write(text.outcome(report)) }
     if report.status != 0 { throw ExitCode(report.status) }
   }
 
   private func take() throws -> Census {
-    var options = Census.Options()
+    var options = looking.census
     options.transports = udp ? [.udp] : [.tcp]
     options.readsUnixSockets = false
     options.readsDetached = false
-    options.readsAllNamespaces = !ownNamespace
     return try Looks.take(options).census
   }
 

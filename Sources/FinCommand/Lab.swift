@@ -63,14 +63,10 @@ struct Lab: ParsableCommand {
   @Flag(help: "List the experiments and their claims, and run nothing.")
   var list = false
 
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
-  var json = false
+  @OptionGroup var output: OutputOptions
 
   @Flag(help: "Print only the table at the end.")
   var brief = false
-
-  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
-  var noColor = false
 
   @Option(help: ArgumentHelp("How many experiments run at a time (1 to 32).", valueName: "count"))
   var jobs = 6
@@ -94,9 +90,9 @@ struct Lab: ParsableCommand {
   func run() throws {
     let chosen = ids.isEmpty ? Catalogue.all : Catalogue.all.filter { ids.contains($0.id) }
     let world: World = inTasks ? .tasks : .threads
-    let paper = Paper.standardOutput(noColor: noColor)
+    let paper = output.paper
     if list {
-      if json {
+      if output.json {
         try print(JSONReport.list(chosen))
       } else {
         for experiment in chosen { print(TextReport.listing(of: experiment, in: world, on: paper)) }
@@ -108,10 +104,10 @@ struct Lab: ParsableCommand {
     let begun = clock.now
     let text = TextReport(paper: paper)
     let findings = Runner(jobs: jobs, timeLimit: .seconds(timeLimit), world: world).run(chosen) { finding in
-      if !json && !brief { emit(text.story(of: finding)) }
+      if !output.json && !brief { emit(text.story(of: finding)) }
     }
     let took = (clock.now - begun).inSeconds
-    if json {
+    if output.json {
       try print(JSONReport.text(of: findings, seconds: took))
     } else {
       emit(text.table(of: findings, seconds: took))

@@ -48,7 +48,7 @@ struct ListCommand: ParsableCommand {
           memory     bytes: received, receiveLimit, sending, sendLimit,
                      reserved, queued, options, backlog; and drops
           tcp        what TCP counts; bytes unless the name says else
-          holders    a list of {pid, fd, program, unit, container}
+          holders    a list of {pid, fd, program, script, unit, container}
           published  with --fields site, phase or deadline, of a program
                      that publishes its ledger: {file, line, phase,
                      purpose, deadlineMilliseconds, openedMilliseconds}
@@ -60,7 +60,7 @@ struct ListCommand: ParsableCommand {
         64   the command was not understood
       """)
 
-  @Argument(help: ArgumentHelp("Only sockets of these processes, by number or name.", valueName: "pid|name"))
+  @Argument(help: ArgumentHelp("Only sockets of these processes, by number, name or script.", valueName: "pid|name"))
   var programs: [ProgramName] = []
 
   @Option(
@@ -83,9 +83,6 @@ struct ListCommand: ParsableCommand {
   @Flag(help: "Unix sockets.")
   var unix = false
 
-  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
-  var ownNamespace = false
-
   @Option(help: ArgumentHelp("Sort by this field: names upwards, quantities and times downwards.", valueName: "field"))
   var sort = ListField.owner
 
@@ -101,16 +98,14 @@ struct ListCommand: ParsableCommand {
   @Flag(name: .customLong("no-header"), help: "No headings.")
   var noHeader = false
 
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
-  var json = false
+  @OptionGroup var looking: LookOptions
 
   func run() throws {
-    var options = Census.Options()
+    var options = looking.census
     options.transports = tcp || udp || unix ? Set((tcp ? [.tcp] : []) + (udp ? [.udp] : [])) : [.tcp, .udp]
     options.readsUnixSockets = unix
-    options.readsAllNamespaces = !ownNamespace
     // The kernel counts it up for each socket, so only where it is shown.
-    options.readsMemory = json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
+    options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
     var census: Census
     do {
       census = try Census.take(options)
@@ -124,7 +119,7 @@ struct ListCommand: ParsableCommand {
     let listing = Listing(census)
     var rows = chosen(listing)
     ListOrder.sort(&rows, by: sort, reversed: reverse, of: listing)
-    if json {
+    if looking.json {
       ListJSON.write(rows, of: listing, to: Output.write)
     } else {
       print(rows, of: listing)

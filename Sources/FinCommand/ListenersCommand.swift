@@ -46,7 +46,7 @@ struct ListenersCommand: ParsableCommand {
           gone, ofGroup (oldest and gone are the whole group's), group
           unfinished, unfinishedAgain (answered more than once)
           drops, recentDrops, dropsPerSecond   the last two with --over
-          holders    a list of {pid, program, unit, container, fd}
+          holders    a list of {pid, program, script, unit, container, fd}
           acceptors  a list of {pid, way, epoll, events, thread, call};
                      way: epoll, blocked, ring, nobody, unknown
           descriptors   a list of {pid, used, limit}
@@ -57,7 +57,7 @@ struct ListenersCommand: ParsableCommand {
         71   the kernel could not be asked
       """)
 
-  @Argument(help: ArgumentHelp("Only listeners of these processes, by number or name.", valueName: "pid|name"))
+  @Argument(help: ArgumentHelp("Only listeners of these processes, by number, name or script.", valueName: "pid|name"))
   var programs: [ProgramName] = []
 
   @Option(help: ArgumentHelp("Only on this address, or range: 10.0.0.0/8.", valueName: "address"))
@@ -78,32 +78,24 @@ struct ListenersCommand: ParsableCommand {
   @Flag(help: "Explain every listener.")
   var details = false
 
-  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
-  var ownNamespace = false
-
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
-  var json = false
-
-  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
-  var noColor = false
+  @OptionGroup var looking: LookOptions
 
   func run() throws {
-    var options = Census.Options()
+    var options = looking.census
     options.transports = tcp || !unix ? [.tcp] : []
     options.readsUnixSockets = unix || !tcp
     options.readsDetached = false
-    options.readsAllNamespaces = !ownNamespace
     let looks = try Looks.take(options, over: over)
     var census = looks.census
     // Who accepts is asked for those that will be shown: an epoll set may be long.
     let wanted = ListenerPanel.all(in: census).filter { isWanted($0, in: census) }
     census.watch(Set(wanted.flatMap { $0.holders.map(\.pid) }))
     let panels = ListenerPanel.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }
-    if json {
+    if looking.json {
       ListenersJSON.write(panels, census)
     } else {
       let text = ListenersText(
-        paper: .standardOutput(noColor: noColor), census: census, isDetailed: details, isSecondLook: over != nil)
+        paper: looking.paper, census: census, isDetailed: details, isSecondLook: over != nil)
       Output.write(text.report(panels))
       looks.complain()
     }

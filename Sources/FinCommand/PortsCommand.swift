@@ -45,8 +45,8 @@ struct PortsCommand: ParsableCommand {
                      have no connection yet
           capacity, connected, timeWait, timeWaitReusable, bound,
           boundOnSource, boundProbably, free, percent (taken)
-          users, boundBy   lists of {pid, program, unit, container,
-                     ports}; without pid: not known
+          users, boundBy   lists of {pid, program, script, unit,
+                     container, ports}; without pid: not known
           closedPerSecond      out of TIME-WAIT, over the last minute
           sustainedPerSecond   what could go on for ever
           pace       {openedPerSecondAtLeast, openedPerSecondAtMost,
@@ -61,7 +61,8 @@ struct PortsCommand: ParsableCommand {
         71   the kernel could not be asked
       """)
 
-  @Argument(help: ArgumentHelp("Only routes that these processes use, by number or name.", valueName: "pid|name"))
+  @Argument(
+    help: ArgumentHelp("Only routes that these processes use, by number, name or script.", valueName: "pid|name"))
   var programs: [ProgramName] = []
 
   @Option(help: ArgumentHelp("Only to this address, or range: 10.0.0.0/8.", valueName: "address"))
@@ -79,29 +80,21 @@ struct PortsCommand: ParsableCommand {
   @Flag(help: "Show all.")
   var all = false
 
-  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
-  var ownNamespace = false
-
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
-  var json = false
-
-  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
-  var noColor = false
+  @OptionGroup var looking: LookOptions
 
   func run() throws {
-    var options = Census.Options()
+    var options = looking.census
     options.transports = [.tcp]
     options.readsUnixSockets = false
     options.readsDetached = false
-    options.readsAllNamespaces = !ownNamespace
     let looks = try Looks.take(options, over: over)
     let matching = PortBudget.all(in: looks.census, since: looks.earlier).filter { isWanted($0, in: looks.census) }
     let shown = all ? matching : Array(matching.prefix(Int(clamping: top)))
     let report = PortsReport(looks: looks, budgets: shown, matching: matching.count, over: over)
-    if json {
+    if looking.json {
       PortsJSON.write(report)
     } else {
-      Output.write(PortsText(paper: .standardOutput(noColor: noColor)).report(report))
+      Output.write(PortsText(paper: looking.paper).report(report))
       looks.complain()
     }
   }

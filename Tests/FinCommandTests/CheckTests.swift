@@ -43,6 +43,9 @@ struct CheckTests {
     let fin = try await Fin.run("check", asPS)
     #expect(fin.status == 2 && fin.output.contains("(pid \(child.number))"), "\(fin.output) \(fin.complaints)")
 
+    let asScript = try await Fin.run("check", "fd_limit.py")
+    #expect(asScript.status == 2 && asScript.output.contains("fd_limit.py (pid \(child.number))"), "\(asScript.output)")
+
     let slip = try await Fin.run("check", "no-such-program")
     #expect(slip.status == 69 && slip.output.isEmpty && slip.complaints.contains("is called no-such-program"))
   }

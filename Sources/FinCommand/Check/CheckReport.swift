@@ -128,6 +128,7 @@ enum CheckJSON {
   private static func write(_ who: Who, to json: inout JSONText) {
     json.object("who") { json in
       if let program = who.program { json.write("program", string: program) }
+      if let script = who.script { json.write("script", string: script) }
       if let pid = who.pid { json.write("pid", number: UInt64(max(0, pid))) }
       if let user = who.user { json.write("user", number: user) }
       if let unit = who.unit { json.write("unit", string: unit) }

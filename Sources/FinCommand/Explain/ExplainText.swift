@@ -34,7 +34,7 @@ struct ExplainText {
 
   private func owner(of life: SocketLife) -> String {
     guard let first = life.holders.first else { return "" }
-    let name = first.program.map { "\($0.name) (pid \(first.pid))" } ?? "pid \(first.pid)"
+    let name = first.program.map { "\($0.title) (pid \(first.pid))" } ?? "pid \(first.pid)"
     let descriptors = first.descriptors.prefix(4).map { "\($0.number)" }.joined(separator: ", ")
     return "\(name) fd \(descriptors)  "
   }
@@ -72,7 +72,7 @@ struct ExplainText {
     for holding in life.holders.prefix(16) {
       let numbers = holding.descriptors.map(\.number)
       let who = Who(descriptors: numbers)
-      var text = holding.program.map { "\($0.name) (pid \(holding.pid))" } ?? "pid \(holding.pid)"
+      var text = holding.program.map { "\($0.title) (pid \(holding.pid))" } ?? "pid \(holding.pid)"
       text += ", descriptor\(numbers.count == 1 ? "" : "s") \(who.descriptorRanges())"
       if let program = holding.program {
         let places = [program.unit, program.container.map { "container \($0)" }].compactMap { $0 }

@@ -120,6 +120,7 @@ enum ListJSON {
     var json = JSONText()
     json.object { json in
       json.write("program", string: program.name)
+      if let script = program.script { json.write("script", string: script) }
       if let unit = program.unit { json.write("unit", string: unit) }
       if let container = program.container { json.write("container", string: container) }
     }

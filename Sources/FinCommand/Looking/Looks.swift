@@ -91,6 +91,7 @@ extension JSONText {
     if pid > 0 { write("pid", number: UInt64(pid)) }
     if let program = census.programs[pid] {
       write("program", string: program.name)
+      if let script = program.script { write("script", string: script) }
       if let unit = program.unit { write("unit", string: unit) }
       if let container = program.container { write("container", string: container) }
     }

@@ -11,6 +11,11 @@ public struct Program: Hashable, Sendable {
   public var shortName: String
   /// The command line, its arguments separated by spaces; at most 4,096 bytes.
   public var commandLine: String
+  /// What an interpreter runs, when the command line says so: the file name of the script, or the name of the module:
+  /// `api.py`, `http.server`.
+  public var script: String?
+  /// The name, and what it runs if it is an interpreter: `nginx`, `python3.11 api.py`.
+  public var title: String { script.map { name + " " + $0 } ?? name }
   /// The user it runs as.
   public var user: UInt32
   /// The unit of the service manager that it belongs to, `nginx.service`, or the container's scope; nil outside of one.

@@ -16,6 +16,7 @@ extension Program {
       program.name = visible(fileName(path))
     }
     if var line = try? Files.read("cmdline", in: folder.number, limit: 4096), !line.isEmpty {
+      program.script = Script.name(executable: program.name, line: line).map { visible($0) }
       while line.last == 0 { line.removeLast() }
       program.commandLine = visible(line.map { $0 == 0 ? 32 : $0 })
     }

@@ -185,8 +185,8 @@ extension Examination {
     let program = census.programs[owner.pid]
     let name = program?.name
     return Who(
-      program: name, pid: owner.pid, user: program?.user, unit: program?.unit, container: program?.container,
-      descriptors: descriptors, others: others,
+      program: name, script: program?.script, pid: owner.pid, user: program?.user, unit: program?.unit,
+      container: program?.container, descriptors: descriptors, others: others,
       language: options.languages[owner.pid] ?? name.map(Language.init(executable:)) ?? .unknown)
   }
 

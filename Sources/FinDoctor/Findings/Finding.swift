@@ -108,6 +108,8 @@ public struct Finding: Sendable {
 public struct Who: Hashable, Sendable {
   /// The program's name; nil when the process could not be read.
   public var program: String?
+  /// What the program runs, if it is an interpreter: the file name of a script, or the name of a module.
+  public var script: String?
   /// The process; nil when it could not be read.
   public var pid: Int32?
   /// The user.
@@ -125,10 +127,11 @@ public struct Who: Hashable, Sendable {
 
   /// From its parts.
   public init(
-    program: String? = nil, pid: Int32? = nil, user: UInt32? = nil, unit: String? = nil, container: String? = nil,
-    descriptors: [Int32] = [], others: [Int32] = [], language: Language = .unknown
+    program: String? = nil, script: String? = nil, pid: Int32? = nil, user: UInt32? = nil, unit: String? = nil,
+    container: String? = nil, descriptors: [Int32] = [], others: [Int32] = [], language: Language = .unknown
   ) {
     self.program = program
+    self.script = script
     self.pid = pid
     self.user = user
     self.unit = unit
@@ -138,9 +141,9 @@ public struct Who: Hashable, Sendable {
     self.language = language
   }
 
-  /// How a sentence names it: `api (pid 812)`, `a program of user 1000`.
+  /// How a sentence names it: `api (pid 812)`, `python3.11 api.py (pid 812)`, `a program of user 1000`.
   public var name: String {
-    if let program, let pid { return "\(program) (pid \(pid))" }
+    if let program, let pid { return "\(program)\(script.map { " " + $0 } ?? "") (pid \(pid))" }
     if let unit { return "a program of \(unit)" }
     if let user { return "a program of user \(user)" }
     return "a program that could not be read"

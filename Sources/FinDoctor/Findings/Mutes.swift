@@ -6,7 +6,8 @@
 ///     L5 nginx
 ///     *  backup?       # runs at night
 ///
-/// The finding is a code, a name or `*`; the program may hold `*` for any text and `?` for one character.
+/// The finding is a code, a name or `*`; the program, or the script that it runs, may hold `*` for any text and `?` for one
+/// character.
 public struct Mutes: Hashable, Sendable {
   struct Rule: Hashable, Sendable {
     var id: FindingID?
@@ -58,7 +59,8 @@ public struct Mutes: Hashable, Sendable {
   public func mutes(_ finding: Finding) -> Bool {
     rules.contains { rule in
       (rule.id == nil || rule.id == finding.id)
-        && Self.matches(Array((finding.who?.program ?? "").utf8), Array(rule.program.utf8))
+        && [finding.who?.program ?? "", finding.who?.script ?? ""]
+          .contains { Self.matches(Array($0.utf8), Array(rule.program.utf8)) }
     }
   }
 

@@ -109,7 +109,7 @@ extension SocketLife.OtherEnd {
     case .detached: state = "DETACHED"
     }
     if let holder {
-      let name = census.programs[holder.pid].map { "\($0.name) (pid \(holder.pid))" } ?? "process \(holder.pid)"
+      let name = census.programs[holder.pid].map { "\($0.title) (pid \(holder.pid))" } ?? "process \(holder.pid)"
       text = "\(name) fd \(holder.descriptor), in \(state)"
     } else if isWaiting {
       text = "in \(state), in its listener's queue: no program has accepted it"
