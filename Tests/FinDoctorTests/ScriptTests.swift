@@ -48,7 +48,8 @@ struct ScriptTests {
       #expect(program.script == "close_wait.py" && program.title == program.name + " close_wait.py")
       let finding = try scene.findings().only(.closeWaitKnown)
       #expect(finding.sentence.hasPrefix("\(program.name) close_wait.py (pid \(scene.pid)) keeps 12 "))
-      #expect(try Mutes(parsing: "L1 close_wait.*").mutes(finding) && Mutes(parsing: "L1 \(program.name)").mutes(finding))
+      #expect(
+        try Mutes(parsing: "L1 close_wait.*").mutes(finding) && Mutes(parsing: "L1 \(program.name)").mutes(finding))
       #expect(try !Mutes(parsing: "L1 close_wait").mutes(finding))
     }
   }
