@@ -17,8 +17,8 @@ struct CheckCommand: ParsableCommand {
       Findings:
       \(CheckText.catalogue)
 
-      Some need two looks, which --over takes: what grows, when a limit will be reached, what was dropped or reset in \
-      between.
+      Some need more than one look, which --over takes: what grows three times in a row, when a limit will be reached, \
+      what was dropped or reset in between.
 
       A file mutes what is as it should be, ~/.config/fin/mute or --mute FILE, one line each:
         P2 pubsub-*   # idle by design
@@ -93,7 +93,7 @@ struct CheckCommand: ParsableCommand {
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these findings, by code or name.", valueName: "finding"))
   var only: [FindingName] = []
 
-  @Option(help: ArgumentHelp("Look twice, so far apart: 10s, 500ms, 2min.", valueName: "time"))
+  @Option(help: ArgumentHelp("Look again after so long, and twice in between: 10s, 500ms, 2min.", valueName: "time"))
   var over: TimeSpan?
 
   @Flag(help: "A gate: what was not given back (L1 to L6), and one is enough.")
@@ -162,9 +162,13 @@ struct CheckCommand: ParsableCommand {
       Diagnosis.prepare(&earlier, &options)
       options.withoutDescriptorBefore = Diagnosis.withoutDescriptor(in: earlier)
       let ended = EndedSockets()
-      // The kernel keeps what is not heard for some seconds only, and only what was closed unread is asked for.
-      over.pass(in: 250) {
-        options.closed += (ended?.all() ?? []).filter { $0.receiveQueue > 1 }
+      // Three steps: what grows in each of them grows.
+      for isLast in [false, false, true] {
+        // The kernel keeps what is not heard for some seconds only, and only what was closed unread is asked for.
+        TimeSpan(milliseconds: over.milliseconds / 3).pass(in: 250) {
+          options.closed += (ended?.all() ?? []).filter { $0.receiveQueue > 1 }
+        }
+        if !isLast { options.between.append(try takeCensus()) }
       }
       lostEnds = ended?.lossCount ?? 0
       options.earlier = earlier

@@ -12,6 +12,9 @@ public enum Diagnosis {
     public var thresholds = Thresholds()
     /// An earlier picture: for what grows, and for what happened between the two.
     public var earlier: Census?
+    /// Pictures between the two, the oldest first. A leak is said to grow when there is more of it in each than in the one
+    /// before: with two of these, three times in a row.
+    public var between: [Census] = []
     /// Sockets that were closed between the two, as they were at their end.
     public var closed: [InetSocket] = []
     /// What programs are written in, where it is known better than from their names.
@@ -28,6 +31,9 @@ public enum Diagnosis {
 
     /// The catalogue's thresholds, and one picture.
     public init() {}
+
+    /// The pictures before the last one, the oldest first.
+    var before: [Census] { (earlier.map { [$0] } ?? []) + between }
   }
 
   /// What was found, and what was not said.

@@ -96,22 +96,21 @@ extension Examination {
 
   private func severity(_ group: Group) -> Severity {
     if let share = share(group.count, of: group.key.owner), share > thresholds.leakShare { return .critical }
-    if let before = countBefore(group), before > 0, group.count >= thresholds.closeWaitMany, group.count > before {
-      return .critical
-    }
+    if group.count >= thresholds.closeWaitMany, Growth(countsBefore(group), group.count).isSteady { return .critical }
     return group.count >= thresholds.closeWaitMany || group.since.lower >= thresholds.closeWaitLong.milliseconds
       ? .warning : .info
   }
 
-  /// How many of the same group the earlier picture has.
-  private func countBefore(_ group: Group) -> Int? {
-    guard let earlier = options.earlier else { return nil }
+  /// How many of the same group the earlier pictures have.
+  private func countsBefore(_ group: Group) -> [Int] {
     let wasKnown = group.key.kind <= Reason.replying.rawValue
-    return earlier.sockets.count { socket in
-      socket.transport == .tcp && socket.state == .closeWait && socket.inode != 0
-        && (socket.receiveQueue == 0) == wasKnown
-        && earlier.holders.first(of: socket.inode)?.pid ?? 0 == group.key.owner.pid
-        && (group.key.place.isPeer ? remote(of: socket) : local(of: socket)) == group.key.place
+    return options.before.map { earlier in
+      earlier.sockets.count { socket in
+        socket.transport == .tcp && socket.state == .closeWait && socket.inode != 0
+          && (socket.receiveQueue == 0) == wasKnown
+          && earlier.holders.first(of: socket.inode)?.pid ?? 0 == group.key.owner.pid
+          && (group.key.place.isPeer ? remote(of: socket) : local(of: socket)) == group.key.place
+      }
     }
   }
 
@@ -123,7 +122,7 @@ extension Examination {
       .init("tcpi_last_data_recv", Counted.milliseconds(oldest.info.lastDataReceived)),
       .init("tcpi_last_data_sent", Counted.milliseconds(oldest.info.lastDataSent)),
     ]
-    if let before = countBefore(group) { all.append(.init("in the earlier look", "\(before)")) }
+    all += Growth(countsBefore(group), group.count).evidence
     all.append(example(group.oldest))
     return all
   }
@@ -134,18 +133,16 @@ extension Examination {
     for socket in census.detached where socket.transport == .tcp { byProcess[socket.pid, default: []].append(socket) }
     return byProcess.sorted { $0.key < $1.key }.map { pid, all in
       let who = who(Owner(pid: pid), descriptors: all.map(\.descriptor).sorted())
-      let before = options.earlier.map { earlier in
-        earlier.detached.count { $0.pid == pid && $0.transport == .tcp }
-      }
+      let growth = Growth(
+        options.before.map { $0.detached.count { $0.pid == pid && $0.transport == .tcp } }, all.count)
       let share = share(all.count, of: Owner(pid: pid))
-      let isGrowing = before.map { $0 > 0 && all.count > $0 } ?? false
       var severity = all.count >= thresholds.detachedMany ? Severity.warning : .info
-      if (share ?? 0) > thresholds.leakShare || isGrowing && severity == .warning { severity = .critical }
+      if (share ?? 0) > thresholds.leakShare || growth.isSteady && severity == .warning { severity = .critical }
       var evidence: [Finding.Evidence] = [
         .init("system.sockprotoname", all.contains { !$0.isIPv6 } ? "TCP" : "TCPv6"),
         .init("in a table", "none, twice"),
       ]
-      if let before { evidence.append(.init("in the earlier look", "\(before)")) }
+      evidence += growth.evidence
       return Finding(
         .detached, severity, count: all.count, who: who,
         sentence: "\(who.name) holds \(Counted.noun(all.count, "descriptor")) of TCP sockets that no table lists: "
@@ -207,5 +204,30 @@ extension Examination {
     let left = max(0, limit - Double(count)) * passed / Double(count - before)
     let time = UInt64(passed * 1000)
     return (count - before, Since(atLeast: time, atMost: time), .milliseconds(Int64(min(left, 1e9) * 1000)))
+  }
+}
+
+/// How many there were at each look.
+private struct Growth {
+  private let before: [Int]
+  private let now: Int
+
+  init(_ before: [Int], _ now: Int) {
+    self.before = before
+    self.now = now
+  }
+
+  /// Whether there were some at first, and more at each look than at the one before.
+  var isSteady: Bool {
+    before.first ?? 0 > 0 && zip(before, before.dropFirst() + [now]).allSatisfy { $0 < $1 }
+  }
+
+  var evidence: [Finding.Evidence] {
+    if before.isEmpty { return [] }
+    return [
+      .init(
+        before.count == 1 ? "in the earlier look" : "in the earlier looks",
+        before.map { "\($0)" }.joined(separator: ", "))
+    ]
   }
 }

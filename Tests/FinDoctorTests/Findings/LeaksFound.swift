@@ -104,6 +104,35 @@ struct LeaksFound {
     }
   }
 
+  @Test(
+    "L1 and L3: what there is more of at each of three later looks is critical; not what grew once, or stays",
+    arguments: [("close_wait", FindingID.closeWaitKnown), ("detached", .detached)])
+  func growing(program: String, id: FindingID) throws {
+    try Scene.with(program, "growing", "12") { scene in
+      var looks: [Census] = []
+      var counts: [Int] = []
+      try eventually(within: .seconds(120), "three looks, each with more than the one before") {
+        let look = try scene.census()
+        let count =
+          id == .detached
+          ? look.detached.count : look.sockets.count { $0.state == .closeWait && $0.receiveQueue == 0 }
+        if count >= 12, count > counts.last ?? 0 { (looks, counts) = (looks + [look], counts + [count]) }
+        return looks.count == 3
+      }
+      func finding(_ between: [Census]) throws -> Finding {
+        try scene.awaitFinding(id, since: looks[0], between: between) { $0.count > counts[2] }
+      }
+      let steady = try finding([looks[1], looks[2]])
+      #expect(steady.severity == .critical)
+      #expect(steady["in the earlier looks"] == counts.map { "\($0)" }.joined(separator: ", "))
+      for between in [[looks[0], looks[0]], [looks[1], looks[1]], [looks[2], looks[1]]] {
+        #expect(try finding(between).severity == .warning)
+      }
+      let single = try finding([])
+      #expect(single.severity == .critical && single["in the earlier look"] == "\(counts[0])")
+    }
+  }
+
   @Test("L4: 190 of 200 descriptors are critical, 150 a warning, 60 nothing")
   func descriptorLimit() throws {
     for (share, severity) in [("95", Severity.critical), ("75", .warning), ("30", nil)] {

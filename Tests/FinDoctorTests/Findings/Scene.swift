@@ -54,21 +54,25 @@ struct Scene {
 
   /// What is found now: about the program of the scene, or about any process of it when `pid` says so.
   func findings(
-    _ thresholds: Thresholds = .eager, of pid: Int32? = nil, since earlier: Census? = nil, closed: [InetSocket] = []
+    _ thresholds: Thresholds = .eager, of pid: Int32? = nil, since earlier: Census? = nil, between: [Census] = [],
+    closed: [InetSocket] = []
   ) throws -> [Finding] {
-    try allFindings(thresholds, since: earlier, closed: closed).filter { $0.who?.pid == pid ?? self.pid }
+    try allFindings(thresholds, since: earlier, between: between, closed: closed).filter {
+      $0.who?.pid == pid ?? self.pid
+    }
   }
 
   /// What is found in this network, whoever it is about.
   func allFindings(
-    _ thresholds: Thresholds = .eager, since earlier: Census? = nil, closed: [InetSocket] = [],
-    change: (inout Census) -> Void = { _ in }
+    _ thresholds: Thresholds = .eager, since earlier: Census? = nil, between: [Census] = [],
+    closed: [InetSocket] = [], change: (inout Census) -> Void = { _ in }
   ) throws -> [Finding] {
     var census = try census()
     change(&census)
     var options = Diagnosis.Options()
     options.thresholds = thresholds
     options.earlier = earlier
+    options.between = between
     options.closed = closed
     Diagnosis.prepare(&census, &options)
     return Diagnosis.findings(in: census, options)
@@ -77,11 +81,11 @@ struct Scene {
   /// Awaits a finding: what the kernel counts in seconds needs its time.
   func awaitFinding(
     _ id: FindingID, _ thresholds: Thresholds = .eager, of pid: Int32? = nil, since earlier: Census? = nil,
-    within limit: Duration = .seconds(120), where condition: (Finding) -> Bool = { _ in true }
+    between: [Census] = [], within limit: Duration = .seconds(120), where condition: (Finding) -> Bool = { _ in true }
   ) throws -> Finding {
     var found: Finding?
     try eventually(within: limit, "finding \(id.rawValue)") {
-      found = try findings(thresholds, of: pid, since: earlier).first { $0.id == id && condition($0) }
+      found = try findings(thresholds, of: pid, since: earlier, between: between).first { $0.id == id && condition($0) }
       return found != nil
     }
     return try #require(found)

@@ -8,7 +8,7 @@ epoll = select.epoll()
 for _ in range(count):
     c, a = pair(l)
     kept.append(a)
-    if what == "known":  # reads the end of file, and keeps the descriptor
+    if what in ("known", "growing"):  # reads the end of file, and keeps the descriptor
         c.close()
         assert a.recv(1) == b""
     elif what == "forgotten":  # nobody looks at it any more
@@ -44,6 +44,15 @@ for _ in range(count):
         kept.append(c)
     if what not in ("closed", "open"):
         reach(a, CLOSE_WAIT)
+if what == "growing":  # known, and one more from time to time
+
+    def one():
+        c, a = pair(l)
+        kept.append(a)
+        c.close()
+        assert a.recv(1) == b""
+
+    often(one, 0.05)
 if what == "blocked":
     time.sleep(0.1)
 if what == "polled":

@@ -5,7 +5,7 @@ what, count = mode(), number(2, 8)
 l = listener()
 kept = [l]
 for _ in range(count):
-    if what == "reset":  # the peer's reset was heard, and the descriptor kept
+    if what in ("reset", "growing"):  # the peer's reset was heard, and the descriptor kept
         c, a = pair(l)
         reset(c)
         reach(a, CLOSE)
@@ -22,6 +22,15 @@ for _ in range(count):
         u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         u.bind(("127.0.0.1", 0))
         kept.append(u)
+if what == "growing":
+
+    def one():
+        c, a = pair(l)
+        reset(c)
+        reach(a, CLOSE)
+        kept.append(a)
+
+    often(one, 0.05)
 if what == "busy":  # innocent: between socket() and connect() all the time
 
     def once():
