@@ -16,6 +16,9 @@ struct ListCommand: ParsableCommand {
       SINCE is how long a socket has been in its state, as far as the kernel can tell: between two bounds, \
       3.2s-41min, or one time when they are close; >3.2s is at least, <41min at most.
 
+      The kernel forgets who closed a connection. --over looks twice, and names who held what rests in TIME-WAIT, or \
+      still finishes, by the second time: was nginx[812] fd 5.
+
       Nothing here needs root. Without it the owners of other users' sockets are missing, and standard error says how \
       many processes could not be read.
 
@@ -49,6 +52,8 @@ struct ListCommand: ParsableCommand {
                      reserved, queued, options, backlog; and drops
           tcp        what TCP counts; bytes unless the name says else
           holders    a list of {pid, fd, program, script, unit, container}
+          formerHolder  with --over, of what nobody holds any more: the
+                     same as one of holders
           published  with --fields site, phase or deadline, of a program
                      that publishes its ledger: {file, line, phase,
                      purpose, deadlineMilliseconds, openedMilliseconds}
@@ -56,8 +61,8 @@ struct ListCommand: ParsableCommand {
 
       Exit status:
         0    listed, also if nothing matched
-        1    the kernel could not be asked
         64   the command was not understood
+        71   the kernel could not be asked
       """)
 
   @Argument(help: ArgumentHelp("Only sockets of these processes, by number, name or script.", valueName: "pid|name"))
@@ -98,6 +103,9 @@ struct ListCommand: ParsableCommand {
   @Flag(name: .customLong("no-header"), help: "No headings.")
   var noHeader = false
 
+  @Option(help: ArgumentHelp("Look twice, so far apart: 10s, 500ms, 2min.", valueName: "time"))
+  var over: TimeSpan?
+
   @OptionGroup var looking: LookOptions
 
   func run() throws {
@@ -106,13 +114,9 @@ struct ListCommand: ParsableCommand {
     options.readsUnixSockets = unix
     // The kernel counts it up for each socket, so only where it is shown.
     options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
-    var census: Census
-    do {
-      census = try Census.take(options)
-    } catch {
-      complain("\(error)")
-      throw ExitCode(1)
-    }
+    let looks = try Looks.take(options, over: over)
+    var census = looks.census
+    if let earlier = looks.earlier { census.recall(from: earlier) }
     if ([sort] + (fields?.names ?? [])).contains(where: \.isPublished) {
       census.readLedgers(of: census.holders.ledgers.map(\.pid))
     }
@@ -123,7 +127,7 @@ struct ListCommand: ParsableCommand {
       ListJSON.write(rows, of: listing, to: Output.write)
     } else {
       print(rows, of: listing)
-      for sentence in census.blindness.sentences { complain(sentence) }
+      looks.complain()
     }
   }
 
@@ -156,7 +160,6 @@ struct ListCommand: ParsableCommand {
     table.write(page: wide ? nil : 100, to: Output.write)
   }
 
-  private func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
 }
 
 /// Fields separated by commas.

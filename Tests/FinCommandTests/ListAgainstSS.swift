@@ -94,6 +94,7 @@ struct ListedLine: Decodable {
   let tcp: [String: UInt64]?
   let waitingForAccept: Bool?
   let holders: [Holder]
+  let formerHolder: Holder?
 
   struct Whole: Decodable {
     let version: Int

@@ -81,6 +81,31 @@ struct ListTests {
     #expect(queue.lines.count == 1 && queue.output.contains("queue of ") && queue.output.contains("[\(getpid())]"))
   }
 
+  @Test("who held what rests in TIME-WAIT is named when it was still held at a look before, in text and in JSON")
+  func former() async throws {
+    let listener = try PlainSocket.listening(on: "127.7.7.11")
+    let client = try PlainSocket.connected(to: "127.7.7.11", port: listener.port)
+    let server = try listener.accept()
+    let (port, descriptor) = (client.port, client.descriptor)
+    let words = ["list", "\(getpid())", "--own-namespace", "--port", "\(port)", "--state", "time-wait", "--over", "5s"]
+    let text = try Child.spawn(Fin.path, words + ["--no-header", "--wide"])
+    let json = try Child.spawn(Fin.path, words + ["--json"])
+    for fin in [text, json] {
+      try eventually(within: .seconds(60), "fin rests between its two looks") {
+        try String(contentsOfFile: "/proc/\(fin.number)/wchan", encoding: .utf8).contains("nanosleep")
+      }
+    }
+    client.close()
+    server.close()
+    let lines = try text.readToEnd(within: .seconds(60)).split(separator: "\n")
+    #expect(lines.count == 1 && lines.first?.contains("TIME-WAIT") == true, "\(lines)")
+    #expect(lines.first?.hasSuffix("[\(getpid())] fd \(descriptor)") == true && lines.first?.contains(" was ") == true)
+    let listed = try #require(try ListedLine.read(try json.readToEnd(within: .seconds(60))).sockets.first)
+    #expect(listed.holders.isEmpty)
+    #expect(listed.formerHolder?.pid == Int(getpid()) && listed.formerHolder?.fd == Int(descriptor))
+    #expect(listed.formerHolder?.program != nil)
+  }
+
   @Test("Unix sockets are listed with their names")
   func unix() async throws {
     let name = "@fin-list-\(getpid())"

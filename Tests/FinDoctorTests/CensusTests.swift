@@ -67,6 +67,40 @@ struct CensusTests {
     #expect(census.namespace(of: server).isOwn)
   }
 
+  @Test("who held what rests in TIME-WAIT, or finishes, is known from a look before; of what nobody saw it is not")
+  func formerHolders() throws {
+    let listener = try PlainSocket.listening()
+    let resting = try Pair(through: listener)
+    let finishing = try Pair(through: listener)
+    let ports = (resting.client.port, finishing.client.port)
+    let descriptors = (resting.client.descriptor, finishing.client.descriptor)
+    let earlier = try census { $0.readsAllNamespaces = false }
+    let late = try Pair(through: listener)
+    let latePort = late.client.port
+    late.client.close()
+    late.server.close()
+    resting.client.close()
+    resting.server.close()
+    finishing.client.close()
+
+    var census = try census { $0.readsAllNamespaces = false }
+    func row(_ port: UInt16) throws -> InetSocket {
+      try #require(census.sockets.first { $0.localPort == port && $0.remotePort == listener.port })
+    }
+    #expect(try row(ports.0).state == .timeWait && row(latePort).state == .timeWait && row(ports.1).state == .finWait2)
+    #expect(try census.formerHolder(of: row(ports.0)) == nil)
+    census.recall(from: earlier)
+    for (port, descriptor) in [(ports.0, descriptors.0), (ports.1, descriptors.1)] {
+      let former = try #require(try census.formerHolder(of: row(port)))
+      #expect(former.holder.pid == getpid() && former.holder.descriptor == descriptor)
+      #expect(former.program?.name == earlier.programs[getpid()]?.name && former.program != nil)
+    }
+    #expect(try census.formerHolder(of: row(latePort)) == nil)
+    // What somebody still holds has a holder and no former one.
+    #expect(census.sockets.allSatisfy { $0.inode == 0 || census.formerHolder(of: $0) == nil })
+    finishing.server.close()
+  }
+
   @Test("every socket in our own descriptor table has its place among the holders")
   func ownTable() throws {
     let listener = try PlainSocket.listening()

@@ -18,7 +18,10 @@ struct ListFilter {
       let isNamed = holders.contains { holder in
         programs.contains { $0.matches(holder.pid, listing.census.programs[holder.pid]) }
       }
-      if !isNamed { return false }
+      let wasNamed = listing.formerHolder(row).map { former in
+        programs.contains { $0.matches(former.holder.pid, former.program) }
+      }
+      if !isNamed, wasNamed != true { return false }
     }
     if addresses.isEmpty, ports.isEmpty { return true }
     guard case .inet(let index) = row else { return false }

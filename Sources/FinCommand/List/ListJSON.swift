@@ -191,5 +191,12 @@ enum ListJSON {
         }
       }
     }
+    if let former = listing.formerHolder(row) {
+      json.object("formerHolder") { json in
+        json.write("pid", number: UInt32(bitPattern: former.holder.pid))
+        json.write("fd", number: UInt32(bitPattern: former.holder.descriptor))
+        if let program = former.program { json.write(members: members(of: program)) }
+      }
+    }
   }
 }

@@ -32,7 +32,7 @@ struct Listing {
     labels = Dictionary(
       uniqueKeysWithValues: sorted.enumerated().map { rank, program in
         let label = Label(
-          text: Array("\(program.name)[\(program.pid)]".utf8), members: ListJSON.members(of: program),
+          text: Self.label(program.pid, program), members: ListJSON.members(of: program),
           rank: UInt64(rank))
         return (program.pid, label)
       })
@@ -86,6 +86,11 @@ struct Listing {
     }
   }
 
+  func formerHolder(_ row: ListedSocket) -> Census.FormerHolder? {
+    guard case .inet(let index) = row else { return nil }
+    return census.formerHolder(of: census.sockets[index])
+  }
+
   func program(_ row: ListedSocket) -> Program? { holder(row).flatMap { census.programs[$0.pid] } }
 
   /// The unit of its program; of a socket of TCP or UDP without one, of the cgroup in which it was made.
@@ -124,7 +129,8 @@ struct Listing {
 /// Who holds it, in words.
 extension Listing {
   /// `nginx[812] fd 5`, `nginx[812] fd 5 +1` when another holds it too; `queue of nginx[812]` before it is accepted;
-  /// `user 1000` when the process may not be looked at; `-` when no program has it any more.
+  /// `user 1000` when the process may not be looked at; `was nginx[812] fd 5` of what a look before saw there; `-` when no
+  /// program has it any more.
   func write(ownerOf row: ListedSocket, to text: inout TextBuffer) {
     let holders = census.holders[inode(row)]
     if let first = holders.first {
@@ -148,9 +154,18 @@ extension Listing {
     } else if let acceptor = acceptor(socket) {
       text.write("queue of ")
       write(label: acceptor.pid, to: &text)
+    } else if let former = census.formerHolder(of: socket) {
+      text.write("was ")
+      text.bytes.append(contentsOf: Self.label(former.holder.pid, former.program))
+      text.write(literal: " fd ")
+      text.write(decimal: UInt32(bitPattern: former.holder.descriptor))
     } else {
       text.write(socket.isWaitingForAccept ? "not accepted" : "-")
     }
+  }
+
+  private static func label(_ pid: Int32, _ program: Program?) -> [UInt8] {
+    Array("\(program?.name ?? "")[\(pid)]".utf8)
   }
 
   func write(label pid: Int32, to text: inout TextBuffer) {

@@ -24,6 +24,8 @@ public struct Census: Sendable {
   public var watchers: [Int32: Watchers]
   /// What programs publish of their sockets, of the processes that ``readLedgers(of:)`` was asked about.
   public var ledgers: [Int32: ProgramLedger] = [:]
+  /// By their cookie, who held sockets that nobody holds any more, of the picture that ``recall(from:)`` was given.
+  var formerHolders: [UInt64: FormerHolder] = [:]
   /// Descriptors of sockets that no table lists.
   public var detached: ContiguousArray<DetachedSocket>
   /// The namespaces, the own one first. A row names its by its place here.
