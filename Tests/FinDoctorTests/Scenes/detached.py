@@ -41,4 +41,13 @@ if what == "busy":  # innocent: between socket() and connect() all the time
             reset(x)
 
     often(once, 0)
-stand(l.getsockname()[1])
+if what == "kinds":  # three that no table lists, then three that one does
+    c, a = pair(l)
+    gone, survivor = pair(l)
+    reset(gone)
+    reach(survivor, CLOSE)
+    bare, datagrams = socket.socket(socket.AF_INET6), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    kept += [survivor, bare, datagrams, c, a]
+    stand(*(os.fstat(s.fileno()).st_ino for s in (survivor, bare, datagrams, l, c, a)))
+else:
+    stand(l.getsockname()[1])
