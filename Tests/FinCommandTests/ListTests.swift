@@ -81,29 +81,29 @@ struct ListTests {
     #expect(queue.lines.count == 1 && queue.output.contains("queue of ") && queue.output.contains("[\(getpid())]"))
   }
 
-  @Test("who held what rests in TIME-WAIT is named when it was still held at a look before, in text and in JSON")
+  @Test(
+    "who held what rests in TIME-WAIT is named when it was still held at a look before, in text and in JSON",
+    .needsScenes)
   func former() async throws {
-    let listener = try PlainSocket.listening(on: "127.7.7.11")
-    let client = try PlainSocket.connected(to: "127.7.7.11", port: listener.port)
-    let server = try listener.accept()
-    let (port, descriptor) = (client.port, client.descriptor)
-    let words = ["list", "\(getpid())", "--own-namespace", "--port", "\(port)", "--state", "time-wait", "--over", "5s"]
-    let text = try Child.spawn(Fin.path, words + ["--no-header", "--wide"])
-    let json = try Child.spawn(Fin.path, words + ["--json"])
-    for fin in [text, json] {
+    let stage = try Stage("resting")
+    defer { stage.child.end() }
+    let pid = stage.child.number
+    func closing(_ words: String...) throws -> String {
+      let fin = try Child.spawn(Fin.path, ["list", "\(pid)", "--state", "time-wait", "--over", "5s"] + words)
       try eventually(within: .seconds(60), "fin rests between its two looks") {
         try String(contentsOfFile: "/proc/\(fin.number)/wchan", encoding: .utf8).contains("nanosleep")
       }
+      #expect(try stage.ask("close") == "closed")
+      return try fin.readToEnd(within: .seconds(60))
     }
-    client.close()
-    server.close()
-    let lines = try text.readToEnd(within: .seconds(60)).split(separator: "\n")
+    let lines = try closing("--no-header", "--wide").split(separator: "\n")
     #expect(lines.count == 1 && lines.first?.contains("TIME-WAIT") == true, "\(lines)")
-    #expect(lines.first?.hasSuffix("[\(getpid())] fd \(descriptor)") == true && lines.first?.contains(" was ") == true)
-    let listed = try #require(try ListedLine.read(try json.readToEnd(within: .seconds(60))).sockets.first)
-    #expect(listed.holders.isEmpty)
-    #expect(listed.formerHolder?.pid == Int(getpid()) && listed.formerHolder?.fd == Int(descriptor))
-    #expect(listed.formerHolder?.program != nil)
+    #expect(lines.first?.hasSuffix("[\(pid)] fd \(stage.words[0])") == true && lines.first?.contains(" was ") == true)
+    // The other one by now: whose the first was nobody saw this time.
+    let listed = try ListedLine.read(try closing("--json")).sockets
+    #expect(listed.count == 1 && listed.first?.holders.isEmpty == true)
+    #expect(listed.first?.formerHolder?.pid == Int(pid) && listed.first?.formerHolder?.fd == Int(stage.words[1]))
+    #expect(listed.first?.formerHolder?.program?.hasPrefix("python3") == true)
   }
 
   @Test("Unix sockets are listed with their names")

@@ -115,7 +115,8 @@ struct LeaksFound {
         let look = try scene.census()
         let count =
           id == .detached
-          ? look.detached.count : look.sockets.count { $0.state == .closeWait && $0.receiveQueue == 0 }
+          ? look.detached.count
+          : look.sockets.count { $0.state == .closeWait && $0.receiveQueue == 0 && !look.holders(of: $0).isEmpty }
         if count >= 12, count > counts.last ?? 0 { (looks, counts) = (looks + [look], counts + [count]) }
         return looks.count == 3
       }

@@ -101,8 +101,8 @@ private enum AtTheLimit {
       listener.close()
       return peer
     }
-    // One for the client's end, one for the server's, and one for what the waiting may need.
-    hoard.give(3)
+    // One for the client's end, one for the server's, and some for what waiting on both sides may need.
+    hoard.give(8)
     let client = try Connection.connect(to: address)
     #expect(try accepting.join(within: .seconds(20)) == client.localAddress)
     client.abort()

@@ -1,0 +1,13 @@
+"""Two connections; with each line of input one is closed, by the client first, so that its end rests in TIME-WAIT."""
+from stage import *
+
+l = listener()
+pairs = [pair(l), pair(l)]
+print("ready", *(c.fileno() for c, a in pairs), flush=True)
+for c, a in pairs:
+    if sys.stdin.readline():
+        c.close()
+        assert a.recv(1) == b""
+        a.close()
+        print("closed", flush=True)
+sys.stdin.read()
