@@ -75,6 +75,21 @@ struct CheckTests {
     #expect(only.findings.map(\.id) == ["L4"])
   }
 
+  @Test("--over: what grows in each of three steps is critical, what only stays is a warning")
+  func growing() async throws {
+    for (mode, status) in [("growing", Int32(2)), ("known", 1)] {
+      let child = try Stage("close_wait", mode, "12").child
+      defer { child.end() }
+      let words = ["check", "\(child.number)", "--only", "L1"]
+      // The youngest are left out at each look.
+      let deadline = Deadline.after(.seconds(60))
+      while try await Fin.run(words).status != 1 { try #require(!deadline.hasPassed) }
+      let fin = try await Fin.run(words + ["--over", "3s"])
+      #expect(fin.status == status, "\(fin.output) \(fin.complaints)")
+      #expect(fin.output.contains("in the earlier looks"))
+    }
+  }
+
   @Test("a program that leaks nothing: status 0")
   func sound() async throws {
     let child = try Stage("close_wait", "closed").child

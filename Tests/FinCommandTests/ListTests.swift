@@ -153,7 +153,7 @@ struct ListTests {
   func nobody() async throws {
     let listener = try PlainSocket.listening()
     let fin = try await Fin.run(
-      as: 65534, "list", "--own-namespace", "--port", "\(listener.port)", "--no-header", "--own-namespace")
+      as: 65534, "list", "--own-namespace", "--port", "\(listener.port)", "--no-header")
     #expect(fin.status == 0 && fin.lines.count == 1 && fin.output.contains("LISTEN") && fin.output.contains("user 0"))
     #expect(!fin.output.contains("fd "))
     #expect(fin.complaints.contains("could not be read") && fin.complaints.contains("of user 0"))

@@ -101,13 +101,14 @@ extension Examination {
       ? .warning : .info
   }
 
-  /// How many of the same group the earlier pictures have.
+  /// How many of the same group the earlier pictures have, none of them younger than what is counted now.
   private func countsBefore(_ group: Group) -> [Int] {
     let wasKnown = group.key.kind <= Reason.replying.rawValue
     return options.before.map { earlier in
       earlier.sockets.count { socket in
         socket.transport == .tcp && socket.state == .closeWait && socket.inode != 0
-          && (socket.receiveQueue == 0) == wasKnown
+          && socket.hasFinishedSending != true && (socket.receiveQueue == 0) == wasKnown
+          && Since.inState(socket).lower >= thresholds.closeWait.milliseconds
           && earlier.holders.first(of: socket.inode)?.pid ?? 0 == group.key.owner.pid
           && (group.key.place.isPeer ? remote(of: socket) : local(of: socket)) == group.key.place
       }

@@ -88,6 +88,8 @@ struct LeaksFound {
       #expect(finding.count == 8 && finding.severity == .warning)
       #expect(finding.who?.descriptors.count == 8)
       #expect(finding["system.sockprotoname"] == "TCP")
+      // Of this machine's namespaces only the scene's was asked for: these may be sockets of another one.
+      guard case .possible = finding.confidence else { throw RigError("sure: \(finding.confidence)") }
     }
   }
 
