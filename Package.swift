@@ -82,7 +82,9 @@ let package = Package(
     .testTarget(
       name: "FinCommandTests",
       dependencies: [
-        "FinCommand", "Peers", "TestTraits", .product(name: "Subprocess", package: "swift-subprocess"),
+        "FinCommand", "FinDoctor", "Peers", "TestTraits",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Subprocess", package: "swift-subprocess"),
       ],
       swiftSettings: settings),
   ],

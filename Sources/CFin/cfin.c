@@ -127,6 +127,40 @@ int64_t fin_getdents(int directory, void *entries, uint64_t size) { return getde
 int fin_enter_network(int fd) { return setns(fd, CLONE_NEWNET); }
 int fin_open_process(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 int fin_copy_descriptor(int process, int fd) { return (int)syscall(SYS_pidfd_getfd, process, fd, 0); }
+// The layouts are `union bpf_attr` of linux/bpf.h, written down here because the header of an older system lacks parts of it.
+int fin_bpf_load(const uint64_t *program, uint32_t count, uint32_t function) {
+  struct {
+    uint32_t type, count;
+    uint64_t program, license;
+    uint32_t log[6];
+    char name[16];
+    uint32_t interface, attach_type;
+    uint32_t debug[9];
+    uint32_t function;
+  } what = {.type = 26 /* BPF_PROG_TYPE_TRACING */,
+            .count = count,
+            .program = (uintptr_t)program,
+            .license = (uintptr_t) "Dual MIT/GPL",
+            .name = "fin_open_files",
+            .attach_type = 28 /* BPF_TRACE_ITER */,
+            .function = function};
+  _Static_assert(offsetof(__typeof__(what), name) == 48 && offsetof(__typeof__(what), attach_type) == 68 &&
+                     offsetof(__typeof__(what), function) == 108,
+                 "as in union bpf_attr");
+  return (int)syscall(SYS_bpf, 5 /* BPF_PROG_LOAD */, &what, sizeof what);
+}
+int fin_bpf_link(int program) {
+  struct {
+    uint32_t program, target, attach_type, flags;
+  } what = {.program = (uint32_t)program, .attach_type = 28 /* BPF_TRACE_ITER */};
+  return (int)syscall(SYS_bpf, 28 /* BPF_LINK_CREATE */, &what, sizeof what);
+}
+int fin_bpf_iterate(int link) {
+  struct {
+    uint32_t link, flags;
+  } what = {.link = (uint32_t)link};
+  return (int)syscall(SYS_bpf, 33 /* BPF_ITER_CREATE */, &what, sizeof what);
+}
 int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size) {
   return getxattr(path, name, value, size);
 }

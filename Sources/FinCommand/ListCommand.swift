@@ -156,7 +156,7 @@ struct ListCommand: ParsableCommand {
       if [tcp, udp, unix].count(where: { $0 }) != 1 { columns.insert(.kind, at: 0) }
     }
     var table = ListTable(columns, headings: !noHeader)
-    for row in rows { table.append(row, of: listing) }
+    table.append(rows, of: listing)
     table.write(page: wide ? nil : 100, to: Output.write)
   }
 

@@ -1,3 +1,5 @@
+import ArgumentParser
+import FinDoctor
 import FoundationEssentials
 import Glibc
 import Peers
@@ -130,6 +132,43 @@ struct ListTests {
     #expect(text.contains(" +1") && json.contains("\\\\x1b[31mevil\\\\xe2\\\\x80\\\\xae\(getpid())"))
     #expect((text + json).unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 0x20 && $0 != "\u{202E}" })
     #expect(try ListedLine.read(json).sockets.first?.holders.count == 2)
+  }
+
+  @Test("twenty thousand lines, made in several pieces: each once, in order, in columns as wide as the widest")
+  func pieces() throws {
+    var census = Census()
+    for number in 1...20_000 as ClosedRange<UInt32> {
+      var socket = InetSocket()
+      (socket.inode, socket.cookie) = (number, UInt64(number))
+      socket.localPort = UInt16(number)
+      // The longest stands in the last piece.
+      socket.isIPv6 = number == 19_999
+      if socket.isIPv6 { socket.localBits = AddressBits(high: 0x2001_0db8_1111_2222, low: 0x3333_4444_5555_6666) }
+      census.sockets.append(socket)
+    }
+    let listing = Listing(census)
+    let rows = census.sockets.indices.map { ListedSocket.inet($0) }
+    var table = ListTable([.inode, .local, .state], headings: true)
+    table.append(rows, of: listing)
+    var text = ""
+    table.write(page: 100) { text += String(decoding: $0, as: UTF8.self) }
+    let lines = text.split(separator: "\n")
+    try #require(lines.count == 20_001)
+    #expect(lines.dropFirst().map { Int($0.prefix(5).drop { $0 == " " }) } == Array(1...20_000))
+    let width = "[2001:db8:1111:2222:3333:4444:5555:6666]:19999".count
+    #expect(lines.dropFirst().allSatisfy { $0.count == 6 + width + 1 + "ESTABLISHED".count })
+
+    text = ""
+    ListJSON.write(rows, of: listing) { text += String(decoding: $0, as: UTF8.self) }
+    #expect(try ListedLine.read(text).sockets.map(\.inode) == Array(1...20_000))
+    #expect(text.split(separator: "\n").count == 20_001)
+  }
+
+  @Test("a program is loaded into the kernel only where that is not forbidden")
+  func loadsProgram() throws {
+    #expect(try ListCommand.parse([]).looking.census.loadsProgram)
+    #expect(try !ListCommand.parse(["--no-bpf"]).looking.census.loadsProgram)
+    #expect(try !CheckCommand.parse(["--no-bpf", "--own-namespace"]).looking.census.loadsProgram)
   }
 
   @Test("the JSON has a version, and names what it gives")

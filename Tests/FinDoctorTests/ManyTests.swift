@@ -23,6 +23,17 @@ struct ManyTests {
     #expect(reading.ended == [.max])
   }
 
+  @Test("pieces are made on several threads and used in order, each once", arguments: [0, 1, 10, 11, 95])
+  func pieces(count: Int) {
+    var used: [Range<Int>] = []
+    Pieces.forEach(of: count, each: 10) {
+      $0
+    } use: {
+      used.append($0)
+    }
+    #expect(used.flatMap { $0 } == Array(0..<count) && used.allSatisfy { !$0.isEmpty && $0.count <= 10 })
+  }
+
   @Test(
     "more namespaces than threads: each is read from inside, and the own one stays the first",
     .enabled(if: Rights.canMakeNamespaces, "needs network namespaces"))

@@ -117,6 +117,12 @@ int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t s
 int fin_open_process(int pid);
 /// pidfd_getfd: a copy of another process's descriptor. While it is open, that process's close ends nothing.
 int fin_copy_descriptor(int process, int fd);
+/// bpf: loads a program for an iterator of the kernel, by the type number of the iterator's function.
+int fin_bpf_load(const uint64_t *program, uint32_t count, uint32_t function);
+/// bpf: links a loaded program with its iterator.
+int fin_bpf_link(int program);
+/// bpf: begins; what the program writes is read from the descriptor.
+int fin_bpf_iterate(int link);
 /// A netlink socket of this protocol that gives up receiving after so many seconds.
 int fin_netlink(int protocol, int seconds);
 /// A netlink socket that does not wait and is told of every TCP socket that ends; the kernel keeps up to `room` bytes for it.

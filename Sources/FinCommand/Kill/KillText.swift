@@ -14,7 +14,7 @@ struct KillText {
         fields.insert(.namespace, at: 0)
       }
       var table = ListTable(fields, headings: true)
-      for place in report.chosen { table.append(.inet(place), of: listing) }
+      table.append(report.chosen.map { .inet($0) }, of: listing)
       table.write(page: paper.width) { text += String(decoding: $0, as: UTF8.self) }
     }
     for place in report.spared {

@@ -85,11 +85,18 @@ struct JSONText {
     text.write(ascii: "\"")
   }
 
-  /// What was written beforehand: keys with their values, and commas between them.
-  mutating func write(members: [UInt8]) {
-    guard !members.isEmpty else { return }
+  /// What was written beforehand: keys with their values, or values, and commas between them.
+  mutating func write(prepared bytes: [UInt8]) {
+    guard !bytes.isEmpty else { return }
     begin(nil)
-    text.bytes.append(contentsOf: members)
+    text.bytes.append(contentsOf: bytes)
+  }
+
+  /// Puts the next entry of a list on a line of its own.
+  mutating func beginLine() {
+    begin(nil)
+    text.write(ascii: "\n")
+    isFirst = true
   }
 
   private mutating func begin(_ key: JSONKey?) {

@@ -25,18 +25,27 @@ enum ListJSON {
         for sentence in census.blindness.sentences { json.write(string: sentence) }
       }
       json.array("sockets") { json in
-        for row in rows {
-          json.text.write(ascii: "\n")
-          write(row, of: listing, to: &json)
-          if json.text.count > 1 << 20 {
-            output(json.text.bytes)
-            json.text.bytes.removeAll(keepingCapacity: true)
-          }
+        Pieces.forEach(of: rows.count) {
+          lines(rows[$0], of: listing)
+        } use: { lines in
+          json.write(prepared: lines)
+          output(json.text.bytes)
+          json.text.bytes.removeAll(keepingCapacity: true)
         }
       }
     }
     json.text.write(ascii: "\n")
     output(json.text.bytes)
+  }
+
+  /// Some sockets, each on a line of its own.
+  private static func lines(_ rows: ArraySlice<ListedSocket>, of listing: Listing) -> [UInt8] {
+    var json = JSONText()
+    for row in rows {
+      json.beginLine()
+      write(row, of: listing, to: &json)
+    }
+    return json.text.bytes
   }
 
   /// One socket, as an entry of a list.
@@ -187,7 +196,7 @@ enum ListJSON {
         json.object { json in
           json.write("pid", number: UInt32(bitPattern: holder.pid))
           json.write("fd", number: UInt32(bitPattern: holder.descriptor))
-          json.write(members: listing.members(of: holder.pid))
+          json.write(prepared: listing.members(of: holder.pid))
         }
       }
     }
@@ -195,7 +204,7 @@ enum ListJSON {
       json.object("formerHolder") { json in
         json.write("pid", number: UInt32(bitPattern: former.holder.pid))
         json.write("fd", number: UInt32(bitPattern: former.holder.descriptor))
-        if let program = former.program { json.write(members: members(of: program)) }
+        if let program = former.program { json.write(prepared: members(of: program)) }
       }
     }
   }

@@ -1,49 +1,102 @@
 import FinDoctor
 
 /// Lines under headings, in columns as wide as what they hold, and no wider than the page.
-///
-/// All cells are written one after the other into one buffer, and copied from there: no text for each of them.
 struct ListTable {
   private let fields: [ListField]
-  private var cells = TextBuffer()
-  /// Where each cell ends.
-  private var ends: ContiguousArray<UInt32> = []
+  private var pieces: [Cells] = []
   private var widths: [Int]
 
   init(_ fields: [ListField], headings: Bool) {
     self.fields = fields
     widths = fields.map { _ in 0 }
-    if headings {
-      for (column, field) in fields.enumerated() {
-        let start = cells.count
-        cells.write(field.heading)
-        end(column, start)
-      }
+    if headings { take(Cells(headings: fields)) }
+  }
+
+  mutating func append(_ rows: [ListedSocket], of listing: Listing) {
+    Pieces.forEach(of: rows.count) { [fields] in
+      Cells(fields, rows[$0], of: listing)
+    } use: {
+      take($0)
     }
   }
 
-  mutating func append(_ row: ListedSocket, of listing: borrowing Listing) {
+  private mutating func take(_ piece: Cells) {
+    for column in fields.indices { widths[column] = max(widths[column], piece.widths[column]) }
+    pieces.append(piece)
+  }
+
+  /// Gives the page piece by piece, so that a hundred thousand lines need no second buffer of their size.
+  /// - Parameter page: How many columns a line may have; nil for as many as it takes.
+  func write(page: Int?, to output: ([UInt8]) -> Void) {
+    let widths = fitted(to: page)
+    Pieces.forEach(of: pieces.count, each: 1) { [fields, pieces] in
+      pieces[$0.lowerBound].lines(fields, widths)
+    } use: {
+      output($0)
+    }
+  }
+
+  /// Takes away from the widest columns that may be narrower, until a line fits or nothing is left to take.
+  private func fitted(to page: Int?) -> [Int] {
+    var widths = widths
+    guard let page else { return widths }
+    var over = widths.reduce(widths.count - 1, +) - page
+    while over > 0 {
+      let candidates = fields.indices.filter { widths[$0] > fields[$0].least ?? .max }
+      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { break }
+      widths[widest] -= 1
+      over -= 1
+    }
+    return widths
+  }
+}
+
+/// The cells of some lines, one after the other in one buffer, and copied from there: no text for each of them.
+private struct Cells: Sendable {
+  private var bytes = TextBuffer()
+  /// Where each cell ends.
+  private var ends: ContiguousArray<UInt32> = []
+  private(set) var widths: [Int]
+
+  init(headings fields: [ListField]) {
+    widths = fields.map { _ in 0 }
+    for (column, field) in fields.enumerated() {
+      let start = bytes.count
+      bytes.write(field.heading)
+      end(column, start)
+    }
+  }
+
+  init(_ fields: [ListField], _ rows: ArraySlice<ListedSocket>, of listing: Listing) {
+    widths = fields.map { _ in 0 }
+    ends.reserveCapacity(rows.count * fields.count)
+    for row in rows { append(row, fields, of: listing) }
+  }
+
+  private mutating func append(_ row: ListedSocket, _ fields: [ListField], of listing: borrowing Listing) {
     if case .inet(let index) = row {
       // Its row is fetched once for all columns: there may be a hundred thousand, of 400 bytes.
       let socket = listing.census.sockets[index]
       for column in fields.indices {
-        let start = cells.count
-        fields[column].write(socket, at: index, of: listing, to: &cells)
+        let start = bytes.count
+        fields[column].write(socket, at: index, of: listing, to: &bytes)
         end(column, start)
       }
       return
     }
     for column in fields.indices {
-      let start = cells.count
-      fields[column].write(row, of: listing, to: &cells)
+      let start = bytes.count
+      fields[column].write(row, of: listing, to: &bytes)
       end(column, start)
     }
   }
 
   private mutating func end(_ column: Int, _ start: Int) {
-    ends.append(UInt32(cells.count))
+    ends.append(UInt32(bytes.count))
     // A cell that could be too wide by its bytes is counted; nearly all are ASCII.
-    if cells.count - start > widths[column] { widths[column] = max(widths[column], Self.width(cells.bytes[start...])) }
+    if bytes.count - start > widths[column] {
+      widths[column] = max(widths[column], Self.width(bytes.bytes[start...]))
+    }
   }
 
   /// Characters, as far as a terminal shows one in each column: all bytes but those that continue a character.
@@ -51,17 +104,15 @@ struct ListTable {
     bytes.reduce(0) { $0 + ($1 & 0xc0 == 0x80 ? 0 : 1) }
   }
 
-  /// Gives the page piece by piece, so that a hundred thousand lines need no second buffer of their size.
-  /// - Parameter page: How many columns a line may have; nil for as many as it takes.
-  func write(page: Int?, to output: ([UInt8]) -> Void) {
-    let widths = fitted(to: page)
+  /// The lines, in columns of these widths.
+  func lines(_ fields: [ListField], _ widths: [Int]) -> [UInt8] {
     let areNumbers = fields.map(\.isNumber)
     let last = fields.count - 1
     var text = TextBuffer()
-    text.bytes.reserveCapacity(1 << 20 + 4096)
+    text.bytes.reserveCapacity(ends.count / fields.count * (widths.reduce(fields.count, +)))
     var start = 0
     var column = 0
-    unsafe cells.bytes.withUnsafeBufferPointer { bytes in
+    unsafe bytes.bytes.withUnsafeBufferPointer { bytes in
       for end in ends {
         let cell = unsafe UnsafeBufferPointer(rebasing: bytes[start..<Int(end)])
         let width = widths[column]
@@ -81,14 +132,10 @@ struct ListTable {
         } else {
           text.write(ascii: "\n")
           column = 0
-          if text.count > 1 << 20 {
-            output(text.bytes)
-            text.bytes.removeAll(keepingCapacity: true)
-          }
         }
       }
     }
-    output(text.bytes)
+    return text.bytes
   }
 
   /// Leaves out characters, and puts three dots of one column there.
@@ -99,19 +146,5 @@ struct ListTable {
     let tail = inside ? (width - 1) / 2 : 0
     text.write(String(String.UnicodeScalarView(characters.prefix(width - 1 - tail))) + "…")
     text.write(String(String.UnicodeScalarView(characters.suffix(tail))))
-  }
-
-  /// Takes away from the widest columns that may be narrower, until a line fits or nothing is left to take.
-  private func fitted(to page: Int?) -> [Int] {
-    var widths = widths
-    guard let page else { return widths }
-    var over = widths.reduce(widths.count - 1, +) - page
-    while over > 0 {
-      let candidates = fields.indices.filter { widths[$0] > fields[$0].least ?? .max }
-      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { break }
-      widths[widest] -= 1
-      over -= 1
-    }
-    return widths
   }
 }

@@ -17,6 +17,11 @@ struct LookOptions: ParsableArguments {
   @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
   var ownNamespace = false
 
+  @Flag(
+    name: .customLong("no-bpf"),
+    help: "Load no program into the kernel; on machines with many descriptors it takes longer and shows the same.")
+  var noBPF = false
+
   @OptionGroup var output: OutputOptions
 
   var json: Bool { output.json }
@@ -26,6 +31,7 @@ struct LookOptions: ParsableArguments {
   var census: Census.Options {
     var options = Census.Options()
     options.readsAllNamespaces = !ownNamespace
+    options.loadsProgram = !noBPF
     return options
   }
 }

@@ -30,7 +30,7 @@ struct DescriptorReading: Sendable {
     return pids
   }
 
-  /// Reads the descriptors of these processes.
+  /// Reads the descriptors of these processes, link by link.
   /// - Parameters:
   ///   - threads: How many read, this one included.
   ///   - share: A process with more descriptors is read in parts of so many.
@@ -126,14 +126,14 @@ struct DescriptorReading: Sendable {
     }
   }
 
-  private mutating func append(_ pid: Int32, _ status: stat, isReadable: Bool, hasSome: Bool) {
+  mutating func append(_ pid: Int32, _ status: stat, isReadable: Bool, hasSome: Bool) {
     // Before Linux 6.2 the size is 0 whatever is open.
     let count = status.st_size == 0 && hasSome ? nil : UInt32(clamping: status.st_size)
     processes.append(
       HoldingProcess(pid: pid, user: status.st_uid, descriptorCount: count, isReadable: isReadable))
   }
 
-  private mutating func take(_ holder: Holder, _ target: UnsafeRawBufferPointer) {
+  mutating func take(_ holder: Holder, _ target: UnsafeRawBufferPointer) {
     var holder = holder
     // "socket:[123]", "net:[4026531840]": told apart by the first byte, because there are so many of them.
     switch unsafe target[0] {

@@ -66,22 +66,14 @@ public enum Diagnosis {
 
   /// The cookies of connections that no descriptor of any process holds, for ``Options/withoutDescriptorBefore``.
   public static func withoutDescriptor(in census: Census) -> Set<UInt64> {
-    let look = Examination(census, Options())
-    return Set(look.ownedByNobody.map { census.sockets[$0].cookie })
+    Set(census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].cookie })
   }
 
   /// The processes whose epoll sets and threads would tell why: ask `Census.watch` about them before `findings`.
   public static func processesToWatch(in census: Census, _ thresholds: Thresholds = Thresholds()) -> Set<Int32> {
     var options = Options()
     options.thresholds = thresholds
-    let look = Examination(census, options)
-    var pids: Set<Int32> = []
-    for index in look.closeWait + look.full { pids.insert(look.owner(of: look.sockets[index]).pid) }
-    for index in look.listeners where look.sockets[index].receiveQueue > 0 {
-      pids.insert(look.owner(of: look.sockets[index]).pid)
-    }
-    pids.remove(0)
-    return pids
+    return Examination(census, options).processesToWatch
   }
 
   /// Findings that explain each other, cause first, and every other one alone; the worst first.

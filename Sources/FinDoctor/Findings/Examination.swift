@@ -87,10 +87,7 @@ struct Examination {
     default: break
     }
     named.append(index)
-    // The paths of an MPTCP connection that was closed stay for a while.
-    if inode != 0, census.holders.first(of: inode) == nil, !census.sockets[index].isSubflow {
-      ownedByNobody.append(index)
-    }
+    if census.isWithoutDescriptor(index) { ownedByNobody.append(index) }
     let timer = census.sockets[index].timer
     if timer == .persist || timer == .retransmit {
       if isPeerWindowClosed(index) { closedWindow.append(index) } else if inode != 0 { unanswered.append(index) }
@@ -134,6 +131,19 @@ struct Examination {
     // Nearly no port is listened on, and to ask for one bit is cheaper than to look for an address.
     return listeningPorts[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
       && (isListening(address) || isListening(AddressBits()))
+  }
+}
+
+extension Census {
+  /// Whether it is a connection with an inode, so that it has had a descriptor, and no process that could be read holds it.
+  func isWithoutDescriptor(_ index: Int) -> Bool {
+    let inode = sockets[index].inode
+    guard inode != 0, sockets[index].transport == .tcp else { return false }
+    switch sockets[index].state {
+    case .listen, .synReceived, .newSynReceived, .synSent, .bound, .timeWait, .closed: return false
+    // The paths of an MPTCP connection that was closed stay for a while.
+    default: return holders.first(of: inode) == nil && !sockets[index].isSubflow
+    }
   }
 }
 

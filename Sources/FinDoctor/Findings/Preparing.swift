@@ -4,13 +4,14 @@ extension Diagnosis {
   ///
   /// It asks the kernel about few processes, those that something is to be said of.
   public static func prepare(_ census: inout Census, _ options: inout Options) {
-    if !withoutDescriptor(in: census).isEmpty { options.ringHolders = census.socketsInRings() }
+    let look = Examination(census, options)
+    let pids = look.processesToWatch
+    if !look.ownedByNobody.isEmpty { options.ringHolders = census.socketsInRings() }
     for process in census.holders.processes where census.programs[process.pid] == nil {
       // Whoever has few open is not near a limit; the limit can be read with no right at all.
       guard let count = process.descriptorCount, count >= 100 else { continue }
       census.programs[process.pid] = Program.read(process.pid)
     }
-    let pids = processesToWatch(in: census, options.thresholds)
     census.watch(pids)
     // Few programs publish; of those, the ones that something would be said of.
     if !census.holders.ledgers.isEmpty {
@@ -20,6 +21,17 @@ extension Diagnosis {
       let byName = census.programs[pid].map { Language(executable: $0.name) } ?? .unknown
       options.languages[pid] = byName == .unknown ? Language.reading(pid) : byName
     }
+  }
+}
+
+extension Examination {
+  /// Those that hold a connection which its peer has finished, one that they may not be reading, or a queue.
+  var processesToWatch: Set<Int32> {
+    var pids: Set<Int32> = []
+    for index in closeWait + full { pids.insert(owner(of: sockets[index]).pid) }
+    for index in listeners where sockets[index].receiveQueue > 0 { pids.insert(owner(of: sockets[index]).pid) }
+    pids.remove(0)
+    return pids
   }
 }
 

@@ -12,6 +12,7 @@ struct KernelError: Error, Hashable, CustomStringConvertible {
   /// Messages came faster than they were read.
   static let lost = KernelError(code: ENOBUFS)
   static let gone = KernelError(code: ESRCH)
+  static let again = KernelError(code: EAGAIN)
   /// May not.
   var isRefusal: Bool { code == EACCES || code == EPERM }
   /// The process has ended, or the file is gone.
