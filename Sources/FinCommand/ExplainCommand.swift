@@ -221,7 +221,7 @@ struct ExplainCommand: ParsableCommand {
       }
       complain(
         process.isReadable
-          ? "process \(pid) has no socket of TCP, UDP or Unix"
+          ? "process \(pid) has no socket of TCP, UDP, MPTCP or Unix"
           : "the descriptors of process \(pid) may not be read: run as its user, or as root")
     case .descriptor(let pid, let number):
       switch DescriptorTarget.read(pid, number) {
@@ -229,7 +229,7 @@ struct ExplainCommand: ParsableCommand {
       case .closed: complain("process \(pid) has no descriptor \(number)")
       case .hidden: complain("the descriptors of process \(pid) may not be read: run as its user, or as root")
       case .other(let what): complain("descriptor \(number) of process \(pid) is no socket but \(what)")
-      case .socket(_, let name?) where !["TCP", "TCPv6", "UDP", "UDPv6", "UNIX", "UNIX-STREAM"].contains(name):
+      case .socket(_, let name?) where !Self.protocols.contains(name):
         complain("descriptor \(number) of process \(pid) is a socket of \(name), of which there is nothing to tell")
       case .socket: complain("descriptor \(number) of process \(pid) is a socket that no table that can be read lists")
       }
@@ -239,6 +239,11 @@ struct ExplainCommand: ParsableCommand {
     }
     return ExitCode(69)
   }
+
+  /// Those that there is something to tell of, as the kernel names them.
+  private static let protocols = [
+    "TCP", "TCPv6", "UDP", "UDPv6", "MPTCP", "MPTCPv6", "UNIX", "UNIX-STREAM",
+  ]
 
   private func place(of name: String, in census: Census) throws -> Int {
     if let place = census.namespaces.firstIndex(where: { $0.name == name || "\($0.inode)" == name }) { return place }

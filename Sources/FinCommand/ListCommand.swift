@@ -8,10 +8,13 @@ struct ListCommand: ParsableCommand {
     commandName: "list",
     abstract: "List every socket, who holds it, and how long it has been in its state.",
     discussion: """
-      TCP and UDP sockets of every program, in every network namespace that may be entered. Also those without a \
+      TCP, UDP and MPTCP sockets of every program, in every network namespace that may be entered. Also those without a \
       descriptor: connections that wait for accept, that their program has closed, that rest in TIME-WAIT. And the \
       other way round: descriptors whose socket no table of the kernel lists, because the connection was reset or \
       refused, or never made. Their state here is DETACHED; other tools do not show them.
+
+      A connection of MPTCP is listed once for itself, as its program has it, and once as tcp for each of its paths: as \
+      ss -M and ss -t do. The findings of fin check count it once.
 
       SINCE is how long a socket has been in its state, as far as the kernel can tell: between two bounds, \
       3.2s-41min, or one time when they are close; >3.2s is at least, <41min at most.
@@ -38,11 +41,12 @@ struct ListCommand: ParsableCommand {
         namespaces   a list of {inode, name, own}
         hidden       what could not be seen, one sentence each
         sockets      a list, of which each has
-          kind       tcp, udp, unix-stream, unix-datagram, unix-records
+          kind       tcp, udp, mptcp, unix-stream, unix-datagram, unix-records
           state, family (4 or 6), inode, cookie (hexadecimal, a string)
           localAddress, localPort, remoteAddress, remotePort; interface
                      if it is bound to one. Unix: name, peerInode
-          receiveQueue, sendQueue
+          receiveQueue, sendQueue; the memory of what was
+                     not read, of mptcp
           timer      {name, milliseconds, count} if one runs
           since      {atLeastMilliseconds, atMostMilliseconds}; without
                      the second if nothing bounds it, absent if unknown
@@ -51,6 +55,10 @@ struct ListCommand: ParsableCommand {
           memory     bytes: received, receiveLimit, sending, sendLimit,
                      reserved, queued, options, backlog; and drops
           tcp        what TCP counts; bytes unless the name says else
+          mptcp      what MPTCP counts, likewise; its token, how many
+                     paths, plainTCP if the other side has no MPTCP
+          pathOf     of a path, the token of its connection, if both
+                     kinds are listed
           holders    a list of {pid, fd, program, script, unit, container}
           formerHolder  with --over, of what nobody holds any more: the
                      same as one of holders
@@ -79,11 +87,14 @@ struct ListCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Only with this local or remote port.", valueName: "port"))
   var port: [UInt16] = []
 
-  @Flag(help: "TCP sockets. Without any of these three: TCP and UDP.")
+  @Flag(help: "TCP sockets. Without any of these four: TCP, UDP and MPTCP.")
   var tcp = false
 
   @Flag(help: "UDP sockets.")
   var udp = false
+
+  @Flag(help: "MPTCP sockets; their paths are TCP sockets.")
+  var mptcp = false
 
   @Flag(help: "Unix sockets.")
   var unix = false
@@ -110,7 +121,9 @@ struct ListCommand: ParsableCommand {
 
   func run() throws {
     var options = looking.census
-    options.transports = tcp || udp || unix ? Set((tcp ? [.tcp] : []) + (udp ? [.udp] : [])) : [.tcp, .udp]
+    if [tcp, udp, mptcp, unix].contains(true) {
+      options.transports = Set([(tcp, Transport.tcp), (udp, .udp), (mptcp, .mptcp)].filter(\.0).map(\.1))
+    }
     options.readsUnixSockets = unix
     // The kernel counts it up for each socket, so only where it is shown.
     options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
@@ -153,7 +166,7 @@ struct ListCommand: ParsableCommand {
       if rows.contains(where: { row in listing.namespace(row).map { $0 != first } ?? false }) {
         columns.insert(.namespace, at: 0)
       }
-      if [tcp, udp, unix].count(where: { $0 }) != 1 { columns.insert(.kind, at: 0) }
+      if [tcp, udp, mptcp, unix].count(where: { $0 }) != 1 { columns.insert(.kind, at: 0) }
     }
     var table = ListTable(columns, headings: !noHeader)
     table.append(rows, of: listing)

@@ -82,7 +82,7 @@ struct ListenersCommand: ParsableCommand {
 
   func run() throws {
     var options = looking.census
-    options.transports = tcp || !unix ? [.tcp] : []
+    options.transports = tcp || !unix ? [.tcp, .mptcp] : []
     options.readsUnixSockets = unix || !tcp
     options.readsDetached = false
     let looks = try Looks.take(options, over: over)

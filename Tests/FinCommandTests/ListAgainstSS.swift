@@ -92,6 +92,12 @@ struct ListedLine: Decodable {
   let cookie: String?
   let user: UInt64?
   let tcp: [String: UInt64]?
+  struct Multipath: Decodable {
+    let token: String
+    let paths: Int
+  }
+  let mptcp: Multipath?
+  let pathOf: String?
   let waitingForAccept: Bool?
   let holders: [Holder]
   let formerHolder: Holder?
@@ -147,6 +153,57 @@ struct ListAgainstSS {
         "LISTEN", "ESTABLISHED", "CLOSE-WAIT", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "SYN-SENT",
       ]
       #expect(wanted.isSubset(of: compared.keys), "\(compared.mapValues(\.count))")
+    }
+  }
+
+  @Test(
+    "MPTCP's own sockets as ss -M has them, field by field, and their paths as ss -t has them",
+    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"),
+    .enabled(if: Programs.find("ss") != nil, "needs ss"),
+    .enabled(if: Programs.find("python3") != nil, "needs python3"))
+  func multipath() throws {
+    let namespace = try NetworkNamespace()
+    try Scene.standMultipath(in: namespace) {
+      // Of accepted connections the cookie is their listener's.
+      func ends(_ line: SSLine) -> String { "\(line.state) \(line.local) \(line.remote)" }
+      func ss(_ option: String) throws -> [String: SSLine] {
+        let text = try Scene.output(of: Programs.find("ss") ?? "ss", option)
+        return Dictionary(
+          uniqueKeysWithValues: text.split(separator: "\n").compactMap { SSLine($0) }.map { (ends($0), $0) })
+      }
+      for (option, kind) in [("-ManoeH", "mptcp"), ("-tanoeiOH", "tcp")] {
+        var states: Set<String> = []
+        try eventually(within: .seconds(300), "every \(kind) socket was compared") {
+          let before = try ss(option)
+          let fin = try ListedLine.read(
+            Scene.output(of: Fin.path, "list", "--json", "--\(kind)", "--own-namespace"))
+          let after = try ss(option)
+          #expect(fin.sockets.allSatisfy { $0.kind == kind }, "\(fin.sockets.map(\.kind))")
+          let rows = fin.sockets.filter { $0.state != "BOUND" && $0.state != "DETACHED" }
+          guard before == after, rows.count == before.count else { return false }
+          states = Set(rows.map(\.state))
+          for row in rows {
+            let short = Self.states.first { $0.value == row.state }?.key ?? row.state
+            let name =
+              "\(short) \(Self.name(row.localAddress, row.localPort, isDual: false)) "
+              + Self.name(row.remoteAddress, row.remotePort, isDual: false)
+            guard let line = before[name] else {
+              Issue.record("ss has no \(name)")
+              continue
+            }
+            #expect(row.cookie == line.cookie, "\(name)")
+            _ = compare(row, line, line)
+          }
+          return true
+        }
+        let wanted: Set =
+          kind == "tcp" ? ["LISTEN", "ESTABLISHED"] : ["LISTEN", "ESTABLISHED", "CLOSE-WAIT", "FIN-WAIT-2"]
+        #expect(wanted.isSubset(of: states), "\(kind): \(states)")
+      }
+      let all = try ListedLine.read(Scene.output(of: Fin.path, "list", "--json", "--own-namespace"))
+      let tokens = Set(all.sockets.compactMap(\.mptcp?.token))
+      let paths = all.sockets.filter { $0.pathOf != nil }
+      #expect(paths.count >= 4 && paths.allSatisfy { $0.kind == "tcp" && tokens.contains($0.pathOf ?? "") })
     }
   }
 

@@ -51,6 +51,41 @@ enum Scene {
     sys.stdin.read()
     """
 
+  /// Connections of MPTCP in each state that can be held still.
+  static let multipath = """
+    import socket, sys
+    kept = []
+    l = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    l.bind(("127.0.0.1", 0)); l.listen(8); kept.append(l)
+    print("listening", flush=True)
+    sys.stdin.readline()
+    for what in ("idle", "unread", "half", "closed"):
+        c = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); c.connect(l.getsockname())
+        s, _ = l.accept(); kept += [c, s]
+        c.send(b"hello"); s.recv(5)
+        if what == "unread": c.send(b"x" * 1000)
+        if what == "half": c.shutdown(socket.SHUT_WR); s.recv(1)
+        if what == "closed": c.close(); s.recv(1)
+    c = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); c.connect(l.getsockname()); kept.append(c)
+    print("ready", flush=True)
+    sys.stdin.read()
+    """
+
+  /// Runs `body` while that stands; nothing where the kernel has no MPTCP. Its listener is looked at before its clients come,
+  /// so that they have its cookie.
+  static func standMultipath(in namespace: NetworkNamespace, _ body: () throws -> Void) throws {
+    let python = Programs.find("python3") ?? "/usr/bin/python3"
+    try namespace.run {
+      try withChild(python, ["-c", multipath]) { child in
+        guard try child.readLine() == "listening" else { return }
+        _ = try output(of: Fin.path, "list", "--mptcp", "--own-namespace")
+        try child.write("go\n")
+        guard try child.readLine() == "ready" else { throw RigError("the scene did not stand") }
+        try body()
+      }
+    }
+  }
+
   /// Runs `body` while the scene stands.
   static func stand(in namespace: NetworkNamespace, _ body: () throws -> Void) throws {
     let python = Programs.find("python3") ?? "/usr/bin/python3"

@@ -41,6 +41,49 @@ struct AnswerTests {
     }
   }
 
+  @Test("MPTCP's own detail is read as what it is, never as TCP's, whatever its length; and TCP's never as MPTCP's")
+  func multipath() throws {
+    var info = [UInt8](repeating: 0xee, count: 280)
+    info.replaceSubrange(8..<16, with: Answer.numbers([3, 0xabcd]))
+    info.replaceSubrange(84..<96, with: Answer.numbers([10, 20, 30]))
+    func row(_ length: Int, _ transport: Transport) throws -> InetSocket {
+      let payload = Answer.inet(cookie: 5, state: 7) + Answer.attribute(2, Array(info[..<length]))
+      return try #require(Answer.read(Answer.message(payload), transport).rows.first)
+    }
+    let whole = try row(96, .mptcp)
+    #expect(whole.info.isEmpty && whole.info.lastDataReceived == nil && whole.info.totalTimeoutTime == nil)
+    #expect(whole.multipath.isPlainTCP == true && whole.multipath.token == 0xabcd)
+    #expect(whole.multipath.lastDataSent == 10 && whole.multipath.lastDataReceived == 20)
+    #expect(whole.multipath.lastAcknowledgementReceived == 30 && whole.state == .closed)
+    // Of the same cookie, and told apart by the token.
+    #expect(whole.cookie == 5 && whole.identity != 5)
+    #expect(try row(280, .tcp).identity == 5)
+    // An older kernel, before the times; one before the counts; and nothing at all.
+    #expect(try row(84, .mptcp).multipath.lastDataSent == nil)
+    #expect(try row(84, .mptcp).multipath.pathCount == 0xee)
+    #expect(try row(48, .mptcp).multipath.bytesSent == nil)
+    #expect(try row(48, .mptcp).multipath.token == 0xabcd)
+    #expect(try row(0, .mptcp).multipath.isEmpty)
+    #expect(try row(0, .mptcp).identity == 5)
+    // A newer one, with more behind it.
+    #expect(try row(280, .mptcp).multipath.lastAcknowledgementReceived == 30)
+    #expect(try row(280, .mptcp).info.isEmpty)
+    #expect(try row(280, .tcp).multipath.isEmpty)
+    #expect(try row(280, .tcp).info.lastDataSent == 0xeeee_eeee)
+    #expect(try row(280, .udp).multipath.isEmpty)
+  }
+
+  @Test("MPTCP is asked for by an attribute, and TCP is not what an older kernel would answer with")
+  func multipathRequest() {
+    let bytes = InetDiag.request(.mptcp, isIPv6: false, detailed: false, sequence: 9)
+    #expect(bytes.count == 16 + 56 + 8 && bytes[0] == 80 && bytes[17] == 0 && bytes[18] == 2)
+    #expect(Array(bytes[72...]) == [8, 0, 3, 0, 6, 1, 0, 0])
+    #expect(InetDiag.request(.tcp, isIPv6: false, sequence: 9).count == 72)
+    let table = Array("protocol size sockets memory\nMPTCPv6   2064   0   271\nMPTCP   1936   12   271".utf8)
+    #expect(MultipathKernel.hasSockets("MPTCP", in: table) && !MultipathKernel.hasSockets("MPTCPv6", in: table))
+    #expect(!MultipathKernel.hasSockets("MPTCP", in: []))
+  }
+
   @Test("an older kernel tells less: what it does not tell is unknown, and not zero")
   func older() throws {
     // 104 bytes of tcp_info, and four numbers of memory.
@@ -137,7 +180,7 @@ struct AnswerTests {
         }
         bytes.removeLast(Int(dice.next() % UInt64(bytes.count + 1)))
       }
-      let (rows, _, _) = Answer.read(bytes)
+      let (rows, _, _) = Answer.read(bytes, Transport.allCases[round / 2 % 3])
       // A row has its message, of at least 88 bytes, somewhere in what was sent, with its very bytes. Looking for them
       // is slow, so not in every round.
       if rows.count * 88 > bytes.count { wrong.append(round) }

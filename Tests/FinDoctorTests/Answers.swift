@@ -56,13 +56,13 @@ struct Answer {
   }
 
   /// Walks through one datagram as a dump does.
-  static func read(_ bytes: [UInt8]) -> (
+  static func read(_ bytes: [UInt8], _ transport: Transport = .tcp) -> (
     rows: [InetSocket], damage: NetlinkSocket.Damage, outcome: NetlinkSocket.Outcome
   ) {
     var rows: [InetSocket] = []
     var damage = NetlinkSocket.Damage()
     let outcome = unsafe NetlinkSocket.walk(bytes.span.bytes, sequence: 1, &damage) { payload in
-      guard let row = InetDiag.row(payload, transport: .tcp, namespace: 0) else { return false }
+      guard let row = InetDiag.row(payload, transport: transport, namespace: 0) else { return false }
       rows.append(row)
       return true
     }

@@ -3,11 +3,13 @@ import FinDoctor
 /// In which order many sockets are shown: those of the worst findings first, then by state, then the oldest.
 struct ExplainOrder {
   private let census: Census
+  private let multipath: Multipath
   /// The worst finding about each descriptor of each process.
   private var worst: [Int32: [Int32: Severity]] = [:]
 
   init(_ census: Census, _ findings: [FinDoctor.Finding]) {
     self.census = census
+    multipath = Multipath(census.sockets)
     for finding in findings {
       guard let pid = finding.who?.pid else { continue }
       for descriptor in finding.who?.descriptors ?? [] {
@@ -46,7 +48,8 @@ struct ExplainOrder {
       .established, .bound, .timeWait,
     ]
     let state = row.transport == .udp ? 20 : order.firstIndex(of: row.state) ?? 19
-    let since = Since.inState(row, limits: census.namespaces[Int(row.namespace)].limits)
+    let limits = census.namespaces[Int(row.namespace)].limits
+    let since = multipath.since(place, in: census.sockets, limits: limits)
     return Rank(finding: finding, state: state, age: since.lower)
   }
 }

@@ -15,7 +15,7 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
   /// What it says, for the help.
   var meaning: String {
     switch self {
-    case .kind: "tcp, udp, or the kind of Unix socket"
+    case .kind: "tcp, udp, mptcp, or the kind of Unix socket"
     case .namespace: "the network namespace"
     case .state: "as RFC 9293 names it; DETACHED for a TCP descriptor that no table lists"
     case .receiveQueue: "bytes not read, and 1 for an unread FIN; of a listener, connections not accepted"
@@ -115,7 +115,7 @@ extension ListField {
     }
   }
 
-  /// The same of a socket of TCP or UDP, whose row the caller has at hand.
+  /// The same of a socket of TCP, UDP or MPTCP, whose row the caller has at hand.
   func write(
     _ socket: borrowing InetSocket, at index: Int, of listing: borrowing Listing, to text: inout TextBuffer
   ) {
@@ -127,14 +127,14 @@ extension ListField {
     case .sendQueue: text.write(decimal: socket.sendQueue)
     case .local: text.write(socket.localAddress, port: socket.localPort)
     case .remote: text.write(socket.remoteAddress, port: socket.remotePort)
-    case .since: listing.since(socket).write(short: &text)
+    case .since: listing.since(index).write(short: &text)
     case .idle:
       if let idle = Since.idle(socket) { idle.write(short: &text) } else { text.write(ascii: "-") }
     case .timer: Self.write(timerOf: socket, to: &text)
     case .user: text.write(decimal: socket.user)
     case .cookie: text.write(hexadecimal: socket.cookie)
-    case .received: Self.write(socket.info.bytesReceived, to: &text)
-    case .sent: Self.write(socket.info.bytesSent, to: &text)
+    case .received: Self.write(socket.bytesReceived, to: &text)
+    case .sent: Self.write(socket.bytesSent, to: &text)
     case .unacknowledged: Self.write(socket.info.unacknowledgedSegments.map(UInt64.init), to: &text)
     case .retransmissions: Self.write(socket.info.totalRetransmissions.map(UInt64.init), to: &text)
     case .rtt: Self.write(milliseconds: socket.info.roundTripTime, to: &text)

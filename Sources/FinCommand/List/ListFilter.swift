@@ -72,7 +72,7 @@ struct StateName: ExpressibleByArgument, Sendable {
       let state = listing.census.sockets[index].state
       return state != .listen && state != .closed && state != .bound
     case (.connected, .unix(let index)): return listing.census.unixSockets[index].state == .established
-    case (.detached, .detached(let index)): return listing.census.detached[index].transport == .tcp
+    case (.detached, .detached(let index)): return listing.census.detached[index].transport != .udp
     case (.waiting, .inet(let index)): return listing.census.sockets[index].isWaitingForAccept
     case (.peerGone, .unix(let index)): return listing.census.unixSockets[index].hasLostItsPeer
     case (.state, .detached), (.connected, .detached), (.detached, _), (.waiting, _), (.peerGone, _): return false

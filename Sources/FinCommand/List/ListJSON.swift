@@ -52,7 +52,7 @@ enum ListJSON {
   static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONText) {
     json.object { json in
       switch row {
-      case .inet(let index): write(listing.census.sockets[index], listing, to: &json)
+      case .inet(let index): write(listing.census.sockets[index], at: index, listing, to: &json)
       case .unix(let index): write(listing.census.unixSockets[index], listing, to: &json)
       case .detached(let index):
         let socket = listing.census.detached[index]
@@ -83,7 +83,7 @@ enum ListJSON {
   }
 
   private static func write(
-    _ socket: borrowing InetSocket, _ listing: Listing, to json: inout JSONText
+    _ socket: borrowing InetSocket, at index: Int, _ listing: Listing, to json: inout JSONText
   ) {
     let (local, remote) = (socket.localAddress, socket.remoteAddress)
     json.write("kind", string: socket.transport.description)
@@ -104,7 +104,7 @@ enum ListJSON {
         json.write("count", number: count)
       }
     }
-    let since = listing.since(socket)
+    let since = listing.since(index)
     if since != .unknown {
       json.object("since") { json in
         json.write("atLeastMilliseconds", number: since.lower)
@@ -122,6 +122,8 @@ enum ListJSON {
     write(socket.memory, to: &json)
     // Of a listener it holds nothing but the lengths of the queue, and rubbish for times.
     if !socket.info.isEmpty, socket.state != .listen { write(socket.info, to: &json) }
+    if socket.transport == .mptcp, socket.state != .listen { write(socket.multipath, to: &json) }
+    if let token = listing.token(ofPath: index) { json.plain("pathOf") { $0.write(hexadecimal: UInt64(token)) } }
   }
 
   /// What is the same of every socket of a process: written once, without the braces.
@@ -173,6 +175,22 @@ enum ListJSON {
       json.write("retransmits", numberIfKnown: info.retransmits)
       json.write("probes", numberIfKnown: info.probes)
       json.write("backoff", numberIfKnown: info.backoff)
+    }
+  }
+
+  private static func write(_ detail: MultipathDetail, to json: inout JSONText) {
+    guard !detail.isEmpty else { return }
+    json.object("mptcp") { json in
+      if let token = detail.token { json.plain("token") { $0.write(hexadecimal: UInt64(token)) } }
+      json.write("paths", numberIfKnown: detail.pathCount)
+      if detail.isPlainTCP == true { json.write("plainTCP", flag: true) }
+      json.write("bytesSent", numberIfKnown: detail.bytesSent)
+      json.write("bytesAcknowledged", numberIfKnown: detail.bytesAcknowledged)
+      json.write("bytesReceived", numberIfKnown: detail.bytesReceived)
+      json.write("bytesRetransmitted", numberIfKnown: detail.bytesRetransmitted)
+      json.write("lastDataSentMilliseconds", numberIfKnown: detail.lastDataSent)
+      json.write("lastDataReceivedMilliseconds", numberIfKnown: detail.lastDataReceived)
+      json.write("lastAcknowledgementMilliseconds", numberIfKnown: detail.lastAcknowledgementReceived)
     }
   }
 

@@ -60,7 +60,7 @@ enum ListOrder {
       default: return 0
       }
     case .inet(let index):
-      return number(field, listing.census.sockets[index], listing.since(listing.census.sockets[index]).lower)
+      return number(field, listing.census.sockets[index], listing.since(index).lower)
     }
   }
 
@@ -72,8 +72,8 @@ enum ListOrder {
     case .idle: Since.idle(socket)?.lower ?? 0
     case .user: UInt64(socket.user)
     case .cookie: socket.cookie
-    case .received: socket.info.bytesReceived ?? 0
-    case .sent: socket.info.bytesSent ?? 0
+    case .received: socket.bytesReceived ?? 0
+    case .sent: socket.bytesSent ?? 0
     case .unacknowledged: UInt64(socket.info.unacknowledgedSegments ?? 0)
     case .retransmissions: UInt64(socket.info.totalRetransmissions ?? 0)
     case .rtt: UInt64(socket.info.roundTripTime ?? 0)

@@ -14,6 +14,7 @@ struct Listing {
   /// What a person calls each process: `nginx[812]`.
   private let labels: [Int32: Label]
   private let limits: [KernelLimits]
+  private let multipath: Multipath
   /// The inode of every socket that listens and the port it does so on, by the namespace and the port.
   private let listeners: [UInt32: UInt32]
 
@@ -28,6 +29,7 @@ struct Listing {
   init(_ census: Census) {
     self.census = census
     limits = census.namespaces.map(\.limits)
+    multipath = Multipath(census.sockets)
     let sorted = census.programs.values.sorted { ($0.name, $0.pid) < ($1.name, $1.pid) }
     labels = Dictionary(
       uniqueKeysWithValues: sorted.enumerated().map { rank, program in
@@ -93,7 +95,7 @@ struct Listing {
 
   func program(_ row: ListedSocket) -> Program? { holder(row).flatMap { census.programs[$0.pid] } }
 
-  /// The unit of its program; of a socket of TCP or UDP without one, of the cgroup in which it was made.
+  /// The unit of its program; of a socket of TCP, UDP or MPTCP without one, of the cgroup in which it was made.
   func unit(_ row: ListedSocket) -> String? {
     if case .inet(let index) = row { return census.unit(of: census.sockets[index]) }
     return program(row)?.unit
@@ -105,9 +107,16 @@ struct Listing {
     return program(row)?.container
   }
 
-  func since(_ socket: borrowing InetSocket) -> Since {
-    let place = Int(socket.namespace)
-    return Since.inState(socket, limits: place < limits.count ? limits[place] : KernelLimits())
+  /// How long a socket of TCP, UDP or MPTCP has been in its state.
+  func since(_ index: Int) -> Since {
+    let place = Int(census.sockets[index].namespace)
+    return multipath.since(
+      index, in: census.sockets, limits: place < limits.count ? limits[place] : KernelLimits())
+  }
+
+  /// The token of the connection of MPTCP that this row is a path of.
+  func token(ofPath index: Int) -> UInt32? {
+    multipath.owner(ofPath: index).flatMap { census.sockets[$0].multipath.token }.flatMap { $0 == 0 ? nil : $0 }
   }
 
   /// The namespace, as a place in the census.
@@ -147,7 +156,9 @@ extension Listing {
       text.write(ascii: "-")
       return
     }
-    let socket = census.sockets[index]
+    var socket = census.sockets[index]
+    // The paths of a connection of MPTCP keep its inode when it is closed.
+    if let owner = multipath.owner(ofPath: index) { socket = census.sockets[owner] }
     if socket.inode != 0 {
       text.write("user ")
       text.write(decimal: socket.user)
@@ -194,7 +205,7 @@ extension Listing {
     case .unix(let index):
       let socket = census.unixSockets[index]
       return socket.hasLostItsPeer ? "PEER-GONE" : socket.state.description
-    case .detached(let index): return census.detached[index].transport == .tcp ? "DETACHED" : "UNBOUND"
+    case .detached(let index): return census.detached[index].transport == .udp ? "UNBOUND" : "DETACHED"
     }
   }
 }

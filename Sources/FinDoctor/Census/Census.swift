@@ -6,7 +6,7 @@
 /// The tables are read one after the other while programs go on, so a socket may be seen twice on its way from one table
 /// to another, or have an owner that has closed it meanwhile. Rows of the same cookie are taken once.
 public struct Census: Sendable {
-  /// TCP and UDP sockets of every namespace that could be read.
+  /// TCP, UDP and MPTCP sockets of every namespace that could be read.
   public var sockets: ContiguousArray<InetSocket>
   /// Unix sockets.
   public var unixSockets: ContiguousArray<UnixSocket>
@@ -24,7 +24,7 @@ public struct Census: Sendable {
   public var watchers: [Int32: Watchers]
   /// What programs publish of their sockets, of the processes that ``readLedgers(of:)`` was asked about.
   public var ledgers: [Int32: ProgramLedger] = [:]
-  /// By their cookie, who held sockets that nobody holds any more, of the picture that ``recall(from:)`` was given.
+  /// By their identity, who held sockets that nobody holds any more, of the picture that ``recall(from:)`` was given.
   var formerHolders: [UInt64: FormerHolder] = [:]
   /// Descriptors of sockets that no table lists.
   public var detached: ContiguousArray<DetachedSocket>

@@ -21,7 +21,7 @@ extension Census {
     brief.readsUnixSockets = false
     var listed = NumberSet()
     for case let dump? in NamespaceDumps.begin(places, beginsWithOwn: true, brief).join() {
-      candidates.removeAll { dump.incomplete.contains($0.transport) }
+      candidates.removeAll { !dump.incomplete.isDisjoint(with: $0.tables) }
       for socket in dump.sockets { listed.insert(UInt64(socket.inode)) }
     }
     candidates.removeAll { listed.contains(UInt64($0.inode)) || !$0.isStillThere }
@@ -71,7 +71,7 @@ extension Census {
       }
       if name.begins(with: "UNIX") {
         unix.append(holder)
-      } else if let socket = DetachedSocket(holder, name), options.transports.contains(socket.transport) {
+      } else if let socket = DetachedSocket(holder, name), options.transports.isSuperset(of: socket.tables) {
         found.append(socket)
       }
     }
@@ -134,7 +134,10 @@ extension Holder {
 extension DetachedSocket {
   fileprivate var isStillThere: Bool { Holder(inode: inode, pid: pid, descriptor: descriptor).isStillThere }
 
-  /// Nil for what is no socket of TCP or UDP.
+  /// The tables that it could be in. Who is accepted without MPTCP from a listener with it is TCP's, and its name is MPTCP.
+  fileprivate var tables: Set<Transport> { transport == .mptcp ? [.tcp, .mptcp] : [transport] }
+
+  /// Nil for what is no socket of TCP, UDP or MPTCP.
   fileprivate init?(_ holder: Holder, _ name: [UInt8]) {
     self.init(inode: holder.inode, pid: holder.pid, descriptor: holder.descriptor)
     switch String(decoding: name, as: UTF8.self) {
@@ -142,6 +145,8 @@ extension DetachedSocket {
     case "TCPv6": isIPv6 = true
     case "UDP": transport = .udp
     case "UDPv6": (transport, isIPv6) = (.udp, true)
+    case "MPTCP": transport = .mptcp
+    case "MPTCPv6": (transport, isIPv6) = (.mptcp, true)
     default: return nil
     }
   }

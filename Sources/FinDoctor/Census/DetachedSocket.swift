@@ -8,7 +8,7 @@ public struct DetachedSocket: Hashable, Sendable {
   public var pid: Int32
   /// The descriptor's number there.
   public var descriptor: Int32
-  /// TCP or UDP.
+  /// TCP, UDP or MPTCP.
   public var transport: Transport
   /// Whether it is an IPv6 socket.
   public var isIPv6: Bool

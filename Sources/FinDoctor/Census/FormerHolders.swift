@@ -19,13 +19,13 @@ extension Census {
   /// The kernel forgets the holder with the descriptor, and keeps the cookie: it is the same socket, whoever has its ports.
   public mutating func recall(from earlier: Census) {
     var left = NumberSet()
-    for socket in sockets where socket.inode == 0 && !socket.isWaitingForAccept { left.insert(socket.cookie) }
-    for socket in earlier.sockets where socket.inode != 0 && left.contains(socket.cookie) {
+    for socket in sockets where socket.inode == 0 && !socket.isWaitingForAccept { left.insert(socket.identity) }
+    for socket in earlier.sockets where socket.inode != 0 && left.contains(socket.identity) {
       guard let holder = earlier.holders.first(of: socket.inode) else { continue }
-      formerHolders[socket.cookie] = FormerHolder(holder, earlier.programs[holder.pid])
+      formerHolders[socket.identity] = FormerHolder(holder, earlier.programs[holder.pid])
     }
   }
 
   /// Who held it in the picture that was recalled.
-  public func formerHolder(of socket: InetSocket) -> FormerHolder? { formerHolders[socket.cookie] }
+  public func formerHolder(of socket: InetSocket) -> FormerHolder? { formerHolders[socket.identity] }
 }

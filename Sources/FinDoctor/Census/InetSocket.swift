@@ -1,9 +1,10 @@
-/// One socket of TCP or UDP, as the kernel described it at one moment: a row of numbers, nothing to release.
+/// One socket of TCP, UDP or MPTCP, as the kernel described it at one moment: a row of numbers, nothing to release.
 ///
 /// Everything in it is what `sock_diag` answered; nothing is guessed. What an older kernel does not tell is nil.
 /// A row made by hand begins with zeros, for tests.
 public struct InetSocket: Sendable {
-  /// Names this socket and no other for as long as the machine runs; kept when it becomes a TIME-WAIT entry.
+  /// Names this socket and no other for as long as the machine runs; kept when it becomes a TIME-WAIT entry. Of MPTCP, an
+  /// accepted connection may have its listener's: ``identity`` tells them apart.
   public var cookie: UInt64 = 0
   /// The local address, to be read through ``localAddress``.
   public var localBits = AddressBits()
@@ -15,7 +16,8 @@ public struct InetSocket: Sendable {
   public var inode: UInt32 = 0
   /// The user whose program made it; 0 also where the kernel does not say (TIME-WAIT, SYN-RECEIVED).
   public var user: UInt32 = 0
-  /// Bytes that the program has not read, and 1 for an unread FIN; of a listener, the connections waiting for accept.
+  /// Bytes that the program has not read, and 1 for an unread FIN; of a listener, the connections waiting for accept. Of a
+  /// connection of MPTCP the memory that they take, and nothing for its end.
   public var receiveQueue: UInt32 = 0
   /// Bytes that the peer has not acknowledged, and 1 for such a FIN; of a listener, how many may wait.
   public var sendQueue: UInt32 = 0
@@ -33,7 +35,7 @@ public struct InetSocket: Sendable {
   public var options: UInt16?
   /// Which directions are shut down: 1 receiving, 2 sending.
   public var shutdown: UInt8?
-  /// TCP or UDP.
+  /// TCP, UDP or MPTCP.
   public var transport = Transport.tcp
   /// Whether it is an IPv6 socket; its addresses may be mapped IPv4 ones all the same.
   public var isIPv6 = false
@@ -49,7 +51,7 @@ public struct InetSocket: Sendable {
   public var retransmits: UInt8 = 0
   /// What it uses of memory.
   public var memory = SocketMemory()
-  /// What TCP knows of it (`struct tcp_info`); empty where the kernel has none: UDP, TIME-WAIT, SYN-RECEIVED.
+  /// What TCP knows of it (`struct tcp_info`); empty where the kernel has none: UDP, MPTCP, TIME-WAIT, SYN-RECEIVED.
   public var info = TCPDetail()
 
   /// A row of zeros.
@@ -57,13 +59,22 @@ public struct InetSocket: Sendable {
 }
 
 /// The transports whose sockets have addresses.
-public enum Transport: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
+public enum Transport: UInt16, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   /// The raw values are the protocols' numbers.
   case tcp = 6
   /// Datagrams.
   case udp = 17
+  /// Connections that go over several paths, each of which is a socket of TCP.
+  case mptcp = 262
 
-  public var description: String { self == .tcp ? "tcp" : "udp" }
+  /// `tcp`, `udp`, `mptcp`.
+  public var description: String {
+    switch self {
+    case .tcp: "tcp"
+    case .udp: "udp"
+    case .mptcp: "mptcp"
+    }
+  }
 }
 
 /// Which timer of a socket is running.
@@ -97,6 +108,17 @@ public struct SocketTimer: RawRepresentable, Hashable, Sendable, CustomStringCon
 
 /// What can be read out of a row.
 extension InetSocket {
+  /// What MPTCP knows of it (`struct mptcp_info`); empty of every other transport.
+  public var multipath: MultipathDetail { MultipathDetail(info) }
+
+  /// Names it and no other: the cookie. Of a connection of MPTCP its token, because the kernel may have given it the cookie
+  /// of the listener that it came through.
+  public var identity: UInt64 {
+    guard transport == .mptcp, let token = multipath.token, token != 0 else { return cookie }
+    // No cookie is ever so large.
+    return 1 << 63 | UInt64(token)
+  }
+
   /// The address of this side.
   public var localAddress: NetworkAddress { NetworkAddress(localBits, isIPv6: isIPv6, interface: interface) }
   /// The address of the other side; unspecified without a peer.
@@ -110,7 +132,7 @@ extension InetSocket {
   ///
   /// A connection whose program has closed it has no inode either; but then it is finishing, and not in these states.
   public var isWaitingForAccept: Bool {
-    transport == .tcp && inode == 0 && (state == .established || state == .closeWait)
+    transport != .udp && inode == 0 && (state == .established || state == .closeWait)
   }
 
   /// What was thrown away, where the kernel's count means that: connection attempts of a listener, datagrams of UDP.

@@ -36,6 +36,7 @@ struct NamespaceDump: Sendable {
     // So that the rows are not moved while they grow; what is more than that grows as arrays do.
     sockets.reserveCapacity(Int(min(max(0, inUse + resting), 1 << 20)) + 1024)
     for transport in Transport.allCases where options.transports.contains(transport) {
+      if transport == .mptcp, !MultipathKernel.isThere { continue }
       read(transport, isIPv6: false, &netlink, options)
       read(transport, isIPv6: true, &netlink, options)
     }
@@ -56,13 +57,16 @@ struct NamespaceDump: Sendable {
     var rows = sockets
     var seen = cookies
     (sockets, cookies) = ([], NumberSet())
-    let isWhole = attempt("\(transport) over \(isIPv6 ? "IPv6" : "IPv4")") { () throws(KernelError) in
+    let name = "\(transport) over \(isIPv6 ? "IPv6" : "IPv4")"
+    // Where there are none, nothing is missed.
+    let isToldOf = { transport != .mptcp || MultipathKernel.hasSockets(isIPv6: isIPv6) }
+    let isWhole = attempt(name, isToldOf: isToldOf) { () throws(KernelError) in
       try netlink.dump({
         InetDiag.request(
           transport, isIPv6: isIPv6, detailed: options.readsDetails, memory: options.readsMemory, sequence: $0)
       }) { bytes in
         guard let row = InetDiag.row(bytes, transport: transport, namespace: 0) else { return false }
-        if seen.insert(row.cookie) { rows.append(row) }
+        if seen.insert(row.identity) { rows.append(row) }
         return true
       }
     }
@@ -73,7 +77,7 @@ struct NamespaceDump: Sendable {
   /// Whether all was told.
   @discardableResult
   private mutating func attempt(
-    _ name: String, _ dump: () throws(KernelError) -> NetlinkSocket.Damage
+    _ name: String, isToldOf: () -> Bool = { true }, _ dump: () throws(KernelError) -> NetlinkSocket.Damage
   ) -> Bool {
     do throws(KernelError) {
       let damage = try dump()
@@ -81,6 +85,7 @@ struct NamespaceDump: Sendable {
       interruptedDumps += damage.isInterrupted ? 1 : 0
       return damage == NetlinkSocket.Damage()
     } catch {
+      guard isToldOf() else { return false }
       refused.append("the sockets of \(name) could not be read: \(error)")
       return false
     }

@@ -8,6 +8,9 @@ public struct TCPDetail: Sendable {
   /// How many bytes the kernel gave, of those that are kept.
   private(set) var length: UInt16 = 0
 
+  /// The room is also what MPTCP's own detail is kept in, of its sockets; so many bytes. None of TCP's fields is known then.
+  private(set) var multipathLength: UInt16 = 0
+
   /// The most bytes that are kept; what a newer kernel adds behind is left out.
   static let capacity = 248
 
@@ -16,11 +19,20 @@ public struct TCPDetail: Sendable {
 
   /// Takes the bytes of an attribute.
   init(_ bytes: RawSpan) {
+    length = fill(bytes)
+  }
+
+  /// Takes the bytes of an attribute of MPTCP's (`struct mptcp_info`), for ``MultipathDetail`` to read.
+  init(multipath bytes: RawSpan) {
+    multipathLength = fill(bytes)
+  }
+
+  private mutating func fill(_ bytes: RawSpan) -> UInt16 {
     let count = min(bytes.byteCount, Self.capacity)
     unsafe withUnsafeMutableBytes(of: &words) { room in
       unsafe bytes.withUnsafeBytes { unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
-    length = UInt16(count)
+    return UInt16(count)
   }
 
   /// Whether the kernel told nothing.

@@ -3,8 +3,8 @@ internal import CFin
 extension Census {
   /// What to look at. The less, the faster.
   public struct Options: Hashable, Sendable {
-    /// TCP, UDP, or both.
-    public var transports: Set<Transport> = [.tcp, .udp]
+    /// Of which transports. MPTCP's paths are sockets of TCP.
+    public var transports: Set<Transport> = [.tcp, .udp, .mptcp]
     /// Unix sockets as well.
     public var readsUnixSockets = true
     /// `tcp_info` and memory: without them, nothing can be said of times and drops.

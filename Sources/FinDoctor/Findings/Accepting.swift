@@ -81,7 +81,7 @@ extension Examination {
     return waiting.sorted(by: { $0.key < $1.key }).compactMap { (listener: Int, members: [Int]) -> Finding? in
       var since = Since(atLeast: 0, atMost: 0)
       for index in members {
-        let one = Since.inState(sockets[index])
+        let one = timeInState(index)
         since.lower = max(since.lower, one.lower)
         since.upper = max(since.upper, one.upper)
       }
@@ -138,7 +138,7 @@ extension Examination {
     let who: Who? = listener.map { self.who(ofListener: $0) }
     let oldest = all.max { sockets[$0].retransmits < sockets[$1].retransmits } ?? all[0]
     var finding = Finding(
-      .synBacklog, .warning, count: all.count, who: who, since: Since.inState(sockets[oldest]),
+      .synBacklog, .warning, count: all.count, who: who, since: timeInState(oldest),
       sentence: "\(Counted.noun(all.count, "handshake")) on local port \(port.port)"
         + (who.map { " of \($0.name)" } ?? "") + " \(Counted.verb(all.count, "is", "are")) not finished by the peers"
         + (limit.map { "; \($0) may be." } ?? "."),

@@ -21,7 +21,7 @@ public enum Diagnosis {
     public var languages: [Int32: Language] = [:]
     /// Of sockets that no descriptor holds, by inode: the process whose ring of io_uring holds them.
     public var ringHolders: [UInt32: Int32] = [:]
-    /// The cookies of sockets that no descriptor held in an earlier look either; nil when there was none.
+    /// The identities (``InetSocket/identity``) of sockets that no descriptor held in an earlier look either; nil when there was none.
     ///
     /// Tables and descriptors are read one after the other, so that one look alone may see a socket just before it is closed.
     public var withoutDescriptorBefore: Set<UInt64>?
@@ -64,9 +64,9 @@ public enum Diagnosis {
       + look.synBacklogs() + look.acceptsWithoutDescriptors() + look.memory() + look.unix()
   }
 
-  /// The cookies of connections that no descriptor of any process holds, for ``Options/withoutDescriptorBefore``.
+  /// The identities of connections that no descriptor of any process holds, for ``Options/withoutDescriptorBefore``.
   public static func withoutDescriptor(in census: Census) -> Set<UInt64> {
-    Set(census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].cookie })
+    Set(census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].identity })
   }
 
   /// The processes whose epoll sets and threads would tell why: ask `Census.watch` about them before `findings`.

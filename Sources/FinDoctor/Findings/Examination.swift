@@ -25,9 +25,16 @@ struct Examination {
   private(set) var named: [Int] = []
   private(set) var bound: [Int] = []
   private(set) var ownedByNobody: [Int] = []
+  /// Of MPTCP: connections that are over, and whose descriptor is still there.
+  private(set) var over: [Int] = []
+  /// Of MPTCP, connected; they take memory, and their paths take the ports.
+  private(set) var multipathConnections: [Int] = []
+  let multipath: Multipath
 
   /// Where somebody listens: an address, or all zeros for every address, and a port.
   private var listening: Set<ListeningPlace> = []
+  /// Connections of MPTCP of which a path was taken already.
+  private var told: Set<Int> = []
   /// The ports of those, whatever the address: a bit for each.
   private var listeningPorts = ContiguousArray<UInt64>(repeating: 0, count: 1024)
 
@@ -44,7 +51,14 @@ struct Examination {
   init(_ census: Census, _ options: Diagnosis.Options) {
     self.census = census
     self.options = options
-    for index in census.sockets.indices where census.sockets[index].transport == .tcp { sort(index) }
+    multipath = Multipath(census.sockets)
+    for index in census.sockets.indices {
+      switch census.sockets[index].transport {
+      case .tcp: if let owner = multipath.owner(ofPath: index) { sort(index, asPathOf: owner) } else { sort(index) }
+      case .mptcp: sortMultipath(index)
+      case .udp: break
+      }
+    }
   }
 
   private mutating func sort(_ index: Int) {
@@ -97,6 +111,64 @@ struct Examination {
     if inode != 0, isFull(index) { full.append(index) }
   }
 
+  /// A path: what is its program's to do is asked of the connection, and what only the path can tell is taken from the first
+  /// of them that has it.
+  private mutating func sort(_ index: Int, asPathOf owner: Int) {
+    switch census.sockets[index].state {
+    case .established, .closeWait, .finWait1, .finWait2, .lastAck, .closing: break
+    default: return sort(index)
+    }
+    named.append(index)
+    let timer = census.sockets[index].timer
+    guard timer == .persist || timer == .retransmit || timer == .keepalive, told.insert(owner).inserted else {
+      return
+    }
+    let isHeld = census.sockets[owner].inode != 0
+    switch census.sockets[owner].state {
+    case .finWait1, .lastAck, .closing: if !isHeld { orphaned.append(index) }
+    default: break
+    }
+    if timer == .keepalive {
+      if isHeld { probing.append(index) }
+    } else if isPeerWindowClosed(index) {
+      closedWindow.append(index)
+    } else if isHeld {
+      unanswered.append(index)
+    }
+  }
+
+  /// A socket of MPTCP. Of a listener TCP's row tells all there is, and more.
+  private mutating func sortMultipath(_ index: Int) {
+    let state = census.sockets[index].state
+    let inode = census.sockets[index].inode
+    switch state {
+    case .closeWait:
+      if inode == 0 { inQueue.append(index) } else { closeWait.append(index) }
+    case .finWait2:
+      if inode != 0 { finishedSending.append(index) }
+    case .established:
+      if inode == 0 { inQueue.append(index) }
+      let paths = multipath.paths(of: index)
+      if inode != 0, !paths.isEmpty, paths.allSatisfy({ census.sockets[$0].timer == .off }) { quiet.append(index) }
+    case .closed:
+      if inode != 0 { over.append(index) }
+      return
+    case .finWait1, .lastAck, .closing: break
+    default: return
+    }
+    multipathConnections.append(index)
+    if census.isWithoutDescriptor(index) { ownedByNobody.append(index) }
+    if inode != 0, isFull(index) { full.append(index) }
+  }
+
+  /// Whether this row is the one that stands for what a descriptor holds: of MPTCP the connection, and not its paths.
+  func standsForDescriptor(_ index: Int) -> Bool {
+    census.sockets[index].transport != .udp && multipath.isTheDescriptors(index, in: census.sockets)
+  }
+
+  /// How long a socket has been in its state.
+  func timeInState(_ index: Int) -> Since { multipath.since(index, in: census.sockets) }
+
   /// The peer offers no window, and there is something to send.
   private func isPeerWindowClosed(_ index: Int) -> Bool {
     let state = census.sockets[index].state
@@ -112,6 +184,11 @@ struct Examination {
   func isFull(_ index: Int) -> Bool {
     let unread = census.sockets[index].receiveQueue
     guard unread > 1 else { return false }
+    if census.sockets[index].transport == .mptcp,
+      multipath.paths(of: index).contains(where: { census.sockets[$0].info.receiveWindow == 0 })
+    {
+      return true
+    }
     if census.sockets[index].info.receiveWindow == 0 { return true }
     guard let limit = census.sockets[index].memory.receiveLimit, limit > 0 else { return false }
     let held = max(unread, census.sockets[index].memory.received ?? 0)
@@ -138,7 +215,7 @@ extension Census {
   /// Whether it is a connection with an inode, so that it has had a descriptor, and no process that could be read holds it.
   func isWithoutDescriptor(_ index: Int) -> Bool {
     let inode = sockets[index].inode
-    guard inode != 0, sockets[index].transport == .tcp else { return false }
+    guard inode != 0, sockets[index].transport != .udp else { return false }
     switch sockets[index].state {
     case .listen, .synReceived, .newSynReceived, .synSent, .bound, .timeWait, .closed: return false
     // The paths of an MPTCP connection that was closed stay for a while.
@@ -204,164 +281,4 @@ extension Examination {
   func descriptorLimit(of pid: Int32) -> Double? { census.programs[pid]?.descriptorLimit.map { Double($0) } }
 
   func limits(of socket: InetSocket) -> KernelLimits { census.namespace(of: socket).limits }
-}
-
-/// Sockets that are one finding together.
-struct Group {
-  /// Whose, where, and of which kind.
-  struct Key: Hashable {
-    var owner: Examination.Owner
-    var namespace: UInt16
-    var place: Examination.Place
-    var kind: UInt8
-  }
-
-  var key: Key
-  /// Places in the census.
-  var members: [Int] = []
-  /// The bounds of the one that has lasted longest: the truth of the oldest lies between the largest of each.
-  var since = Since(atLeast: 0, atMost: 0)
-  /// The one with the largest lower bound.
-  var oldest = 0
-
-  var count: Int { members.count }
-}
-
-extension Examination {
-  private struct Judged {
-    var index: Int
-    var since: Since
-    var key: Group.Key
-  }
-
-  /// Puts the sockets that belong together into groups, in the order in which they were met.
-  /// - Parameter judge: The bounds of a socket and its kind; nil for one that is as it should be.
-  func gather(
-    _ indices: [Int], at place: ((InetSocket) -> Place)? = nil, _ judge: (InetSocket, Owner) -> (Since, kind: UInt8)?
-  ) -> [Group] {
-    var all: [Judged] = []
-    // How many have each place in common: a server's have its port, a client's have the peer.
-    var sizes: [Group.Key: Int] = [:]
-    for index in indices {
-      let socket = sockets[index]
-      let owner = owner(of: socket)
-      guard let (since, kind) = judge(socket, owner) else { continue }
-      var key = Group.Key(
-        owner: owner, namespace: socket.namespace, place: place?(socket) ?? local(of: socket), kind: kind)
-      if place == nil {
-        sizes[key, default: 0] += 1
-        key.place = remote(of: socket)
-        sizes[key, default: 0] += 1
-      }
-      all.append(Judged(index: index, since: since, key: key))
-    }
-    if place == nil {
-      for number in all.indices {
-        let socket = sockets[all[number].index]
-        var local = all[number].key
-        local.place = self.local(of: socket)
-        let (mine, theirs) = (sizes[local] ?? 0, sizes[all[number].key] ?? 0)
-        if mine > theirs || isServerSide(socket) || mine == theirs && looksLikeServerSide(socket) {
-          all[number].key = local
-        }
-      }
-    }
-    return Self.grouped(all)
-  }
-
-  /// Of one connection alone: whether only the peer's port is one that connect chooses.
-  private func looksLikeServerSide(_ socket: InetSocket) -> Bool {
-    let limits = limits(of: socket)
-    func isChosen(_ port: UInt16) -> Bool { limits.ephemeralPorts == nil ? port >= 32768 : limits.isEphemeral(port) }
-    return isChosen(socket.remotePort) && !isChosen(socket.localPort)
-  }
-
-  private static func grouped(_ all: [Judged]) -> [Group] {
-    var groups: [Group] = []
-    var places: [Group.Key: Int] = [:]
-    for judged in all {
-      let number = places[judged.key] ?? groups.count
-      if number == groups.count {
-        places[judged.key] = number
-        groups.append(Group(key: judged.key, oldest: judged.index))
-      }
-      let since = judged.since
-      groups[number].members.append(judged.index)
-      if groups[number].count == 1 || since.lower > groups[number].since.lower { groups[number].oldest = judged.index }
-      groups[number].since.lower = max(groups[number].since.lower, since.lower)
-      groups[number].since.upper = max(groups[number].since.upper, since.upper)
-    }
-    return groups
-  }
-
-  func who(_ group: Group) -> Who {
-    let pid = group.key.owner.pid
-    var descriptors: [Int32] = []
-    var others: Set<Int32> = []
-    for index in group.members {
-      for holder in census.holders[sockets[index].inode] {
-        if holder.pid == pid { descriptors.append(holder.descriptor) } else { others.insert(holder.pid) }
-      }
-    }
-    return who(group.key.owner, descriptors: descriptors.sorted(), others: others.sorted())
-  }
-
-  func links(_ group: Group) -> Finding.Links {
-    var links = Finding.Links()
-    // A few are enough to be recognized by.
-    for index in group.members.prefix(64) {
-      let socket = sockets[index]
-      links.remotes.insert(Finding.Endpoint(address: socket.remoteBits, port: socket.remotePort))
-      links.locals.insert(Finding.Endpoint(address: socket.localBits, port: socket.localPort))
-    }
-    return links
-  }
-
-  /// `10.0.0.1:8080 to 10.0.0.2:51234`, the oldest of a group as its example.
-  func example(_ index: Int) -> Finding.Evidence {
-    let socket = sockets[index]
-    return Finding.Evidence(
-      "for example",
-      "\(socket.localAddress.with(port: socket.localPort)) to \(socket.remoteAddress.with(port: socket.remotePort))")
-  }
-
-  /// The part of the program's limit of descriptors that so many are.
-  func share(_ count: Int, of owner: Owner) -> Double? { descriptorLimit(of: owner.pid).map { Double(count) / $0 } }
-}
-
-/// Numbers in sentences.
-enum Counted {
-  /// `1,234`
-  static func number(_ value: some BinaryInteger) -> String {
-    let digits = Array(String(value < 0 ? 0 - value : value).utf8)
-    var text: [UInt8] = value < 0 ? [UInt8(ascii: "-")] : []
-    for (index, digit) in digits.enumerated() {
-      if index > 0, (digits.count - index) % 3 == 0 { text.append(UInt8(ascii: ",")) }
-      text.append(digit)
-    }
-    return String(decoding: text, as: UTF8.self)
-  }
-
-  /// `1 connection`, `60 connections`
-  static func noun(_ count: Int, _ one: String, _ many: String? = nil) -> String {
-    "\(number(count)) \(count == 1 ? one : many ?? one + "s")"
-  }
-
-  /// `1 connection has`, `60 connections have`
-  static func verb(_ count: Int, _ one: String, _ many: String) -> String { count == 1 ? one : many }
-
-  /// `93 %`
-  static func percent(_ share: Double) -> String {
-    guard share.isFinite else { return "?" }
-    return share > 0 && share < 0.01 ? "less than 1 %" : "\(number(Int((min(share, 1e6) * 100).rounded()))) %"
-  }
-
-  /// `64 KiB`
-  static func bytes(_ count: UInt64) -> String {
-    if count < 10_240 { return "\(number(count)) bytes" }
-    return count < 10 << 20 ? "\(number(count >> 10)) KiB" : "\(number(count >> 20)) MiB"
-  }
-
-  /// `2,460 ms`
-  static func milliseconds(_ value: UInt32?) -> String { value.map { "\(number($0)) ms" } ?? "unknown" }
 }

@@ -2,8 +2,8 @@
 extension Examination {
   /// H1: shut down for sending, and waiting for the peer without a limit: the kernel has none while a descriptor is open.
   func finWait2() -> [Finding] {
-    let groups = gather(finishedSending) { socket, owner in
-      let since = Since.inState(socket)
+    let groups = gather(finishedSending) { index, socket, owner in
+      let since = timeInState(index)
       guard socket.timer == .off, since.lower >= thresholds.finWait2.milliseconds,
         !isMeant(socket, .finWait2Held, owner)
       else { return nil }
@@ -16,15 +16,16 @@ extension Examination {
         group.count >= thresholds.finWait2Many || group.since.lower >= thresholds.finWait2Long.milliseconds
       var finding = Finding(
         .finWait2Held, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) has finished sending on \(Counted.noun(group.count, "connection")) "
+        sentence: "\(who.name) has finished sending on \(Counted.noun(group.count, group.key.noun)) "
           + "\(group.key.place.words) and waits for \(Counted.verb(group.count, "its peer", "their peers")) to finish, "
           + "without a limit.",
         why: "After shutdown the descriptor stays open, and then no time-out of the kernel applies. "
           + attention(group),
         evidence: [
           .init("state", "FIN-WAIT-2"), .init("timer", "off"),
-          .init("tcpi_last_ack_recv", Counted.milliseconds(oldest.info.lastAcknowledgementReceived)),
-          .init("tcpi_last_data_recv", Counted.milliseconds(oldest.info.lastDataReceived)), example(group.oldest),
+          .init("\(oldest.detailName)_last_ack_recv", Counted.milliseconds(oldest.lastAcknowledgementReceived)),
+          .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
+          example(group.oldest),
         ],
         share: share(group.count, of: group.key.owner))
       finding.links = links(group)
@@ -34,7 +35,7 @@ extension Examination {
 
   /// H2: closed connections with bytes that the peer does not take. The kernel keeps them, and has a limit for all.
   func orphans() -> [Finding] {
-    let groups = gather(orphaned) { socket, _ in
+    let groups = gather(orphaned) { _, socket, _ in
       let isStuck =
         socket.timer == .persist || socket.retransmits > 0 || (socket.info.retransmits ?? 0) > 0
         || socket.info.sendWindow == 0
@@ -49,7 +50,7 @@ extension Examination {
     let isAborting = increase(of: "TcpExt.TCPAbortOnMemory") > 0
     return groups.map { group in
       let who = who(group)
-      let bytes = group.members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].sendQueue) }
+      let bytes = group.members.reduce(UInt64(0)) { $0 + UInt64(unsent($1)) }
       var severity = Severity.info
       if let share, share > thresholds.orphansWarning { severity = .warning }
       if isAborting || share ?? 0 > thresholds.orphansCritical { severity = .critical }
@@ -75,6 +76,13 @@ extension Examination {
       finding.links = links(group)
       return finding
     }
+  }
+
+  /// What the peer has not taken: of a path, all that its connection keeps, because only a little of it is given to each.
+  private func unsent(_ index: Int) -> UInt32 {
+    let queue = sockets[index].sendQueue
+    guard let owner = multipath.owner(ofPath: index), let queued = sockets[owner].memory.queued else { return queue }
+    return max(queue, queued)
   }
 
   /// By how much a counter grew between the two looks, in all namespaces together; 0 without an earlier look.

@@ -1,14 +1,21 @@
-/// L1 to L4: descriptors that a program keeps and does not need.
+/// L1, L2 and L4: descriptors that a program keeps and does not need.
 extension Examination {
   /// Why a connection is still in CLOSE-WAIT, as far as can be seen from outside.
   private enum Reason: UInt8 {
     case known = 1
-    case replying, forgotten, masked, watched, blocked, unseen
+    case replying, kept, forgotten, masked, watched, blocked, unseen
+
+    /// Nothing that came lies there unread.
+    var hasReadAll: Bool { rawValue <= Self.kept.rawValue }
   }
 
   private func reason(_ socket: InetSocket, _ owner: Owner) -> Reason {
     let watch = watch(socket, owner)
-    if socket.receiveQueue == 0 { return isReplying(socket) ? .replying : .known }
+    if socket.receiveQueue == 0 {
+      if isReplying(socket) { return .replying }
+      // The queue of MPTCP holds data, and never the end of it.
+      return socket.transport == .mptcp ? .kept : .known
+    }
     switch watch {
     case .unknown: return .unseen
     case .nobody: return .forgotten
@@ -20,24 +27,29 @@ extension Examination {
   /// The peer has only finished asking, and the answer is on its way.
   private func isReplying(_ socket: InetSocket) -> Bool {
     // Where nothing was ever sent, the time of the handshake stands there.
-    guard let sent = socket.info.lastDataSent, let received = socket.info.lastDataReceived, socket.info.bytesSent != 0
-    else { return false }
+    guard let sent = socket.lastDataSent, let received = socket.lastDataReceived, socket.bytesSent != 0 else {
+      return false
+    }
     return sent < received && UInt64(sent) < thresholds.activity.milliseconds
   }
 
   /// L1 and L2: the peer has finished, and the program keeps its end.
   func closeWaits() -> [Finding] {
-    closeWaitGroups().map { group in
-      let isKnown = group.key.kind <= Reason.replying.rawValue
-      return isKnown ? known(group) : unseen(group)
+    let groups = closeWaitGroups()
+    if groups.isEmpty { return [] }
+    let before = options.before.map { Examination($0, options) }
+    return groups.compactMap { group in
+      guard let reason = Reason(rawValue: group.key.kind) else { return nil }
+      let growth = Growth(before.map { $0.count(like: group, hasReadAll: reason.hasReadAll) }, group.count)
+      return reason.hasReadAll ? known(group, reason, growth) : unseen(group, reason, growth)
     }
   }
 
   private func closeWaitGroups() -> [Group] {
-    gather(closeWait) { socket, owner in
+    gather(closeWait) { index, socket, owner in
       // Its own FIN is out: then the kernel ends it.
       guard socket.hasFinishedSending != true else { return nil }
-      let since = Since.inState(socket)
+      let since = timeInState(index)
       guard since.lower >= thresholds.closeWait.milliseconds,
         !isMeant(socket, socket.receiveQueue == 0 ? .closeWaitKnown : .closeWaitUnseen, owner)
       else { return nil }
@@ -45,21 +57,30 @@ extension Examination {
     }
   }
 
-  private func known(_ group: Group) -> Finding {
+  private func known(_ group: Group, _ reason: Reason, _ growth: Growth) -> Finding {
     let who = who(group)
     let (count, name) = (group.count, who.name)
-    let isReplying = group.key.kind == Reason.replying.rawValue
+    let isReplying = reason == .replying
+    var severity = severity(group, growth)
+    // Perhaps it does not know yet: a connection that rests in a pool for a short time is nobody's fault.
+    if reason == .kept, severity == .warning, isShort(group) { severity = .info }
+    let what =
+      "\(name) keeps \(Counted.noun(count, group.key.noun)) \(group.key.place.words) open that "
+      + "\(Counted.verb(count, "its peer", "their peers")) closed"
+    let why =
+      switch reason {
+      case .replying: "The peer has only said that it will send no more; that is allowed."
+      case .kept:
+        "All data was read. Whether the end of file was as well, the kernel does not tell of MPTCP. " + attention(group)
+      default: "Recv-Q is 0: the end of file was read, so the program knows. " + attention(group)
+      }
     var finding = Finding(
-      .closeWaitKnown, isReplying ? .info : severity(group), count: count, who: who, since: group.since,
+      .closeWaitKnown, isReplying ? .info : severity, count: count, who: who, since: group.since,
       sentence: isReplying
-        ? "\(name) still sends on \(Counted.noun(count, "connection")) \(group.key.place.words) whose "
+        ? "\(name) still sends on \(Counted.noun(count, group.key.noun)) \(group.key.place.words) whose "
           + "\(Counted.verb(count, "peer has", "peers have")) finished."
-        : "\(name) keeps \(Counted.noun(count, "connection")) \(group.key.place.words) open that "
-          + "\(Counted.verb(count, "its peer", "their peers")) closed: it read the end of file, and did not close.",
-      why: isReplying
-        ? "The peer has only said that it will send no more; that is allowed."
-        : "Recv-Q is 0: the end of file was read, so the program knows. " + attention(group),
-      evidence: closeWaitEvidence(group),
+        : what + (reason == .kept ? "." : ": it read the end of file, and did not close."),
+      why: why, evidence: closeWaitEvidence(group, growth),
       confidence: isReplying
         ? .likely("the last bytes may have been sent just before the program forgot it") : .certain,
       share: isReplying ? nil : share(count, of: group.key.owner))
@@ -67,97 +88,68 @@ extension Examination {
     return finding
   }
 
-  private func unseen(_ group: Group) -> Finding {
+  private func unseen(_ group: Group, _ reason: Reason, _ growth: Growth) -> Finding {
     let who = who(group)
     let count = group.count
     let oldest = sockets[group.oldest]
     let hasData = group.members.contains { sockets[$0].receiveQueue > 1 }
-    var severity = severity(group)
+    var severity = severity(group, growth)
     // A connection that rests in a pool for a short time is nobody's fault.
-    if !hasData, severity == .warning, group.since.lower < thresholds.closeWaitLong.milliseconds { severity = .info }
+    if !hasData, severity == .warning, isShort(group) { severity = .info }
     if group.members.contains(where: isFull) { severity = .critical }
     var finding = Finding(
       .closeWaitUnseen, severity, count: count, who: who, since: group.since,
-      sentence: "\(who.name) has \(Counted.noun(count, "connection")) \(group.key.place.words) that "
+      sentence: "\(who.name) has \(Counted.noun(count, group.key.noun)) \(group.key.place.words) that "
         + "\(Counted.verb(count, "its peer", "their peers")) closed, and has not read the end of file"
         + (hasData ? " or the data before it." : "."),
       why: (hasData
-        ? "Recv-Q is above 1: data lies there unread as well. " : "Recv-Q is 1: only the end of file is unread. ")
+        ? "Recv-Q is above \(group.key.isMultipath ? 0 : 1): data lies there unread as well. "
+        : "Recv-Q is 1: only the end of file is unread. ")
         + attention(group),
-      evidence: closeWaitEvidence(group),
-      confidence: group.key.kind == Reason.unseen.rawValue
+      evidence: closeWaitEvidence(group, growth),
+      confidence: reason == .unseen
         ? .possible("its epoll sets and threads could not be read, so why is not known")
         : .certain,
       share: share(count, of: group.key.owner))
     finding.links = links(group)
-    if hasData { finding.evidence.append(.init("unread", Counted.bytes(UInt64(oldest.receiveQueue - 1)))) }
+    if hasData, !group.key.isMultipath {
+      finding.evidence.append(.init("unread", Counted.bytes(UInt64(oldest.receiveQueue - min(oldest.receiveQueue, 1)))))
+    }
     return finding
   }
 
-  private func severity(_ group: Group) -> Severity {
+  private func isShort(_ group: Group) -> Bool { group.since.lower < thresholds.closeWaitLong.milliseconds }
+
+  private func severity(_ group: Group, _ growth: Growth) -> Severity {
     if let share = share(group.count, of: group.key.owner), share > thresholds.leakShare { return .critical }
-    if group.count >= thresholds.closeWaitMany, Growth(countsBefore(group), group.count).isSteady { return .critical }
+    if group.count >= thresholds.closeWaitMany, growth.isSteady { return .critical }
     return group.count >= thresholds.closeWaitMany || group.since.lower >= thresholds.closeWaitLong.milliseconds
       ? .warning : .info
   }
 
-  /// How many of the same group the earlier pictures have, none of them younger than what is counted now.
-  private func countsBefore(_ group: Group) -> [Int] {
-    let wasKnown = group.key.kind <= Reason.replying.rawValue
-    return options.before.map { earlier in
-      earlier.sockets.count { socket in
-        socket.transport == .tcp && socket.state == .closeWait && socket.inode != 0
-          && socket.hasFinishedSending != true && (socket.receiveQueue == 0) == wasKnown
-          && Since.inState(socket).lower >= thresholds.closeWait.milliseconds
-          && earlier.holders.first(of: socket.inode)?.pid ?? 0 == group.key.owner.pid
-          && (group.key.place.isPeer ? remote(of: socket) : local(of: socket)) == group.key.place
-      }
+  /// How many of a later picture's group this one has, none of them younger than what is counted there.
+  private func count(like group: Group, hasReadAll: Bool) -> Int {
+    closeWait.count { index in
+      let socket = sockets[index]
+      return (socket.transport == .mptcp) == group.key.isMultipath && socket.hasFinishedSending != true
+        && (socket.receiveQueue == 0) == hasReadAll && timeInState(index).lower >= thresholds.closeWait.milliseconds
+        && census.holders.first(of: socket.inode)?.pid ?? 0 == group.key.owner.pid
+        && (group.key.place.isPeer ? remote(of: socket) : local(of: socket)) == group.key.place
     }
   }
 
-  private func closeWaitEvidence(_ group: Group) -> [Finding.Evidence] {
+  private func closeWaitEvidence(_ group: Group, _ growth: Growth) -> [Finding.Evidence] {
     let oldest = sockets[group.oldest]
     var all: [Finding.Evidence] = [
       .init("state", "CLOSE-WAIT"), .init("Recv-Q", "\(oldest.receiveQueue)"),
-      .init("tcpi_last_ack_recv", Counted.milliseconds(oldest.info.lastAcknowledgementReceived)),
-      .init("tcpi_last_data_recv", Counted.milliseconds(oldest.info.lastDataReceived)),
-      .init("tcpi_last_data_sent", Counted.milliseconds(oldest.info.lastDataSent)),
+      .init("\(oldest.detailName)_last_ack_recv", Counted.milliseconds(oldest.lastAcknowledgementReceived)),
+      .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
+      .init("\(oldest.detailName)_last_data_sent", Counted.milliseconds(oldest.lastDataSent)),
     ]
-    all += Growth(countsBefore(group), group.count).evidence
+    if group.key.isMultipath { all.append(.init("paths", "\(multipath.paths(of: group.oldest).count)")) }
+    all += growth.evidence
     all.append(example(group.oldest))
     return all
-  }
-
-  /// L3: descriptors of sockets that no table lists any more, or yet.
-  func detached() -> [Finding] {
-    var byProcess: [Int32: [DetachedSocket]] = [:]
-    for socket in census.detached where socket.transport == .tcp { byProcess[socket.pid, default: []].append(socket) }
-    return byProcess.sorted { $0.key < $1.key }.map { pid, all in
-      let who = who(Owner(pid: pid), descriptors: all.map(\.descriptor).sorted())
-      let growth = Growth(
-        options.before.map { $0.detached.count { $0.pid == pid && $0.transport == .tcp } }, all.count)
-      let share = share(all.count, of: Owner(pid: pid))
-      var severity = all.count >= thresholds.detachedMany ? Severity.warning : .info
-      if (share ?? 0) > thresholds.leakShare || growth.isSteady && severity == .warning { severity = .critical }
-      var evidence: [Finding.Evidence] = [
-        .init("system.sockprotoname", all.contains { !$0.isIPv6 } ? "TCP" : "TCPv6"),
-        .init("in a table", "none, twice"),
-      ]
-      evidence += growth.evidence
-      return Finding(
-        .detached, severity, count: all.count, who: who,
-        sentence: "\(who.name) holds \(Counted.noun(all.count, "descriptor")) of TCP sockets that no table lists: "
-          + "\(Counted.verb(all.count, "it was", "they were")) reset, refused or timed out and not closed, or never "
-          + "connected.",
-        why:
-          "The connection has ended, or never began; the descriptor stays until the program closes it. ss and netstat "
-          + "do not show these.",
-        evidence: evidence,
-        confidence: census.blindness.hidesSockets
-          ? .possible("not all network namespaces were read; these sockets may be in one of those")
-          : .likely("a program that makes a socket and lets it wait before it connects looks the same"),
-        share: share)
-    }
   }
 
   /// L4: how near each process is to its limit of descriptors.
@@ -205,30 +197,5 @@ extension Examination {
     let left = max(0, limit - Double(count)) * passed / Double(count - before)
     let time = UInt64(passed * 1000)
     return (count - before, Since(atLeast: time, atMost: time), .milliseconds(Int64(min(left, 1e9) * 1000)))
-  }
-}
-
-/// How many there were at each look.
-private struct Growth {
-  private let before: [Int]
-  private let now: Int
-
-  init(_ before: [Int], _ now: Int) {
-    self.before = before
-    self.now = now
-  }
-
-  /// Whether there were some at first, and more at each look than at the one before.
-  var isSteady: Bool {
-    before.first ?? 0 > 0 && zip(before, before.dropFirst() + [now]).allSatisfy { $0 < $1 }
-  }
-
-  var evidence: [Finding.Evidence] {
-    if before.isEmpty { return [] }
-    return [
-      .init(
-        before.count == 1 ? "in the earlier look" : "in the earlier looks",
-        before.map { "\($0)" }.joined(separator: ", "))
-    ]
   }
 }

@@ -13,7 +13,7 @@ extension Examination {
     if shared.isEmpty { return [] }
     var members: [Inheritance: [Int]] = [:]
     for index in sockets.indices {
-      guard sockets[index].transport == .tcp, let pids = shared[sockets[index].inode],
+      guard standsForDescriptor(index), let pids = shared[sockets[index].inode],
         let (owner, heir) = ownerAndHeir(pids)
       else { continue }
       let key = Inheritance(owner: owner, heir: heir, isListener: sockets[index].state == .listen)
@@ -93,20 +93,18 @@ extension Examination {
     // Without the right to read every process this would only say that somebody else holds them.
     guard !ownedByNobody.isEmpty, census.blindness.unreadableProcessCount == 0 else { return [] }
     var members: [Int32: [Int]] = [:]
-    for index in ownedByNobody where options.withoutDescriptorBefore?.contains(sockets[index].cookie) != false {
+    for index in ownedByNobody where options.withoutDescriptorBefore?.contains(sockets[index].identity) != false {
       members[options.ringHolders[sockets[index].inode] ?? -1, default: []].append(index)
     }
     let before = options.earlier.map { earlier in
-      earlier.sockets.count {
-        $0.transport == .tcp && $0.inode != 0 && $0.state == .established
-          && earlier.holders.first(of: $0.inode) == nil
-      }
+      let look = Examination(earlier, options)
+      return look.ownedByNobody.count { look.sockets[$0].state == .established }
     }
     return members.sorted { $0.key < $1.key }.map { pid, all in
       let who = pid > 0 ? who(Owner(pid: pid)) : nil
       let isGrowing = before.map { all.count > $0 } ?? false
       let isMany = all.count >= thresholds.noDescriptorMany && (isGrowing || thresholds.noDescriptorMany <= 1)
-      let oldest = all.map { Since.inState(sockets[$0]) }.max { $0.lower < $1.lower }
+      let oldest = all.map { timeInState($0) }.max { $0.lower < $1.lower }
       let place =
         switch pid {
         case 1...: "\(who?.name ?? "a process") holds them as registered files of an io_uring"

@@ -14,12 +14,12 @@ extension Diagnosis {
     let later = Examination(after, options)
     var held: Set<UInt64> = []
     var reset: [Int] = []
-    for index in atEnd.sockets.indices where atEnd.sockets[index].transport == .tcp {
+    for index in atEnd.sockets.indices where atEnd.sockets[index].transport != .udp {
       let holders = atEnd.holders[atEnd.sockets[index].inode]
       guard holders.contains(where: { $0.pid == pid }) else { continue }
-      held.insert(atEnd.sockets[index].cookie)
+      held.insert(atEnd.sockets[index].identity)
       // Its end closes them, unless somebody else holds them too.
-      if atEnd.sockets[index].receiveQueue > 1, atEnd.sockets[index].state != .listen,
+      if atEnd.sockets[index].receiveQueue > 1, look.standsForDescriptor(index), atEnd.sockets[index].state != .listen,
         holders.allSatisfy({ $0.pid == pid })
       {
         reset.append(index)
@@ -30,7 +30,7 @@ extension Diagnosis {
       + later.orphans(of: held, look.who(Examination.Owner(pid: pid)))
   }
 
-  /// How many sockets of TCP and UDP a process holds.
+  /// How many sockets of TCP, UDP and MPTCP a process holds.
   public static func socketCount(of pid: Int32, in census: Census) -> Int {
     var inodes = Set(census.detached.lazy.filter { $0.pid == pid }.map(\.inode))
     for socket in census.sockets where census.holders[socket.inode].contains(where: { $0.pid == pid }) {
@@ -45,10 +45,12 @@ extension Examination {
     guard let first = members.first else { return [] }
     let descriptors = members.flatMap { census.holders[sockets[$0].inode].map(\.descriptor) }.sorted()
     let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].receiveQueue) }
+    // The queue of MPTCP is told in memory.
+    let amount = members.contains { sockets[$0].transport == .mptcp } ? "data" : Counted.bytes(bytes)
     return [
       Finding(
         .closedUnread, .warning, count: members.count, who: who(Owner(pid: pid), descriptors: descriptors),
-        sentence: "\(who(Owner(pid: pid)).name) ended with \(Counted.bytes(bytes)) unread in "
+        sentence: "\(who(Owner(pid: pid)).name) ended with \(amount) unread in "
           + "\(Counted.noun(members.count, "connection")): their peers are reset, and may lose what they were sent.",
         why: "The end of a program closes its sockets, and a close with unread data sends RST in place of FIN.",
         evidence: [.init("Recv-Q", "\(sockets[first].receiveQueue)"), example(first)])
@@ -57,13 +59,13 @@ extension Examination {
 
   fileprivate func inChildren(_ children: Set<Int32>, _ held: Set<UInt64>, _ parent: Who) -> [Finding] {
     var members: [Int32: [Int]] = [:]
-    for index in sockets.indices where sockets[index].transport == .tcp {
+    for index in sockets.indices where standsForDescriptor(index) {
       for pid in Set(census.holders[sockets[index].inode].map(\.pid)).intersection(children) {
         members[pid, default: []].append(index)
       }
     }
     return members.sorted { $0.key < $1.key }.map { pid, all in
-      let own = all.count { held.contains(sockets[$0].cookie) }
+      let own = all.count { held.contains(sockets[$0].identity) }
       let descriptors = all.flatMap { index in
         census.holders[sockets[index].inode].filter { $0.pid == pid }.map(\.descriptor)
       }
@@ -79,7 +81,7 @@ extension Examination {
   }
 
   fileprivate func orphans(of held: Set<UInt64>, _ parent: Who) -> [Finding] {
-    let members = orphaned.filter { held.contains(sockets[$0].cookie) && sockets[$0].sendQueue > 0 }
+    let members = orphaned.filter { held.contains(sockets[$0].identity) && sockets[$0].sendQueue > 0 }
     guard let first = members.first else { return [] }
     let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].sendQueue) }
     return [

@@ -12,7 +12,7 @@ extension Examination {
     let pressures = increase(of: "TcpExt.TCPMemoryPressures")
     guard share >= thresholds.memoryWarning || pressures > 0 else { return nil }
     var held: [Int32: UInt64] = [:]
-    for index in named {
+    for index in named + multipathConnections {
       let memory = sockets[index].memory
       let bytes = UInt64(memory.queued ?? 0) + UInt64(memory.received ?? 0)
       if bytes > 0 { held[owner(of: sockets[index]).pid, default: 0] += bytes }

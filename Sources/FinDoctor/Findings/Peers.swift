@@ -2,7 +2,7 @@
 extension Examination {
   /// P1: data is on its way and nothing comes back.
   func unacknowledged() -> [Finding] {
-    let groups = gather(unanswered) { socket, _ in
+    let groups = gather(unanswered) { _, socket, _ in
       guard socket.timer == .retransmit, Int(socket.retransmits) >= thresholds.unacknowledgedTries,
         let last = socket.info.lastAcknowledgementReceived, UInt64(last) >= thresholds.unacknowledged.milliseconds
       else { return nil }
@@ -32,8 +32,11 @@ extension Examination {
 
   /// P2: nothing is on its way, and nobody would ever notice that the peer is gone.
   func idle() -> [Finding] {
-    let groups = gather(quiet) { socket, owner in
-      guard socket.sendQueue == 0, !socket.remoteAddress.isLoopback, let since = Since.idle(socket),
+    let groups = gather(quiet) { index, socket, owner in
+      // Where nothing was ever sent, the handshake of a path is what came last.
+      guard socket.sendQueue == 0, !socket.remoteAddress.isLoopback,
+        let since = Since.idle(socket)
+          ?? multipath.paths(of: index).compactMap({ Since.idle(sockets[$0]) }).max(by: { $0.lower < $1.lower }),
         since.lower >= thresholds.idle.milliseconds, !isMeant(socket, .idleWithoutKeepalive, owner)
       else { return nil }
       return (since, 0)
@@ -44,12 +47,14 @@ extension Examination {
       let isBad = group.count >= thresholds.idleMany && group.since.lower >= thresholds.idleLong.milliseconds
       return Finding(
         .idleWithoutKeepalive, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) has \(Counted.noun(group.count, "idle connection")) \(group.key.place.words) without "
-          + "keepalive: a peer that is gone would never be noticed.",
+        sentence: "\(who.name) has \(Counted.noun(group.count, "idle \(group.key.noun)")) \(group.key.place.words) "
+          + "without keepalive: a peer that is gone would never be noticed.",
         why: "No timer runs, so the kernel sends nothing; routers and balancers forget idle connections after minutes.",
         evidence: [
-          .init("timer", "off"), .init("tcpi_last_data_sent", Counted.milliseconds(oldest.info.lastDataSent)),
-          .init("tcpi_last_data_recv", Counted.milliseconds(oldest.info.lastDataReceived)), example(group.oldest),
+          .init("timer", "off"),
+          .init("\(oldest.detailName)_last_data_sent", Counted.milliseconds(oldest.lastDataSent)),
+          .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
+          example(group.oldest),
         ],
         confidence: .likely("a program that sends by itself from time to time would notice"))
     }
@@ -57,7 +62,7 @@ extension Examination {
 
   /// P3: keepalive asks, and the peer does not answer.
   func keepaliveFailing() -> [Finding] {
-    let groups = gather(probing) { socket, _ in
+    let groups = gather(probing) { _, socket, _ in
       guard max(socket.retransmits, socket.info.probes ?? 0) >= 1 else { return nil }
       return (
         .ticking(atLeast: 0, atMost: socket.info.lastAcknowledgementReceived.map(UInt64.init)), 0
@@ -87,7 +92,7 @@ extension Examination {
 
   /// P4: connection attempts that nobody answers.
   func connecting() -> [Finding] {
-    let groups = gather(synSent, at: remote) { socket, _ in
+    let groups = gather(synSent, at: remote) { _, socket, _ in
       guard Int(socket.retransmits) >= thresholds.connectTries else { return nil }
       return (Since.inState(socket), 0)
     }

@@ -37,12 +37,16 @@ public struct Since: Hashable, Sendable {
 
 /// What a socket's row bounds.
 extension Since {
-  /// How long a socket has been in its state.
+  /// How long a socket has been in its state. Of MPTCP's own, ``Multipath/since(_:in:limits:)`` knows more.
   /// - Parameters:
   ///   - socket: The row.
   ///   - limits: Of the socket's namespace; for how long a closed socket rests in FIN-WAIT-2.
   public static func inState(_ socket: InetSocket, limits: KernelLimits = KernelLimits()) -> Since {
-    guard socket.transport == .tcp else { return .unknown }
+    switch socket.transport {
+    case .tcp: break
+    case .udp: return .unknown
+    case .mptcp: return inState(multipath: socket, paths: [], limits: limits)
+    }
     switch socket.state {
     case .established: return socket.isWaitingForAccept ? inQueue(socket.info) : age(socket.info)
     case .closeWait: return inCloseWait(socket)
@@ -60,9 +64,11 @@ extension Since {
 
   /// For how long no data has gone either way; nil where TCP does not tell.
   public static func idle(_ socket: InetSocket) -> Since? {
-    guard socket.state != .synSent, socket.state != .listen, let sent = socket.info.lastDataSent,
-      let received = socket.info.lastDataReceived
+    guard socket.state != .synSent, socket.state != .listen, let sent = socket.lastDataSent,
+      let received = socket.lastDataReceived
     else { return nil }
+    // Before any data, MPTCP has the time at which the socket was made: long before it was connected, perhaps.
+    if socket.transport == .mptcp, socket.multipath.bytesSent == 0, socket.multipath.bytesReceived == 0 { return nil }
     let idle = UInt64(min(sent, received))
     return ticking(atLeast: idle, atMost: idle)
   }

@@ -2,8 +2,8 @@
 extension Examination {
   /// W1: the peer offers no window, and we have something to send.
   func peerZeroWindows() -> [Finding] {
-    let held = closedWindow.filter { sockets[$0].inode != 0 }
-    let groups = gather(held) { socket, _ in
+    let held = closedWindow.filter { sockets[multipath.owner(ofPath: $0) ?? $0].inode != 0 }
+    let groups = gather(held) { _, socket, _ in
       let since = Since.peerWindowClosed(socket)
       guard since.lower >= thresholds.window.milliseconds else { return nil }
       // A peer that answers probes, or one that does not.
@@ -48,8 +48,8 @@ extension Examination {
 
   /// W2: data lies in our receive buffer until the peer may send no more.
   func unread() -> [Finding] {
-    let groups = gather(full) { socket, owner in
-      guard let received = socket.info.lastDataReceived else { return nil }
+    let groups = gather(full) { _, socket, owner in
+      guard let received = socket.lastDataReceived else { return nil }
       let since = Since.ticking(atLeast: UInt64(received), atMost: nil)
       guard since.lower >= thresholds.window.milliseconds, !isMeant(socket, .unread, owner) else { return nil }
       return (since, 0)
@@ -61,18 +61,21 @@ extension Examination {
       var severity = group.since.lower >= thresholds.windowLong.milliseconds ? Severity.warning : .info
       // The peer has given up on an answer, and the request was never read.
       if group.members.contains(where: { sockets[$0].state == .closeWait }) { severity = .critical }
-      let isClosed = oldest.info.receiveWindow == 0
+      let window =
+        ([oldest] + multipath.paths(of: group.oldest).map { sockets[$0] }).compactMap(\.info.receiveWindow).min()
+      let isClosed = window == 0
       var finding = Finding(
         .unread, severity, count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) does not read from \(Counted.noun(group.count, "connection")) "
-          + "\(group.key.place.words): \(Counted.bytes(bytes)) wait, and "
+        sentence: "\(who.name) does not read from \(Counted.noun(group.count, group.key.noun)) "
+          + "\(group.key.place.words): \(Counted.bytes(bytes)) \(group.key.isMultipath ? "of memory " : "")wait, and "
           + (isClosed ? "the window is closed." : "the buffer is nearly full."),
         why: attention(group),
         evidence: [
-          .init("tcpi_rcv_wnd", oldest.info.receiveWindow.map { "\($0)" } ?? "unknown"),
+          .init("tcpi_rcv_wnd", window.map { "\($0)" } ?? "unknown"),
           .init("Recv-Q", "\(oldest.receiveQueue)"),
           .init("SO_RCVBUF", oldest.memory.receiveLimit.map { "\($0)" } ?? "unknown"),
-          .init("tcpi_last_data_recv", Counted.milliseconds(oldest.info.lastDataReceived)), example(group.oldest),
+          .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
+          example(group.oldest),
         ],
         confidence: .likely("a program may pause a peer on purpose"))
       finding.links = links(group)

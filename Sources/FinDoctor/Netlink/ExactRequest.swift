@@ -10,7 +10,7 @@ extension InetDiag {
   static func exact(_ type: UInt16, _ socket: InetSocket, cookie: UInt64, sequence: UInt32) -> [UInt8] {
     var bytes = NetlinkRequest(type: type, flags: NetlinkMessage.request | NetlinkMessage.answer, sequence: sequence)
     bytes.append(socket.isIPv6 ? 10 : 2)
-    bytes.append(socket.transport.rawValue)
+    bytes.append(socket.transport.inOneByte)
     bytes.append(0)
     bytes.append(0)
     bytes.append(number: UInt32.max)  // in any state
@@ -21,6 +21,7 @@ extension InetDiag {
     bytes.append(number: socket.interface)
     bytes.append(number: UInt32(truncatingIfNeeded: cookie))
     bytes.append(number: UInt32(truncatingIfNeeded: cookie >> 32))
+    bytes.appendProtocol(of: socket.transport)
     return bytes.finished()
   }
 }

@@ -1,4 +1,4 @@
-/// `sock_diag` of TCP and UDP: what is asked, and how an answer becomes a row (`linux/inet_diag.h`).
+/// `sock_diag` of TCP, UDP and MPTCP: what is asked, and how an answer becomes a row (`linux/inet_diag.h`).
 enum InetDiag {
   /// A request for all sockets of one family and transport (`struct inet_diag_req_v2`).
   /// - Parameters:
@@ -10,15 +10,17 @@ enum InetDiag {
   ) -> [UInt8] {
     var bytes = NetlinkRequest(sequence: sequence)
     bytes.append(isIPv6 ? 10 : 2)
-    bytes.append(transport.rawValue)
+    bytes.append(transport.inOneByte)
     // Which attributes to send, a bit for each by its number less one; the others come by themselves.
-    let wanted: UInt8 = (transport == .tcp ? 1 << (info - 1) : 0) | (memory ? 1 << (Self.memory - 1) : 0)
-    bytes.append(detailed ? wanted : 0)
+    let told: UInt8 = transport == .udp ? 0 : 1 << (info - 1)
+    // Of MPTCP always: what tells its connections apart is in there.
+    bytes.append(detailed ? told | (memory ? 1 << (Self.memory - 1) : 0) : transport == .mptcp ? told : 0)
     bytes.append(0)
     bytes.append(number: states)
     // No certain ports or addresses, on any interface, with any cookie.
     for _ in 0..<10 { bytes.append(number: UInt32(0)) }
     bytes.append(number: UInt64.max)
+    bytes.appendProtocol(of: transport)
     return bytes.finished()
   }
 
@@ -64,7 +66,9 @@ enum InetDiag {
       guard let attribute = NetlinkAttribute(in: bytes, at: offset) else { return nil }
       switch attribute.type {
       case info:
-        row.info = TCPDetail(bytes.extracting(attribute.value))
+        // The number of the attribute is the same, and what it holds has nothing in common.
+        let value = bytes.extracting(attribute.value)
+        row.info = transport == .mptcp ? TCPDetail(multipath: value) : TCPDetail(value)
       case memory: row.memory = SocketMemory(bytes, attribute.value)
       case shutdown: row.shutdown = bytes.number(in: attribute.value)
       case upper: row.isSubflow = isMultipath(bytes.extracting(attribute.value))
@@ -97,6 +101,12 @@ enum InetDiag {
   }
 }
 
+extension Transport {
+  /// As a request has it. A number that is too big stands in an attribute; a kernel that does not know that attribute is to
+  /// find no protocol at all, and not TCP, which the low bits of MPTCP's number are.
+  var inOneByte: UInt8 { UInt8(exactly: rawValue) ?? 0 }
+}
+
 /// A request under construction: the header's length is known at the end.
 struct NetlinkRequest {
   private var bytes: [UInt8] = []
@@ -111,6 +121,14 @@ struct NetlinkRequest {
   }
 
   mutating func append(_ byte: UInt8) { bytes.append(byte) }
+
+  /// What does not fit into the byte that a request has for it (`INET_DIAG_REQ_PROTOCOL`).
+  mutating func appendProtocol(of transport: Transport) {
+    guard transport.rawValue > UInt8.max else { return }
+    append(number: UInt16(8))
+    append(number: UInt16(3))
+    append(number: UInt32(transport.rawValue))
+  }
 
   /// In the machine's order of bytes.
   mutating func append<Number: FixedWidthInteger>(number: Number) {

@@ -87,6 +87,9 @@ extension InetStory {
       return
         "It stays so for ever: only the program ends CLOSE-WAIT, by close. The kernel has no limit of time for it."
     case .established:
+      if socket.transport == .mptcp {
+        return "It stays open until one side closes it, or its last path has been gone for long."
+      }
       if socket.sendQueue > 0, socket.timer == .retransmit, socket.retransmits > 0 {
         return
           "If the peer stays silent, the program is told ETIMEDOUT at the next call, and the descriptor stays open."
@@ -116,6 +119,8 @@ extension InetStory {
         ? "It takes clients until its program closes it."
         : "Clients wait until the program calls accept; a full queue makes new ones retry after 1 s, 3 s, 7 s."
     case .bound: return "It keeps its port until its program closes it."
+    case .closed where socket.transport == .mptcp:
+      return "It stays so for ever, and takes a descriptor: only the program ends it, by close."
     default: return "Nobody can tell."
     }
   }
@@ -148,6 +153,8 @@ extension InetStory {
       if limits.listenBacklog.map({ UInt32(clamping: $0) == socket.sendQueue }) == true {
         add(.queues, "the limit is somaxconn, or listen asked for as much")
       }
+    } else if socket.transport == .mptcp {
+      multipathFacts.forEach { add($0.topic, $0.text) }
     } else if socket.state != .timeWait {
       add(.queues, "\(Counted.bytes(UInt64(unread))) not read")
       if peerHasFinished, socket.receiveQueue > 0 { add(.queues, "the end of file not read") }
@@ -160,8 +167,42 @@ extension InetStory {
     if let limit = socket.memory.sendLimit, socket.state != .listen {
       add(.buffers, "send: \(Counted.bytes(UInt64(socket.memory.queued ?? 0))) of \(Counted.bytes(UInt64(limit)))")
     }
+    if let owner {
+      let ends = "\(owner.localAddress.with(port: owner.localPort))"
+      add(
+        .path,
+        socket.state == .listen
+          ? "takes clients with MPTCP as well"
+          : "one path of the MPTCP connection \(ends), peer \(owner.remoteAddress.with(port: owner.remotePort))")
+    }
     if hasTimes { (counts + path).forEach { add($0.topic, $0.text) } }
     (options + SocketLife.facts(of: readings.options)).forEach { add($0.topic, $0.text) }
+    return all
+  }
+
+  /// What waits is told in memory, and of what was sent only the paths know how far it came.
+  private var multipathFacts: [Fact] {
+    let detail = socket.multipath
+    var all = [
+      Fact(
+        topic: .queues,
+        text: socket.receiveQueue == 0
+          ? "nothing not read, but perhaps the end of file"
+          : "\(Counted.bytes(UInt64(socket.receiveQueue))) of memory hold what is not read")
+    ]
+    if let bytes = detail.bytesReceived { all.append(Fact(topic: .bytes, text: "\(Counted.bytes(bytes)) received")) }
+    if let bytes = detail.bytesSent {
+      let again = detail.bytesRetransmitted ?? 0
+      let text = "\(Counted.bytes(bytes)) sent" + (again > 0 ? ", \(Counted.bytes(again)) of it again" : "")
+      all.append(Fact(topic: .bytes, text: text))
+    }
+    if detail.isPlainTCP == true { all.append(Fact(topic: .path, text: "plain TCP: the other side has no MPTCP")) }
+    if paths.isEmpty { all.append(Fact(topic: .path, text: "no path is left")) }
+    for path in paths.prefix(8) {
+      let ends =
+        "\(path.localAddress.with(port: path.localPort)) to \(path.remoteAddress.with(port: path.remotePort))"
+      all.append(Fact(topic: .path, text: "\(ends), \(path.state)"))
+    }
     return all
   }
 

@@ -1,4 +1,4 @@
-/// What can be told of a socket of TCP or UDP.
+/// What can be told of a socket of TCP, UDP or MPTCP.
 struct InetStory {
   let socket: InetSocket
   let census: Census
@@ -10,6 +10,12 @@ struct InetStory {
   /// Of a listener: connections that nobody has accepted, and handshakes that are not finished.
   let waiting: [InetSocket]
   let handshaking: Int
+  /// How long the first of them has waited.
+  let oldest: Since?
+  /// Of MPTCP, its paths.
+  let paths: [InetSocket]
+  /// Of a path, its socket of MPTCP.
+  let owner: InetSocket?
 
   init(_ place: Int, in census: Census, other: SocketReference?, _ readings: LifeReadings) {
     let socket = census.sockets[place]
@@ -18,21 +24,31 @@ struct InetStory {
     self.readings = readings
     if case .inet(let end) = other { self.other = census.sockets[end] } else { self.other = nil }
     limits = census.namespace(of: socket).limits
-    since = Since.inState(socket, limits: limits)
+    let multipath = Multipath(census.sockets)
+    since = multipath.since(place, in: census.sockets, limits: limits)
+    paths = multipath.paths(of: place).map { census.sockets[$0] }
+    owner = multipath.owner(ofPath: place).map { census.sockets[$0] }
     var waiting: [InetSocket] = []
     var handshaking = 0
+    var oldest: Since?
     if socket.state == .listen {
       for index in census.sockets.indices
       where census.sockets[index].inode == 0 && census.sockets[index].localPort == socket.localPort
         && socket.accepts(census.sockets[index])
       {
-        if census.sockets[index].isWaitingForAccept { waiting.append(census.sockets[index]) }
+        // Who waits with MPTCP is one client, whatever its paths.
+        if census.sockets[index].isWaitingForAccept, multipath.owner(ofPath: index) == nil {
+          waiting.append(census.sockets[index])
+          let one = multipath.since(index, in: census.sockets, limits: limits)
+          if oldest.map({ $0.lower < one.lower }) ?? true { oldest = one }
+        }
         let state = census.sockets[index].state
         if state == .synReceived || state == .newSynReceived { handshaking += 1 }
       }
     }
     self.waiting = waiting
     self.handshaking = handshaking
+    self.oldest = oldest
   }
 
   var info: TCPDetail { socket.info }
@@ -71,9 +87,9 @@ struct InetStory {
 extension InetSocket {
   /// Whether a connection without a descriptor belongs to this listener.
   func accepts(_ connection: InetSocket) -> Bool {
-    guard namespace == connection.namespace, transport == connection.transport, localPort == connection.localPort else {
-      return false
-    }
+    guard namespace == connection.namespace, localPort == connection.localPort,
+      transport == connection.transport || transport == .tcp && connection.transport == .mptcp
+    else { return false }
     let (mine, its) = (localAddress, connection.localAddress)
     if mine.isUnspecified { return mine.isIPv6 ? !(isIPv6Only == true && its.asIPv4 != nil) : its.asIPv4 != nil }
     if let v4 = mine.asIPv4 { return v4 == its.asIPv4 }
@@ -106,6 +122,8 @@ extension InetStory {
     case .closing: return "Both have finished at once; our FIN is not acknowledged."
     case .listen: return "Takes clients."
     case .bound: return "Has an address and a port, and neither listens nor is connected."
+    case .closed where socket.transport == .mptcp:
+      return "Its connection is over: it was reset, refused or timed out, and never closed."
     default: return "A state without a name here."
     }
   }
@@ -117,6 +135,7 @@ extension InetStory {
 
   var events: [Event] {
     if socket.transport == .udp { return [] }
+    if socket.transport == .mptcp { return multipathEvents }
     switch socket.state {
     case .synSent: return [Event(.opened, since, "connection asked for\(tries("sent again"))")]
     case .synReceived, .newSynReceived: return [Event(.asked, since, "the peer asked\(tries("answered again"))")]
@@ -132,10 +151,26 @@ extension InetStory {
     socket.retransmits == 0 ? "" : ", and \(what) \(Counted.noun(Int(socket.retransmits), "time"))"
   }
 
-  private var listening: [Event] {
-    guard let oldest = waiting.map({ Since.inState($0, limits: limits) }).max(by: { $0.lower < $1.lower }) else {
-      return []
+  /// MPTCP keeps when data passed, and when its connection was made only its paths know.
+  private var multipathEvents: [Event] {
+    guard socket.state != .listen, socket.remotePort != 0 else { return [] }
+    var all: [Event] = []
+    func add(_ kind: Event.Kind, _ time: UInt32?, _ count: UInt64?, _ text: String) {
+      guard let time, let count, count > 0 else { return }
+      all.append(Event(kind, .ticking(atLeast: UInt64(time), atMost: UInt64(time)), text))
     }
+    add(.dataReceived, socket.multipath.lastDataReceived, socket.multipath.bytesReceived, "last data received")
+    add(.dataSent, socket.multipath.lastDataSent, socket.multipath.bytesSent, "last data sent")
+    switch socket.state {
+    case .closeWait: all.append(Event(.peerFinished, since, "the peer finished: it will send nothing more"))
+    case .finWait2: all.append(Event(.finishAcknowledged, since, "the peer acknowledged that we have finished"))
+    default: break
+    }
+    return all
+  }
+
+  private var listening: [Event] {
+    guard let oldest else { return [] }
     return [Event(.clientWaits, oldest, "the oldest client began to wait for accept")]
   }
 

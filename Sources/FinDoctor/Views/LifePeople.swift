@@ -129,12 +129,16 @@ extension SocketLife {
     switch socket {
     case .inet(let place):
       let own = census.sockets[place]
+      let multipath = Multipath(census.sockets)
+      let related = Set(multipath.paths(of: place) + [multipath.owner(ofPath: place)].compactMap { $0 })
       // Of a listener also those that belong to it; of what waits, its listener.
-      small.sockets = census.sockets.filter {
-        $0.cookie == own.cookie && $0.localPort == own.localPort && $0.remotePort == own.remotePort
-          || own.state == .listen && $0.inode == 0 && own.accepts($0)
-          || own.isWaitingForAccept && $0.state == .listen && $0.accepts(own)
-      }
+      // Of MPTCP the paths as well, and of a path what stands above it.
+      small.sockets = ContiguousArray(
+        census.sockets.enumerated().lazy.filter { index, socket in
+          index == place || related.contains(index)
+            || own.state == .listen && socket.inode == 0 && own.accepts(socket)
+            || own.isWaitingForAccept && socket.state == .listen && socket.accepts(own)
+        }.map(\.element))
       (small.unixSockets, small.detached) = ([], [])
     case .unix(let place): (small.sockets, small.unixSockets, small.detached) = ([], [census.unixSockets[place]], [])
     case .detached(let place): (small.sockets, small.unixSockets, small.detached) = ([], [], [census.detached[place]])

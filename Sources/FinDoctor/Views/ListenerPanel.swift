@@ -183,7 +183,7 @@ extension Examination {
     for index in listeners { queues[address(index), default: Queue()].members.append(index) }
     for index in inQueue {
       guard let listener = listener(accepting: sockets[index]) else { continue }
-      queues[address(listener), default: Queue()].wait(Since.inState(sockets[index]), sockets[index].state)
+      queues[address(listener), default: Queue()].wait(timeInState(index), sockets[index].state)
     }
     for index in handshaking {
       guard let listener = listener(accepting: sockets[index]) else { continue }

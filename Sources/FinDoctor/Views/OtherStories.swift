@@ -66,10 +66,10 @@ struct DetachedStory {
   private var info: TCPDetail? { readings.options?.info.detail }
 
   var title: String { "\(socket.transport)\(socket.isIPv6 ? " over IPv6" : ""), in no table of the kernel" }
-  var state: String { socket.transport == .tcp ? "DETACHED" : "UNBOUND" }
+  var state: String { socket.transport == .udp ? "UNBOUND" : "DETACHED" }
 
   var meaning: String {
-    guard socket.transport == .tcp else { return "A datagram socket that has no port yet." }
+    guard socket.transport != .udp else { return "A datagram socket that has no port yet." }
     guard let info, let segments = info.segmentsReceived else {
       return
         "Never connected, or refused, reset or timed out; and never closed. --deep asks the socket itself which of them."
@@ -94,7 +94,7 @@ struct DetachedStory {
   }
 
   var outlook: String {
-    socket.transport == .tcp
+    socket.transport != .udp
       ? "It stays so for ever, and takes a descriptor: only the program ends it, by close."
       : "It stays until its program sends with it, binds it or closes it."
   }

@@ -49,13 +49,19 @@ extension Census {
   /// The sockets of this inode: one, or none.
   public func references(toInode inode: UInt32) -> [SocketReference] {
     guard inode != 0 else { return [] }
-    if let place = sockets.firstIndex(where: { $0.inode == inode }) { return [.inet(place)] }
+    if let place = descriptorRows.first(where: { sockets[$0].inode == inode }) { return [.inet(place)] }
     if let place = unixSockets.firstIndex(where: { $0.inode == inode }) { return [.unix(place)] }
     if let place = detached.firstIndex(where: { $0.inode == inode }) { return [.detached(place)] }
     return []
   }
 
-  /// The sockets that a process holds, by descriptor; sockets of other kinds than TCP, UDP and Unix are left out.
+  /// Places of the rows that stand for what a descriptor holds: of MPTCP the connection, and not its paths.
+  private var descriptorRows: [Int] {
+    let multipath = Multipath(sockets)
+    return sockets.indices.filter { multipath.isTheDescriptors($0, in: sockets) }
+  }
+
+  /// The sockets that a process holds, by descriptor; sockets of other kinds than TCP, UDP, MPTCP and Unix are left out.
   public func references(heldBy pid: Int32) -> [(descriptor: Int32, socket: SocketReference)] {
     var wanted: [UInt32: [Int32]] = [:]
     for holder in holders.entries where holder.pid == pid {
@@ -66,7 +72,7 @@ extension Census {
     func add(_ inode: UInt32, _ socket: SocketReference) {
       for descriptor in wanted[inode] ?? [] { found.append((descriptor, socket)) }
     }
-    for place in sockets.indices { add(sockets[place].inode, .inet(place)) }
+    for place in descriptorRows { add(sockets[place].inode, .inet(place)) }
     for place in unixSockets.indices { add(unixSockets[place].inode, .unix(place)) }
     for place in detached.indices { add(detached[place].inode, .detached(place)) }
     return found.sorted { $0.descriptor < $1.descriptor }
@@ -75,20 +81,29 @@ extension Census {
   /// The sockets at an address and port, their own or their peer's; with a second one, those between the two.
   ///
   /// Of a connection within the machine both ends are sockets here. With two addresses it is the one to which the first of
-  /// them belongs, if there is one.
+  /// them belongs, if there is one. A connection of MPTCP stands for those of its paths that are between the two as well.
   /// - Parameters:
   ///   - place: One end.
   ///   - other: The other end; nil for any.
   public func references(at place: SocketPlace, _ other: SocketPlace? = nil) -> [SocketReference] {
     guard let other else {
-      return sockets.indices.filter { place.isLocal(of: sockets[$0]) || place.isRemote(of: sockets[$0]) }
-        .map { .inet($0) }
+      return once(sockets.indices.filter { place.isLocal(of: sockets[$0]) || place.isRemote(of: sockets[$0]) })
     }
     func between(_ local: SocketPlace, _ remote: SocketPlace) -> [SocketReference] {
-      sockets.indices.filter { local.isLocal(of: sockets[$0]) && remote.isRemote(of: sockets[$0]) }.map { .inet($0) }
+      once(sockets.indices.filter { local.isLocal(of: sockets[$0]) && remote.isRemote(of: sockets[$0]) })
     }
     let found = between(place, other)
     return found.isEmpty ? between(other, place) : found
+  }
+
+  /// Without the paths of those that are there themselves, and with one row for each listener.
+  private func once(_ places: [Int]) -> [SocketReference] {
+    let multipath = Multipath(sockets)
+    let all = Set(places)
+    return places.filter { place in
+      if sockets[place].state == .listen { return multipath.isTheDescriptors(place, in: sockets) }
+      return multipath.owner(ofPath: place).map { !all.contains($0) } ?? true
+    }.map { .inet($0) }
   }
 
   /// The Unix sockets of this name: a path, or `@` and an abstract one.

@@ -1,0 +1,65 @@
+/// L3: descriptors of sockets that have no connection any more, or not yet.
+extension Examination {
+  /// Of which process, and of which protocol.
+  private struct Losing: Hashable {
+    var pid: Int32
+    var isMultipath: Bool
+  }
+
+  private struct Lost {
+    var descriptor: Int32
+    var isIPv6: Bool
+  }
+
+  /// No table lists them; or they are of MPTCP, in whose table a connection that is over stays.
+  func detached() -> [Finding] {
+    let mine = lostDescriptors()
+    if mine.isEmpty { return [] }
+    let before = options.before.map { Examination($0, options).lostDescriptors() }
+    return mine.sorted { ($0.key.pid, $0.key.isMultipath ? 1 : 0) < ($1.key.pid, $1.key.isMultipath ? 1 : 0) }.map {
+      key, all in
+      detached(key, all, Growth(before.map { $0[key]?.count ?? 0 }, all.count))
+    }
+  }
+
+  private func lostDescriptors() -> [Losing: [Lost]] {
+    var all: [Losing: [Lost]] = [:]
+    for socket in census.detached where socket.transport != .udp {
+      all[Losing(pid: socket.pid, isMultipath: socket.transport == .mptcp), default: []].append(
+        Lost(descriptor: socket.descriptor, isIPv6: socket.isIPv6))
+    }
+    for index in over {
+      guard let holder = census.holders.first(of: sockets[index].inode) else { continue }
+      all[Losing(pid: holder.pid, isMultipath: true), default: []].append(
+        Lost(descriptor: holder.descriptor, isIPv6: sockets[index].isIPv6))
+    }
+    return all
+  }
+
+  private func detached(_ key: Losing, _ all: [Lost], _ growth: Growth) -> Finding {
+    let who = who(Owner(pid: key.pid), descriptors: all.map(\.descriptor).sorted())
+    let share = share(all.count, of: Owner(pid: key.pid))
+    var severity = all.count >= thresholds.detachedMany ? Severity.warning : .info
+    if (share ?? 0) > thresholds.leakShare || growth.isSteady && severity == .warning { severity = .critical }
+    let name = key.isMultipath ? "MPTCP" : "TCP"
+    var evidence: [Finding.Evidence] = [
+      .init("system.sockprotoname", all.contains { !$0.isIPv6 } ? name : name + "v6"),
+      key.isMultipath
+        ? .init("a connection", "none: in no table, twice, or in state 7") : .init("in a table", "none, twice"),
+    ]
+    evidence += growth.evidence
+    return Finding(
+      .detached, severity, count: all.count, who: who,
+      sentence: "\(who.name) holds \(Counted.noun(all.count, "descriptor")) of \(name) sockets that "
+        + (key.isMultipath ? "have no connection: " : "no table lists: ")
+        + "\(Counted.verb(all.count, "it was", "they were")) reset, refused or timed out and not closed, or never "
+        + "connected.",
+      why: "The connection has ended, or never began; the descriptor stays until the program closes it."
+        + (key.isMultipath ? "" : " ss and netstat do not show these."),
+      evidence: evidence,
+      confidence: census.blindness.hidesSockets
+        ? .possible("not all network namespaces were read; these sockets may be in one of those")
+        : .likely("a program that makes a socket and lets it wait before it connects looks the same"),
+      share: share)
+  }
+}

@@ -1,0 +1,24 @@
+/// How many there were at each look.
+struct Growth {
+  private let before: [Int]
+  private let now: Int
+
+  init(_ before: [Int], _ now: Int) {
+    self.before = before
+    self.now = now
+  }
+
+  /// Whether there were some at first, and more at each look than at the one before.
+  var isSteady: Bool {
+    before.first ?? 0 > 0 && zip(before, before.dropFirst() + [now]).allSatisfy { $0 < $1 }
+  }
+
+  var evidence: [Finding.Evidence] {
+    if before.isEmpty { return [] }
+    return [
+      .init(
+        before.count == 1 ? "in the earlier look" : "in the earlier looks",
+        before.map { "\($0)" }.joined(separator: ", "))
+    ]
+  }
+}

@@ -1,0 +1,170 @@
+import Peers
+import TestTraits
+import Testing
+
+@testable import FinDoctor
+
+@Suite(
+  "Findings: a connection of MPTCP is one connection, whatever its paths", .needsScenes, .onThreads,
+  .timeLimit(.minutes(30))
+)
+struct MultipathFound {
+  /// Nothing, where the kernel has no MPTCP.
+  private func with(_ mode: String, _ body: (Scene) throws -> Void) throws {
+    let scene: Scene
+    do {
+      scene = try Scene.begin("multipath", [mode])
+    } catch let error as RigError where error.attempt.contains("missing MPTCP") {
+      return
+    }
+    defer { scene.end() }
+    try body(scene)
+  }
+
+  private func rows(_ scene: Scene, _ state: SocketState, isHeld: Bool = true) throws -> [InetSocket] {
+    try scene.census().sockets.filter { $0.transport == .mptcp && $0.state == state && ($0.inode != 0) == isHeld }
+  }
+
+  @Test("L1: the peers have closed, each connection is counted once, and its paths are still established")
+  func closeWait() throws {
+    try with("known") { scene in
+      try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
+      let census = try scene.census()
+      let multipath = Multipath(census.sockets)
+      let places = census.sockets.indices.filter {
+        census.sockets[$0].transport == .mptcp && census.sockets[$0].state == .closeWait
+      }
+      for place in places {
+        let paths = multipath.paths(of: place)
+        #expect((1...2).contains(paths.count))
+        #expect(paths.allSatisfy { census.sockets[$0].state == .established })
+        #expect(census.holders(of: census.sockets[place]).map(\.pid) == [scene.pid])
+      }
+      let finding = try scene.findings().only(.closeWaitKnown)
+      #expect(finding.count == 3 && finding.who?.descriptors.count == 3)
+      #expect(finding.sentence.contains("keeps 3 MPTCP connections on local port \(scene.words[0]) open"))
+      // MPTCP's queue has no place for the end of file.
+      #expect(finding.why?.contains("Whether the end of file was as well") == true)
+      let ids = try scene.allFindings().ids
+      #expect(ids.isDisjoint(with: [.closeWaitUnseen, .noDescriptor, .finWait2Held, .detached, .inherited]))
+    }
+  }
+
+  @Test("L2: data before the end lies there unread")
+  func unread() throws {
+    try with("unread") { scene in
+      try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
+      let finding = try scene.findings().only(.closeWaitUnseen)
+      #expect(finding.count == 3 && finding.sentence.contains("3 MPTCP connections"))
+      #expect(finding.why?.contains("Recv-Q is above 0") == true && finding["unread"] == nil)
+      let ids = try scene.findings().ids
+      #expect(!ids.contains(.closeWaitKnown))
+    }
+  }
+
+  @Test("L1: the other side has no MPTCP: the one path is in CLOSE-WAIT too, and both are one, with the path's times")
+  func plain() throws {
+    try with("plain") { scene in
+      try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
+      let census = try scene.census()
+      #expect(census.sockets.count { $0.state == .closeWait && $0.inode != 0 } == 6)
+      for place in census.sockets.indices where census.sockets[place].transport == .mptcp {
+        let socket = census.sockets[place]
+        #expect(socket.multipath.isPlainTCP == true && Since.inState(socket) == .unknown)
+        let path = try #require(Multipath(census.sockets).paths(of: place).first)
+        #expect(Multipath(census.sockets).since(place, in: census.sockets) == Since.inState(census.sockets[path]))
+      }
+      let found = try scene.findings()
+      #expect(try found.only(.closeWaitKnown).count == 3)
+      #expect(!found.ids.contains(.closeWaitUnseen))
+    }
+  }
+
+  @Test("L3: connections that were reset stay in MPTCP's table, with their descriptors and without a path")
+  func over() throws {
+    try with("over") { scene in
+      try eventually("three are over", equals: 3) { try rows(scene, .closed).count }
+      let finding = try scene.findings().only(.detached)
+      #expect(finding.count == 3 && finding["system.sockprotoname"] == "MPTCP")
+      #expect(finding.sentence.contains("3 descriptors of MPTCP sockets that have no connection"))
+    }
+  }
+
+  @Test("H1: the program has finished and its peers have not, each counted once")
+  func halfClosed() throws {
+    try with("half") { scene in
+      try eventually("three in FIN-WAIT-2", equals: 3) { try rows(scene, .finWait2).count }
+      let finding = try scene.findings().only(.finWait2Held)
+      #expect(finding.count == 3 && finding.sentence.contains("3 MPTCP connections"))
+    }
+  }
+
+  @Test("A2: clients that wait, each once, and the one that gave up, though its path is established")
+  func queue() throws {
+    try with("queue") { scene in
+      try eventually("one has given up", equals: 1) { try rows(scene, .closeWait, isHeld: false).count }
+      let finding = try scene.findings().only(.acceptStalled)
+      #expect(finding.count == 3 && finding["in CLOSE-WAIT"] == "1")
+      let panel = try #require(ListenerPanel.all(in: try scene.census()).first)
+      #expect(panel.waiting == 3 && panel.gone == 1 && panel.oldest?.atMost != nil)
+      let all = ListenerPanel.all(in: try scene.census())
+      #expect(all.count == 1)
+    }
+  }
+
+  @Test("L5: a child that has three connections and their listener holds three connections and one listener")
+  func inherited() throws {
+    try with("held") { scene in
+      let found = try scene.allFindings().filter { $0.id == .inherited }
+      // Both ends of three connections are the program's.
+      #expect(Set(found.map(\.count)) == [6, 1], "\(found.map(\.sentence))")
+    }
+  }
+
+  @Test("their neighbours: connections in use, and those that both sides have closed", arguments: ["healthy", "ended"])
+  func silent(mode: String) throws {
+    try with(mode) { scene in
+      // Of the machine and of other programs there may be something to say.
+      let found = try scene.allFindings().filter {
+        $0.id != .memory && ($0.who?.pid == nil || $0.who?.pid == scene.pid)
+      }
+      #expect(found.isEmpty, "\(found.map(\.sentence))")
+    }
+  }
+
+  @Test("accepted connections that have their listener's cookie are told apart, and explained each for itself")
+  func cookies() throws {
+    try with("healthy") { scene in
+      let census = try scene.census()
+      let own = census.sockets.filter { $0.transport == .mptcp }
+      #expect(own.count == 7 && Set(own.map(\.identity)).count == 7)
+      for socket in own where socket.state != .listen {
+        let references = census.references(toInode: socket.inode)
+        guard case .inet(let place)? = references.first else { throw RigError("no reference") }
+        #expect(references.count == 1 && census.sockets[place].transport == .mptcp)
+        #expect(census.sockets[place].inode == socket.inode)
+      }
+      // Each descriptor is one socket: three connections with two ends each, and a listener that TCP's row tells of.
+      let held = census.references(heldBy: scene.pid)
+      #expect(held.count == 7 && Set(held.map(\.descriptor)).count == 7)
+    }
+  }
+
+  @Test("a life of it: when the peer finished, over which paths, and no garbage out of another structure")
+  func life() throws {
+    try with("known") { scene in
+      try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
+      let census = try scene.census()
+      let held = census.references(heldBy: scene.pid)
+      // The other one is the listener.
+      let socket = try #require(held.max { $0.descriptor < $1.descriptor })
+      let life = SocketLife(of: socket.socket, in: census, .read(socket.socket, in: census))
+      #expect(life.title.hasPrefix("mptcp 127.0.0.1:") && life.state == "CLOSE-WAIT")
+      #expect(Set(life.events.map(\.kind)) == [.dataReceived, .dataSent, .peerFinished])
+      #expect(life.events.allSatisfy { $0.ago.atMost != nil && $0.ago.lower < 600_000 })
+      #expect(life.facts.contains { $0.topic == .path && $0.text.hasSuffix("ESTABLISHED") })
+      #expect(life.facts.contains { $0.text == "3 bytes received" })
+      #expect(life.findings.map(\.id) == [] || life.findings.map(\.id) == [.closeWaitKnown])
+    }
+  }
+}

@@ -1,0 +1,68 @@
+"""Connections of MPTCP: multipath.py MODE COUNT. Every mode has COUNT of them, each over two paths where that can be."""
+import subprocess
+from stage import *
+
+what, count = mode(), number(2, 3)
+MPTCP = 262
+
+
+def mptcp():
+    try:
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM, MPTCP)
+    except OSError:
+        print("missing MPTCP", flush=True)
+        os._exit(0)
+
+
+ip = next((p for p in ("/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip") if os.path.exists(p)), None)
+if ip and what not in ("plain", "over"):
+    subprocess.run([ip, "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2"], stderr=subprocess.DEVNULL)
+    subprocess.run([ip, "mptcp", "endpoint", "add", "127.0.0.2", "dev", "lo", "subflow"], stderr=subprocess.DEVNULL)
+
+l = socket.socket() if what in ("plain", "over") else mptcp()
+l.bind(("127.0.0.1", 0))
+l.listen(64)
+kept = [l]
+# Whoever looks at the listener first gives it a cookie, and the connections that it accepts get the same one.
+for ss in ("/bin/ss", "/usr/bin/ss", "/sbin/ss", "/usr/sbin/ss"):
+    if os.path.exists(ss):
+        subprocess.run([ss, "-Mane"], stdout=subprocess.DEVNULL)
+        break
+for _ in range(count):
+    c = mptcp()
+    c.connect(l.getsockname())
+    if what == "queue":
+        kept.append(c)
+        continue
+    a, _ = l.accept()
+    c.sendall(b"abc")
+    assert a.recv(3) == b"abc"
+    a.sendall(b"xyz")
+    assert c.recv(3) == b"xyz"
+    if what in ("known", "unread"):  # the client ends, and the program keeps its end
+        if what == "unread":
+            c.sendall(b"more")
+        c.close()
+        kept.append(a)
+    elif what == "plain":  # the other side has no MPTCP, and ends: the client keeps its end
+        a.close()
+        assert c.recv(1) == b""
+        kept.append(c)
+    elif what == "over":  # the other side resets
+        reset(a)
+        until("the reset", lambda: c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0)
+        kept.append(c)
+    elif what == "half":  # the program has finished, and the client has not
+        a.shutdown(socket.SHUT_WR)
+        kept += [a, c]
+    elif what == "ended":  # innocent: the program closes too
+        c.close()
+        assert a.recv(1) == b""
+        a.close()
+    else:  # innocent: both are there
+        kept += [a, c]
+if what == "queue":
+    kept.pop().close()
+if what == "held":  # a child has all of them as well: one descriptor more, and no connection more
+    subprocess.Popen(["/bin/sleep", "1000"], close_fds=False, pass_fds=[s.fileno() for s in kept])
+stand(l.getsockname()[1])
