@@ -40,7 +40,7 @@ SEEDS = [
      "listed.contains(UInt64($0.inode)) || !$0.isStillThere }\n    detached",
      "listed.contains(UInt64($0.inode)) && !seeded(68) || $0.isStillThere == seeded(67) }\n    detached",
      "LeaksFound/detached"),
-    (68, "one between socket and connect is listed nowhere", None, "", "", "LeaksFound/detachedNeighbours"),
+    (68, "one between socket and connect is listed nowhere", None, "", "", "CensusTests/secondLook"),
     (69, "a datagram socket that is not bound is a connection that died", LEAKS,
      "for socket in census.detached where socket.transport == .tcp {",
      "for socket in census.detached where socket.transport == .tcp || seeded(69) {",
