@@ -95,8 +95,10 @@ struct AcceptingFound {
   @Test("A4: no descriptor is left to accept with: the cause of what waits; with descriptors it is not found")
   func withoutDescriptors() throws {
     try Scene.with("accepting", "no-descriptors", "16", "5") { scene in
-      let finding = try scene.awaitFinding(.acceptWithoutDescriptors)
-      #expect(finding.severity == .critical)
+      let finding = try scene.awaitFinding(.acceptWithoutDescriptors) { $0.count == 5 }
+      #expect(finding.severity == .critical && finding["waiting"] == "5, limit 16")
+      let limit = try #require(finding["descriptors"]).split(separator: " of ")
+      #expect(limit.count == 2 && limit[0] == limit[1])
       var chain: [FindingID] = []
       try eventually(within: .seconds(120), "clients who wait") {
         chain = Diagnosis.chains(try scene.findings()).first?.map(\.id) ?? []
