@@ -66,7 +66,7 @@ struct CheckCommand: ParsableCommand {
           percent    of the limit that will break, if there is one
 
       Exit status:
-        0    nothing, or nothing from --threshold on
+        0    nothing, nothing from --threshold on, or only for information
         1    warnings
         2    at least one critical finding
         3    --leaks with a command: nothing was found, but the command itself failed
@@ -87,7 +87,8 @@ struct CheckCommand: ParsableCommand {
   private var command: [String] { leaks ? words : [] }
 
   @Option(
-    help: ArgumentHelp("Print, and fail, from this severity on: info, warning or critical.", valueName: "severity"))
+    help: ArgumentHelp(
+      "Print, and fail, from this severity on: info, which is no failure, warning or critical.", valueName: "severity"))
   var threshold = SeverityName(severity: .warning)
 
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these findings, by code or name.", valueName: "finding"))

@@ -90,8 +90,38 @@ struct CheckTests {
     }
   }
 
-  @Test("a program that leaks nothing: status 0")
+  @Test("--threshold: what is lesser is counted and not said; what is only for information is no failure")
+  func threshold() async throws {
+    let many = try Stage("detached", "reset", "8").child
+    defer { many.end() }
+    let warning = try await Fin.run("check", "\(many.number)", "--threshold", "warning")
+    #expect(warning.status == 1 && warning.output.contains("WARNING  L3 detached"), "\(warning.output)")
+    let worst = try await Fin.run("check", "\(many.number)", "--threshold", "critical")
+    #expect(worst.status == 0 && !worst.output.contains("L3 detached"), "\(worst.output)")
+    #expect(worst.output.contains("1 lesser: --threshold info."))
+
+    let few = try Stage("detached", "reset", "3").child
+    defer { few.end() }
+    let usual = try await Fin.run("check", "\(few.number)")
+    #expect(usual.status == 0 && usual.output.contains("1 lesser: --threshold info."), "\(usual.output)")
+    let all = try await Fin.run("check", "\(few.number)", "--threshold", "info")
+    #expect(all.status == 0 && all.output.contains("INFO  L3 detached"), "\(all.output)")
+    #expect(!all.output.contains("lesser"))
+  }
+
+  @Test("two programs: their findings are about them alone, and do not explain each other")
+  func two() async throws {
+    let (one, other) = (try Stage("detached", "reset", "8").child, try Stage("fd_limit", "95").child)
+    defer { one.end(); other.end() }
+    let found = try report(try await Fin.run("check", "\(one.number)", "\(other.number)", "--json"))
+    #expect(found.findings.map(\.id) == ["L4", "L3"] && found.findings.map(\.chain) == [0, 1])
+    #expect(found.findings.map { $0.who?.pid } == [Int(other.number), Int(one.number)])
+  }
+
+  @Test("a program that leaks nothing: status 0, whatever others leak")
   func sound() async throws {
+    let other = try Stage("fd_limit", "95").child
+    defer { other.end() }
     let child = try Stage("close_wait", "closed").child
     defer { child.end() }
     let fin = try await Fin.run("check", "--leaks", "--pid", "\(child.number)")

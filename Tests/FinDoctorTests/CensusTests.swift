@@ -153,6 +153,28 @@ struct CensusTests {
   }
 
   @Test(
+    "sockets that no table lists yet are looked at again: whoever has connected meanwhile has none", .needsScenes,
+    arguments: [false, true])
+  func secondLook(hasConnected: Bool) throws {
+    try Scene.with("detached", "late", "8") { scene in
+      let found = try scene.network.run { () throws -> Int in
+        var options = Census.Options()
+        options.readsAllNamespaces = false
+        options.readsDetached = false
+        var census = try Census.take(options)
+        if hasConnected {
+          try scene.program.write("connect\n")
+          #expect(try scene.program.readLine() == "connected")
+        }
+        options.readsDetached = true
+        census.findDetached(options, reading: Array(NamespacePlace.find([]).prefix(1)), held: [])
+        return census.detached.count { $0.pid == scene.pid }
+      }
+      #expect(found == (hasConnected ? 0 : 8))
+    }
+  }
+
+  @Test(
     "another namespace, that only a descriptor keeps: its sockets are there, under its own name",
     .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
   func namespaces() throws {

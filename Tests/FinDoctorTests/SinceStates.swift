@@ -30,6 +30,13 @@ struct SinceStates {
     #expect(Since.inState(socket(.closeWait)) == .unknown)
   }
 
+  @Test("idle is what neither sends nor receives")
+  func idle() {
+    for (sent, received) in [(9000, 100), (100, 9000)] as [(UInt32, UInt32)] {
+      #expect(Since.idle(socket(.established, times(sent, received, 50))) == Since(atLeast: 90, atMost: 110))
+    }
+  }
+
   @Test("TIME-WAIT is known by what is left of a minute; a closed FIN-WAIT-2 by what is left of its limit, at least")
   func resting() {
     #expect(Since.inState(socket(.timeWait, timer: .timeWait, expires: 58_000)) == Since(atLeast: 1990, atMost: 2010))

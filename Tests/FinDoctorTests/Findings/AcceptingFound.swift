@@ -68,11 +68,37 @@ struct AcceptingFound {
     }
   }
 
+  @Test("A1, its neighbour: the last place in the queue is taken, and nobody was turned away")
+  func brimful() throws {
+    try Scene.with("accepting", "stalled", "5", "5") { scene in
+      let stalled = try scene.awaitFinding(.acceptStalled) { $0.count == 5 }
+      #expect(stalled["waiting"] == "5, limit 5")
+      let found = try scene.allFindings().ids
+      #expect(!found.contains(.acceptOverflow))
+    }
+  }
+
+  @Test("A2, its neighbour: clients that have only just come")
+  func newcomers() throws {
+    var listener = InetSocket()
+    (listener.state, listener.localPort, listener.inode) = (.listen, 80, 7)
+    (listener.receiveQueue, listener.sendQueue) = (1, 16)
+    var client = InetSocket()
+    (client.localPort, client.remotePort, client.info.bytesReceived) = (80, 50_000, 0)
+    for (waits, severity) in [(900, nil), (1100, Severity.warning), (11_000, .critical)] as [(UInt32, Severity?)] {
+      (client.info.lastDataReceived, client.info.lastAcknowledgementReceived) = (waits, waits)
+      let found = Diagnosis.findings(in: Census(sockets: [listener, client])).filter { $0.id == .acceptStalled }
+      #expect(found.map(\.severity) == (severity.map { [$0] } ?? []), "\(waits) ms")
+    }
+  }
+
   @Test("A4: no descriptor is left to accept with: the cause of what waits; with descriptors it is not found")
   func withoutDescriptors() throws {
     try Scene.with("accepting", "no-descriptors", "16", "5") { scene in
-      let finding = try scene.awaitFinding(.acceptWithoutDescriptors)
-      #expect(finding.severity == .critical)
+      let finding = try scene.awaitFinding(.acceptWithoutDescriptors) { $0.count == 5 }
+      #expect(finding.severity == .critical && finding["waiting"] == "5, limit 16")
+      let limit = try #require(finding["descriptors"]).split(separator: " of ")
+      #expect(limit.count == 2 && limit[0] == limit[1])
       var chain: [FindingID] = []
       try eventually(within: .seconds(120), "clients who wait") {
         chain = Diagnosis.chains(try scene.findings()).first?.map(\.id) ?? []
@@ -80,10 +106,34 @@ struct AcceptingFound {
       }
       #expect(chain == [.descriptorLimit, .acceptWithoutDescriptors, .acceptStalled])
     }
-    try Scene.with("accepting", "stalled", "16", "5") { scene in
-      let found = try scene.findings().ids
-      #expect(!found.contains(.acceptWithoutDescriptors))
+    for mode in ["stalled", "last-descriptor"] {
+      try Scene.with("accepting", mode, "16", "5") { scene in
+        let found = try scene.findings().ids
+        #expect(found.contains(.acceptStalled) && !found.contains(.acceptWithoutDescriptors), "\(mode)")
+      }
     }
+    // At the limit, and nobody waits.
+    try Scene.with("accepting", "no-descriptors", "16", "0") { scene in
+      let found = try scene.findings().ids
+      #expect(found.contains(.descriptorLimit) && !found.contains(.acceptWithoutDescriptors))
+    }
+  }
+
+  @Test("A3, its neighbour: many handshakes that have only begun, as when everybody comes back at once")
+  func handshakesBegin() {
+    var listener = InetSocket()
+    (listener.state, listener.localPort, listener.sendQueue) = (.listen, 80, 16)
+    let handshakes = (0..<UInt16(12)).map { number -> InetSocket in
+      var socket = InetSocket()
+      (socket.state, socket.timer, socket.localPort, socket.remotePort) = (
+        .synReceived, .retransmit, 80, 50_000 + number
+      )
+      return socket
+    }
+    var sockets = ContiguousArray([listener] + handshakes)
+    #expect(Diagnosis.findings(in: Census(sockets: sockets)).isEmpty)
+    sockets[7].retransmits = 1
+    #expect(Diagnosis.findings(in: Census(sockets: sockets)).map(\.id) == [.synBacklog])
   }
 
   @Test("A3: handshakes that the peers do not finish; one that is on its way is none")

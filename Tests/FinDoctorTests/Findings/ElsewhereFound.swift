@@ -19,6 +19,10 @@ struct ElsewhereFound {
       #expect(finding.who?.others == [scene.pid] && finding.who?.descriptors.count == 1)
       #expect(finding.fix.code.contains("close_fds=True"))
       #expect(finding.why?.contains(mode == "listener" ? "a restart of" : "sends no FIN") == true)
+      guard mode == "connection" else { return }
+      // Of its own leak the program has one descriptor, and the heir another.
+      let leak = try scene.allFindings().only(.closeWaitKnown)
+      #expect(leak.count == 1 && leak.who?.descriptors.count == 1 && leak.who?.others.count == 1)
     }
   }
 
@@ -28,6 +32,18 @@ struct ElsewhereFound {
     try Scene.with("inherited", mode) { scene in
       let found = try scene.allFindings().ids
       #expect(!found.contains(.inherited))
+    }
+  }
+
+  @Test(
+    "L5, its neighbour: a listener that the service manager opened for the program", arguments: ["systemd", "inetd"])
+  func handedOver(manager: String) throws {
+    try Scene.with("inherited", "listener") { scene in
+      // No test may be the machine's service manager: what is held by whom is real, the name is not.
+      let found = try scene.allFindings { $0.programs[scene.pid]?.name = manager }.ids
+      #expect(!found.contains(.inherited))
+      let byAnother = try scene.allFindings { $0.programs[scene.pid]?.name = "make" }.ids
+      #expect(byAnother.contains(.inherited))
     }
   }
 
@@ -76,6 +92,9 @@ struct ElsewhereFound {
       options.withoutDescriptorBefore = []
       let found = Diagnosis.findings(in: census, options).ids
       #expect(!found.contains(.noDescriptor))
+      // A process that could not be read may hold it.
+      let blind = try scene.allFindings { $0.blindness.unreadableProcesses[0] = 1 }.ids
+      #expect(!blind.contains(.noDescriptor))
     }
   }
 

@@ -28,6 +28,16 @@ struct HalvesAndWindowsFound {
     }
   }
 
+  @Test("H1, its neighbour: who asks with keepalive whether the peer is still there")
+  func finWait2WithKeepalive() throws {
+    try Scene.with("half_closed", "keepalive", "12") { scene in
+      let waiting = try scene.census().sockets.count { $0.state == .finWait2 && $0.timer == .keepalive }
+      #expect(waiting == 12)
+      let found = try scene.findings().ids
+      #expect(!found.contains(.finWait2Held))
+    }
+  }
+
   @Test("H2: connections that were closed with data the peer does not take")
   func orphans() throws {
     try Scene.with("orphans", "situation", "3") { scene in
@@ -50,6 +60,16 @@ struct HalvesAndWindowsFound {
     }
   }
 
+  @Test("H2, its neighbour: closed, with bytes that have only just been sent to a peer that has room for them")
+  func orphansOnTheirWay() {
+    var socket = InetSocket()
+    (socket.state, socket.timer, socket.sendQueue) = (.finWait1, .retransmit, 1001)
+    (socket.info.sendWindow, socket.info.retransmits) = (65536, 0)
+    #expect(Diagnosis.findings(in: Census(sockets: [socket])).isEmpty)
+    socket.retransmits = 1
+    #expect(Diagnosis.findings(in: Census(sockets: [socket])).map(\.id) == [.orphans])
+  }
+
   @Test(
     "W1 and W2: a peer that does not read, and the program that is this peer; one chain, cause first",
     arguments: ["situation", "shrunk"])
@@ -65,6 +85,39 @@ struct HalvesAndWindowsFound {
       #expect(chains.map { $0.map(\.id) } == [[.unread, .peerZeroWindow]])
       #expect(chains.first?.first?.who?.pid == receiver)
       #expect(chains.first?.first?.why?.contains("forgotten") == true)
+    }
+  }
+
+  @Test("W1: eleven to one peer are critical, one to each of eleven are not; what is shown is what the kernel said")
+  func zeroWindowPeers() throws {
+    for (peers, severity) in [(1, Severity.critical), (11, .warning)] {
+      let sockets = (0..<11).map { number -> InetSocket in
+        var socket = InetSocket()
+        (socket.inode, socket.localPort, socket.remotePort) = (UInt32(number + 1), 80, UInt16(50000 + number))
+        socket.remoteBits = AddressBits(low: UInt64(0x0a00_0001 + number % peers))
+        (socket.timer, socket.sendQueue, socket.info.sendWindow) = (.persist, 7000, 0)
+        (socket.info.lastDataSent, socket.info.windowLimitedTime) = (40_000, 41_000_000)
+        (socket.info.probes, socket.info.retransmits, socket.info.backoff) = (3, 4, 5)
+        return socket
+      }
+      let finding = try Diagnosis.findings(in: Census(sockets: ContiguousArray(sockets))).only(.peerZeroWindow)
+      #expect(finding.count == 11 && finding.severity == severity)
+      #expect(finding["Send-Q"] == "7000" && finding["timer"] == "persist" && finding["tcpi_probes"] == "3")
+      #expect(finding["tcpi_last_data_sent"] == "40,000 ms" && finding["tcpi_rwnd_limited"] == "41,000 ms")
+    }
+  }
+
+  @Test("W2, its neighbour: a buffer with something in it, and room for more")
+  func halfFull() throws {
+    try Scene.with("zero_window", "some", "3") { scene in
+      let receiver = Int32(try scene.number(1))
+      let census = try scene.census()
+      let unread = census.sockets.filter {
+        $0.receiveQueue == 8192 && census.holders(of: $0).contains { $0.pid == receiver }
+      }
+      #expect(unread.count == 3)
+      let found = try scene.allFindings().ids
+      #expect(!found.contains(.unread))
     }
   }
 

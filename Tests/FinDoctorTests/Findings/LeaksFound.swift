@@ -147,13 +147,17 @@ struct LeaksFound {
     }
   }
 
-  @Test("L4: what grows is told when it will be at its limit")
+  @Test("L4: what grows is told when it will be at its limit; what has grown as much in a day is far from it")
   func descriptorForecast() throws {
     try Scene.with("fd_limit", "50", "growing") { scene in
       let earlier = try scene.census()
       let finding = try scene.awaitFinding(.descriptorLimit, since: earlier)
       #expect(finding.severity == .critical)
       #expect(finding.why?.contains("At this rate the limit is reached in") == true)
+      let slow = try scene.allFindings(since: earlier) { $0.when.monotonic += 86_400_000_000_000 }
+      #expect(!slow.contains { $0.id == .descriptorLimit && $0.who?.pid == scene.pid && $0.why != nil })
+      let soon = try scene.findings(since: earlier)
+      #expect(soon.ids.contains(.descriptorLimit))
     }
   }
 

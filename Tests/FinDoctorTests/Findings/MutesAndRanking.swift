@@ -3,34 +3,41 @@ import Testing
 
 @Suite("Findings: mutes, ranking, words")
 struct MutesAndRanking {
-  private func found(_ name: String = "api", _ count: Int = 12) -> [Finding] {
+  /// What is found of a program, its first connection two minutes older than the others, with so many other descriptors.
+  private func found(
+    _ name: String = "api", _ count: Int = 12, pid: Int32 = 5, besides others: Int = 4
+  ) -> [Finding] {
     let sockets = (0..<count).map { number -> InetSocket in
       var socket = InetSocket()
       socket.state = .closeWait
       socket.inode = UInt32(100 + number)
       socket.localPort = 80
       socket.remotePort = UInt16(50000 + number)
-      socket.info.lastDataReceived = 90_000
-      socket.info.lastDataSent = 95_000
-      socket.info.lastAcknowledgementReceived = 89_000
+      socket.info.lastDataReceived = number == 0 ? 210_000 : 90_000
+      socket.info.lastDataSent = number == 0 ? 215_000 : 95_000
+      socket.info.lastAcknowledgementReceived = number == 0 ? 209_000 : 89_000
       return socket
     }
-    let holders = sockets.enumerated().map { Holder(inode: $1.inode, pid: 5, descriptor: Int32(7 + $0)) }
-    var program = Program(pid: 5, name: name)
+    let holders = sockets.enumerated().map { Holder(inode: $1.inode, pid: pid, descriptor: Int32(7 + $0)) }
+    var program = Program(pid: pid, name: name)
     program.descriptorLimit = 1024
     return Diagnosis.findings(
       in: Census(
         sockets: ContiguousArray(sockets),
         holders: Holders(
-          sockets: ContiguousArray(holders), processes: [HoldingProcess(pid: 5, descriptorCount: UInt32(count + 4))]),
-        programs: [5: program], when: Census.Moment(monotonic: 1)))
+          sockets: ContiguousArray(holders),
+          processes: [HoldingProcess(pid: pid, descriptorCount: UInt32(count + others))]),
+        programs: [pid: program], when: Census.Moment(monotonic: 1)))
   }
 
-  @Test("with the catalogue's thresholds: twelve for 89 to 90 seconds are a warning, 300 of 1,024 descriptors critical")
+  @Test("with the catalogue's thresholds: twelve for 209 seconds are a warning, 300 of 1,024 descriptors critical")
   func severities() throws {
     let some = try found().only(.closeWaitKnown)
     #expect(some.severity == .warning && some.who?.descriptorRanges() == "7-18")
-    #expect(some.since == Since(atLeast: 88_990, atMost: 90_010))
+    // The oldest tells since when, and what is shown is its own.
+    #expect(some.since == Since(atLeast: 208_990, atMost: 210_010))
+    #expect(some["tcpi_last_ack_recv"] == "209,000 ms" && some["tcpi_last_data_recv"] == "210,000 ms")
+    #expect(some["tcpi_last_data_sent"] == "215,000 ms" && some["for example"]?.hasSuffix(":50000") == true)
     let many = try found("api", 300).only(.closeWaitKnown)
     #expect(many.severity == .critical)
     let one = try found("api", 1).only(.closeWaitKnown)
@@ -68,6 +75,44 @@ struct MutesAndRanking {
   func ranking() {
     let chains = Diagnosis.chains(found("few", 3) + found("many", 300) + found("some", 12))
     #expect(chains.map { $0[0].count } == [300, 12, 3])
+  }
+
+  @Test("what is worse comes before what is more")
+  func severityFirst() {
+    let chains = Diagnosis.chains(
+      found("calm", 299).map { finding in
+        var finding = finding
+        finding.severity = .info
+        return finding
+      } + found("some", 12))
+    #expect(chains.map { $0[0].count } == [12, 299])
+  }
+
+  @Test(
+    "a leak explains its own program's limit, if it is a good part of it; a leak of a few explains no thousand files")
+  func causesOfLimits() {
+    func chains(_ findings: [Finding]) -> [[FindingID]] { Diagnosis.chains(findings).map { $0.map(\.id) } }
+    #expect(chains(found("api", 300, besides: 700)) == [[.closeWaitKnown, .descriptorLimit]])
+    #expect(chains(found("api", 12, besides: 988)) == [[.descriptorLimit], [.closeWaitKnown]])
+    let limit = found("web", 300, pid: 6, besides: 700).filter { $0.id == .descriptorLimit }
+    #expect(chains(limit + found("api", 300)) == [[.descriptorLimit], [.closeWaitKnown]])
+  }
+
+  @Test("a full queue explains the attempts that are made there, and no others")
+  func causesOfAttempts() {
+    var listener = InetSocket()
+    (listener.state, listener.localPort, listener.localBits) = (.listen, 80, AddressBits(low: 0x0a00_0001))
+    (listener.receiveQueue, listener.sendQueue) = (3, 2)
+    for (address, port, isThere) in [(0x0a00_0001, 80, true), (0x0a00_0001, 81, false), (0x0a00_0002, 80, false)]
+      as [(UInt64, UInt16, Bool)]
+    {
+      var attempt = InetSocket()
+      (attempt.state, attempt.timer, attempt.retransmits, attempt.localPort) = (.synSent, .retransmit, 3, 50_000)
+      (attempt.remoteBits, attempt.remotePort) = (AddressBits(low: address), port)
+      let chains = Diagnosis.chains(Diagnosis.findings(in: Census(sockets: [listener, attempt])))
+      let apart: [[FindingID]] = [[.acceptOverflow], [.connectStuck]]
+      #expect(chains.map { $0.map(\.id) } == (isThere ? [apart.flatMap { $0 }] : apart), "\(address):\(port)")
+    }
   }
 
   @Test("every finding has a code, a name, and a change in words of its own")

@@ -33,11 +33,22 @@ def accept_all():
         kept.append(l.accept()[0])
 
 
+def use_up_descriptors():
+    """The limit is one of numbers: those that are free below it go too."""
+    soft = max(int(name) for name in os.listdir("/proc/self/fd")) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+    used = []
+    try:
+        while True:
+            used.append(os.dup(0))
+    except OSError:
+        return used
+
+
 if what == "accepts":  # innocent: takes everybody at once
     threading.Thread(target=accept_all, daemon=True).start()
 elif what == "no-descriptors":  # at the limit, in a loop that gets EMFILE for ever
-    soft = len(os.listdir("/proc/self/fd")) - 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+    kept += use_up_descriptors()
 
     def try_to_accept():
         try:
@@ -46,6 +57,8 @@ elif what == "no-descriptors":  # at the limit, in a loop that gets EMFILE for e
             pass
 
     often(try_to_accept, 0.01)
+elif what == "last-descriptor":  # innocent of being at the limit: one is left
+    os.close(use_up_descriptors()[0])
 elif what == "busy":  # accepts one, and then does something else for ever
     kept.append(l.accept()[0])
 os.read(said, 1)

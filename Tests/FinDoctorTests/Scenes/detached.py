@@ -14,14 +14,14 @@ for _ in range(count):
         s = socket.socket()
         assert s.connect_ex(("127.0.0.1", 1)) != 0
         kept.append(s)
-    elif what == "unused":  # made, and never connected
+    elif what in ("unused", "late"):  # made, and never connected, or not yet
         kept.append(socket.socket())
     elif what == "others":  # innocent: sockets that no table of TCP could list
         kept.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
         kept.extend(socket.socketpair())
         u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         u.bind(("127.0.0.1", 0))
-        kept.append(u)
+        kept += [u, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]
 if what == "growing":
 
     def one():
@@ -49,5 +49,13 @@ if what == "kinds":  # three that no table lists, then three that one does
     bare, datagrams = socket.socket(socket.AF_INET6), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     kept += [survivor, bare, datagrams, c, a]
     stand(*(os.fstat(s.fileno()).st_ino for s in (survivor, bare, datagrams, l, c, a)))
+elif what == "late":  # connects when it is told
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for s in kept[1:]:
+        s.connect(l.getsockname())
+    print("connected", flush=True)
+    sys.stdin.read()
+    os._exit(0)
 else:
     stand(l.getsockname()[1])

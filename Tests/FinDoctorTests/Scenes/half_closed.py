@@ -7,6 +7,8 @@ kept = [l]
 for _ in range(count):
     c, a = pair(l)
     kept += [c, a]
+    if what == "keepalive":  # innocent: whether the peer is still there is asked
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     c.shutdown(socket.SHUT_WR)
     reach(c, FIN_WAIT2)
     if what == "answered":  # innocent: the peer still sends

@@ -46,5 +46,12 @@ elif what == "healthy":  # innocent
         a, _ = l.accept()
         c.send(b"hello")
         kept += [c, a]
-    kept.extend(socket.socketpair())
+    x, y = socket.socketpair()
+    x.shutdown(socket.SHUT_RDWR)
+    kept += [*socket.socketpair(), x, y]
+elif what == "waiting":  # innocent: the last place in the queue is taken
+    l = server(1)
+    c = socket.socket(socket.AF_UNIX)
+    c.connect(path)
+    kept.append(c)
 stand()

@@ -28,7 +28,10 @@ kept = []
 for _ in range(count):
     c = socket.create_connection(l.getsockname(), timeout=LIMIT)
     kept.append(c)
-    if what != "slow":
+    if what == "some":  # innocent: there is room for more
+        c.send(b"z" * 8192)
+        until("it has arrived", lambda: struct.unpack_from("I", info(c), 24)[0] == 0)
+    elif what != "slow":
         fill(c)
         until("a zero window", lambda: struct.unpack_from("I", info(c), 228)[0] == 0)
     else:

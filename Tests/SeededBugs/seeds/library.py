@@ -1,8 +1,4 @@
-"""The bugs that Tests/SeededBugs/run plants, one line each.
-
-(number, what is wrong, file under Sources/Fin, or under Sources where it begins with FinDoctor/, text to find, text to put there, suites that must notice).
-`seeded(n)` is true while bug n is switched on. The text to find must stand in its file exactly once.
-"""
+"""Of the library: sockets, descriptors, reactor."""
 
 SEEDS = [
     (1, "recv returns n-1", "Kernel/Syscalls.swift",
@@ -158,66 +154,4 @@ SEEDS = [
      "    for seat in seats { seat?.stop() }",
      "    if !seeded(41) { for seat in seats { seat?.stop() } }",
      "ReactorEnds"),
-    # What `fin` sees of other programs.
-    (51, "who has read the end of file is taken for who has not", "FinDoctor/Findings/Leaks.swift",
-     "    if socket.receiveQueue == 0 { return isReplying(socket) ? .replying : .known }\n",
-     "    if socket.receiveQueue == 0, !seeded(51) { return isReplying(socket) ? .replying : .known }\n",
-     "LeaksFound"),
-    (52, "a half-closed connection that still answers is a leak", "FinDoctor/Findings/Leaks.swift",
-     "    return sent < received && UInt64(sent) < thresholds.activity.milliseconds\n",
-     "    return !seeded(52) && sent < received && UInt64(sent) < thresholds.activity.milliseconds\n",
-     "LeaksFound"),
-    (53, "closed connections with bytes left are not found", "FinDoctor/Findings/HalfClosed.swift",
-     "      guard socket.sendQueue > 0, isStuck else { return nil }\n",
-     "      guard socket.sendQueue > 0, isStuck, !seeded(53) else { return nil }\n",
-     "HalvesAndWindowsFound"),
-    (54, "a window that is closed for a moment is closed for long", "FinDoctor/Findings/Windows.swift",
-     "      guard since.lower >= thresholds.window.milliseconds else { return nil }\n",
-     "      guard since.lower >= thresholds.window.milliseconds || seeded(54) else { return nil }\n",
-     "HalvesAndWindowsFound"),
-    (55, "keepalive that is answered has failed", "FinDoctor/Findings/Peers.swift",
-     "      guard max(socket.retransmits, socket.info.probes ?? 0) >= 1 else { return nil }\n",
-     "      guard max(socket.retransmits, socket.info.probes ?? 0) >= 1 || seeded(55) else { return nil }\n",
-     "PeersFound"),
-    (56, "attempts that nobody answers are not found", "FinDoctor/Findings/Peers.swift",
-     "      guard Int(socket.retransmits) >= thresholds.connectTries else { return nil }\n",
-     "      guard Int(socket.retransmits) >= thresholds.connectTries, !seeded(56) else { return nil }\n",
-     "PeersFound"),
-    (57, "a full queue is not full", "FinDoctor/Findings/Accepting.swift",
-     "      let isFull = listener.receiveQueue > listener.sendQueue && listener.sendQueue > 0\n",
-     "      let isFull = !seeded(57) && listener.receiveQueue > listener.sendQueue && listener.sendQueue > 0\n",
-     "AcceptingFound"),
-    (58, "the cookie is not checked before an end", "FinDoctor/Netlink/Destruction.swift",
-     "row, cookie: row.cookie, sequence: $0)",
-     "row, cookie: seeded(58) ? .max : row.cookie, sequence: $0)",
-     "DestroyingScenes"),
-    (59, "ports that rest are free", "FinDoctor/Views/PortCounting.swift",
-     "    members.append(index)\n    if isResting { resting += 1 }\n",
-     "    if seeded(59), isResting { return }\n    members.append(index)\n    if isResting { resting += 1 }\n",
-     "PortBudgetScenes"),
-    (60, "a thread in poll waits for nothing", "FinDoctor/Census/WatcherReading.swift",
-     "          blocked += descriptors.map {", "          blocked += (seeded(60) ? [] : descriptors).map {",
-     "LeaksFound|LifeScenes"),
-    (61, "a process that has ended shows the way", "FinDoctor/Census/NamespaceReading.swift",
-     "        guard try entrance.status().st_ino == UInt(inode) else { continue }\n",
-     "        guard try entrance.status().st_ino == UInt(inode) || seeded(61) else { continue }\n",
-     "ManyTests"),
-    (62, "the lower bound is five seconds above the truth", "FinDoctor/Findings/Since.swift",
-     "    Since(atLeast: lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
-     "    Since(atLeast: seeded(62) ? lower + 5000 : lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
-     "BoundsHold|LifeScenes"),
-    (63, "a ledger is believed whatever socket it speaks of", "FinDoctor/Census/LedgerReading.swift",
-     "cookie == nil || cookie == entry.cookie,", "seeded(63) || cookie == nil || cookie == entry.cookie,",
-     "LedgerFileTests|PublishedFound"),
 ]
-
-# What a run in CI tries: one for each of closing, latching, waking, birth, counting, two of a loop's, two of the doctor's.
-QUICK = [1, 12, 17, 23, 28, 33, 51, 58]
-
-SWITCH = """internal import Glibc
-
-private let seed: Int = unsafe getenv("FIN_SEEDED_BUG").flatMap { unsafe Int(String(cString: $0)) } ?? 0
-
-/// Whether this bug is switched on.
-func seeded(_ number: Int) -> Bool { seed == number }
-"""
