@@ -29,12 +29,14 @@ struct ListenersCommand: ParsableCommand {
         fin listeners --over 10s        with the drops of ten seconds
         fin listeners nginx --details   all there is to say about every nginx
         fin listeners --port 443
+        fin listeners --top 5           the worst five
 
       --json prints one object, whose schema only ever grows by new keys:
         version      1; any other change gets a new number
         fin          the version of this command
         taken        when, in milliseconds since 1970
         hidden       what could not be seen, one sentence each
+        matching     how many listeners there are; the list may be shorter
         listeners    a list, the worst first:
           kind       tcp, unix-stream, unix-records
           address, port; of a Unix one: name, if it has one
@@ -75,6 +77,9 @@ struct ListenersCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Look twice, so far apart: 10s, 500ms, 2min.", valueName: "time"))
   var over: TimeSpan?
 
+  @Option(help: ArgumentHelp("Show so many, the worst ones; without it all.", valueName: "number"))
+  var top: UInt?
+
   @Flag(help: "Explain every listener.")
   var details = false
 
@@ -88,15 +93,16 @@ struct ListenersCommand: ParsableCommand {
     let looks = try Looks.take(options, over: over)
     var census = looks.census
     // Who accepts is asked for those that will be shown: an epoll set may be long.
-    let wanted = ListenerPanel.all(in: census).filter { isWanted($0, in: census) }
-    census.watch(Set(wanted.flatMap { $0.holders.map(\.pid) }))
-    let panels = ListenerPanel.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }
+    let matching = ListenerPanel.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }
+    let count = Int(clamping: top ?? .max)
+    census.watch(Set(matching.prefix(count).flatMap { $0.holders.map(\.pid) }))
+    let panels = ListenerPanel.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }.prefix(count)
     if looking.json {
-      ListenersJSON.write(panels, census)
+      ListenersJSON.write(Array(panels), matching: matching.count, census)
     } else {
       let text = ListenersText(
         paper: looking.paper, census: census, isDetailed: details, isSecondLook: over != nil)
-      Output.write(text.report(panels))
+      Output.write(text.report(Array(panels), matching: matching.count))
       looks.complain()
     }
   }

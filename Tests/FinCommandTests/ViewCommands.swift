@@ -74,7 +74,7 @@ struct ViewCommandTests {
       let dropsPerSecond: Double?
       let acceptors: [Acceptor]
     }
-    let version: Int
+    let version, matching: Int
     let listeners: [Listener]
   }
 
@@ -94,6 +94,15 @@ struct ViewCommandTests {
     #expect(listener.full && listener.severity == "critical" && listener.waiting == 3 && listener.dropsPerSecond != nil)
     #expect(listener.acceptors.map(\.way) == ["nobody"] && listener.kind == "tcp")
 
+    for (count, shown) in [("0", 0), ("1", 1), ("7", 1)] {
+      let bounded = try await Fin.run("listeners", pid, "--port", stage.words[0], "--top", count)
+      #expect(bounded.output.contains("1 listener, 1 not shown") == (shown == 0), "\(bounded.output)")
+      #expect(bounded.output.contains("full: 3 wait, 2 may") == (shown == 1))
+      let json = try await Fin.run("listeners", pid, "--port", stage.words[0], "--top", count, "--json")
+      let report = try JSONDecoder().decode(Listeners.self, from: Data(json.output.utf8))
+      #expect(report.matching == 1 && report.listeners.count == shown)
+    }
+
     let sound = try Stage("prefork", "2", "shared")
     defer { sound.child.end() }
     let short = try await Fin.run("listeners", "--port", sound.words[0], "\(sound.child.number)")
@@ -108,7 +117,8 @@ struct ViewCommandTests {
     arguments: [
       ["ports", "--to", "nowhere"], ["ports", "--over", "soon"], ["ports", "--top", "-1"],
       ["ports", "--port", "70000"],
-      ["listeners", "--address", "10.0.0.0/33"], ["kill"], ["kill", "127.0.0.1:0"], ["kill", "garbage"],
+      ["listeners", "--address", "10.0.0.0/33"], ["listeners", "--top", "-1"], ["listeners", "--top", "few"], ["kill"],
+      ["kill", "127.0.0.1:0"], ["kill", "garbage"],
       ["kill", "127.0.0.1"], ["kill", "/tmp/x.sock"], ["kill", "127.0.0.1:1,"],
       ["kill", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"], ["kill", "127.0.0.1:1", "--json"], ["kill", "::1:80"],
     ])

@@ -2,10 +2,11 @@ import FinDoctor
 
 /// The listeners as JSON; the schema is described in the help of `fin listeners`.
 enum ListenersJSON {
-  static func write(_ panels: [ListenerPanel], _ census: Census) {
+  static func write(_ panels: [ListenerPanel], matching: Int, _ census: Census) {
     var json = JSONText()
     json.object { json in
       json.writeHead(census)
+      json.write("matching", number: UInt64(matching))
       json.array("listeners") { json in
         for panel in panels {
           json.text.write(ascii: "\n")

@@ -7,8 +7,9 @@ struct ListenersText {
   let isDetailed: Bool
   let isSecondLook: Bool
 
-  func report(_ panels: [ListenerPanel]) -> String {
-    if panels.isEmpty { return "No listener.\n" }
+  /// - Parameter matching: How many there are; fewer may be shown.
+  func report(_ panels: [ListenerPanel], matching: Int) -> String {
+    if matching == 0 { return "No listener.\n" }
     var table = Columns(columns(panels))
     for panel in panels { table.append(cells(panel, panels)) }
     let lines = table.lines(width: paper.width)
@@ -20,6 +21,10 @@ struct ListenersText {
       if isDetailed || severity.map({ $0 >= .warning }) == true {
         for line in details(panel) { text += line + "\n" }
       }
+    }
+    if panels.count < matching {
+      text += "\(Wording.noun(matching, "listener")), \(Wording.number(matching - panels.count)) not shown: "
+      text += "without --top all are.\n"
     }
     return text
   }
