@@ -10,6 +10,17 @@ import Testing
 
 @Suite("fin list, as a person runs it", .onThreads, .timeLimit(.minutes(30)))
 struct ListTests {
+  @Test("a holder whose process ended before it was asked for its name is said to have ended")
+  func ended() {
+    var socket = InetSocket()
+    socket.inode = 9
+    let census = Census(sockets: [socket], holders: Holders(sockets: [Holder(inode: 9, pid: 812, descriptor: 4)]))
+    var text = TextBuffer()
+    Listing(census).write(ownerOf: .inet(0), to: &text)
+    #expect(text.text == "(ended)[812] fd 4")
+    #expect(Wording.program(812, in: census) == "(ended)[812]")
+  }
+
   @Test("a line of its own for each socket: state, queues, addresses, and who holds it")
   func owner() async throws {
     let listener = try PlainSocket.listening()

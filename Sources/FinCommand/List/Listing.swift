@@ -137,7 +137,7 @@ struct Listing {
 
 /// Who holds it, in words.
 extension Listing {
-  /// `nginx[812] fd 5`, `nginx[812] fd 5 +1` when another holds it too; `queue of nginx[812]` before it is accepted;
+  /// `nginx[812] fd 5`; `(ended)[812] fd 5` of a process that ended while it was looked at; `nginx[812] fd 5 +1` when another holds it too; `queue of nginx[812]` before it is accepted;
   /// `user 1000` when the process may not be looked at; `was nginx[812] fd 5` of what a look before saw there; `-` when no
   /// program has it any more.
   func write(ownerOf row: ListedSocket, to text: inout TextBuffer) {
@@ -176,16 +176,14 @@ extension Listing {
   }
 
   private static func label(_ pid: Int32, _ program: Program?) -> [UInt8] {
-    Array("\(program?.name ?? "")[\(pid)]".utf8)
+    Array("\(program?.name ?? Wording.ended)[\(pid)]".utf8)
   }
 
   func write(label pid: Int32, to text: inout TextBuffer) {
     if let label = labels[pid] {
       text.bytes.append(contentsOf: label.text)
     } else {
-      text.write("[")
-      text.write(decimal: UInt32(bitPattern: pid))
-      text.write("]")
+      text.bytes.append(contentsOf: Self.label(pid, nil))
     }
   }
 

@@ -59,9 +59,13 @@ enum Wording {
     "\(number(count)) \(count == 1 ? one : many ?? one + "s")"
   }
 
-  /// `nginx[812]`; the number alone when the process could not be read.
+  /// In place of the name of a program: its process had descriptors when they were read, and was gone when it was asked for
+  /// its name.
+  static let ended = "(ended)"
+
+  /// `nginx[812]`; `(ended)[812]` of a process that ended while it was looked at.
   static func program(_ pid: Int32, in census: Census) -> String {
-    pid == 0 ? "not known" : "\(census.programs[pid]?.name ?? "")[\(pid)]"
+    pid == 0 ? "not known" : "\(census.programs[pid]?.name ?? ended)[\(pid)]"
   }
 
   /// Lines with a margin, and no longer than the paper; a word that is too long is broken.

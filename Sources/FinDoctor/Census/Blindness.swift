@@ -4,6 +4,8 @@ public struct Blindness: Hashable, Sendable {
   public var unreadableProcesses: [UInt32: Int] = [:]
   /// Network namespaces whose sockets may not be read.
   public var skippedNamespaces = 0
+  /// Network namespaces that ended, with all their sockets, before they were read.
+  public var vanishedNamespaces = 0
   /// Answers of the kernel that were cut, too long or made no sense, and of which nothing was taken.
   public var damagedAnswers = 0
   /// Dumps during which the kernel's tables changed so that something may be missing.
@@ -33,7 +35,7 @@ public struct Blindness: Hashable, Sendable {
       || !refusedDumps.isEmpty
   }
 
-  /// One sentence for each thing that was hidden; empty when nothing was. Processes that ended are no gap.
+  /// One sentence for each thing that was hidden; empty when nothing was. Processes and namespaces that ended are no gap.
   public var sentences: [String] {
     var all: [String] = []
     if unreadableProcessCount > 0 {

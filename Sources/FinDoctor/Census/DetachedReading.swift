@@ -102,7 +102,9 @@ private struct Elsewhere {
   init(_ census: Census, held: ContiguousArray<Holder>, isEverythingRead: Bool) {
     let read = Set(census.namespaces.lazy.filter(\.isRead).map(\.inode))
     self.read = read
-    self.isEverythingRead = isEverythingRead && census.blindness.skippedNamespaces == 0
+    let blindness = census.blindness
+    self.isEverythingRead =
+      isEverythingRead && blindness.skippedNamespaces == 0 && blindness.vanishedNamespaces == 0
     holders = Set(held.lazy.filter { !read.contains($0.inode) }.map(\.pid))
   }
 

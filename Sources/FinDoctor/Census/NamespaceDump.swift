@@ -10,6 +10,8 @@ struct NamespaceDump: Sendable {
   var refused: [String] = []
   /// Transports of which the kernel did not tell everything.
   var incomplete: Set<Transport> = []
+  /// Whether the namespace has gone meanwhile, as far as anybody shows the way into it.
+  var isGone = false
   private var cookies = NumberSet()
 
   init(_ namespace: Namespace) { self.namespace = namespace }
@@ -22,7 +24,15 @@ struct NamespaceDump: Sendable {
       try dump.read(options)
     } catch {
       // Whoever counts skipped namespaces says so of a foreign one; the own one must be readable.
-      if isOwn { dump.refused.append("the kernel's tables could not be read: \(error)") }
+      if isOwn {
+        dump.refused.append("the kernel's tables could not be read: \(error)")
+      } else if let again = place.foundAgain() {
+        // The processes that showed the way have ended, and another one is in it.
+        try? again.enter()
+        if NamespacePlace.inode(NamespacePlace.own) == place.inode { try? dump.read(options) }
+      } else {
+        dump.isGone = true
+      }
     }
     return dump
   }

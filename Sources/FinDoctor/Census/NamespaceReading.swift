@@ -31,6 +31,14 @@ struct NamespacePlace: Sendable {
     throw failure
   }
 
+  /// The ways into it that there are now; nil when there is none any more.
+  func foundAgain() -> NamespacePlace? {
+    guard let pids = try? DescriptorReading.processes(in: OwnDescriptor("/proc")) else { return self }
+    if let place = Self.find(pids).first(where: { $0.inode == inode }) { return place }
+    // A descriptor holds it, or a thread that has left its process's.
+    return paths.contains { Self.inode($0) == inode } ? self : nil
+  }
+
   static let own = "/proc/thread-self/ns/net"
 
   /// Finds the namespaces that processes are in or that have a name, the own one first.

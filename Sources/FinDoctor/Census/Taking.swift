@@ -106,6 +106,10 @@ extension Census {
 
   /// Puts what one namespace told beside the others.
   mutating func take(_ dump: consuming NamespaceDump?) {
+    if dump?.isGone == true {
+      blindness.vanishedNamespaces += 1
+      return
+    }
     guard let dump, dump.namespace.isOwn || dump.namespace.isRead else {
       blindness.skippedNamespaces += 1
       return

@@ -141,9 +141,11 @@ public struct Who: Hashable, Sendable {
     self.language = language
   }
 
-  /// How a sentence names it: `api (pid 812)`, `python3.11 api.py (pid 812)`, `a program of user 1000`.
+  /// How a sentence names it: `api (pid 812)`, `python3.11 api.py (pid 812)`, `a program of user 1000`. A process whose
+  /// descriptors were read, and whose program was not, has ended in between.
   public var name: String {
     if let program, let pid { return "\(program)\(script.map { " " + $0 } ?? "") (pid \(pid))" }
+    if let pid { return "a program that has ended (pid \(pid))" }
     if let unit { return "a program of \(unit)" }
     if let user { return "a program of user \(user)" }
     return "a program that could not be read"
