@@ -3,7 +3,7 @@
 CHAINS = "FinDoctor/Findings/Chains.swift"
 CHECK = "FinCommand/CheckCommand.swift"
 REPORT = "FinCommand/Check/CheckReport.swift"
-SORTING = "FinDoctor/Findings/Examination.swift"
+GROUP = "FinDoctor/Findings/Group.swift"
 
 SEEDS = [
     (58, "the cookie is not checked before an end", "FinDoctor/Netlink/Destruction.swift",
@@ -16,7 +16,7 @@ SEEDS = [
      "PortBudgetScenes"),
     (60, "a thread in poll waits for nothing", "FinDoctor/Census/WatcherReading.swift",
      "          blocked += descriptors.map {", "          blocked += (seeded(60) ? [] : descriptors).map {",
-     "LeaksFound|LifeScenes"),
+     "LeaksFound/unseen"),
     (61, "a process that has ended shows the way", "FinDoctor/Census/NamespaceReading.swift",
      "        guard try entrance.status().st_ino == UInt(inode) else { continue }\n",
      "        guard try entrance.status().st_ino == UInt(inode) || seeded(61) else { continue }\n",
@@ -24,16 +24,16 @@ SEEDS = [
     (62, "the lower bound is five seconds above the truth", "FinDoctor/Findings/Since.swift",
      "    Since(atLeast: lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
      "    Since(atLeast: seeded(62) ? lower + 5000 : lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
-     "BoundsHold|LifeScenes"),
+     "BoundsHold"),
     (63, "a ledger is believed whatever socket it speaks of", "FinDoctor/Census/LedgerReading.swift",
      "cookie == nil || cookie == entry.cookie,", "seeded(63) || cookie == nil || cookie == entry.cookie,",
      "LedgerFileTests|PublishedFound"),
     # Evidence.
     (130, "Recv-Q shows Send-Q", "FinDoctor/Findings/Leaks.swift",
-     '.init("Recv-Q", "\\(oldest.receiveQueue)"),\n      .init("tcpi_last_ack_recv", Counted.milliseconds(oldest.info.lastAcknowledgementReceived)),',
+     '.init("Recv-Q", "\\(oldest.receiveQueue)"),\n      .init("\\(oldest.detailName)_last_ack_recv", Counted.milliseconds(oldest.lastAcknowledgementReceived)),',
      '.init("Recv-Q", "\\(seeded(130) ? oldest.sendQueue : oldest.receiveQueue)"),\n'
-     '      .init(\n        "tcpi_last_ack_recv",\n'
-     '        Counted.milliseconds(seeded(131) ? oldest.info.lastDataReceived : oldest.info.lastAcknowledgementReceived)),',
+     '      .init(\n        "\\(oldest.detailName)_last_ack_recv",\n'
+     '        Counted.milliseconds(seeded(131) ? oldest.lastDataReceived : oldest.lastAcknowledgementReceived)),',
      "LeaksFound/unseen"),
     (131, "the time of the last acknowledgement shows that of the last data", None, "", "", "MutesAndRanking"),
     (132, "the probes shown are the segments sent again", "FinDoctor/Findings/Windows.swift",
@@ -46,13 +46,13 @@ SEEDS = [
      '              : "\\(socket.receiveQueue), limit \\(socket.sendQueue)"),\n          .init("inode"',
      "AcceptingFound/stalled"),
     # Counts and times.
-    (134, "another program's descriptors are shown as its own", SORTING,
+    (134, "another program's descriptors are shown as its own", GROUP,
      "if holder.pid == pid { descriptors.append", "if holder.pid == pid || seeded(134) { descriptors.append",
      "ElsewhereFound/inherited"),
-    (135, "each connection of a server is a finding of its own", SORTING,
+    (135, "each connection of a server is a finding of its own", GROUP,
      "          all[number].key = local\n", "          if !seeded(135) { all[number].key = local }\n",
      "LeaksFound/known"),
-    (136, "the group is as old as its youngest", SORTING,
+    (136, "the group is as old as its youngest", GROUP,
      "groups[number].since.lower = max(groups[number].since.lower, since.lower)",
      "groups[number].since.lower = seeded(136) ? since.lower : max(groups[number].since.lower, since.lower)",
      "MutesAndRanking"),
@@ -63,7 +63,7 @@ SEEDS = [
     (138, "a quarter of all descriptors is a small leak", "FinDoctor/Findings/Leaks.swift",
      "share > thresholds.leakShare { return", "(share > thresholds.leakShare) != seeded(138) { return",
      "MutesAndRanking"),
-    (139, "what stays as it is grows", "FinDoctor/Findings/Leaks.swift",
+    (139, "what stays as it is grows", "FinDoctor/Findings/Growth.swift",
      "allSatisfy { $0 < $1 }", "allSatisfy { $0 < $1 || seeded(139) && $0 == $1 }", "LeaksFound/growing"),
     (140, "ten peers with closed windows are one peer with ten", "FinDoctor/Findings/Windows.swift",
      "return counts.values.max() ?? 0", "return seeded(140) ? counts.values.reduce(0, +) : counts.values.max() ?? 0",
