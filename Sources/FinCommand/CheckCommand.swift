@@ -161,7 +161,7 @@ struct CheckCommand: ParsableCommand {
     if let over {
       var earlier = try takeCensus()
       Diagnosis.prepare(&earlier, &options)
-      options.withoutDescriptorBefore = Diagnosis.withoutDescriptor(in: earlier)
+      options.passingBefore = Diagnosis.passing(in: earlier)
       let ended = EndedSockets()
       // Three steps: what grows in each of them grows.
       for isLast in [false, false, true] {
@@ -169,17 +169,17 @@ struct CheckCommand: ParsableCommand {
         TimeSpan(milliseconds: over.milliseconds / 3).pass(in: 250) {
           options.closed += (ended?.all() ?? []).filter { $0.receiveQueue > 1 }
         }
-        if !isLast { options.between.append(try takeCensus()) }
+        if !isLast { options.add(between: try takeCensus()) }
       }
       lostEnds = ended?.lossCount ?? 0
       options.earlier = earlier
     }
     var census = try takeCensus()
     if over == nil {
-      let unheld = Diagnosis.withoutDescriptor(in: census)
+      let passing = Diagnosis.passing(in: census)
       // Nearly always there are none; else they are looked at twice, so that none was just being closed.
-      if !unheld.isEmpty {
-        options.withoutDescriptorBefore = unheld
+      if !passing.isEmpty {
+        options.passingBefore = passing
         census = try takeCensus()
       }
     }

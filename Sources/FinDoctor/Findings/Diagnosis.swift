@@ -21,16 +21,26 @@ public enum Diagnosis {
     public var languages: [Int32: Language] = [:]
     /// Of sockets that no descriptor holds, by inode: the process whose ring of io_uring holds them.
     public var ringHolders: [UInt32: Int32] = [:]
-    /// The identities (``InetSocket/identity``) of sockets that no descriptor held in an earlier look either; nil when there was none.
-    ///
-    /// Tables and descriptors are read one after the other, so that one look alone may see a socket just before it is closed.
-    public var withoutDescriptorBefore: Set<UInt64>?
+    /// What was in a passing state (``Diagnosis/passing(in:)``) in an earlier look already; nil when there was none.
+    public var passingBefore: Set<UInt64>?
     /// Whether nothing is said of sockets of which their program says that it means it. False where a program has ended: nothing
     /// is meant any more.
     public var heedsPurposes = true
 
     /// The catalogue's thresholds, and one picture.
     public init() {}
+
+    /// Puts a picture behind those that are between the two. Of its rows only those are kept that a leak could be counted in:
+    /// of a hundred thousand sockets, few.
+    /// - Parameter census: The picture.
+    public mutating func add(between census: Census) {
+      var census = census
+      // The paths of a connection of MPTCP tell how old it is.
+      if !census.sockets.contains(where: { $0.transport == .mptcp }) {
+        census.sockets = ContiguousArray(census.sockets.lazy.filter { $0.state == .closeWait || $0.state == .listen })
+      }
+      between.append(census)
+    }
 
     /// The pictures before the last one, the oldest first.
     var before: [Census] { (earlier.map { [$0] } ?? []) + between }
@@ -64,9 +74,14 @@ public enum Diagnosis {
       + look.synBacklogs() + look.acceptsWithoutDescriptors() + look.memory() + look.unix()
   }
 
-  /// The identities of connections that no descriptor of any process holds, for ``Options/withoutDescriptorBefore``.
-  public static func withoutDescriptor(in census: Census) -> Set<UInt64> {
-    Set(census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].identity })
+  /// What is in a state that every socket passes while it is closed, so that one look alone may have come just then:
+  /// connections that no descriptor of any process holds, by ``InetSocket/identity``, and Unix sockets whose other end has gone,
+  /// by their cookies. What still is so in a second look has stayed so.
+  public static func passing(in census: Census) -> Set<UInt64> {
+    var all = Set(
+      census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].identity })
+    for socket in census.unixSockets where socket.hasLostItsPeer { all.insert(socket.cookie) }
+    return all
   }
 
   /// The processes whose epoll sets and threads would tell why: ask `Census.watch` about them before `findings`.

@@ -93,7 +93,7 @@ extension Examination {
     // Without the right to read every process this would only say that somebody else holds them.
     guard !ownedByNobody.isEmpty, census.blindness.unreadableProcessCount == 0 else { return [] }
     var members: [Int32: [Int]] = [:]
-    for index in ownedByNobody where options.withoutDescriptorBefore?.contains(sockets[index].identity) != false {
+    for index in ownedByNobody where options.passingBefore?.contains(sockets[index].identity) != false {
       members[options.ringHolders[sockets[index].inode] ?? -1, default: []].append(index)
     }
     let before = options.earlier.map { earlier in
@@ -118,7 +118,7 @@ extension Examination {
           .init("inode", "\(sockets[all[0]].inode)"), .init("descriptors with it", "none in any process"),
           example(all[0]),
         ],
-        confidence: pid > 0 || options.withoutDescriptorBefore != nil
+        confidence: pid > 0 || options.passingBefore != nil
           ? .certain : .possible("a process may have let go of it, or been given it, between the two readings"))
     }
   }

@@ -64,7 +64,9 @@ extension Examination {
     for index in all.indices {
       if all[index].state == .listen {
         if all[index].receiveQueue > all[index].sendQueue { found.append(fullQueue(index)) }
-      } else if all[index].hasLostItsPeer, let pid = census.holders.first(of: all[index].inode)?.pid {
+      } else if all[index].hasLostItsPeer, options.passingBefore?.contains(all[index].cookie) != false,
+        let pid = census.holders.first(of: all[index].inode)?.pid
+      {
         gone[pid, default: []].append(index)
       }
       if let sender = places[all[index].inode], all[index].inode != 0 { found.append(unreadUnix(index, from: sender)) }

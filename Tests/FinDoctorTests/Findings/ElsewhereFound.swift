@@ -89,7 +89,7 @@ struct ElsewhereFound {
     try Scene.with("no_descriptor", "in-flight") { scene in
       let census = try scene.census()
       var options = Diagnosis.Options()
-      options.withoutDescriptorBefore = []
+      options.passingBefore = []
       let found = Diagnosis.findings(in: census, options).ids
       #expect(!found.contains(.noDescriptor))
       // A process that could not be read may hold it.

@@ -58,4 +58,18 @@ struct MachineFound {
       }
     }
   }
+
+  @Test("U1, its neighbour: a pair of which one end was closed just now, and the other is about to be")
+  func unixPassing() throws {
+    try Scene.with("unix", "gone", "@fin-scene-passing") { scene in
+      let census = try scene.census()
+      let passing = Diagnosis.passing(in: census)
+      #expect(passing.count == 6)
+      var options = Diagnosis.Options()
+      options.passingBefore = []
+      #expect(!Diagnosis.findings(in: census, options).ids.contains(.unix))
+      options.passingBefore = Set(passing.prefix(1))
+      #expect(try Diagnosis.findings(in: census, options).only(.unix).count == 1)
+    }
+  }
 }

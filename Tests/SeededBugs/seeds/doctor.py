@@ -4,6 +4,7 @@ CHAINS = "FinDoctor/Findings/Chains.swift"
 CHECK = "FinCommand/CheckCommand.swift"
 REPORT = "FinCommand/Check/CheckReport.swift"
 GROUP = "FinDoctor/Findings/Group.swift"
+OPEN_FILES = "FinDoctor/Kernel/OpenFiles.swift"
 
 SEEDS = [
     (58, "the cookie is not checked before an end", "FinDoctor/Netlink/Destruction.swift",
@@ -120,4 +121,15 @@ SEEDS = [
     (159, "JSON: all findings are of one chain", REPORT,
      'json.write("chain", number: UInt64(chain))', 'json.write("chain", number: seeded(159) ? UInt64(0) : UInt64(chain))',
      "CheckTests/two"),
+    # Descriptors that are listed by the kernel in one pass.
+    (160, "a pass that did not find what it must have found is believed", OPEN_FILES,
+     "    return isFound\n", "    return isFound || seeded(160)\n", "OpenFilesTests/wrongLayout"),
+    (161, "descriptors of a thread's own are taken for its process's", OPEN_FILES,
+     "    program.leave(unless: .r1, is: .r2)\n", "    if !seeded(161) { program.leave(unless: .r1, is: .r2) }\n",
+     "OpenFilesTests/agreement"),
+    (162, "a program is loaded for few descriptors as well", "FinDoctor/Census/OnePassReading.swift",
+     "      return count >= least\n", "      return count >= least || seeded(162)\n", "OpenFilesTests/few"),
+    (163, "the kernel's types are read where they were cut", "FinDoctor/Kernel/KernelTypes.swift",
+     "      return start + length <= all.byteCount ?", "      return start + length <= all.byteCount || seeded(163) ?",
+     "KernelTypesTests"),
 ]

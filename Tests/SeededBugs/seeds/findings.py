@@ -68,8 +68,8 @@ SEEDS = [
      "ElsewhereFound/inheritedNeighbours"),
     # L6
     (76, "what no descriptor holds is not found with one look", ELSEWHERE,
-     "where options.withoutDescriptorBefore?.contains(sockets[index].identity) != false {",
-     "where (options.withoutDescriptorBefore?.contains(sockets[index].identity) != false || seeded(77)) != seeded(76) {",
+     "where options.passingBefore?.contains(sockets[index].identity) != false {",
+     "where (options.passingBefore?.contains(sockets[index].identity) != false || seeded(77)) != seeded(76) {",
      "ElsewhereFound/withoutDescriptor"),
     (77, "what was only just closed is held by no descriptor", None, "", "", "ElsewhereFound/withDescriptor"),
     (78, "the paths of a closed MPTCP connection are held by no descriptor", SORTING,
