@@ -67,11 +67,17 @@ public enum Diagnosis {
   }
 
   private static func all(_ look: Examination) -> [Finding] {
-    look.closeWaits() + look.detached() + look.descriptorLimits() + look.inherited() + look.withoutDescriptor()
+    // With very many connections, to count their ports takes as long as all the rest: on another processor, if there is one.
+    let ports = OwnThread { [census = look.census, options = look.options] in
+      Examination(census, options).findingsAboutPorts
+    }
+    let others =
+      look.closeWaits() + look.detached() + look.descriptorLimits() + look.inherited() + look.withoutDescriptor()
       + look.closedUnread() + look.finWait2() + look.orphans() + look.peerZeroWindows() + look.unread()
-      + look.unacknowledged() + look.idle() + look.keepaliveFailing() + look.connecting() + look.ports()
-      + look.boundBeforeConnect() + look.timeWaits() + look.acceptOverflows() + look.acceptStalls()
-      + look.synBacklogs() + look.acceptsWithoutDescriptors() + look.memory() + look.unix()
+      + look.unacknowledged() + look.idle() + look.keepaliveFailing() + look.connecting() + look.timeWaits()
+      + look.acceptOverflows() + look.acceptStalls() + look.synBacklogs() + look.acceptsWithoutDescriptors()
+      + look.memory() + look.unix()
+    return others + (ports.join() ?? look.findingsAboutPorts)
   }
 
   /// What is in a state that every socket passes while it is closed, so that one look alone may have come just then:

@@ -1,7 +1,9 @@
 /// E1 to E3: the ports that connect chooses from.
 extension Examination {
+  var findingsAboutPorts: [Finding] { ports() + boundBeforeConnect() }
+
   /// E1: how many of the ports are taken, for each destination.
-  func ports() -> [Finding] {
+  private func ports() -> [Finding] {
     var isBlamed: Set<UInt16> = []
     return portBudgets().filter { budget in
       guard !budget.route.isAnyOther, budget.share >= thresholds.portsWarning else { return false }
@@ -48,7 +50,7 @@ extension Examination {
   }
 
   /// E2: ports that were taken by bind and not by connect, and so for every destination at once.
-  func boundBeforeConnect() -> [Finding] {
+  private func boundBeforeConnect() -> [Finding] {
     var found: [Finding] = []
     for source in boundSources() {
       let all = source.count
