@@ -7,12 +7,14 @@ import Testing
 @testable import FinDoctor
 
 extension Rights {
-  /// Whether programs may be loaded into this kernel, and it tells what its types are.
+  /// Whether programs may be loaded into this kernel, and it tells what its types are; and processes have the numbers that it
+  /// counts them by, which in a container they have not.
   static let canLoadPrograms: Bool = {
     // Nothing to be loaded is refused as too short, unless everything is.
     let isAllowed = unsafe fin_bpf_load([], 0, 0) < 0 && fin_errno() != EPERM && fin_errno() != ENOSYS
     let isTold = unsafe access("/sys/kernel/btf/vmlinux", R_OK) == 0
-    return isAllowed && isTold
+    let isCountedAlike = (try? Files.link("/proc/self/ns/pid")) == Array("pid:[4026531836]".utf8)
+    return isAllowed && isTold && isCountedAlike
   }()
 }
 

@@ -2,9 +2,9 @@ internal import Glibc
 
 /// The open files of all processes that a census asks for, told by the kernel in one pass over its tables.
 ///
-/// The iterator `task_file` (Linux 5.8) shows each file of each process to a program of some twenty instructions, which writes
-/// down whose it is, its number, its inode and what kind of thing it is. A link in `/proc` says the same of one descriptor in
-/// several microseconds; here it is a quarter of one. The program refers to nothing but what the kernel's own description of
+/// The iterator `task_file` (Linux 5.8) shows each file of each process to a program of thirty instructions, which writes down
+/// whose it is, its number, its inode and what kind of thing it is. A link in `/proc` says the same of one descriptor in
+/// several microseconds; here it is less than half of one. The program refers to nothing but what the kernel's description of
 /// its types names, and is gone with the last of its descriptors, at the end of the pass.
 struct OpenFiles {
   /// What an open file is, as far as a census asks: the number of the file system that it is a file of.
