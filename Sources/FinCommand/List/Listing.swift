@@ -137,9 +137,9 @@ struct Listing {
 
 /// Who holds it, in words.
 extension Listing {
-  /// `nginx[812] fd 5`; `(ended)[812] fd 5` of a process that ended while it was looked at; `nginx[812] fd 5 +1` when another holds it too; `queue of nginx[812]` before it is accepted;
-  /// `user 1000` when the process may not be looked at; `was nginx[812] fd 5` of what a look before saw there; `-` when no
-  /// program has it any more.
+  /// `nginx[812] fd 5`, `nginx[812] fd 5 +1` when another holds it too; `(ended)[812] fd 5` of a process that ended while it
+  /// was looked at; `queue of nginx[812]` before it is accepted; `user 1000` when the process may not be looked at;
+  /// `was nginx[812] fd 5` of what a look before saw there; `-` when no program has it any more.
   func write(ownerOf row: ListedSocket, to text: inout TextBuffer) {
     let holders = census.holders[inode(row)]
     if let first = holders.first {

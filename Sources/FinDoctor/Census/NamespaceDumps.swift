@@ -1,4 +1,3 @@
-internal import CFin
 internal import Synchronization
 
 /// Several namespaces, read by a few threads of their own: each takes the next one until there is none left, and ends.
@@ -36,7 +35,7 @@ struct NamespaceDumps {
   }
 
   /// How many read at once.
-  private static let most = min(4, max(2, Int(fin_processors())))
+  private static let most = max(2, Threads.useful)
 
   /// Waits, and gives each dump at its namespace's place; nil when there was no thread to be had.
   consuming func join() -> [NamespaceDump?] {

@@ -1,5 +1,3 @@
-internal import CFin
-
 extension Census {
   /// What to look at. The less, the faster.
   public struct Options: Hashable, Sendable {
@@ -60,7 +58,7 @@ extension Census {
     var reading = DescriptorReading()
     if options.readsHolders {
       let inOnePass = options.loadsProgram ? DescriptorReading.readInOnePass(pids) : nil
-      reading = inOnePass ?? .read(pids, threads: min(4, max(1, Int(fin_processors()))))
+      reading = inOnePass ?? .read(pids, threads: Threads.useful)
       if options.readsAllNamespaces {
         let held = NamespacePlace.find(held: reading.namespaces, beyond: places)
         places += held

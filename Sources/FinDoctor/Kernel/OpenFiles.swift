@@ -4,7 +4,7 @@ internal import Glibc
 ///
 /// The iterator `task_file` (Linux 5.8) shows each file of each process to a program of thirty instructions, which writes down
 /// whose it is, its number, its inode and what kind of thing it is. A link in `/proc` says the same of one descriptor in
-/// several microseconds; here it is less than half of one. The program refers to nothing but what the kernel's description of
+/// several microseconds; here it is about half of one. The program refers to nothing but what the kernel's description of
 /// its types names, and is gone with the last of its descriptors, at the end of the pass.
 struct OpenFiles {
   /// What an open file is, as far as a census asks: the number of the file system that it is a file of.

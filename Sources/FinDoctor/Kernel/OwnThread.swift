@@ -1,5 +1,12 @@
+internal import CFin
 internal import Glibc
 internal import Synchronization
+
+/// How many threads a census uses at most for one thing.
+enum Threads {
+  /// One for each processor that this process may run on, up to four: more only wait for each other in the kernel.
+  static var useful: Int { min(4, max(1, Int(fin_processors()))) }
+}
 
 /// A thread of its own, which ends with its work: one that changes its network namespace must be nobody else's after.
 final class OwnThread<Value: Sendable>: Sendable {

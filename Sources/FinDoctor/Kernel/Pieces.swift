@@ -1,5 +1,3 @@
-internal import CFin
-
 /// Work on very many things, done piece by piece on all processors.
 package enum Pieces {
   /// Makes something of each piece, and uses what was made, in order and on this thread.
@@ -13,7 +11,7 @@ package enum Pieces {
   package static func forEach<Made: Sendable>(
     of count: Int, each size: Int = 8192, make: @escaping @Sendable (Range<Int>) -> Made, use: (Made) -> Void
   ) {
-    let atOnce = min(4, max(1, Int(fin_processors())))
+    let atOnce = Threads.useful
     var start = 0
     while start < count {
       let wave = stride(from: start, to: min(count, start + size * atOnce), by: size)

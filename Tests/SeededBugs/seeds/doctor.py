@@ -132,4 +132,18 @@ SEEDS = [
     (163, "the kernel's types are read where they were cut", "FinDoctor/Kernel/KernelTypes.swift",
      "      return start + length <= all.byteCount ?", "      return start + length <= all.byteCount || seeded(163) ?",
      "KernelTypesTests"),
+    # What is made on several threads, and what is looked at twice.
+    (164, "the first of the pieces made at once is lost", "FinDoctor/Kernel/Pieces.swift",
+     "      use(make(wave[0]))\n", "      if !seeded(164) { use(make(wave[0])) }\n", "ManyTests/pieces"),
+    (165, "a look between two keeps nothing that grows", "FinDoctor/Findings/Diagnosis.swift",
+     "{ $0.state == .closeWait || $0.state == .listen }", "{ $0.state == .closeWait && !seeded(165) || $0.state == .listen }",
+     "CheckTests/growing"),
+    (166, "a Unix pair between its two closes has lost its peer", "FinDoctor/Findings/Machine.swift",
+     "options.passingBefore?.contains(all[index].cookie) != false,",
+     "options.passingBefore?.contains(all[index].cookie) != false || seeded(166),", "MachineFound/unixPassing"),
+    (167, "Unix sockets are looked at once", "FinDoctor/Findings/Diagnosis.swift",
+     "where socket.hasLostItsPeer { all.insert", "where socket.hasLostItsPeer && !seeded(167) { all.insert",
+     "MachineFound/unixPassing"),
+    (168, "--no-bpf is not heeded", "FinCommand/Looking/LookOptions.swift",
+     "options.loadsProgram = !noBPF", "options.loadsProgram = !noBPF || seeded(168)", "ListTests/loadsProgram"),
 ]
