@@ -49,6 +49,11 @@ int peers_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int peers_gettid(void) { return (int)syscall(SYS_gettid); }
 
+int peers_unshare_descriptors(void) {
+  unsigned int beyond_all = 1u << 30;
+  return (int)syscall(SYS_close_range, beyond_all, beyond_all, 2u /* CLOSE_RANGE_UNSHARE */);
+}
+
 int peers_outgoing_queue(int fd, int *bytes) { return ioctl(fd, SIOCOUTQ, bytes); }
 
 int peers_incoming_queue(int fd, int *bytes) { return ioctl(fd, SIOCINQ, bytes); }

@@ -19,7 +19,9 @@ struct Fin {
   }
 
   /// As another user, without any rights of ours.
-  static func run(as user: Int, _ arguments: String...) async throws -> Fin {
+  static func run(as user: Int, _ arguments: String...) async throws -> Fin { try await run(as: user, arguments) }
+
+  static func run(as user: Int, _ arguments: [String]) async throws -> Fin {
     try await run("setpriv", words(as: user, arguments))
   }
 

@@ -10,6 +10,8 @@ import Testing
 
 @Suite("fin list, as a person runs it", .onThreads, .timeLimit(.minutes(30)))
 struct ListTests {
+  // A listener that is looked at has an address of its own: its port can be another socket's too, on another address.
+
   @Test("a holder whose process ended before it was asked for its name is said to have ended")
   func ended() {
     var socket = InetSocket()
@@ -23,17 +25,18 @@ struct ListTests {
 
   @Test("a line of its own for each socket: state, queues, addresses, and who holds it")
   func owner() async throws {
-    let listener = try PlainSocket.listening()
-    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let address = "127.7.7.9"
+    let listener = try PlainSocket.listening(on: address)
+    let client = try PlainSocket.connected(to: address, port: listener.port)
     let server = try listener.accept()
     try client.send([1, 2, 3])
-    let fin = try await Fin.run("list", "\(getpid())", "--tcp", "--port", "\(listener.port)")
+    let fin = try await Fin.run("list", "\(getpid())", "--tcp", "--address", address, "--port", "\(listener.port)")
     #expect(fin.status == 0 && fin.lines.count == 4 && fin.lines[0].hasPrefix("STATE "))
     #expect(fin.lines.allSatisfy { $0.count <= 100 })
     let line = try #require(fin.lines.first { $0.hasSuffix("fd \(server.descriptor)") })
     let words = line.split(separator: " ")
     #expect(words.prefix(3) == ["ESTABLISHED", "3", "0"])
-    #expect(words[3] == "127.0.0.1:\(listener.port)" && words[4] == "127.0.0.1:\(client.port)")
+    #expect(words[3] == "\(address):\(listener.port)" && words[4] == "127.0.0.1:\(client.port)")
     #expect(line.contains("[\(getpid())] fd "))
   }
 
@@ -87,10 +90,12 @@ struct ListTests {
 
   @Test("clients that nobody accepted say so")
   func queued() async throws {
-    let listener = try PlainSocket.listening()
-    let waiting = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let address = "127.7.7.10"
+    let listener = try PlainSocket.listening(on: address)
+    let waiting = try PlainSocket.connected(to: address, port: listener.port)
     let queue = try await Fin.run(
-      "list", "--state", "waiting", "--own-namespace", "--port", "\(waiting.port)", "--no-header", "--wide")
+      "list", "--state", "waiting", "--own-namespace", "--address", address, "--port", "\(waiting.port)", "--no-header",
+      "--wide")
     #expect(queue.lines.count == 1 && queue.output.contains("queue of ") && queue.output.contains("[\(getpid())]"))
   }
 
@@ -135,10 +140,11 @@ struct ListTests {
     let sleep = try #require(Programs.find("sleep"))
     try Scene.copy(sleep, to: name)
     defer { unsafe unlink(name) }
-    let listener = try PlainSocket.listening()
+    let address = "127.7.7.11"
+    let listener = try PlainSocket.listening(on: address)
     let child = try Child.spawn(name, ["3600"], heirloom: .asNumberThree(listener.descriptor))
     defer { child.end() }
-    let words = ["list", "--own-namespace", "--port", "\(listener.port)", "--wide"]
+    let words = ["list", "--own-namespace", "--address", address, "--port", "\(listener.port)", "--wide"]
     let (text, json) = (try await Fin.run(words).output, try await Fin.run(words + ["--json"]).output)
     #expect(text.contains(" +1") && json.contains("\\\\x1b[31mevil\\\\xe2\\\\x80\\\\xae\(getpid())"))
     #expect((text + json).unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 0x20 && $0 != "\u{202E}" })
@@ -184,10 +190,11 @@ struct ListTests {
 
   @Test("the JSON has a version, and names what it gives")
   func json() async throws {
-    let listener = try PlainSocket.listening()
-    let waiting = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
+    let address = "127.7.7.12"
+    let listener = try PlainSocket.listening(on: address)
+    let waiting = try PlainSocket.connected(to: address, port: listener.port)
     let whole = try ListedLine.read(
-      try await Fin.run("list", "--own-namespace", "--port", "\(listener.port)", "--json").output)
+      try await Fin.run("list", "--own-namespace", "--address", address, "--port", "\(listener.port)", "--json").output)
     #expect(whole.version == 1 && whole.sockets.count == 3)
     let listening = try #require(whole.sockets.first { $0.state == "LISTEN" })
     #expect(listening.receiveQueue == 1 && listening.holders.contains { $0.fd == listener.descriptor })
@@ -201,13 +208,16 @@ struct ListTests {
     .enabled(if: Programs.find("setpriv") != nil, "needs setpriv"),
     .enabled(if: nobodyMayRunFin, "needs a build that everybody may run"))
   func nobody() async throws {
-    let listener = try PlainSocket.listening()
-    let fin = try await Fin.run(
-      as: 65534, "list", "--own-namespace", "--port", "\(listener.port)", "--no-header")
-    #expect(fin.status == 0 && fin.lines.count == 1 && fin.output.contains("LISTEN") && fin.output.contains("user 0"))
-    #expect(!fin.output.contains("fd "))
-    #expect(fin.complaints.contains("could not be read") && fin.complaints.contains("of user 0"))
-    let all = try await Fin.run(as: 65534, "list", "--own-namespace", "--json", "--port", "\(listener.port)")
+    let address = "127.7.7.13"
+    let listener = try PlainSocket.listening(on: address)
+    let words = ["list", "--own-namespace", "--address", address, "--port", "\(listener.port)"]
+    let fin = try await Fin.run(as: 65534, words + ["--no-header"])
+    #expect(
+      fin.status == 0 && fin.lines.count == 1 && fin.output.contains("LISTEN") && fin.output.contains("user 0"),
+      "\(fin)")
+    #expect(!fin.output.contains("fd "), "\(fin)")
+    #expect(fin.complaints.contains("could not be read") && fin.complaints.contains("of user 0"), "\(fin)")
+    let all = try await Fin.run(as: 65534, words + ["--json"])
     #expect(try ListedLine.read(all.output).hidden.contains { $0.contains("could not be read") })
   }
 

@@ -3,7 +3,7 @@ import Peers
 /// One socket in each state that can be held still, made by a Python program in a network namespace of its own.
 enum Scene {
   static let program = """
-    import socket, struct, sys
+    import socket, struct, sys, time
     kept = []
     def listener(address="127.0.0.1", backlog=64, family=socket.AF_INET, **options):
         s = socket.socket(family)
@@ -47,6 +47,7 @@ enum Scene {
         pair(six, "::1", socket.AF_INET6)[0].send(b"abc")
         both = listener("::", family=socket.AF_INET6)
         pair(both)
+    while " 06 " not in open("/proc/thread-self/net/tcp").read(): time.sleep(0.001)  # one of them rests
     print("ready", flush=True)
     sys.stdin.read()
     """

@@ -27,12 +27,15 @@ public struct DescriptorFlags: Hashable, Sendable {
 }
 
 extension KernelView {
-  /// Every descriptor of this process, in order, without the one that this looks through.
+  /// Every descriptor of this process, in order, without the one that this looks through; in a thread with a table of its own,
+  /// of that table.
   ///
   /// Tests that run at the same time open and close descriptors too: compare whole lists only where no other test runs,
   /// in an exit test, and there `lastingDescriptors`.
   public static func openDescriptors() throws(RigError) -> [OpenDescriptor] {
-    guard let directory = unsafe opendir("/proc/self/fd") else { throw .last("opendir /proc/self/fd") }
+    guard let directory = unsafe opendir("/proc/thread-self/fd") else {
+      throw .last("opendir /proc/thread-self/fd")
+    }
     defer { unsafe closedir(directory) }
     let own = unsafe dirfd(directory)
     var found: [OpenDescriptor] = []
@@ -42,7 +45,7 @@ extension KernelView {
       }
       guard let number = CInt(name), number != own else { continue }
       // A descriptor that closed since is none.
-      guard let target = readLink("/proc/self/fd/\(number)") else { continue }
+      guard let target = readLink("/proc/thread-self/fd/\(number)") else { continue }
       found.append(OpenDescriptor(number: number, target: target))
     }
     return found.sorted { $0.number < $1.number }

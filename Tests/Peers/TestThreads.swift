@@ -38,7 +38,7 @@ public final class TestThreads: Sendable {
 public final class TestThread: TaskExecutor {
   private let jobs = Monitor<[UnownedJob]>([])
 
-  init() {
+  public init() {
     // It lasts as long as the process does.
     _ = onThread { while true { self.runNext() } }
   }

@@ -31,6 +31,9 @@ int peers_pidfd(int pid);
 int peers_fork(void);
 // The kernel's number of the calling thread.
 int peers_gettid(void);
+// close_range with CLOSE_RANGE_UNSHARE and nothing to close: the calling thread gets a descriptor table of its own, and shares
+// it with the threads that it starts.
+int peers_unshare_descriptors(void);
 // ioctl SIOCOUTQ: bytes (and a FIN) the peer has not acknowledged; SIOCINQ: bytes that wait to be read.
 int peers_outgoing_queue(int fd, int *bytes);
 int peers_incoming_queue(int fd, int *bytes);

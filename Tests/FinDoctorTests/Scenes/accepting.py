@@ -65,6 +65,10 @@ os.read(said, 1)
 port = l.getsockname()[1]
 if what == "accepts":
     until("all were accepted", lambda: len(kept) == count)
+else:
+    queue(l, min(count - (what == "busy"), backlog + 1))
+if what == "given-up":
+    until("all have given up", lambda: states().count(CLOSE_WAIT) == count)
 print("ready", port, child, flush=True)
 sys.stdin.read()
 os.close(tell)

@@ -58,7 +58,7 @@ def connected(first, *options):
     assert c.recv(1) == b""
     if first == "both":
         c.close()
-        until("the port rests", lambda: any(" 06 " in x for x in open("/proc/thread-self/net/tcp")))
+        rest(1)
     return port
 
 

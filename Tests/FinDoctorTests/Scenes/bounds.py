@@ -39,6 +39,9 @@ for moment, what, s in events:
         s["before"] = now()
         s["c"].shutdown(socket.SHUT_WR)
         s["after"] = now()
+for s in all:
+    reach(s["a"], CLOSE_WAIT)
+    reach(s["c"], FIN_WAIT2)
 time.sleep(max(0, begin + 4.5 - now()))
 print("ready", count)
 for s in all:

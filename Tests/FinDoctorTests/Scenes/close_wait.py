@@ -53,8 +53,12 @@ if what == "growing":  # known, and one more from time to time
         assert a.recv(1) == b""
 
     often(one, 0.05)
+if what == "closed":
+    rest(count)
 if what == "blocked":
-    time.sleep(0.1)
+    calls = ("44", "206")  # sendto
+    inside = lambda t: open("/proc/self/task/%s/syscall" % t).read().split()[0] in calls
+    until("all threads wait", lambda: sum(inside(t) for t in os.listdir("/proc/self/task")) == count)
 if what == "polled":
     polling = select.poll()
     for a in kept[1:]:

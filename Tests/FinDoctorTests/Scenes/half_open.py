@@ -29,7 +29,6 @@ def knock():
         raw.sendto(syn("%s.%d" % (network, i + 1), 3000 + i), (address, 0))
 
 
-knock()
 often(knock, 1)  # a backlog that is half full forgets the oldest after some seconds, and any after a minute
 
 

@@ -51,6 +51,7 @@ for _ in range(count):
     elif situation == "full":
         kept.append(c)
         fill(c)
+        until("a zero window", lambda: window(c) == 0)
     else:
         if situation == "unread":
             c.send(b"GET / HTTP/1.1\r\n\r\n")

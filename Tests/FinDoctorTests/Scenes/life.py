@@ -18,12 +18,15 @@ def step(name, action, pause=0.15):
 
 if what == "unix":  # a pair with a process at each end
     one, two = socket.socketpair()
+    said, say = os.pipe()
     child = os.fork()
     if child == 0:
         one.close()
+        os.write(say, b"x")
         sys.stdin.read()
         os._exit(0)
     two.close()
+    os.read(said, 1)
     stand(one.fileno(), child)
 
 if what == "connecting":  # nobody takes the handshake: the queue is full and stays so
@@ -45,6 +48,7 @@ if what == "clients":  # two wait, the second for less long
     l = listener()
     a = step("first", lambda: socket.create_connection(l.getsockname()))
     b = step("second", lambda: socket.create_connection(l.getsockname()))
+    queue(l, 2)
     stand(l.fileno(), a.fileno(), *steps)
 
 if what == "datagrams":
@@ -53,6 +57,7 @@ if what == "datagrams":
     b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     b.connect(a.getsockname())
     b.send(b"x" * 10)
+    until("the datagram has come", lambda: unread(a) == 10)
     stand(a.fileno(), b.fileno())
 
 l = listener()
@@ -76,6 +81,7 @@ elif what == "rests":
     a.close()
     assert c.recv(1) == b""
     step("rests", c.close)
+    rest(1)
 elif what == "polled":
     threading.Thread(target=lambda: (lambda p: (p.register(a, select.POLLIN), p.poll()))(select.poll()), daemon=True).start()
 elif what == "selected":
@@ -83,6 +89,12 @@ elif what == "selected":
 elif what == "masked":
     epoll = select.epoll()
     epoll.register(a, select.EPOLLOUT | select.EPOLLET)
+if what in ("read", "silent", "unread"):
+    reach(a, CLOSE_WAIT)
+    reach(c, FIN_WAIT2)
+if what == "finished":
+    reach(a, FIN_WAIT2)
+    reach(c, CLOSE_WAIT)
 if what in ("polled", "selected"):
     calls = ("7", "23", "270", "271", "72", "73")
     inside = lambda t: open("/proc/self/task/%s/syscall" % t).read().split()[0] in calls

@@ -19,6 +19,13 @@ if ip and what not in ("plain", "over"):
     subprocess.run([ip, "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2"], stderr=subprocess.DEVNULL)
     subprocess.run([ip, "mptcp", "endpoint", "add", "127.0.0.2", "dev", "lo", "subflow"], stderr=subprocess.DEVNULL)
 
+def heard(s):
+    """The end of a side of MPTCP is worked upon behind the caller's back, at both ends."""
+    polling = select.poll()
+    polling.register(s, select.POLLRDHUP)
+    assert polling.poll(1000 * LIMIT), "the end was not heard of"
+
+
 l = socket.socket() if what in ("plain", "over") else mptcp()
 l.bind(("127.0.0.1", 0))
 l.listen(64)
@@ -43,6 +50,7 @@ for _ in range(count):
         if what == "unread":
             c.sendall(b"more")
         c.close()
+        heard(a)
         kept.append(a)
     elif what == "plain":  # the other side has no MPTCP, and ends: the client keeps its end
         a.close()
@@ -54,6 +62,7 @@ for _ in range(count):
         kept.append(c)
     elif what == "half":  # the program has finished, and the client has not
         a.shutdown(socket.SHUT_WR)
+        heard(c)
         kept += [a, c]
     elif what == "ended":  # innocent: the program closes too
         c.close()

@@ -17,4 +17,6 @@ for _ in range(count):
         while a.recv(65536):
             pass
         a.close()
+if what != "situation":
+    rest(count)
 stand(l.getsockname()[1])

@@ -37,10 +37,11 @@ for i in range(resting):
     s.close()
     a.recv(1)
     a.close()
+rest(resting)
 print("ready", l.getsockname()[1], other.getsockname()[1], flush=True)
 for line in sys.stdin:
     words = line.split()
-    count, why = 0, "-"
+    count, why, resting = 0, "-", states().count(TIME_WAIT)
     try:
         if words[0] == "fill":
             while True:
@@ -55,6 +56,8 @@ for line in sys.stdin:
                 s.close()
                 a.recv(1)
                 a.close()
+                resting += 1
+                rest(resting)
     except OSError as e:
         why = errno.errorcode[e.errno]
     print(count, why, flush=True)

@@ -20,4 +20,6 @@ for i in range(count):
         a.close()
     else:
         kept += [s, a]
+if what == "churn":
+    rest(count)
 stand(*[l.getsockname()[1] for l in listeners])

@@ -12,4 +12,6 @@ for i in range(number(1, 1) + number(2, 0)):
         kept.append(c)
     else:
         c.close()
+queue(l, number(1, 1) + number(2, 0))
+until("those that gave up have", lambda: states().count(CLOSE_WAIT) == number(2, 0))
 stand(l.getsockname()[1], before, after, l.fileno())

@@ -4,10 +4,11 @@ from stage import *
 l = listener()
 pairs = [pair(l), pair(l)]
 print("ready", *(c.fileno() for c, a in pairs), flush=True)
-for c, a in pairs:
+for place, (c, a) in enumerate(pairs):
     if sys.stdin.readline():
         c.close()
         assert a.recv(1) == b""
         a.close()
+        rest(place + 1)
         print("closed", flush=True)
 sys.stdin.read()

@@ -1,7 +1,7 @@
 """What the scenes share. A scene makes its situation, prints "ready", keeps it until its input ends, and goes."""
 import os, select, socket, struct, sys, threading, time
 
-ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE, CLOSE_WAIT = 1, 4, 5, 7, 8
+ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT = 1, 4, 5, 6, 7, 8
 LIMIT = 20
 
 
@@ -25,6 +25,21 @@ def until(what, condition):
 
 def reach(s, wanted):
     until("state %d" % wanted, lambda: state(s) == wanted)
+
+
+def states():
+    """The state of every IPv4 socket of this network, those that no descriptor holds too."""
+    return [int(line.split()[3], 16) for line in open("/proc/thread-self/net/tcp").readlines()[1:]]
+
+
+def rest(count):
+    """The second FIN is on its way when close returns; the port rests when it has come."""
+    until("%d ports rest" % count, lambda: states().count(TIME_WAIT) >= count)
+
+
+def queue(l, count):
+    """A client's connect may return before its connection stands in the listener's queue."""
+    until("%d in the queue" % count, lambda: struct.unpack_from("I", info(l), 24)[0] == count)
 
 
 def unread(s):
@@ -70,14 +85,21 @@ def fill(s):
             time.sleep(0.005)
 
 
+def window(s):
+    """How many bytes the peer has room for."""
+    return struct.unpack_from("I", info(s), 228)[0]
+
+
 def often(action, pause=0.02):
-    """Repeats something in a thread for as long as the scene stands and its peers do."""
+    """Does something here and now, so that a scene that is ready has done it, and then again and again in a thread for as
+    long as the scene stands and its peers do."""
+    action()
 
     def work():
         try:
             while True:
-                action()
                 time.sleep(pause)
+                action()
         except ConnectionError:  # the peer has ended: the scene is over
             pass
 
@@ -85,7 +107,7 @@ def often(action, pause=0.02):
 
 
 def stand(*words):
-    """The situation is there: says so, with what the test wants to know, and waits for the end."""
+    """The situation is there, as the kernel says: tells the test, with what it wants to know, and waits for the end."""
     print("ready", *words, flush=True)
     sys.stdin.read()
     os._exit(0)

@@ -20,6 +20,5 @@ def once():
         a.close()
 
 
-once()
 often(once)
 stand(l.getsockname()[1])

@@ -4,6 +4,7 @@ from stage import *
 what, count = mode(), number(2, 3)
 l = listener(receive_buffer=None if what == "shrunk" else 32768)
 told, tell = os.pipe()
+said, say = os.pipe()
 child = os.fork()
 if child == 0:
     os.close(tell)
@@ -13,6 +14,7 @@ if child == 0:
         kept.append(a)
         if what == "shrunk":
             a.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    os.write(say, b"x")
     while what == "slow":  # innocent: slow, and steady
         ready, _, _ = select.select([told] + kept, [], [], 1)
         if told in ready:
@@ -24,16 +26,15 @@ if child == 0:
     os.read(told, 1)
     os._exit(0)
 os.close(told)
-kept = []
-for _ in range(count):
-    c = socket.create_connection(l.getsockname(), timeout=LIMIT)
-    kept.append(c)
+kept = [socket.create_connection(l.getsockname(), timeout=LIMIT) for _ in range(count)]
+os.read(said, 1)  # the receivers have accepted
+for c in kept:
     if what == "some":  # innocent: there is room for more
         c.send(b"z" * 8192)
         until("it has arrived", lambda: struct.unpack_from("I", info(c), 24)[0] == 0)
     elif what != "slow":
         fill(c)
-        until("a zero window", lambda: struct.unpack_from("I", info(c), 228)[0] == 0)
+        until("a zero window", lambda: window(c) == 0)
     else:
         c.setblocking(False)
 

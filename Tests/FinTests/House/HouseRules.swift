@@ -3,6 +3,7 @@ extension HouseRule {
   static let all = [
     lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin,
     shortFiles, nothingLeftUndone, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
+    limitInOnePlace,
   ]
 
   static let lifecycleImportsNothing = code(
@@ -174,6 +175,18 @@ extension HouseRule {
       Sample("Sources/Fin/A.swift", "public import SystemPackage\nextension A: Error {}\n"),
       Sample("Sources/Fin/A.swift", "  public var description: String { \"\" }\n"),
       Sample("Sources/Fin/A.swift", "  public static func < (a: A, b: A) -> Bool { false }\n"),
+    ])
+
+  static let limitInOnePlace = code(
+    "the limit of descriptors is changed in one place", in: "Tests/", except: "Tests/Peers/DescriptorTable.swift",
+    breaks: { $0.contains("setrlimit") },
+    broken: [
+      Sample("Tests/FinTests/IO/Limits.swift", "unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)\n"),
+      Sample("Tests/Peers/Child.swift", "  let setting = setrlimit\n"),
+    ],
+    sound: [
+      Sample("Tests/Peers/DescriptorTable.swift", "unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)\n"),
+      Sample("Tests/FinTests/IO/Limits.swift", "let text = \"setrlimit\" // setrlimit\nunsafe getrlimit(7, &limit)\n"),
     ])
 
   // MARK: How they look

@@ -5,37 +5,38 @@ import Testing
 
 @testable import Fin
 
-/// In processes of their own, because the limit is the process's.
+/// In processes of their own, because the limit is the process's, and in a table of their own, because libdispatch needs
+/// descriptors too.
 @Suite("The descriptor limit, reached for real")
 struct DescriptorLimit {
   @Test("accept with a client waiting: an error that says what to do; the client stays queued", .faults(35))
   func acceptSomebody() async {
-    await #expect(processExitsWith: .success) { try AtTheLimit.acceptSomebody() }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.acceptSomebody($0) } }
   }
 
   @Test("accept with nobody waiting: it waits, and takes who comes once there is room", .faults(35))
   func acceptNobody() async {
-    await #expect(processExitsWith: .success) { try AtTheLimit.acceptNobody() }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.acceptNobody($0) } }
   }
 
   @Test("connect, pair, socket, bind and duplicate: an error each, and nothing is left behind", .faults(35))
   func makers() async {
-    await #expect(processExitsWith: .success) { try AtTheLimit.makers() }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.makers($0) } }
   }
 
   @Test("what is open goes on: it sends, receives, waits and closes with confirmation", .faults(35))
   func openOnes() async {
-    await #expect(processExitsWith: .success) { try AtTheLimit.openOnes() }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.openOnes($0) } }
   }
 
   @Test("a shared connection waits and is closed from another thread without a descriptor to be had", .faults(35))
   func sharedWaits() async {
-    await #expect(processExitsWith: .success) { try AtTheLimit.sharedWaits() }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.sharedWaits($0) } }
   }
 
   @Test("a server at the limit serves everyone in the end", .faults(35))
   func server() async {
-    await #expect(processExitsWith: .success) { try AtTheLimit.server() }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.server($0) } }
   }
 }
 
@@ -43,11 +44,9 @@ struct DescriptorLimit {
 private struct Hoard: ~Copyable {
   private var numbers: [CInt] = []
 
-  init() throws {
-    // Low enough to be reached soon, above everything that is open now.
-    let highest = try KernelView.openDescriptors().map(\.number).max() ?? 0
-    var limit = rlimit(rlim_cur: rlim_t(highest + 40), rlim_max: rlim_t(highest + 40))
-    guard unsafe setrlimit(__rlimit_resource_t(7), &limit) == 0 else { throw RigError("setrlimit") }
+  init(_ table: DescriptorTable) throws {
+    // Low enough to be reached soon.
+    try table.lowerLimit(leaving: 40)
     fill()
   }
 
@@ -71,10 +70,10 @@ private struct Hoard: ~Copyable {
 }
 
 private enum AtTheLimit {
-  static func acceptSomebody() throws {
+  static func acceptSomebody(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let client = try Connection.connect(to: listener.address)
-    var hoard = try Hoard()
+    var hoard = try Hoard(table)
     for _ in 0..<3 {
       let error = try hoard.refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
       #expect(error.cause == .system(.tooManyOpenFiles))
@@ -88,10 +87,10 @@ private enum AtTheLimit {
     listener.close()
   }
 
-  static func acceptNobody() throws {
+  static func acceptNobody(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
-    var hoard = try Hoard()
+    var hoard = try Hoard(table)
     let error = try hoard.refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(50)) }
     #expect(error.cause == .timedOut, "\(error)")
     let accepting = onThread(taking: listener) { listener in
@@ -108,12 +107,12 @@ private enum AtTheLimit {
     client.abort()
   }
 
-  static func makers() throws {
+  static func makers(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
     let kept = try Connection.pair()
     let ledger = Ledger()
-    var hoard = try Hoard()
+    var hoard = try Hoard(table)
     try Ledger.$current.withValue(ledger) { () throws in
       let full = SocketError.Cause.system(.tooManyOpenFiles)
       let connect = try hoard.refusal { () throws(SocketError) in try Connection.connect(to: address) }
@@ -142,9 +141,9 @@ private enum AtTheLimit {
     listener.close()
   }
 
-  static func openOnes() throws {
+  static func openOnes(_ table: DescriptorTable) throws {
     let pair = try StreamKind.ipv4.connected()
-    let hoard = try Hoard()
+    let hoard = try Hoard(table)
     let bytes = pattern(3_000_000)
     let second = onThread(taking: pair.second) { second in
       let received = try second.receive(exactly: bytes.count)
@@ -161,10 +160,10 @@ private enum AtTheLimit {
     _ = consume hoard
   }
 
-  static func sharedWaits() throws {
+  static func sharedWaits(_ table: DescriptorTable) throws {
     let pair = try StreamKind.ipv4.connected()
     let shared = pair.first.share()
-    let hoard = try Hoard()
+    let hoard = try Hoard(table)
     let waiting = onThread { try shared.receive(upTo: 1) }
     try pair.second.send([1])
     #expect(try waiting.join() == [1])
@@ -190,14 +189,12 @@ private enum AtTheLimit {
     }
   }
 
-  static func server() throws {
+  static func server(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
     let address = listener.address
-    let limit = try KernelView.openDescriptors().map(\.number).max() ?? 0
     // The clients' ends are many; the server gets what they leave.
-    var value = rlimit(rlim_cur: rlim_t(limit + 60), rlim_max: rlim_t(limit + 60))
-    guard unsafe setrlimit(__rlimit_resource_t(7), &value) == 0 else { throw RigError("setrlimit") }
+    try table.lowerLimit(leaving: 60)
     let clients = onThread { () throws -> Int in
       defer { handle.stop() }
       var threads: [Joining<Bool>] = []

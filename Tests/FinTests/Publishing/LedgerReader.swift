@@ -76,5 +76,14 @@ struct LedgerReader {
 
   var records: [Record] { look().records }
 
-  subscript(descriptor: CInt) -> Record? { records.first { $0.descriptor == descriptor } }
+  /// The record of a descriptor. While one is being written it is looked again: its writer may have lost the processor in the
+  /// middle of it.
+  subscript(descriptor: CInt) -> Record? {
+    let deadline = Peers.Deadline.after(.seconds(20))
+    while true {
+      let (records, unsettled) = look()
+      if unsettled == 0 || deadline.hasPassed { return records.first { $0.descriptor == descriptor } }
+      usleep(100)
+    }
+  }
 }

@@ -105,8 +105,7 @@ struct Published {
   func growth() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
-        var limit = rlimit(rlim_cur: 4096, rlim_max: 4096)
-        unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)
+        DescriptorTable.raiseLimit(to: 4096)
         try Ledger.current.publish()
         let reader = LedgerReader(Ledger.current)!
         var pairs: [(SharedConnection, SharedConnection)] = []
@@ -134,8 +133,7 @@ struct Published {
   func withoutRoom() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
-        var limit = rlimit(rlim_cur: 4096, rlim_max: 4096)
-        unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)
+        DescriptorTable.raiseLimit(to: 4096)
         try Ledger.current.publish()
         let reader = LedgerReader(Ledger.current)!
         var pairs: [(SharedConnection, SharedConnection)] = []

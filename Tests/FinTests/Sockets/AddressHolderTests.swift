@@ -145,21 +145,18 @@ struct AddressInUse {
   @Test("without a descriptor to look with, the error is the same and says less")
   func noDescriptors() async {
     await #expect(processExitsWith: .success) {
-      let listener = try Listener.bind(.loopback(port: 0))
-      let socket = try Socket(.ipv4)
-      var limit = rlimit()
-      unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-      limit.rlim_cur = 3
-      unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-      do throws(SocketError) {
-        try socket.bind(to: listener.address)
-        fatalError("bound")
-      } catch {
+      try DescriptorTable.apart { table in
+        let listener = try Listener.bind(.loopback(port: 0))
+        let address = listener.address
+        let socket = try Socket(.ipv4)
+        let error = try table.leaving(0) {
+          try FinTests.refusal { () throws(SocketError) in try socket.bind(to: address) }
+        }
         precondition(error.cause == .system(.addressInUse), "\(error)")
         precondition(error.note == nil, "\(error)")
+        socket.close()
+        listener.close()
       }
-      socket.close()
-      listener.close()
     }
   }
 

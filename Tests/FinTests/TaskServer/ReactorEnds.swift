@@ -109,12 +109,12 @@ struct ReactorEnds {
 
   @Test("a reactor for which there are no descriptors throws, and leaves neither thread nor descriptor")
   func withoutDescriptors() async {
-    await #expect(processExitsWith: .success) { try synchronously { try ReactorEnds.makeWithout() } }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.makeWithout($0) } }
   }
 
   @Test("the shared reactor is made when there is a descriptor again, for the next who needs it")
   func sharedLater() async {
-    await #expect(processExitsWith: .success) { try synchronously { try ReactorEnds.shareLater() } }
+    await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.shareLater($0) } }
   }
 
   @Test("a job that comes while the reactor is being stopped runs all the same: on the loop, or in the pool")
@@ -207,11 +207,11 @@ struct ReactorEnds {
     }
   }
 
-  private static func makeWithout() throws {
+  private static func makeWithout(_ table: DescriptorTable) throws {
     _ = try Medium.tcp.open().0.abort()
     let before = try open()
     for left in 0..<6 {
-      let failure: SocketError? = try withDescriptorsLeft(CInt(left)) {
+      let failure: SocketError? = try table.leaving(left) {
         do throws(SocketError) {
           _ = try Reactor(loops: 3)
           return nil
@@ -221,32 +221,34 @@ struct ReactorEnds {
       try eventually(within: .seconds(20), "threads", equals: 0) { try loops() }
       try eventually(within: .seconds(20), "descriptors", equals: before) { try open() }
     }
-    try withDescriptorsLeft(6) { _ = try Reactor(loops: 3) }
+    try table.leaving(6) { _ = try Reactor(loops: 3) }
     try eventually(within: .seconds(20), "descriptors", equals: before) { try open() }
   }
 
-  private static func shareLater() throws {
+  private static func shareLater(_ table: DescriptorTable) throws {
+    // Away from Swift's pool, whose threads have another table.
+    let elsewhere = TestThread()
     let (near, far) = try Medium.pair.open()
     let refused = Kept<SocketError.Cause>()
-    try withDescriptorsLeft(0) {
+    try table.leaving(0) {
       for _ in 0..<3 {
         do throws(SocketError) { _ = try Reactor.shared } catch { refused.value = error.cause }
         check(refused.value == .system(.tooManyOpenFiles), "\(String(describing: refused.value))")
       }
       // Who has to wait hears it; who need not, does not.
-      let waiting = Working(on: globalConcurrentExecutor) {
+      let waiting = Working(on: elsewhere) {
         await cause { () async throws(SocketError) in _ = try await near.receive(upTo: 1) }
       }
       let heard = try waiting.join()
       check(heard == .system(.tooManyOpenFiles), "\(String(describing: heard))")
-      let sending = Working(on: globalConcurrentExecutor) {
+      let sending = Working(on: elsewhere) {
         try await far.send([7])
         return try await near.receive(upTo: 1)
       }
       let bytes = try sending.join()
       check(bytes == [7], "\(String(describing: bytes))")
     }
-    let waiting = Working(on: globalConcurrentExecutor) {
+    let waiting = Working(on: elsewhere) {
       await cause { () async throws(SocketError) in _ = try await near.receive(upTo: 1, within: .milliseconds(20)) }
     }
     let heard = try waiting.join()

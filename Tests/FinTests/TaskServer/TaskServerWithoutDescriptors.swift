@@ -11,7 +11,9 @@ struct TaskServerWithoutDescriptors {
     "forty clients, two dozen descriptors: the reserve is let go and had again, all are served, nobody fails, nothing spins",
     .faults(35))
   func forty() async {
-    await #expect(processExitsWith: .success) { try synchronously { try TaskServerWithoutDescriptors.serveForty() } }
+    await #expect(processExitsWith: .success) {
+      try DescriptorTable.apart { try TaskServerWithoutDescriptors.serveForty($0) }
+    }
   }
 
   @Test(
@@ -43,7 +45,7 @@ struct TaskServerWithoutDescriptors {
     }
   }
 
-  private static func serveForty() throws {
+  private static func serveForty(_ table: DescriptorTable) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let handle = owner.listener.handle
     let port = owner.listener.address.port!
@@ -56,7 +58,7 @@ struct TaskServerWithoutDescriptors {
       (try? KernelView.openDescriptors())?.count { $0.target == "anon_inode:[eventfd]" }.advanced(by: -bells)
     }
     let arrived = Tally()
-    try withDescriptorsLeft(24) {
+    try table.leaving(24) {
       let task = Working(on: reactor.executor) {
         await owner.listener.serve(on: reactor) { connection in
           _ = try await connection.receive(exactly: 1)

@@ -20,11 +20,8 @@ struct TenThousand {
 
   /// Both ends of each are in this process.
   private static func serve() throws {
-    var limit = rlimit()
-    unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    check(limit.rlim_max >= 10_500, "this machine allows \(limit.rlim_max) descriptors")
-    limit.rlim_cur = min(20_000, limit.rlim_max)
-    unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    let allowed = DescriptorTable.raiseLimit(to: 20_000)
+    check(allowed >= 10_500, "this machine allows \(allowed) descriptors")
     let (crews, each) = (50, 100)
     let reactor = try Reactor(loops: 2)
     let before = try stormCensus()

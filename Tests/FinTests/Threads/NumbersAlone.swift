@@ -88,14 +88,14 @@ struct NumbersAlone {
   @Test("without a descriptor to wait with, the wait fails and says why; closing still works, and waits", .faults(35))
   func noWaker() async {
     await #expect(processExitsWith: .success) {
-      try synchronously {
+      try DescriptorTable.apart { table in
         let listener = try Listener.bind(.loopback(port: 0))
         let ours = try Connection.connect(to: listener.address).share()
         // Of one owner: it waits without a descriptor.
         let theirs = try listener.accept()
         try ours.fill()
         Waker.pool.releaseIdle()
-        try withoutDescriptors {
+        try table.leaving(0) {
           for verb in [{ _ = try ours.receive(upTo: 1) }, { try ours.send("x") }] as [() throws -> Void] {
             do {
               try verb()
@@ -132,32 +132,4 @@ func check(_ condition: Bool, _ message: @autoclosure () -> String) {
 /// This process is to crash: without a crash report, which would take its time.
 func quietCrash() {
   for number in [SIGILL, SIGTRAP, SIGABRT] { _ = signal(number, SIG_DFL) }
-}
-
-/// Runs `body` in a process that has not one descriptor left, then gives them back.
-func withoutDescriptors<R>(_ body: () throws -> R) throws -> R {
-  try withDescriptorsLeft(0, body)
-}
-
-/// Runs `body` in a process that can open so many descriptors and no more.
-func withDescriptorsLeft<R>(_ count: CInt, _ body: () throws -> R) throws -> R {
-  var before = rlimit()
-  unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
-  var taken: [CInt] = []
-  // A number above all in use; every number below it is filled.
-  let highest = try KernelView.openDescriptors().map(\.number).max() ?? 2
-  var limit = before
-  limit.rlim_cur = rlim_t(highest + 1 + count)
-  unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-  while true {
-    let number = dup(0)
-    if number < 0 { break }
-    taken.append(number)
-  }
-  for number in taken.suffix(Int(count)) { close(number) }
-  defer {
-    unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
-    for number in taken.dropLast(Int(count)) { close(number) }
-  }
-  return try body()
 }
