@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 int peers_unshare_network(void) { return unshare(CLONE_NEWNET); }
@@ -58,3 +59,9 @@ int peers_outgoing_queue(int fd, int *bytes) { return ioctl(fd, SIOCOUTQ, bytes)
 
 int peers_incoming_queue(int fd, int *bytes) { return ioctl(fd, SIOCINQ, bytes); }
 int peers_fork(void) { return fork(); }
+
+long long peers_thread_time(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * 1000000000LL + time.tv_nsec;
+}

@@ -70,7 +70,7 @@ extension Core {
       if !isStopping, !news.mayHold(.input) { return .blocked(.input) }
       let code: Errno
       do {
-        let (number, peer) = try Syscalls.accept(self.number)
+        let (number, peer) = try Syscalls.accept(self.number(world))
         return .done(
           Core(
             Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer, ledger: ledger,
@@ -90,7 +90,7 @@ extension Core {
         // The kernel looks for a descriptor before it looks for a client: without a client there is nothing to fail. One
         // that came after the refusal may find room: only what is refused with somebody waiting is an error.
         if isSomebodyWaiting { throw error(.accept, .system(code)) }
-        isSomebodyWaiting = ((try? Syscalls.poll(number, CInt(POLLIN), until: .passed)) ?? nil) != nil
+        isSomebodyWaiting = ((try? Syscalls.poll(number(world), CInt(POLLIN), until: .passed)) ?? nil) != nil
         if isSomebodyWaiting { continue }
         if isStopping {
           isDrained = true
@@ -108,43 +108,43 @@ extension Core {
   }
 
   func pause() throws(SocketError) {
-    try passing(.pause) { () throws(SocketError) in
+    try passing(.pause) { world throws(SocketError) in
       guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
       let address = local
       do throws(Errno) {
-        try Syscalls.shutdown(number, CInt(SHUT_RD))
-        if isTCP, let address { try keepPort(address) }
+        try Syscalls.shutdown(number(world), CInt(SHUT_RD))
+        if isTCP, let address { try keepPort(address, world) }
       } catch { throw self.error(.pause, .system(error)) }
     }
   }
 
   /// A port that the kernel chose goes when LISTEN is left, though `getsockname` still names it: it is taken again at once.
   /// And as nobody listens, whoever else sets `SO_REUSEADDR` could take it: it is not set here until ``resume(backlog:)``.
-  private func keepPort(_ address: SocketAddress) throws(Errno) {
-    do { try Syscalls.bind(number, address) } catch {
+  private func keepPort(_ address: SocketAddress, _ world: World) throws(Errno) {
+    do { try Syscalls.bind(number(world), address) } catch {
       // A port that was asked for by its number stays; then bind(2) says that the socket is bound.
       if error != .invalidArgument { throw error }
     }
-    try setReuse(false)
+    try setReuse(false, world)
   }
 
-  func setReuse(_ isOn: Bool) throws(Errno) {
-    if isTCP { try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_REUSEADDR, isOn ? 1 : 0) }
+  func setReuse(_ isOn: Bool, _ world: World) throws(Errno) {
+    if isTCP { try Syscalls.setIntegerOption(number(world), SOL_SOCKET, SO_REUSEADDR, isOn ? 1 : 0) }
   }
 
   func resume(backlog: Int) throws(SocketError) {
-    try passing(.resume) { () throws(SocketError) in
+    try passing(.resume) { world throws(SocketError) in
       guard phase == .paused else { throw error(.resume, .invalid("the listener is \(phase)")) }
       do throws(Errno) {
-        try setReuse(true)
-        try Syscalls.listen(number, CInt(clamping: backlog))
+        try setReuse(true, world)
+        try Syscalls.listen(number(world), CInt(clamping: backlog))
       } catch {
-        try? setReuse(false)
+        try? setReuse(false, world)
         throw self.error(.resume, .system(error))
       }
       closing.withLock { $0.resumptions += 1 }
       // Stopped meanwhile: then it must not take new clients.
-      if advance(.resume) == nil { try? Syscalls.listen(number, 0) }
+      if advance(.resume) == nil { try? Syscalls.listen(number(world), 0) }
       // Whoever serves waits for this.
       gate.wakeParked()
     }
@@ -159,10 +159,10 @@ extension Core {
       state.drainWaiter?.wake()
     }
     do {
-      try passing(.accept) { () throws(SocketError) in
+      try passing(.accept) { world throws(SocketError) in
         let wasPaused = phase == .paused
         // Room for one more is the least that Linux gives; whoever comes is queued and served.
-        if advance(.stop) != nil, !wasPaused { try? Syscalls.listen(number, 0) }
+        if advance(.stop) != nil, !wasPaused { try? Syscalls.listen(number(world), 0) }
         gate.wakeParked()
       }
     } catch {
@@ -185,6 +185,6 @@ extension Core {
 
   private var clientsQueued: Int {
     // On a listener tcpi_unacked is the length of the queue.
-    (try? passing(.accept) { isTCP ? (try? TCPInfo.read(number))?.segmentsUnacknowledged ?? 0 : 0 }) ?? 0
+    (try? passing(.accept) { isTCP ? (try? TCPInfo.read(number($0)))?.segmentsUnacknowledged ?? 0 : 0 }) ?? 0
   }
 }

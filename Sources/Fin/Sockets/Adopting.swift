@@ -45,23 +45,11 @@ extension Core {
     }
   }
 
-  /// Gives the number away, and nothing else changes.
-  func detachNumber() throws(SocketError) -> CInt {
-    guard gate.beginClosing() else { throw error(.detach, .closed) }
-    gate.awaitQuiescence()
-    if phase == .paused { try? setReuse(true) }
-    advance(.detach)
-    // The number is gone from here; leaving the gate would release it.
-    let number = handOver()
-    gate.finishClosing()
-    return number
-  }
-
   /// A second descriptor for the same connection, with the same latch: the kernel tells its errors once for both.
   func duplicated(site: Ledger.Site) throws(SocketError) -> Core {
-    try passing(.duplicate) { () throws(SocketError) in
+    try passing(.duplicate) { world throws(SocketError) in
       let descriptor: Descriptor
-      do throws(Errno) { descriptor = Descriptor(owning: try Syscalls.duplicate(number)) } catch {
+      do throws(Errno) { descriptor = Descriptor(owning: try Syscalls.duplicate(number(world))) } catch {
         throw self.error(.duplicate, .system(error))
       }
       latch.update { $0.owners += 1 }

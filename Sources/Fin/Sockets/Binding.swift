@@ -11,18 +11,18 @@ extension Core {
   ///   - leavingPortOpen: with port 0, take none before `connect` (`IP_BIND_ADDRESS_NO_PORT`).
   ///   - pathPermissions: of the file, when the address is a path.
   func bind(
-    to address: SocketAddress, leavingPortOpen: Bool = false, pathPermissions: UInt32 = 0o600
+    to address: SocketAddress, leavingPortOpen: Bool = false, pathPermissions: UInt32 = 0o600, _ world: World
   ) throws(SocketError) {
-    if let path = address.path, path.kind == .path { return try bind(to: path, permissions: pathPermissions) }
+    if let path = address.path, path.kind == .path { return try bind(to: path, permissions: pathPermissions, world) }
     do {
       if isTCP {
         // Over TIME-WAIT this only helps if the old socket had it as well: so every stream of ours has it.
-        try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
+        try Syscalls.setIntegerOption(number(world), SOL_SOCKET, SO_REUSEADDR, 1)
         if leavingPortOpen, address.port == 0 {
-          try Syscalls.setIntegerOption(number, CInt(IPPROTO_IP), CInt(FIN_IP_BIND_ADDRESS_NO_PORT), 1)
+          try Syscalls.setIntegerOption(number(world), CInt(IPPROTO_IP), CInt(FIN_IP_BIND_ADDRESS_NO_PORT), 1)
         }
       }
-      try Syscalls.bind(number, address)
+      try Syscalls.bind(number(world), address)
     } catch {
       throw inUse(.bind, error, address)
     }
@@ -35,20 +35,20 @@ extension Core {
   }
 
   /// What has to be set before `bind`.
-  func apply(_ options: Listener.Options) throws(SocketError) {
+  func apply(_ options: Listener.Options, _ world: World) throws(SocketError) {
     do {
-      if options.reusePort { try Syscalls.setIntegerOption(number, SOL_SOCKET, SO_REUSEPORT, 1) }
+      if options.reusePort { try Syscalls.setIntegerOption(number(world), SOL_SOCKET, SO_REUSEPORT, 1) }
       if let only = options.ipv6Only, family == .ipv6 {
-        try Syscalls.setIntegerOption(number, CInt(IPPROTO_IPV6), IPV6_V6ONLY, only ? 1 : 0)
+        try Syscalls.setIntegerOption(number(world), CInt(IPPROTO_IPV6), IPV6_V6ONLY, only ? 1 : 0)
       }
     } catch { throw self.error(.bind, .system(error)) }
   }
 
   /// `listen(2)`, with everything set that accepted connections inherit.
-  func listen(backlog: Int, _ timeouts: Timeouts) throws(SocketError) {
+  func listen(backlog: Int, _ timeouts: Timeouts, _ world: World) throws(SocketError) {
     guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
-    do { try apply(timeouts) } catch { throw self.error(.listen, error) }
-    do { try Syscalls.listen(number, CInt(clamping: backlog)) } catch { throw inUse(.listen, error, local) }
+    do { try apply(timeouts, world) } catch { throw self.error(.listen, error) }
+    do { try Syscalls.listen(number(world), CInt(clamping: backlog)) } catch { throw inUse(.listen, error, local) }
     share()
     advance(.listen)
   }

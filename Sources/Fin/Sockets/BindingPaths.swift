@@ -97,15 +97,15 @@ extension Core {
   /// other's: whoever removes one holds a lock (`flock(2)`) on the folder, which leaves nothing behind, from the look to the
   /// new file. A socket counts as living as soon as it is bound, so that plain binding needs no lock. What this cannot see
   /// is a server on another machine, where machines share the file system.
-  func bind(to path: UnixPath, permissions: UInt32) throws(SocketError) {
+  func bind(to path: UnixPath, permissions: UInt32, _ world: World) throws(SocketError) {
     let address = SocketAddress.unix(path)
     do throws(Errno) {
       // Before bind, so that there is no moment at which others may connect, whatever the umask.
-      try Syscalls.setPermissions(number, permissions)
-      try Syscalls.bind(number, address)
+      try Syscalls.setPermissions(number(world), permissions)
+      try Syscalls.bind(number(world), address)
     } catch {
       guard error == .addressInUse else { throw SocketError(.bind, .system(error), local: address) }
-      if let reason = replaceStale(path) {
+      if let reason = replaceStale(path, world) {
         throw SocketError(.bind, .system(error), local: address, note: reason)
       }
     }
@@ -117,7 +117,7 @@ extension Core {
   /// Removes what a dead server left behind, and binds.
   ///
   /// - Returns: why not; `nil` when it is bound.
-  private func replaceStale(_ path: UnixPath) -> String? {
+  private func replaceStale(_ path: UnixPath, _ world: World) -> String? {
     if let reason = Occupant(at: path).reason(path, kind) { return reason }
     let folder: Descriptor
     do throws(Errno) { folder = try lockFolder(of: path) } catch {
@@ -125,10 +125,10 @@ extension Core {
         ? "a dead server left the path behind, and another program holds the lock of its folder"
         : "a dead server left the path behind, and its folder cannot be locked for replacing it: \(error) (\(error.name))"
     }
-    return replaceStale(path, holding: folder)
+    return replaceStale(path, holding: folder, world)
   }
 
-  private func replaceStale(_ path: UnixPath, holding lock: borrowing Descriptor) -> String? {
+  private func replaceStale(_ path: UnixPath, holding lock: borrowing Descriptor, _ world: World) -> String? {
     // Somebody who takes no lock may bind in between; not for ever.
     for _ in 0..<8 {
       let occupant = Occupant(at: path)
@@ -138,7 +138,7 @@ extension Core {
           guard FileIdentity(try Syscalls.status(of: path.bytes)) == identity else { continue }
           try Syscalls.unlink(path.bytes)
         }
-        try Syscalls.bind(number, .unix(path))
+        try Syscalls.bind(number(world), .unix(path))
         return nil
       } catch {
         switch error {

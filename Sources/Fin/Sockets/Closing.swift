@@ -60,9 +60,12 @@ extension Core {
   }
 
   /// Gives the descriptor away; what was received and not read comes with it.
-  func detach() -> (number: CInt, unread: [UInt8]) {
-    guard gate.beginClosing() else { fatalError("detached while closing, by an owner that nobody shares") }
+  ///
+  /// - Throws: `.closed` when a close has begun: a server's drain ends what its handler still owns.
+  func detach() throws(SocketError) -> (number: CInt, unread: [UInt8]) {
+    guard gate.beginClosing() else { throw error(.detach, .closed) }
     gate.awaitQuiescence()
+    if phase == .paused { try? setReuse(true, .alone) }
     advance(.detach)
     let unread = unsafe buffer.map { Array($0.bytes) } ?? []
     // The number is gone from here; leaving the gate would release it.

@@ -34,23 +34,25 @@ extension Core {
   }
 
   /// What every stream of ours is born with, beyond what its creating system call does. What a listener accepts inherits it.
-  func apply(_ timeouts: Timeouts) throws(SocketError.Cause) {
+  func apply(_ timeouts: Timeouts, _ world: World) throws(SocketError.Cause) {
     guard isTCP else { return }
-    try apply(.noDelay, true)
+    try apply(.noDelay, true, world)
     // No time at all is a way to ask once, and no reason to end a connection. What is longer than the kernel can count is as
     // long as it can count.
-    if let send = timeouts.send, send > .zero { try apply(.userTimeout, min(send, .milliseconds(CInt.max))) }
+    if let send = timeouts.send, send > .zero { try apply(.userTimeout, min(send, .milliseconds(CInt.max)), world) }
     if let keepAlive = timeouts.keepAlive {
-      try apply(.keepAlive, true)
-      try apply(.keepAliveIdle, keepAlive.idle)
-      try apply(.keepAliveInterval, keepAlive.interval)
-      try apply(.keepAliveCount, keepAlive.count)
+      try apply(.keepAlive, true, world)
+      try apply(.keepAliveIdle, keepAlive.idle, world)
+      try apply(.keepAliveInterval, keepAlive.interval, world)
+      try apply(.keepAliveCount, keepAlive.count, world)
     }
   }
 
-  private func apply<Value>(_ option: SocketOption<Value>, _ value: Value) throws(SocketError.Cause) {
+  private func apply<Value>(
+    _ option: SocketOption<Value>, _ value: Value, _ world: World
+  ) throws(SocketError.Cause) {
     guard let bytes = option.encode(value) else { throw .invalid("\(value) is out of the range of \(option.label)") }
-    do { try Syscalls.setOption(number, option.level, option.name, bytes) } catch {
+    do { try Syscalls.setOption(number(world), option.level, option.name, bytes) } catch {
       guard error == .invalidArgument else { throw .system(error) }
       throw .invalid("\(value) is out of the range of \(option.label)")
     }

@@ -112,7 +112,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   /// Sends what the peer will read as end of file, and keeps the receiving side open.
   ///
   /// The corresponding C function is `shutdown` with `SHUT_WR` (RFC 9293, section 3.6). Bytes already accepted by `send` go
-  /// out first. A reset that has come meanwhile is not told here: `receive` tells it, after what arrived before it.
+  /// out first. A reset that has come meanwhile is not told here: `receive` tells it, after what arrived before it. When a
+  /// server's drain has ended the connection meanwhile, it does nothing, and the next call throws `.closed`.
   public consuming func finishSending() -> ReceivingConnection {
     reference.core.finishSending()
     return ReceivingConnection(core: reference.core, timeouts: timeouts)
@@ -140,9 +141,11 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 
   /// Gives the descriptor away, as it is: connected, non-blocking, `CLOEXEC`. It is the caller's to close.
   ///
-  /// - Returns: the descriptor, and bytes that buffered reading had received and nobody took.
-  public consuming func detach() -> DetachedDescriptor {
-    let (number, unread) = reference.core.detach()
+  /// - Returns: the descriptor, and bytes that buffered reading had received and no call had taken.
+  /// - Throws: `.closed` when the connection has been closed meanwhile: the drain of a server that stops aborts what its
+  ///   handlers still hold. There is no descriptor to give away then.
+  public consuming func detach() throws(SocketError) -> DetachedDescriptor {
+    let (number, unread) = try reference.core.detach()
     return DetachedDescriptor(descriptor: FileDescriptor(rawValue: number), unread: unread)
   }
 

@@ -9,7 +9,7 @@ internal import SystemPackage
 /// is the leak, and `deinit` reports and repairs it.
 final class Core: Sendable {
   // In an order without gaps: a connection that waits takes little but this.
-  let number: CInt
+  private let descriptorNumber: CInt
   /// Held by the task that makes the place where tasks wait.
   let making = Mutex(())
   let gate = Gate()
@@ -93,14 +93,14 @@ final class Core: Sendable {
     local: SocketAddress? = nil, peer: SocketAddress? = nil, latch: Latch = Latch(), isShared: Bool = false,
     ledger: Ledger = .current, site: Ledger.Site
   ) {
-    number = descriptor.number
+    descriptorNumber = descriptor.number
     self.family = family
     self.kind = kind
     self.latch = latch
     self.ledger = ledger
     self.isShared = Atomic(isShared)
     known = Mutex(Addresses(local: local, peer: peer))
-    record = ledger.open(number, isDatagram: kind == .datagram, site, phase)
+    record = ledger.open(descriptorNumber, isDatagram: kind == .datagram, site, phase)
     self.descriptor = Mutex(consume descriptor)
     Fork.watch()
     if kind != .datagram { EdgeWatch.prepare() }
@@ -113,6 +113,11 @@ final class Core: Sendable {
   }
 
   // MARK: Life
+
+  /// The descriptor's number, for an operation inside the gate. Outside it the number may be a stranger's: the last
+  /// operation out releases it, and the kernel gives it to the next socket or file.
+  @inline(__always)
+  func number(_ world: World) -> CInt { descriptorNumber }
 
   /// From now on a close may come while others are inside.
   func share() {
@@ -163,12 +168,12 @@ final class Core: Sendable {
   }
 
   private func leak() {
-    let unread = (try? Syscalls.queue(number, CInt(FIN_SIOCINQ))) ?? 0
+    let unread = (try? Syscalls.queue(number(.alone), CInt(FIN_SIOCINQ))) ?? 0
     let report = LeakReport(
       id: record.id, kind: record.kind, file: record.site.file, line: Int(record.site.line),
-      age: record.opened.elapsed, phase: phase, tcpState: isTCP ? (try? TCPInfo.read(number))?.state : nil,
-      local: try? Syscalls.localAddress(number), peer: peer, bytesUnread: unread + (unsafe buffer?.count ?? 0),
-      bytesUnacknowledged: unacknowledged())
+      age: record.opened.elapsed, phase: phase, tcpState: isTCP ? (try? TCPInfo.read(number(.alone)))?.state : nil,
+      local: try? Syscalls.localAddress(number(.alone)), peer: peer, bytesUnread: unread + (unsafe buffer?.count ?? 0),
+      bytesUnacknowledged: unacknowledged(.alone))
     advance(.drop)
     latch.update { $0.owners -= 1 }
     release(.leaked)
@@ -176,9 +181,9 @@ final class Core: Sendable {
   }
 
   /// Bytes of ours that are not acknowledged; the FIN, which `SIOCOUTQ` counts as one, is not among them.
-  func unacknowledged() -> Int {
+  func unacknowledged(_ world: World) -> Int {
     // EINVAL on a listener; 0 while connecting.
-    let queued = (try? Syscalls.queue(number, CInt(FIN_SIOCOUTQ))) ?? 0
+    let queued = (try? Syscalls.queue(number(world), CInt(FIN_SIOCOUTQ))) ?? 0
     if isTCP { return latch.value.isFINQueued ? max(0, queued - 1) : queued }
     return queued <= queueFloor ? 0 : queued
   }
@@ -194,7 +199,7 @@ final class Core: Sendable {
     if let local = known.withLock({ $0.local }) { return local }
     guard (try? gate.enterPassing()) != nil else { return nil }
     defer { leave(.passing) }
-    let address = (try? Syscalls.localAddress(number)) ?? nil
+    let address = (try? Syscalls.localAddress(number(.thread))) ?? nil
     // A socket without a name may get one later.
     if let address, address.port != 0, address != .unix(.unnamed) { known.withLock { $0.local = address } }
     return address
@@ -219,8 +224,8 @@ final class Core: Sendable {
   ///
   /// - Returns: the cause that holds from now on; `nil` when nothing has failed.
   @discardableResult
-  func takeError() -> SocketError.Cause? {
-    guard let code = (try? Syscalls.takeError(number)) ?? nil else { return latch.value.failure }
+  func takeError(_ world: World) -> SocketError.Cause? {
+    guard let code = (try? Syscalls.takeError(number(world))) ?? nil else { return latch.value.failure }
     return fail(code)
   }
 

@@ -55,8 +55,10 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     let site = Ledger.Site(file: file, line: line)
     let core = try Core.fresh(address.family, kind: .datagram, .bind, local: address, site: site)
     do {
-      try core.bind(to: address, pathPermissions: pathPermissions)
-      core.advance(.bind)
+      try core.passing(.bind) { world throws(SocketError) in
+        try core.bind(to: address, pathPermissions: pathPermissions, world)
+        core.advance(.bind)
+      }
     } catch {
       core.end()
       throw error
@@ -116,11 +118,11 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
   /// Gives an unbound socket an address: for those who set options before it, `IPV6_V6ONLY` say.
   public borrowing func bind(to address: SocketAddress, pathPermissions: UInt32 = 0o600) throws(SocketError) {
     let core = reference.core
-    try core.passing(.bind) { () throws(SocketError) in
+    try core.passing(.bind) { world throws(SocketError) in
       guard Lifecycle.transition(core.phase, on: .bind) != nil else {
         throw core.error(.bind, .invalid("this socket is \(core.phase)"))
       }
-      try core.bind(to: address, pathPermissions: pathPermissions)
+      try core.bind(to: address, pathPermissions: pathPermissions, world)
       core.forgetLocal()
       core.advance(.bind)
     }
@@ -137,7 +139,9 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
   /// Gives the descriptor away, as it is, with the datagrams in its queue: non-blocking, `CLOEXEC`, the caller's to close. A
   /// path stays.
   public consuming func detach() -> FileDescriptor {
-    FileDescriptor(rawValue: reference.core.detach().number)
+    do { return FileDescriptor(rawValue: try reference.core.detach().number) } catch {
+      fatalError("a datagram socket that only its owner can close was closed: \(error)")
+    }
   }
 
   // MARK: Ending

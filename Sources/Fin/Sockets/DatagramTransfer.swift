@@ -26,9 +26,9 @@ extension Core {
     let news = News(of: self, world)
     do throws(Errno) {
       if let peer {
-        _ = try unsafe Syscalls.send(number, bytes, to: peer)
+        _ = try unsafe Syscalls.send(number(world), bytes, to: peer)
       } else {
-        _ = try unsafe Syscalls.send(number, bytes)
+        _ = try unsafe Syscalls.send(number(world), bytes)
       }
       // The kernel has chosen a port if there was none.
       if phase == .fresh, family != .unix { advance(.bind) }
@@ -53,7 +53,7 @@ extension Core {
     let news = News(of: self, world)
     if !news.mayHold(.input) { return .blocked(.input) }
     do throws(Errno) {
-      let (length, from) = try unsafe Syscalls.receiveDatagram(number, room)
+      let (length, from) = try unsafe Syscalls.receiveDatagram(number(world), room)
       if length == 0, from == nil, family != .unix {
         // Every IP datagram has a sender.
         throw Errno.socketShutdown
@@ -96,8 +96,10 @@ extension Core {
   }
 
   func connectDatagrams(to peer: SocketAddress) throws(SocketError) {
-    try passing(.connect) { () throws(SocketError) in
-      do throws(Errno) { try Syscalls.connect(number, peer) } catch { throw failure(.connect, .system(error), peer) }
+    try passing(.connect) { world throws(SocketError) in
+      do throws(Errno) { try Syscalls.connect(number(world), peer) } catch {
+        throw failure(.connect, .system(error), peer)
+      }
       self.peer = peer
       forgetLocal()
       if phase == .fresh, family != .unix { advance(.bind) }

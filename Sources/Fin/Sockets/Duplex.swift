@@ -13,7 +13,8 @@ public struct SendingHalf: ~Copyable, Sending, StreamEnd {
   /// How long waits last when a call does not say.
   public var timeouts: Timeouts
 
-  /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. The other half goes on receiving.
+  /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. The other half goes on receiving. On a connection that
+  /// has been closed meanwhile it does nothing.
   public consuming func finishSending() { reference.core.finishSending() }
 }
 

@@ -117,7 +117,7 @@ struct End {
       return nil
     }
     // A failure that nobody has heard yet has to be told in the report.
-    if core.takeError() != nil { core.advance(.failed) }
+    if core.takeError(.alone) != nil { core.advance(.failed) }
     return policy.event
   }
 
@@ -127,10 +127,10 @@ struct End {
     if actions.contains(.shutdownWrite) {
       core.latch.update { $0.finishedSending = true }
       do {
-        try Syscalls.shutdown(core.number, CInt(SHUT_WR))
+        try Syscalls.shutdown(core.number(.alone), CInt(SHUT_WR))
         core.latch.update { $0.isFINQueued = true }
       } catch {
-        if core.takeError() == nil { _ = core.fail(.connectionReset) }
+        if core.takeError(.alone) == nil { _ = core.fail(.connectionReset) }
         event = .failed
       }
     }
@@ -139,21 +139,21 @@ struct End {
     let hasEnded = core.latch.value.sawEnd
     if actions.contains(.discardInput), !hasEnded, let came = discardInput(), came != .deadline { event = came }
     if actions.contains(.boundOrphan), case .background(let timeout) = policy, core.isTCP {
-      try? core.set(.userTimeout, to: max(timeout, .milliseconds(1)))
+      try? core.set(.userTimeout, to: max(timeout, .milliseconds(1)), .alone)
       // It bounds FIN-WAIT-2, in which nobody waits whose peer has finished.
-      if !hasEnded { try? core.set(.orphanTimeout, to: max(timeout, .seconds(1))) }
+      if !hasEnded { try? core.set(.orphanTimeout, to: max(timeout, .seconds(1)), .alone) }
     }
     if actions.contains(.snapshot) {
-      unacknowledged = core.unacknowledged()
+      unacknowledged = core.unacknowledged(.alone)
       if core.isTCP, unacknowledged > 0 {
-        let never = (try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQNSD))) ?? 0
+        let never = (try? Syscalls.queue(core.number(.alone), CInt(FIN_SIOCOUTQNSD))) ?? 0
         // The FIN goes last: while anything was never sent, it is among that and counts as one.
         neverSent = min(core.latch.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
       }
       // What is still unread is thrown away by close(2).
-      if !hasEnded { discarded += (try? Syscalls.queue(core.number, CInt(FIN_SIOCINQ))) ?? 0 }
+      if !hasEnded { discarded += (try? Syscalls.queue(core.number(.alone), CInt(FIN_SIOCINQ))) ?? 0 }
     }
-    if actions.contains(.armReset) { try? Syscalls.armReset(core.number) }
+    if actions.contains(.armReset) { try? Syscalls.armReset(core.number(.alone)) }
     return event
   }
 
@@ -162,7 +162,7 @@ struct End {
   /// What has happened: a fact, or the end of a budget; `nil` when nothing has.
   private mutating func nextEvent(in phase: Phase) -> Event? {
     if closingIsCut { return .abort }
-    if core.takeError() != nil { return .failed }
+    if core.takeError(.alone) != nil { return .failed }
     let before = discarded
     // Asked before what came is read: a FIN that came before the acknowledgement of ours is then among it, and is the better
     // news.
@@ -171,7 +171,9 @@ struct End {
     case .confirming, .lingering, .lingeringAcknowledged:
       if let event = discardInput() {
         // All the reading that is allowed is done. If all of ours has arrived by then, that is the better news.
-        if event == .deadline, phase == .lingering, isAcknowledged, core.takeError() == nil { return .acknowledged }
+        if event == .deadline, phase == .lingering, isAcknowledged, core.takeError(.alone) == nil {
+          return .acknowledged
+        }
         return event
       }
     case .fresh, .bound, .connecting, .listening, .paused, .stopping, .connected, .sendFinished, .peerFinished,
@@ -182,14 +184,14 @@ struct End {
       if discarded > before || silence == .never { silence = Deadline(after: idle) }
     } else if wasAcknowledged {
       // The error is looked at again: acknowledged is said only when nothing had failed by then.
-      return core.takeError() == nil ? .acknowledged : .failed
+      return core.takeError(.alone) == nil ? .acknowledged : .failed
     }
     return nil
   }
 
   /// Everything of ours, the FIN included. On a Unix socket: the peer's program has read it all.
   private var isAcknowledged: Bool {
-    guard let queued = try? Syscalls.queue(core.number, CInt(FIN_SIOCOUTQ)) else { return false }
+    guard let queued = try? Syscalls.queue(core.number(.alone), CInt(FIN_SIOCOUTQ)) else { return false }
     return queued <= core.queueFloor
   }
 
@@ -198,7 +200,7 @@ struct End {
     guard let watch else {
       guard let watch = EdgeWatch.pool.borrow(until: until) else { return false }
       self.watch = watch
-      try watch.add(core.number)
+      try watch.add(core.number(.alone))
       if core.isShared.load(ordering: .acquiring), let waker = try? Waker.borrow() {
         self.waker = waker
         listenForAborts(waker)
@@ -217,7 +219,7 @@ struct End {
   /// - Parameter changes: what the seat's count was before the last look; `nil` when there was no seat.
   /// - Returns: `false` when the time is up.
   private nonisolated(nonsending) mutating func awaitChange(since changes: UInt32?, until: Deadline) async -> Bool {
-    guard let seat = try? core.seat() else { return false }
+    guard let seat = try? core.seat(.alone) else { return false }
     guard let changes else {
       listenForAborts(seat)
       // What happened before the watch began is told as its first event.
@@ -253,7 +255,7 @@ struct End {
 
   private mutating func stopWatching() {
     if let watch {
-      watch.remove(core.number)
+      watch.remove(core.number(.alone))
       EdgeWatch.pool.giveBack(watch)
     }
     watch = nil
@@ -274,11 +276,11 @@ struct End {
         let most = min(1 << 20, discardLimit - discarded)
         let count: Int
         if core.isTCP {
-          count = try Syscalls.discard(core.number, most)
+          count = try Syscalls.discard(core.number(.alone), most)
         } else {
           count = try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
             try unsafe Syscalls.receive(
-              core.number, UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
+              core.number(.alone), UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
           }
         }
         if count == 0 { return core.latch.value.failure == nil ? .peerFinished : .failed }
@@ -321,7 +323,7 @@ struct End {
   /// Whether there was anything to discard. A Unix peer resets only when it throws bytes away.
   private var hasSent: Bool {
     guard core.isTCP else { return true }
-    return (try? TCPInfo.read(core.number))?.bytesSent != 0
+    return (try? TCPInfo.read(core.number(.alone)))?.bytesSent != 0
   }
 
   private func report(_ ending: Ending) -> CloseReport {

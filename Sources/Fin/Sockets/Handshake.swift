@@ -48,17 +48,17 @@ struct Handshake: Progress {
         }
         stage = .again
         core.peer = peer
-        try core.apply(timeouts)
-        if let blocked = try call(core) { return blocked }
+        try core.apply(timeouts, world)
+        if let blocked = try call(core, world) { return blocked }
       case .again:
-        if let blocked = try call(core) { return blocked }
+        if let blocked = try call(core, world) { return blocked }
       case .awaiting:
         if let blocked = try look(core, world) { return blocked }
       }
     } catch { throw core.error(.connect, error) }
     if core.family != .unix, core.local == peer {
       // Two FINs to itself would leave TIME-WAIT on the very port that a listener may want next.
-      try? Syscalls.armReset(core.number)
+      try? Syscalls.armReset(core.number(world))
       throw core.error(
         .connect, .system(.connectionRefused),
         note: "nobody listens there, and the socket was given that very port: it was connected to itself")
@@ -67,9 +67,9 @@ struct Handshake: Progress {
     return .done(())
   }
 
-  private mutating func call(_ core: Core) throws(SocketError.Cause) -> Attempt<Void>? {
+  private mutating func call(_ core: Core, _ world: World) throws(SocketError.Cause) -> Attempt<Void>? {
     do {
-      try Syscalls.connect(core.number, peer)
+      try Syscalls.connect(core.number(world), peer)
       return nil
     } catch {
       switch error {
@@ -88,9 +88,9 @@ struct Handshake: Progress {
 
   private func look(_ core: Core, _ world: World) throws(SocketError.Cause) -> Attempt<Void>? {
     do throws(Errno) {
-      if let failure = try Syscalls.takeError(core.number) { throw failure }
+      if let failure = try Syscalls.takeError(core.number(world)) { throw failure }
       // A task may have been woken for another reason; without an error, only a connection is writable.
-      if world == .task, try Syscalls.poll(core.number, CInt(POLLOUT), until: .passed) == nil {
+      if world == .task, try Syscalls.poll(core.number(world), CInt(POLLOUT), until: .passed) == nil {
         return .blocked(.output)
       }
       return nil

@@ -20,8 +20,13 @@ enum Direction {
 }
 
 /// Where an operation runs, and so how it waits: a thread blocks, a task suspends.
+///
+/// Entering the gate hands it out, and the descriptor's number is had for it alone (``Core/number(_:)``), so that no system
+/// call is made on a number that may be a stranger's by now.
 enum World {
   case thread, task
+  /// The closer's, which is alone with the descriptor and waits by itself.
+  case alone
 }
 
 /// How far an operation has got between its tries, and what it says when it has to give up.
@@ -110,11 +115,11 @@ extension Core {
 
   /// Runs `body` inside the gate; it does not wait.
   func passing<R>(
-    _ operation: SocketError.Operation, _ body: () throws(SocketError) -> R
+    _ operation: SocketError.Operation, _ body: (World) throws(SocketError) -> R
   ) throws(SocketError) -> R {
     do { try gate.enterPassing() } catch { throw refusal(operation, error) }
     defer { leave(.passing) }
-    return try body()
+    return try body(.thread)
   }
 
   /// - Returns: `false` when somebody is writing, and one has to queue.
@@ -157,7 +162,7 @@ extension Core {
     guard isShared.load(ordering: .acquiring) else {
       // Nobody can close what has one owner, who is in here.
       do throws(Errno) {
-        if try Syscalls.poll(number, events, until: patience.deadline) == nil { throw Errno.timedOut }
+        if try Syscalls.poll(number(.thread), events, until: patience.deadline) == nil { throw Errno.timedOut }
       } catch { throw error == .timedOut ? .timedOut : .system(error) }
       return
     }
@@ -169,7 +174,7 @@ extension Core {
     // Nobody's wake can be missed any more.
     if phase == .stopping { return }
     do throws(Errno) {
-      if try Syscalls.poll(number, events, and: waker.descriptor, until: patience.deadline) == nil {
+      if try Syscalls.poll(number(.thread), events, and: waker.descriptor, until: patience.deadline) == nil {
         throw Errno.timedOut
       }
     } catch { throw gate.isClosing ? .closed : error == .timedOut ? .timedOut : .system(error) }
@@ -209,7 +214,7 @@ extension Core {
   @inline(never)
   private func seat(for direction: Direction, _ patience: inout Patience) throws(Interruption) -> Seat {
     if patience.isSpent { throw .timedOut }
-    let seat = try self.seat()
+    let seat = try self.seat(.task)
     if ledger.isPublished { publish(waitFor: direction, until: patience.deadline) }
     return seat
   }
@@ -235,13 +240,13 @@ extension Core {
   }
 
   /// Where tasks wait for this socket: at the loop of the task that first had to.
-  func seat() throws(Interruption) -> Seat {
+  func seat(_ world: World) throws(Interruption) -> Seat {
     if let seat = place.load() { return seat }
     let loop = try Reactor.nearest()
     // One at a time: a poller takes a descriptor once, and two tasks may come first.
     return try making.withLock { _ throws(Interruption) in
       if let seat = place.load() { return seat }
-      let seat = try loop.makeSeat(number)
+      let seat = try loop.makeSeat(number(world))
       // HEAR: for good, and before others can find it, so that a close that begins from now on wakes whoever waits there.
       // One that has begun already is seen by the wait itself.
       _ = gate.park(seat)

@@ -63,10 +63,12 @@ public struct Listener: ~Copyable, SocketEnd {
     let core = try Core.fresh(
       address.family, .bind, isShared: true, local: address, site: .init(file: file, line: line))
     do {
-      try core.apply(options)
-      try core.bind(to: address, pathPermissions: options.pathPermissions)
-      core.advance(.bind)
-      try core.listen(backlog: backlog, timeouts)
+      try core.passing(.bind) { world throws(SocketError) in
+        try core.apply(options, world)
+        try core.bind(to: address, pathPermissions: options.pathPermissions, world)
+        core.advance(.bind)
+        try core.listen(backlog: backlog, timeouts, world)
+      }
     } catch {
       core.end()
       throw error
@@ -118,9 +120,15 @@ public struct Listener: ~Copyable, SocketEnd {
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
     let core = try Core.adopted(descriptor.rawValue, as: .listener, site: .init(file: file, line: line))
-    do throws(SocketError.Cause) { try core.apply(timeouts) } catch {
-      _ = try core.detachNumber()
-      throw SocketError(.adopt, error, note: "descriptor \(descriptor.rawValue)")
+    do {
+      try core.passing(.adopt) { world throws(SocketError) in
+        do throws(SocketError.Cause) { try core.apply(timeouts, world) } catch {
+          throw SocketError(.adopt, error, note: "descriptor \(descriptor.rawValue)")
+        }
+      }
+    } catch {
+      _ = try core.detach()
+      throw error
     }
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
@@ -186,7 +194,7 @@ public struct Listener: ~Copyable, SocketEnd {
   ///
   /// - Throws: `.closed` when a stop has released it already.
   public consuming func detach() throws(SocketError) -> FileDescriptor {
-    FileDescriptor(rawValue: try reference.core.detachNumber())
+    FileDescriptor(rawValue: try reference.core.detach().number)
   }
 
   /// What other threads hold: it can stop, pause and resume.

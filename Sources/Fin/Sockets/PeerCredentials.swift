@@ -25,12 +25,12 @@ extension StreamEnd where Self: ~Copyable {
   public borrowing func peerCredentials() throws(SocketError) -> PeerCredentials? {
     let core = reference.core
     guard core.family == .unix else { return nil }
-    return try core.passing(.getOption) { () throws(SocketError) in
+    return try core.passing(.getOption) { world throws(SocketError) in
       // struct ucred: pid, uid, gid.
       var words: (Int32, UInt32, UInt32) = (0, 0, 0)
       do throws(Errno) {
         let length = try unsafe withUnsafeMutableBytes(of: &words) { bytes throws(Errno) in
-          try unsafe Syscalls.option(core.number, SOL_SOCKET, SO_PEERCRED, into: bytes)
+          try unsafe Syscalls.option(core.number(world), SOL_SOCKET, SO_PEERCRED, into: bytes)
         }
         guard length == 12 else { throw Errno.invalidArgument }
       } catch { throw core.error(.getOption, .system(error), note: "SO_PEERCRED") }

@@ -53,8 +53,8 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     var patience = Patience(timeouts.sendLimit)
     let core = reference.core
     var progress = NoProgress()
-    try core.inside(.writing, .finishSending, &patience, &progress) { _, _ throws(SocketError) in
-      try core.finishSendingIfConnected()
+    try core.inside(.writing, .finishSending, &patience, &progress) { _, world throws(SocketError) in
+      try core.finishSendingIfConnected(world)
     }
   }
 
@@ -63,8 +63,8 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     var patience = Patience(timeouts.sendLimit)
     let core = reference.core
     var progress = NoProgress()
-    try await core.inside(.writing, .finishSending, &patience, &progress) { _, _ throws(SocketError) in
-      try core.finishSendingIfConnected()
+    try await core.inside(.writing, .finishSending, &patience, &progress) { _, world throws(SocketError) in
+      try core.finishSendingIfConnected(world)
     }
   }
 

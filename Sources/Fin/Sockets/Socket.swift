@@ -28,11 +28,11 @@ public struct Socket: ~Copyable, SocketEnd {
   /// - Throws: what is in the way, and of whom, when it can be known.
   public borrowing func bind(to address: SocketAddress) throws(SocketError) {
     let core = reference.core
-    try core.passing(.bind) { () throws(SocketError) in
+    try core.passing(.bind) { world throws(SocketError) in
       guard Lifecycle.transition(core.phase, on: .bind) != nil else {
         throw core.error(.bind, .invalid("this socket is \(core.phase)"))
       }
-      try core.bind(to: address, leavingPortOpen: true)
+      try core.bind(to: address, leavingPortOpen: true, world)
       core.advance(.bind)
     }
   }
@@ -43,11 +43,11 @@ public struct Socket: ~Copyable, SocketEnd {
   public consuming func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) -> Listener {
     let core = reference.core
     do {
-      try core.passing(.listen) { () throws(SocketError) in
+      try core.passing(.listen) { world throws(SocketError) in
         guard Lifecycle.transition(core.phase, on: .listen) != nil else {
           throw core.error(.listen, .invalid("this socket is \(core.phase); bind it first"))
         }
-        try core.listen(backlog: backlog, timeouts)
+        try core.listen(backlog: backlog, timeouts, world)
       }
     } catch {
       core.end()

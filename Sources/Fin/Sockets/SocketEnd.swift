@@ -28,8 +28,8 @@ extension SocketEnd where Self: ~Copyable {
   /// The kernel's own name for the socket, `SO_COOKIE`; what `ss -e` prints after `sk:`.
   public borrowing func cookie() throws(SocketError) -> UInt64 {
     let core = reference.core
-    return try core.passing(.getOption) { () throws(SocketError) in
-      do throws(Errno) { return try Syscalls.cookie(core.number) } catch {
+    return try core.passing(.getOption) { world throws(SocketError) in
+      do throws(Errno) { return try Syscalls.cookie(core.number(world)) } catch {
         throw core.error(.getOption, .system(error))
       }
     }
@@ -40,7 +40,7 @@ extension SocketEnd where Self: ~Copyable {
   /// What the body must not do: close the number, keep it, read `SO_ERROR`, or wait for long.
   public borrowing func withDescriptor<R>(_ body: (FileDescriptor) -> R) throws(SocketError) -> R {
     let core = reference.core
-    return try core.passing(.getOption) { body(FileDescriptor(rawValue: core.number)) }
+    return try core.passing(.getOption) { body(FileDescriptor(rawValue: core.number($0))) }
   }
 
   /// Reads an option: `getsockopt(2)`.
@@ -48,8 +48,8 @@ extension SocketEnd where Self: ~Copyable {
   /// - Throws: `.system(ENOPROTOOPT)` when this kind of socket has no such option.
   public borrowing func option<Value>(_ option: SocketOption<Value>) throws(SocketError) -> Value {
     let core = reference.core
-    return try core.passing(.getOption) { () throws(SocketError) in
-      try core.option(option)
+    return try core.passing(.getOption) { world throws(SocketError) in
+      try core.option(option, world)
     }
   }
 
@@ -60,9 +60,9 @@ extension SocketEnd where Self: ~Copyable {
   @discardableResult
   public borrowing func set<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketError) -> Value {
     let core = reference.core
-    return try core.passing(.setOption) { () throws(SocketError) in
-      try core.set(option, to: value)
-      return try core.option(option)
+    return try core.passing(.setOption) { world throws(SocketError) in
+      try core.set(option, to: value, world)
+      return try core.option(option, world)
     }
   }
 }
@@ -78,15 +78,17 @@ extension StreamEnd where Self: ~Copyable {
   public borrowing func tcpInfo() throws(SocketError) -> TCPInfo? {
     let core = reference.core
     guard core.isTCP else { return nil }
-    return try core.passing(.tcpInfo) { () throws(SocketError) in
-      do throws(Errno) { return try TCPInfo.read(core.number) } catch { throw core.error(.tcpInfo, .system(error)) }
+    return try core.passing(.tcpInfo) { world throws(SocketError) in
+      do throws(Errno) { return try TCPInfo.read(core.number(world)) } catch {
+        throw core.error(.tcpInfo, .system(error))
+      }
     }
   }
 
   /// Bytes accepted by `send` and not acknowledged by now; `SIOCOUTQ` without the FIN.
   public borrowing func bytesUnacknowledged() throws(SocketError) -> Int {
     let core = reference.core
-    return try core.passing(.getOption) { core.unacknowledged() }
+    return try core.passing(.getOption) { core.unacknowledged($0) }
   }
 
   /// What has ended this connection, if something has; once told, told for ever.
@@ -94,12 +96,12 @@ extension StreamEnd where Self: ~Copyable {
   /// Reads `SO_ERROR` and keeps what it says, so that asking here takes nothing from whoever receives.
   public borrowing func failure() throws(SocketError) -> SocketError.Cause? {
     let core = reference.core
-    return try core.passing(.getOption) { core.takeError() }
+    return try core.passing(.getOption) { core.takeError($0) }
   }
 }
 
 extension Core {
-  func option<Value>(_ option: SocketOption<Value>) throws(SocketError) -> Value {
+  func option<Value>(_ option: SocketOption<Value>, _ world: World) throws(SocketError) -> Value {
     // Reading SO_ERROR clears it; then only the latch would know.
     if option.level == SOL_SOCKET, option.name == SO_ERROR {
       throw error(.getOption, .invalid("SO_ERROR is read by failure(), which keeps what it says"))
@@ -112,7 +114,7 @@ extension Core {
           unsafe buffer.initialize(repeating: 0)
           do throws(Errno) {
             length = try unsafe Syscalls.option(
-              number, option.level, option.name, into: UnsafeMutableRawBufferPointer(buffer))
+              number(world), option.level, option.name, into: UnsafeMutableRawBufferPointer(buffer))
           } catch { failure = error }
           count = min(length, buffer.count)
         }
@@ -127,7 +129,7 @@ extension Core {
     }
   }
 
-  func set<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketError) {
+  func set<Value>(_ option: SocketOption<Value>, to value: Value, _ world: World) throws(SocketError) {
     guard let bytes = option.encode(value) else {
       throw error(.setOption, .invalid("\(value) is out of the range of \(option.label)"))
     }
@@ -136,7 +138,7 @@ extension Core {
       throw error(.setOption, .invalid("SO_LINGER belongs to close(_:)"))
     }
     do throws(Errno) {
-      try Syscalls.setOption(number, option.level, option.name, bytes)
+      try Syscalls.setOption(number(world), option.level, option.name, bytes)
     } catch {
       throw self.error(.setOption, .system(error), note: option.label)
     }

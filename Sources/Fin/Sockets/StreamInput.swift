@@ -12,7 +12,7 @@ extension Core {
     let news = News(of: self, world)
     if !news.mayHold(.input) { return nil }
     let count: Int
-    do { count = try unsafe Syscalls.receive(number, room) } catch {
+    do { count = try unsafe Syscalls.receive(number(world), room) } catch {
       if error == .resourceTemporarilyUnavailable {
         news.exhausted([.input, .mixed])
         return nil
@@ -22,7 +22,7 @@ extension Core {
       if latch.value.sawEnd { return 0 }
       throw self.error(.receive, cause)
     }
-    if count == 0 { try checkEnd() }
+    if count == 0 { try checkEnd(world) }
     // TCP gives all it has; a Unix stream stops where passed descriptors or another sender's bytes begin.
     if count < room.count, isTCP { news.exhausted(.input, unless: .mixed) }
     return count
@@ -30,15 +30,16 @@ extension Core {
 
   /// The kernel says end of file. It also says so when a reset was told to somebody else first: believe it only then, when
   /// nothing has failed.
-  private func checkEnd() throws(SocketError) {
+  private func checkEnd(_ world: World) throws(SocketError) {
     let state = latch.value
     if state.sawEnd { return }
     // EPIPE is the kernel's word for a reset that came after the peer's FIN: the end of file is true, sending is over.
     if let failure = state.failure, failure != .peerClosed { throw error(.receive, failure) }
     // With our FIN out, CLOSED is where two FINs lead. Without it, only a reset leads there.
-    if isTCP, state.failure == nil, !state.finishedSending, let info = try? TCPInfo.read(number), info.state == .closed
+    if isTCP, state.failure == nil, !state.finishedSending, let info = try? TCPInfo.read(number(world)),
+      info.state == .closed
     {
-      let cause = fail(((try? Syscalls.takeError(number)) ?? nil) ?? .connectionReset)
+      let cause = fail(((try? Syscalls.takeError(number(world))) ?? nil) ?? .connectionReset)
       if cause != .peerClosed { throw error(.receive, cause) }
     }
     latch.update { $0.sawEnd = true }

@@ -17,10 +17,11 @@ extension Core {
     if accepted.count < bytes.count {
       let news = News(of: self, world)
       do throws(Errno) {
-        accepted.count += try unsafe Syscalls.send(number, UnsafeRawBufferPointer(rebasing: bytes[accepted.count...]))
+        accepted.count += try unsafe Syscalls.send(
+          number(world), UnsafeRawBufferPointer(rebasing: bytes[accepted.count...]))
         if !some, accepted.count < bytes.count { return .more }
       } catch {
-        try check(error, accepted.count, news)
+        try check(error, accepted.count, news, world)
         return .blocked(.output)
       }
     }
@@ -54,13 +55,13 @@ extension Core {
       let news = News(of: self, world)
       do throws(Errno) {
         let count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
-          try unsafe Syscalls.send(number, gathering: UnsafeMutableBufferPointer(rebasing: all[first...]))
+          try unsafe Syscalls.send(number(world), gathering: UnsafeMutableBufferPointer(rebasing: all[first...]))
         }
         accepted += count
         drop(count)
         if unsafe first < vectors.count { return .more }
       } catch {
-        try check(error, accepted, news)
+        try check(error, accepted, news, world)
         return .blocked(.output)
       }
     }
@@ -76,32 +77,38 @@ extension Core {
   }
 
   /// Returns when there only was no room.
-  private func check(_ code: Errno, _ accepted: Int, _ news: News) throws(SocketError) {
+  private func check(_ code: Errno, _ accepted: Int, _ news: News, _ world: World) throws(SocketError) {
     if code == .resourceTemporarilyUnavailable {
       news.exhausted(.output)
     } else if code == .brokenPipe, latch.value.finishedSending {
       throw error(.send, .finished, bytesAccepted: accepted)
     } else if code == .brokenPipe {
       // A Unix stream says so even when it was reset, and leaves the reset where SO_ERROR finds it.
-      throw error(.send, takeError() ?? fail(code), bytesAccepted: accepted)
+      throw error(.send, takeError(world) ?? fail(code), bytesAccepted: accepted)
     } else {
       throw error(.send, fail(code), bytesAccepted: accepted)
     }
   }
 
   /// The kernel would say ENOTCONN to what is not connected and remember it all the same, or end the handshake that is under way.
-  func finishSendingIfConnected() throws(SocketError) -> Attempt<Void> {
+  func finishSendingIfConnected(_ world: World) throws(SocketError) -> Attempt<Void> {
     switch phase {
     case .fresh, .bound, .connecting: throw error(.finishSending, .system(.socketNotConnected))
     case .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .listening, .paused, .stopping, .confirming,
       .confirmingLast, .lingering, .lingeringAcknowledged, .closed:
-      finishSending()
+      finishSending(world)
       return .done(())
     }
   }
 
-  /// `shutdown(SHUT_WR)`, once. That the connection has failed already is latched, and heard by whoever receives.
+  /// An owner's: it never waits and never throws. Where a server's drain, or a close from elsewhere, has ended the connection
+  /// meanwhile, there is nothing left to finish, and how it ended is in that close's report.
   func finishSending() {
+    _ = try? passing(.finishSending) { world throws(SocketError) in finishSending(world) }
+  }
+
+  /// `shutdown(SHUT_WR)`, once. That the connection has failed already is latched, and the next receive tells it.
+  private func finishSending(_ world: World) {
     let isFirst = latch.update { state in
       let isFirst = !state.finishedSending
       state.finishedSending = true
@@ -109,9 +116,9 @@ extension Core {
     }
     guard isFirst else { return }
     do {
-      try Syscalls.shutdown(number, CInt(SHUT_WR))
+      try Syscalls.shutdown(number(world), CInt(SHUT_WR))
       latch.update { $0.isFINQueued = true }
-    } catch { takeError() }
+    } catch { takeError(world) }
     advance(.finishSending)
   }
 }

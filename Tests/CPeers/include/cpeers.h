@@ -29,6 +29,9 @@ int peers_accept(int fd);
 int peers_pidfd(int pid);
 // fork, which Swift does not import: 0 in the child, which has this one thread.
 int peers_fork(void);
+
+/// The processor time of the calling thread, in nanoseconds.
+long long peers_thread_time(void);
 // The kernel's number of the calling thread.
 int peers_gettid(void);
 // close_range with CLOSE_RANGE_UNSHARE and nothing to close: the calling thread gets a descriptor table of its own, and shares

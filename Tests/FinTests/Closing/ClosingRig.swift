@@ -26,6 +26,11 @@ struct Loopback: ~Copyable {
   }
 }
 
+extension Core {
+  /// The number without its gate, for a test that knows the socket open.
+  var number: CInt { record.descriptor }
+}
+
 extension SocketEnd where Self: ~Copyable {
   /// The port of this end.
   var port: UInt16 { localAddress?.port ?? 0 }
@@ -49,7 +54,7 @@ extension StreamEnd where Self: ~Copyable {
   /// Awaits that so many bytes of ours are not acknowledged.
   borrowing func awaitUnacknowledged(_ bytes: Int) throws {
     let core = reference.core
-    try eventually(within: .seconds(10), "bytes not acknowledged", equals: bytes) { core.unacknowledged() }
+    try eventually(within: .seconds(10), "bytes not acknowledged", equals: bytes) { core.unacknowledged(.thread) }
   }
 }
 

@@ -104,7 +104,7 @@ struct LeakTests {
     let (reports, counts) = try leaks {
       let pair = try Connection.pair()
       pair.first.close(.background)
-      PlainSocket(adopting: pair.second.detach().descriptor.rawValue).close()
+      PlainSocket(adopting: try pair.second.detach().descriptor.rawValue).close()
       let shared = try Connection.pair()
       shared.first.share().abort()
       shared.second.finishSending().close(.abort)

@@ -242,7 +242,7 @@ struct UnixResetTests {
     if hasData { try pair.second.send([1, 2, 3]) }
     let waiting = first == .waitingReceive ? try waitingReceiver(ours, 10) : nil
     // Unread: plain close(2) of the other side, as a stranger's program does it.
-    PlainSocket(adopting: pair.second.detach().descriptor.rawValue).close()
+    PlainSocket(adopting: try pair.second.detach().descriptor.rawValue).close()
     switch first {
     case .send: #expect(cause { () throws(SocketError) in try ours.send([9]) } == .reset)
     case .failure: #expect(try ours.failure() == .reset)

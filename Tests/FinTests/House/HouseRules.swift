@@ -3,7 +3,7 @@ extension HouseRule {
   static let all = [
     lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin,
     shortFiles, nothingLeftUndone, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
-    limitInOnePlace,
+    limitInOnePlace, numbersThroughTheGate,
   ]
 
   static let lifecycleImportsNothing = code(
@@ -187,6 +187,36 @@ extension HouseRule {
     sound: [
       Sample("Tests/Peers/DescriptorTable.swift", "unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)\n"),
       Sample("Tests/FinTests/IO/Limits.swift", "let text = \"setrlimit\" // setrlimit\nunsafe getrlimit(7, &limit)\n"),
+    ])
+
+  static let numbersThroughTheGate = HouseRule(
+    name: "a descriptor's number is had from whatever the gate handed out, and no world is made up",
+    covers: { path in
+      // Where the gate is entered, where it is closed, and what keeps the number: these alone say which world it is.
+      let makers = ["Inside", "Core", "End", "Closing"].map { "Sources/Fin/Sockets/\($0).swift" }
+      return path.hasPrefix("Sources/Fin/") && path.hasSuffix(".swift") && !makers.contains(path)
+        && !path.hasPrefix("Sources/Fin/Descriptor/")
+    },
+    find: { source in
+      source.code.indices.filter { index in
+        let line = source.code[index]
+        guard ["thread", "task", "alone", "escriptor"].contains(where: line.contains) else { return false }
+        return line.contains(/\bWorld\.(thread|task|alone)\b|[(,]\s*\.(thread|task|alone)\s*[,)]/)
+          || line.contains(/record\.descriptor|descriptorNumber/)
+      }.map { Finding(line: $0 + 1, text: source.lines[$0]) }
+    },
+    broken: [
+      Sample("Sources/Fin/Sockets/StreamOutput.swift", "try Syscalls.shutdown(number(.thread), CInt(SHUT_WR))\n"),
+      Sample("Sources/Fin/Sockets/Duplex.swift", "reference.core.finishSending(.alone)\n"),
+      Sample("Sources/Fin/Server/TaskServer.swift", "try core.apply(timeouts, .task)\n"),
+      Sample("Sources/Fin/Sockets/Socket.swift", "let world = World.thread\n"),
+      Sample("Sources/Fin/Server/Reserve.swift", "Syscalls.close(core.record.descriptor)\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/Sockets/StreamOutput.swift", "try Syscalls.shutdown(number(world), CInt(SHUT_WR))\n"),
+      Sample("Sources/Fin/Sockets/Inside.swift", "let next = try attempt(&progress, .thread)\n"),
+      Sample("Sources/Fin/Sockets/Handshake.swift", "if world == .task, isEarly { return .blocked(.output) }\n"),
+      Sample("Sources/Fin/Descriptor/Ledger.swift", "try? Syscalls.cookie(record.descriptor)\n"),
     ])
 
   // MARK: How they look

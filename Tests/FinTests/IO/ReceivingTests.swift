@@ -208,7 +208,7 @@ struct ReceivingBytes {
     let pair = try StreamKind.ipv4.connected()
     try pair.first.send("line\nrest")
     #expect(try pair.second.readLine() == "line")
-    let detached = pair.second.detach()
+    let detached = try pair.second.detach()
     #expect(detached.unread == Array("rest".utf8))
     try detached.descriptor.close()
     pair.first.abort()

@@ -82,7 +82,7 @@ struct BornSafe {
   @Test("a detached descriptor is still both", .faults(11))
   func detached() throws {
     let pair = try Connection.pair()
-    let given = pair.first.detach()
+    let given = try pair.first.detach()
     #expect(KernelView.descriptorFlags(given.descriptor.rawValue) == Self.safe)
     try given.descriptor.close()
     pair.second.abort()

@@ -16,7 +16,7 @@ struct SeatOfferTests {
         while core.place.load() == nil {}
         return core.gate.snapshot.parked
       }
-      _ = try core.seat()
+      _ = try core.seat(.task)
       #expect(try finder.join() == 1)
       pair.first.abort()
       pair.second.abort()
@@ -28,8 +28,8 @@ struct SeatOfferTests {
     for _ in 0..<500 {
       let pair = try Connection.pair()
       let core = pair.first.reference.core
-      let other = onThread { ObjectIdentifier(try core.seat()) }
-      let mine = ObjectIdentifier(try core.seat())
+      let other = onThread { ObjectIdentifier(try core.seat(.task)) }
+      let mine = ObjectIdentifier(try core.seat(.task))
       #expect(try other.join() == mine)
       #expect(core.gate.snapshot.parked == 1)
       pair.first.abort()

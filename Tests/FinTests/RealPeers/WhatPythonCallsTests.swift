@@ -214,7 +214,7 @@ extension PythonName {
     },
     PythonName("detach", here: "detach(), with what was read ahead") {
       let pair = try StreamKind.ipv4.connected()
-      let given = pair.first.detach()
+      let given = try pair.first.detach()
       #expect(KernelView.descriptorFlags(given.descriptor.rawValue) != nil)
       let again = try Connection.adopt(given.descriptor)
       again.abort()

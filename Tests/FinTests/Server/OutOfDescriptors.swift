@@ -48,10 +48,3 @@ struct OutOfDescriptors {
     }
   }
 }
-
-/// The processor time of the calling thread.
-private func threadTime() -> Duration {
-  var time = timespec()
-  unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-  return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
-}

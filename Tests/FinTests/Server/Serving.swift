@@ -51,7 +51,7 @@ struct Serving {
       switch number.add() {
       case 1: connection.close(.background)
       case 2: connection.abort()
-      default: given.value = connection.detach().descriptor.rawValue
+      default: given.value = try connection.detach().descriptor.rawValue
       }
     }
     let visitors = try (0..<3).map { _ in try Visitor(server.port) }

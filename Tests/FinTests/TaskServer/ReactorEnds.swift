@@ -145,13 +145,13 @@ struct ReactorEnds {
             .before {
               // Whoever comes next gets the same loop; on a machine with one processor that is so anyway.
               for _ in 1..<Reactor.processors { _ = try? Reactor.shared.next() }
-              let thread = onThread { try core.seat().token }
+              let thread = onThread { try core.seat(.task).token }
               // Beside this one, or behind it.
               try? steadily(for: .milliseconds(50), "waits", equals: false) { thread.isFinished }
               second.value = thread
             }))
         _ = try Reactor.shared
-        let first = try Seam.$script.withValue(script) { try core.seat().token }
+        let first = try Seam.$script.withValue(script) { try core.seat(.task).token }
         let other = try second.value?.join()
         check(first == other, "\(first), \(String(describing: other))")
         near.abort()

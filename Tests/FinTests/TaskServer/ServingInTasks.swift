@@ -21,7 +21,7 @@ struct ServingInTasks {
       case "background": await connection.close(.background)
       case "aborted": connection.abort()
       case "throws": throw Refused()
-      case "detached": close(connection.detach().descriptor.rawValue)
+      case "detached": close(try connection.detach().descriptor.rawValue)
       case "discarded": try await connection.send("nobody reads this")
       case "timed out":
         try? await connection.send(Pattern.bytes(from: 0, count: 32 << 20), within: .milliseconds(20))
@@ -139,7 +139,7 @@ struct ServingInTasks {
     let given = Kept<CInt>()
     let server = try ServingInTask { connection in
       _ = try await connection.readLine()
-      given.value = connection.detach().descriptor.rawValue
+      given.value = try connection.detach().descriptor.rawValue
     }
     let visitor = try Visitor(server.port)
     try visitor.socket.send(Array("x\n".utf8))

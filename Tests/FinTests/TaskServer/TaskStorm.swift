@@ -192,7 +192,7 @@ private final class TaskSky: Sendable {
     var pair = opened
     if random.next() % 8 == 0 {
       // Given away and taken back: the same number with another owner.
-      guard let first = try? Connection.adopt(pair.first.detach().descriptor) else {
+      guard let first = try? Connection.adopt(try pair.first.detach().descriptor) else {
         return check(false, "what was given away could not be taken back")
       }
       pair = ConnectionPair(first: first, second: pair.second)

@@ -14,7 +14,7 @@ struct CancelledAmongEvents {
     let ours = pair.first.share()
     let core = ours.reference.core
     let script = Script(.every(.recv, .after { core.place.load()?.deliver(.input) }))
-    try core.seat().deliver(.input)
+    try core.seat(.task).deliver(.input)
     try body(ours, script)
     ours.abort()
     pair.second.abort()
@@ -51,7 +51,7 @@ struct CancelledAmongEvents {
               looks.add()
               core.place.load()?.deliver(.input)
             }))
-        try core.seat().deliver(.input)
+        try core.seat(.task).deliver(.input)
         return try await Seam.$script.withValue(script) { try await core.receiveOne() }
       }.end
     }

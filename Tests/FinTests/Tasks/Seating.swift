@@ -19,7 +19,7 @@ struct Seating {
           // Side by side, from one to the next.
           ready.add()
           while ready.value < (number + 1) * 4 {}
-          do { _ = try pair.0.reference.core.seat() } catch { refusals.add() }
+          do { _ = try pair.0.reference.core.seat(.task) } catch { refusals.add() }
         }
       }
     }
@@ -47,7 +47,7 @@ struct Seating {
         try await connection.receive(upTo: 1, within: .milliseconds(1))
       }
       #expect(error?.cause == .timedOut)
-      return connection.detach().descriptor
+      return try connection.detach().descriptor
     }
     // At the same loop: had the watch stayed, the kernel would refuse a second one for this number.
     let again = try Connection.adopt(number).share()

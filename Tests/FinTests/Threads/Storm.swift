@@ -114,7 +114,7 @@ private final class Sky: Sendable {
     }
     if random.next() % 8 == 0 {
       // Given away and taken back: the same number with another owner.
-      let first = try Connection.adopt(pair.first.detach().descriptor)
+      let first = try Connection.adopt(try pair.first.detach().descriptor)
       pair = ConnectionPair(first: first, second: pair.second)
     }
     var plan: [(Int, Step.Verb)] = []
