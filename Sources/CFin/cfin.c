@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 _Static_assert(FIN_SOCK_CLOEXEC == SOCK_CLOEXEC && FIN_SOCK_NONBLOCK == SOCK_NONBLOCK, "socket flags");
 _Static_assert(FIN_MSG_NOSIGNAL == MSG_NOSIGNAL && FIN_MSG_DONTWAIT == MSG_DONTWAIT, "message flags");
@@ -90,6 +91,16 @@ int fin_epoll_take(int poller) {
 static _Thread_local void *thread_mark;
 void *fin_thread_mark(void) { return thread_mark; }
 void fin_set_thread_mark(void *mark) { thread_mark = mark; }
+long fin_write_at_once(int fd, const void *bytes, unsigned long count) {
+  struct iovec one = {.iov_base = (void *)bytes, .iov_len = count};
+  return pwritev2(fd, &one, 1, -1, RWF_NOWAIT);
+}
+static _Thread_local void *thread_waking;
+void *fin_thread_waking(void) { return thread_waking; }
+void fin_set_thread_waking(void *waking) { thread_waking = waking; }
+static _Thread_local int thread_operations;
+int fin_count_operation(void) { return ++thread_operations; }
+void fin_begin_share(void) { thread_operations = 0; }
 void fin_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 int fin_processors(void) {
   cpu_set_t set;

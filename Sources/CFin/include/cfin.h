@@ -67,6 +67,16 @@ void *_Nullable swift_task_getCurrent(void);
 /// What the thread that calls has been marked with; NULL for a thread without a mark.
 void *_Nullable fin_thread_mark(void);
 void fin_set_thread_mark(void *_Nullable mark);
+/// `pwritev2` with RWF_NOWAIT, where the file is; EOPNOTSUPP where it cannot tell whether it would wait.
+long fin_write_at_once(int fd, const void *bytes, unsigned long count);
+
+/// What this thread has still to wake, when it is waking somebody; NULL else.
+void *_Nullable fin_thread_waking(void);
+void fin_set_thread_waking(void *_Nullable waking);
+/// Operations that this thread has counted since the last task there began its share, this one included.
+int fin_count_operation(void);
+/// A task begins its share of this thread.
+void fin_begin_share(void);
 /// `pthread_setname_np` for the thread that calls; 15 characters.
 void fin_name_thread(const char *name);
 /// Processors that this process may run on: `sched_getaffinity`.

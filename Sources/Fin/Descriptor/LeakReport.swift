@@ -1,6 +1,3 @@
-internal import CFin
-internal import Glibc
-
 /// A socket that was dropped open: where it was opened, how long ago, and what was lost.
 ///
 /// It has been closed by the time anybody reads this.
@@ -41,7 +38,7 @@ public struct LeakReport: Hashable, Sendable, CustomStringConvertible {
 
 /// What happens when a socket is dropped open. The descriptor is closed in every case.
 public enum LeakPolicy: Sendable {
-  /// One line on standard error.
+  /// One line on standard error; lost when that is closed, or does not take it at once.
   case report
   /// The program stops with the report: for tests.
   case trap
@@ -52,9 +49,7 @@ public enum LeakPolicy: Sendable {
 
   func apply(_ report: LeakReport) {
     switch self {
-    case .report:
-      let line = "fin: \(report)\n"
-      _ = unsafe line.utf8CString.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count - 1) }
+    case .report: StandardError.write("\(report)")
     case .trap: fatalError("\(report)")
     case .quiet: break
     case .custom(let receive): receive(report)

@@ -39,8 +39,7 @@ extension Ledger {
   }
 
   private static func complain(_ reason: String) {
-    let line = "fin: \(reason)\n"
-    _ = unsafe line.utf8CString.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count - 1) }
+    StandardError.write(reason)
   }
 
   // MARK: What is written when

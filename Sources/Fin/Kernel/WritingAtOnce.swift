@@ -1,0 +1,38 @@
+internal import CFin
+internal import Glibc
+internal import SystemPackage
+
+extension Syscalls {
+  /// `pwritev2(2)` with `RWF_NOWAIT`, where the file knows that; else `write(2)` once `poll(2)` says that there is room.
+  ///
+  /// It does not wait, and raises no `SIGPIPE`; what cannot be written is lost.
+  static func writeAtOnce(_ descriptor: CInt, _ bytes: [UInt8]) {
+    withoutBrokenPipe {
+      if unsafe fin_write_at_once(descriptor, bytes, UInt(bytes.count)) >= 0 { return }
+      // A file may say EAGAIN only because its block is not in memory.
+      let error = Errno(rawValue: fin_errno())
+      guard error == .notSupportedOnSocket || error == .resourceTemporarilyUnavailable else { return }
+      var one = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      guard unsafe Glibc.poll(&one, 1, 0) == 1, one.revents & Int16(POLLOUT) != 0 else { return }
+      _ = unsafe Glibc.write(descriptor, bytes, bytes.count)
+    }
+  }
+
+  /// Runs `body` with `SIGPIPE` blocked in this thread, and takes away the one that it raised: one that was pending before stays.
+  private static func withoutBrokenPipe(_ body: () -> Void) {
+    var pipe = sigset_t()
+    unsafe sigemptyset(&pipe)
+    unsafe sigaddset(&pipe, SIGPIPE)
+    var pending = sigset_t()
+    unsafe sigpending(&pending)
+    let wasPending = unsafe sigismember(&pending, SIGPIPE) == 1
+    var before = sigset_t()
+    unsafe pthread_sigmask(SIG_BLOCK, &pipe, &before)
+    body()
+    if !wasPending {
+      var none = timespec()
+      while unsafe sigtimedwait(&pipe, nil, &none) < 0, fin_errno() == EINTR {}
+    }
+    unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
+  }
+}

@@ -1,0 +1,139 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 7: a leak's report ends no program and holds none up")
+struct StandardErrorTests {
+  /// Leaks a connection, and whatever comes of its report, the program has to be alive after it.
+  private static func leak() throws {
+    let pair = try Connection.pair()
+    // The other end is dropped open.
+    pair.second.abort()
+  }
+
+  private static func pipe() throws -> (reading: CInt, writing: CInt) {
+    var ends: [CInt] = [-1, -1]
+    guard unsafe Glibc.pipe(&ends) == 0 else { throw RigError("pipe", code: errno) }
+    return (ends[0], ends[1])
+  }
+
+  /// Runs `body` with another standard error. What the test says in the end goes where it went before.
+  private static func withStandardError(_ number: CInt, _ body: () throws -> Void) rethrows {
+    let before = fcntl(2, F_DUPFD_CLOEXEC, 100)
+    dup2(number, 2)
+    defer { dup2(before, 2) }
+    try body()
+  }
+
+  @Test("standard error is a pipe that nobody reads any more: the program goes on, and SIGPIPE is as it was before")
+  func brokenPipe() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        signal(SIGPIPE, SIG_DFL)
+        let (reading, writing) = try StandardErrorTests.pipe()
+        close(reading)
+        try StandardErrorTests.withStandardError(writing) {
+          for _ in 0..<3 { try StandardErrorTests.leak() }
+        }
+        precondition(Ledger.current.counts.leaked == 3)
+        var pending = sigset_t()
+        unsafe sigpending(&pending)
+        precondition(unsafe sigismember(&pending, SIGPIPE) == 0, "a signal was left behind")
+        var mask = sigset_t()
+        unsafe pthread_sigmask(SIG_BLOCK, nil, &mask)
+        precondition(unsafe sigismember(&mask, SIGPIPE) == 0, "the signal was left blocked")
+      }
+    }
+  }
+
+  @Test("a SIGPIPE that the program itself has pending stays pending")
+  func pendingBefore() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        var pipe = sigset_t()
+        unsafe sigemptyset(&pipe)
+        unsafe sigaddset(&pipe, SIGPIPE)
+        unsafe pthread_sigmask(SIG_BLOCK, &pipe, nil)
+        raise(SIGPIPE)
+        let (reading, writing) = try StandardErrorTests.pipe()
+        close(reading)
+        try StandardErrorTests.withStandardError(writing) { try StandardErrorTests.leak() }
+        var pending = sigset_t()
+        unsafe sigpending(&pending)
+        precondition(unsafe sigismember(&pending, SIGPIPE) == 1)
+      }
+    }
+  }
+
+  @Test("standard error is a pipe that is full: the report is lost, and nobody waits for a reader")
+  func fullPipe() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        let (reading, writing) = try StandardErrorTests.pipe()
+        // A description of its own for the filling: the other stays blocking.
+        let filling = unsafe open("/proc/self/fd/\(writing)", O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+        precondition(filling >= 0)
+        let block = [UInt8](repeating: 0x2E, count: 4096)
+        while unsafe write(filling, block, block.count) > 0 {}
+        try StandardErrorTests.withStandardError(writing) {
+          // Who would wait is ended by it.
+          alarm(30)
+          for _ in 0..<50 { try StandardErrorTests.leak() }
+          alarm(0)
+          precondition(Ledger.current.counts.leaked == 50)
+          // With room again, the next one is told.
+          var room = [UInt8](repeating: 0, count: 1 << 20)
+          _ = unsafe read(reading, &room, room.count)
+          try StandardErrorTests.leak()
+          let count = unsafe read(reading, &room, room.count)
+          precondition(String(decoding: room.prefix(max(0, count)), as: UTF8.self).contains("leaked: a connection"))
+        }
+      }
+    }
+  }
+
+  @Test("standard error is closed, and its number has become a socket of ours: no peer gets a report among its bytes")
+  func becameASocket() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        let before = fcntl(2, F_DUPFD_CLOEXEC, 100)
+        defer { dup2(before, 2) }
+        close(2)
+        let pair = try Connection.pair()
+        let number = try pair.first.withDescriptor { $0.rawValue }
+        precondition(number == 2)
+        try StandardErrorTests.leak()
+        try pair.first.send("all")
+        let heard = try pair.second.receive(upTo: 4096)
+        precondition(heard == Array("all".utf8))
+        pair.first.abort()
+        pair.second.abort()
+        // Closed: EBADF.
+        try StandardErrorTests.leak()
+        precondition(Ledger.current.counts.leaked == 2)
+      }
+    }
+  }
+
+  @Test("a file takes the report, whole lines one after the other")
+  func file() async {
+    await #expect(processExitsWith: .success) {
+      try synchronously {
+        var name = Array("/tmp/fin-stderr-XXXXXX".utf8CString)
+        let file = unsafe mkstemp(&name)
+        precondition(file >= 0)
+        unsafe unlink(name)
+        try StandardErrorTests.withStandardError(file) {
+          for _ in 0..<3 { try StandardErrorTests.leak() }
+        }
+        var bytes = [UInt8](repeating: 0, count: 1 << 14)
+        let count = unsafe pread(file, &bytes, bytes.count, 0)
+        let lines = String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n")
+        precondition(lines.count == 3 && lines.allSatisfy { $0.hasPrefix("fin: leaked: a connection") }, "\(lines)")
+      }
+    }
+  }
+}
