@@ -15,7 +15,7 @@
  *  PASS             one CAS             closing: refused; else references + 1 (accept, options, datagrams)
  *  QUEUE            mutex, CAS inside   closing: refused; writer bit clear: take it as above; else flag
  *                                       `queued` on and the own node to the end of the queue
- *  QUEUE_WAIT       asleep on the node  until granted, refused, or the deadline
+ *  QUEUE_WAIT       asleep on the node  until woken (granted or refused by then), or the deadline
  *  WRITER_DEADLINE  mutex, word inside  node granted, be it at the last moment: inside; refused: .closed;
  *                                       else out of the queue, flag off if it was the last: .timedOut
  *  TRY              the system call     only by somebody who is inside
@@ -26,11 +26,13 @@
  *                                       the closer leaves with the same step
  *  HANDOFF          mutex, word inside  queue not empty: the first node becomes the owner, bit and reference
  *                                       stay as they are, flag off if it was the last; empty: LEAVE again
- *  WAKE_CLOSER      mutex               after a LEAVE that left closing and one reference, the closer's own
+ *  WAKE_GRANTED     after the section   the new owner is woken; it may be gone by then
+ *  WAKE_CLOSER      mutex, wakes after  after a LEAVE that left closing and one reference, the closer's own
  *  BEGIN_CLOSE      mutex, CAS inside   closing already: on to SECOND_CLOSE; else closing on, `queued` off,
  *                                       references + 1 (the closer's own)
  *  REFUSE_QUEUE     same section        every node of the queue is refused, the queue is empty
- *  WAKE_PARKED      same section        everybody in `parked` is woken, `parked` is empty
+ *  WAKE_PARKED      same section        everybody in `parked` whose waker is lent is woken, `parked` is empty
+ *  WAKE_OTHERS      after the section   the refused, and those who were in `parked` with a waker of their own, are woken
  *  QUIESCENT        mutex, load inside  one reference left: go on; else sleep until WAKE_CLOSER
  *  POLICY           system calls        shutdown, drain, questions to the kernel: the closer is alone
  *  DESTROY          close(2)            once, by whose LEAVE left no reference
@@ -56,6 +58,9 @@
  * Readiness never has to come: the peer is silent or talks, chosen once. Deadlines fire at most TIMEOUTS
  * times, so that no wait is excused by a deadline that might still come.
  *
+ * TASKS says which operations are tasks, by a bit each: they have a waker of their own. With -DINLINE an executor runs a task
+ * before the wake returns: who wakes goes on when the task has been through its next critical section.
+ *
  * A critical section with one look at the word inside is one atomic step for everybody else. With -DFINE
  * it is taken apart all the same: lock, word, struct, unlock, with everybody else in between.
  */
@@ -76,6 +81,10 @@
 #define TIMEOUTS 1
 #endif
 #define NOPS (NR + NW + NP)
+#ifndef TASKS
+#define TASKS 0
+#endif
+#define owns(id) (TASKS & (1 << (id)))
 
 #define A 1                      /* the file that the number names at the start */
 #define STRANGER 2
@@ -103,7 +112,8 @@ byte table = A;                  /* which file the number names, 0 = free */
 bool silent;                     /* the peer says nothing, for ever */
 byte timeouts;                   /* deadlines that may still fire */
 bool woken[NOPS];                /* the waker of a parked operation, an event descriptor, is signalled */
-bool wakeOpen[NOPS];             /* the waker is lent to the operation */
+bool wakeOpen[NOPS];             /* the waker is lent to the operation, or a task waits with its own */
+bool turnWoken[NOPS];            /* a queued writer is woken */
 
 /* ghosts: only for the assertions */
 byte usingRead, usingWrite, usingAny;
@@ -148,6 +158,21 @@ inline use(kind, by) {
 inline wake(who) {
   assert(wakeOpen[who]);                                                   /* I10 */
   woken[who] = true
+}
+
+/* a waker that belongs to one waiter for good */
+inline wakeOwn(who) {
+  woken[who] = true;
+#ifdef INLINE
+  !wakeOpen[who]
+#endif
+}
+
+inline wakeTurn(who) {
+  turnWoken[who] = true;
+#ifdef INLINE
+  node[who] != granted && node[who] != refused
+#endif
 }
 
 inline destroy() {
@@ -238,7 +263,7 @@ inline enqueue() {
   if
   :: outcome == slow ->
      if                                                                    /* QUEUE_WAIT */
-     :: node[id] != waiting
+     :: turnWoken[id]
      :: atomic { timeouts > 0 -> timeouts--; over = true }
      fi;
      CRITICAL                                                              /* WRITER_DEADLINE */
@@ -322,9 +347,10 @@ inline leave() {
   :: after == 1 ->
      CRITICAL                                                              /* WAKE_CLOSER */
        lock();
-       d_step { if :: closerSleeps -> closerSleeps = false; closerWoken = true :: else fi };
+       d_step { if :: closerSleeps -> closerSleeps = false; wakes = true :: else fi };
        unlock()
-     END
+     END;
+     if :: wakes -> atomic { closerWoken = true; wakes = false } :: else fi
 #endif
   :: after == 0 -> destroy()
   :: else
@@ -354,12 +380,16 @@ inline handOff() {
       ; if :: after == 254 -> references-- :: else fi
 #endif
     };
-#ifndef M_HANDOFF_WAKES_NOBODY
     if :: after == 254 -> node[other] = granted :: else fi;
+#ifdef M_WAKE_UNDER_MUTEX
+    if :: after == 254 -> wakeTurn(other) :: else fi;
 #endif
-    other = 0;
     unlock()
   END;
+#if !defined(M_HANDOFF_WAKES_NOBODY) && !defined(M_WAKE_UNDER_MUTEX)
+  if :: after == 254 -> wakeTurn(other) :: else fi;                        /* WAKE_GRANTED */
+#endif
+  other = 0;
 #ifdef V_HANDOFF_EMPTY
   assert(after != 255)
 #endif
@@ -380,7 +410,7 @@ inline unpark() {
 proctype Operation(byte id; mtype kind) {
   mtype outcome;
   byte at, other, after;
-  bool hasty, over;
+  bool hasty, over, wakes;
   bool late;
 
   late = closeReturned;
@@ -442,13 +472,29 @@ proctype Operation(byte id; mtype kind) {
   d_step { outcome = 0; after = 0; hasty = false; over = false; late = false }   /* fewer states to keep apart */
 }
 
+#ifdef M_OTHERS_NOT_WOKEN
+inline wakeOthers() { skip }
+#else
+inline wakeOthers() {
+  at = 0;
+  do
+  :: at < NOPS ->
+     if
+     :: taken[at] && owns(at) -> taken[at] = false; wakeOwn(at)
+     :: taken[at] && !owns(at) -> taken[at] = false; atomic { wake(at) }
+     :: !taken[at] && turned[at] -> turned[at] = false; wakeTurn(at)
+     :: else -> at++
+     fi
+  :: else -> at = 0; break
+  od
+}
+#endif
+
 proctype Closer(byte me) {
   bool first, quiet;
   byte at, after;
   bool sleepers[NC + 1];
-#ifdef M_WAKE_AFTER_MUTEX
-  bool taken[NOPS];
-#endif
+  bool taken[NOPS], turned[NOPS];
 
   CRITICAL
     lock();
@@ -471,7 +517,7 @@ proctype Closer(byte me) {
 #ifndef M_QUEUE_NOT_REFUSED
          at = 0;
          do                                                                /* REFUSE_QUEUE */
-         :: at < queueCount -> node[queue[at]] = refused; queue[at] = 0; at++
+         :: at < queueCount -> node[queue[at]] = refused; turned[queue[at]] = true; queue[at] = 0; at++
          :: else -> break
          od;
          queueCount = 0;
@@ -484,7 +530,7 @@ proctype Closer(byte me) {
 #ifdef M_WAKE_AFTER_MUTEX
             taken[at] = true;
 #else
-            wake(at);
+            if :: owns(at) -> taken[at] = true :: else -> wake(at) fi;
 #endif
             at++
          :: at < NOPS && !parked[at] -> at++
@@ -495,6 +541,9 @@ proctype Closer(byte me) {
       :: else
       fi
     };
+#ifdef M_WAKE_UNDER_MUTEX
+    wakeOthers();
+#endif
     unlock()
   END;
 
@@ -516,14 +565,8 @@ proctype Closer(byte me) {
      fi
 #endif
   :: first ->
-#ifdef M_WAKE_AFTER_MUTEX
-     at = 0;
-     do
-     :: at < NOPS && taken[at] -> atomic { wake(at) }; at++
-     :: at < NOPS && !taken[at] -> at++
-     :: else -> break
-     od;
-     at = 0;
+#ifndef M_WAKE_UNDER_MUTEX
+     wakeOthers();                                                         /* WAKE_OTHERS */
 #endif
 #ifdef M_DESTROY_EARLY
      destroy();

@@ -19,8 +19,8 @@
  *  DELIVER     NOTE, load, TAKE      whoever waits for what the word says by now goes on, ready
  *  WAKE        NOTE, TAKE            everybody looks again
  *  STOP        mutex, NOTE, TAKE     no wait begins any more; everybody is told
- *  CANCEL      TAKE                  the task is marked as cancelled before; only this wait's ticket. With -DSCOPED its
- *                                    scope hears for it, and does WAKE
+ *  CANCEL      TAKE                  the task is marked as cancelled before; only this task, which waits at one place at a
+ *                                    time. With -DSCOPED its scope hears for it, and does WAKE
  *  EXPIRE      TAKE, mutex           whose time is up; then when to look again, from who is left
  *  TAKE        mutex, one at a time  one waiter out of the list; resumed when the mutex is free
  *
@@ -65,7 +65,7 @@ byte changes;
 /* what the seat's mutex protects */
 bool mutex;
 bool waits[NT];
-byte ticket[NT], since[NT], deadline[NT];
+byte since[NT], deadline[NT];
 byte alarm = NEVER;
 bool isStopped;
 
@@ -139,7 +139,6 @@ inline note(i, o, m) {                                                     /* NO
 
 /* tells `outcome`: what the wait ended with */
 inline park(id) {
-  ticket[id]++;
   /* the handler of a task that is cancelled already runs at once, and finds nobody */
   handler[id] = true;
   atomic { live[id] = true; resumed[id] = false };
@@ -430,16 +429,16 @@ proctype Closer() {
 #endif
 
 #ifdef CANCEL
-#ifdef M_ANY_TICKET
+#ifdef M_ANY_TASK
 #define MINE true
 #else
-#define MINE t == who && ticket[t] == mine
+#define MINE t == who
 #endif
 proctype Canceller() {
-  byte who, mine, t; bool last, runs;
+  byte who, t; bool last, runs;
   do
   :: who < NT ->
-     atomic { isCancelled[who] = true; runs = handler[who]; mine = ticket[who] };
+     atomic { isCancelled[who] = true; runs = handler[who] };
      if
 #ifdef SCOPED
      :: watched -> note(false, false, false); TAKE(true, look)              /* CANCEL, by who hears it for the task */

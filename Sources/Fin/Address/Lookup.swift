@@ -122,13 +122,13 @@ extension Lookup {
     var isIdle: Bool { taken.load(ordering: .acquiring) == 0 }
 
     func take() -> Bool {
-      guard taken.add(1, ordering: .acquiringAndReleasing).newValue <= limit else {
+      guard taken.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue <= limit else {
         giveBack()
         return false
       }
       return true
     }
 
-    func giveBack() { taken.subtract(1, ordering: .releasing) }
+    func giveBack() { taken.wrappingSubtract(1, ordering: .releasing) }
   }
 }

@@ -37,27 +37,16 @@ struct Gate: ~Copyable, Sendable {
     static func references(_ word: UInt64) -> UInt64 { word >> 4 }
   }
 
-  /// A writer that waits for its turn.
-  final class Turn: Sendable {
-    enum State { case queued, granted, refused }
-    private let waker: any Wakeable
-    let state = Mutex(State.queued)
-
-    init(waker: any Wakeable) { self.waker = waker }
-
-    func settle(_ outcome: State) {
-      state.withLock { $0 = outcome }
-      waker.wake()
-    }
-  }
-
   struct Waiting {
     var parked = Few<any Wakeable>()
-    var queue: [Turn] = []
+    /// Made when a writer first has to queue: most sockets have one writer at a time.
+    var queue: WriterQueue?
     /// Who waits to be alone: one, or none. An array, which takes a word where there is none.
     var closer: [any Wakeable] = []
     var laterClosers: [any Wakeable] = []
     var isReleased = false
+
+    fileprivate var isQueueEmpty: Bool { queue?.isEmpty ?? true }
   }
 
   private let word = Atomic<UInt64>(0)
@@ -80,12 +69,17 @@ struct Gate: ~Copyable, Sendable {
   var snapshot: Snapshot {
     waiting.withLock { waiting in
       let word = word.load(ordering: .acquiring)
-      assert(waiting.queue.isEmpty == (word & Word.queued == 0), "the word and the queue disagree")
+      assert(waiting.isQueueEmpty == (word & Word.queued == 0), "the word and the queue disagree")
       return Snapshot(
         isClosing: word & Word.closing != 0, hasReader: word & Word.reader != 0, hasWriter: word & Word.writer != 0,
-        queuedWriters: waiting.queue.count, parked: waiting.parked.count, references: Int(Word.references(word)))
+        queuedWriters: waiting.queue?.count ?? 0, parked: waiting.parked.count, references: Int(Word.references(word)))
     }
   }
+
+  #if FIN_SEAM
+  /// How many queued writers all that the queue has done has looked at.
+  var queueSteps: Int { waiting.withLock { $0.queue?.steps ?? 0 } }
+  #endif
 
   // MARK: In
 
@@ -131,14 +125,13 @@ struct Gate: ~Copyable, Sendable {
 
   /// WRITER_DEADLINE: whoever has waited long enough, or was woken, looks what has become of the turn. It may have been granted
   /// while the deadline passed; then we are inside.
-  func leaveQueue(_ turn: Turn) throws(Refusal) {
+  func leaveQueue(_ turn: WriterQueue.Turn) throws(Refusal) {
     let state = waiting.withLock { waiting in
-      let state = turn.state.withLock { $0 }
-      if state == .queued {
-        waiting.queue.removeAll { $0 === turn }
-        if waiting.queue.isEmpty { word.bitwiseAnd(~Word.queued, ordering: .acquiringAndReleasing) }
+      if turn.state == .queued {
+        waiting.queue?.remove(turn)
+        if waiting.isQueueEmpty { word.bitwiseAnd(~Word.queued, ordering: .acquiringAndReleasing) }
       }
-      return state
+      return turn.state
     }
     switch state {
     case .granted: return
@@ -151,21 +144,23 @@ struct Gate: ~Copyable, Sendable {
   ///
   /// - Parameter waker: woken when the turn is granted or refused.
   /// - Returns: the place in the queue, or `nil` when the writer's bit came free meanwhile and is ours.
-  func queue(waking waker: any Wakeable) throws(Refusal) -> Turn? {
-    let result: Result<Turn?, Refusal> = waiting.withLock { waiting in
+  /// - Throws: `.tooMany` beyond ``WriterQueue/most``.
+  func queue(waking waker: any Wakeable) throws(Refusal) -> WriterQueue.Turn? {
+    let result: Result<WriterQueue.Turn?, Refusal> = waiting.withLock { waiting in
       var old = word.load(ordering: .relaxed)
       while true {
         if old & Word.closing != 0 { return .failure(.closed) }
         if Word.references(old) == Word.most { return .failure(.tooMany) }
         let isFree = old & Word.writer == 0
+        if !isFree, waiting.queue?.isFull ?? false { return .failure(.tooMany) }
         let desired = isFree ? (old | Word.writer) + Word.reference : old | Word.queued
         let (done, seen) = word.weakCompareExchange(
           expected: old, desired: desired, ordering: .acquiringAndReleasing)
         if done {
           if isFree { return .success(nil) }
-          let turn = Turn(waker: waker)
-          waiting.queue.append(turn)
-          return .success(turn)
+          let queue = waiting.queue ?? WriterQueue()
+          waiting.queue = queue
+          return .success(queue.append(waker))
         }
         old = seen
       }
@@ -192,7 +187,8 @@ struct Gate: ~Copyable, Sendable {
       if done {
         guard new & Word.closing != 0 else { return false }
         if Word.references(new) == 0 { return true }
-        if Word.references(new) == 1 { waiting.withLock { $0.closer.first?.wake() } }
+        // WAKE_CLOSER: taken out of the lock, as all who are woken here: an executor may run a task before `wake` returns.
+        if Word.references(new) == 1 { waiting.withLock { $0.closer.first }?.wake() }
         return false
       }
       old = seen
@@ -201,13 +197,15 @@ struct Gate: ~Copyable, Sendable {
 
   /// HANDOFF: the writer's bit and its reference pass to the first in the queue.
   private func handOff() -> Bool {
-    waiting.withLock { waiting in
-      guard !waiting.queue.isEmpty else { return false }
-      let turn = waiting.queue.removeFirst()
-      if waiting.queue.isEmpty { word.bitwiseAnd(~Word.queued, ordering: .acquiringAndReleasing) }
-      turn.settle(.granted)
-      return true
+    let turn: WriterQueue.Turn? = waiting.withLock { waiting in
+      let turn = waiting.queue?.grantFirst()
+      if turn != nil, waiting.isQueueEmpty { word.bitwiseAnd(~Word.queued, ordering: .acquiringAndReleasing) }
+      return turn
     }
+    guard let turn else { return false }
+    // WAKE_GRANTED.
+    WriterQueue.wake(turn)
+    return true
   }
 
   // MARK: Waiting inside
@@ -230,9 +228,11 @@ struct Gate: ~Copyable, Sendable {
 
   /// Wakes everyone who is parked, for another reason than closing: they look again at what they wait for.
   func wakeParked() {
-    waiting.withLock { waiting in
-      waiting.parked.forEach { $0.wake() }
+    let parked = waiting.withLock { waiting in
+      waiting.parked.forEach { if $0.isLent { $0.wake() } }
+      return waiting.parked
     }
+    parked.forEach { if !$0.isLent { $0.wake() } }
   }
 
   // MARK: Closing
@@ -242,23 +242,30 @@ struct Gate: ~Copyable, Sendable {
   /// - Returns: `false` when somebody else is closing already.
   func beginClosing() -> Bool {
     Fork.check()
-    return waiting.withLock { waiting in
+    let woken: (parked: Few<any Wakeable>, refused: WriterQueue.Turn?)? = waiting.withLock { waiting in
       var old = word.load(ordering: .relaxed)
       while true {
-        if old & Word.closing != 0 { return false }
+        if old & Word.closing != 0 { return nil }
         let (done, seen) = word.weakCompareExchange(
           expected: old, desired: ((old | Word.closing) & ~Word.queued) + Word.reference,
           ordering: .acquiringAndReleasing)
         if done { break }
         old = seen
       }
-      for turn in waiting.queue { turn.settle(.refused) }
-      waiting.queue = []
-      // WAKE_PARKED: under the lock, so that no waker is woken after it was given back.
-      waiting.parked.forEach { $0.wake() }
+      // REFUSE_QUEUE.
+      let refused = waiting.queue?.refuseAll()
+      waiting.queue = nil
+      // WAKE_PARKED: lent wakers under the lock, so that none is woken after it was given back.
+      let parked = waiting.parked
+      parked.forEach { if $0.isLent { $0.wake() } }
       waiting.parked.removeAll()
-      return true
+      return (parked, refused)
     }
+    guard let woken else { return false }
+    // WAKE_OTHERS.
+    woken.parked.forEach { if !$0.isLent { $0.wake() } }
+    WriterQueue.wakeAll(from: woken.refused)
+    return true
   }
 
   /// QUIESCENT: sleeps until the closer is alone. Whoever is inside leaves promptly: nothing in there blocks.

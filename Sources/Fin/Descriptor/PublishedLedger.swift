@@ -45,7 +45,7 @@ final class PublishedLedger: @unchecked Sendable {
   private let file: Descriptor
   private let memory: UnsafeMutableRawPointer
   /// Which process this belongs to: the parent's is not written by its child.
-  private let forks: UInt32
+  private let forks: UInt64
   /// Two threads may change one record: a reader's wait and a writer's. They take turns, by one of these for each record.
   private let turns: [Turn]
 
@@ -154,7 +154,9 @@ final class PublishedLedger: @unchecked Sendable {
     // Not `capacity`, which is somebody else's to change: within what is mapped, and entered, or it has no identity there.
     guard slot < Int(clamping: load(4)) else { return }
     let identity = PublishedLedger.identity(record)
-    change(slot, if: { load($0 + 2) == identity }, body)
+    let opened = UInt64(clamping: record.opened.nanoseconds)
+    // Half of its number comes round with 2³² sockets; the moment does not.
+    change(slot, if: { load($0 + 2) == identity && load($0 + 3) == opened }, body)
   }
 
   private func change(_ slot: Int, if isMeant: (Int) -> Bool = { _ in true }, _ body: (_ start: Int) -> Void) {

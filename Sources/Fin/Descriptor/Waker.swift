@@ -14,6 +14,8 @@ final class Waker: Wakeable {
 
   let descriptor: CInt
 
+  var isLent: Bool { true }
+
   init() throws(Errno) { descriptor = try Syscalls.makeEventDescriptor() }
 
   deinit { Syscalls.close(descriptor) }

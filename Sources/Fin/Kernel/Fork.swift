@@ -15,7 +15,7 @@ enum Fork {
   static func watch() { _ = registration }
 
   /// How often this process, or one before it, was forked since ``count()``: what belongs to the parent is told by it.
-  static let times = Atomic<UInt32>(0)
+  static let times = Atomic<UInt64>(0)
 
   private static let counting: CInt = pthread_atfork(nil, nil, { Fork.times.wrappingAdd(1, ordering: .relaxed) })
 

@@ -52,10 +52,13 @@ extension Syscalls {
     return number
   }
 
-  /// Adds 1 to an event descriptor. It cannot fail in a way that matters: a full counter is readable already.
-  static func signal(_ event: CInt) {
-    var one: UInt64 = 1
-    _ = unsafe Glibc.write(event, &one, 8)
+  /// Adds to what an event descriptor holds.
+  ///
+  /// - Returns: `false` when it is full, at 2⁶⁴ − 2: it is readable all the same, but not anew.
+  @discardableResult
+  static func signal(_ event: CInt, _ count: UInt64 = 1) -> Bool {
+    var count = count
+    return unsafe Glibc.write(event, &count, 8) == 8
   }
 
   /// Takes what an event descriptor holds, so that it waits again.

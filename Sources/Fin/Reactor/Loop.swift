@@ -42,21 +42,35 @@ final class Loop: TaskExecutor, @unchecked Sendable {
   private struct Own {
     var queue = JobQueue()
     var yielded: [Resumption<Void>] = []
+    /// The other half of its storage.
+    var resuming: [Resumption<Void>] = []
     var arrived: [(token: Token, readiness: Readiness)] = []
     var batch: [(seat: Seat, readiness: Readiness)] = []
-    var operationsLeft = 0
     /// The other half of the inbox's storage.
     var spare: [UnownedJob] = []
   }
 
   private let own: UnsafeMutablePointer<Own>
 
-  init() throws(Errno) {
-    poller = try Poller()
+  /// Where the counters of a new loop begin: near their ends in tests.
+  struct Beginnings {
+    var generation: UInt32 = 0
+    var changes: UInt64 = 0
+    var wakes: UInt64 = 0
+    /// Of a reactor: which loop is the next.
+    var turn = 0
+  }
+
+  private let beginnings: Beginnings
+
+  init(_ beginnings: Beginnings = Beginnings()) throws(Errno) {
+    self.beginnings = beginnings
+    poller = try Poller(wakes: beginnings.wakes)
     unsafe own = .allocate(capacity: 1)
     unsafe own.initialize(to: Own())
     // Each job of a turn can be here once: nothing is allocated when, after a long time, one does not wait for the first time.
     unsafe own.pointee.yielded.reserveCapacity(Loop.jobsATurn)
+    unsafe own.pointee.resuming.reserveCapacity(Loop.jobsATurn)
   }
 
   deinit {
@@ -122,7 +136,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     var left = Loop.jobsATurn
     let executor = unsafe asUnownedTaskExecutor()
     while left > 0, let job = unsafe own.pointee.queue.popFirst() {
-      unsafe own.pointee.operationsLeft = Loop.operationsAJob
+      fin_begin_share()
       unsafe job.runSynchronously(on: executor)
       left -= 1
     }
@@ -138,7 +152,11 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     }
     unsafe own.pointee.arrived.removeAll(keepingCapacity: true)
     // A seat that is given back from here on has nobody waiting on it.
-    for (seat, readiness) in unsafe own.pointee.batch { seat.deliver(readiness) }
+    for (seat, readiness) in unsafe own.pointee.batch {
+      // For a task that its executor runs before this returns.
+      fin_begin_share()
+      seat.deliver(readiness)
+    }
     unsafe own.pointee.batch.removeAll(keepingCapacity: true)
   }
 
@@ -186,29 +204,36 @@ final class Loop: TaskExecutor, @unchecked Sendable {
 
   // MARK: Fairness
 
-  /// Counts an operation of the job that runs on this thread.
+  /// Counts an operation of the task that runs on this thread, be it a loop's or not. A task begins its share with each job of
+  /// a loop, with each wait, and when it has let others run.
   ///
-  /// - Returns: whether the job has had its share, and should let others run; never where there is no loop.
-  static func countOperation() -> Bool {
-    guard let mark = unsafe fin_thread_mark() else { return false }
-    // Lent: the thread's own reference outlives the call.
-    return unsafe Unmanaged<Loop>.fromOpaque(mark)._withUnsafeGuaranteedRef { loop in
-      unsafe loop.own.pointee.operationsLeft -= 1
-      return unsafe loop.own.pointee.operationsLeft <= 0
-    }
-  }
+  /// - Returns: whether it has had its share, and should let others run.
+  static func countOperation() -> Bool { fin_count_operation() >= operationsAJob }
 
-  /// The job that runs goes to the end of the queue of this thread's loop.
+  /// The task that runs goes to the end of its executor's queue.
   // Apart, so that its room is not kept in every function that may yield.
   @inline(never)
   nonisolated(nonsending) static func yield() async {
-    guard let loop = current else { return }
-    unsafe await withUnsafeContinuation { unsafe loop.own.pointee.yielded.append(Resumption($0)) }
+    if let loop = current {
+      return unsafe await withUnsafeContinuation { unsafe loop.own.pointee.yielded.append(Resumption($0)) }
+    }
+    fin_begin_share()
+    // To a loop and back, as a job, which cannot be there again before it has left. `Task.yield` hands over a continuation: one
+    // that is resumed before the task has suspended lets nobody run. It would ask for memory each time, too.
+    guard let loop = try? Reactor.nearest() else { return await Task.yield() }
+    await withTaskExecutorPreference(loop) { await pass() }
   }
 
+  @concurrent private static func pass() async {}
+
   private func resumeYielded() {
-    for task in unsafe own.pointee.yielded { task.resume(()) }
-    unsafe own.pointee.yielded.removeAll(keepingCapacity: true)
+    // Out of the way first: where an executor runs a task before `resume` returns, it may be here again.
+    unsafe swap(&own.pointee.yielded, &own.pointee.resuming)
+    for task in unsafe own.pointee.resuming {
+      fin_begin_share()
+      task.resume(())
+    }
+    unsafe own.pointee.resuming.removeAll(keepingCapacity: true)
   }
 
   // MARK: Seats
@@ -223,10 +248,10 @@ final class Loop: TaskExecutor, @unchecked Sendable {
       } else {
         slot = UInt32(table.seats.count)
         table.seats.append(nil)
-        table.generations.append(0)
+        table.generations.append(beginnings.generation)
       }
       let token = Token(slot: slot, generation: table.generations[Int(slot)])
-      let seat = Seat(loop: self, token: token, descriptor: descriptor)
+      let seat = Seat(loop: self, token: token, changes: beginnings.changes)
       table.seats[Int(slot)] = seat
       return seat
     }

@@ -1,3 +1,4 @@
+internal import CFin
 internal import Synchronization
 internal import SystemPackage
 
@@ -10,23 +11,23 @@ internal import SystemPackage
 /// `Proof/seat.pml` goes through every order of the steps that are named here.
 final class Seat: Wakeable, Sendable {
   /// What a task waits for.
-  enum Interest: Sendable {
+  struct Interest: Sendable {
+    // As the word is made: what is meant in the low byte, the count of changes above. A waiter has one of these.
+    private let word: UInt64
+    private static let change: UInt64 = 1 << 7
+
     /// A read may bring something.
-    case input
+    static let input = Interest(word: UInt64(Readiness.input.rawValue))
     /// A write may be taken.
-    case output
+    static let output = Interest(word: UInt64(Readiness.output.rawValue))
     /// That it is time, or somebody's word.
-    case nothing
+    static let nothing = Interest(word: 0)
     /// Anything at all has happened since the moment of this count.
-    case change(since: UInt32)
+    static func change(since count: UInt64) -> Interest { Interest(word: count << Seat.countShift | change) }
 
     fileprivate func isMet(by word: UInt64) -> Bool {
-      switch self {
-      case .input: word & UInt64(Readiness.input.rawValue) != 0
-      case .output: word & UInt64(Readiness.output.rawValue) != 0
-      case .nothing: false
-      case .change(let since): Seat.changes(word) != since
-      }
+      if self.word & Interest.change != 0 { return Seat.changes(word) != Seat.changes(self.word) }
+      return self.word & word != 0
     }
   }
 
@@ -45,8 +46,9 @@ final class Seat: Wakeable, Sendable {
   fileprivate struct Waiter {
     let task: Resumption<Wake>
     let deadline: Deadline
-    /// Which of the waits that hear of a cancellation by themselves; 0 for the others.
-    let ticket: UInt32
+    /// Who waits, if it hears of its cancellation by itself; 0 else. A task waits at one place at a time: its identity is unique
+    /// among those who wait, and no count of waits comes to an end.
+    let canceller: UInt
     let interest: Interest
   }
 
@@ -65,19 +67,17 @@ final class Seat: Wakeable, Sendable {
 
   let loop: Loop
   let token: Token
-  /// −1 when there is no socket, and only deadlines and words are waited for.
-  private let descriptor: CInt
-  private let tickets = Atomic<UInt32>(0)
-  /// Readiness in the low byte, the count of changes in the upper half.
+  /// Readiness in the low byte, the count of changes above it: at a million a second it comes round in two thousand years.
   private let word: Atomic<UInt64>
+  fileprivate static let countShift: UInt64 = 8
   private let state = Mutex(State())
 
-  init(loop: Loop, token: Token, descriptor: CInt) {
+  /// - Parameter changes: where the count begins; near its end in tests.
+  init(loop: Loop, token: Token, changes: UInt64 = 0) {
     self.loop = loop
     self.token = token
-    self.descriptor = descriptor
     // What is ready when the poller begins to watch is told as the first event.
-    word = Atomic(0)
+    word = Atomic(changes << Seat.countShift)
   }
 
   // MARK: What is known
@@ -86,10 +86,10 @@ final class Seat: Wakeable, Sendable {
   struct Knowledge: Sendable {
     fileprivate let word: UInt64
     var readiness: Readiness { Readiness(rawValue: UInt8(truncatingIfNeeded: word)) }
-    var changes: UInt32 { Seat.changes(word) }
+    var changes: UInt64 { Seat.changes(word) }
   }
 
-  fileprivate static func changes(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
+  fileprivate static func changes(_ word: UInt64) -> UInt64 { word >> countShift }
 
   /// KNOW.
   var known: Knowledge { Knowledge(word: word.load(ordering: .acquiring)) }
@@ -105,7 +105,7 @@ final class Seat: Wakeable, Sendable {
   private func note(_ readiness: Readiness) {
     var old = word.load(ordering: .relaxed)
     while true {
-      let new = (old | UInt64(readiness.rawValue)) &+ (1 << 32)
+      let new = (old | UInt64(readiness.rawValue)) &+ (1 << Seat.countShift)
       let (done, seen) = word.weakCompareExchange(expected: old, desired: new, ordering: .acquiringAndReleasing)
       if done { return }
       old = seen
@@ -129,7 +129,7 @@ final class Seat: Wakeable, Sendable {
     if isWatched {
       return unsafe await withUnsafeContinuation { continuation in
         let task = unsafe Resumption(continuation)
-        begin(Waiter(task: task, deadline: deadline, ticket: 0, interest: interest), unless: isOver)
+        begin(Waiter(task: task, deadline: deadline, canceller: 0, interest: interest), unless: isOver)
       }
     }
     return await parkWatching(interest, until: deadline, unless: isOver)
@@ -140,14 +140,14 @@ final class Seat: Wakeable, Sendable {
   private nonisolated(nonsending) func parkWatching(
     _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool
   ) async -> Wake {
-    let ticket = tickets.add(1, ordering: .relaxed).newValue
+    let canceller = unsafe UInt(bitPattern: swift_task_getCurrent())
     return await withTaskCancellationHandler {
       unsafe await withUnsafeContinuation { continuation in
         let task = unsafe Resumption(continuation)
-        begin(Waiter(task: task, deadline: deadline, ticket: ticket, interest: interest), unless: isOver)
+        begin(Waiter(task: task, deadline: deadline, canceller: canceller, interest: interest), unless: isOver)
       }
     } onCancel: {
-      cancel(ticket)
+      cancel(canceller)
     }
   }
 
@@ -169,14 +169,17 @@ final class Seat: Wakeable, Sendable {
     }
     switch beginning {
     case .over(let wake): waiter.task.resume(wake)
-    case .waiting: break
+    // Whoever runs here next begins anew.
+    case .waiting: fin_begin_share()
     // EARLIER: the loop may sleep until a later one.
-    case .waitingEarlier: loop.look(at: self, by: waiter.deadline)
+    case .waitingEarlier:
+      fin_begin_share()
+      loop.look(at: self, by: waiter.deadline)
     }
   }
 
-  /// CANCEL: that wait only, whoever else waits here.
-  private func cancel(_ ticket: UInt32) { resumeAll(.cancelled) { $0.ticket == ticket } }
+  /// CANCEL: that task only, whoever else waits here.
+  private func cancel(_ canceller: UInt) { resumeAll(.cancelled) { $0.canceller == canceller } }
 
   /// DELIVER: the loop tells what has happened to the socket.
   func deliver(_ readiness: Readiness) {
@@ -219,5 +222,7 @@ final class Seat: Wakeable, Sendable {
   }
 
   /// Gives the place back, before the descriptor is closed.
-  func leave() { loop.remove(self, watching: descriptor) }
+  ///
+  /// - Parameter descriptor: the socket that was watched; −1 when only deadlines and words were waited for.
+  func leave(watching descriptor: CInt = -1) { loop.remove(self, watching: descriptor) }
 }

@@ -36,7 +36,7 @@ struct Admission {
     if hasFailed { report.handlersFailed += 1 }
     if let end {
       report.endings[end.ending, default: 0] += 1
-      report.bytesUnacknowledged += end.bytesUnacknowledged
+      report.add(bytesUnacknowledged: end.bytesUnacknowledged)
     } else {
       report.detached += 1
     }

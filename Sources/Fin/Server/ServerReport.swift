@@ -21,6 +21,12 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   /// Why the listener ended, if nobody stopped it.
   public internal(set) var failure: SocketError?
 
+  /// A server may run for as long as the machine does: the sum stops at what can be counted.
+  mutating func add(bytesUnacknowledged more: Int) {
+    let (sum, isTooMuch) = bytesUnacknowledged.addingReportingOverflow(more)
+    bytesUnacknowledged = isTooMuch ? .max : sum
+  }
+
   /// Connections that were handed to a handler and have ended.
   public var served: Int { endings.values.reduce(0, +) + detached }
 

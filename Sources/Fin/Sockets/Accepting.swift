@@ -154,10 +154,11 @@ extension Core {
   func stop(within: Duration) {
     let deadline = Deadline(after: within)
     // Before the phase: whoever sees it stopping has to see until when.
-    closing.withLock { state in
+    let waiter = closing.withLock { state in
       state.drainDeadline = min(state.drainDeadline, deadline)
-      state.drainWaiter?.wake()
+      return state.drainWaiter
     }
+    waiter?.wake()
     do {
       try passing(.accept) { world throws(SocketError) in
         let wasPaused = phase == .paused

@@ -75,10 +75,14 @@ extension Core {
   }
 
   private func cutShort() {
-    closing.withLock { state in
+    let waker: (any Wakeable)? = closing.withLock { state in
       state.isCut = true
-      // Under the lock, so that no waker is woken after it was given back.
-      state.waker?.wake()
+      guard let waker = state.waker else { return nil }
+      if !waker.isLent { return waker }
+      // Under the lock, so that it is not woken after it was given back.
+      waker.wake()
+      return nil
     }
+    waker?.wake()
   }
 }

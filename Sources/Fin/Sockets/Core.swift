@@ -150,7 +150,7 @@ final class Core: Sendable {
     // While the socket lives its inode's number is nobody else's, and whoever probes the path finds it taken.
     boundPath.withLock { $0.take() }?.remove()
     ledger.close(record, departure)
-    place.load()?.leave()
+    place.load()?.leave(watching: number(.alone))
     _ = descriptor.withLock { $0.take() }
   }
 
@@ -159,7 +159,7 @@ final class Core: Sendable {
     // A path goes with the number.
     boundPath.withLock { $0 = nil }
     ledger.close(record, .detached)
-    place.load()?.leave()
+    place.load()?.leave(watching: number(.alone))
     // The number still shares the connection, so that no duplicate of it may count itself the last.
     return descriptor.withLock { descriptor in
       guard let owned = descriptor.take() else { fatalError("a socket was released twice") }

@@ -218,7 +218,7 @@ struct End {
 
   /// - Parameter changes: what the seat's count was before the last look; `nil` when there was no seat.
   /// - Returns: `false` when the time is up.
-  private nonisolated(nonsending) mutating func awaitChange(since changes: UInt32?, until: Deadline) async -> Bool {
+  private nonisolated(nonsending) mutating func awaitChange(since changes: UInt64?, until: Deadline) async -> Bool {
     guard let seat = try? core.seat(.alone) else { return false }
     guard let changes else {
       listenForAborts(seat)

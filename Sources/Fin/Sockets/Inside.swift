@@ -264,12 +264,14 @@ extension Core {
     let seat: Seat
     do { seat = try Reactor.nearest().makeSeat() } catch { return self.error(operation, error.cause) }
     defer { seat.leave() }
-    let turn: Gate.Turn
+    // Before the queue: a word that comes from then on ends the wait.
+    let changes = seat.known.changes
+    let turn: WriterQueue.Turn
     do {
       guard let queued = try gate.queue(waking: seat) else { return nil }
       turn = queued
     } catch { return refusal(operation, error) }
-    let wake = await seat.park(.change(since: 0), until: patience.deadline)
+    let wake = await seat.park(.change(since: changes), until: patience.deadline)
     do { try gate.leaveQueue(turn) } catch {
       return self.error(operation, error == .timedOut ? wake.interruption?.cause ?? .timedOut : error.cause)
     }

@@ -42,9 +42,11 @@ extension Lookup {
     let seat: Seat
     do { seat = try Reactor.nearest().makeSeat() } catch { throw .noReactor(reason: error.cause.text) }
     defer { seat.leave() }
+    // Before the question: an answer that comes from then on ends the wait.
+    let changes = seat.known.changes
     let rendezvous = Rendezvous<Answer>(waking: seat)
     try begin(slots: slots, asking: question) { rendezvous.deliver($0) }
-    let wake = await seat.park(.change(since: 0), until: Deadline(after: duration))
+    let wake = await seat.park(.change(since: changes), until: Deadline(after: duration))
     if let answer = rendezvous.delivered { return try answer.get() }
     switch wake {
     case .cancelled: throw .cancelled

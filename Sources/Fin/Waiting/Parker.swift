@@ -2,7 +2,15 @@ internal import Glibc
 
 /// What can be woken from another thread.
 protocol Wakeable: AnyObject, Sendable {
+  /// Whether it goes to another waiter afterwards: then it is woken only under the lock of the list in which it stands, and
+  /// runs nothing. All others are woken outside of every lock: an executor may run the task before `wake` returns, or take a
+  /// lock that a caller of ours holds.
+  var isLent: Bool { get }
   func wake()
+}
+
+extension Wakeable {
+  var isLent: Bool { false }
 }
 
 /// A place for one thread to sleep until another wakes it. A wake that comes first is not lost.

@@ -3,7 +3,7 @@ extension HouseRule {
   static let all = [
     lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin,
     shortFiles, nothingLeftUndone, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
-    limitInOnePlace, numbersThroughTheGate,
+    limitInOnePlace, numbersThroughTheGate, atomicsWrap,
   ]
 
   static let lifecycleImportsNothing = code(
@@ -83,6 +83,18 @@ extension HouseRule {
     sound: [
       Sample("Sources/FinDoctor/Census/Census.swift", "import CFin\nimport Final\n"),
       Sample("Sources/FinCommand/Lab.swift", "import Fin\n"),
+    ])
+
+  static let atomicsWrap = code(
+    "an atomic counter wraps, and does not trap when it is full", in: "Sources/Fin/",
+    breaks: { $0.contains("ordering:") && $0.contains(/\.(add|subtract)\(/) },
+    broken: [
+      Sample("Sources/Fin/Reactor/Seat.swift", "let ticket = tickets.add(1, ordering: .relaxed).newValue\n"),
+      Sample("Sources/Fin/Address/Lookup.swift", "taken.subtract(1, ordering: .releasing)\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/Reactor/Seat.swift", "let turn = turns.wrappingAdd(1, ordering: .relaxed).newValue\n"),
+      Sample("Sources/Fin/Reactor/Loop.swift", "try poller.add(descriptor, token: seat.token)\n"),
     ])
 
   static let shortFiles = HouseRule(

@@ -102,6 +102,32 @@ struct ReactorEnds {
     }
   }
 
+  @Test("a reactor whose last reference is dropped stops: its executor and a socket that waits there do not hold it")
+  func dropped() throws {
+    let (ours, theirs) = try Medium.pair.open()
+    func begin() throws -> (Working<SocketError.Cause?>, any TaskExecutor) {
+      let reactor = try Reactor(loops: 1)
+      let executor = reactor.executor
+      let waiting = Working(on: executor) {
+        await cause { () async throws(SocketError) in _ = try await ours.receive(upTo: 1, within: .seconds(60)) }
+      }
+      try ours.awaitParked()
+      withExtendedLifetime(reactor) {}
+      return (waiting, executor)
+    }
+    let (waiting, executor) = try begin()
+    #expect(try waiting.join() == .reactorStopped)
+    // What needs no wait goes on, and so do tasks that prefer its executor.
+    try theirs.send("x")
+    #expect(try Working(on: executor) { try await ours.receive(upTo: 1) }.join() == Array("x".utf8))
+    let later = Working(on: executor) {
+      await cause { () async throws(SocketError) in _ = try await ours.receive(upTo: 1, within: .seconds(60)) }
+    }
+    #expect(try later.join() == .reactorStopped)
+    ours.abort()
+    theirs.abort()
+  }
+
   @Test("a reactor that is stopped gives back its threads and its descriptors; so does one that is dropped")
   func givesBack() async {
     await #expect(processExitsWith: .success) { try synchronously { try ReactorEnds.countStopped() } }

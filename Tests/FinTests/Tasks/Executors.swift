@@ -7,7 +7,7 @@ import Testing
 @testable import Fin
 
 /// Every verb once, wherever it is called: the waits are real, because the peer answers only then.
-private func everyVerb(_ isHere: @Sendable () -> Bool) async throws {
+func everyVerb(_ isHere: @Sendable () -> Bool) async throws {
   let keeper = try openListener()
   let address = keeper.listener.address
   let peer = errand { () async throws -> CloseReport in

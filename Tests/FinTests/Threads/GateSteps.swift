@@ -18,6 +18,11 @@ final class Door: Sendable {
   func wakeParked() { gate.wakeParked() }
   func beginClosing() -> Bool { gate.beginClosing() }
 
+  /// One that is in the queue, because somebody writes.
+  func queue() throws -> WriterQueue.Turn { try #require(try gate.queue(waking: Parker())) }
+  func leaveQueue(_ turn: WriterQueue.Turn) throws(Gate.Refusal) { try gate.leaveQueue(turn) }
+  var queueSteps: Int { gate.queueSteps }
+
   func enterWriting(within: Duration? = .seconds(10)) throws(Gate.Refusal) {
     var patience = Patience(within)
     try gate.enterWriting(&patience)

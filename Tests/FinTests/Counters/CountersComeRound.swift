@@ -1,0 +1,237 @@
+import Glibc
+import Peers
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Counters near their ends: none traps, and none comes round into a wrong answer")
+struct CountersComeRound {
+  /// A loop's counters, a few steps from their ends.
+  private static let last = Loop.Beginnings(
+    generation: .max - 1, changes: 1 << 56 - 3, wakes: .max - 3, turn: .max - 2)
+
+  @Test("every verb works while the generations, the changes, the wakes and the turns of a reactor come round")
+  func verbs() throws {
+    let reactor = try Reactor(count: 2, beginnings: CountersComeRound.last)
+    // The slots are used again and again.
+    for _ in 0..<4 {
+      try errand(on: reactor.executor) { try await everyVerb { Loop.current != nil } }.join(within: .seconds(30))
+    }
+    reactor.stop()
+  }
+
+  @Test("a reactor's turns go round its loops, beyond the last number as well")
+  func turns() throws {
+    let reactor = try Reactor(count: 3, beginnings: CountersComeRound.last)
+    let loops = (0..<12).map { _ in ObjectIdentifier(reactor.next()) }
+    #expect(Set(loops).count == 3)
+    reactor.stop()
+  }
+
+  @Test("a bell that is full rings all the same")
+  func bell() throws {
+    let poller = try Poller(wakes: .max - 1)
+    // What was true when the watch began is the first event.
+    poller.wait(until: .init(after: .zero)) { _, _ in }
+    for _ in 0..<3 {
+      poller.wake()
+      let start = Instant.now
+      poller.wait(until: .init(after: .seconds(60))) { _, _ in }
+      #expect(start.elapsed < .seconds(30), "the wake was not heard")
+    }
+  }
+
+  @Test("a seat's count of changes comes round beside what is ready, and clears nothing that came since")
+  func changes() throws {
+    let loop = try Loop(Loop.Beginnings(changes: 1 << 56 - 1))
+    let seat = try loop.makeSeat()
+    seat.deliver([.input, .mixed])
+    #expect(seat.known.changes == 0 && seat.known.readiness == [.input, .mixed])
+    let seen = seat.known
+    seat.wake()
+    seat.clear(.input, since: seen)
+    #expect(seat.known.readiness == [.input, .mixed], "something had happened since")
+    seat.clear(.input, since: seat.known)
+    #expect(seat.known.changes == 1 && seat.known.readiness == .mixed)
+  }
+
+  @Test(
+    "a wait for a change is over when something has changed: once, round the end, or exactly 2³² times",
+    arguments: [1, 2, 1 << 24, 1 << 32, 1 << 48] as [UInt64])
+  func since(_ steps: UInt64) throws {
+    let before = (1 << 56 - 1) as UInt64
+    let now = (before &+ steps) & (1 << 56 - 1)
+    // A seat that has seen so many changes since.
+    let seat = try Loop(Loop.Beginnings(changes: now)).makeSeat()
+    #expect(try inTask { await seat.park(.change(since: before), until: .passed) } == .ready)
+    // And none since now.
+    let waiting = errand { await seat.park(.change(since: now), until: .never) }
+    try eventually("a waiter", equals: 1) { seat.waiterCount }
+    seat.wake()
+    #expect(try waiting.join() == .look)
+  }
+
+  @Test("an event of a slot's last generation is not told to its first", .faults(9))
+  func generations() throws {
+    let loop = try Loop(Loop.Beginnings(generation: .max))
+    #expect(loop.start(name: "generations") == 0)
+    defer { loop.stop() }
+    var ends: [CInt] = [-1, -1]
+    try #require(unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
+    let first = try loop.makeSeat(ends[0])
+    try eventually("its first event", equals: .output) { first.known.readiness }
+    let duplicate = fcntl(ends[0], F_DUPFD_CLOEXEC, 0)
+    try #require(duplicate >= 0)
+    defer { for number in [duplicate, ends[1]] { close(number) } }
+    // The duplicate keeps the watch alive.
+    close(ends[0])
+    first.leave()
+    let second = try loop.makeSeat()
+    #expect(first.token.generation == .max && second.token.generation == 0)
+    #expect(second.token.slot == first.token.slot)
+    let third = try loop.makeSeat(ends[1])
+    try eventually("its first event", equals: .output) { third.known.readiness }
+    try #require(unsafe send(ends[1], [1] as [UInt8], 1, CInt(MSG_NOSIGNAL)) == 1)
+    try #require(unsafe send(duplicate, [1] as [UInt8], 1, CInt(MSG_NOSIGNAL)) == 1)
+    try eventually("the event behind it", equals: [.input, .output]) { third.known.readiness }
+    #expect(second.known.readiness == [] && second.known.changes == 0)
+    third.leave(watching: ends[1])
+    second.leave()
+  }
+
+  @Test("of two tasks that wait at one seat a cancellation reaches the one it is for, however many waited before")
+  func cancellations() throws {
+    let pair = try Medium.pair.open()
+    let datagrams = try DatagramSocket.pair()
+    let shared = datagrams.first.share()
+    let first = errand { try await shared.receive().length }
+    try shared.awaitParked()
+    for _ in 0..<200 {
+      let second = errand { try await shared.receive().length }
+      try shared.awaitParked(2)
+      second.cancel()
+      #expect(try second.refusal().cause == .cancelled)
+      #expect(!first.isFinished)
+    }
+    try datagrams.second.send("abc")
+    #expect(try first.join() == 3)
+    shared.close()
+    datagrams.second.close()
+    pair.0.abort()
+    pair.1.abort()
+  }
+
+  @Test("the gate is closed with as many inside as there may be, and the last one out is told")
+  func references() throws {
+    let door = Door()
+    for _ in 0..<1_048_575 { try door.enterPassing() }
+    #expect(throws: Gate.Refusal.tooMany) { try door.enterPassing() }
+    #expect(throws: Gate.Refusal.tooMany) { try door.enterReading() }
+    #expect(door.beginClosing())
+    #expect(door.snapshot == .init(isClosing: true, references: 1_048_576))
+    for _ in 0..<1_048_575 { #expect(!door.leave(.passing)) }
+    #expect(door.leave(.passing))
+  }
+
+  @Test("a published record is not written by one whose number is the same in its lower half")
+  func identities() throws {
+    let ledger = Ledger()
+    try ledger.publish()
+    let number = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    try #require(number >= 0)
+    defer { close(number) }
+    let site = Ledger.Site(file: #fileID, line: #line)
+    let first = ledger.open(number, isDatagram: false, site, .connected)
+    ledger.close(first, .closed)
+    ledger.book.withLock { $0.counts.opened = 1 << 32 }
+    let second = ledger.open(number, isDatagram: false, site, .connected)
+    #expect(second.id == 1 << 32 + 1 && second.slot == first.slot && first.id == 1)
+    let published = try #require(ledger.published)
+    // It has no cookie, being no socket: one is written for it.
+    published.enter(second, cookie: .max, nil)
+    published.wait(first, for: .input, until: .never)
+    published.leave(first)
+    let record = try #require(LedgerReader(ledger)?.records.first)
+    #expect(record.cookie == .max && record.input == 0)
+    published.wait(second, for: .input, until: .never)
+    #expect(LedgerReader(ledger)?.records.first?.input == .max)
+    ledger.close(second, .closed)
+  }
+
+  @Test("a socket beyond the last slot of a published ledger is counted as without room, and leaves the others alone")
+  func slots() throws {
+    let ledger = Ledger()
+    try ledger.publish()
+    let last = PublishedLedger.most
+    ledger.book.withLock { book in
+      book.records = Array(repeating: nil, count: last + 2)
+      // Taken from the end.
+      book.free = [UInt32(last + 1), UInt32(last)]
+    }
+    let number = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    try #require(number >= 0)
+    defer { close(number) }
+    let record = ledger.open(number, isDatagram: false, .init(file: #fileID, line: #line), .connected)
+    #expect(record.slot == UInt32(last))
+    let reader = try #require(LedgerReader(ledger))
+    #expect(reader.word(40) == 1 && reader.count == 0)
+    #expect(ledger.openSockets().map(\.id) == [1])
+    ledger.published?.wait(record, for: .input, until: .never)
+    ledger.close(record, .closed)
+    #expect(ledger.counts.open == 0)
+  }
+
+  @Test("the bytes of a server's report stop at what can be counted")
+  func reports() {
+    var report = ServerReport()
+    report.add(bytesUnacknowledged: .max - 5)
+    report.add(bytesUnacknowledged: 3)
+    #expect(report.bytesUnacknowledged == .max - 2)
+    report.add(bytesUnacknowledged: 3)
+    #expect(report.bytesUnacknowledged == .max)
+  }
+
+  @Test("deadlines at the ends of the clock: the heap keeps them in order, and what is left of them can be told")
+  func deadlines() {
+    var deadlines = Deadlines()
+    let times: [Int64] = [.max - 1, .min, 0, .min + 1, -1, 1]
+    for (slot, time) in times.enumerated() { deadlines.set(UInt32(slot), Fin.Deadline(nanoseconds: time)) }
+    deadlines.set(17, .never)
+    var order: [Int64] = []
+    while let slot = deadlines.takeDue(at: .max) { order.append(times[Int(slot)]) }
+    #expect(order == times.sorted() && deadlines.earliest == .never)
+    for time in times + [.max] {
+      let deadline = Fin.Deadline(nanoseconds: time)
+      #expect(deadline.hasPassed == (time < 2))
+      #expect(deadline.milliseconds == (time == .max ? -1 : time < 2 ? 0 : .max))
+      #expect((deadline.remaining == nil) == (time == .max))
+      #expect((deadline.remaining == .zero) == (time < 2))
+    }
+    #expect(Fin.Deadline(after: .nanoseconds(Int64.max)) == .never)
+    #expect(Fin.Deadline(after: Allowance(nanoseconds: .max - 1)) == .never)
+    #expect(Fin.Deadline(after: Duration.nanoseconds(Int64.min)).hasPassed)
+    #expect(Fin.Deadline(after: Allowance(nanoseconds: .min)).nanoseconds <= Instant.now.nanoseconds)
+  }
+
+  @Test("waits with deadlines at the ends of the clock: what comes is heard, in a thread and in a task")
+  func waits() throws {
+    let (ours, theirs) = try Medium.pair.open()
+    for within in [Duration.nanoseconds(Int64.max), .nanoseconds(Int64.max - 1), .seconds(Int64.max)] {
+      let receiving = errand { try await ours.receive(upTo: 1, within: within) }
+      try ours.awaitParked()
+      try theirs.send([1])
+      #expect(try receiving.join() == [1])
+      let thread = try waiting { try ours.receive(upTo: 1, within: within) }
+      try theirs.send([2])
+      #expect(try thread.join() == [2])
+    }
+    for within in [Duration.nanoseconds(Int64.min), .seconds(Int64.min)] {
+      #expect(try errand { _ = try await ours.receive(upTo: 1, within: within) }.refusal().cause == .timedOut)
+      #expect(throws: SocketError.self) { _ = try ours.receive(upTo: 1, within: within) }
+    }
+    ours.abort()
+    theirs.abort()
+  }
+}
