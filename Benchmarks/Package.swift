@@ -6,7 +6,11 @@ let package = Package(
   name: "benchmarks",
   dependencies: [.package(name: "fin", path: "..")],
   targets: [
-    .executableTarget(name: "fin-server", dependencies: [.product(name: "Fin", package: "fin")], path: "Server")
+    .executableTarget(name: "fin-server", dependencies: [.product(name: "Fin", package: "fin")], path: "Server"),
+    // Sockets that wait, and what that costs. The filter is seccomp's, which has no Swift interface.
+    .target(name: "Filter", path: "Filter"),
+    .executableTarget(
+      name: "fin-waiting", dependencies: ["Filter", .product(name: "Fin", package: "fin")], path: "Waiting"),
   ],
   swiftLanguageModes: [.v6]
 )
