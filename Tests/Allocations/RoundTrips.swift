@@ -16,6 +16,8 @@ enum RoundTrips {
         "\(trips) round trips on each of 64 connections, served in tasks", try await inTasks(connections: 64), .nothing),
       Count("\(trips) round trips, served in a thread", try inThread(), .nothing),
       Count("\(trips) round trips between two tasks on two loops", try await betweenTasks(), .nothing),
+      Count("\(trips) round trips between two tasks on the main actor", try await onMainActor(), .nothing),
+      Count("\(trips) bytes that are there, taken one by one on the main actor", try await withoutWaiting(), .nothing),
       Count(
         "\(trips) round trips, served in a task that receives arrays", try await inTasks(connections: 1, arrays),
         .control(bytes: trips * size)),
@@ -73,6 +75,39 @@ enum RoundTrips {
     let asked = try await client.value
     reactors.0.stop()
     reactors.1.stop()
+    return asked
+  }
+
+  /// Away from all loops, where each wait costs a hop.
+  @MainActor private static func onMainActor() async throws -> allocations {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let place = Endpoint(listener.address)
+    let client = Task { @MainActor in
+      try await withConnection(to: place, closing: .background) { try await ask($0) }.result
+    }
+    let served = try await listener.accept()
+    try await buffer(served)
+    listener.close()
+    return try await client.value
+  }
+
+  /// What never waits has to let others run from time to time.
+  @MainActor private static func withoutWaiting() async throws -> allocations {
+    let pair = try Connection.pair()
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 16)
+    defer { unsafe room.deallocate() }
+    var byte = unsafe OutputRawSpan(buffer: room, initializedCount: 0)
+    // As many as fit at once.
+    let block = [UInt8](repeating: 7, count: 1000)
+    for _ in 0..<((warmUp + trips) / block.count) { try await pair.second.send(unsafe block.span.bytes) }
+    for trip in 0..<(warmUp + trips) {
+      if trip == warmUp { allocations_begin() }
+      _ = try await pair.first.receive(into: &byte)
+      byte.removeAll()
+    }
+    let asked = allocations_end()
+    pair.first.abort()
+    pair.second.abort()
     return asked
   }
 

@@ -117,10 +117,11 @@ struct ReactorEnds {
     }
     let (waiting, executor) = try begin()
     #expect(try waiting.join() == .reactorStopped)
-    // What needs no wait goes on, and so do tasks that prefer its executor.
+    withExtendedLifetime(executor) {}
+    // What needs no wait goes on.
     try theirs.send("x")
-    #expect(try Working(on: executor) { try await ours.receive(upTo: 1) }.join() == Array("x".utf8))
-    let later = Working(on: executor) {
+    #expect(try errand { try await ours.receive(upTo: 1) }.join() == Array("x".utf8))
+    let later = errand {
       await cause { () async throws(SocketError) in _ = try await ours.receive(upTo: 1, within: .seconds(60)) }
     }
     #expect(try later.join() == .reactorStopped)
