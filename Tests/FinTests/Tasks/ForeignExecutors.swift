@@ -175,6 +175,8 @@ struct ForeignExecutors {
   ) throws -> R {
     let waking = Kept<Joining<Void>>()
     // On a thread of its own, for a deadline: a call that waits for the waking thread would never end.
+    // Who is to be woken has suspended, and is not only about to: one that is resumed before that goes on without a job.
+    try errand(on: executor) {}.join()
     let calling = onThread { () throws -> R in
       try executor.withLock {
         waking.value = onThread { try wake() }

@@ -117,6 +117,8 @@ struct TaskDeadlines {
     let other = OwnThread()
     let ringing = errand(on: other) { try await bell.receive(upTo: 1) }
     try bell.awaitParked()
+    // Suspended, and not only about to be: one that is resumed before that goes on without a job.
+    try errand(on: other) {}.join()
     let asking = Kept<Errand<[UInt8]?>>()
     // In the loop's own thread, after it has looked for events and before it looks for those whose time is up.
     other.beforeNextJob {
