@@ -48,6 +48,7 @@ final class Script: Sendable {
   private let counts = Mutex<[SystemCall: Int]>([:])
 
   init(_ lines: Line...) { self.lines = lines }
+  init(lines: [Line]) { self.lines = lines }
 
   /// How often a call was made while the script was in force, the scripted answers included.
   func count(_ call: SystemCall) -> Int { counts.withLock { $0[call] ?? 0 } }

@@ -71,11 +71,11 @@ enum Syscalls {
   }
 
   /// `accept4(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`; the peer's address as accept tells it, because a client that was
-  /// reset in the queue has none any more for `getpeername`.
+  /// reset in the queue has none any more for `getpeername`. `EINTR` surfaces: a filter may say it each time.
   static func accept(_ listener: CInt) throws(Errno) -> (CInt, SocketAddress?) {
     let flags = CInt(FIN_SOCK_CLOEXEC) | CInt(FIN_SOCK_NONBLOCK)
     return try unsafe SocketAddress.reading { address, length throws(Errno) in
-      CInt(try call(.accept) { _ in unsafe Int(fin_accept4(listener, address, &length, flags)) })
+      CInt(try call(.accept, .surfaces) { _ in unsafe Int(fin_accept4(listener, address, &length, flags)) })
     }
   }
 

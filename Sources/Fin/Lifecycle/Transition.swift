@@ -3,13 +3,15 @@ public struct Actions: OptionSet, Hashable, Sendable, CustomStringConvertible {
   public let rawValue: UInt16
   public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-  /// `shutdown(SHUT_RD)` on a listener: the port stays ours, the queue is reset.
+  /// `shutdown(SHUT_RD)` on a listener: the port stays ours, the queue is reset. On a Unix listener, for which
+  /// that would be the end, `listen(0)`: the queue stays.
   public static let shutdownRead = Actions(rawValue: 1 << 0)
   /// `shutdown(SHUT_WR)`: the FIN goes behind everything accepted so far.
   public static let shutdownWrite = Actions(rawValue: 1 << 1)
   /// `listen(2)` again, with the backlog the listener was made with.
   public static let widenBacklog = Actions(rawValue: 1 << 2)
-  /// `listen(2)` with a backlog of 0: no new clients, and those queued stay.
+  /// `listen(2)` with a backlog of 0: no new clients, and those queued stay. On a Unix listener
+  /// `shutdown(SHUT_RD)`, which does just that; on an adopted one nothing, because others may hold it.
   public static let narrowBacklog = Actions(rawValue: 1 << 3)
   /// Wait for the edge that says acknowledged, end of file, or error.
   public static let watch = Actions(rawValue: 1 << 4)

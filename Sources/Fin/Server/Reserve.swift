@@ -2,11 +2,6 @@
 struct Reserve: ~Copyable {
   private let size: Int
   private var descriptors: [Waker] = []
-  /// How long to wait before the next try: longer each time, until a client could be taken.
-  var pause = Reserve.firstPause
-
-  static let firstPause = Duration.milliseconds(5)
-
   init(_ size: Int) { self.size = max(0, size) }
 
   /// - Returns: whether all of them could be had.

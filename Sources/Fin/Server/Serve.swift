@@ -7,7 +7,12 @@ extension Listener {
   /// it is aborted, so that the peer learns. A client that comes while all threads are busy waits in the kernel's queue.
   ///
   /// Running out of descriptors is survived: no client is taken until there are descriptors again, the queue is kept, and
-  /// `limits.descriptorsInReserve` descriptors are let go meanwhile for what is running.
+  /// `limits.descriptorsInReserve` descriptors are let go meanwhile for what is running. So is every other error of accept,
+  /// such as that of a filter that forbids it, as long as the listener is one: it is tried again after a pause of 5 ms, which
+  /// grows to 1 s and ends with the first client taken. The report counts both.
+  ///
+  /// A listener may be served more than once at the same time, by threads and tasks: each server has its own limits, waits
+  /// and report, and takes its share of the clients; a pause, a resumption, a stop and its deadline hold for all of them.
   ///
   /// ``stop(within:)``, on this listener or its ``handle``, ends it: no queued client is reset, what runs may finish within
   /// the time given, what has not finished by then is aborted.
@@ -40,8 +45,8 @@ extension Listener {
   ///
   /// A connection is in the handler's hands until the handler returns: then it is closed by `closing`; if the handler throws,
   /// it is aborted, so that the peer learns. A client that comes while there are as many connections as `limits` allows waits in
-  /// the kernel's queue. Running out of descriptors is survived, as in
-  /// ``serve(threads:limits:closing:file:line:_:)``.
+  /// the kernel's queue. Running out of descriptors and errors of accept are survived, and a listener may be served more than
+  /// once at the same time, as in ``serve(threads:limits:closing:file:line:_:)``.
   ///
   /// ``stop(within:)``, on this listener or its ``handle``, ends it: no queued client is reset, what runs may finish within the
   /// time given, what has not finished by then is cancelled and aborted.

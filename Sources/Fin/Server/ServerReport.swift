@@ -16,6 +16,11 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   public internal(set) var handlersRunning = 0
   /// How often accepting stopped because the process or the machine was out of descriptors or memory.
   public internal(set) var timesOutOfDescriptors = 0
+  /// How often accepting stopped because `accept` kept failing for another reason: a filter or a security module forbade it
+  /// (`EPERM`, `EACCES`), or one client after the other came to nothing. It was tried again, at most once a second.
+  public internal(set) var timesAcceptFailed = 0
+  /// What `accept` said the last time that it did.
+  public internal(set) var lastAcceptFailure: SocketError?
   /// Clients still queued when the drain's time was over: the kernel reset them.
   public internal(set) var clientsReset = 0
   /// Why the listener ended, if nobody stopped it.
@@ -47,6 +52,10 @@ public struct ServerReport: Sendable, CustomStringConvertible {
       (bytesUnacknowledged, "byte not acknowledged", "bytes not acknowledged"),
     ] where count > 0 {
       text += "; \(grouped(count)) \(count == 1 ? one : many)"
+    }
+    if timesAcceptFailed > 0 {
+      text += "; accept failed \(grouped(timesAcceptFailed)) \(timesAcceptFailed == 1 ? "time" : "times")"
+      if let lastAcceptFailure { text += " (last \(lastAcceptFailure))" }
     }
     if let failure { text += "; ended by: \(failure)" }
     return text

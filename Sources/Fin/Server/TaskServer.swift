@@ -12,8 +12,8 @@ final class TaskServer: Sendable {
 
   private struct State {
     var admission = Admission()
-    /// The accepting task wants to hear of the next handler that is done.
-    var isAwaited = false
+    /// Where the accepting task waits, when it wants to hear of the next handler that is done.
+    var waiter: Seat?
   }
 
   private let state = Mutex(State())
@@ -52,15 +52,15 @@ final class TaskServer: Sendable {
   /// - Parameter seat: where the accepting task waits for everything but clients.
   @concurrent
   private func serve(_ reactor: Reactor, _ seat: Seat) async {
-    // Who stops, pauses or resumes the listener wakes it; a listener that is closed already is seen by the first accept.
+    // A stop, a pause and a resumption wake it; a listener that is closed already is seen by the first accept.
     _ = listener.gate.park(seat)
     defer { listener.gate.unpark(seat) }
-    listener.closing.withLock { $0.drainWaiter = seat }
+    listener.hearStops(seat)
+    defer { listener.unhearStops(seat) }
     await withDiscardingTaskGroup { group in
-      var reserve = Reserve(limits.descriptorsInReserve)
-      reserve.fill()
-      await acceptAll(reactor, seat, &reserve, into: &group)
-      reserve.empty()
+      var hardship = Hardship(limits)
+      await acceptAll(reactor, seat, &hardship, into: &group)
+      hardship.reserve.empty()
       await drain(seat, &group)
     }
   }
@@ -68,13 +68,13 @@ final class TaskServer: Sendable {
   // MARK: Accepting
 
   private func acceptAll(
-    _ reactor: Reactor, _ seat: Seat, _ reserve: inout Reserve, into group: inout DiscardingTaskGroup
+    _ reactor: Reactor, _ seat: Seat, _ hardship: inout Hardship, into group: inout DiscardingTaskGroup
   ) async {
     while await awaitRoom(seat) {
       var patience = Patience(nil)
       do {
         let client = try await listener.accept(&patience, site: site)
-        reserve.pause = Reserve.firstPause
+        hardship.succeeded()
         if await admit(client) {
           // Concurrent, and preferring the loop: it would take the accepting task's isolation along.
           group.addTask(executorPreference: reactor.next()) { @concurrent in await self.serve(client) }
@@ -85,13 +85,17 @@ final class TaskServer: Sendable {
         // Forceful is graceful with no time left.
         case .cancelled: listener.stop(within: .zero)
         case .paused: await awaitChange(seat) { listener.phase == .paused }
-        case .system(let code) where AcceptFailure(code) == .capacity: await awaitDescriptors(seat, &reserve)
         default:
-          state.withLock { $0.admission.report.failure = error }
-          await listener.end()
-          // Nobody will stop it any more; its handlers get the time that a stop would have given them.
-          listener.stop(within: .seconds(10))
-          return
+          switch state.withLock({ hardship.way(after: error, listener, &$0.admission.report) }) {
+          case .awaitRoom: await awaitDescriptors(seat, &hardship)
+          case .rest(let pause): await awaitWord(seat, atMost: pause)
+          case .end:
+            state.withLock { $0.admission.report.failure = error }
+            await listener.end()
+            // Nobody will stop it any more; its handlers get the time that a stop would have given them.
+            listener.stop(within: .seconds(10))
+            return
+          }
         }
       }
     }
@@ -117,18 +121,21 @@ final class TaskServer: Sendable {
   }
 
   /// Lets go of the reserve, for what is running, and waits until it can be had again.
-  private func awaitDescriptors(_ seat: Seat, _ reserve: inout Reserve) async {
-    if reserve.pause == Reserve.firstPause { state.withLock { $0.admission.report.timesOutOfDescriptors += 1 } }
-    reserve.empty()
+  private func awaitDescriptors(_ seat: Seat, _ hardship: inout Hardship) async {
+    state.withLock { hardship.letGo(&$0.admission.report) }
     repeat {
-      // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
-      var isFirst = true
-      await awaitChange(seat, atMost: reserve.pause) {
-        defer { isFirst = false }
-        return isFirst
-      }
-      reserve.pause = min(reserve.pause * 2, .seconds(1))
-    } while !reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
+      // Until a handler is done, or for a while: descriptors may be released where nobody tells us.
+      await awaitWord(seat, atMost: hardship.nextPause())
+    } while !hardship.reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
+  }
+
+  /// Waits until a handler is done, a word comes to the listener, or the time is over, whichever is first.
+  private func awaitWord(_ seat: Seat, atMost: Duration) async {
+    var isFirst = true
+    await awaitChange(seat, atMost: atMost) {
+      defer { isFirst = false }
+      return isFirst
+    }
   }
 
   /// Waits, and looks again with each handler that is done and each word to the listener, while `isWanting`; at most until
@@ -137,7 +144,7 @@ final class TaskServer: Sendable {
     let end = atMost.map { Deadline(after: $0) } ?? .never
     while true {
       // Before the look: what happens from here on ends the wait.
-      state.withLock { $0.isAwaited = true }
+      state.withLock { $0.waiter = seat }
       let changes = seat.known.changes
       let deadline = min(listener.drainDeadline, end)
       if !isWanting() || deadline.hasPassed || listener.gate.isClosing { return }
@@ -165,12 +172,11 @@ final class TaskServer: Sendable {
   @inline(never)
   private func finish(_ client: Core, hasFailed: Bool) async {
     let report = await client.closeUnlessDetached(hasFailed ? .abort : closing)
-    let isAwaited = state.withLock { state in
+    let waiter = state.withLock { state in
       state.admission.dismiss(client, report, limits, hasFailed: hasFailed)
-      defer { state.isAwaited = false }
-      return state.isAwaited
+      return state.waiter.take()
     }
-    if isAwaited { listener.closing.withLock { $0.drainWaiter }?.wake() }
+    waiter?.wake()
   }
 
   // MARK: Stopping
@@ -178,7 +184,7 @@ final class TaskServer: Sendable {
   /// Waits for the handlers; at the end of the drain's time they are cancelled, and what they still hold is aborted.
   private func drain(_ seat: Seat, _ group: inout DiscardingTaskGroup) async {
     while true {
-      state.withLock { $0.isAwaited = true }
+      state.withLock { $0.waiter = seat }
       let changes = seat.known.changes
       if state.withLock({ $0.admission.count == 0 }) { return }
       let deadline = listener.drainDeadline

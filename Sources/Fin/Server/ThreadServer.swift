@@ -46,10 +46,9 @@ final class ThreadServer: Sendable {
   }
 
   func run() -> ServerReport {
-    var reserve = Reserve(limits.descriptorsInReserve)
-    reserve.fill()
-    acceptAll(&reserve)
-    reserve.empty()
+    var hardship = Hardship(limits)
+    acceptAll(&hardship)
+    hardship.reserve.empty()
     drain()
     let (report, idle) = state.withLock { state in
       state.isOver = true
@@ -62,12 +61,12 @@ final class ThreadServer: Sendable {
 
   // MARK: Accepting
 
-  private func acceptAll(_ reserve: inout Reserve) {
-    while !listener.drainDeadline.hasPassed, let worker = freeWorker(&reserve) {
+  private func acceptAll(_ hardship: inout Hardship) {
+    while !listener.drainDeadline.hasPassed, let worker = freeWorker(&hardship) {
       var patience = Patience(nil)
       do {
         let client = try listener.accept(&patience, site: site)
-        reserve.pause = Reserve.firstPause
+        hardship.succeeded()
         if admit(client) { give(client, to: worker) } else { giveBack(worker) }
       } catch {
         giveBack(worker)
@@ -75,14 +74,17 @@ final class ThreadServer: Sendable {
         case .closed: return
         case .paused:
           guard awaitResumption() else { return }
-        case .system(let code) where AcceptFailure(code) == .capacity:
-          waitForRoom(&reserve)
         default:
-          state.withLock { $0.admission.report.failure = error }
-          listener.end()
-          // Nobody will stop it any more; its handlers get the time that a stop would have given them.
-          listener.stop(within: .seconds(10))
-          return
+          switch state.withLock({ hardship.way(after: error, listener, &$0.admission.report) }) {
+          case .awaitRoom: waitForRoom(&hardship)
+          case .rest(let pause): waitForChange(atMost: pause)
+          case .end:
+            state.withLock { $0.admission.report.failure = error }
+            listener.end()
+            // Nobody will stop it any more; its handlers get the time that a stop would have given them.
+            listener.stop(within: .seconds(10))
+            return
+          }
         }
       }
     }
@@ -94,7 +96,7 @@ final class ThreadServer: Sendable {
   /// A thread that has nothing to do, started if need be; waits for one when all are busy.
   ///
   /// - Returns: `nil` when the drain's time was over first.
-  private func freeWorker(_ reserve: inout Reserve) -> Worker? {
+  private func freeWorker(_ hardship: inout Hardship) -> Worker? {
     while true {
       enum Found { case worker(Worker), start, none }
       let found: Found = state.withLock { state in
@@ -112,7 +114,7 @@ final class ThreadServer: Sendable {
         if start(worker) { return worker }
         // Go on with those there are, or wait until there is room for one more.
         state.withLock { $0.started -= 1 }
-        waitForRoom(&reserve)
+        waitForRoom(&hardship)
         if listener.drainDeadline.hasPassed || listener.gate.isClosing { return nil }
       case .none:
         waitForChange()
@@ -122,14 +124,12 @@ final class ThreadServer: Sendable {
   }
 
   /// Lets go of the reserve, for what is running, and waits until it can be had again.
-  private func waitForRoom(_ reserve: inout Reserve) {
-    if reserve.pause == Reserve.firstPause { state.withLock { $0.admission.report.timesOutOfDescriptors += 1 } }
-    reserve.empty()
+  private func waitForRoom(_ hardship: inout Hardship) {
+    state.withLock { hardship.letGo(&$0.admission.report) }
     repeat {
-      // Until somebody is done, or for a while: descriptors may be released where nobody tells us.
-      waitForChange(atMost: reserve.pause)
-      reserve.pause = min(reserve.pause * 2, .seconds(1))
-    } while !reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
+      // Until a handler is done, or for a while: descriptors may be released where nobody tells us.
+      waitForChange(atMost: hardship.nextPause())
+    } while !hardship.reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
   }
 
   private func giveBack(_ worker: Worker) { state.withLock { $0.idle.append(worker) } }
@@ -233,9 +233,10 @@ final class ThreadServer: Sendable {
   }
 
   private func awaitHandlers(until deadline: () -> Deadline) -> Bool {
+    let parker = Parker()
+    listener.hearStops(parker)
+    defer { listener.unhearStops(parker) }
     while true {
-      let parker = Parker()
-      listener.closing.withLock { $0.drainWaiter = parker }
       let isDone = state.withLock { state in
         state.waiter = parker
         return state.admission.count == 0

@@ -3,40 +3,38 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// What an accept error means for the listener. Everything that is not here is the listener's own failure.
-enum AcceptFailure {
-  /// It was about one client, or the network: take the next.
-  case client
-  /// There is no room for a descriptor or its memory: wait until something is released.
-  case capacity
-  /// The listener is not one any more.
-  case listener
+/// What an `accept` remembers between its tries.
+private struct Acceptance: Progress {
+  /// Tries that found nothing.
+  var emptyLooks = 0
+  var backoff = Backoff()
+  /// The last client of a stopped listener is out.
+  var isDrained = false
 
-  init(_ code: Errno) {
-    switch code {
-    // accept(2): pending network errors of the new socket come out of accept.
-    case .connectionAbort, .interrupted, .connectionReset, .timedOut, .networkDown, .networkUnreachable, .hostIsDown,
-      .noRouteToHost, .socketTypeNotSupported, .protocolNotSupported, .protocolError, .protocolNotAvailable,
-      .notPermitted, Errno(rawValue: ENONET), Errno(rawValue: ENOSR):
-      self = .client
-    case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory: self = .capacity
-    default: self = .listener
+  /// What to wait for when the kernel has no client. A queue that is readable and empty time after time is not waited for: the
+  /// wait would be over at once, each time.
+  mutating func blocked(_ core: Core, _ world: World) -> Attempt<Core> {
+    emptyLooks += 1
+    // A task waits for the next edge, and hears of each once.
+    guard world == .thread, emptyLooks > AcceptFailure.mostInARow, core.isReadable(world) else {
+      return .blocked(.input)
     }
+    defer { backoff.grow() }
+    return .pause(backoff.pause)
   }
 }
 
 extension Core {
   /// Takes the next client, in a thread.
   func accept(_ patience: inout Patience, site: Ledger.Site) throws(SocketError) -> Core {
-    var isDrained = false
+    var progress = Acceptance()
     do {
-      var progress = NoProgress()
-      return try inside(.passing, .accept, &patience, &progress) { _, world throws(SocketError) in
-        try takeClient(site, &isDrained, world)
+      return try inside(.passing, .accept, &patience, &progress) { progress, world throws(SocketError) in
+        try takeClient(site, &progress, world)
       }
     } catch {
       // The last queued client of a stopped listener is out: now the port is released, and nobody is reset.
-      if isDrained { end(.drained) }
+      if progress.isDrained { end(.drained) }
       throw error
     }
   }
@@ -45,22 +43,22 @@ extension Core {
   nonisolated(nonsending) func accept(
     _ patience: inout Patience, site: Ledger.Site
   ) async throws(SocketError) -> Core {
-    var isDrained = false
+    var progress = Acceptance()
     do {
-      var progress = NoProgress()
-      return try await inside(.passing, .accept, &patience, &progress) { _, world throws(SocketError) in
-        try takeClient(site, &isDrained, world)
+      return try await inside(.passing, .accept, &patience, &progress) { progress, world throws(SocketError) in
+        try takeClient(site, &progress, world)
       }
     } catch {
-      if isDrained { await end(.drained) }
+      if progress.isDrained { await end(.drained) }
       throw error
     }
   }
 
   private func takeClient(
-    _ site: Ledger.Site, _ isDrained: inout Bool, _ world: World
+    _ site: Ledger.Site, _ progress: inout Acceptance, _ world: World
   ) throws(SocketError) -> Attempt<Core> {
     var isSomebodyWaiting = false
+    var clientsFailed = 0
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
@@ -77,45 +75,66 @@ extension Core {
             site: site))
       } catch { code = error }
       if code == .resourceTemporarilyUnavailable || (code == .invalidArgument && phase == .stopping) {
-        if isStopping {
-          isDrained = true
-          throw error(.accept, .closed)
+        if isStopping { throw drained(&progress) }
+        if family == .unix, isShutDown(world) {
+          // By a stop of ours, or by another program, which is the listener's end as well.
+          if phase == .stopping { continue }
+          throw error(.accept, .system(.invalidArgument), note: "another holder of this socket shut it down")
         }
         news.exhausted([.input, .mixed])
-        return .blocked(.input)
+        return progress.blocked(self, world)
       }
-      switch AcceptFailure(code) {
-      case .client: continue
-      case .capacity:
-        // The kernel looks for a descriptor before it looks for a client: without a client there is nothing to fail. One
-        // that came after the refusal may find room: only what is refused with somebody waiting is an error.
+      if code == .invalidArgument {
+        if phase == .paused { throw error(.accept, .paused) }
+        // A pause that was over before this accept heard of it: it listens again.
+        if closing.withLock({ $0.resumptions }) != resumptions { continue }
+      }
+      switch acceptFailure(code, world) {
+      case .client:
+        clientsFailed += 1
+        if clientsFailed == AcceptFailure.mostInARow { throw error(.accept, .system(code)) }
+      case .capacity, .refused:
+        // The kernel looks for a descriptor, and asks its filters, before it looks for a client: without a client there is
+        // nothing to fail. One that came after the refusal may be let in: only a second refusal is an error.
         if isSomebodyWaiting { throw error(.accept, .system(code)) }
-        isSomebodyWaiting = ((try? Syscalls.poll(number(world), CInt(POLLIN), until: .passed)) ?? nil) != nil
+        isSomebodyWaiting = isReadable(world)
         if isSomebodyWaiting { continue }
-        if isStopping {
-          isDrained = true
-          throw error(.accept, .closed)
-        }
+        if isStopping { throw drained(&progress) }
         news.exhausted([.input, .mixed])
         return .blocked(.input)
-      case .listener:
-        if phase == .paused { throw error(.accept, .paused) }
-        // A pause that was over before we heard of it: it listens again.
-        if code == .invalidArgument, closing.withLock({ $0.resumptions }) != resumptions { continue }
-        throw error(.accept, .system(code))
+      case .listener: throw error(.accept, .system(code))
       }
     }
   }
 
+  private func drained(_ progress: inout Acceptance) -> SocketError {
+    progress.isDrained = true
+    return error(.accept, .closed)
+  }
+
+  /// Whether a client waits, as `poll(2)` says.
+  fileprivate func isReadable(_ world: World) -> Bool {
+    ((try? Syscalls.poll(number(world), CInt(POLLIN), until: .passed)) ?? nil) != nil
+  }
+
   func pause() throws(SocketError) {
     try passing(.pause) { world throws(SocketError) in
-      guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
-      let address = local
-      do throws(Errno) {
-        try Syscalls.shutdown(number(world), CInt(SHUT_RD))
-        if isTCP, let address { try keepPort(address, world) }
-      } catch { throw self.error(.pause, .system(error)) }
+      // One at a time, with resumptions and stops: the phase and the kernel must not part.
+      try making.withLock { _ throws(SocketError) in
+        guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
+        do throws(Errno) { try leaveListening(world) } catch { throw self.error(.pause, .system(error)) }
+      }
+      // An accept of a Unix listener waits for a client, and no event tells it.
+      gate.wakeParked()
     }
+  }
+
+  private func leaveListening(_ world: World) throws(Errno) {
+    // A Unix listener never takes a client again after shutdown(SHUT_RD). It keeps its queue, narrowed.
+    if family == .unix { return try Syscalls.listen(number(world), 0) }
+    let address = local
+    try Syscalls.shutdown(number(world), CInt(SHUT_RD))
+    if let address { try keepPort(address, world) }
   }
 
   /// A port that the kernel chose goes when LISTEN is left, though `getsockname` still names it: it is taken again at once.
@@ -134,18 +153,19 @@ extension Core {
 
   func resume(backlog: Int) throws(SocketError) {
     try passing(.resume) { world throws(SocketError) in
-      guard phase == .paused else { throw error(.resume, .invalid("the listener is \(phase)")) }
-      do throws(Errno) {
-        try setReuse(true, world)
-        try Syscalls.listen(number(world), CInt(clamping: backlog))
-      } catch {
-        try? setReuse(false, world)
-        throw self.error(.resume, .system(error))
+      try making.withLock { _ throws(SocketError) in
+        guard phase == .paused else { throw error(.resume, .invalid("the listener is \(phase)")) }
+        do throws(Errno) {
+          try setReuse(true, world)
+          try Syscalls.listen(number(world), CInt(clamping: backlog))
+        } catch {
+          try? setReuse(false, world)
+          throw self.error(.resume, .system(error))
+        }
+        closing.withLock { $0.resumptions += 1 }
+        advance(.resume)
       }
-      closing.withLock { $0.resumptions += 1 }
-      // Stopped meanwhile: then it must not take new clients.
-      if advance(.resume) == nil { try? Syscalls.listen(number(world), 0) }
-      // Whoever serves waits for this.
+      // The servers wait for this.
       gate.wakeParked()
     }
   }
@@ -154,22 +174,41 @@ extension Core {
   func stop(within: Duration) {
     let deadline = Deadline(after: within)
     // Before the phase: whoever sees it stopping has to see until when.
-    let waiter = closing.withLock { state in
+    let waiters = closing.withLock { state in
       state.drainDeadline = min(state.drainDeadline, deadline)
-      return state.drainWaiter
+      return state.drainWaiters
     }
-    waiter?.wake()
+    waiters.forEach { $0.wake() }
     do {
       try passing(.accept) { world throws(SocketError) in
-        let wasPaused = phase == .paused
-        // Room for one more is the least that Linux gives; whoever comes is queued and served.
-        if advance(.stop) != nil, !wasPaused { try? Syscalls.listen(number(world), 0) }
+        making.withLock { _ in
+          let wasPaused = phase == .paused
+          if advance(.stop) != nil { refuseNewcomers(wasPaused: wasPaused, world) }
+        }
         gate.wakeParked()
       }
     } catch {
       // Released already: there is nothing left to stop but the handlers.
     }
   }
+
+  private func refuseNewcomers(wasPaused: Bool, _ world: World) {
+    // Another process may hold a listener that was adopted, and serve it on: a service manager starts the next one with it.
+    if closing.withLock({ $0.isAdopted }) { return }
+    if family == .unix {
+      // Final, keeps the queue, and refuses newcomers at once.
+      try? Syscalls.shutdown(number(world), CInt(SHUT_RD))
+    } else if !wasPaused {
+      // Room for one more is the least that Linux gives; whoever comes is queued and served.
+      try? Syscalls.listen(number(world), 0)
+    }
+  }
+
+  /// Wakes `waker` with each stop from now on, until ``unhearStops(_:)``: a later one may end the drain earlier. Each server
+  /// of the listener has its own.
+  func hearStops(_ waker: any Wakeable) { closing.withLock { $0.drainWaiters.append(waker) } }
+
+  func unhearStops(_ waker: any Wakeable) { closing.withLock { _ = $0.drainWaiters.take { $0 === waker } } }
 
   /// When the drain of a listener that was stopped is over; never while it is not.
   var drainDeadline: Deadline { closing.withLock { $0.drainDeadline } }

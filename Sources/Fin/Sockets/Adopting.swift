@@ -1,5 +1,6 @@
 internal import CFin
 internal import Glibc
+internal import Synchronization
 internal import SystemPackage
 
 /// How a descriptor from elsewhere becomes ours, and how one of ours becomes two.
@@ -37,9 +38,11 @@ extension Core {
         case .listener: .listening
         case .datagrams: .bound
         }
-      return Core(
+      let core = Core(
         Descriptor(owning: number), family: family, kind: kind, phase: phase, local: local, peer: peer,
         isShared: role == .listener, site: site)
+      if role == .listener { core.closing.withLock { $0.isAdopted = true } }
+      return core
     } catch {
       throw SocketError(.adopt, .system(error), note: "descriptor \(number)")
     }

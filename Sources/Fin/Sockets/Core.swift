@@ -44,8 +44,9 @@ final class Core: Sendable {
       var waker: (any Wakeable)?
       var report: CloseReport?
       var drainDeadline = Deadline.never
-      var drainWaiter: (any Wakeable)?
+      var drainWaiters = Few<any Wakeable>()
       var resumptions = 0
+      var isAdopted = false
     }
 
     private mutating func begun() -> Details {
@@ -69,10 +70,15 @@ final class Core: Sendable {
       get { details?.drainDeadline ?? .never }
       set { begun().drainDeadline = newValue }
     }
-    /// Of a listener that stops: who waits for its handlers, and has to hear of an earlier deadline.
-    var drainWaiter: (any Wakeable)? {
-      get { details?.drainWaiter }
-      set { begun().drainWaiter = newValue }
+    /// The servers of a listener: each has to hear of a stop, and of one that ends the drain earlier.
+    var drainWaiters: Few<any Wakeable> {
+      get { details?.drainWaiters ?? Few() }
+      set { begun().drainWaiters = newValue }
+    }
+    /// Whether a listener came from elsewhere: another process may hold it as well.
+    var isAdopted: Bool {
+      get { details?.isAdopted ?? false }
+      set { begun().isAdopted = newValue }
     }
     /// Of a listener: how often it was resumed.
     var resumptions: Int {

@@ -172,7 +172,7 @@ extension Core {
     guard gate.park(waker) else { throw .closed }
     defer { gate.unpark(waker) }
     // Nobody's wake can be missed any more.
-    if phase == .stopping { return }
+    if phase == .stopping || phase == .paused { return }
     do throws(Errno) {
       if try Syscalls.poll(number(.thread), events, and: waker.descriptor, until: patience.deadline) == nil {
         throw Errno.timedOut
@@ -220,7 +220,7 @@ extension Core {
   }
 
   private func isOver(_ isWatched: Bool) -> Bool {
-    gate.isClosing || phase == .stopping || isWatched && scope.isCancelled
+    gate.isClosing || phase == .stopping || phase == .paused || isWatched && scope.isCancelled
   }
 
   // Apart, and asking the gate anew: nothing that was known before the wait is kept for after it.

@@ -114,7 +114,8 @@ public struct Listener: ~Copyable, SocketEnd {
   ///   - timeouts: for `accept`, and for the connections that it returns.
   ///   - file: where the socket is taken over, for a leak's report.
   ///   - line: see `file`.
-  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it does not listen, is no stream, or is ours already.
+  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it does not listen (a TCP listener that was detached while paused does
+  ///   not), is no stream, or is ours already.
   public static func adopt(
     _ descriptor: FileDescriptor, backlog: Int = Listener.defaultBacklog, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
@@ -149,8 +150,10 @@ public struct Listener: ~Copyable, SocketEnd {
   ///   - within: `nil` for ``Timeouts/accept``, which is for ever.
   ///   - file: where the connection is opened, for a leak's report.
   ///   - line: see `file`.
-  /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`; `.system(EMFILE)` and its like only
-  ///   when a client waits and there is no descriptor for it. The client stays queued.
+  /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`; only when a client waits, which
+  ///   stays queued, `.system(EMFILE)` and its like when there is no descriptor for it, and `.system(EPERM)` or
+  ///   `.system(EACCES)` when a filter or a security module forbids it: try again later; `.system` of what went wrong with the
+  ///   sixteenth client in a row; `.system(EBADF)`, `ENOTSOCK` or `EINVAL` when this is no listener any more.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func accept(
     within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
@@ -170,9 +173,16 @@ public struct Listener: ~Copyable, SocketEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Takes no more clients, and keeps the port: `shutdown(SHUT_RD)`. The clients queued at this moment are reset.
+  /// Takes no more clients, and keeps the address. An accept that waits throws `.paused`; `serve` waits for the resumption.
   ///
-  /// - Throws: `.invalid` when it is paused already.
+  /// | | TCP, MPTCP: `shutdown(SHUT_RD)` | Unix: `listen(fd, 0)`, because a shutdown would be final |
+  /// | --- | --- | --- |
+  /// | a client queued at this moment | is reset | stays queued, and is taken after ``resume()`` |
+  /// | a client that comes later | is refused (`ECONNREFUSED`) | is queued if the queue is empty; else its `connect` waits, or says `EAGAIN` when it does not block |
+  ///
+  /// A client that an accept has in hand at this moment is still taken. What other processes hold of the same socket is paused
+  /// as well.
+  /// - Throws: `.invalid` when it is paused already; `.closed`; `.system` when the kernel refuses.
   public borrowing func pause() throws(SocketError) { try reference.core.pause() }
 
   /// Takes clients again: `listen(2)`, with the same backlog.
@@ -185,13 +195,18 @@ public struct Listener: ~Copyable, SocketEnd {
 
   /// Takes no new clients and lets go of none: those in the queue are still served. From any thread; returns at once.
   ///
-  /// The kernel's queue is narrowed (`listen(fd, 0)`), what it holds is accepted, then the port is released. `serve` returns
-  /// when that and the handlers are done, or `within` is over, whichever is first; those still running then are aborted.
+  /// The kernel's queue is narrowed (`listen(fd, 0)`; on a Unix socket `shutdown(SHUT_RD)`, which refuses newcomers and keeps
+  /// the queue), what it holds is accepted, then the port is released. `serve` returns when that and the handlers are done, or
+  /// `within` is over, whichever is first; those still running then are aborted.
+  ///
+  /// The queue of an adopted listener is left as it is: another process may hold it, such as a service manager, and serve it
+  /// on. After this listener's release its clients are that process's.
   public borrowing func stop(within: Duration = .seconds(10)) { reference.core.stop(within: within) }
 
   /// Gives the descriptor away, listening, with the clients in its queue: non-blocking, `CLOEXEC`, the caller's to close. A
   /// path stays. So a successor takes over without a client being refused.
   ///
+  /// One that is paused is given away as the pause left it: call `listen(2)`, and clients come again.
   /// - Throws: `.closed` when a stop has released it already.
   public consuming func detach() throws(SocketError) -> FileDescriptor {
     FileDescriptor(rawValue: try reference.core.detach().number)
@@ -209,7 +224,8 @@ public struct Listener: ~Copyable, SocketEnd {
 
 /// What closing a listener did.
 public struct ListenerReport: Hashable, Sendable {
-  /// Clients that had connected and waited to be accepted: the kernel reset them.
+  /// Clients that had connected and waited to be accepted: the kernel reset them. Of a Unix listener, whose queue's length
+  /// the kernel does not tell, 0.
   public let clientsReset: Int
 }
 

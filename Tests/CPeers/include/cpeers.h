@@ -41,5 +41,8 @@ int peers_unshare_descriptors(void);
 int peers_outgoing_queue(int fd, int *bytes);
 int peers_incoming_queue(int fd, int *bytes);
 
+// From now on accept and accept4 fail with `code` in every thread of this process: a seccomp filter, which nothing removes.
+int peers_forbid_accept(int code);
+
 #pragma clang assume_nonnull end
 #endif

@@ -8,7 +8,7 @@ import Testing
 @Suite("Promise 9: a server whose accept fails")
 struct FailingAccept {
   static let ofCapacity: [Errno] = [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory]
-  static let ofTheListener: [Errno] = [.badFileDescriptor, .notSocket, .badAddress, .notSupportedOnSocket]
+  static let ofTheListener: [Errno] = [.badFileDescriptor, .notSocket, .badAddress]
 
   @Test(
     "what is wrong with the listener ends serve: who was taken is served, and the report says why",

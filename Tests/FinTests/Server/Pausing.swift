@@ -89,12 +89,12 @@ struct Pausing {
     let port = listener.address.port!
     let visitor = Kept<Visitor>()
     // Accept answers as it does while paused; when that is heard, it is resumed already.
-    shutdown(handle.core.number, CInt(SHUT_RD))
+    shutdown(handle.core.number(.thread), CInt(SHUT_RD))
     let script = Script(
       .first(
         .accept,
         .after {
-          listen(handle.core.number, 1)
+          listen(handle.core.number(.thread), 1)
           try? handle.pause()
           try? handle.resume()
           visitor.value = try? Visitor(port)
@@ -111,10 +111,110 @@ struct Pausing {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
     let handle = listener.handle
     try listener.pause()
-    try Seam.$script.withValue(Script(.first(.listen, .after { handle.stop() }))) { try listener.resume() }
+    let stopping = Kept<Joining<Void>>()
+    let script = Script(.first(.listen, .after { stopping.value = onThread { handle.stop() } }))
+    try Seam.$script.withValue(script) { try listener.resume() }
+    try stopping.value?.join()
     #expect(listener.phase == .stopping)
     // Of a listener this is its backlog.
-    #expect(try TCPInfo.read(handle.core.number).segmentsSacked == 0)
+    #expect(try TCPInfo.read(handle.core.number(.thread)).segmentsSacked == 0)
+    listener.close()
+  }
+
+  @Test("a pause and a resumption that meet leave a listener that is what its phase says", arguments: [true, false])
+  func meeting(isPauseFirst: Bool) throws {
+    let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
+    let handle = listener.handle
+    if !isPauseFirst { try listener.pause() }
+    let other = Kept<Joining<Void>>()
+    // In the middle of the first one, another thread begins the second.
+    let script = Script(
+      .first(
+        isPauseFirst ? .shutdown : .listen,
+        .before {
+          other.value = onThread { if isPauseFirst { try handle.resume() } else { try handle.pause() } }
+          usleep(20_000)
+        }))
+    try Seam.$script.withValue(script) { if isPauseFirst { try listener.pause() } else { try listener.resume() } }
+    try other.value?.join()
+    #expect(listener.phase == (isPauseFirst ? .listening : .paused))
+    let number = handle.core.number(.thread)
+    #expect(try Syscalls.integerOption(number, SOL_SOCKET, SO_ACCEPTCONN) == (isPauseFirst ? 1 : 0))
+    if isPauseFirst { #expect(try TCPInfo.read(number).segmentsSacked == 100) }
+    listener.close()
+  }
+
+  @Test("two resumptions at once: one resumes, the other is refused, and the queue is as wide as it was")
+  func twoResumptions() throws {
+    let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
+    let handle = listener.handle
+    try listener.pause()
+    let other = Kept<Joining<SocketError.Cause?>>()
+    let script = Script(
+      .first(
+        .listen,
+        .before {
+          other.value = onThread {
+            do throws(SocketError) { try handle.resume() } catch { return error.cause }
+            return nil
+          }
+          usleep(20_000)
+        }))
+    try Seam.$script.withValue(script) { try listener.resume() }
+    #expect(try other.value?.join() == .invalid("the listener is listening"))
+    #expect(try TCPInfo.read(handle.core.number(.thread)).segmentsSacked == 100)
+    listener.close()
+  }
+
+  @Test("what is no longer listening cannot be resumed, and what stops cannot be paused")
+  func afterStop() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    listener.stop()
+    for verb in [listener.handle.pause, listener.handle.resume] {
+      let error = try refusal { () throws(SocketError) in try verb() }
+      #expect(error.cause == .invalid("the listener is stopping"))
+    }
+    listener.close()
+  }
+
+  @Test("a paused listener that is given away has SO_REUSEADDR again, is no listener, and becomes one by listen(2)")
+  func detachPaused() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let address = listener.address
+    try listener.pause()
+    let descriptor = try listener.detach()
+    let number = descriptor.rawValue
+    #expect(try Syscalls.integerOption(number, SOL_SOCKET, SO_REUSEADDR) == 1)
+    let error = try refusal { () throws(SocketError) in try Listener.adopt(descriptor) }
+    #expect(error.cause == .invalid("descriptor \(number) does not listen"))
+    #expect(listen(number, 10) == 0)
+    let again = try Listener.adopt(descriptor)
+    #expect(again.address == address)
+    let visitor = try Visitor(address.port!)
+    let served = try again.accept(within: .seconds(10))
+    #expect(served.peerAddress?.port == visitor.socket.port)
+    served.abort()
+    again.close()
+  }
+
+  @Test("an adopted listener that stops leaves the queue of its other holders as wide as it was, and open")
+  func stopAdopted() throws {
+    let plain = try PlainSocket.listening(backlog: 100)
+    let port = plain.port
+    let descriptor = fcntl(plain.descriptor, F_DUPFD_CLOEXEC, 0)
+    let listener = try Listener.adopt(.init(rawValue: descriptor))
+    let visitor = try Visitor(port)
+    listener.stop()
+    let served = try listener.accept(within: .seconds(10))
+    #expect(served.peerAddress?.port == visitor.socket.port)
+    let end = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
+    #expect(end.cause == .closed)
+    #expect(try TCPInfo.read(plain.descriptor).segmentsSacked == 100)
+    let next = try Visitor(port)
+    let taken = try plain.accept()
+    try taken.send([1])
+    #expect(next.next == .success(1))
+    served.abort()
     listener.close()
   }
 

@@ -45,6 +45,7 @@ final class Visitor: Sendable {
   let socket: PlainSocket
 
   init(_ port: UInt16) throws { socket = try PlainSocket.connected(to: "127.0.0.1", port: port) }
+  init(_ socket: consuming PlainSocket) { self.socket = socket }
 
   /// Sends a line and reads what comes until the server finishes.
   func ask(_ line: String) throws -> String {

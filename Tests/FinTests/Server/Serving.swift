@@ -98,6 +98,22 @@ struct Serving {
     #expect(report.refused >= 1 && report.endings[.peerFinished] == 4, "\(report)")
   }
 
+  @Test("a connection that its handler gave away is not counted for its address any more")
+  func perPeerDetached() throws {
+    let given = Kept<CInt>()
+    let server = try Running(threads: 2, limits: Limits(connectionsPerPeer: 1)) { connection in
+      if given.value == nil { given.value = try connection.detach().descriptor.rawValue } else { try echo(connection) }
+    }
+    let first = try Visitor(server.port)
+    try eventually("the descriptor") { given.value != nil }
+    let detached = PlainSocket(adopting: try #require(given.value))
+    // The handler returns a moment after it gave the descriptor away.
+    try eventually("a place") { (try? Visitor(server.port).ask("x")) == "x\n" }
+    try detached.send([1])
+    #expect(first.next == .success(1))
+    #expect(try server.stop().detached == 1)
+  }
+
   @Test("a client that sends byte by byte meets the deadline of the line, not one for each byte", .faults(43))
   func slowloris() throws {
     let server = try Running(threads: 1, timeouts: Timeouts(receive: .milliseconds(300))) { connection in

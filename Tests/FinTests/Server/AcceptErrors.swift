@@ -1,0 +1,158 @@
+import CPeers
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+/// An error of accept that lasts: accept(2) and tcp(7) name these, and a filter may say whatever it likes.
+struct LastingError: CustomTestStringConvertible, Sendable {
+  let code: Errno
+  let kind: Kind
+
+  enum Kind { case client, capacity, refused, gone }
+
+  var testDescription: String { "\(code)" }
+
+  static let all: [LastingError] =
+    [
+      ECONNABORTED, EINTR, EPROTO, ENOPROTOOPT, ENETDOWN, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ENOSR,
+      ESOCKTNOSUPPORT, EPROTONOSUPPORT, ETIMEDOUT, ECONNRESET,
+    ].map { LastingError(code: Errno(rawValue: $0), kind: .client) }
+    + [EMFILE, ENFILE, ENOBUFS, ENOMEM].map { LastingError(code: Errno(rawValue: $0), kind: .capacity) }
+    // EOPNOTSUPP is a network error, too, and EINVAL a filter's: the listener is asked whether it is one.
+    + [EPERM, EACCES, ENOSYS, EIO, EBUSY, EINVAL, EOPNOTSUPP, 512].map {
+      LastingError(code: Errno(rawValue: $0), kind: .refused)
+    }
+    + [EBADF, ENOTSOCK, EFAULT].map { LastingError(code: Errno(rawValue: $0), kind: .gone) }
+}
+
+@Suite("Promise 9: an error of accept that lasts neither ends a server nor keeps a processor busy")
+struct AcceptErrors {
+  @Test(
+    "a server whose accept always fails tries now and then, and a stop ends it at once",
+    arguments: LastingError.all.filter { $0.kind != .gone }, ServingWorld.allCases)
+  func lasting(error: LastingError, world: ServingWorld) throws {
+    let owner = Keeper(try Listener.bind(.loopback(port: 0)))
+    let visitor = try Visitor(owner.listener.address.port!)
+    let reactor = try Reactor(loops: 1)
+    let script = Script(.every(.accept, .fail(error.code)))
+    let server = Served(owner, in: world, on: reactor, script: script)
+    // One round is two tries at most, or sixteen when another client could be the next.
+    let tries = error.kind == .client ? 16 : 2
+    try eventually(within: .seconds(20), "three rounds") { script.count(.accept) >= 3 * tries }
+    let before = script.count(.accept)
+    // Pauses of 20, 40, 80, 160 ms have room in this time, and one that has begun.
+    try steadily(for: .milliseconds(300), "few tries", equals: true) { script.count(.accept) <= before + 6 * tries }
+    #expect(!server.isFinished())
+    if let cancel = server.cancel, error.code.rawValue % 2 == 0 {
+      cancel()
+    } else {
+      owner.listener.stop(within: .zero)
+    }
+    let report = try server.join(.seconds(20))
+    #expect(report.failure == nil && report.served == 0 && report.clientsReset == 1, "\(report)")
+    #expect(visitor.next == .reset)
+    if error.kind == .capacity {
+      #expect(report.timesOutOfDescriptors == 1 && report.timesAcceptFailed == 0, "\(report)")
+    } else {
+      #expect(report.timesAcceptFailed == 1 && report.timesOutOfDescriptors == 0, "\(report)")
+      #expect(report.lastAcceptFailure?.cause == .system(error.code), "\(report)")
+    }
+  }
+
+  @Test(
+    "a second episode is counted as one more, and the clients between and after are served",
+    arguments: [Errno.tooManyOpenFiles, .notPermitted, .permissionDenied, .connectionAbort], ServingWorld.allCases)
+  func episodes(code: Errno, world: ServingWorld) throws {
+    let owner = Keeper(try Listener.bind(.loopback(port: 0)))
+    let port = owner.listener.address.port!
+    let reactor = try Reactor(loops: 1)
+    // Twice: four rounds of failures, then a success.
+    let round = code == .connectionAbort ? 16 : 2
+    let lines = (0..<8 * round + 2).compactMap { index -> Script.Line? in
+      index == 4 * round || index == 8 * round + 1 ? nil : .nth(index + 1, .accept, .fail(code))
+    }
+    let script = Script(lines: lines)
+    // They wait before it serves, so that no try finds an empty queue.
+    let visitors = try (0..<3).map { _ in try Visitor(port) }
+    let server = Served(owner, in: world, on: reactor, script: script)
+    for (number, visitor) in visitors.enumerated() { #expect(try visitor.ask("\(number)") == "\(number)\n") }
+    owner.listener.stop()
+    let report = try server.join(.seconds(20))
+    #expect(report.failure == nil && report.served == 3, "\(report)")
+    let isCapacity = code == .tooManyOpenFiles
+    #expect(report.timesOutOfDescriptors == (isCapacity ? 2 : 0), "\(report)")
+    #expect(report.timesAcceptFailed == (isCapacity ? 0 : 2), "\(report)")
+  }
+
+  @Test(
+    "accept by hand: a lasting error is thrown after few tries, in a thread and in a task", arguments: LastingError.all)
+  func byHand(error: LastingError) throws {
+    let owner = Keeper(try Listener.bind(.loopback(port: 0)))
+    let client = try Connection.connect(to: owner.listener.address)
+    let reactor = try Reactor(loops: 1)
+    let most = error.kind == .client ? 16 : error.kind == .gone ? 1 : 2
+    let inThread = Script(.every(.accept, .fail(error.code)))
+    try scripted(inThread) { () throws in
+      let failure = try refusal { () throws(SocketError) in try owner.listener.accept(within: .seconds(10)) }
+      #expect(failure.cause == .system(error.code))
+    }
+    #expect(inThread.count(.accept) == most)
+    let inTask = Script(.every(.accept, .fail(error.code)))
+    let task = Working(on: reactor.executor) {
+      await Seam.$script.withValue(inTask) {
+        await cause { () async throws(SocketError) in try await owner.listener.accept(within: .seconds(10)).abort() }
+      }
+    }
+    #expect(try task.join() == .system(error.code))
+    #expect(inTask.count(.accept) == most)
+    // The client is still queued.
+    let served = try owner.listener.accept(within: .seconds(10))
+    #expect(served.peerAddress == client.localAddress)
+    served.abort()
+    client.abort()
+    owner.listener.reference.core.end()
+  }
+
+  @Test("EAGAIN again and again with a client in the queue is no reason to spin")
+  func again() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let client = try Connection.connect(to: listener.address)
+    let script = Script(.every(.accept, .fail(.resourceTemporarilyUnavailable)))
+    try scripted(script) { () throws in
+      let failure = try refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(500)) }
+      #expect(failure.cause == .timedOut)
+    }
+    #expect(script.count(.accept) < 40, "\(script.count(.accept))")
+    client.abort()
+    listener.close()
+  }
+
+  @Test(
+    "a real filter that forbids accept: the server tries now and then, says so in its report, and a stop ends it",
+    arguments: [EPERM, EACCES])
+  func filter(code: CInt) async {
+    await #expect(processExitsWith: .success) { [code = code as CInt] in
+      try synchronously {
+        for world in ServingWorld.allCases {
+          let owner = Keeper(try Listener.bind(.loopback(port: 0)))
+          let visitor = try Visitor(owner.listener.address.port!)
+          let reactor = try Reactor(loops: 1)
+          check(peers_forbid_accept(code) == 0, "the filter")
+          let script = Script()
+          let server = Served(owner, in: world, on: reactor, script: script)
+          try eventually(within: .seconds(20), "three rounds") { script.count(.accept) >= 6 }
+          let before = script.count(.accept)
+          try steadily(for: .milliseconds(300), "few tries", equals: true) { script.count(.accept) <= before + 12 }
+          owner.listener.stop(within: .zero)
+          let report = try server.join(.seconds(20))
+          check(report.failure == nil && report.clientsReset == 1 && report.timesAcceptFailed == 1, "\(report)")
+          check(report.lastAcceptFailure?.cause == .system(Errno(rawValue: code)), "\(report)")
+          check(visitor.next == .reset, "\(visitor.next)")
+        }
+      }
+    }
+  }
+}

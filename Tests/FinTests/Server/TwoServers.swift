@@ -1,0 +1,117 @@
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 9: two servers of one listener, each with its own limits, waits and report")
+struct TwoServers {
+  static let pairs: [(ServingWorld, ServingWorld)] = [
+    (.threads, .threads), (.threads, .tasks), (.tasks, .threads), (.tasks, .tasks),
+  ]
+
+  /// Two servers with room for some connections each, and a visitor in each at least.
+  private struct Scene {
+    let owner: Keeper
+    let handle: ListenerHandle
+    let port: UInt16
+    let reactor: Reactor
+    let servers: [Served]
+    let visitors: [Visitor]
+    /// Which server has which visitor.
+    let places: [Int]
+
+    init(_ worlds: (ServingWorld, ServingWorld), room: Int = 1) throws {
+      owner = Keeper(try Listener.bind(.loopback(port: 0)))
+      handle = owner.listener.handle
+      port = owner.listener.address.port!
+      reactor = try Reactor(loops: 2)
+      let limits = Limits(connections: room)
+      servers = [
+        Served(owner, in: worlds.0, on: reactor, limits: limits, named: "0:"),
+        Served(owner, in: worlds.1, on: reactor, limits: limits, named: "1:"),
+      ]
+      var visitors: [Visitor] = []
+      var places: [Int] = []
+      // One more than has room in one of them finds the other.
+      while Set(places).count < 2, places.count <= room {
+        let visitor = try Visitor(port)
+        places.append(try visitor.exchange("x") == "0:x\n" ? 0 : 1)
+        visitors.append(visitor)
+      }
+      self.visitors = visitors
+      self.places = places
+    }
+  }
+
+  @Test("a place that comes free in either of them is taken by the client that waits", arguments: pairs)
+  func place(first: ServingWorld, second: ServingWorld) throws {
+    for leaver in 0..<2 {
+      let scene = try Scene((first, second))
+      #expect(Set(scene.places) == [0, 1])
+      let waiting = try Visitor(scene.port)
+      try eventually("queued clients", equals: 1) { try listeningQueue(scene.port) }
+      let visitor = scene.visitors[scene.places.firstIndex(of: leaver)!]
+      #expect(try visitor.ask("y") == "\(leaver):y\n")
+      #expect(try waiting.ask("z") == "\(leaver):z\n")
+      scene.handle.stop(within: .zero)
+      for server in scene.servers { _ = try server.join(.seconds(20)) }
+    }
+  }
+
+  @Test("both hear a pause, a resumption and a stop, and each drains its own", arguments: pairs)
+  func words(first: ServingWorld, second: ServingWorld) throws {
+    let scene = try Scene((first, second))
+    try scene.handle.pause()
+    #expect(throws: RigError.self) { _ = try Visitor(scene.port) }
+    try scene.handle.resume()
+    for (visitor, place) in zip(scene.visitors, scene.places) {
+      #expect(try visitor.exchange("still") == "\(place):still\n")
+    }
+    scene.handle.stop(within: .seconds(60))
+    try steadily(for: .milliseconds(50), "one returned", equals: false) { scene.servers.contains { $0.isFinished() } }
+    for (visitor, place) in zip(scene.visitors, scene.places) {
+      #expect(try visitor.ask("last") == "\(place):last\n")
+      let report = try scene.servers[place].join(.seconds(20))
+      #expect(report.endings == [.peerFinished: 1] && report.failure == nil, "\(report)")
+    }
+    #expect(scene.handle.phase == .closed)
+  }
+
+  @Test("both hear that the drain is to end earlier: each aborts its own", arguments: pairs)
+  func earlier(first: ServingWorld, second: ServingWorld) throws {
+    let scene = try Scene((first, second), room: 2)
+    scene.handle.stop(within: .seconds(60))
+    // The queue is drained, and both wait for their handlers.
+    try eventually("the listener is released", equals: .closed) { scene.handle.phase }
+    scene.handle.stop(within: .zero)
+    for visitor in scene.visitors { #expect(visitor.next == .reset) }
+    for (place, server) in scene.servers.enumerated() {
+      let count = scene.places.count { $0 == place }
+      let report = try server.join(.seconds(20))
+      #expect(report.abortedAtStop == count && report.endings == [.aborted: count], "\(report)")
+      #expect(report.failure == nil, "\(report)")
+    }
+  }
+
+  @Test(
+    "the failure of one's accept ends the listener for both, and stands in the report of that one", arguments: pairs)
+  func failure(first: ServingWorld, second: ServingWorld) throws {
+    let owner = Keeper(try Listener.bind(.loopback(port: 0)))
+    let reactor = try Reactor(loops: 2)
+    let limits = Limits(connections: 1)
+    let sound = Served(owner, in: first, on: reactor, limits: limits)
+    let port = owner.listener.address.port!
+    let visitor = try Visitor(port)
+    #expect(try visitor.exchange("x") == "x\n")
+    let script = Script(.every(.accept, .fail(.badFileDescriptor)))
+    let failing = Served(owner, in: second, on: reactor, limits: limits, script: script)
+    // The sound one is full: the next client is the other's.
+    _ = try Visitor(port)
+    try eventually("the listener is released", equals: .closed) { owner.listener.phase }
+    #expect(try visitor.ask("y") == "y\n")
+    #expect(try failing.join(.seconds(20)).failure?.cause == .system(.badFileDescriptor))
+    let report = try sound.join(.seconds(20))
+    #expect(report.failure == nil && report.served >= 1, "\(report)")
+  }
+}
