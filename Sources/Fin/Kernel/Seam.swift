@@ -70,4 +70,6 @@ enum SystemCall: Hashable, Sendable, CaseIterable {
   case poll, eventfd, epollCreate, epollControl, epollWait, read, write
   case open, chmod, lstat, unlink, flock
   case memfdCreate, fallocate, mmap
+  /// `getsockopt(2)` of `SO_PROTOCOL`.
+  case protocolOfSocket
 }

@@ -131,7 +131,7 @@ extension SocketOption where Value == [UInt8] {
   ///   - label: the C name, for messages.
   ///   - level: `SOL_SOCKET`, or a protocol's number.
   ///   - name: the option's number.
-  ///   - size: how many bytes to read at most.
+  ///   - size: how many bytes to read at most, 0 to 64 MiB; any other size is refused, with `.invalid`, by who reads.
   public static func raw(_ label: String, level: Int32, name: Int32, size: Int) -> SocketOption {
     SocketOption(label: label, level: level, name: name, size: size, encode: { $0 }, decode: { $0 })
   }

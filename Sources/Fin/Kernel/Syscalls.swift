@@ -92,9 +92,18 @@ enum Syscalls {
   }
 
   static func setBlocking(_ descriptor: CInt, _ isBlocking: Bool) throws(Errno) {
-    let status = CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_GETFL, 0)) })
+    let status = try statusFlags(descriptor)
     let wanted = isBlocking ? status & ~O_NONBLOCK : status | O_NONBLOCK
-    _ = try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_SETFL, wanted)) }
+    if wanted != status { _ = try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_SETFL, wanted)) } }
+  }
+
+  /// Whether a call that has no `MSG_DONTWAIT` may block: some holder of the description has cleared `O_NONBLOCK`.
+  static func isBlocking(_ descriptor: CInt) throws(Errno) -> Bool {
+    try statusFlags(descriptor) & O_NONBLOCK == 0
+  }
+
+  private static func statusFlags(_ descriptor: CInt) throws(Errno) -> CInt {
+    CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_GETFL, 0)) })
   }
 
   // MARK: Death
@@ -151,26 +160,27 @@ enum Syscalls {
 
   // MARK: Bytes
 
+  // Each with `MSG_DONTWAIT`, though the description is non-blocking: another holder may have made it blocking since,
+  // and then a call would keep its thread beyond every limit.
+
   /// `recv(2)`.
-  static func receive(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer, _ flags: CInt = 0) throws(Errno)
-    -> Int
-  {
+  static func receive(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
     try call(.recv, bytes: buffer.count) { bytes in
-      unsafe recv(descriptor, buffer.baseAddress, bytes, flags)
+      unsafe recv(descriptor, buffer.baseAddress, bytes, CInt(FIN_MSG_DONTWAIT))
     }
   }
 
   /// `recv(2)` with `MSG_TRUNC`: TCP throws the bytes away without copying them. On other sockets use ``receive``.
   static func discard(_ descriptor: CInt, _ most: Int) throws(Errno) -> Int {
     try call(.recv, bytes: most) { bytes in
-      recv(descriptor, nil, bytes, CInt(FIN_MSG_TRUNC) | CInt(FIN_MSG_DONTWAIT))
+      recv(descriptor, nil, bytes, CInt(FIN_MSG_TRUNC | FIN_MSG_DONTWAIT))
     }
   }
 
   /// `send(2)` with `MSG_NOSIGNAL`.
   static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
     try call(.send, bytes: buffer.count) { bytes in
-      unsafe Glibc.send(descriptor, buffer.baseAddress, bytes, CInt(FIN_MSG_NOSIGNAL))
+      unsafe Glibc.send(descriptor, buffer.baseAddress, bytes, CInt(FIN_MSG_NOSIGNAL | FIN_MSG_DONTWAIT))
     }
   }
 
@@ -183,7 +193,7 @@ enum Syscalls {
       #if FIN_SEAM
       if most < .max { return unsafe scriptedShort(descriptor, vectors, most) }
       #endif
-      return unsafe sendmsg(descriptor, &message, CInt(FIN_MSG_NOSIGNAL))
+      return unsafe sendmsg(descriptor, &message, CInt(FIN_MSG_NOSIGNAL | FIN_MSG_DONTWAIT))
     }
   }
 
@@ -203,7 +213,7 @@ enum Syscalls {
       var message = unsafe msghdr()
       unsafe message.msg_iov = short.baseAddress
       unsafe message.msg_iovlen = short.count
-      return unsafe sendmsg(descriptor, &message, CInt(FIN_MSG_NOSIGNAL))
+      return unsafe sendmsg(descriptor, &message, CInt(FIN_MSG_NOSIGNAL | FIN_MSG_DONTWAIT))
     }
   }
   #endif
@@ -213,7 +223,8 @@ enum Syscalls {
   {
     try unsafe address.withSockaddr { pointer, length throws(Errno) in
       try call(.sendmsg) { _ in
-        unsafe sendto(descriptor, buffer.baseAddress, buffer.count, CInt(FIN_MSG_NOSIGNAL), pointer, length)
+        unsafe sendto(
+          descriptor, buffer.baseAddress, buffer.count, CInt(FIN_MSG_NOSIGNAL | FIN_MSG_DONTWAIT), pointer, length)
       }
     }
   }
@@ -224,7 +235,8 @@ enum Syscalls {
   ) throws(Errno) -> (Int, SocketAddress?) {
     try unsafe SocketAddress.reading { address, length throws(Errno) in
       try call(.recvmsg) { _ in
-        unsafe recvfrom(descriptor, buffer.baseAddress, buffer.count, CInt(FIN_MSG_TRUNC), address, &length)
+        unsafe recvfrom(
+          descriptor, buffer.baseAddress, buffer.count, CInt(FIN_MSG_TRUNC | FIN_MSG_DONTWAIT), address, &length)
       }
     }
   }
@@ -274,6 +286,14 @@ enum Syscalls {
   static func takeError(_ descriptor: CInt) throws(Errno) -> Errno? {
     let value = try integerOption(descriptor, SOL_SOCKET, SO_ERROR)
     return value == 0 ? nil : Errno(rawValue: value)
+  }
+
+  /// `SO_PROTOCOL`: what the socket speaks; 0 for a Unix socket.
+  static func protocolNumber(_ descriptor: CInt) throws(Errno) -> CInt {
+    #if FIN_SEAM
+    if case .value(let number)? = Seam.answer(.protocolOfSocket) { return CInt(number) }
+    #endif
+    return try integerOption(descriptor, SOL_SOCKET, SO_PROTOCOL)
   }
 
   /// `SO_COOKIE`: the kernel's own name for the socket, never used twice.

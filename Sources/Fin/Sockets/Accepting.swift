@@ -68,11 +68,13 @@ extension Core {
       if !isStopping, !news.mayHold(.input) { return .blocked(.input) }
       let code: Errno
       do {
-        let (number, peer) = try Syscalls.accept(self.number(world))
+        let (number, peer) = try nextClient(world)
+        // A connection inherits the options of its listener, this one among them.
+        let latch = Latch(silence: self.latch.value.silence)
         return .done(
           Core(
-            Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer, ledger: ledger,
-            site: site))
+            Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer, latch: latch,
+            ledger: ledger, site: site))
       } catch { code = error }
       if code == .resourceTemporarilyUnavailable || (code == .invalidArgument && phase == .stopping) {
         if isStopping { throw drained(&progress) }
@@ -115,6 +117,14 @@ extension Core {
   /// Whether a client waits, as `poll(2)` says.
   fileprivate func isReadable(_ world: World) -> Bool {
     ((try? Syscalls.poll(number(world), CInt(POLLIN), until: .passed)) ?? nil) != nil
+  }
+
+  /// `accept4(2)`, which has no flag that keeps one call from waiting: who shares the listener may have made it blocking.
+  private func nextClient(_ world: World) throws(Errno) -> (CInt, SocketAddress?) {
+    if try Syscalls.isBlocking(number(world)), try Syscalls.poll(number(world), CInt(POLLIN), until: .passed) == nil {
+      throw .resourceTemporarilyUnavailable
+    }
+    return try Syscalls.accept(number(world))
   }
 
   func pause() throws(SocketError) {

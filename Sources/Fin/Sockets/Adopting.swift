@@ -22,6 +22,7 @@ extension Core {
     let isListening = try ask(SO_ACCEPTCONN) != 0
     guard [.ipv4, .ipv6, .unix].contains(family) else { throw refuse("is of a family that Fin does not know") }
     guard kind == (role == .datagrams ? .datagram : .stream) else { throw refuse("is a \(kind) socket") }
+    if kind == .stream, family != .unix, let foreign = try foreignProtocol(number) { throw refuse(foreign) }
     guard isListening == (role == .listener) else { throw refuse(isListening ? "listens" : "does not listen") }
     guard !Ledger.owns(number) else { throw refuse("is Fin's already") }
     do throws(Errno) {
@@ -31,7 +32,7 @@ extension Core {
       }
       let local = try Syscalls.localAddress(number)
       try Syscalls.makeSafe(number)
-      if kind == .stream { try Syscalls.disarmLinger(number) }
+      if kind == .stream { try disarmLinger(number) }
       let phase: Phase =
         switch role {
         case .connection: .connected
@@ -45,6 +46,29 @@ extension Core {
       return core
     } catch {
       throw SocketError(.adopt, .system(error), note: "descriptor \(number)")
+    }
+  }
+
+  /// The protocol of an IP stream that is not TCP: its ends, its options and its queues mean other things.
+  ///
+  /// - Returns: `nil` for TCP, and for MPTCP, which has what is used here of it.
+  private static func foreignProtocol(_ number: CInt) throws(SocketError) -> String? {
+    let spoken: CInt
+    do throws(Errno) { spoken = try Syscalls.protocolNumber(number) } catch {
+      throw SocketError(.adopt, .system(error), note: "descriptor \(number)")
+    }
+    return switch spoken {
+    case CInt(IPPROTO_TCP), CInt(FIN_IPPROTO_MPTCP): nil
+    case CInt(FIN_IPPROTO_SCTP): "is an SCTP socket"
+    default: "speaks protocol \(spoken)"
+    }
+  }
+
+  private static func disarmLinger(_ number: CInt) throws(Errno) {
+    do throws(Errno) { try Syscalls.disarmLinger(number) } catch {
+      // MPTCP had no such option before Linux 5.14, so that none can be set.
+      let isMultipath = (try? Syscalls.protocolNumber(number)) == CInt(FIN_IPPROTO_MPTCP)
+      guard isMultipath, error == .protocolNotAvailable || error == .notSupportedOnSocket else { throw error }
     }
   }
 

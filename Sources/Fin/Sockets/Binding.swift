@@ -47,7 +47,10 @@ extension Core {
   /// `listen(2)`, with everything set that accepted connections inherit.
   func listen(backlog: Int, _ timeouts: Timeouts, _ world: World) throws(SocketError) {
     guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
-    do { try apply(timeouts, world) } catch { throw self.error(.listen, error) }
+    do {
+      try apply(timeouts, world)
+      try beginSilence(timeouts.sendLimit, world)
+    } catch { throw self.error(.listen, error) }
     do { try Syscalls.listen(number(world), CInt(clamping: backlog)) } catch { throw inUse(.listen, error, local) }
     share()
     advance(.listen)

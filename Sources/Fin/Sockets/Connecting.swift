@@ -33,13 +33,11 @@ extension Core {
     }
   }
 
-  /// What every stream of ours is born with, beyond what its creating system call does. What a listener accepts inherits it.
+  /// Sets the options that every stream is born with; its creating system call and ``beginSilence(_:_:)`` set the others.
+  /// An accepted connection inherits them from its listener.
   func apply(_ timeouts: Timeouts, _ world: World) throws(SocketError.Cause) {
     guard isTCP else { return }
     try apply(.noDelay, true, world)
-    // No time at all is a way to ask once, and no reason to end a connection. What is longer than the kernel can count is as
-    // long as it can count.
-    if let send = timeouts.send, send > .zero { try apply(.userTimeout, min(send, .milliseconds(CInt.max)), world) }
     if let keepAlive = timeouts.keepAlive {
       try apply(.keepAlive, true, world)
       try apply(.keepAliveIdle, keepAlive.idle, world)
@@ -53,9 +51,17 @@ extension Core {
   ) throws(SocketError.Cause) {
     guard let bytes = option.encode(value) else { throw .invalid("\(value) is out of the range of \(option.label)") }
     do { try Syscalls.setOption(number(world), option.level, option.name, bytes) } catch {
+      if isMissing(error, world) { return }
       guard error == .invalidArgument else { throw .system(error) }
       throw .invalid("\(value) is out of the range of \(option.label)")
     }
+  }
+
+  /// Whether an option could not be set because MPTCP has none of that kind, or none yet in this kernel: such a
+  /// connection goes on without. Which those are, the kernel says; TCP has them all.
+  func isMissing(_ code: Errno, _ world: World) -> Bool {
+    guard code == .protocolNotAvailable || code == .notSupportedOnSocket else { return false }
+    return (try? Syscalls.protocolNumber(number(world))) == CInt(FIN_IPPROTO_MPTCP)
   }
 
   /// A socket, fresh.

@@ -223,14 +223,19 @@ final class Core: Sendable {
   func error(
     _ operation: SocketError.Operation, _ cause: SocketError.Cause, bytesAccepted: Int = 0, note: String? = nil
   ) -> SocketError {
-    SocketError(operation, cause, local: local, peer: peer, bytesAccepted: bytesAccepted, note: note)
+    SocketError(operation, cause, kind, local: local, peer: peer, bytesAccepted: bytesAccepted, note: note)
   }
 
-  /// Reads `SO_ERROR` and latches what it says, because reading it clears it.
+  /// Whether there is, or was, a connection, or something else that is not to become one.
+  var hasConnected: Bool { record.phase.load(ordering: .acquiring) > Phase.connecting.rawValue }
+
+  /// Reads `SO_ERROR` and latches what it says, because reading it clears it. Before there is a connection only the
+  /// handshake reads it.
   ///
   /// - Returns: the cause that holds from now on; `nil` when nothing has failed.
   @discardableResult
   func takeError(_ world: World) -> SocketError.Cause? {
+    guard hasConnected else { return latch.value.failure }
     guard let code = (try? Syscalls.takeError(number(world))) ?? nil else { return latch.value.failure }
     return fail(code)
   }

@@ -1,8 +1,11 @@
 /// What sends and receives datagrams: ``DatagramSocket`` and ``SharedDatagramSocket``.
 ///
-/// A datagram arrives whole or not at all; it may be lost, come twice, or come late, and nobody tells. There is no end of
-/// file: 0 bytes are a datagram. Any number of threads may send and receive at once; each datagram goes to one of them. An
-/// error is about one datagram and does not end the socket. Every verb waits at most `within`, or ``SocketEnd/timeouts``.
+/// A datagram arrives whole or not at all; it may be lost, come twice, or come late, and nobody tells. There is no end
+/// of file: 0 bytes are a datagram. Any number of threads may send and receive at once; each datagram goes to one of
+/// them. An error is about one datagram and does not end the socket. With `IP_RECVERR` or `IPV6_RECVERR` set, each
+/// report of the socket's error queue is the error of one call, in their order, with the address of the datagram that
+/// it is about as ``SocketError/peer``; the queue is this library's to read then. Every verb waits at most `within`, or
+/// ``SocketEnd/timeouts``.
 public protocol DatagramEnd: SocketEnd, ~Copyable {}
 
 extension DatagramEnd where Self: ~Copyable {

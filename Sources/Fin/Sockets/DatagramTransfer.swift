@@ -35,6 +35,7 @@ extension Core {
       return .done(())
     } catch {
       guard error == .resourceTemporarilyUnavailable else {
+        if let reported = reported(.send, error, world) { throw reported }
         throw failure(.send, .system(error), peer, note: error == .messageTooLong ? tooLong(bytes.count, peer) : nil)
       }
       if family == .unix, peer != nil {
@@ -60,7 +61,11 @@ extension Core {
       }
       return .done(Datagram.Envelope(from: from, length: length, received: min(length, room.count)))
     } catch {
-      guard error == .resourceTemporarilyUnavailable else { throw self.error(.receive, .system(error)) }
+      guard error == .resourceTemporarilyUnavailable else {
+        throw reported(.receive, error, world) ?? self.error(.receive, .system(error))
+      }
+      // A report that is there without an error is one whose error another holder took.
+      if news.isMixed, let reported = reported(.receive, nil, world) { throw reported }
       news.exhausted([.input, .mixed])
       return .blocked(.input)
     }
@@ -109,7 +114,17 @@ extension Core {
   func failure(
     _ operation: SocketError.Operation, _ cause: SocketError.Cause, _ peer: SocketAddress?, note: String? = nil
   ) -> SocketError {
-    SocketError(operation, cause, local: local, peer: peer ?? self.peer, note: note)
+    SocketError(operation, cause, kind, local: local, peer: peer ?? self.peer, note: note)
+  }
+
+  /// The error of an operation when the program asked for reports of errors: each becomes the error of one call, in
+  /// their order, with the address of the datagram that it is about.
+  ///
+  /// - Parameter code: what the operation's own call said; `nil` when it said nothing.
+  /// - Returns: `nil` when there is no report, or one of what the call has said by itself.
+  private func reported(_ operation: SocketError.Operation, _ code: Errno?, _ world: World) -> SocketError? {
+    guard let report = takeReport(world), let reported = report.code, code == nil || !report.isLocal else { return nil }
+    return failure(operation, .system(reported), report.peer)
   }
 
   private func tooLong(_ count: Int, _ peer: SocketAddress?) -> String {

@@ -1,9 +1,13 @@
 /// How many bytes the kernel has taken.
 struct Accepted: Progress {
   var count = 0
+  var time: SendTime
 
-  func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
-    core.error(operation, cause, bytesAccepted: count)
+  init(_ patience: Patience) { time = SendTime(patience) }
+
+  mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    time.isOver(on: core)
+    return core.error(operation, cause, bytesAccepted: count)
   }
 }
 
@@ -27,14 +31,17 @@ extension Core {
 struct Gathering: Progress {
   private var rest: ArraySlice<[UInt8]>
   /// What the kernel has taken so far.
-  private(set) var accepted = 0
+  private var accepted: Accepted
   /// What it had taken before the first of the rest.
   private var before = 0
 
-  init(_ pieces: [[UInt8]]) { rest = pieces[...] }
+  init(_ pieces: [[UInt8]], _ patience: Patience) {
+    rest = pieces[...]
+    accepted = Accepted(patience)
+  }
 
-  func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
-    core.error(operation, cause, bytesAccepted: accepted)
+  mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
+    accepted.gaveUp(core, operation, cause)
   }
 
   /// How many pieces one system call gets: within `UIO_MAXIOV` (1024, uio(7)), and few enough that lending their storage,
@@ -46,12 +53,13 @@ struct Gathering: Progress {
       var buffers = unsafe [UnsafeRawBufferPointer]()
       let next = try unsafe withBuffers(of: rest.prefix(Gathering.piecesAtOnce), &buffers) {
         buffers throws(SocketError) in
-        try unsafe core.send(gathering: buffers, skipping: accepted - before, &accepted, world)
+        try unsafe core.send(gathering: buffers, skipping: accepted.count - before, &accepted, world)
       }
       guard case .done = next else { return next }
       rest = rest.dropFirst(Gathering.piecesAtOnce)
-      before = accepted
+      before = accepted.count
     } while !rest.isEmpty
+    accepted.time.isOver(on: core)
     return .done(())
   }
 }

@@ -10,6 +10,8 @@ struct Handshake: Progress {
   private enum Stage { case first, again, awaiting }
   private var stage = Stage.first
   private var pause = Duration.milliseconds(1)
+  /// It has failed, and the kernel does not know any more why.
+  private var isReasonTaken = false
   /// What the lifecycle is told when the attempt, begun, comes to nothing.
   private var failure = Event.connectFailed
 
@@ -49,13 +51,16 @@ struct Handshake: Progress {
         stage = .again
         core.peer = peer
         try core.apply(timeouts, world)
+        // connect(2) has no flag that keeps one call from waiting: who was lent the number may have made it blocking.
+        do throws(Errno) { try Syscalls.setBlocking(core.number(world), false) } catch { throw .system(error) }
         if let blocked = try call(core, world) { return blocked }
       case .again:
         if let blocked = try call(core, world) { return blocked }
       case .awaiting:
         if let blocked = try look(core, world) { return blocked }
       }
-    } catch { throw core.error(.connect, error) }
+      try core.beginSilence(timeouts.sendLimit, world)
+    } catch { throw core.error(.connect, error, note: note) }
     if core.family != .unix, core.local == peer {
       // Two FINs to itself would leave TIME-WAIT on the very port that a listener may want next.
       try? Syscalls.armReset(core.number(world))
@@ -73,6 +78,8 @@ struct Handshake: Progress {
       return nil
     } catch {
       switch error {
+      // A Unix socket has no handshake that could go on: a signal found it in the queue, and nothing has begun.
+      case .interrupted where peer.family == .unix: return .more
       // The handshake goes on, signal or no signal; asking again is unspecified.
       case .nowInProgress, .interrupted:
         stage = .awaiting
@@ -86,14 +93,34 @@ struct Handshake: Progress {
     }
   }
 
-  private func look(_ core: Core, _ world: World) throws(SocketError.Cause) -> Attempt<Void>? {
+  /// The absence of an error says nothing: another holder of the description may have taken it. The kernel names a peer
+  /// exactly when there is a connection.
+  private mutating func look(_ core: Core, _ world: World) throws(SocketError.Cause) -> Attempt<Void>? {
     do throws(Errno) {
-      if let failure = try Syscalls.takeError(core.number(world)) { throw failure }
-      // A task may have been woken for another reason; without an error, only a connection is writable.
-      if world == .task, try Syscalls.poll(core.number(world), CInt(POLLOUT), until: .passed) == nil {
+      if try isConnected(core, world) { return nil }
+      // It may have been woken for another reason.
+      guard try Syscalls.poll(core.number(world), CInt(POLLOUT), until: .passed) != nil else {
         return .blocked(.output)
       }
-      return nil
+      // Over, one way or the other: asked after that, both answers hold.
+      if try isConnected(core, world) { return nil }
+      if let failure = try Syscalls.takeError(core.number(world)) { throw failure }
+      isReasonTaken = true
+      // The kernel's own word, when it is asked to connect again.
+      throw Errno.connectionAbort
     } catch { throw error == .timedOut ? .lost(error) : .system(error) }
+  }
+
+  private func isConnected(_ core: Core, _ world: World) throws(Errno) -> Bool {
+    do throws(Errno) { _ = try Syscalls.peerAddress(core.number(world)) } catch {
+      guard error == .socketNotConnected else { throw error }
+      return false
+    }
+    return true
+  }
+
+  private var note: String? {
+    isReasonTaken
+      ? "the attempt failed, and another holder of this socket has taken the kernel's reason (SO_ERROR)" : nil
   }
 }

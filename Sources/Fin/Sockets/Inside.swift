@@ -64,16 +64,19 @@ extension Core {
       do { try gate.enterWriting(&patience) } catch { throw refusal(operation, error) }
     }
     defer { leave(entry) }
+    try checkConnected(entry, operation)
+    var errors = StandingErrors()
+    defer { errors.end(on: self, .thread) }
     while true {
       let next = try attempt(&progress, .thread)
       do throws(Interruption) {
         switch next {
         case .done(let result): return result
         case .more: if let interruption = interruption(&patience) { throw interruption }
-        case .blocked(let direction): try wait(for: direction == .input ? CInt(POLLIN) : CInt(POLLOUT), &patience)
+        case .blocked(let direction): try wait(for: direction, &patience, &errors)
         case .pause(let pause):
           var rest = try patience.rest(pause)
-          do throws(Interruption) { try wait(for: 0, &rest) } catch { if !error.isTimeOut { throw error } }
+          do throws(Interruption) { try wait(for: nil, &rest, &errors) } catch { if !error.isTimeOut { throw error } }
         }
       } catch { throw giveUp(&progress, operation, error) }
     }
@@ -92,6 +95,7 @@ extension Core {
     if Task.isCancelled { throw giveUp(&progress, operation, .cancelled) }
     if try !enter(entry, operation), let refused = await queueToWrite(operation, &patience) { throw refused }
     defer { leave(entry) }
+    try checkConnected(entry, operation)
     while true {
       let interruption: Interruption?
       switch try attempt(&progress, .task) {
@@ -134,6 +138,14 @@ extension Core {
     return true
   }
 
+  /// Refuses to send and to receive before there is a connection. The kernel would not only refuse: it would hand the
+  /// reason why the attempt fails to the caller that asks first, and the handshake would not hear it; and say EPIPE,
+  /// which would be remembered.
+  @inline(__always)
+  private func checkConnected(_ entry: Gate.Entry, _ operation: SocketError.Operation) throws(SocketError) {
+    if entry != .passing, !hasConnected { throw error(operation, .system(.socketNotConnected)) }
+  }
+
   func leave(_ entry: Gate.Entry) {
     if gate.leave(entry) { release() }
   }
@@ -154,15 +166,19 @@ extension Core {
   // MARK: In a thread
 
   /// Waits until the socket is ready, or closing begins, or time is up, or somebody wakes those who wait.
-  private func wait(for events: CInt, _ patience: inout Patience) throws(Interruption) {
+  ///
+  /// - Parameter direction: `nil` for a pause. The socket is not asked then: it may have something to say all the time, such as a
+  ///   Unix socket without a connection, which says that it hangs up.
+  private func wait(
+    for direction: Direction?, _ patience: inout Patience, _ errors: inout StandingErrors
+  ) throws(Interruption) {
     if patience.isSpent { throw .timedOut }
-    let direction = events == CInt(POLLOUT) ? Direction.output : .input
-    if ledger.isPublished { publish(waitFor: direction, until: patience.deadline) }
-    defer { if ledger.isPublished { publish(waitFor: direction, until: nil) } }
+    if ledger.isPublished { publish(waitFor: direction ?? .input, until: patience.deadline) }
+    defer { if ledger.isPublished { publish(waitFor: direction ?? .input, until: nil) } }
     guard isShared.load(ordering: .acquiring) else {
       // Nobody can close what has one owner, who is in here.
       do throws(Errno) {
-        if try Syscalls.poll(number(.thread), events, until: patience.deadline) == nil { throw Errno.timedOut }
+        if try !errors.wait(on: self, .thread, for: direction, nil, until: patience.deadline) { throw Errno.timedOut }
       } catch { throw error == .timedOut ? .timedOut : .system(error) }
       return
     }
@@ -174,9 +190,7 @@ extension Core {
     // Nobody's wake can be missed any more.
     if phase == .stopping || phase == .paused { return }
     do throws(Errno) {
-      if try Syscalls.poll(number(.thread), events, and: waker.descriptor, until: patience.deadline) == nil {
-        throw Errno.timedOut
-      }
+      if try !errors.wait(on: self, .thread, for: direction, waker, until: patience.deadline) { throw Errno.timedOut }
     } catch { throw gate.isClosing ? .closed : error == .timedOut ? .timedOut : .system(error) }
     if gate.isClosing { throw .closed }
   }

@@ -18,6 +18,8 @@ final class Latch: Sendable {
     var finishedSending = false
     /// `SHUT_WR` was done in time: the kernel counts our FIN among what is not acknowledged.
     var isFINQueued = false
+    /// How long the kernel waits for acknowledgements.
+    var silence = Silence.unknown
 
     /// Reset, or given up by the kernel.
     var failure: SocketError.Cause? {
@@ -31,9 +33,15 @@ final class Latch: Sendable {
     init(_ cause: SocketError.Cause) { self.cause = cause }
   }
 
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   /// For those who send: nothing has failed and nothing is finished. Read without the lock.
   private let isClear = Atomic<Bool>(true)
+
+  init(silence: Silence = .unknown) {
+    var state = State()
+    state.silence = silence
+    self.state = Mutex(state)
+  }
 
   var value: State { state.withLock { $0 } }
 

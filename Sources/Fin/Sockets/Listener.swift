@@ -114,16 +114,23 @@ public struct Listener: ~Copyable, SocketEnd {
   ///   - timeouts: for `accept`, and for the connections that it returns.
   ///   - file: where the socket is taken over, for a leak's report.
   ///   - line: see `file`.
+  ///
+  /// A listener of Multipath TCP (MPTCP) is taken over too. What it accepts goes without what MPTCP lacks, which is
+  /// `TCP_USER_TIMEOUT` and, before Linux 5.17, most else that ``Timeouts`` would set.
   /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it does not listen (a TCP listener that was detached while paused does
-  ///   not), is no stream, or is ours already.
+  ///   not), is no stream of TCP, MPTCP or Unix, or is ours already, and with a backlog below 0.
   public static func adopt(
     _ descriptor: FileDescriptor, backlog: Int = Listener.defaultBacklog, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
+    guard backlog >= 0 else { throw SocketError(.adopt, .invalid("a backlog of \(backlog)")) }
     let core = try Core.adopted(descriptor.rawValue, as: .listener, site: .init(file: file, line: line))
     do {
       try core.passing(.adopt) { world throws(SocketError) in
-        do throws(SocketError.Cause) { try core.apply(timeouts, world) } catch {
+        do throws(SocketError.Cause) {
+          try core.apply(timeouts, world)
+          try core.beginSilence(timeouts.sendLimit, world)
+        } catch {
           throw SocketError(.adopt, error, note: "descriptor \(descriptor.rawValue)")
         }
       }
@@ -144,6 +151,10 @@ public struct Listener: ~Copyable, SocketEnd {
   /// The corresponding C function is `accept4` with `SOCK_CLOEXEC | SOCK_NONBLOCK`. What goes wrong with one client
   /// (`ECONNABORTED`, a pending network error) is passed over; a client that was reset in the queue comes as a connection
   /// whose first receive says so.
+  ///
+  /// `accept4` has no flag that keeps one call from waiting. When another holder of the listener has cleared `O_NONBLOCK`, this
+  /// looks with `poll` first; what remains is a moment in which another process takes the client that was seen: then
+  /// the call waits for the next one, whatever `within` says.
   ///
   /// After ``stop(within:)`` it returns the clients that are queued, one a call, then throws `.closed`.
   /// - Parameters:

@@ -26,7 +26,7 @@ struct ReadBuffer {
   }
 
   mutating func take(_ most: Int) -> [UInt8] {
-    let taken = Array(bytes.prefix(most))
+    let taken = tight(bytes.prefix(most))
     drop(taken.count)
     return taken
   }
@@ -56,4 +56,10 @@ struct ReadBuffer {
       return nil
     }
   }
+}
+
+/// The bytes in an array that has room for them and for no more. An `Array` of a slice may take over the slice's
+/// storage, with all its room.
+func tight(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+  unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
 }

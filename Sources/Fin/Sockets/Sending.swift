@@ -16,7 +16,7 @@ extension Sending where Self: ~Copyable {
   public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var accepted = Accepted()
+    var accepted = Accepted(patience)
     _ = try core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, world)
@@ -38,7 +38,7 @@ extension Sending where Self: ~Copyable {
     }
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var accepted = Accepted()
+    var accepted = Accepted(patience)
     _ = try core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try core.send(all: bytes, &accepted, world)
     }
@@ -55,7 +55,7 @@ extension Sending where Self: ~Copyable {
   public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) throws(SocketError) {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var gathering = Gathering(pieces)
+    var gathering = Gathering(pieces, patience)
     try core.inside(.writing, .send, &patience, &gathering) { gathering, world throws(SocketError) in
       try gathering.send(on: core, world)
     }
@@ -69,7 +69,7 @@ extension Sending where Self: ~Copyable {
   public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) -> Int {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var accepted = Accepted()
+    var accepted = Accepted(patience)
     return try core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, some: true, world)

@@ -9,7 +9,7 @@ extension Sending where Self: ~Copyable {
   public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var accepted = Accepted()
+    var accepted = Accepted(patience)
     _ = try await core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, world)
@@ -29,7 +29,7 @@ extension Sending where Self: ~Copyable {
     }
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var accepted = Accepted()
+    var accepted = Accepted(patience)
     _ = try await core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try core.send(all: bytes, &accepted, world)
     }
@@ -44,7 +44,7 @@ extension Sending where Self: ~Copyable {
   public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) async throws(SocketError) {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var gathering = Gathering(pieces)
+    var gathering = Gathering(pieces, patience)
     try await core.inside(.writing, .send, &patience, &gathering) { gathering, world throws(SocketError) in
       try gathering.send(on: core, world)
     }
@@ -56,7 +56,7 @@ extension Sending where Self: ~Copyable {
   public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) -> Int {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
-    var accepted = Accepted()
+    var accepted = Accepted(patience)
     return try await core.inside(.writing, .send, &patience, &accepted) { accepted, world throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.send(bytes, &accepted, some: true, world)

@@ -29,6 +29,8 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
 
   /// Connects, once: `connect(2)`. When it fails, this reference is closed.
   ///
+  /// It succeeds only when the kernel names the peer of a connection. Until it has returned, every other holder's
+  /// `send`, `receive` and `finishSending` throw `.system(ENOTCONN)`, ask the kernel nothing and change nothing.
   /// - Throws: `.closed` when another thread closed it meanwhile; `.timedOut`; `.system` for what the kernel says;
   ///   `.invalid` the second time.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")

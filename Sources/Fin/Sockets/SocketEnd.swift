@@ -37,7 +37,8 @@ extension SocketEnd where Self: ~Copyable {
 
   /// Lends the number, for a call that Fin does not have. Nobody closes it while `body` runs.
   ///
-  /// What the body must not do: close the number, keep it, read `SO_ERROR`, or wait for long.
+  /// What the body must not do: close the number, keep it, read `SO_ERROR`, or wait for long. An attempt to connect
+  /// whose `SO_ERROR` was read by another holder still fails, but cannot say why.
   public borrowing func withDescriptor<R>(_ body: (FileDescriptor) -> R) throws(SocketError) -> R {
     let core = reference.core
     return try core.passing(.getOption) { body(FileDescriptor(rawValue: core.number($0))) }
@@ -101,10 +102,16 @@ extension StreamEnd where Self: ~Copyable {
 }
 
 extension Core {
+  /// Bytes. No option of a socket comes near.
+  private static let largestOption = 64 << 20
+
   func option<Value>(_ option: SocketOption<Value>, _ world: World) throws(SocketError) -> Value {
     // Reading SO_ERROR clears it; then only the latch would know.
     if option.level == SOL_SOCKET, option.name == SO_ERROR {
       throw error(.getOption, .invalid("SO_ERROR is read by failure(), which keeps what it says"))
+    }
+    guard (0...Core.largestOption).contains(option.size) else {
+      throw error(.getOption, .invalid("cannot read \(option.size) bytes of \(option.label)"))
     }
     do throws(Errno) {
       var length = 0
@@ -133,12 +140,19 @@ extension Core {
     guard let bytes = option.encode(value) else {
       throw error(.setOption, .invalid("\(value) is out of the range of \(option.label)"))
     }
+    guard bytes.count <= Core.largestOption else {
+      throw error(.setOption, .invalid("cannot set \(option.label) to \(bytes.count) bytes"))
+    }
     // SO_LINGER with a time blocks close, even on a non-blocking descriptor; the close policies do what it promises.
     if option.level == SOL_SOCKET, option.name == SO_LINGER {
       throw error(.setOption, .invalid("SO_LINGER belongs to close(_:)"))
     }
     do throws(Errno) {
       try Syscalls.setOption(number(world), option.level, option.name, bytes)
+      // From now on the program's own: no send changes it.
+      if option.level == CInt(IPPROTO_TCP), option.name == CInt(FIN_TCP_USER_TIMEOUT) {
+        latch.update { $0.silence = .fixed }
+      }
     } catch {
       throw self.error(.setOption, .system(error), note: option.label)
     }

@@ -106,10 +106,12 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     let peer: SocketAddress?
     let bytesAccepted: Int
     let note: String?
+    /// For the hint; no part of what two errors have in common.
+    let kind: SocketKind?
 
     init(
-      _ operation: Operation, _ cause: Cause, _ local: SocketAddress?, _ peer: SocketAddress?, _ bytesAccepted: Int,
-      _ note: String?
+      _ operation: Operation, _ cause: Cause, _ kind: SocketKind?, _ local: SocketAddress?, _ peer: SocketAddress?,
+      _ bytesAccepted: Int, _ note: String?
     ) {
       self.operation = operation
       self.cause = cause
@@ -117,6 +119,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
       self.peer = peer
       self.bytesAccepted = bytesAccepted
       self.note = note
+      self.kind = kind
     }
   }
 
@@ -132,10 +135,10 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   init(
-    _ operation: Operation, _ cause: Cause, local: SocketAddress? = nil, peer: SocketAddress? = nil,
-    bytesAccepted: Int = 0, note: String? = nil
+    _ operation: Operation, _ cause: Cause, _ kind: SocketKind? = nil, local: SocketAddress? = nil,
+    peer: SocketAddress? = nil, bytesAccepted: Int = 0, note: String? = nil
   ) {
-    details = Details(operation, cause, local, peer, bytesAccepted, note)
+    details = Details(operation, cause, kind, local, peer, bytesAccepted, note)
   }
 
   /// `bind 127.0.0.1:80: permission denied (EACCES): ports below 1024 need CAP_NET_BIND_SERVICE`.
@@ -239,6 +242,13 @@ extension SocketError {
     case (_, .tooManyOpenFiles): "this process has reached its descriptor limit: ulimit -n"
     case (_, .tooManyOpenFilesInSystem): "the machine has reached its descriptor limit: sysctl fs.file-max"
     case (.send, .messageTooLong): "a datagram must fit into one packet of the protocol, 65,507 bytes for UDP over IPv4"
+    case (.send, .connectionRefused) where details.kind == .stream,
+      (.receive, .connectionRefused) where details.kind == .stream:
+      "the host of the peer refuses the connection, or something on the way does in its name (ICMP)"
+    case (.send, .socketNotConnected) where details.kind == .stream,
+      (.receive, .socketNotConnected) where details.kind == .stream,
+      (.finishSending, .socketNotConnected):
+      "there is no connection yet: connect(to:) first, and wait until it returns"
     case (.send, .connectionRefused), (.receive, .connectionRefused):
       switch peer {
       case .unix?: "nobody is bound to this path any more"

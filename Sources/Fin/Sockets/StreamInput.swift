@@ -18,7 +18,8 @@ extension Core {
         return nil
       }
       // The peer's end of file was read and stays one, whatever came after it.
-      let cause = fail(error)
+      // MPTCP says ENOTCONN of what was reset before.
+      let cause = latch.value.failure ?? fail(error)
       if latch.value.sawEnd { return 0 }
       throw self.error(.receive, cause)
     }
@@ -86,6 +87,9 @@ struct News {
     guard let known else { return true }
     return !known.readiness.isDisjoint(with: readiness.union(.untold))
   }
+
+  /// Whether the last event told of the end, of an error, or of an urgent byte.
+  var isMixed: Bool { known?.readiness.contains(.mixed) ?? false }
 
   /// The system call brought nothing, or all there was.
   func exhausted(_ readiness: Readiness, unless exception: Readiness? = nil) {

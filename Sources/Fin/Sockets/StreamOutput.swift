@@ -21,10 +21,11 @@ extension Core {
           number(world), UnsafeRawBufferPointer(rebasing: bytes[accepted.count...]))
         if !some, accepted.count < bytes.count { return .more }
       } catch {
-        try check(error, accepted.count, news, world)
+        try check(error, &accepted, news, world)
         return .blocked(.output)
       }
     }
+    accepted.time.isOver(on: self)
     return .done(accepted.count)
   }
 
@@ -32,9 +33,9 @@ extension Core {
   ///
   /// - Parameter skipping: how many bytes of them the kernel took before, which are among `accepted`.
   func send(
-    gathering pieces: [UnsafeRawBufferPointer], skipping skipped: Int, _ accepted: inout Int, _ world: World
+    gathering pieces: [UnsafeRawBufferPointer], skipping skipped: Int, _ accepted: inout Accepted, _ world: World
   ) throws(SocketError) -> Attempt<Void> {
-    try checkSending(accepted)
+    try checkSending(accepted.count)
     var vectors = unsafe pieces.filter { $0.count > 0 }.map {
       unsafe iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
     }
@@ -57,11 +58,11 @@ extension Core {
         let count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
           try unsafe Syscalls.send(number(world), gathering: UnsafeMutableBufferPointer(rebasing: all[first...]))
         }
-        accepted += count
+        accepted.count += count
         drop(count)
         if unsafe first < vectors.count { return .more }
       } catch {
-        try check(error, accepted, news, world)
+        try check(error, &accepted, news, world)
         return .blocked(.output)
       }
     }
@@ -77,10 +78,14 @@ extension Core {
   }
 
   /// Returns when there only was no room.
-  private func check(_ code: Errno, _ accepted: Int, _ news: News, _ world: World) throws(SocketError) {
+  private func check(_ code: Errno, _ progress: inout Accepted, _ news: News, _ world: World) throws(SocketError) {
     if code == .resourceTemporarilyUnavailable {
       news.exhausted(.output)
-    } else if code == .brokenPipe, latch.value.finishedSending {
+      return progress.time.waits(on: self, world)
+    }
+    progress.time.isOver(on: self)
+    let accepted = progress.count
+    if code == .brokenPipe, latch.value.finishedSending {
       throw error(.send, .finished, bytesAccepted: accepted)
     } else if code == .brokenPipe {
       // A Unix stream says so even when it was reset, and leaves the reset where SO_ERROR finds it.

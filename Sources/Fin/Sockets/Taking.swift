@@ -39,7 +39,9 @@ extension Core {
     guard most > 0 else { throw error(.receive, .invalid("cannot receive up to \(most) bytes")) }
     if buffered > 0 { return .done(withBuffer { $0.take(most) }) }
     guard let bytes = try receiveFresh(min(most, 256 << 10), world) else { return .blocked(.input) }
-    return .done(bytes.isEmpty ? nil : bytes)
+    if bytes.isEmpty { return .done(nil) }
+    // An array keeps the room it was made with. One that is half full or more stays as it is: nothing is copied then.
+    return .done(bytes.count > bytes.capacity / 2 ? bytes : tight(bytes[...]))
   }
 
   /// - Parameter part: what came in the tries before.

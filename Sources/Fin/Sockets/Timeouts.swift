@@ -8,8 +8,15 @@ public struct Timeouts: Hashable, Sendable {
     get { connectLimit.duration }
     set { times.connect = Allowance(newValue) }
   }
-  /// One `send` call; also `TCP_USER_TIMEOUT`, so that the kernel gives up on bytes that stay unacknowledged for as long,
-  /// even when the peer answers every probe with a closed window. 60 s.
+  /// One `send` call; also, from the moment there is a connection, `TCP_USER_TIMEOUT`, so that the kernel gives up on
+  /// bytes that stay unacknowledged for as long, even when the peer answers every probe with a closed window. 60 s.
+  ///
+  /// A call that is given longer (`within:`, or this time made longer on the connection) has it: while it waits the
+  /// kernel has no such limit, and afterwards waits as long as that call might have taken, for this connection, from
+  /// then on. A shorter time ends calls sooner and changes nothing for the kernel. A limit that the program sets by
+  /// itself, with ``SocketOption/userTimeout``, stays as it is, and ends a send that may take longer. It is set when a
+  /// connection is made or accepted; an adopted one keeps what it came with until a send is given longer. MPTCP has no
+  /// such limit.
   public var send: Duration? {
     get { sendLimit.duration }
     set { times.send = Allowance(newValue) }

@@ -115,6 +115,9 @@ struct Patience {
     self.init(duration.map { Allowance($0) } ?? usual)
   }
 
+  /// The time allowed, before it is fixed.
+  var allowed: Allowance { Allowance(nanoseconds: nanoseconds) }
+
   var deadline: Deadline {
     mutating get {
       if !isFixed {

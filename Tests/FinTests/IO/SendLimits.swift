@@ -1,0 +1,121 @@
+import Glibc
+import Peers
+import SystemPackage
+import TestTraits
+import Testing
+
+@testable import Fin
+
+@Suite("The kernel's limit for bytes that stay unacknowledged follows what the sender allows", .onThreads)
+struct SendLimits {
+  private static let short = Timeouts(send: .milliseconds(300))
+
+  /// More than any two buffers hold.
+  private static let plenty = [UInt8](repeating: 7, count: 24 << 20)
+
+  @Test(
+    "the limit of a send does not end an attempt to connect: it is set when there is a connection",
+    arguments: [nil, Place.loop])
+  func notBefore(place: Place?) throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let address = listener.address
+    let shared = try SharedConnection(unconnected: .ipv4, timeouts: SendLimits.short)
+    let before = Kept<Duration>()
+    let script = Script(.first(.connect, .before { before.value = try? shared.option(.userTimeout) }))
+    if let place {
+      try inTask(on: place) {
+        try await Seam.$script.withValue(script) { try await shared.connect(to: address, within: .seconds(10)) }
+      }
+    } else {
+      try scripted(script) { try shared.connect(to: address, within: .seconds(10)) }
+    }
+    #expect(before.value == .zero)
+    #expect(try shared.option(.userTimeout) == .milliseconds(300))
+    shared.abort()
+    listener.close()
+  }
+
+  @Test("an attempt without an answer lasts as long as the call allows, however short a send may be")
+  func attempt() throws {
+    let listener = try Listener.bind(.loopback(port: 0), backlog: 0)
+    let address = listener.address
+    // The kernel drops a SYN that comes to a full queue, without a word.
+    var queued: [SharedConnection] = []
+    while let one = try? Connection.connect(to: address, within: .milliseconds(200)) { queued.append(one.share()) }
+    let time = try elapsed {
+      let error = try refusal { () throws(SocketError) in
+        try Connection.connect(to: address, within: .milliseconds(1800), timeouts: SendLimits.short)
+      }
+      #expect(error.cause == .timedOut, "\(error)")
+    }
+    #expect(time >= .milliseconds(1800))
+    for connection in queued { connection.abort() }
+    listener.close()
+  }
+
+  /// How a longer time is given.
+  enum Longer: String, CaseIterable, Sendable { case call, times }
+
+  private func send(_ ours: SharedConnection, _ longer: Longer, _ place: Place?) throws -> SocketError {
+    var ours = ours
+    if longer == .times { ours.timeouts.send = .seconds(3) }
+    let within: Duration? = longer == .times ? nil : .seconds(3)
+    let end = ours
+    if let place {
+      return try errand(on: place) { try await end.send(SendLimits.plenty, within: within) }.refusal()
+    }
+    return try refusal { () throws(SocketError) in try end.send(SendLimits.plenty, within: within) }
+  }
+
+  @Test(
+    "a longer time holds against a peer that does not read, and what was accepted then arrives",
+    arguments: [nil, Place.loop], Longer.allCases)
+  func longer(place: Place?, longer: Longer) throws {
+    let (ours, plain) = try openStrangers(timeouts: SendLimits.short)
+    let time = try elapsed {
+      let error = try send(ours, longer, place)
+      #expect(error.cause == .timedOut, "\(error)")
+      #expect(error.bytesAccepted > 0)
+      let accepted = error.bytesAccepted
+      let reading = onThread {
+        var count = 0
+        while count < accepted { count += try plain.receive(upTo: 1 << 20).count }
+        return count
+      }
+      #expect(try reading.join() == accepted)
+    }
+    #expect(time >= .seconds(3))
+    #expect(try ours.failure() == nil)
+    #expect(try ours.option(.userTimeout) == .seconds(3), "what was accepted under the longer time keeps it")
+    ours.abort()
+  }
+
+  @Test("a time that no call has made longer is kept: the kernel gives up")
+  func kept() throws {
+    let (ours, plain) = try openStrangers(timeouts: SendLimits.short)
+    let error = try refusal { () throws(SocketError) in try ours.send(SendLimits.plenty, within: .milliseconds(300)) }
+    #expect(error.cause == .timedOut)
+    try eventually(within: .seconds(10), "the kernel's end of it", equals: .lost(.timedOut)) { try ours.failure() }
+    ours.abort()
+    plain.close()
+  }
+
+  @Test("a limit that the program set by itself stays, whatever a call allows")
+  func ownOption() throws {
+    let (ours, plain) = try openStrangers()
+    #expect(try ours.set(.userTimeout, to: .milliseconds(300)) == .milliseconds(300))
+    let error = try refusal { () throws(SocketError) in try ours.send(SendLimits.plenty, within: .seconds(20)) }
+    #expect(error.cause == .lost(.timedOut), "\(error)")
+    #expect(try ours.option(.userTimeout) == .milliseconds(300))
+    ours.abort()
+    plain.close()
+
+    let listener = try Listener.bind(.loopback(port: 0))
+    let socket = try Socket(.ipv4)
+    try socket.set(.userTimeout, to: .milliseconds(700))
+    let early = try socket.connect(to: listener.address, within: .seconds(10))
+    #expect(try early.option(.userTimeout) == .milliseconds(700), "set before the connection too")
+    early.abort()
+    listener.close()
+  }
+}

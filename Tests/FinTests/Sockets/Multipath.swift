@@ -1,0 +1,155 @@
+import Glibc
+import Peers
+import SystemPackage
+import TestTraits
+import Testing
+
+@testable import Fin
+
+/// Whether this kernel speaks it.
+private enum MPTCP {
+  static let number: CInt = 262
+  static let isThere: Bool = {
+    guard let socket = OtherHolder.socket(AF_INET, number) else { return false }
+    close(socket)
+    return true
+  }()
+}
+
+@Suite(
+  "Multipath TCP from elsewhere: it is taken over, and does what the kernel lets it do", .onThreads,
+  .enabled(if: MPTCP.isThere, "this kernel has no MPTCP"))
+struct Multipath {
+  /// A listener, adopted with the times that every listener has.
+  private func listener(_ timeouts: Timeouts = .default) throws -> Listener {
+    let plain = try #require(OtherHolder.socket(AF_INET, MPTCP.number))
+    try Syscalls.bind(plain, .loopback(port: 0))
+    try Syscalls.listen(plain, 16)
+    return try Listener.adopt(FileDescriptor(rawValue: plain), timeouts: timeouts)
+  }
+
+  private func client(of listener: borrowing Listener) throws -> Connection {
+    let plain = try #require(OtherHolder.socket(AF_INET, MPTCP.number))
+    try Syscalls.connect(plain, listener.address)
+    return try Connection.adopt(FileDescriptor(rawValue: plain))
+  }
+
+  @Test("a listener and both ends; each option that MPTCP has is set, and one that it has not is no error")
+  func options() throws {
+    let listener = try listener()
+    let client = try client(of: listener)
+    let server = try listener.accept(within: .seconds(10))
+    #expect(OtherHolder.option(try server.lent(), SOL_SOCKET, SO_PROTOCOL) == MPTCP.number)
+    #expect(try server.option(.noDelay) && server.option(.keepAlive))
+    #expect(try server.option(.keepAliveCount) == 4)
+    let error = try refusal { () throws(SocketError) in try server.set(.userTimeout, to: .seconds(1)) }
+    #expect(error.note == "TCP_USER_TIMEOUT", "what the caller asks for itself is refused by name")
+    client.abort()
+    server.abort()
+    listener.close()
+  }
+
+  @Test("bytes both ways, a half close, and a close that knows what was acknowledged", arguments: [nil, Place.loop])
+  func conversation(place: Place?) throws {
+    let listener = try listener()
+    let client = try client(of: listener).share()
+    let server = try listener.accept(within: .seconds(10)).share()
+    let plenty = pattern(3 << 20)
+    let sending =
+      place.map { place in errand(on: place) { try await server.send(plenty) } }
+    let inThread = place == nil ? onThread { try server.send(plenty) } : nil
+    #expect(try client.receive(exactly: plenty.count) == plenty)
+    _ = try sending?.join()
+    _ = try inThread?.join()
+    try client.send("question\n")
+    try client.finishSending()
+    #expect(try server.readLine() == "question")
+    #expect(try server.readLine() == nil)
+    try server.send("answer\n")
+    let report: CloseReport
+    if let place {
+      report = try inTask(on: place) { await server.close(.confirmed(within: .seconds(5))) }
+    } else {
+      report = server.close(.confirmed(within: .seconds(5)))
+    }
+    #expect(report.isDelivered && report.bytesUnacknowledged == 0, "\(report)")
+    #expect(try client.readLine() == "answer")
+    #expect(try client.readLine() == nil)
+    #expect(client.close(.confirmed(within: .seconds(5))).isDelivered)
+    listener.close()
+  }
+
+  @Test("a peer that does not read: the report names bytes that it did not take")
+  func notTaken() throws {
+    let listener = try listener()
+    let client = try client(of: listener)
+    let server = try listener.accept(within: .seconds(10))
+    let error = try refusal { () throws(SocketError) in
+      try server.send([UInt8](repeating: 7, count: 64 << 20), within: .milliseconds(300))
+    }
+    #expect(error.cause == .timedOut)
+    let report = server.close(.confirmed(within: .milliseconds(300)))
+    #expect(report.ending == .timedOut(.confirming) && report.bytesUnacknowledged > 0, "\(report)")
+    client.abort()
+    listener.close()
+  }
+
+  @Test("an abort is heard as a reset, for as long as one asks")
+  func reset() throws {
+    let listener = try listener()
+    let client = try client(of: listener)
+    let server = try listener.accept(within: .seconds(10))
+    server.abort()
+    for _ in 0..<2 {
+      let error = try refusal { () throws(SocketError) in try client.receive(upTo: 1, within: .seconds(10)) }
+      #expect(error.cause == .reset, "\(error)")
+    }
+    #expect(client.close().ending == .reset)
+    listener.close()
+  }
+
+  @Test("a client without MPTCP is served by the same listener")
+  func fallback() throws {
+    let listener = try listener()
+    let client = try Connection.connect(to: listener.address, within: .seconds(10))
+    let server = try listener.accept(within: .seconds(10))
+    try client.send("hello")
+    #expect(try server.receive(exactly: 5) == Array("hello".utf8))
+    #expect(server.close(.confirmed(within: .seconds(5))).isDelivered)
+    client.abort()
+    listener.close()
+  }
+
+  @Test(
+    "a kernel that lets it set no option at all (before 5.17): it is taken over all the same",
+    arguments: [Errno.notSupportedOnSocket, .protocolNotAvailable])
+  func oldKernel(code: Errno) throws {
+    let plain = try #require(OtherHolder.socket(AF_INET, MPTCP.number))
+    try Syscalls.bind(plain, .loopback(port: 0))
+    try Syscalls.listen(plain, 16)
+    let script = Script(.every(.setsockopt, .fail(code)))
+    let listener = try scripted(script) { try Listener.adopt(FileDescriptor(rawValue: plain)) }
+    #expect(script.count(.setsockopt) > 2)
+    let client = try client(of: listener)
+    let server = try listener.accept(within: .seconds(10))
+    try client.send("hello")
+    #expect(try server.receive(exactly: 5) == Array("hello".utf8))
+    client.abort()
+    server.abort()
+    listener.close()
+  }
+
+  @Test("a kernel that does not tell what is acknowledged (before 5.17): the close says that nothing is known to be")
+  func untold() throws {
+    let listener = try listener()
+    let client = try client(of: listener)
+    let server = try listener.accept(within: .seconds(10))
+    try server.send("hello")
+    let script = Script(.every(.ioctl, .fail(Errno(rawValue: ENOTTY))))
+    let shared = server.share()
+    let report = try scripted(script) { () throws in shared.close(.confirmed(within: .milliseconds(200))) }
+    #expect(!report.isDelivered, "\(report)")
+    client.abort()
+    listener.close()
+  }
+}

@@ -1,0 +1,209 @@
+import Glibc
+import Peers
+import SystemPackage
+import TestTraits
+import Testing
+
+@testable import Fin
+
+@Suite("A wait for which no event will tell, or for which one tells too much, burns no processor", .onThreads)
+struct IdleWaits {
+  /// Far below what a wait that spins uses in this time, and far above what looks at intervals do.
+  private static let wait = Duration.milliseconds(400)
+  private static let most = Duration.milliseconds(100)
+
+  /// A Unix listener whose queue is full.
+  private func fullListener() throws -> (Keeper, [SharedConnection]) {
+    let keeper = Keeper(try Listener.bind(try StreamKind.unix.freshAddress, backlog: 0))
+    var queued: [SharedConnection] = []
+    while true {
+      do { queued.append(try Connection.connect(to: keeper.listener.address, within: .zero).share()) } catch { break }
+    }
+    return (keeper, queued)
+  }
+
+  @Test("a connect to a full Unix queue, by one owner and by a shared one")
+  func fullQueue() throws {
+    let (keeper, queued) = try fullListener()
+    let address = keeper.listener.address
+    for isShared in [false, true] {
+      let script = Script()
+      let time = try processorTime {
+        let error = try scripted(script) { () throws in
+          try refusal { () throws(SocketError) in
+            if isShared {
+              try SharedConnection(unconnected: .unix).connect(to: address, within: IdleWaits.wait)
+            } else {
+              try Connection.connect(to: address, within: IdleWaits.wait).abort()
+            }
+          }
+        }
+        #expect(error.cause == .timedOut)
+      }
+      #expect(time < IdleWaits.most)
+      #expect((2...40).contains(script.count(.connect)), "it asked \(script.count(.connect)) times")
+    }
+    for connection in queued { connection.abort() }
+    keeper.end()
+  }
+
+  @Test("a connect to a full Unix queue in a task")
+  func fullQueueInATask() throws {
+    let (keeper, queued) = try fullListener()
+    let address = keeper.listener.address
+    let script = Script()
+    let attempt = errand {
+      try await Seam.$script.withValue(script) {
+        try await Connection.connect(to: address, within: IdleWaits.wait).abort()
+      }
+    }
+    #expect(try attempt.refusal().cause == .timedOut)
+    #expect((2...40).contains(script.count(.connect)), "it asked \(script.count(.connect)) times")
+    for connection in queued { connection.abort() }
+    keeper.end()
+  }
+
+  @Test("a datagram to a Unix receiver whose queue is full")
+  func fullReceiver() throws {
+    let home = try StreamKind.unix.freshAddress
+    let receiver = try DatagramSocket.bind(home)
+    let sender = try DatagramSocket(.unix)
+    var isFull = false
+    while !isFull {
+      do { try sender.send([1], to: home, within: .zero) } catch { isFull = error.cause == .timedOut }
+    }
+    let script = Script()
+    let time = try processorTime {
+      let error = try scripted(script) { () throws in
+        try refusal { () throws(SocketError) in try sender.send([1], to: home, within: IdleWaits.wait) }
+      }
+      #expect(error.cause == .timedOut)
+    }
+    #expect(time < IdleWaits.most)
+    #expect((2...40).contains(script.count(.sendmsg)), "it asked \(script.count(.sendmsg)) times")
+    sender.close()
+    receiver.close()
+  }
+
+  // MARK: Error queues
+
+  /// A port without a socket, on the loopback of a family.
+  private static func quietAddress(_ home: SocketAddress) throws -> SocketAddress {
+    let socket = try DatagramSocket.bind(home)
+    let address = socket.localAddress!
+    socket.close()
+    return address
+  }
+
+  private static let homes: [SocketAddress] = [.loopback(port: 0), .loopback6(port: 0)]
+
+  /// A socket that asked for the reports of its error queue.
+  private static func reporting(_ family: AddressFamily) throws -> DatagramSocket {
+    let socket = try DatagramSocket(family)
+    if family == .ipv6 {
+      try socket.set(.flag("IPV6_RECVERR", level: CInt(IPPROTO_IPV6), name: 25), to: true)
+    } else {
+      try socket.set(.flag("IP_RECVERR", level: CInt(IPPROTO_IP), name: 11), to: true)
+    }
+    return socket
+  }
+
+  @Test(
+    "each report of an error queue is the error of one call, with the address it is about, and then the wait is quiet",
+    arguments: homes)
+  func report(home: SocketAddress) throws {
+    let gone = try IdleWaits.quietAddress(home)
+    let socket = try IdleWaits.reporting(home.family)
+    for _ in 0..<3 {
+      try socket.send("x", to: gone)
+      let error = try refusal { () throws(SocketError) in try socket.receive(within: .seconds(10)) }
+      #expect(error.cause == .system(.connectionRefused))
+      #expect(error.peer == gone, "\(error)")
+    }
+    #expect(OtherHolder.drainErrorQueue(try socket.lent()) == 0, "nothing fills the buffer that datagrams need")
+    try isQuiet(socket)
+    socket.close()
+  }
+
+  @Test(
+    "a report whose error another holder took is the error of a call all the same, in a thread and in a task",
+    arguments: homes)
+  func standing(home: SocketAddress) throws {
+    let gone = try IdleWaits.quietAddress(home)
+    for isInTask in [false, true] {
+      let socket = try IdleWaits.reporting(home.family).share()
+      try socket.send("x", to: gone)
+      let number = try socket.lent()
+      try eventually("the report", equals: ECONNREFUSED) { OtherHolder.takeError(number) }
+      let error =
+        isInTask
+        ? try errand { try await socket.receive(within: .seconds(10)) }.refusal()
+        : try refusal { () throws(SocketError) in try socket.receive(within: .seconds(10)) }
+      #expect(error.cause == .system(.connectionRefused))
+      #expect(OtherHolder.drainErrorQueue(number) == 0)
+      socket.close()
+    }
+  }
+
+  private func isQuiet(_ socket: borrowing DatagramSocket) throws {
+    let script = Script()
+    let time = try processorTime {
+      let error = try scripted(script) { () throws in
+        try refusal { () throws(SocketError) in try socket.receive(within: IdleWaits.wait) }
+      }
+      #expect(error.cause == .timedOut)
+    }
+    #expect(time < IdleWaits.most)
+    #expect(script.count(.recvmsg) < 10, "it asked \(script.count(.recvmsg)) times")
+  }
+
+  /// SO_TIMESTAMPING: software times of what is sent, told in the error queue.
+  private static let timestamping = SocketOption<Int>.integer("SO_TIMESTAMPING", level: SOL_SOCKET, name: 37)
+  private static let ofSending = 1 << 1 | 1 << 4
+
+  @Test("an error queue that the program reads itself is left to it: the wait is quiet, and a datagram ends it at once")
+  func timestamps() throws {
+    let peer = try DatagramSocket.bind(.loopback(port: 0))
+    let socket = try DatagramSocket.bind(.loopback(port: 0))
+    try socket.set(IdleWaits.timestamping, to: IdleWaits.ofSending)
+    try socket.send("x", to: peer.localAddress!)
+    try isQuiet(socket)
+    let number = try socket.lent()
+    let home = socket.localAddress!
+    let shared = socket.share()
+    let waiting = onThread { try shared.receive(within: .seconds(10)).bytes }
+    try eventually("the wait", equals: false) { waiting.place.isEmpty }
+    try peer.send("hello", to: home)
+    #expect(try waiting.join() == Array("hello".utf8))
+    #expect(OtherHolder.drainErrorQueue(number) == 1)
+    shared.close()
+    peer.close()
+  }
+
+  @Test(
+    "the same on a connection: a standing error queue neither spins nor hides what arrives", arguments: StreamKind.tcp)
+  func streamTimestamps(kind: StreamKind) throws {
+    let pair = try kind.connected()
+    try pair.first.set(IdleWaits.timestamping, to: IdleWaits.ofSending)
+    try pair.first.send("x")
+    let script = Script()
+    let time = try processorTime {
+      let error = try scripted(script) { () throws in
+        try refusal { () throws(SocketError) in try pair.first.receive(upTo: 1, within: IdleWaits.wait) }
+      }
+      #expect(error.cause == .timedOut)
+    }
+    #expect(time < IdleWaits.most)
+    #expect(script.count(.recv) < 10, "it asked \(script.count(.recv)) times")
+    let shared = pair.first.share()
+    let waiting = onThread { try shared.receive(upTo: 9, within: .seconds(10)) }
+    try eventually("the wait", equals: false) { waiting.place.isEmpty }
+    try pair.second.send("hello")
+    #expect(try waiting.join() == Array("hello".utf8))
+    let again = onThread { try refusal { () throws(SocketError) in try shared.receive(upTo: 9, within: .seconds(60)) } }
+    try eventually("the wait", equals: false) { again.place.isEmpty }
+    shared.abort()
+    #expect(try again.join().cause == .closed, "a close ends such a wait as well")
+    pair.second.abort()
+  }
+}
