@@ -13,8 +13,8 @@ struct QueuedReport {
 }
 
 extension Syscalls {
-  /// `recvmsg(2)` with `MSG_ERRQUEUE`: takes the oldest message of the error queue; the kernel then tells of the next one through
-  /// `SO_ERROR`.
+  /// `recvmsg(2)` with `MSG_ERRQUEUE`: takes the oldest message of the error queue; the kernel then tells of the next
+  /// one through `SO_ERROR`.
   ///
   /// - Returns: `nil` when there is none.
   static func takeReport(_ descriptor: CInt) throws(Errno) -> QueuedReport? {

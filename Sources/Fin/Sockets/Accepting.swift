@@ -119,7 +119,8 @@ extension Core {
     ((try? Syscalls.poll(number(world), CInt(POLLIN), until: .passed)) ?? nil) != nil
   }
 
-  /// `accept4(2)`, which has no flag that keeps one call from waiting: who shares the listener may have made it blocking.
+  /// `accept4(2)`, which has no flag that keeps one call from waiting: another holder of the listener may have made it
+  /// blocking.
   private func nextClient(_ world: World) throws(Errno) -> (CInt, SocketAddress?) {
     if try Syscalls.isBlocking(number(world)), try Syscalls.poll(number(world), CInt(POLLIN), until: .passed) == nil {
       throw .resourceTemporarilyUnavailable

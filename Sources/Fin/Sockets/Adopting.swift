@@ -30,6 +30,10 @@ extension Core {
       do throws(Errno) { peer = try Syscalls.peerAddress(number) } catch {
         if role == .connection { throw error }
       }
+      // The kernel names the peer of MPTCP while the attempt is still under way.
+      if role == .connection, family != .unix, (try? TCPInfo.read(number))?.state == .synSent {
+        throw Errno.socketNotConnected
+      }
       let local = try Syscalls.localAddress(number)
       try Syscalls.makeSafe(number)
       if kind == .stream { try disarmLinger(number) }

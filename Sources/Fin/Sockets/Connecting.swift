@@ -33,8 +33,8 @@ extension Core {
     }
   }
 
-  /// Sets the options that every stream is born with; its creating system call and ``beginSilence(_:_:)`` set the others.
-  /// An accepted connection inherits them from its listener.
+  /// Sets the options that every stream is born with; its creating system call and ``beginSilence(_:_:)`` set the
+  /// others. An accepted connection inherits them from its listener.
   func apply(_ timeouts: Timeouts, _ world: World) throws(SocketError.Cause) {
     guard isTCP else { return }
     try apply(.noDelay, true, world)

@@ -101,8 +101,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   /// On success the descriptor is ours and nobody else may close it; on failure it is untouched. A connection of
   /// Multipath TCP (MPTCP) is taken over too; it goes without `TCP_USER_TIMEOUT`, which MPTCP lacks. Before Linux 5.17
   /// its kernel does not tell what was acknowledged: then no close is reported as delivered.
-  /// - Throws: `.system(ENOTSOCK)`, `.system(ENOTCONN)`, `.invalid` when it is not a stream of TCP, MPTCP or Unix, or is ours
-  ///   already.
+  /// - Throws: `.system(ENOTSOCK)`, `.system(ENOTCONN)`, `.invalid` when it is not a stream of TCP, MPTCP or Unix, or
+  ///   is ours already.
   public static func adopt(
     _ descriptor: FileDescriptor, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {

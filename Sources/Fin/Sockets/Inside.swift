@@ -167,8 +167,8 @@ extension Core {
 
   /// Waits until the socket is ready, or closing begins, or time is up, or somebody wakes those who wait.
   ///
-  /// - Parameter direction: `nil` for a pause. The socket is not asked then: it may have something to say all the time, such as a
-  ///   Unix socket without a connection, which says that it hangs up.
+  /// - Parameter direction: `nil` for a pause. The socket is not asked then: it may have something to say all the time,
+  ///   such as a Unix socket without a connection, which says that it hangs up.
   private func wait(
     for direction: Direction?, _ patience: inout Patience, _ errors: inout StandingErrors
   ) throws(Interruption) {

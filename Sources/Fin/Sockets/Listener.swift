@@ -152,9 +152,9 @@ public struct Listener: ~Copyable, SocketEnd {
   /// (`ECONNABORTED`, a pending network error) is passed over; a client that was reset in the queue comes as a connection
   /// whose first receive says so.
   ///
-  /// `accept4` has no flag that keeps one call from waiting. When another holder of the listener has cleared `O_NONBLOCK`, this
-  /// looks with `poll` first; what remains is a moment in which another process takes the client that was seen: then
-  /// the call waits for the next one, whatever `within` says.
+  /// `accept4` has no flag that keeps one call from waiting. When another holder of the listener has cleared
+  /// `O_NONBLOCK`, this looks with `poll` first; what remains is a moment in which another process takes the client
+  /// that was seen: then the call waits for the next one, whatever `within` says.
   ///
   /// After ``stop(within:)`` it returns the clients that are queued, one a call, then throws `.closed`.
   /// - Parameters:

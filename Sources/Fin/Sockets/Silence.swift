@@ -87,7 +87,8 @@ extension Core {
   /// - Returns: whether the kernel took it.
   @discardableResult
   fileprivate func setSilence(_ silence: Silence, _ world: World) -> Bool {
-    guard case .milliseconds(let time) = silence else { return false }
+    // The program may have set it by itself while a send waited.
+    guard case .milliseconds(let time) = silence, latch.value.silence != .fixed else { return false }
     do throws(Errno) {
       try Syscalls.setIntegerOption(number(world), CInt(IPPROTO_TCP), CInt(FIN_TCP_USER_TIMEOUT), time)
     } catch { return false }

@@ -4,10 +4,10 @@ internal import SystemPackage
 
 /// How a thread waits for a socket, also for one whose error queue holds something.
 ///
-/// `poll(2)` tells of such a queue at once and each time, whatever was asked for; no `recv` and no `send` empties it. What it holds is
-/// an error that no call has reported (`IP_RECVERR`), which becomes the operation's; or a message that the program
-/// asked for and reads by itself, such as the times of its sends (`SO_TIMESTAMPING`): that stays there, and the wait is
-/// for the next edge.
+/// `poll(2)` tells of such a queue at once and each time, whatever was asked for; no `recv` and no `send` empties it.
+/// What it holds is an error that no call has reported (`IP_RECVERR`), which becomes the operation's; or a message that
+/// the program asked for and reads by itself, such as the times of its sends (`SO_TIMESTAMPING`): that stays there, and
+/// the wait is for the next edge.
 struct StandingErrors {
   /// The last wait told of an error, and of nothing else.
   private var isStanding = false

@@ -108,6 +108,22 @@ struct Multipath {
     listener.close()
   }
 
+  @Test("an attempt that is still under way is refused: not connected", .needsNamespaces)
+  func attempt() throws {
+    let namespace = try NetworkNamespace()
+    try namespace.linkDown("lo")
+    try namespace.run { () throws in
+      for number in [CInt(IPPROTO_TCP), MPTCP.number] {
+        let plain = try #require(OtherHolder.socket(AF_INET, number))
+        try Syscalls.setBlocking(plain, false)
+        #expect(throws: Errno.nowInProgress) { try Syscalls.connect(plain, .loopback(port: 9)) }
+        let error = try refusal { () throws(SocketError) in try Connection.adopt(FileDescriptor(rawValue: plain)) }
+        #expect(error.cause == .system(.socketNotConnected), "\(error)")
+        close(plain)
+      }
+    }
+  }
+
   @Test("a client without MPTCP is served by the same listener")
   func fallback() throws {
     let listener = try listener()

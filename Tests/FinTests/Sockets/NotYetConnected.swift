@@ -122,6 +122,24 @@ struct NotYetConnected {
     }
   }
 
+  @Test("a signal that finds a connect in a Unix queue leaves no connection behind that is none: it is asked again")
+  func interruptedInAQueue() throws {
+    let listener = try Listener.bind(try StreamKind.unix.freshAddress)
+    let address = listener.address
+    for isInTask in [false, true] {
+      let shared = try SharedConnection(unconnected: .unix)
+      let script = Script(.first(.connect, .fail(.interrupted)))
+      if isInTask {
+        try inTask { try await Seam.$script.withValue(script) { try await shared.connect(to: address) } }
+      } else {
+        try scripted(script) { try shared.connect(to: address) }
+      }
+      #expect(script.count(.connect) == 2)
+      try converse(shared, listener)
+    }
+    listener.close()
+  }
+
   private static let kinds = StreamKind.all.filter { $0 != .pair }
 
   private func converse(_ shared: SharedConnection, _ listener: borrowing Listener) throws {
