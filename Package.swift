@@ -63,12 +63,17 @@ let package = Package(
     .executableTarget(
       name: "Allocations", dependencies: ["Fin", "Peers", "CAllocations"], path: "Tests/Allocations",
       swiftSettings: settings),
+    // Random sequences of verbs beside a model of what the kernel must show after each.
+    .executableTarget(
+      name: "Differential",
+      dependencies: ["Fin", "Peers", "CPeers", .product(name: "SystemPackage", package: "swift-system")],
+      path: "Tests/Differential", swiftSettings: settings),
     // A program with leaks, for the doctor to find the lines of.
     .executableTarget(name: "Leaking", dependencies: ["Fin"], path: "Tests/Leaking", swiftSettings: settings),
     .testTarget(
       name: "FinTests",
       dependencies: [
-        "Fin", "CFin", "Peers", .product(name: "SystemPackage", package: "swift-system"),
+        "Fin", "CFin", "Peers", "TestTraits", .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
         .product(name: "Metrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),

@@ -1,0 +1,112 @@
+import Fin
+
+/// The verdict on a report of a close, and on the bytes and the end that the peer reads.
+extension Model {
+  mutating func judgeReport(_ actor: Actor, _ step: Step, _ answer: Answer) -> String? {
+    let part = hands[actor]!.part
+    let wasShared = hands[actor]!.kind == .shared
+    parts[part].closers -= 1
+    guard case .report(let report) = answer else { return "a close answers with a report" }
+    if !wasShared { hands[actor]!.kind = .nothing }
+    if let first = parts[part].report {
+      return first == report ? nil : "the first close said \(first)"
+    }
+    let isOnly = isLast(part)
+    parts[part].isClosed = true
+    parts[part].report = report
+    if report.bytesNeverSent > report.bytesUnacknowledged { return "more was never sent than is not acknowledged" }
+    if report.duration < .zero { return "it took less than no time" }
+    guard isOnly else { return report.ending == .background || isHazy ? nil : "another descriptor has the connection" }
+    ending = report.ending
+    lastPolicy = step.verb
+    if isHazy { return nil }
+    if isTCP, report.bytesUnacknowledged > mostSent { return "more is not acknowledged than was sent" }
+    if !wasDuplicated, report.bytesDiscarded != available { return "\(available) bytes were discarded" }
+    let right = endings(step, report, isCut: parts[part].isCut)
+    return right.contains(Name(report.ending)) ? nil : "it should be one of \(right)"
+  }
+
+  enum Name: Hashable {
+    case peerFinished, acknowledged, discardedByPeer, reset, timedOut, aborted, background
+    init(_ ending: Ending) {
+      switch ending {
+      case .peerFinished: self = .peerFinished
+      case .acknowledged: self = .acknowledged
+      case .discardedByPeer: self = .discardedByPeer
+      case .reset: self = .reset
+      case .timedOut: self = .timedOut
+      case .aborted: self = .aborted
+      case .background: self = .background
+      }
+    }
+  }
+
+  private func endings(_ step: Step, _ report: CloseReport, isCut: Bool) -> Set<Name> {
+    if let failure {
+      if failure == .peerClosed, !isTCP { return [.discardedByPeer, .peerFinished] }
+      if mostSent == 0 { return [.reset] }
+      return isTCP && report.bytesUnacknowledged > 0 ? [.reset] : [.discardedByPeer]
+    }
+    var right: Set<Name>
+    switch step.verb {
+    case .abort: return [.aborted]
+    case .background: return [.background]
+    default: right = [peerFinished ? .peerFinished : .acknowledged]
+    }
+    let isStuck = isTCP ? !fits : outstanding > 0 && !peerClosed
+    if isStuck { right = isTCP ? right.union([.timedOut]) : [.timedOut] }
+    if isCut { right.formUnion([.aborted, .timedOut]) }
+    if step.budget != Step.long, step.budget < 300 { right.insert(.timedOut) }
+    if step.verb == .lingering, step.count < 16 << 20 {
+      right.formUnion([.acknowledged])
+      if step.count <= available { right.insert(.timedOut) }
+    }
+    return right
+  }
+
+  // MARK: What the peer hears
+
+  /// True when the peer's next read must bring a byte, an end, or an error.
+  var peerMustHear: Bool {
+    if isHazy || peerSawError { return false }
+    if fits, surelySent > peerRead { return true }
+    guard outstanding == 0 else { return false }
+    return weFinished || ending != nil
+  }
+
+  mutating func peerReads(_ most: Int, _ moved: Kernel.Moved, arrived: Bool) -> String? {
+    switch moved {
+    case .count: return nil
+    case .bytes(let bytes) where !bytes.isEmpty:
+      guard bytes.count <= mostSent - peerRead else {
+        return "the peer read \(bytes.count) bytes, more than were accepted"
+      }
+      guard Pattern.same(bytes, expected(from: peerRead, count: bytes.count)) else {
+        return "the peer read other bytes than were accepted"
+      }
+      peerRead += bytes.count
+      return nil
+    case .bytes:
+      if peerSawError || isHazy { return nil }
+      guard weFinished || ending != nil else { return "the peer read an end of file from a connection that is open" }
+      guard peerRead == mostSent else { return "the peer read an end of file after \(peerRead) of \(mostSent) bytes" }
+      if isTCP, ending == .aborted, !weFinished { return "the peer read a clean end after an abort" }
+      return nil
+    // EAGAIN
+    case .error(11): return peerMustHear && arrived ? "the peer has nothing to read" : nil
+    case .error(let code):
+      peerSawError = true
+      if isHazy || mayReset { return nil }
+      return "the peer hears error \(code), and nothing was aborted"
+    }
+  }
+
+  private var mayReset: Bool {
+    guard let ending else { return false }
+    switch ending {
+    case .aborted, .timedOut, .reset, .discardedByPeer: return true
+    // A bounded discarding leaves a rest, of which close(2) makes a reset.
+    case .acknowledged, .peerFinished, .background: return peerSentAfterEnd || lastPolicy == .lingering
+    }
+  }
+}
