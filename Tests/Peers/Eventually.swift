@@ -6,7 +6,7 @@ import Glibc
 /// Whatever gives an event is awaited through the event instead.
 /// - Throws: `TimedOut`, or what the condition throws.
 public func eventually(
-  within limit: Duration = .seconds(5), _ awaited: String, _ condition: () throws -> Bool
+  within limit: Duration = .seconds(20), _ awaited: String, _ condition: () throws -> Bool
 ) throws {
   let deadline = Deadline.after(limit)
   var pause = Pause()
@@ -19,7 +19,7 @@ public func eventually(
 
 /// Awaits a value, and says in the failure which one was there instead.
 public func eventually<Value: Equatable>(
-  within limit: Duration = .seconds(5), _ awaited: String, equals expected: Value, _ value: () throws -> Value
+  within limit: Duration = .seconds(20), _ awaited: String, equals expected: Value, _ value: () throws -> Value
 ) throws {
   let deadline = Deadline.after(limit)
   var pause = Pause()

@@ -40,20 +40,27 @@ func waiting<Value: Sendable>(
 }
 
 extension SharedConnection {
-  /// Sends until the kernel takes no more, and will not: what is still under way makes room once it has arrived.
+  /// Sends until the kernel takes no more, and will not: nothing is under way that makes room once it has arrived, and the
+  /// peer's window is shut. What is left of a window is filled with the first probe of it only, 200 ms later.
   ///
   /// - Returns: how many bytes it took.
   @discardableResult
   func fill() throws -> Int {
     var total = 0
     while true {
+      let isFull = try isFull
       let more = try sendAllThatFits()
       total += more
-      if more == 0 { return total }
-      let core = reference.core
-      try eventually(within: .seconds(10), "nothing is under way") {
-        try !core.isTCP || TCPInfo.read(core.number).segmentsUnacknowledged == 0
-      }
+      if isFull, more == 0 { return total }
+      try eventually(within: .seconds(20), "nothing is under way, and the window shut") { try self.isFull }
+    }
+  }
+
+  private var isFull: Bool {
+    get throws {
+      guard reference.core.isTCP else { return true }
+      let info = try TCPInfo.read(reference.core.number)
+      return info.segmentsUnacknowledged == 0 && info.peerWindow ?? 0 == 0
     }
   }
 
