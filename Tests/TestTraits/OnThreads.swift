@@ -8,14 +8,27 @@ public import Testing
 /// behind all the tests that have not begun: minutes later, when the situation that it made has passed.
 public struct OnThreads: TestTrait, SuiteTrait, TestScoping {
   private static let threads = TestThreads(count: 6)
+  /// Where tests begin and end, and nothing blocks.
+  private static let usher = TestThreads(count: 1).one()
 
   public var isRecursive: Bool { true }
+
+  /// Of a suite, for the way of its tests to their threads, and of each case, for the thread.
+  public func scopeProvider(for test: Test, testCase: Test.Case?) -> OnThreads? {
+    test.isSuite || testCase != nil ? self : nil
+  }
 
   public func provideScope(
     for test: Test, testCase: Test.Case?, performing body: @concurrent @Sendable () async throws -> Void
   ) async throws {
-    try await OnThreads.threads.withOne { thread in
-      try await withTaskExecutorPreference(thread) { try await body() }
+    guard testCase != nil else {
+      // What a suite begins inherits it: on the pool it would stand behind all tests of other suites.
+      return try await withTaskExecutorPreference(OnThreads.usher) { try await body() }
+    }
+    let thread = OnThreads.threads.one()
+    try await withTaskExecutorPreference(thread) {
+      defer { thread.end() }
+      try await body()
     }
   }
 }

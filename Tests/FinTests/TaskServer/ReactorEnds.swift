@@ -254,7 +254,7 @@ struct ReactorEnds {
 
   private static func shareLater(_ table: DescriptorTable) throws {
     // Away from Swift's pool, whose threads have another table.
-    let elsewhere = TestThread()
+    let elsewhere = TestThreads(count: 1).one()
     let (near, far) = try Medium.pair.open()
     let refused = Kept<SocketError.Cause>()
     try table.leaving(0) {
