@@ -3,7 +3,8 @@
  * This is the model of Sources/Fin/Descriptor/Gate.swift. Every step of the code that another thread can
  * see has a name here; the code names the step it implements. NR readers, NW writers, NP operations that
  * hold a plain reference and NC closers share one descriptor A, whose number is the
- * lowest of the process's table. An Opener opens another file, and open(2) hands out the lowest free
+ * lowest of the process's table. NL of the closers close from inside: their thread has lent the number to its
+ * caller (withDescriptor), and that caller closes. An Opener opens another file, and open(2) hands out the lowest free
  * number: once A's number is released it may name a stranger at the next step.
  *
  *  step             how it is atomic    what it does
@@ -27,17 +28,21 @@
  *  HANDOFF          mutex, word inside  queue not empty: the first node becomes the owner, bit and reference
  *                                       stay as they are, flag off if it was the last; empty: LEAVE again
  *  WAKE_GRANTED     after the section   the new owner is woken; it may be gone by then
- *  WAKE_CLOSER      mutex, wakes after  after a LEAVE that left closing and one reference, the closer's own
+ *  WAKE_CLOSER      mutex, wakes after  after a LEAVE that left closing and a reference: wakes the closer when what is
+ *                                       left is its own, and the loans of its thread
  *  BEGIN_CLOSE      mutex, CAS inside   closing already: on to SECOND_CLOSE; else closing on, `queued` off,
  *                                       references + 1 (the closer's own)
  *  REFUSE_QUEUE     same section        every node of the queue is refused, the queue is empty
  *  WAKE_PARKED      same section        everybody in `parked` whose waker is lent is woken, `parked` is empty
  *  WAKE_OTHERS      after the section   the refused, and those who were in `parked` with a waker of their own, are woken
- *  QUIESCENT        mutex, load inside  one reference left: go on; else sleep until WAKE_CLOSER
+ *  QUIESCENT        mutex, load inside  one reference left, and one for each loan of the closer's thread: go
+ *                                       on; else sleep until WAKE_CLOSER
  *  POLICY           system calls        shutdown, drain, questions to the kernel: the closer is alone
  *  DESTROY          close(2)            once, by whose LEAVE left no reference
- *  RELEASED         mutex, then wakes   the report is there; then each later closer is woken
- *  SECOND_CLOSE     mutex               released: return the report; else sleep until RELEASED
+ *  RELEASED         mutex, then wakes   by whose LEAVE left no reference: the report is there; then each later
+ *                                       closer is woken
+ *  SECOND_CLOSE     mutex               released: return the report; else sleep until RELEASED; from inside a
+ *                                       loan there is no wait, because the first waits for that
  *
  * What must hold (assertions, and no state in which somebody waits for ever):
  *  I1  no cross-talk      a system call made for A reaches A, never a stranger
@@ -77,6 +82,9 @@
 #ifndef NC
 #define NC 1
 #endif
+#ifndef NL
+#define NL 0
+#endif
 #ifndef TIMEOUTS
 #define TIMEOUTS 1
 #endif
@@ -104,6 +112,7 @@ byte queueCount;
 mtype node[NOPS] = idle;
 bool parked[NOPS];
 bool closerSleeps, closerWoken;
+byte closerLoans;
 bool reported;
 bool secondSleeps[NC + 1], secondWoken[NC + 1];
 
@@ -313,6 +322,24 @@ inline enqueue() {
   fi
 }
 
+inline wakeCloser() {
+  CRITICAL                                                                 /* WAKE_CLOSER */
+    lock();
+    d_step {
+      if
+#ifdef M_WOKEN_AT_ONE
+      :: closerSleeps && references == 1 -> closerSleeps = false; wakes = true
+#else
+      :: closerSleeps && references == 1 + closerLoans -> closerSleeps = false; wakes = true
+#endif
+      :: else
+      fi
+    };
+    unlock()
+  END;
+  if :: wakes -> atomic { closerWoken = true; wakes = false } :: else fi
+}
+
 inline leave() {
   atomic { use(kind, -1) };
   do
@@ -344,13 +371,7 @@ inline leave() {
   od;
   if
 #ifndef M_CLOSER_NOT_WOKEN
-  :: after == 1 ->
-     CRITICAL                                                              /* WAKE_CLOSER */
-       lock();
-       d_step { if :: closerSleeps -> closerSleeps = false; wakes = true :: else fi };
-       unlock()
-     END;
-     if :: wakes -> atomic { closerWoken = true; wakes = false } :: else fi
+  :: after >= 1 && after < 254 -> wakeCloser()
 #endif
   :: after == 0 -> destroy()
   :: else
@@ -490,12 +511,44 @@ inline wakeOthers() {
 }
 #endif
 
-proctype Closer(byte me) {
-  bool first, quiet;
+/* the last one out has released: RELEASED */
+inline tellReleased() {
+  CRITICAL                                                                 /* RELEASED */
+    lock();
+    reported = true;
+    d_step {
+      at = 0;
+      do :: at < NC -> sleepers[at] = secondSleeps[at]; secondSleeps[at] = false; at++ :: else -> break od;
+      at = 0
+    };
+    unlock()
+  END;
+  do
+#ifndef M_SECOND_NOT_WOKEN
+  :: at < NC && sleepers[at] -> secondWoken[at] = true; at++
+  :: at < NC && !sleepers[at] -> at++
+#endif
+  :: else -> at = 0; break
+  od
+}
+
+proctype Closer(byte me; byte loans) {
+  bool first, quiet, tooLate, wakes;
   byte at, after;
   bool sleepers[NC + 1];
   bool taken[NOPS], turned[NOPS];
 
+  if
+  :: loans > 0 ->
+     atomic {                                                              /* PASS: the number is lent */
+       if
+       :: closing -> tooLate = true
+       :: else -> references++; usingAny++
+       fi
+     };
+     if :: !tooLate -> atomic { systemCall(plain) } :: else -> goto gone fi
+  :: else
+  fi;
   CRITICAL
     lock();
     atomic {                                                               /* BEGIN_CLOSE */
@@ -548,7 +601,12 @@ proctype Closer(byte me) {
   END;
 
   if
+#ifndef M_LOAN_WAITS_FOR_FIRST
+  :: !first && loans > 0 -> skip
+  :: !first && loans == 0 ->
+#else
   :: !first ->
+#endif
 #ifndef M_SECOND_RETURNS
      CRITICAL                                                              /* SECOND_CLOSE */
        lock();
@@ -573,14 +631,18 @@ proctype Closer(byte me) {
 #endif
 #ifndef M_QUIESCENCE_NOT_AWAITED
 #ifdef M_QUIESCENT_SPLIT
-     atomic { quiet = (references == 1) };                                 /* looks, and goes to sleep later */
+     atomic { quiet = (references == 1 + loans) };                                 /* looks, and goes to sleep later */
 #endif
      CRITICAL                                                              /* QUIESCENT */
        lock();
-#ifndef M_QUIESCENT_SPLIT
+#ifdef M_LOAN_NOT_COUNTED
        atomic { quiet = (references == 1) };
+#else
+#ifndef M_QUIESCENT_SPLIT
+       atomic { quiet = (references == 1 + loans) };
 #endif
-       d_step { if :: !quiet -> closerSleeps = true :: else fi };
+#endif
+       d_step { if :: !quiet -> closerSleeps = true; closerLoans = loans :: else fi };
        unlock()
      END;
      if
@@ -592,41 +654,44 @@ proctype Closer(byte me) {
 #endif
      fi;
 #endif
-     atomic { systemCall(plain); assert(usingAny == 0); closerAlone = true };  /* POLICY: I8 */
+     atomic { systemCall(plain); assert(usingAny == loans); closerAlone = true };  /* POLICY: I8 */
      d_step { closerAlone = false; systemCall(plain) };
 #ifdef M_DESTROY_BEFORE_LEAVE
      destroy();
 #endif
      atomic { assert(references > 0); references--; after = references };  /* LEAVE */
      if
-     :: after == 0 -> destroy()
-     :: else
-     fi;
-     CRITICAL                                                              /* RELEASED */
-       lock();
-       reported = true;
-       d_step {
-         at = 0;
-         do :: at < NC -> sleepers[at] = secondSleeps[at]; secondSleeps[at] = false; at++ :: else -> break od;
-         at = 0
-       };
-       unlock()
-     END;
-     do
-#ifndef M_SECOND_NOT_WOKEN
-     :: at < NC && sleepers[at] -> secondWoken[at] = true; at++
-     :: at < NC && !sleepers[at] -> at++
+     :: after == 0 -> destroy(); tellReleased()
+#ifdef M_LOAN_RELEASES
+     :: after > 0 -> destroy()
 #endif
-     :: else -> at = 0; break
-     od
+#ifdef M_RELEASED_WITH_LOAN
+     :: after > 0 -> tellReleased()
+#endif
+     :: else
+     fi
   fi;
+  if
+  :: loans > 0 ->
+     /* the caller goes on with what was lent to it; then the loan ends */
+     atomic { systemCall(plain) };
+     atomic { usingAny--; assert(references > 0); references--; after = references };   /* LEAVE */
+     if
+     :: after == 0 -> destroy(); tellReleased()
+     :: else -> wakeCloser()
+     fi
+  :: else
+  fi;
+  if :: !first && loans > 0 -> goto gone :: else fi;
   atomic {
     closeReturned = true;
     assert(reported);                                                      /* I11 */
     assert(usingAny == 0);                                                 /* I3 */
     assert(table != A);                                                    /* I3 */
     first = false; quiet = false; after = 0
-  }
+  };
+gone:
+  atomic { first = false; quiet = false; tooLate = false; after = 0; at = 0 }
 }
 
 /* another part of the program: open(2) takes the lowest free number, as soon as there is one */
@@ -649,7 +714,11 @@ init {
     do :: i < NR + NW -> run Operation(i, writing); i++ :: else -> break od;
     do :: i < NOPS -> run Operation(i, plain); i++ :: else -> break od;
     i = 0;
-    do :: i < NC -> run Closer(i); i++ :: else -> break od;
+    do
+    :: i < NL -> run Closer(i, 1); i++
+    :: i >= NL && i < NC -> run Closer(i, 0); i++
+    :: else -> break
+    od;
     run Opener();
     i = 0
   };

@@ -103,6 +103,11 @@ void fin_set_thread_waking(void *waking) { thread_waking = waking; }
 static _Thread_local int thread_operations;
 int fin_count_operation(void) { return ++thread_operations; }
 void fin_begin_share(void) { thread_operations = 0; }
+
+static _Thread_local void *thread_loans;
+void *fin_thread_loans(void) { return thread_loans; }
+void fin_set_thread_loans(void *loans) { thread_loans = loans; }
+
 void fin_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 int fin_processors(void) {
   cpu_set_t set;

@@ -77,6 +77,9 @@ void fin_set_thread_waking(void *_Nullable waking);
 int fin_count_operation(void);
 /// A task begins its share of this thread.
 void fin_begin_share(void);
+/// The innermost of the loans that the thread that calls has given; NULL for none.
+void *_Nullable fin_thread_loans(void);
+void fin_set_thread_loans(void *_Nullable loans);
 /// `pthread_setname_np` for the thread that calls; 15 characters.
 void fin_name_thread(const char *name);
 /// Processors that this process may run on: `sched_getaffinity`.
@@ -87,6 +90,7 @@ enum {
   FIN_SOCK_NONBLOCK = 04000,
   FIN_MSG_NOSIGNAL = 0x4000,
   FIN_MSG_DONTWAIT = 0x40,
+  FIN_MSG_PEEK = 0x2,
   FIN_MSG_TRUNC = 0x20,
   FIN_MSG_ERRQUEUE = 0x2000,
   FIN_SIOCOUTQ = 0x5411,

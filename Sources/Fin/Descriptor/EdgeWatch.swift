@@ -4,7 +4,7 @@ internal import SystemPackage
 ///
 /// FIN-WAIT-1 → FIN-WAIT-2 is one edge on an edge-triggered `EPOLLOUT`: that is how a confirmed close learns, without
 /// asking again and again, that everything was acknowledged. One `epoll` descriptor for each close that has to wait; the
-/// first is made with the first stream, so that a program at its descriptor limit can still close.
+/// first is made with the first stream, so that a program at its descriptor limit can still close without asking.
 final class EdgeWatch: Sendable {
   static let pool = Lending<EdgeWatch> { () throws(Errno) in try EdgeWatch() }
   private static let first: Bool = pool.provide()

@@ -37,12 +37,18 @@ struct Gate: ~Copyable, Sendable {
     static func references(_ word: UInt64) -> UInt64 { word >> 4 }
   }
 
+  struct Closer {
+    let waker: any Wakeable
+    /// References that its own thread has besides the closer's: numbers that it has lent, further up the stack.
+    let loans: Int
+  }
+
   struct Waiting {
     var parked = Few<any Wakeable>()
     /// Made when a writer first has to queue: most sockets have one writer at a time.
     var queue: WriterQueue?
-    /// Who waits to be alone: one, or none. An array, which takes a word where there is none.
-    var closer: [any Wakeable] = []
+    /// The closer that waits to be alone: one, or none. An array, which takes a word where there is none.
+    var closer: [Closer] = []
     var laterClosers: [any Wakeable] = []
     var isReleased = false
 
@@ -188,7 +194,12 @@ struct Gate: ~Copyable, Sendable {
         guard new & Word.closing != 0 else { return false }
         if Word.references(new) == 0 { return true }
         // WAKE_CLOSER: taken out of the lock, as all who are woken here: an executor may run a task before `wake` returns.
-        if Word.references(new) == 1 { waiting.withLock { $0.closer.first }?.wake() }
+        let closer: (any Wakeable)? = waiting.withLock { waiting in
+          guard let closer = waiting.closer.first else { return nil }
+          let isAlone = Word.references(word.load(ordering: .acquiring)) == 1 + UInt64(closer.loans)
+          return isAlone ? closer.waker : nil
+        }
+        closer?.wake()
         return false
       }
       old = seen
@@ -269,8 +280,10 @@ struct Gate: ~Copyable, Sendable {
   }
 
   /// QUIESCENT: sleeps until the closer is alone. Whoever is inside leaves promptly: nothing in there blocks.
-  func awaitQuiescence() { _ = quiescence(waking: Parker.init)?.park() }
-  func awaitQuiescence() async { await quiescence(waking: Bell.init)?.wait() }
+  ///
+  /// - Parameter loans: how often the closer's own thread is inside, further up the stack.
+  func awaitQuiescence(besides loans: Int = 0) { _ = quiescence(besides: loans, waking: Parker.init)?.park() }
+  func awaitQuiescence() async { await quiescence(besides: 0, waking: Bell.init)?.wait() }
 
   /// SECOND_CLOSE: sleeps until the first closer has released.
   func awaitRelease() { _ = release(waking: Parker.init)?.park() }
@@ -278,16 +291,16 @@ struct Gate: ~Copyable, Sendable {
 
   /// - Parameter waker: made and kept, when the closer is not alone, to be woken when it is.
   /// - Returns: what to wait for; `nil` when there is nothing to wait for.
-  private func quiescence<W: Wakeable>(waking waker: () -> W) -> W? {
+  private func quiescence<W: Wakeable>(besides loans: Int, waking waker: () -> W) -> W? {
     waiting.withLock { waiting in
-      if Word.references(word.load(ordering: .acquiring)) == 1 { return nil }
+      if Word.references(word.load(ordering: .acquiring)) == 1 + UInt64(loans) { return nil }
       let waker = waker()
-      waiting.closer = [waker]
+      waiting.closer = [Closer(waker: waker, loans: loans)]
       return waker
     }
   }
 
-  /// RELEASED: the closer has released; whoever closed later may return.
+  /// RELEASED: the last one out has released, the closer or a loan of its thread; whoever closed later may return.
   func finishClosing() {
     let wakers = waiting.withLock { waiting in
       waiting.isReleased = true

@@ -144,6 +144,20 @@ public final class Ledger: Sendable {
 
   static func owns(_ number: CInt) -> Bool { owned.withLock { $0.contains(number) } }
 
+  /// Takes a number for a socket that is to be adopted.
+  ///
+  /// - Returns: `false` when it is a socket of ours already, or about to become one.
+  static func claim(_ number: CInt) -> Bool {
+    owned.withLock { numbers in
+      if numbers.contains(number) { return false }
+      numbers.insert(number)
+      return true
+    }
+  }
+
+  /// Gives back what ``claim(_:)`` took.
+  static func disclaim(_ number: CInt) { owned.withLock { $0.remove(number) } }
+
   /// An empty ledger, with the leak policy ``LeakPolicy/report``.
   public init() {}
 

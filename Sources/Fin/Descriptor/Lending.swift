@@ -7,7 +7,6 @@ final class Lending<Lent: Sendable>: Sendable {
     var idle: [Lent] = []
     /// Made ahead of need, for threads that must not fail for want of one.
     var provided = 0
-    var waiting: [Parker] = []
   }
 
   /// How many are kept for the next who needs one, beside those that were provided.
@@ -23,33 +22,11 @@ final class Lending<Lent: Sendable>: Sendable {
     return try make()
   }
 
-  /// One that nobody else has; when none can be made, the next that is given back.
-  ///
-  /// - Returns: `nil` when the deadline passed first.
-  func borrow(until deadline: Deadline) -> Lent? {
-    while true {
-      if let lent = try? borrow() { return lent }
-      let parker = Parker()
-      let lent: Lent? = state.withLock { state in
-        if let lent = state.idle.popLast() { return lent }
-        state.waiting.append(parker)
-        return nil
-      }
-      if let lent { return lent }
-      let woken = parker.park(until: deadline)
-      state.withLock { state in state.waiting.removeAll { $0 === parker } }
-      // Time is up; but what was given back at this moment was meant for this thread, and nobody else is told of it.
-      if !woken { return state.withLock { $0.idle.popLast() } }
-    }
-  }
-
   /// Takes one back. Its borrower has left every list from which somebody could use it.
   func giveBack(_ lent: Lent) {
-    let next = state.withLock { state -> Parker? in
+    state.withLock { state in
       if state.idle.count < kept + state.provided { state.idle.append(lent) }
-      return state.waiting.isEmpty ? nil : state.waiting.removeFirst()
     }
-    next?.wake()
   }
 
   /// Makes one more, to be there when it is needed.

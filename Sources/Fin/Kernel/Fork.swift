@@ -11,8 +11,17 @@ enum Fork {
 
   private static let registration: CInt = pthread_atfork(nil, nil, { Fork.isChild.store(true, ordering: .relaxed) })
 
+  /// The process that made the first socket.
+  private static let home = getpid()
+
   /// With the first socket.
-  static func watch() { _ = registration }
+  static func watch() {
+    _ = registration
+    _ = home
+  }
+
+  /// Whether this process is another than the one that made the first socket, whichever call forked it.
+  static var hasHappened: Bool { isChild.load(ordering: .relaxed) || getpid() != home }
 
   /// How often this process, or one before it, was forked since ``count()``: what belongs to the parent is told by it.
   static let times = Atomic<UInt64>(0)

@@ -79,7 +79,7 @@ extension Syscalls {
 
   /// `epoll_ctl(2)`: watches a descriptor edge-triggered for input, output, and the peer's end.
   static func watch(_ descriptor: CInt, with poller: CInt) throws(Errno) {
-    if fin_epoll_watch(poller, descriptor) < 0 { throw Errno(rawValue: fin_errno()) }
+    _ = try call(.epollControl) { _ in Int(fin_epoll_watch(poller, descriptor)) }
   }
 
   /// The same under a token, for everything that can happen to a socket.

@@ -177,6 +177,16 @@ enum Syscalls {
     }
   }
 
+  /// `recv(2)` with `MSG_PEEK`, of one byte: whether there is any.
+  ///
+  /// - Returns: 0 at the end of file.
+  static func peek(_ descriptor: CInt) throws(Errno) -> Int {
+    var byte: UInt8 = 0
+    return try call(.recv, bytes: 1) { bytes in
+      unsafe recv(descriptor, &byte, bytes, CInt(FIN_MSG_PEEK) | CInt(FIN_MSG_DONTWAIT))
+    }
+  }
+
   /// `send(2)` with `MSG_NOSIGNAL`.
   static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
     try call(.send, bytes: buffer.count) { bytes in

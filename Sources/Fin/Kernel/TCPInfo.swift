@@ -29,6 +29,12 @@ public struct TCPInfo: Hashable, Sendable {
     return TCPInfo(bytes: bytes)
   }
 
+  /// The state alone, without room for the rest.
+  static func state(_ descriptor: CInt) throws(Errno) -> TCPState? {
+    let first = try Syscalls.integerOption(descriptor, CInt(IPPROTO_TCP), CInt(FIN_TCP_INFO))
+    return unsafe withUnsafeBytes(of: first) { unsafe TCPState(rawValue: $0[0]) }
+  }
+
   private func number<T: FixedWidthInteger>(at offset: Int, as: T.Type) -> T? {
     guard offset + MemoryLayout<T>.size <= bytes.count else { return nil }
     var value: T = 0

@@ -9,14 +9,17 @@ public enum ClosePolicy: Hashable, Sendable, CustomStringConvertible {
 
   /// Send FIN, then read and discard what the peer still sends until it finishes too. The default of a server.
   ///
-  /// Ends when the peer's FIN is read, or when a budget is spent: `within` in all, `idle` without a byte,
-  /// or `discarding` bytes. With everything acknowledged by then the ending is ``Ending/acknowledged``.
+  /// Ends when the peer's FIN is read, or when a budget is spent: `within` in all, `idle` without a byte once everything is
+  /// acknowledged, or `discarding` bytes and one more. With everything acknowledged by then the ending is
+  /// ``Ending/acknowledged``. With `discarding: 0` nothing is discarded: the first byte that the peer still sends ends it. A
+  /// budget below zero is zero, and no time at all is one look.
   case lingering(within: Duration, idle: Duration, discarding: Int)
 
   /// Queue FIN and release at once; the kernel goes on alone, for `orphanTimeout` at most.
   ///
   /// Nothing is confirmed. The kernel's orphan is bounded by `TCP_USER_TIMEOUT` and `TCP_LINGER2`, which for a peer that
-  /// does not answer would otherwise live for minutes.
+  /// does not answer would otherwise live for minutes. Below 1 ms it is 1 ms; above 24 days, which is as far as the kernel
+  /// counts, it is that. The wait for the peer's FIN alone is 120 s at most, by the kernel.
   case background(orphanTimeout: Duration)
 
   /// Send a reset and throw away what has not been sent.

@@ -18,13 +18,16 @@ extension Core {
     func refuse(_ reason: String) -> SocketError { SocketError(.adopt, .invalid("descriptor \(number) \(reason)")) }
 
     let kind = SocketKind(rawValue: try ask(SO_TYPE))
+    // From here on it is this call's: of two that adopt a number at the same time, one gets it.
+    guard Ledger.claim(number) else { throw refuse("is Fin's already") }
+    var isAdopted = false
+    defer { if !isAdopted { Ledger.disclaim(number) } }
     let family = AddressFamily(rawValue: try ask(SO_DOMAIN))
     let isListening = try ask(SO_ACCEPTCONN) != 0
     guard [.ipv4, .ipv6, .unix].contains(family) else { throw refuse("is of a family that Fin does not know") }
     guard kind == (role == .datagrams ? .datagram : .stream) else { throw refuse("is a \(kind) socket") }
     if kind == .stream, family != .unix, let foreign = try foreignProtocol(number) { throw refuse(foreign) }
     guard isListening == (role == .listener) else { throw refuse(isListening ? "listens" : "does not listen") }
-    guard !Ledger.owns(number) else { throw refuse("is Fin's already") }
     do throws(Errno) {
       var peer: SocketAddress?
       do throws(Errno) { peer = try Syscalls.peerAddress(number) } catch {
@@ -37,14 +40,16 @@ extension Core {
       let local = try Syscalls.localAddress(number)
       try Syscalls.makeSafe(number)
       if kind == .stream { try disarmLinger(number) }
+      let latch = role == .connection ? history(of: number, family) : Latch()
       let phase: Phase =
         switch role {
-        case .connection: .connected
+        case .connection: latch.value.phase
         case .listener: .listening
         case .datagrams: .bound
         }
+      isAdopted = true
       let core = Core(
-        Descriptor(owning: number), family: family, kind: kind, phase: phase, local: local, peer: peer,
+        Descriptor(owning: number), family: family, kind: kind, phase: phase, local: local, peer: peer, latch: latch,
         isShared: role == .listener, site: site)
       if role == .listener { core.closing.withLock { $0.isAdopted = true } }
       return core
@@ -76,6 +81,51 @@ extension Core {
     }
   }
 
+  /// The latch of a connection from elsewhere: its duplicates', or a new one that knows whether its FIN is out.
+  private static func history(of number: CInt, _ family: AddressFamily) -> Latch {
+    let latch = SharedLatches.join(number) ?? Latch()
+    if hasFinished(number, family) { latch.update { $0.noteFinish() } }
+    return latch
+  }
+
+  /// Whether this side has finished sending, as the kernel says.
+  private static func hasFinished(_ number: CInt, _ family: AddressFamily) -> Bool {
+    if family == .unix {
+      // Nothing is sent, and EPIPE is said of this side's own end alone: a hang-up is the peer's doing.
+      do throws(Errno) { _ = try unsafe Syscalls.send(number, UnsafeRawBufferPointer(start: nil, count: 0)) } catch {
+        let events = (try? Syscalls.poll(number, 0, until: .passed)) ?? nil
+        return error == .brokenPipe && (events?.first ?? 0) & CInt(POLLHUP) == 0
+      }
+      return false
+    }
+    switch try? TCPInfo.state(number) {
+    case .finWait1, .finWait2, .closing, .lastAck, .timeWait: return true
+    case .established, .synSent, .synReceived, .closed, .closeWait, .listen, nil: return false
+    }
+  }
+
+  /// Lends the number, and looks afterwards whether `shutdown(SHUT_WR)` was called on it: without knowing of that FIN, two
+  /// FINs would look like a reset, which leads to CLOSED as well.
+  func lend<R>(_ world: World, to body: (FileDescriptor) -> R) -> R {
+    let lent = FileDescriptor(rawValue: number(world))
+    guard kind == .stream, phase == .connected || phase == .peerFinished, !latch.value.finishedSending else {
+      return Loan.during(self) { body(lent) }
+    }
+    let before = isTCP ? try? TCPInfo.state(number(world)) : nil
+    let result = Loan.during(self) { body(lent) }
+    if phase.isClosing { return result }
+    var hasFinished = Core.hasFinished(number(world), family)
+    // Where the peer had finished first, the acknowledgement of our FIN leads on to CLOSED before anyone can look.
+    if !hasFinished, before == .established || before == .closeWait, (try? TCPInfo.state(number(world))) == .closed {
+      hasFinished = takeError(world) == nil
+    }
+    if hasFinished {
+      latch.update { $0.noteFinish() }
+      advance(.finishSending)
+    }
+    return result
+  }
+
   /// A second descriptor for the same connection, with the same latch: the kernel tells its errors once for both.
   func duplicated(site: Ledger.Site) throws(SocketError) -> Core {
     try passing(.duplicate) { world throws(SocketError) in
@@ -83,6 +133,7 @@ extension Core {
       do throws(Errno) { descriptor = Descriptor(owning: try Syscalls.duplicate(number(world))) } catch {
         throw self.error(.duplicate, .system(error))
       }
+      SharedLatches.keep(latch, of: descriptor.number)
       latch.update { $0.owners += 1 }
       return Core(
         descriptor, family: family, kind: kind, phase: phase, local: local, peer: peer, latch: latch, ledger: ledger,

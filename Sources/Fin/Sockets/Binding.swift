@@ -61,11 +61,12 @@ extension Core {
   /// - Returns: whether this call did it.
   @discardableResult
   func end(_ event: Event = .abort) -> Bool {
+    let loans = Loan.count(of: self)
     guard gate.beginClosing() else {
-      gate.awaitRelease()
+      if loans == 0 { gate.awaitRelease() }
       return false
     }
-    gate.awaitQuiescence()
+    gate.awaitQuiescence(besides: loans)
     finishEnd(event)
     return true
   }
@@ -86,6 +87,5 @@ extension Core {
     advance(event)
     closing.withLock { $0.report = CloseReport(ending: .aborted) }
     leave(.passing)
-    gate.finishClosing()
   }
 }

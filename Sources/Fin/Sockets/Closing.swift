@@ -19,11 +19,14 @@ extension Core {
   /// - Returns: `nil` when the descriptor was given away instead.
   func closeUnlessDetached(_ policy: ClosePolicy) -> CloseReport? {
     let start = Instant.now
+    let loans = Loan.count(of: self)
     guard beginClosing(policy) else {
+      // The other close waits until this thread is out.
+      if loans > 0 { return CloseReport(ending: .background) }
       gate.awaitRelease()
       return closing.withLock { $0.report }
     }
-    gate.awaitQuiescence()
+    gate.awaitQuiescence(besides: loans)
     var end = End(core: self, policy: policy, start: start)
     return finishClosing(end.run())
   }
@@ -47,15 +50,29 @@ extension Core {
 
   private func beginClosing(_ policy: ClosePolicy) -> Bool {
     if gate.beginClosing() { return true }
-    // Forceful is graceful with no time left: an abort cuts short the close that is under way.
-    if policy == .abort { cutShort() }
+    hurry(policy)
     return false
+  }
+
+  /// A later close can leave the one that is under way less time, and never more. Forceful is graceful with no time left: an
+  /// abort cuts it short.
+  private func hurry(_ policy: ClosePolicy) {
+    switch policy {
+    case .abort: cutShort()
+    case .background: break
+    case .confirmed(let within), .lingering(let within, _, _):
+      let deadline = Deadline(after: within)
+      interrupt { state in
+        guard deadline < state.limit else { return false }
+        state.limit = deadline
+        return true
+      }
+    }
   }
 
   private func finishClosing(_ report: CloseReport) -> CloseReport {
     closing.withLock { $0.report = report }
     leave(.passing)
-    gate.finishClosing()
     return report
   }
 
@@ -74,9 +91,19 @@ extension Core {
     return (number, unread)
   }
 
-  private func cutShort() {
-    let waker: (any Wakeable)? = closing.withLock { state in
+  func cutShort() {
+    interrupt { state in
       state.isCut = true
+      return true
+    }
+  }
+
+  /// Changes how the close that is under way goes on.
+  ///
+  /// - Parameter change: whether the closer has to look again.
+  private func interrupt(_ change: (inout ClosingState) -> Bool) {
+    let waker: (any Wakeable)? = closing.withLock { state in
+      guard change(&state) else { return nil }
       guard let waker = state.waker else { return nil }
       if !waker.isLent { return waker }
       // Under the lock, so that it is not woken after it was given back.

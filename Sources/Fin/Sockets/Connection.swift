@@ -98,10 +98,13 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 
   /// Takes over a connected stream socket that somebody else made. It becomes non-blocking and `CLOEXEC`.
   ///
-  /// On success the descriptor is ours and nobody else may close it; on failure it is untouched. A connection of
+  /// On success the descriptor is ours and nobody else may close it; on failure it is untouched. A connection that has finished
+  /// sending is ``Phase/sendFinished`` from the beginning: the kernel's state tells. One that ``duplicate(file:line:)`` had made,
+  /// and ``detach()`` gave away, is again one of several: the last of them to close ends the connection. A connection of
   /// Multipath TCP (MPTCP) is taken over too; it goes without `TCP_USER_TIMEOUT`, which MPTCP lacks. Before Linux 5.17
   /// its kernel does not tell what was acknowledged: then no close is reported as delivered.
-  /// - Throws: `.system(ENOTSOCK)`, `.system(ENOTCONN)`, `.invalid` when it is not a stream of TCP, MPTCP or Unix, or
+  /// - Throws: `.system(ENOTSOCK)`; `.system(ENOTCONN)` when it is not connected, which includes a connection that has ended
+  ///   (CLOSED), because a reset and two FINs look alike then; `.invalid` when it is not a stream of TCP, MPTCP or Unix, or
   ///   is ours already.
   public static func adopt(
     _ descriptor: FileDescriptor, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line

@@ -43,6 +43,7 @@ final class Core: Sendable {
     private final class Details {
       var waker: (any Wakeable)?
       var report: CloseReport?
+      var limit = Deadline.never
       var drainDeadline = Deadline.never
       var drainWaiters = Few<any Wakeable>()
       var resumptions = 0
@@ -64,6 +65,11 @@ final class Core: Sendable {
     var report: CloseReport? {
       get { details?.report }
       set { begun().report = newValue }
+    }
+    /// When the close that is under way is over at the latest, as later ones want it.
+    var limit: Deadline {
+      get { details?.limit ?? .never }
+      set { begun().limit = newValue }
     }
     /// Of a listener that stops: when its drain is over.
     var drainDeadline: Deadline {
@@ -114,7 +120,9 @@ final class Core: Sendable {
   }
 
   deinit {
-    guard phase != .closed else { return }
+    // In a forked child the locks stand as they stood, and the watches, the path and the published ledger are the parent's: only
+    // the number is the child's own, and goes with its owner.
+    guard phase != .closed, !Fork.hasHappened else { return }
     leak()
   }
 
@@ -167,6 +175,7 @@ final class Core: Sendable {
     ledger.close(record, .detached)
     place.load()?.leave(watching: number(.alone))
     // The number still shares the connection, so that no duplicate of it may count itself the last.
+    if latch.value.owners > 1 { SharedLatches.leave(descriptorNumber) }
     return descriptor.withLock { descriptor in
       guard let owned = descriptor.take() else { fatalError("a socket was released twice") }
       return owned.take()

@@ -22,7 +22,8 @@ extension Connection {
   /// Receives and sends at the same time, each in a child task of its own; returns when both are done.
   ///
   /// When one throws, the other is cancelled, and the first error goes on. The connection stays the caller's, who closes it. If
-  /// `send` has finished sending, a later send throws `.finished`.
+  /// `send` has finished sending, a later send throws `.finished`. A half that a body keeps for longer goes on until that close,
+  /// which does not wait for it: what it waits for then throws `.closed`.
   /// ```swift
   /// let (lines, _) = try await connection.duplex { receiver in
   ///   var lines = 0
@@ -44,6 +45,8 @@ extension Connection {
   ) async throws -> (received: Received, sent: Sent) {
     let reference = reference
     let timeouts = timeouts
+    // A half that outlives this is woken by the close, also where it waits in a thread.
+    reference.core.share()
     return try await withThrowingTaskGroup(of: DoneHalf<Received, Sent>.self) { group in
       group.addTask { .received(try await receive(ReceivingHalf(reference: reference, timeouts: timeouts))) }
       group.addTask { .sent(try await send(SendingHalf(reference: reference, timeouts: timeouts))) }

@@ -8,7 +8,7 @@ struct End {
   let core: Core
   let policy: ClosePolicy
   let start: Instant
-  var deadline: Deadline
+  private var ownDeadline: Deadline
   var idle: Duration = .zero
   /// How much of what the peer still sends is read; beyond it, the rest may become a reset.
   var discardLimit = 16 << 20
@@ -16,9 +16,14 @@ struct End {
   var discarded = 0
   /// When silence will have lasted too long; runs once everything is acknowledged.
   var silence = Deadline.never
-  var watch: EdgeWatch?
-  var waker: Waker?
+  private var watch: EdgeWatch?
+  private var waker: Waker?
+  /// Where a thread sleeps that has no descriptor to wait with, and for how long until it looks again.
+  private var parker: Parker?
+  private var pause = Duration.milliseconds(1)
   private var isListening = false
+  /// Whether a task waits for this, which can be cancelled.
+  private var isForTask = false
   /// What the lifecycle was told last.
   private var next: Event?
   var unacknowledged = 0
@@ -29,14 +34,17 @@ struct End {
     self.policy = policy
     self.start = start
     switch policy {
-    case .confirmed(let within): deadline = Deadline(after: within)
+    case .confirmed(let within): ownDeadline = Deadline(after: within)
     case .lingering(let within, let idle, let discarding):
-      deadline = Deadline(after: within)
+      ownDeadline = Deadline(after: within)
       self.idle = idle
       discardLimit = max(0, discarding)
-    case .background, .abort: deadline = .never
+    case .background, .abort: ownDeadline = .never
     }
   }
+
+  /// When time is up: by this close's policy, or by a later close that has less.
+  private var deadline: Deadline { min(ownDeadline, core.closing.withLock { $0.limit }) }
 
   // MARK: Driving
 
@@ -54,14 +62,14 @@ struct End {
     while true {
       switch step(isLate: isLate) {
       case .over(let report): return report
-      case .wait(let deadline): isLate = !((try? awaitEdge(until: deadline)) ?? false)
+      case .wait(let deadline): isLate = !awaitEdge(until: deadline)
       }
     }
   }
 
   /// Runs it to its end, in a task.
   nonisolated(nonsending) mutating func run() async -> CloseReport {
-    // Who is cancelled has no time left.
+    // A task that is cancelled has no time left.
     if Task.isCancelled { cut() }
     var isLate = false
     while true {
@@ -69,8 +77,35 @@ struct End {
       let changes = core.place.load()?.known.changes
       switch step(isLate: isLate) {
       case .over(let report): return report
-      case .wait(let deadline): isLate = !(await awaitChange(since: changes, until: deadline))
+      case .wait(let deadline):
+        let seat: Seat
+        do throws(Interruption) { seat = try core.seat(.alone) } catch {
+          // No descriptor for a loop, or no room in its poller: a thread needs neither.
+          if case .system = error { return await runInThread() }
+          isLate = true
+          continue
+        }
+        isLate = !(await awaitChange(at: seat, since: changes, until: deadline))
       }
+    }
+  }
+
+  /// Runs the rest of it in a thread of its own, for a task that cannot wait at a loop.
+  private nonisolated(nonsending) func runInThread() async -> CloseReport {
+    let core = core
+    return await withTaskCancellationHandler {
+      unsafe await withUnsafeContinuation { (continuation: UnsafeContinuation<CloseReport, Never>) in
+        let task = unsafe Resumption(continuation)
+        let finish = Surroundings.current.surround {
+          var end = self
+          end.isForTask = true
+          task.resume(end.run())
+        }
+        // Without a thread either, the task's own has to do.
+        if Threads.start(finish) != 0 { finish() }
+      }
+    } onCancel: {
+      core.cutShort()
     }
   }
 
@@ -124,7 +159,8 @@ struct End {
   /// - Returns: the event that came up meanwhile, if one did.
   private mutating func perform(_ actions: Actions) -> Event? {
     var event: Event?
-    if actions.contains(.shutdownWrite) {
+    // A duplicate may have sent the FIN; once the peer's has come too, the kernel would refuse a second one.
+    if actions.contains(.shutdownWrite), !core.latch.value.isFINQueued {
       core.latch.update { $0.finishedSending = true }
       do {
         try Syscalls.shutdown(core.number(.alone), CInt(SHUT_WR))
@@ -139,9 +175,12 @@ struct End {
     let hasEnded = core.latch.value.sawEnd
     if actions.contains(.discardInput), !hasEnded, let came = discardInput(), came != .deadline { event = came }
     if actions.contains(.boundOrphan), case .background(let timeout) = policy, core.isTCP {
-      try? core.set(.userTimeout, to: max(timeout, .milliseconds(1)), .alone)
+      // What is longer than the kernel can count, 24 days, is as long as it can count.
+      try? core.set(.userTimeout, to: min(max(timeout, .milliseconds(1)), .milliseconds(CInt.max)), .alone)
       // It bounds FIN-WAIT-2, in which nobody waits whose peer has finished.
-      if !hasEnded { try? core.set(.orphanTimeout, to: max(timeout, .seconds(1)), .alone) }
+      if !hasEnded {
+        try? core.set(.orphanTimeout, to: min(max(timeout, .seconds(1)), .seconds(CInt.max)), .alone)
+      }
     }
     if actions.contains(.snapshot) {
       unacknowledged = core.unacknowledged(.alone)
@@ -195,31 +234,54 @@ struct End {
     return queued <= core.queueFloor
   }
 
+  /// Without a descriptor to wait with, this sleeps and looks again: a close must not become a reset for want of one.
+  ///
   /// - Returns: `false` when the time is up.
-  private mutating func awaitEdge(until: Deadline) throws(Errno) -> Bool {
-    guard let watch else {
-      guard let watch = EdgeWatch.pool.borrow(until: until) else { return false }
-      self.watch = watch
-      try watch.add(core.number(.alone))
-      if core.isShared.load(ordering: .acquiring), let waker = try? Waker.borrow() {
-        self.waker = waker
-        listenForAborts(waker)
-      }
-      // What happened before the watch began is looked at again before the first wait.
-      return true
-    }
+  private mutating func awaitEdge(until: Deadline) -> Bool {
+    let mayBeCut = isForTask || core.isShared.load(ordering: .acquiring)
+    if watch == nil, beginWatching(mayBeCut) { return true }
     // Not left to poll: while a peer sends without end there is always one more edge, and it would never say that time
     // is up.
     if until.hasPassed { return false }
     if core.ledger.isPublished { core.publish(waitFor: .input, until: until) }
     defer { if core.ledger.isPublished { core.publish(waitFor: .input, until: nil) } }
-    return try watch.wait(waker: waker, until: until)
+    if let watch {
+      // Without a waker an abort is seen at the next look.
+      let next = mayBeCut && waker == nil ? min(until, Deadline(after: .milliseconds(50))) : until
+      if let came = try? watch.wait(waker: waker, until: next) { return came || !until.hasPassed }
+    }
+    let parker = self.parker ?? Parker()
+    if self.parker == nil {
+      self.parker = parker
+      listenForAborts(parker)
+      if closingIsCut { return true }
+    }
+    defer { pause = min(pause * 2, .milliseconds(50)) }
+    _ = parker.park(until: min(until, Deadline(after: pause)))
+    return !until.hasPassed
+  }
+
+  /// - Returns: whether the watch has begun. What happened before it is looked at again before the first wait.
+  private mutating func beginWatching(_ mayBeCut: Bool) -> Bool {
+    guard let watch = try? EdgeWatch.pool.borrow() else { return false }
+    do throws(Errno) { try watch.add(core.number(.alone)) } catch {
+      EdgeWatch.pool.giveBack(watch)
+      return false
+    }
+    self.watch = watch
+    parker = nil
+    if mayBeCut, let waker = try? Waker.borrow() {
+      self.waker = waker
+      listenForAborts(waker)
+    }
+    return true
   }
 
   /// - Parameter changes: what the seat's count was before the last look; `nil` when there was no seat.
   /// - Returns: `false` when the time is up.
-  private nonisolated(nonsending) mutating func awaitChange(since changes: UInt64?, until: Deadline) async -> Bool {
-    guard let seat = try? core.seat(.alone) else { return false }
+  private nonisolated(nonsending) mutating func awaitChange(
+    at seat: Seat, since changes: UInt64?, until: Deadline
+  ) async -> Bool {
     guard let changes else {
       listenForAborts(seat)
       // What happened before the watch began is told as its first event.
@@ -229,7 +291,7 @@ struct End {
       listenForAborts(seat)
       // One that came before has woken nobody; those that come from now on change the count. They are not asked for under the
       // seat's lock: whoever cuts a close short wakes the seat under the lock that would have to be taken there.
-      if closingIsCut { return true }
+      if closingIsCut || deadline < until { return true }
     }
     if until.hasPassed { return false }
     if core.ledger.isPublished { core.publish(waitFor: .input, until: until) }
@@ -268,22 +330,17 @@ struct End {
   /// Reads and counts what has arrived.
   private mutating func discardInput() -> Event? {
     let before = discarded
-    while discarded < discardLimit {
+    while true {
+      let most = min(1 << 20, discardLimit - discarded)
+      // With the budget spent a confirmed close only stops reading. A lingering one is over with the first byte beyond it.
+      if most <= 0 { guard case .lingering = policy else { return nil } }
       // What had arrived by the deadline is read, and no receive buffer holds more than this; a peer that sends without end
       // is not waited for, and does not keep anybody from cutting this short.
       if discarded - before >= End.mostArrived, deadline.hasPassed || closingIsCut || Task.isCancelled { return nil }
       do {
-        let most = min(1 << 20, discardLimit - discarded)
-        let count: Int
-        if core.isTCP {
-          count = try Syscalls.discard(core.number(.alone), most)
-        } else {
-          count = try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
-            try unsafe Syscalls.receive(
-              core.number(.alone), UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
-          }
-        }
+        let count = try most > 0 ? take(most) : Syscalls.peek(core.number(.alone))
         if count == 0 { return core.latch.value.failure == nil ? .peerFinished : .failed }
+        if most <= 0 { return .deadline }
         discarded += count
       } catch {
         if error == .resourceTemporarilyUnavailable { return nil }
@@ -291,9 +348,14 @@ struct End {
         return .failed
       }
     }
-    // With the budget spent a lingering close is over; a confirmed one only stops reading.
-    if case .lingering = policy { return .deadline }
-    return nil
+  }
+
+  private func take(_ most: Int) throws(Errno) -> Int {
+    if core.isTCP { return try Syscalls.discard(core.number(.alone), most) }
+    return try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
+      try unsafe Syscalls.receive(
+        core.number(.alone), UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))
+    }
   }
 
   // MARK: Telling

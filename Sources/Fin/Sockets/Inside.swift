@@ -147,7 +147,9 @@ extension Core {
   }
 
   func leave(_ entry: Gate.Entry) {
-    if gate.leave(entry) { release() }
+    guard gate.leave(entry) else { return }
+    release()
+    gate.finishClosing()
   }
 
   // Apart, so that their room is not kept in every function that waits.

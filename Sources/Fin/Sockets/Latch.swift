@@ -21,6 +21,19 @@ final class Latch: Sendable {
     /// How long the kernel waits for acknowledgements.
     var silence = Silence.unknown
 
+    /// The kernel's state says that `SHUT_WR` was done, by a call that was not Fin's.
+    mutating func noteFinish() {
+      finishedSending = true
+      isFINQueued = true
+    }
+
+    /// Where the life of a descriptor begins that comes to this connection now.
+    var phase: Phase {
+      if failure != nil { return .failed }
+      if sawEnd { return finishedSending ? .bothFinished : .peerFinished }
+      return finishedSending ? .sendFinished : .connected
+    }
+
     /// Reset, or given up by the kernel.
     var failure: SocketError.Cause? {
       get { kept?.cause }

@@ -71,6 +71,10 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
   }
 
   /// Ends the connection from any thread; see ``Connection/close(_:)-59kny``. A second time it returns the same report.
+  ///
+  /// A close that comes while another is under way can only bring its end nearer: the earlier deadline of the two holds, more
+  /// time changes nothing, and the budgets of bytes and silence stay the first one's. ``ClosePolicy/background(orphanTimeout:)``
+  /// changes nothing either: what is being confirmed is not given up.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }

@@ -35,13 +35,16 @@ extension SocketEnd where Self: ~Copyable {
     }
   }
 
-  /// Lends the number, for a call that Fin does not have. Nobody closes it while `body` runs.
+  /// Lends the number, for a call that Fin does not have. It is not released while `body` runs.
   ///
   /// What the body must not do: close the number, keep it, read `SO_ERROR`, or wait for long. An attempt to connect
-  /// whose `SO_ERROR` was read by another holder still fails, but cannot say why.
+  /// whose `SO_ERROR` was read by another holder still fails, but cannot say why. A `shutdown(SHUT_WR)` in it counts as
+  /// ``Connection/finishSending()``. A close of this very socket, called in the body, ends it as ever and returns; the number is
+  /// released when the body does. Where another thread is closing it already, such a close does not wait, and its report says
+  /// ``Ending/background``.
   public borrowing func withDescriptor<R>(_ body: (FileDescriptor) -> R) throws(SocketError) -> R {
     let core = reference.core
-    return try core.passing(.getOption) { body(FileDescriptor(rawValue: core.number($0))) }
+    return try core.passing(.getOption) { core.lend($0, to: body) }
   }
 
   /// Reads an option: `getsockopt(2)`.

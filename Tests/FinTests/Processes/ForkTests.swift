@@ -1,8 +1,9 @@
 import CPeers
-import Fin
 import Glibc
 import Peers
 import Testing
+
+@testable import Fin
 
 @Suite("A descriptor is shared when a process forks, and Fin says what it does about it")
 struct Forking {
@@ -54,6 +55,16 @@ struct Forking {
     }
   }
 
+  @Test(
+    "a child that only drops what it inherited: the parent still hears of its sockets, and its paths stay")
+  func childDrops() async throws {
+    let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      try synchronously { try dropInChild() }
+    }
+    // The child reports no leak: the sockets are its parent's.
+    #expect(!String(decoding: result.standardErrorContent, as: UTF8.self).contains("leaked"))
+  }
+
   @Test("closing one of two descriptors of a connection ends nothing; the last one's close does", .faults(10))
   func duplicates() throws {
     let pair = try Connection.pair()
@@ -65,4 +76,34 @@ struct Forking {
     #expect(try pair.second.receive(upTo: 100) == nil)
     pair.second.close()
   }
+}
+
+private func dropInChild() throws {
+  let folder = try TemporaryFolder()
+  let pair = try Loopback()
+  let peer = pair.peer
+  var ours: SharedConnection? = pair.ours.share()
+  var listener: Listener? = try Listener.bind(.unix("\(folder.path)/s"))
+  let number = ours!.reference.core.number
+  // Watched by a loop: the watch is of what both processes have.
+  _ = try ours!.reference.core.seat(.task)
+  let child = peers_fork()
+  if child == 0 {
+    ours = nil
+    listener = nil
+    // Its own number is closed, and that is all.
+    _exit(fcntl(number, F_GETFD) == -1 ? 0 : 1)
+  }
+  var status: CInt = 0
+  unsafe waitpid(child, &status, 0)
+  check(status == 0, "the child ended with \(status)")
+  let connection = ours!
+  let receiving = errand { try await connection.receive(upTo: 1, within: .seconds(10)) }
+  try connection.awaitParked()
+  try peer.send([7])
+  let bytes = try receiving.join()
+  check(bytes == [7], "\(String(describing: bytes))")
+  check(folder.entries == ["s"], "\(folder.entries)")
+  connection.abort()
+  listener!.close()
 }

@@ -62,8 +62,8 @@ SEEDS = [
      "      if old & bit != 0, !(seeded(18) && bit == Word.reader) { throw .busy }",
      "GateSteps|TwoEnds|ClosingWakes"),
     (19, "the last one out does not release", "Sockets/Inside.swift",
-     "    if gate.leave(entry) { release() }",
-     "    if gate.leave(entry), !seeded(19) { release() }",
+     "    guard gate.leave(entry) else { return }\n    release()\n",
+     "    guard gate.leave(entry) else { return }\n    if !seeded(19) { release() }\n",
      "Many|AbortTests|LeakTests"),
     (20, "the waker is lost: closing wakes nobody", "Descriptor/Gate.swift",
      "none is woken after it was given back.\n      let parked = waiting.parked\n"

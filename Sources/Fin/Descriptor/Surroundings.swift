@@ -1,0 +1,17 @@
+/// The task-local values of Fin's own, which a new thread would lose.
+struct Surroundings {
+  private let ledger = Ledger.current
+  #if FIN_SEAM
+  private let script = Seam.script
+  #endif
+
+  static var current: Surroundings { Surroundings() }
+
+  func surround(_ body: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+    #if FIN_SEAM
+    { [ledger, script] in Ledger.$current.withValue(ledger) { Seam.$script.withValue(script, operation: body) } }
+    #else
+    { [ledger] in Ledger.$current.withValue(ledger, operation: body) }
+    #endif
+  }
+}

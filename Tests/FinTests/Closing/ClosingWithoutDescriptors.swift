@@ -1,0 +1,99 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("A close that has nothing to wait with is a healthy close all the same")
+struct ClosingWithoutDescriptors {
+  /// What the kernel refuses, with which error.
+  enum Refusal: String, CaseIterable, Codable, CustomTestStringConvertible {
+    case poller, event, watch
+    var testDescription: String { rawValue }
+
+    var script: Script {
+      switch self {
+      case .poller: Script(.every(.epollCreate, .fail(.tooManyOpenFiles)), .every(.eventfd, .fail(.tooManyOpenFiles)))
+      case .event: Script(.every(.eventfd, .fail(.tooManyOpenFiles)))
+      case .watch: Script(.every(.epollControl, .fail(.noSpace)))
+      }
+    }
+  }
+
+  @Test("in a task, before the first loop is there: confirmed, and not reset", arguments: Refusal.allCases)
+  func beforeTheFirstLoop(_ refusal: Refusal) async {
+    // In a process of its own, in which there is no loop yet.
+    await #expect(processExitsWith: .success) { [refusal = refusal as Refusal] in
+      let (ours, peer, lent) = try synchronously { () throws -> (SharedConnection, CInt, [EdgeWatch]) in
+        let pair = try Loopback()
+        let peer = pair.peer
+        try pair.ours.send([1, 2, 3])
+        // What was made ahead is in use by other closes.
+        return (pair.ours.share(), peer.detach(), refusal == .poller ? [try EdgeWatch.pool.borrow()] : [])
+      }
+      // The peer reads only when it sees our FIN, and then finishes: this close has to wait.
+      let reading = onThread {
+        let peer = PlainSocket(adopting: peer)
+        try eventually("our FIN") { try TCPInfo.read(peer.descriptor).state == .closeWait }
+        return try peer.receiveAll()
+      }
+      let report = await Seam.$script.withValue(refusal.script) { await ours.close(.lingering) }
+      check(report.ending == .peerFinished, "\(report)")
+      let bytes = try synchronously { try reading.join() }
+      check(bytes == [1, 2, 3], "\(bytes)")
+      _ = lent
+    }
+  }
+
+  @Test("in a task that is cancelled meanwhile: an abort, with its report", .needsTUN)
+  func cancelled() throws {
+    try withRawPeer(.neverAcknowledges) { peer in
+      let connection = try connection(to: peer).share()
+      try connection.send([1, 2, 3])
+      let closing = errand {
+        await Seam.$script.withValue(Script(.every(.epollControl, .fail(.noSpace)))) {
+          await connection.close(.confirmed(within: .seconds(60)))
+        }
+      }
+      try eventually("the phase", equals: .confirming) { connection.phase }
+      closing.cancel()
+      let report = try closing.join()
+      #expect(report.ending == .aborted && report.bytesUnacknowledged == 3, "\(report)")
+    }
+  }
+
+  @Test("in a thread whose watch is refused: acknowledged, not reset", .needsTUN, arguments: [Refusal.watch, .event])
+  func inThread(_ refusal: Refusal) throws {
+    try withLossyLink(Weather(delay: .milliseconds(100))) { link in
+      let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
+      let address = try SocketAddress(parsing: "\(LossyLink.rightAddress):\(listener.port)")
+      let connection = try link.left.run { () throws -> Connection in try Connection.connect(to: address) }.share()
+      let accepted = try listener.accept()
+      try connection.send([1, 2, 3])
+      let report = Seam.$script.withValue(refusal.script) { connection.close() }
+      #expect(report.ending == .acknowledged, "\(report)")
+      #expect(report.duration >= .milliseconds(195), "\(report)")
+      #expect(try accepted.receiveAll() == [1, 2, 3])
+    }
+  }
+
+  @Test("in a thread whose watch is refused: a time-out at its time, and an abort at once", .needsTUN)
+  func ends() throws {
+    for isAborted in [false, true] {
+      try withRawPeer(.neverAcknowledges) { peer in
+        let connection = try connection(to: peer).share()
+        try connection.send([1, 2, 3])
+        let time = Duration.milliseconds(isAborted ? 60_000 : 300)
+        let closing = onThread {
+          Seam.$script.withValue(Refusal.watch.script) { connection.close(.confirmed(within: time)) }
+        }
+        try eventually("the phase", equals: .confirming) { connection.phase }
+        if isAborted { connection.abort() }
+        let report = try closing.join()
+        #expect(report.ending == (isAborted ? .aborted : .timedOut(.confirming)), "\(report)")
+        if !isAborted { #expect(report.duration >= time && report.duration < time + slack, "\(report)") }
+      }
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 2: close always answers: the earlier deadline of two closes holds", .needsTUN)
+struct LaterCloses {
+  private static func policy(_ phase: Phase, _ within: Duration) -> ClosePolicy {
+    phase == .confirming
+      ? .confirmed(within: within) : .lingering(within: within, idle: .seconds(60), discarding: 1 << 20)
+  }
+
+  @Test(
+    "a second close with less time ends the first at its time, in threads", arguments: [Phase.confirming, .lingering])
+  func shorter(_ phase: Phase) throws {
+    try withRawPeer(.neverAcknowledges) { peer in
+      let connection = try connection(to: peer).share()
+      try connection.send([1, 2, 3])
+      let first = onThread { connection.close(LaterCloses.policy(phase, .seconds(60))) }
+      try eventually("the phase", equals: phase) { connection.phase }
+      let start = Instant.now
+      let report = connection.close(.confirmed(within: .milliseconds(200)))
+      #expect(start.elapsed >= .milliseconds(200) && start.elapsed < .milliseconds(200) + slack, "\(start.elapsed)")
+      #expect(report.ending == .timedOut(phase) && report.bytesUnacknowledged == 3, "\(report)")
+      #expect(try first.join() == report)
+    }
+  }
+
+  @Test(
+    "a second close with less time ends the first at its time, in tasks", arguments: [Phase.confirming, .lingering],
+    Place.allCases)
+  func shorterInTasks(_ phase: Phase, _ place: Place) throws {
+    try withRawPeer(.neverAcknowledges) { peer in
+      let connection = try connection(to: peer).share()
+      try connection.send([1, 2, 3])
+      let first = errand(on: place) { await connection.close(LaterCloses.policy(phase, .seconds(60))) }
+      try eventually("the phase", equals: phase) { connection.phase }
+      let start = Instant.now
+      let report = try inTask { await connection.close(.confirmed(within: .milliseconds(200))) }
+      #expect(start.elapsed >= .milliseconds(200) && start.elapsed < .milliseconds(200) + slack, "\(start.elapsed)")
+      #expect(report.ending == .timedOut(phase) && report.bytesUnacknowledged == 3, "\(report)")
+      #expect(try first.join() == report)
+    }
+  }
+
+  @Test("a second close with more time, or in the background, changes nothing")
+  func longer() throws {
+    for second in [ClosePolicy.confirmed(within: .seconds(60)), .lingering, .background] {
+      try withRawPeer(.neverAcknowledges) { peer in
+        let connection = try connection(to: peer).share()
+        try connection.send([1, 2, 3])
+        let first = onThread { connection.close(.confirmed(within: .milliseconds(500))) }
+        try eventually("the phase", equals: .confirming) { connection.phase }
+        let report = connection.close(second)
+        #expect(report.ending == .timedOut(.confirming), "\(report)")
+        #expect(report.duration >= .milliseconds(500) && report.duration < .milliseconds(500) + slack, "\(report)")
+        #expect(try first.join() == report)
+      }
+    }
+  }
+
+  @Test("a second close without any time is one look, and what was confirmed by then is said")
+  func noTime() throws {
+    try withRawPeer(.neverFinishes) { peer in
+      let connection = try connection(to: peer).share()
+      try connection.send([1, 2, 3])
+      let first = onThread {
+        connection.close(.lingering(within: .seconds(60), idle: .seconds(60), discarding: 1 << 20))
+      }
+      try eventually("the phase", equals: .lingeringAcknowledged) { connection.phase }
+      let report = connection.close(.confirmed(within: .zero))
+      #expect(report.ending == .acknowledged, "\(report)")
+      #expect(try first.join() == report)
+    }
+  }
+}
+
+@Suite("Promise 2: close always answers: budgets of nothing, and budgets beyond counting")
+struct Budgets {
+  @Test(
+    "nothing may be discarded: the FIN goes out, and the peer's is awaited", .needsTUN, arguments: [0, -1, Int.min])
+  func nothingDiscarded(_ most: Int) throws {
+    let policy = ClosePolicy.lingering(within: .seconds(10), idle: .seconds(10), discarding: most)
+    for isInTask in [false, true] {
+      try withRawPeer(.good) { peer in
+        let connection = try connection(to: peer).share()
+        try connection.send([1, 2, 3])
+        let report = isInTask ? try inTask { await connection.close(policy) } : connection.close(policy)
+        #expect(report.ending == .peerFinished && report.isDelivered, "\(report)\n\(peer.log)")
+        #expect(peer.log.count(.rst) == 0 && peer.log.count(.fin) == 1, "\(peer.log)")
+      }
+    }
+  }
+
+  @Test("nothing may be discarded, and the peer says nothing: all of ours was acknowledged", .needsTUN)
+  func silence() throws {
+    try withRawPeer(.neverFinishes) { peer in
+      let connection = try connection(to: peer)
+      try connection.send([1, 2, 3])
+      let report = connection.close(.lingering(within: .seconds(10), idle: .milliseconds(50), discarding: 0))
+      #expect(report.ending == .acknowledged && report.duration < slack, "\(report)")
+      #expect(peer.log.count(.fin) == 1, "\(peer.log)")
+    }
+  }
+
+  @Test(
+    "the first byte beyond the budget ends it; as many as the budget, and the end, are the peer's finish", .needsTUN)
+  func beyond() throws {
+    for (sent, budget) in [(1, 0), (3000, 3000), (3001, 3000), (0, 0)] {
+      let talks = Behaviour("answers the FIN with \(sent) bytes and its own") { conversation, segment in
+        let hadTaken = conversation.hasTakenFIN
+        Behaviour.neverFinishes.answer(&conversation, segment)
+        if conversation.hasTakenFIN, !hadTaken {
+          conversation.send([UInt8](repeating: 1, count: sent))
+          conversation.finish()
+        }
+      }
+      try withRawPeer(talks) { peer in
+        let connection = try connection(to: peer)
+        try connection.send([1])
+        let report = connection.close(.lingering(within: .seconds(10), idle: .seconds(10), discarding: budget))
+        #expect(report.ending == (sent > budget ? .acknowledged : .peerFinished), "\(sent): \(report)\n\(peer.log)")
+        #expect(report.bytesDiscarded == sent, "\(report)")
+        #expect(report.duration < slack)
+      }
+    }
+  }
+
+  @Test("nothing may be discarded on a Unix stream either: the peer's end is awaited, and its first byte ends it")
+  func unix() throws {
+    let policy = ClosePolicy.lingering(within: .seconds(10), idle: .seconds(10), discarding: 0)
+    let quiet = try Connection.pair()
+    quiet.second.close(.background)
+    #expect(quiet.first.close(policy).ending == .peerFinished)
+    let talking = try Connection.pair()
+    try talking.second.send([1])
+    let report = talking.first.close(policy)
+    #expect(report.ending == .acknowledged && report.bytesDiscarded == 1, "\(report)")
+    talking.second.close(.background)
+  }
+
+  @Test("no silence is allowed: acknowledged is enough", .needsTUN, arguments: [Duration.zero, .seconds(-1)])
+  func noIdle(_ idle: Duration) throws {
+    try withRawPeer(.neverFinishes) { peer in
+      let connection = try connection(to: peer)
+      try connection.send([1, 2, 3])
+      let report = connection.close(.lingering(within: .seconds(10), idle: idle, discarding: 1000))
+      #expect(report.ending == .acknowledged && report.duration < slack, "\(report)")
+    }
+  }
+
+  @Test(
+    "an orphan's time is what was asked for, within what the kernel can count",
+    arguments: [
+      (Duration.seconds(-5), CInt(1)), (.zero, 1), (.nanoseconds(1), 1), (.milliseconds(7), 7), (.seconds(30), 30_000),
+      (.milliseconds(CInt.max - 1), .max - 1), (.milliseconds(CInt.max), .max),
+      (.milliseconds(CInt.max) + .nanoseconds(1), .max), (.seconds(86_400 * 365), .max),
+      (.seconds(Int64.max), .max),
+    ])
+  func orphan(_ timeout: Duration, _ milliseconds: CInt) throws {
+    let pair = try Loopback()
+    let peer = pair.peer
+    try pair.ours.send([1])
+    // A number of the test's own keeps the socket, so that its options can be read when ours has gone.
+    let spy = try pair.ours.withDescriptor { dup($0.rawValue) }
+    defer { close(spy) }
+    #expect(pair.ours.close(.background(orphanTimeout: timeout)).ending == .background)
+    func option(_ name: CInt) -> CInt {
+      var value: CInt = -1
+      var size = socklen_t(4)
+      return unsafe getsockopt(spy, CInt(IPPROTO_TCP), name, &value, &size) == 0 ? value : -1
+    }
+    #expect(option(18) == milliseconds, "TCP_USER_TIMEOUT")
+    // The kernel keeps 120 s at most; that it is no longer "for ever" is what counts.
+    #expect((1...120).contains(option(TCP_LINGER2)), "TCP_LINGER2")
+    _ = consume peer
+  }
+}
