@@ -22,7 +22,8 @@
  *  CANCEL      TAKE                  the task is marked as cancelled before; only this task, which waits at one place at a
  *                                    time. With -DSCOPED its scope hears for it, and does WAKE
  *  EXPIRE      TAKE, mutex           whose time is up; then when to look again, from who is left
- *  TAKE        mutex, one at a time  one waiter out of the list; resumed when the mutex is free
+ *  TAKE        mutex, then resumes   all who are meant out of the list, at one moment: who waits again meanwhile is not
+ *                                    among them; each is resumed when the mutex is free
  *
  * What must hold (assertions, and no state in which somebody waits for ever):
  *  T1  resumed once       a continuation is resumed exactly once, by who took it out of the list
@@ -109,22 +110,27 @@ inline note(i, o, m) {                                                     /* NO
   }
 }
 
-/* everybody whom MEANT means, one at a time; `t` is the caller's */
+/* everybody whom MEANT means at one moment; `t` is the caller's */
 #define TAKE(MEANT, what)                                                               \
+  atomic {                                                                              \
+    !mutex ->                                                                           \
+    t = 0;                                                                              \
+    do                                                                                  \
+    :: t < NT && waits[t] && (MEANT) && !(ONLY_ONE && last) ->                          \
+       KEPT; taken[t] = true; last = true; t++                                          \
+    :: t < NT && !(waits[t] && (MEANT) && !(ONLY_ONE && last)) -> t++                   \
+    :: t == NT -> break                                                                 \
+    od;                                                                                 \
+    t = 0; last = false                                                                 \
+  };                                                                                    \
   do                                                                                    \
-  :: atomic {                                                                           \
-       !mutex ->                                                                        \
-       t = 0; do :: t < NT && !(waits[t] && (MEANT)) -> t++ :: else -> break od;        \
-       last = true;                                                                     \
-       if :: t < NT -> KEPT; last = !(waits[0] || waits[1] || waits[2]) :: else fi      \
-     };                                                                                 \
-     if :: t < NT -> resume(t, what) :: else fi;                                        \
-     if :: last || ONLY_ONE -> t = 0; last = false; break :: else fi                    \
+  :: t < NT && taken[t] -> resume(t, what); taken[t] = false; t++                       \
+  :: t < NT && !taken[t] -> t++                                                         \
+  :: t == NT -> t = 0; break                                                            \
   od
 
 #ifdef M_NOT_TAKEN
 #define KEPT skip
-#define ONLY_ONE true
 #else
 #define KEPT waits[t] = false
 #endif
@@ -340,7 +346,7 @@ proctype Watcher() {
 /* the thread that waits in epoll_wait(2) and tells */
 proctype Loop() {
   byte until, t, sawChanges;
-  bool i, o, m, sawInput, sawOutput, last, isEvent;
+  bool i, o, m, sawInput, sawOutput, last, isEvent, taken[NT];
   do
   :: loopEnds -> break
   :: else ->
@@ -413,7 +419,7 @@ proctype Peer() {
 
 #ifdef CLOSE
 proctype Closer() {
-  byte t; bool last, isHeard;
+  byte t; bool last, isHeard, taken[NT];
 #ifdef M_LOCKS_CROSSED
   atomic { !cutting -> cutting = true };
 #endif
@@ -435,7 +441,7 @@ proctype Closer() {
 #define MINE t == who
 #endif
 proctype Canceller() {
-  byte who, t; bool last, runs;
+  byte who, t; bool last, runs, taken[NT];
   do
   :: who < NT ->
      atomic { isCancelled[who] = true; runs = handler[who] };
@@ -455,7 +461,7 @@ proctype Canceller() {
 
 #ifdef STOP
 proctype Stopper() {
-  byte t; bool last;
+  byte t; bool last, taken[NT];
   lock; isStopped = true; unlock;                                          /* STOP */
   note(false, false, false);
   TAKE(true, stopped);

@@ -212,13 +212,12 @@ final class Seat: Wakeable, Sendable {
     }
   }
 
-  /// TAKE: one at a time, so that nothing is allocated, and nobody is resumed under the lock.
+  /// TAKE: all who are meant at this moment, and nobody is resumed under the lock. Who waits again meanwhile is not among them:
+  /// where an executor runs a task before `resume` returns, two tasks would else wake each other for as long as they wait.
   private func resumeAll(_ wake: Wake, _ isMeant: (Waiter) -> Bool) {
-    while true {
-      let (waiter, isLast) = state.withLock { $0.waiters.take(where: isMeant) }
-      waiter?.task.resume(wake)
-      if isLast { return }
-    }
+    // One waiter, or two for different things, take no memory.
+    let taken = state.withLock { $0.waiters.takeAll(where: isMeant) }
+    taken.forEach { $0.task.resume(wake) }
   }
 
   /// Gives the place back, before the descriptor is closed.

@@ -72,7 +72,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case notText
     /// Somebody else is receiving at this moment.
     case busy
-    /// More than 1,048,575 operations at once on one socket.
+    /// More than 1,048,575 operations at once on one socket, or more than 65,536 that wait for their turn to send.
     case tooManyOperations
     /// The argument makes no sense; what is wrong with it.
     case invalid(String)

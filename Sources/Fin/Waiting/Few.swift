@@ -23,6 +23,22 @@ struct Few<Element> {
     return (others.remove(at: index), false)
   }
 
+  /// Takes out all that are meant, in one pass.
+  mutating func takeAll(where isMeant: (Element) -> Bool) -> Few {
+    var taken = Few()
+    if let element = first, isMeant(element) {
+      taken.first = element
+      first = nil
+    }
+    if others.isEmpty { return taken }
+    others.removeAll { element in
+      guard isMeant(element) else { return false }
+      taken.append(element)
+      return true
+    }
+    return taken
+  }
+
   mutating func removeAll() {
     first = nil
     others = []

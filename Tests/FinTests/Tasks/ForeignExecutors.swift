@@ -1,3 +1,4 @@
+import CFin
 import Glibc
 import Peers
 import Synchronization
@@ -84,6 +85,36 @@ struct ForeignExecutors {
     try sending.join()
     ours.abort()
     theirs.abort()
+    reactor.stop()
+  }
+
+  @Test("several tasks wait at one datagram socket: each datagram goes to one of them", arguments: Foreign.allCases)
+  func together(_ foreign: Foreign) throws {
+    let executor = foreign.make()
+    let reactor = try Reactor(loops: 1)
+    let pair = try DatagramSocket.pair()
+    let (ours, theirs) = (pair.first.share(), pair.second.share())
+    let count = 500
+    let waiting = (0..<4).map { _ in
+      // Begun on a loop, in whose thread an executor that runs jobs at once then goes on.
+      errand(on: reactor.executor) {
+        try await withTaskExecutorPreference(executor) {
+          var mine = 0
+          while true {
+            do { _ = try await ours.receive() } catch { if error.cause == .closed { return mine } else { throw error } }
+            mine += 1
+          }
+        }
+      }
+    }
+    try ours.awaitParked(4)
+    for number in 0..<count { try theirs.send([UInt8(truncatingIfNeeded: number)]) }
+    try eventually(within: .seconds(20), "datagrams that nobody took", equals: 0) {
+      try Int(Syscalls.queue(theirs.withDescriptor { $0.rawValue }, CInt(FIN_SIOCOUTQ)))
+    }
+    ours.close()
+    #expect(try waiting.reduce(0) { try $0 + $1.join() } == count)
+    theirs.close()
     reactor.stop()
   }
 
