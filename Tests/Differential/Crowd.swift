@@ -103,7 +103,11 @@ final class Crowd: Play {
         switch Kernel.send(peer, Pattern.part(from: heard.sent, count: min(step.count, 20_000))) {
         case .count(let count): heard.sent += count
         case .error(EAGAIN), .bytes: break
-        case .error: heard.sawError = true
+        case .error:
+          // It is told once: what had come is not read any more.
+          close(peer)
+          heard.sawError = true
+          return heard
         }
       case .finish: shutdown(peer, CInt(SHUT_WR))
       case .close, .reset:

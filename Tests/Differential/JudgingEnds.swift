@@ -18,11 +18,12 @@ extension Model {
     if report.duration < .zero { return "it took less than no time" }
     guard isOnly else { return report.ending == .background || isHazy ? nil : "another descriptor has the connection" }
     ending = report.ending
-    lastPolicy = step.verb
+    let first = parts[part].closing ?? step
+    lastPolicy = first.verb
     if isHazy { return nil }
     if isTCP, report.bytesUnacknowledged > mostSent { return "more is not acknowledged than was sent" }
     if !wasDuplicated, report.bytesDiscarded != available { return "\(available) bytes were discarded" }
-    let right = endings(step, report, isCut: parts[part].isCut)
+    let right = endings(first, report, isCut: parts[part].isCut)
     return right.contains(Name(report.ending)) ? nil : "it should be one of \(right)"
   }
 

@@ -76,7 +76,6 @@ final class ListenerStage: Play {
 
   private func allows(_ step: Step) -> Bool {
     let isBusy = accepting != nil
-    if Model.known, step.verb == .pause, !script.setting.isTCP { return false }
     switch (step.actor, step.verb) {
     // How many a queue that is being narrowed still takes is the kernel's affair.
     case (.peer, .connect):

@@ -14,6 +14,8 @@ struct Model {
     var mayBuffer = false
     /// Closes that have begun and not returned.
     var closers = 0
+    /// The first of them, whose policy holds.
+    var closing: Step?
     /// Something may have cut its close short: an abort, a cancellation, a later close with less time.
     var isCut = false
   }
@@ -183,6 +185,7 @@ struct Model {
         if !peerFinished { return false }
       }
       return isTCP || outstanding == 0 || peerClosed
+    case .background: return parts[hand.part].closers > 1 ? nil : true
     default: return true
     }
   }
@@ -212,7 +215,7 @@ struct Model {
     let part = hands[step.actor]!.part
     hands[step.actor]!.pending = step
     if step.policy != nil {
-      if parts[part].isClosing { parts[part].isCut = true }
+      if parts[part].isClosing { parts[part].isCut = true } else { parts[part].closing = step }
       if step.verb == .confirmed || step.verb == .lingering, !parts[part].isClosing, isLast(part), failure == nil {
         weFinished = true
       }

@@ -117,7 +117,11 @@ struct Script: Hashable, Sendable, CustomStringConvertible {
       let isShared = random.chance(0.7)
       if isShared { steps.append(Step(.a, .share)) }
       for _ in 0..<(4 + Int(random.next() % 20)) {
-        steps.append(random.chance(0.4) ? random.peerStep() : random.holderStep(isShared: isShared, setting))
+        if !isShared, random.chance(0.15) {
+          steps += random.handOver()
+        } else {
+          steps.append(random.chance(0.4) ? random.peerStep() : random.holderStep(isShared: isShared, setting))
+        }
       }
     case .crowd: steps = random.crowdSteps()
     case .listener: steps = (0..<(4 + Int(random.next() % 16))).map { _ in random.listenerStep() }
@@ -162,6 +166,17 @@ extension SeededRandom {
     case .confirmed: return Step(actor, verb, 0, pick([0, 1, 300, 300, Step.long]))
     default: return Step(actor, verb)
     }
+  }
+
+  /// A descriptor that goes out of Fin's hands and back, most often with bytes that were read ahead.
+  fileprivate mutating func handOver() -> [Step] {
+    var steps: [Step] = []
+    if chance(0.7) {
+      steps += [Step(.peer, .send, 100), Step(.a, pick([.line, .peek, .exactly]), pick([1, 5, 500]))]
+    }
+    steps += [Step(.a, .detach), Step(.a, .adopt)]
+    if chance(0.5) { steps.append(Step(.a, .receive, 1000)) }
+    return steps
   }
 
   /// Each actor's own steps, in their order; how they fall among the others' is left to the machine.

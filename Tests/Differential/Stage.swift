@@ -258,6 +258,13 @@ final class Stage: Play {
         }
       }
     }
+    if let number = openNumber, !model.isHazy, model.hands.values.allSatisfy({ $0.pending == nil }) {
+      // Fin takes from the kernel what was asked for; only lines and their like are read ahead.
+      let queued = Kernel.incoming(number)
+      if queued > model.available || queued < model.available && !model.parts.contains(where: \.mayBuffer) {
+        try object("after \(step) \(queued) bytes wait in the kernel, and \(model.available) were not received")
+      }
+    }
     if let number = openNumber, model.isTCP {
       let states = model.states
       try eventually(within: Stage.slack, "after \(step) the kernel's state is one of \(states.sorted())", equals: true)
