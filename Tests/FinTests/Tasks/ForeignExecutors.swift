@@ -144,7 +144,7 @@ struct ForeignExecutors {
       await withTaskExecutorPreference(executor) { await heard { _ = try await near.receive(upTo: 1) } }
     }
     try near.awaitParked()
-    if try near.reference.core.seat().loop === reactor.next() {
+    if try near.reference.core.seat(.task).loop === reactor.next() {
       reactor.stop()
       #expect(try stopped.join() == .reactorStopped)
     } else {
