@@ -55,6 +55,9 @@ if what == "growing":  # known, and one more from time to time
     often(one, 0.05)
 if what == "closed":
     rest(count)
+if what == "replying":  # since the end, and not in the same millisecond
+    sent, received = ((lambda a, at=at: struct.unpack_from("I", info(a), at)[0]) for at in (44, 52))
+    until("each has replied since", lambda: all(sent(a) < received(a) for a in kept[1::2]))
 if what == "blocked":
     calls = ("44", "206")  # sendto
     inside = lambda t: open("/proc/self/task/%s/syscall" % t).read().split()[0] in calls
