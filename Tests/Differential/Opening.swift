@@ -65,7 +65,7 @@ struct Executors: Sendable {
 
   init() throws {
     reactor = try Reactor(loops: 2)
-    away = TestThread()
+    away = TestThreads(count: 1).one()
   }
 
   func of(_ world: Setting.World) -> any TaskExecutor { world == .away ? away : reactor.executor }
