@@ -101,7 +101,10 @@ struct ForeignExecutors {
         try await withTaskExecutorPreference(executor) {
           var mine = 0
           while true {
-            do { _ = try await ours.receive() } catch { if error.cause == .closed { return mine } else { throw error } }
+            do throws(SocketError) { _ = try await ours.receive() } catch {
+              if error.cause == .closed { return mine }
+              throw error
+            }
             mine += 1
           }
         }
