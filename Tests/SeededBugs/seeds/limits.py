@@ -50,7 +50,7 @@ SEEDS = [
     (232, "a receive blocks on a description that another holder made blocking", None, "", "", "BlockingDescriptions"),
     (233, "an accept blocks on a listener that another holder made blocking", "Sockets/Accepting.swift",
      "    if try Syscalls.isBlocking(number(world)), ",
-     "    if try !seeded(233) && Syscalls.isBlocking(number(world)), ",
+     "    if !seeded(233), try Syscalls.isBlocking(number(world)), ",
      "BlockingDescriptions/accepting"),
     (234, "an array keeps the room of what could have come", "Sockets/Taking.swift",
      "bytes.count > bytes.capacity / 2 ?",
