@@ -16,7 +16,8 @@ public protocol SocketEnd: ~Copyable, Sendable {
 }
 
 extension SocketEnd where Self: ~Copyable {
-  /// Where this end is. `getsockname(2)`; `nil` once a shared connection is closed.
+  /// Where this end is. `getsockname(2)`; the unspecified address before a bind. Once the socket is closed, the address that
+  /// was known before, or `nil`.
   public var localAddress: SocketAddress? { reference.core.local }
 
   /// Where the other end is, as `connect` or `accept` said; `nil` for a socket that has none.
@@ -60,7 +61,8 @@ extension SocketEnd where Self: ~Copyable {
   /// Sets an option: `setsockopt(2)`, and reads it back.
   ///
   /// - Returns: what the kernel made of it, which for buffers is not what was asked for.
-  /// - Throws: `.invalid` when the value is out of the option's range; `.system` for what the kernel says.
+  /// - Throws: `.invalid` when the value is out of the option's range; `.system` for what the kernel says: `ENOPROTOOPT`, or
+  ///   `EOPNOTSUPP` on a Unix socket, when this kind of socket has no such option.
   @discardableResult
   public borrowing func set<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketError) -> Value {
     let core = reference.core

@@ -1,0 +1,301 @@
+/// What each verb does for each family in each phase: a cell is a word, "works" or how it is refused. "–" is what cannot be.
+///
+/// The article "What each family does" shows these very tables.
+enum ProductTable {
+  static let streams = """
+    | verb | phase | TCP | MPTCP | Unix |
+    | --- | --- | --- | --- | --- |
+    | connect | fresh | works | – | works |
+    | connect | connecting | .invalid | – | .invalid |
+    | connect | connected | .invalid | .invalid | .invalid |
+    | connect | send finished | .invalid | .invalid | .invalid |
+    | connect | peer finished | .invalid | .invalid | .invalid |
+    | connect | both finished | .invalid | .invalid | .invalid |
+    | connect | failed | .invalid | .invalid | .invalid |
+    | connect | closed | .closed | .closed | .closed |
+    | send | fresh | ENOTCONN | – | ENOTCONN |
+    | send | connecting | ENOTCONN | – | ENOTCONN |
+    | send | connected | works | works | works |
+    | send | send finished | .finished | .finished | .finished |
+    | send | peer finished | works | works | works |
+    | send | both finished | .finished | .finished | .finished |
+    | send | failed | .reset | .reset | .reset |
+    | send | closed | .closed | .closed | .closed |
+    | receive | fresh | ENOTCONN | – | ENOTCONN |
+    | receive | connecting | ENOTCONN | – | ENOTCONN |
+    | receive | connected | works | works | works |
+    | receive | send finished | works | works | works |
+    | receive | peer finished | end | end | end |
+    | receive | both finished | end | end | end |
+    | receive | failed | .reset | .reset | .reset |
+    | receive | closed | .closed | .closed | .closed |
+    | readLine | fresh | ENOTCONN | – | ENOTCONN |
+    | readLine | connecting | ENOTCONN | – | ENOTCONN |
+    | readLine | connected | works | works | works |
+    | readLine | send finished | works | works | works |
+    | readLine | peer finished | end | end | end |
+    | readLine | both finished | end | end | end |
+    | readLine | failed | .reset | .reset | .reset |
+    | readLine | closed | .closed | .closed | .closed |
+    | peek | fresh | ENOTCONN | – | ENOTCONN |
+    | peek | connecting | ENOTCONN | – | ENOTCONN |
+    | peek | connected | works | works | works |
+    | peek | send finished | works | works | works |
+    | peek | peer finished | end | end | end |
+    | peek | both finished | end | end | end |
+    | peek | failed | .reset | .reset | .reset |
+    | peek | closed | .closed | .closed | .closed |
+    | finishSending | fresh | ENOTCONN | – | ENOTCONN |
+    | finishSending | connecting | ENOTCONN | – | ENOTCONN |
+    | finishSending | connected | works | works | works |
+    | finishSending | send finished | works | works | works |
+    | finishSending | peer finished | works | works | works |
+    | finishSending | both finished | works | works | works |
+    | finishSending | failed | works | works | works |
+    | finishSending | closed | .closed | .closed | .closed |
+    | close(.confirmed) | fresh | aborted | – | aborted |
+    | close(.confirmed) | connecting | aborted | – | aborted |
+    | close(.confirmed) | connected | acknowledged | acknowledged | acknowledged |
+    | close(.confirmed) | send finished | acknowledged | acknowledged | acknowledged |
+    | close(.confirmed) | peer finished | peer finished | peer finished | peer finished |
+    | close(.confirmed) | both finished | peer finished | peer finished | peer finished |
+    | close(.confirmed) | failed | reset | reset | discarded by peer |
+    | close(.confirmed) | closed | aborted | aborted | aborted |
+    | close(.lingering) | fresh | aborted | – | aborted |
+    | close(.lingering) | connecting | aborted | – | aborted |
+    | close(.lingering) | connected | acknowledged | acknowledged | acknowledged |
+    | close(.lingering) | send finished | acknowledged | acknowledged | acknowledged |
+    | close(.lingering) | peer finished | peer finished | peer finished | peer finished |
+    | close(.lingering) | both finished | peer finished | peer finished | peer finished |
+    | close(.lingering) | failed | reset | reset | discarded by peer |
+    | close(.lingering) | closed | aborted | aborted | aborted |
+    | close(.background) | fresh | aborted | – | aborted |
+    | close(.background) | connecting | aborted | – | aborted |
+    | close(.background) | connected | background | background | background |
+    | close(.background) | send finished | background | background | background |
+    | close(.background) | peer finished | background | background | background |
+    | close(.background) | both finished | background | background | background |
+    | close(.background) | failed | reset | reset | discarded by peer |
+    | close(.background) | closed | aborted | aborted | aborted |
+    | abort | fresh | aborted | – | aborted |
+    | abort | connecting | aborted | – | aborted |
+    | abort | connected | aborted | aborted | aborted |
+    | abort | send finished | aborted | aborted | aborted |
+    | abort | peer finished | aborted | aborted | aborted |
+    | abort | both finished | aborted | aborted | aborted |
+    | abort | failed | reset | reset | discarded by peer |
+    | abort | closed | aborted | aborted | aborted |
+    | duplicate | connected | works | works | works |
+    | duplicate | send finished | works | works | works |
+    | duplicate | peer finished | works | works | works |
+    | duplicate | both finished | works | works | works |
+    | duplicate | failed | works | works | works |
+    | detach | connected | works | works | works |
+    | detach | send finished | works | works | works |
+    | detach | peer finished | works | works | works |
+    | detach | both finished | works | works | works |
+    | detach | failed | works | works | works |
+    | option | fresh | works | – | works |
+    | option | connecting | works | – | works |
+    | option | connected | works | works | works |
+    | option | send finished | works | works | works |
+    | option | peer finished | works | works | works |
+    | option | both finished | works | works | works |
+    | option | failed | works | works | works |
+    | option | closed | .closed | .closed | .closed |
+    | set(.receiveBuffer) | fresh | works | – | works |
+    | set(.receiveBuffer) | connecting | works | – | works |
+    | set(.receiveBuffer) | connected | works | works | works |
+    | set(.receiveBuffer) | send finished | works | works | works |
+    | set(.receiveBuffer) | peer finished | works | works | works |
+    | set(.receiveBuffer) | both finished | works | works | works |
+    | set(.receiveBuffer) | failed | works | works | works |
+    | set(.receiveBuffer) | closed | .closed | .closed | .closed |
+    | set(.noDelay) | fresh | works | – | EOPNOTSUPP |
+    | set(.noDelay) | connecting | works | – | EOPNOTSUPP |
+    | set(.noDelay) | connected | works | works | EOPNOTSUPP |
+    | set(.noDelay) | send finished | works | works | EOPNOTSUPP |
+    | set(.noDelay) | peer finished | works | works | EOPNOTSUPP |
+    | set(.noDelay) | both finished | works | works | EOPNOTSUPP |
+    | set(.noDelay) | failed | works | works | EOPNOTSUPP |
+    | set(.noDelay) | closed | .closed | .closed | .closed |
+    | localAddress | fresh | works | – | works |
+    | localAddress | connecting | works | – | works |
+    | localAddress | connected | works | works | works |
+    | localAddress | send finished | works | works | works |
+    | localAddress | peer finished | works | works | works |
+    | localAddress | both finished | works | works | works |
+    | localAddress | failed | works | works | works |
+    | localAddress | closed | works | works | nil |
+    | peerAddress | fresh | nil | – | nil |
+    | peerAddress | connecting | works | – | works |
+    | peerAddress | connected | works | works | works |
+    | peerAddress | send finished | works | works | works |
+    | peerAddress | peer finished | works | works | works |
+    | peerAddress | both finished | works | works | works |
+    | peerAddress | failed | works | works | works |
+    | peerAddress | closed | works | works | works |
+    | bytesUnacknowledged | fresh | works | – | works |
+    | bytesUnacknowledged | connecting | works | – | works |
+    | bytesUnacknowledged | connected | works | works | works |
+    | bytesUnacknowledged | send finished | works | works | works |
+    | bytesUnacknowledged | peer finished | works | works | works |
+    | bytesUnacknowledged | both finished | works | works | works |
+    | bytesUnacknowledged | failed | works | works | works |
+    | bytesUnacknowledged | closed | .closed | .closed | .closed |
+    | tcpState | fresh | works | – | nil |
+    | tcpState | connecting | works | – | nil |
+    | tcpState | connected | works | works | nil |
+    | tcpState | send finished | works | works | nil |
+    | tcpState | peer finished | works | works | nil |
+    | tcpState | both finished | works | works | nil |
+    | tcpState | failed | works | works | nil |
+    | tcpState | closed | .closed | .closed | nil |
+    | failure | fresh | nil | – | nil |
+    | failure | connecting | nil | – | nil |
+    | failure | connected | nil | nil | nil |
+    | failure | send finished | nil | nil | nil |
+    | failure | peer finished | nil | nil | nil |
+    | failure | both finished | nil | nil | nil |
+    | failure | failed | .reset | .reset | .reset |
+    | failure | closed | .closed | .closed | .closed |
+    | cookie | fresh | works | – | works |
+    | cookie | connecting | works | – | works |
+    | cookie | connected | works | works | works |
+    | cookie | send finished | works | works | works |
+    | cookie | peer finished | works | works | works |
+    | cookie | both finished | works | works | works |
+    | cookie | failed | works | works | works |
+    | cookie | closed | .closed | .closed | .closed |
+    | withDescriptor | fresh | works | – | works |
+    | withDescriptor | connecting | works | – | works |
+    | withDescriptor | connected | works | works | works |
+    | withDescriptor | send finished | works | works | works |
+    | withDescriptor | peer finished | works | works | works |
+    | withDescriptor | both finished | works | works | works |
+    | withDescriptor | failed | works | works | works |
+    | withDescriptor | closed | .closed | .closed | .closed |
+    """
+
+  static let listeners = """
+    | verb | phase | TCP | MPTCP | Unix |
+    | --- | --- | --- | --- | --- |
+    | accept | listening | .timedOut | .timedOut | .timedOut |
+    | accept | paused | .paused | .paused | .paused |
+    | accept | stopping | .closed | .closed | .closed |
+    | accept | closed | .closed | .closed | .closed |
+    | accept, a client queued | listening | works | works | works |
+    | accept, a client queued | paused | .paused | .paused | .paused |
+    | accept, a client queued | stopping | works | works | works |
+    | accept, a client queued | closed | .closed | .closed | .closed |
+    | pause | listening | works | works | works |
+    | pause | paused | .invalid | .invalid | .invalid |
+    | pause | stopping | .invalid | .invalid | .invalid |
+    | pause | closed | .closed | .closed | .closed |
+    | resume | listening | .invalid | .invalid | .invalid |
+    | resume | paused | works | works | works |
+    | resume | stopping | .invalid | .invalid | .invalid |
+    | resume | closed | .closed | .closed | .closed |
+    | stop | listening | works | works | works |
+    | stop | paused | works | works | works |
+    | stop | stopping | works | works | works |
+    | stop | closed | works | works | works |
+    | localAddress | listening | works | works | works |
+    | localAddress | paused | works | works | works |
+    | localAddress | stopping | works | works | works |
+    | localAddress | closed | works | works | works |
+    | option | listening | works | works | works |
+    | option | paused | works | works | works |
+    | option | stopping | works | works | works |
+    | option | closed | .closed | .closed | .closed |
+    | detach | listening | works | works | works |
+    | detach | paused | works | works | works |
+    | detach | stopping | works | works | works |
+    | detach | closed | .closed | .closed | .closed |
+    | close, a client queued | listening | 1 reset | 1 reset | 0 reset |
+    | close, a client queued | paused | 0 reset | 0 reset | 0 reset |
+    | close, a client queued | stopping | 1 reset | 1 reset | 0 reset |
+    | close, a client queued | closed | 0 reset | 0 reset | 0 reset |
+    """
+
+  static let datagrams = """
+    | verb | phase | UDP | Unix datagram |
+    | --- | --- | --- | --- |
+    | bind | fresh | works | works |
+    | bind | bound | .invalid | .invalid |
+    | bind | connected | .invalid | .invalid |
+    | bind | closed | .closed | .closed |
+    | connect | fresh | works | works |
+    | connect | bound | works | works |
+    | connect | connected | works | works |
+    | connect | closed | .closed | .closed |
+    | send | fresh | EDESTADDRREQ | ENOTCONN |
+    | send | bound | EDESTADDRREQ | ENOTCONN |
+    | send | connected | works | works |
+    | send | closed | .closed | .closed |
+    | send(to:) | fresh | works | works |
+    | send(to:) | bound | works | works |
+    | send(to:) | connected | works | works |
+    | send(to:) | closed | .closed | .closed |
+    | receive | fresh | .timedOut | .timedOut |
+    | receive | bound | .timedOut | .timedOut |
+    | receive | connected | .timedOut | .timedOut |
+    | receive | closed | .closed | .closed |
+    | receive, one queued | fresh | – | – |
+    | receive, one queued | bound | works | works |
+    | receive, one queued | connected | works | works |
+    | receive, one queued | closed | .closed | .closed |
+    | localAddress | fresh | works | works |
+    | localAddress | bound | works | works |
+    | localAddress | connected | works | works |
+    | localAddress | closed | nil | nil |
+    | peerAddress | fresh | nil | nil |
+    | peerAddress | bound | nil | nil |
+    | peerAddress | connected | works | works |
+    | peerAddress | closed | nil | nil |
+    | option | fresh | works | works |
+    | option | bound | works | works |
+    | option | connected | works | works |
+    | option | closed | .closed | .closed |
+    | cookie | fresh | works | works |
+    | cookie | bound | works | works |
+    | cookie | connected | works | works |
+    | cookie | closed | .closed | .closed |
+    | withDescriptor | fresh | works | works |
+    | withDescriptor | bound | works | works |
+    | withDescriptor | connected | works | works |
+    | withDescriptor | closed | .closed | .closed |
+    | detach | fresh | works | works |
+    | detach | bound | works | works |
+    | detach | connected | works | works |
+    """
+
+  static let sockets = """
+    | verb | phase | TCP | Unix |
+    | --- | --- | --- | --- |
+    | bind | fresh | works | works |
+    | bind | bound | .invalid | .invalid |
+    | listen | fresh | .invalid | .invalid |
+    | listen | bound | works | works |
+    | connect | fresh | works | works |
+    | connect | bound | works | works |
+    | localAddress | fresh | works | works |
+    | localAddress | bound | works | works |
+    | option | fresh | works | works |
+    | option | bound | works | works |
+    """
+
+  static let adopting = """
+    | descriptor | Connection.adopt | Listener.adopt | DatagramSocket.adopt |
+    | --- | --- | --- | --- |
+    | stream, fresh | ENOTCONN | .invalid | .invalid |
+    | stream, listening | .invalid | works | .invalid |
+    | stream, connected | works | .invalid | .invalid |
+    | MPTCP, listening | .invalid | works | .invalid |
+    | UDP | .invalid | .invalid | works |
+    | Unix datagram | .invalid | .invalid | works |
+    | SEQPACKET | .invalid | .invalid | .invalid |
+    | raw | .invalid | .invalid | .invalid |
+    | a file | ENOTSOCK | ENOTSOCK | ENOTSOCK |
+    """
+}

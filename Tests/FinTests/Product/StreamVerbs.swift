@@ -1,0 +1,107 @@
+import Glibc
+import Peers
+import SystemPackage
+
+@testable import Fin
+
+/// A verb of a stream, tried once, and the word for what came of it.
+struct StreamVerb {
+  let name: String
+
+  /// Verbs that find a line from the peer, where it can send one.
+  var isReceiving: Bool { ["receive", "readLine", "peek", "duplex"].contains(name) }
+
+  func outcome(_ family: ProductFamily, _ phase: Phase, _ world: ServingWorld) throws -> String {
+    let stage = try StreamStage(
+      family, phase, isSpeaking: isReceiving && (phase == .connected || phase == .sendFinished))
+    let name = name
+    let word: String
+    switch world {
+    case .threads: word = try onThread { try inThread(name, stage) }.join(within: .seconds(30))
+    case .tasks:
+      word = try Working(on: Reactor.shared.executor) { try await inTask(name, stage) }.join(within: .seconds(30))
+    }
+    try stage.strike()
+    return word
+  }
+}
+
+/// How long a verb waits that may have nothing to wait for.
+private func patience(_ stage: StreamStage) -> Duration {
+  stage.ours.phase == .connecting ? .milliseconds(50) : .seconds(20)
+}
+
+private func inThread(_ name: String, _ stage: StreamStage) throws -> String {
+  let ours = stage.ours
+  let within = patience(stage)
+  do throws(SocketError) {
+    switch name {
+    case "connect": try ours.connect(to: stage.target, within: within)
+    case "send": try ours.send("x", within: within)
+    case "receive": if try ours.receive(upTo: 9, within: within) == nil { return "end" }
+    case "readLine": if try ours.readLine(within: within) == nil { return "end" }
+    case "peek": if try ours.peek(upTo: 9, within: within) == nil { return "end" }
+    case "finishSending": try ours.finishSending()
+    case "close(.confirmed)": return "\(ours.close(.confirmed(within: .seconds(20))).ending)"
+    case "close(.lingering)": return "\(ours.close(lingering).ending)"
+    case "close(.background)": return "\(ours.close(.background).ending)"
+    case "abort": return "\(ours.abort().ending)"
+    default: return try withoutWaiting(name, ours)
+    }
+  } catch { return error.cause.word }
+  return try arrived(name, stage)
+}
+
+private func inTask(_ name: String, _ stage: StreamStage) async throws -> String {
+  let ours = stage.ours
+  let within = patience(stage)
+  do throws(SocketError) {
+    switch name {
+    case "connect": try await ours.connect(to: stage.target, within: within)
+    case "send": try await ours.send("x", within: within)
+    case "receive": if try await ours.receive(upTo: 9, within: within) == nil { return "end" }
+    case "readLine": if try await ours.readLine(within: within) == nil { return "end" }
+    case "peek": if try await ours.peek(upTo: 9, within: within) == nil { return "end" }
+    case "finishSending": try await ours.finishSending()
+    case "close(.confirmed)": return "\(await ours.close(.confirmed(within: .seconds(20))).ending)"
+    case "close(.lingering)": return "\(await ours.close(lingering).ending)"
+    case "close(.background)": return "\(await ours.close(.background).ending)"
+    case "abort": return "\(await ours.abort().ending)"
+    default: return try withoutWaiting(name, ours)
+    }
+  } catch { return error.cause.word }
+  return try synchronously { try arrived(name, stage) }
+}
+
+private let lingering = ClosePolicy.lingering(within: .seconds(20), idle: .milliseconds(10), discarding: 1 << 20)
+
+/// The verbs that never wait, and so are one in threads and tasks.
+private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(SocketError) -> String {
+  switch name {
+  case "duplicate": try Connection(core: ours.reference.core, timeouts: .default).duplicate().close(.background)
+  case "detach":
+    let given = try Connection(core: ours.reference.core, timeouts: .default).detach()
+    Glibc.close(given.descriptor.rawValue)
+  case "option": _ = try ours.option(.receiveBuffer)
+  case "set(.receiveBuffer)": try ours.set(.receiveBuffer, to: 100_000)
+  case "set(.noDelay)": try ours.set(.noDelay, to: true)
+  case "localAddress": return ours.localAddress == nil ? "nil" : "works"
+  case "peerAddress": return ours.peerAddress == nil ? "nil" : "works"
+  case "bytesUnacknowledged": _ = try ours.bytesUnacknowledged()
+  case "tcpState": return try ours.tcpState() == nil ? "nil" : "works"
+  case "failure": return try ours.failure()?.word ?? "nil"
+  case "cookie": _ = try ours.cookie()
+  case "withDescriptor": try ours.withDescriptor { _ in }
+  default: return "no such verb"
+  }
+  return "works"
+}
+
+/// Whether what worked did so for the other end, too.
+private func arrived(_ name: String, _ stage: StreamStage) throws -> String {
+  switch name {
+  case "send": return try stage.peerReceives() ?? [120] == [120] ? "works" : "lost"
+  case "finishSending": return try stage.peerReceives() ?? [] == [] ? "works" : "lost"
+  default: return "works"
+  }
+}
