@@ -42,6 +42,9 @@ extension Model {
     switch (step.verb, answer) {
     case (.phase, .phase(let phase)): return phase.isClosing ? nil : "a phase of a socket that is not closed"
     case (_, .refused(.closed, _)): return nil
+    // The peer went before this side closed, and the wait ended for that.
+    case (_, .refused(.reset, _)), (_, .refused(.peerClosed, _)):
+      return failure != nil || isHazy ? nil : "it was closed"
     case (.state, .state(nil)) where !isTCP: return nil
     default: return "closed, it should have been refused"
     }
