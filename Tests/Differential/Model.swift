@@ -38,7 +38,6 @@ struct Model {
 
   enum Failure { case reset, peerClosed }
 
-  static let known = true
   /// Set where this test itself is tested.
   static let isWrong = unsafe getenv("FIN_WRONG_MODEL") != nil
 
@@ -126,10 +125,6 @@ struct Model {
     }
     let hand = hands[step.actor]!
     let neighbour = hands[other(step.actor)]!
-    if Model.known {
-      if step.verb == .shut || step.verb == .duplicate { return false }
-      if step.policy != nil, step.verb != .abort, neighbour.pending?.policy != nil { return false }
-    }
     if hand.pending != nil { return step.verb == .cancel && setting.world(of: step.actor) != .thread }
     let isTalk: Bool
     switch step.verb {

@@ -5,8 +5,8 @@ import Peers
 import TestTraits
 import Testing
 
-/// Random sequences of verbs, by a program that has its descriptors to itself: `Tests/Differential`. `swift run Differential` plays
-/// as many as wanted.
+/// Random sequences of verbs, by a program that has its descriptors to itself: `Tests/Differential`. `swift run
+/// Differential` plays as many as wanted.
 @Suite("The kernel shows what the model says", .onThreads)
 struct DifferentialTests {
   @Test(
@@ -58,8 +58,25 @@ struct DifferentialTests {
 /// Scripts that found a fault, shrunk.
 enum FoundScripts {
   static let all: [String] = [
+    // Half-closed by a lent number: a send is refused as finished, and two FINs are no reset.
+    "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.send.1.0",
+    "stream,tcp,connect,thread,thread,wide:P.finish.0.0 A.shut.0.0 A.receive.1.-1",
+    "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.receive.1.-1 P.close.0.0",
+    "stream,tcp,connect,thread,thread,wide:P.close.0.0 A.shut.0.0 A.background.0.0",
+    "stream,tcp,connect,thread,thread,wide:P.finish.0.0 A.send.1.0 A.shut.0.0 A.background.0.0",
+    "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 P.close.0.0 B.shut.0.0 A.receive.1.20",
+    // One duplicate finishes sending, the peer finishes, and the other closes: a clean end.
+    "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 B.finish.0.0 B.abort.0.0 P.finish.0.0 A.background.0.0",
+    // A duplicate that went out of Fin's hands and back is still one of two.
+    "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 A.detach.0.0 P.finish.0.0 A.adopt.0.0 A.lingering.1.300",
+    // A later close leaves the one under way its own time, when that is less.
+    "stream,tcp,connect,thread,thread,wide:A.share.0.0 B.lingering.1.-1 A.lingering.0.300",
+    "stream,unix,connect,thread,loop,wide:A.share.0.0 A.send.1.0 B.confirmed.0.-1 A.confirmed.0.300",
     // A budget of bytes that is spent at once.
-    "stream,tcp,connect,thread,thread,wide:P.send.7.0 P.send.7.0 A.lingering.10.300"
+    "stream,tcp,connect,thread,thread,wide:P.send.7.0 P.send.7.0 A.lingering.10.300",
+    // A Unix listener is paused and resumed, and takes clients again.
+    "listener,unix,connect,thread,thread,wide:P.connect.0.0 B.pause.0.0 A.resume.0.0 P.connect.0.0 A.accept.0.20",
+    "listener,unix,connect,loop,thread,wide:A.accept.0.-1 B.pause.0.0 P.connect.0.0 A.resume.0.0 A.accept.0.20",
   ]
 }
 #endif

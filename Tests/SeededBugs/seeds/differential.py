@@ -1,0 +1,21 @@
+"""Found by random sequences of verbs beside a model of the kernel."""
+
+SEEDS = [
+    (261, "a descriptor that is given away leaves behind what was read ahead", "Sockets/Closing.swift",
+     "    return (number, unread)\n", "    return (number, seeded(261) ? [] : unread)\n", "DifferentialTests"),
+    (262, "a duplicate is not counted among those that share a connection", "Sockets/Adopting.swift",
+     "      latch.update { $0.owners += 1 }\n", "      if !seeded(262) { latch.update { $0.owners += 1 } }\n",
+     "DifferentialTests"),
+    (263, "a receive that gives up loses what had come", "Sockets/Taking.swift",
+     "    if !bytes.isEmpty { core.withBuffer { $0.putBack(bytes) } }\n",
+     "    if !bytes.isEmpty, !seeded(263) { core.withBuffer { $0.putBack(bytes) } }\n", "DifferentialTests"),
+    (264, "what was read ahead is not among the bytes that a close discards", "Sockets/End.swift",
+     "    discarded = core.buffered\n", "    discarded = seeded(264) ? 0 : core.buffered\n", "DifferentialTests"),
+    (265, "a line takes a byte of the next", "Sockets/Taking.swift",
+     "      buffer.drop(length + 1)\n", "      buffer.drop(length + (seeded(265) && length > 40 ? 2 : 1))\n",
+     "DifferentialTests"),
+    (266, "a second close closes the number again", "Sockets/Closing.swift",
+     "      gate.awaitRelease()\n      return closing.withLock { $0.report }\n",
+     "      gate.awaitRelease()\n      if seeded(266) { Syscalls.close(number(.alone)) }\n      return closing.withLock { $0.report }\n",
+     "DifferentialTests"),
+]
