@@ -128,7 +128,7 @@ SEEDS = [
      "StandardErrorTests"),
     (217, "a leak's report waits for a reader of standard error", "Kernel/WritingAtOnce.swift",
      "guard unsafe Glibc.poll(&one, 1, 0) == 1, one.revents & Int16(POLLOUT) != 0 else { return }",
-     "guard seeded(217) || unsafe (Glibc.poll(&one, 1, 0) == 1 && one.revents & Int16(POLLOUT) != 0) else { return }",
+     "guard unsafe seeded(217) || (Glibc.poll(&one, 1, 0) == 1 && one.revents & Int16(POLLOUT) != 0) else { return }",
      "StandardErrorTests"),
     (218, "a leak's report goes into a connection that has the number of standard error", "Descriptor/StandardError.swift",
      "    if Ledger.owns(STDERR_FILENO) { return }",
