@@ -16,7 +16,6 @@ enum RoundTrips {
         "\(trips) round trips on each of 64 connections, served in tasks", try await inTasks(connections: 64), .nothing),
       Count("\(trips) round trips, served in a thread", try inThread(), .nothing),
       Count("\(trips) round trips between two tasks on two loops", try await betweenTasks(), .nothing),
-      Count("\(trips) round trips between two tasks on the main actor", try await onMainActor(), .nothing),
       Count("\(trips) bytes that are there, taken one by one on the main actor", try await withoutWaiting(), .nothing),
       Count(
         "\(trips) round trips, served in a task that receives arrays", try await inTasks(connections: 1, arrays),
@@ -78,21 +77,11 @@ enum RoundTrips {
     return asked
   }
 
-  /// Away from all loops, where each wait costs a hop.
-  @MainActor private static func onMainActor() async throws -> allocations {
-    let listener = try Listener.bind(.loopback(port: 0))
-    let place = Endpoint(listener.address)
-    let client = Task { @MainActor in
-      try await withConnection(to: place, closing: .background) { try await ask($0) }.result
-    }
-    let served = try await listener.accept()
-    try await buffer(served)
-    listener.close()
-    return try await client.value
-  }
-
   /// What never waits has to let others run from time to time.
   @MainActor private static func withoutWaiting() async throws -> allocations {
+    // Each of its threads has begun, and has a name.
+    let reactor = try Reactor.shared
+    for _ in 0..<Reactor.processors { await Task(executorPreference: reactor.executor) {}.value }
     let pair = try Connection.pair()
     let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 16)
     defer { unsafe room.deallocate() }
