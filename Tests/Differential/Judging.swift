@@ -120,6 +120,11 @@ extension Model {
     if weFinished {
       switch answer {
       case .refused(.finished, _): return nil
+      // The kernel does not tell it of a Unix socket that is adopted when its peer has gone as well.
+      case .refused(.peerClosed, _) where !isTCP && phaseIsOpen && peerClosed:
+        isHeard = nil
+        failure = .peerClosed
+        return nil
       case .refused(.reset, _) where failure == .reset, .refused(.peerClosed, _) where failure == .peerClosed:
         isHeard = true
         return nil

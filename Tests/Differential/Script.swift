@@ -174,7 +174,9 @@ extension SeededRandom {
     if chance(0.7) {
       steps += [Step(.peer, .send, 100), Step(.a, pick([.line, .peek, .exactly]), pick([1, 5, 500]))]
     }
+    if chance(0.2) { steps.append(Step(.a, .shut)) }
     steps += [Step(.a, .detach), Step(.a, .adopt)]
+    if chance(0.3) { steps.append(Step(.a, .send, 10)) }
     if chance(0.5) { steps.append(Step(.a, .receive, 1000)) }
     return steps
   }

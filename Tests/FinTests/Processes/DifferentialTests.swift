@@ -69,6 +69,10 @@ enum FoundScripts {
     "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 B.finish.0.0 B.abort.0.0 P.finish.0.0 A.background.0.0",
     // A duplicate that went out of Fin's hands and back is still one of two.
     "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 A.detach.0.0 P.finish.0.0 A.adopt.0.0 A.lingering.1.300",
+    // A connection that had finished sending comes back as one: neither its sends nor its end look like the peer's doing.
+    "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.detach.0.0 A.adopt.0.0 A.send.1.0",
+    "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.detach.0.0 A.adopt.0.0 P.close.0.0 A.receive.1.20",
+    "stream,unix,connect,thread,thread,wide:A.shut.0.0 A.detach.0.0 A.adopt.0.0 A.send.1.0",
     // A later close leaves the one under way its own time, when that is less.
     "stream,tcp,connect,thread,thread,wide:A.share.0.0 B.lingering.1.-1 A.lingering.0.300",
     "stream,unix,connect,thread,loop,wide:A.share.0.0 A.send.1.0 B.confirmed.0.-1 A.confirmed.0.300",
