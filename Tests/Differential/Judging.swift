@@ -208,7 +208,7 @@ extension Model {
       sawEnd = false
       parts[part].isClosing = false
       if isTCP, failure != nil || (weFinished && peerFinished) {
-        return isHazy ? nil : "there was no connection any more"
+        return fits ? "there was no connection any more" : nil
       }
       // On a Unix socket what was told once is gone.
       if failure != nil { isHazy = true }
