@@ -30,7 +30,9 @@ extension Model {
   }
 
   private func lateness(_ step: Step, _ answer: Answer, _ elapsed: Duration) -> String? {
-    if step.budget != Step.long, elapsed > step.within + Stage.slack { return "it took \(elapsed)" }
+    if step.budget != Step.long, step.verb != .background, elapsed > step.within + Stage.slack {
+      return "it took \(elapsed)"
+    }
     if case .refused(.timedOut, _) = answer, step.verb != .finish, elapsed < step.within - .milliseconds(2) {
       return "it timed out after \(elapsed)"
     }

@@ -155,7 +155,8 @@ struct Model {
     let hand = hands[actor]!
     let part = parts[hand.part]
     if step.policy == nil, part.isClosing { return true }
-    if step.budget != Step.long, step.verb != .finish { return true }
+    // A close in the background has no time of its own: it waits for the close that is under way.
+    if step.budget != Step.long, step.verb != .finish, step.verb != .background { return true }
     if isHazy { return nil }
     switch step.verb {
     case .receive, .peek, .exactly, .line:

@@ -25,7 +25,8 @@ extension FaultTable {
       "a second close, from a task or a thread, waits for the first and gets its report"
     ],
     9: [
-      "an event for a slot that has another tenant by now is dropped"
+      "an event for a slot that has another tenant by now is dropped",
+      "an event of a slot's last generation is not told to its first",
     ],
     14: [
       "a connection dropped open after it waited in a task is closed and reported, and its place is free"
