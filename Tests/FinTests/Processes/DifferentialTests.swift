@@ -30,7 +30,7 @@ struct DifferentialTests {
 
   @Test("a model that is wrong is objected to, and the script is shrunk to the steps that show it")
   func wrongModel() throws {
-    try withChild(program(), ["wrong", "3", "1"]) { child in
+    try withChild(program(), ["wrong", "1", "3"]) { child in
       let said = try child.readToEnd(within: .seconds(280))
       #expect(try child.wait() == .exited(1), "\(said)")
       let shrunk = try #require(said.split(separator: "\n").first { $0.hasPrefix("  play '") }, "\(said)")
