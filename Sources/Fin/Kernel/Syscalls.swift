@@ -335,7 +335,16 @@ enum Syscalls {
   static func queue(_ descriptor: CInt, _ request: CInt) throws(Errno) -> Int {
     var value: CInt = 0
     _ = try call(.ioctl) { _ in unsafe Int(fin_ioctl_int(descriptor, UInt64(request), &value)) }
+    // Of an MPTCP listener the kernel says success, and gives the error as the length: `mptcp_ioctl`.
+    if value < 0 { throw Errno(rawValue: -value) }
     return Int(value)
+  }
+
+  /// `SIOCINQ`: bytes that have arrived and were not read.
+  static func unread(_ descriptor: CInt) throws(Errno) -> Int {
+    let count = try queue(descriptor, CInt(FIN_SIOCINQ))
+    // MPTCP says 1 as well where there is nothing but the end: `mptcp_inq_hint`.
+    return count == 1 ? (try? peek(descriptor)) ?? 0 : count
   }
 
   /// What kind of file a number names: `fstat(2)`.

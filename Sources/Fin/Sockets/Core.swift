@@ -183,7 +183,7 @@ final class Core: Sendable {
   }
 
   private func leak() {
-    let unread = (try? Syscalls.queue(number(.alone), CInt(FIN_SIOCINQ))) ?? 0
+    let unread = (try? Syscalls.unread(number(.alone))) ?? 0
     let report = LeakReport(
       id: record.id, kind: record.kind, file: record.site.file, line: Int(record.site.line),
       age: record.opened.elapsed, phase: phase, tcpState: isTCP ? (try? TCPInfo.read(number(.alone)))?.state : nil,

@@ -190,7 +190,7 @@ struct End {
         neverSent = min(core.latch.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
       }
       // What is still unread is thrown away by close(2).
-      if !hasEnded { discarded += (try? Syscalls.queue(core.number(.alone), CInt(FIN_SIOCINQ))) ?? 0 }
+      if !hasEnded { discarded += (try? Syscalls.unread(core.number(.alone))) ?? 0 }
     }
     if actions.contains(.armReset) { try? Syscalls.armReset(core.number(.alone)) }
     return event

@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import Synchronization
 import SystemPackage
 import TestTraits
 import Testing
@@ -106,6 +107,33 @@ struct Multipath {
     }
     #expect(client.close().ending == .reset)
     listener.close()
+  }
+
+  @Test("no report counts the kernel's mark of an end as a byte: not a close's, and not a leak's")
+  func marks() throws {
+    let ledger = Ledger()
+    let leaked = Mutex<[LeakReport]>([])
+    ledger.leakPolicy = .custom { report in leaked.withLock { $0.append(report) } }
+    try Ledger.$current.withValue(ledger) {
+      let listener = try listener()
+      for policy in [ClosePolicy.abort, .background] {
+        let client = try client(of: listener)
+        let server = try listener.accept(within: .seconds(10))
+        client.close(.confirmed)
+        let number = try server.lent()
+        try eventually("the peer's end is there", equals: 0) { (try? Syscalls.peek(number)) ?? -1 }
+        let report = server.close(policy)
+        #expect(report.bytesDiscarded == 0 && report.bytesUnacknowledged == 0, "\(report)")
+      }
+      let client = try client(of: listener)
+      try listener.accept(within: .seconds(10)).abort()
+      #expect(throws: SocketError.self) { try client.receive(upTo: 1, within: .seconds(10)) }
+      #expect(client.close().bytesDiscarded == 0)
+      // Dropped open, here.
+      _ = consume listener
+    }
+    let reports = leaked.withLock { $0 }
+    #expect(reports.count == 1 && reports[0].bytesUnacknowledged == 0 && reports[0].bytesUnread == 0, "\(reports)")
   }
 
   @Test("an attempt that is still under way is refused: not connected", .needsNamespaces)
