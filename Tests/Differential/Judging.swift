@@ -122,10 +122,12 @@ extension Model {
     if weFinished {
       switch answer {
       case .refused(.finished, _): return nil
-      // The kernel does not tell it of a Unix socket that is adopted when its peer has gone as well.
-      case .refused(.peerClosed, _) where !isTCP && phaseIsOpen && peerClosed:
+      // The kernel does not tell it of a Unix socket whose peer has finished as well, when others than Fin finished ours.
+      case .refused(.peerClosed, _) where !isTCP && phaseIsOpen && (peerClosed || peerFinished):
         isHeard = nil
         failure = .peerClosed
+        // From here on Fin takes the peer for gone, and says so in the report.
+        isHazy = true
         return nil
       case .refused(.reset, _) where failure == .reset, .refused(.peerClosed, _) where failure == .peerClosed:
         isHeard = true

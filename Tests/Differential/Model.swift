@@ -130,7 +130,9 @@ struct Model {
     switch step.verb {
     case .cancel, .read, .close, .reset, .accept, .pause, .resume, .stop, .connect: return false
     case .adopt: return hand.kind == .given
-    case .detach, .share: return hand.kind == .owner
+    case .share: return hand.kind == .owner
+    // With both given away Fin knows the connection no more, and one that comes back is alone to it.
+    case .detach: return hand.kind == .owner && neighbour.kind != .given
     case .duplicate: return hand.kind == .owner && neighbour.kind == .nothing && !parts[hand.part].mayBuffer
     case .finish: return hand.kind == .owner || hand.kind == .shared
     case .shut: return (hand.kind == .owner || hand.kind == .shared) && neighbour.pending == nil

@@ -24,9 +24,12 @@ final class Waker: Wakeable {
 
   static func borrow() throws(Errno) -> Waker { try pool.borrow() }
 
+  /// Makes it as if it had never been woken.
+  func drain() { Syscalls.drain(descriptor) }
+
   /// Takes it back, as if it had never been woken.
   func giveBack() {
-    Syscalls.drain(descriptor)
+    drain()
     Waker.pool.giveBack(self)
   }
 }

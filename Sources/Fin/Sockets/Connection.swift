@@ -99,11 +99,13 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
   /// Takes over a connected stream socket that somebody else made. It becomes non-blocking and `CLOEXEC`.
   ///
   /// On success the descriptor is ours and nobody else may close it; on failure it is untouched. A connection that has finished
-  /// sending is ``Phase/sendFinished`` from the beginning: the kernel's state tells, but on a Unix socket only while the peer is
-  /// there; later a send says `.peerClosed` instead of `.finished`. One that ``duplicate(file:line:)`` had made,
-  /// and ``detach()`` gave away, is again one of several: the last of them to close ends the connection. A connection of
-  /// Multipath TCP (MPTCP) is taken over too; it goes without `TCP_USER_TIMEOUT`, which MPTCP lacks. Before Linux 5.17
-  /// its kernel does not tell what was acknowledged: then no close is reported as delivered.
+  /// sending is ``Phase/sendFinished`` from the beginning: the kernel's state tells, but on a Unix socket only while the peer has
+  /// not finished as well; later a send says `.peerClosed` instead of `.finished`. One that ``duplicate(file:line:)`` had made,
+  /// and ``detach()`` gave away, is again one of several while Fin has another of them: the last of them to close ends the
+  /// connection. When all were given away, each that comes back is alone to Fin.
+  ///
+  /// A connection of Multipath TCP (MPTCP) is taken over too; it goes without `TCP_USER_TIMEOUT`, which MPTCP lacks. Before
+  /// Linux 5.17 its kernel does not tell what was acknowledged: then no close is reported as delivered.
   /// - Throws: `.system(ENOTSOCK)`; `.system(ENOTCONN)` when it is not connected, which includes a connection that has ended
   ///   (CLOSED), because a reset and two FINs look alike then; `.invalid` when it is not a stream of TCP, MPTCP or Unix, or
   ///   is ours already.

@@ -248,7 +248,11 @@ struct End {
     if let watch {
       // Without a waker an abort is seen at the next look.
       let next = mayBeCut && waker == nil ? min(until, Deadline(after: .milliseconds(50))) : until
-      if let came = try? watch.wait(waker: waker, until: next) { return came || !until.hasPassed }
+      if let came = try? watch.wait(waker: waker, until: next) {
+        // A word is heard once, else it would end each wait from here on. What it is about was written before it came.
+        waker?.drain()
+        return came || !until.hasPassed
+      }
     }
     let parker = self.parker ?? Parker()
     if self.parker == nil {

@@ -40,9 +40,10 @@ extension SocketEnd where Self: ~Copyable {
   ///
   /// What the body must not do: close the number, keep it, read `SO_ERROR`, or wait for long. An attempt to connect
   /// whose `SO_ERROR` was read by another holder still fails, but cannot say why. A `shutdown(SHUT_WR)` in it counts as
-  /// ``Connection/finishSending()``. A close of this very socket, called in the body, ends it as ever and returns; the number is
-  /// released when the body does. Where another thread is closing it already, such a close does not wait, and its report says
-  /// ``Ending/background``.
+  /// ``Connection/finishSending()``; on a Unix socket whose peer has finished as well the kernel does not tell it, and later a
+  /// send says `.peerClosed` instead of `.finished`. A close of this very socket, called in the body, ends it as ever and
+  /// returns; the number is released when the body does. Where another thread is closing it already, such a close does not
+  /// wait, and its report says ``Ending/background``.
   public borrowing func withDescriptor<R>(_ body: (FileDescriptor) -> R) throws(SocketError) -> R {
     let core = reference.core
     return try core.passing(.getOption) { core.lend($0, to: body) }

@@ -18,10 +18,14 @@ struct LaterCloses {
     try withRawPeer(.neverAcknowledges) { peer in
       let connection = try connection(to: peer).share()
       try connection.send([1, 2, 3])
-      let first = onThread { connection.close(LaterCloses.policy(phase, .seconds(60))) }
+      let script = Script()
+      let first = onThread {
+        Seam.$script.withValue(script) { connection.close(LaterCloses.policy(phase, .seconds(60))) }
+      }
       try eventually("the phase", equals: phase) { connection.phase }
       let start = Instant.now
       let report = connection.close(.confirmed(within: .milliseconds(200)))
+      #expect(script.count(.ioctl) < 40, "it sleeps until then: \(script.count(.ioctl)) looks at the queue")
       #expect(start.elapsed >= .milliseconds(200) && start.elapsed < .milliseconds(200) + slack, "\(start.elapsed)")
       #expect(report.ending == .timedOut(phase) && report.bytesUnacknowledged == 3, "\(report)")
       #expect(try first.join() == report)
