@@ -1,11 +1,11 @@
-/* gate.pml: who is inside a descriptor, who may close it, and who releases it.
+/* gate.pml: the operations on a descriptor, its close, and its release.
  *
  * This is the model of Sources/Fin/Descriptor/Gate.swift. Every step of the code that another thread can
- * see has a name here; the code names the step it implements. NR readers, NW writers, NP operations that
- * hold a plain reference and NC closers share one descriptor A, whose number is the
- * lowest of the process's table. NL of the closers close from inside: their thread has lent the number to its
- * caller (withDescriptor), and that caller closes. An Opener opens another file, and open(2) hands out the lowest free
- * number: once A's number is released it may name a stranger at the next step.
+ * see has a name here; the code names the step that it implements. NR readers, NW writers, NP operations that
+ * hold a plain reference and NC closers share one descriptor A, whose number is the lowest of the process's
+ * descriptor table. NL of the closers close from inside: their thread has lent the number to its caller
+ * (withDescriptor), and that caller closes. An Opener opens another file, and open(2) assigns the lowest free
+ * number: once A's number is released, it may name another file, the stranger, at the next step.
  *
  *  step             how it is atomic    what it does
  *  ---------------  ------------------  -----------------------------------------------------------------
@@ -15,59 +15,60 @@
  *                                       else on to QUEUE
  *  PASS             one CAS             closing: refused; else references + 1 (accept, options, datagrams)
  *  QUEUE            mutex, CAS inside   closing: refused; writer bit clear: take it as above; else flag
- *                                       `queued` on and the own node to the end of the queue
+ *                                       `queued` on, and append the operation's node to the queue
  *  QUEUE_WAIT       asleep on the node  until woken (granted or refused by then), or the deadline
- *  WRITER_DEADLINE  mutex, word inside  node granted, be it at the last moment: inside; refused: .closed;
- *                                       else out of the queue, flag off if it was the last: .timedOut
- *  TRY              the system call     only by somebody who is inside
- *  PARK             mutex, load inside  closing: do not park, .closed; else into `parked`
+ *  WRITER_DEADLINE  mutex, word inside  node granted, even at the last moment: inside; refused: .closed;
+ *                                       else remove the node, flag off if it was the last: .timedOut
+ *  TRY              the system call     only by an operation that is inside
+ *  PARK             mutex, load inside  closing: do not park, .closed; else add to `parked`
  *  POLL             poll(2)             until ready, woken by the closer, or the deadline
- *  UNPARK           mutex               out of `parked`, whatever ended the wait
- *  LEAVE            one CAS             writer and `queued`: on to HANDOFF; else own bit off, references - 1;
- *                                       the closer leaves with the same step
+ *  UNPARK           mutex               remove from `parked`, whatever ended the wait
+ *  LEAVE            one CAS             writer and `queued`: on to HANDOFF; else the operation's bit off,
+ *                                       references - 1; the closer leaves with the same step
  *  HANDOFF          mutex, word inside  queue not empty: the first node becomes the owner, bit and reference
  *                                       stay as they are, flag off if it was the last; empty: LEAVE again
- *  WAKE_GRANTED     after the section   the new owner is woken; it may be gone by then
- *  WAKE_CLOSER      mutex, wakes after  after a LEAVE that left closing and a reference: wakes the closer when what is
- *                                       left is its own, and the loans of its thread
+ *  WAKE_GRANTED     after the section   wake the new owner, which may have left by then
+ *  WAKE_CLOSER      mutex, wakes after  after a LEAVE of a closing gate that left references: wake the closer if
+ *                                       those are its own and the loans of its thread
  *  BEGIN_CLOSE      mutex, CAS inside   closing already: on to SECOND_CLOSE; else closing on, `queued` off,
  *                                       references + 1 (the closer's own)
- *  REFUSE_QUEUE     same section        every node of the queue is refused, the queue is empty
- *  WAKE_PARKED      same section        everybody in `parked` whose waker is lent is woken, `parked` is empty
- *  WAKE_OTHERS      after the section   the refused, and those who were in `parked` with a waker of their own, are woken
+ *  REFUSE_QUEUE     same section        refuse every node of the queue, and empty the queue
+ *  WAKE_PARKED      same section        wake every operation in `parked` whose waker is lent, and empty `parked`
+ *  WAKE_OTHERS      after the section   wake the refused writers, and the operations that were in `parked` with a
+ *                                       waker of their own
  *  QUIESCENT        mutex, load inside  one reference left, and one for each loan of the closer's thread: go
  *                                       on; else sleep until WAKE_CLOSER
- *  POLICY           system calls        shutdown, drain, questions to the kernel: the closer is alone
- *  DESTROY          close(2)            once, by whose LEAVE left no reference
- *  RELEASED         mutex, then wakes   by whose LEAVE left no reference: the report is there; then each later
- *                                       closer is woken
+ *  POLICY           system calls        shutdown, drain, queries to the kernel: the closer is alone
+ *  DESTROY          close(2)            once, by the process whose LEAVE left no reference
+ *  RELEASED         mutex, then wakes   by the process whose LEAVE left no reference: the report is set; then
+ *                                       each later closer is woken
  *  SECOND_CLOSE     mutex               released: return the report; else sleep until RELEASED; from inside a
- *                                       loan there is no wait, because the first waits for that
+ *                                       loan there is no wait, because the first closer waits for the loan to end
  *
- * What must hold (assertions, and no state in which somebody waits for ever):
+ * The promises (assertions, and no state in which a process waits forever):
  *  I1  no cross-talk      a system call made for A reaches A, never a stranger
  *  I2  closed once        close(2) is called once for A, and only while the number is A's
- *  I3  quiescent          when any close returns, nobody is inside and A is gone
- *  I4  no late start      an operation that begins after a close returned is refused
+ *  I3  quiescent          when any close returns, no operation is inside and A is closed
+ *  I4  no late start      an operation that begins after a close has returned is refused
  *  I5  one at a time      at most one reader and one writer use A
- *  I6  the flag is true   outside the mutex, `queued` is set exactly when the queue is not empty
- *  I7  no overtaking      nobody takes the writer bit while another waits in the queue
- *  I8  the closer alone   during POLICY nobody else makes a system call on A
- *  I9  nothing kept       a reference is given back once; when all have gone: no bit, no reference, no flag,
- *                         no node, nobody parked
- *  I10 wake the living    the closer wakes a waiter only while the waker is lent to that waiter
+ *  I6  flag matches queue outside the mutex, `queued` is set exactly when the queue is not empty
+ *  I7  no overtaking      no writer takes the writer bit while another waits in the queue
+ *  I8  closer alone       during POLICY no other process makes a system call on A
+ *  I9  nothing left       a reference is given back once; when all processes have ended: no bit, no reference,
+ *                         no flag, no node, no parked operation
+ *  I10 live wakers only   the closer wakes a waiter only while the waker is lent to that waiter
  *  I11 one report         every closer returns after the one report was made
- * Nobody waits for ever: the model has no other end states (Spin: "invalid end state").
+ * No process waits forever: the model has no other end states (Spin: "invalid end state").
  *
- * A false alarm, a wake that has nothing to do with closing, is readiness that turns out to be none.
- * Readiness never has to come: the peer is silent or talks, chosen once. Deadlines fire at most TIMEOUTS
- * times, so that no wait is excused by a deadline that might still come.
+ * A spurious wake, one that has nothing to do with closing, is modelled as readiness that turns out to be none.
+ * Readiness never has to come: whether the peer is silent or talks is chosen once. Deadlines fire at most TIMEOUTS
+ * times, so that no wait is excused by a deadline that might still fire.
  *
- * TASKS says which operations are tasks, by a bit each: they have a waker of their own. With -DINLINE an executor runs a task
- * before the wake returns: who wakes goes on when the task has been through its next critical section.
+ * TASKS has one bit for each operation that is a task; tasks have a waker of their own. With -DINLINE an executor runs
+ * a task before the wake returns: the waking process continues when the task has passed its next critical section.
  *
- * A critical section with one look at the word inside is one atomic step for everybody else. With -DFINE
- * it is taken apart all the same: lock, word, struct, unlock, with everybody else in between.
+ * A critical section that accesses the word once is one atomic step for all other processes. With -DFINE it is still
+ * split into lock, word, struct and unlock, and other processes run in between.
  */
 
 #ifndef NR
@@ -118,13 +119,13 @@ bool secondSleeps[NC + 1], secondWoken[NC + 1];
 
 /* the kernel */
 byte table = A;                  /* which file the number names, 0 = free */
-bool silent;                     /* the peer says nothing, for ever */
+bool silent;                     /* the peer never sends anything */
 byte timeouts;                   /* deadlines that may still fire */
 bool woken[NOPS];                /* the waker of a parked operation, an event descriptor, is signalled */
 bool wakeOpen[NOPS];             /* the waker is lent to the operation, or a task waits with its own */
 bool turnWoken[NOPS];            /* a queued writer is woken */
 
-/* ghosts: only for the assertions */
+/* ghost variables: only for the assertions */
 byte usingRead, usingWrite, usingAny;
 byte closes;
 bool closeReturned, closerAlone;
@@ -169,7 +170,7 @@ inline wake(who) {
   woken[who] = true
 }
 
-/* a waker that belongs to one waiter for good */
+/* a waker that only ever belongs to one waiter */
 inline wakeOwn(who) {
   woken[who] = true;
 #ifdef INLINE
@@ -188,7 +189,7 @@ inline destroy() {
   d_step { assert(table == A); closes++; assert(closes == 1); table = 0 } /* DESTROY: I1, I2 */
 }
 
-/* takes the node at `at` out of the queue */
+/* removes the node at `at` from the queue */
 inline remove(at) {
   queueCount--;
   do :: at < queueCount -> queue[at] = queue[at + 1]; at++ :: else -> queue[at] = 0; break od;
@@ -315,7 +316,7 @@ inline enqueue() {
 #ifdef V_DEADLINE
      assert(outcome != timedOut);
 #endif
-     /* granted at the last moment: goes on, or leaves at once */
+     /* granted at the last moment: continues, or leaves at once */
      if :: outcome == inside && over -> hasty = true :: skip fi;
      atomic { node[id] = idle; over = false }
   :: else
@@ -442,11 +443,11 @@ proctype Operation(byte id; mtype kind) {
      atomic { use(kind, 1) };
      do
      :: over || hasty -> break
-     :: !over && !hasty && !silent -> atomic { systemCall(kind); over = true }  /* TRY: it is done */
+     :: !over && !hasty && !silent -> atomic { systemCall(kind); over = true }  /* TRY: done */
      :: !over && !hasty ->
         atomic { systemCall(kind) };                                       /* TRY: EAGAIN */
 #ifdef M_PARK_SPLIT
-        if :: closing -> over = true :: else fi;                           /* looks, and parks later */
+        if :: closing -> over = true :: else fi;                           /* checks, and parks later */
 #endif
         CRITICAL                                                           /* PARK */
           lock();
@@ -490,7 +491,7 @@ proctype Operation(byte id; mtype kind) {
 #endif
   :: outcome == timedOut -> skip
   fi;
-  d_step { outcome = 0; after = 0; hasty = false; over = false; late = false }   /* fewer states to keep apart */
+  d_step { outcome = 0; after = 0; hasty = false; over = false; late = false }   /* reset: fewer distinct states */
 }
 
 #ifdef M_OTHERS_NOT_WOKEN
@@ -511,7 +512,7 @@ inline wakeOthers() {
 }
 #endif
 
-/* the last one out has released: RELEASED */
+/* RELEASED: the last process to leave has released the descriptor */
 inline tellReleased() {
   CRITICAL                                                                 /* RELEASED */
     lock();
@@ -631,7 +632,7 @@ proctype Closer(byte me; byte loans) {
 #endif
 #ifndef M_QUIESCENCE_NOT_AWAITED
 #ifdef M_QUIESCENT_SPLIT
-     atomic { quiet = (references == 1 + loans) };                                 /* looks, and goes to sleep later */
+     atomic { quiet = (references == 1 + loans) };                                 /* checks, and sleeps later */
 #endif
      CRITICAL                                                              /* QUIESCENT */
        lock();
@@ -673,7 +674,7 @@ proctype Closer(byte me; byte loans) {
   fi;
   if
   :: loans > 0 ->
-     /* the caller goes on with what was lent to it; then the loan ends */
+     /* the caller uses the lent number once more; then the loan ends */
      atomic { systemCall(plain) };
      atomic { usingAny--; assert(references > 0); references--; after = references };   /* LEAVE */
      if
@@ -694,7 +695,7 @@ gone:
   atomic { first = false; quiet = false; tooLate = false; after = 0; at = 0 }
 }
 
-/* another part of the program: open(2) takes the lowest free number, as soon as there is one */
+/* another part of the program: open(2) assigns A's number as soon as it is free */
 proctype Opener() {
   if
   :: atomic { table == 0 -> table = STRANGER }
@@ -723,7 +724,7 @@ init {
     i = 0
   };
   atomic {
-    _nr_pr == 1 ->                                                         /* all have gone */
+    _nr_pr == 1 ->                                                         /* all others have ended */
     assert(references == 0 && !readerBit && !writerBit && !queued && queueCount == 0 && !mutex);   /* I9 */
     do :: i < NOPS -> assert(!parked[i] && !wakeOpen[i]); i++ :: else -> break od;
     assert(closes == (NC > 0)); assert(usingAny == 0)

@@ -1,17 +1,17 @@
-/* naive.pml: the ways of closing that look right and are not, and why a gate is needed at all.
+/* naive.pml: designs of close that look right and are wrong, which show why a gate is needed.
  *
  * NR readers and NC closers share one descriptor; an Opener opens other files and gets the lowest free
  * number. Pick one design with -D:
- *   NAIVE       look at a `closed` flag, then use the number; close releases it at once
- *   NAIVE_LOCK  the same, with a lock around look-and-fetch (not around the system call): "take the lock in
- *               close()" does not help the thread that has already fetched the number
- *   BLOCKED     the thread blocks inside recv(2); close(2) alone. With -DHANG nobody reuses the number: then
- *               it is the thread that hangs, for no close wakes it
- *   SHUT        the thread blocks inside recv(2); references are counted, the closer wakes it with
- *               shutdown(2), the last one out releases. This is right, where shutdown reaches the socket
+ *   NAIVE       check a `closed` flag, then use the number; close releases it at once
+ *   NAIVE_LOCK  the same, with a lock around the check and the fetch of the number (not around the system call):
+ *               "take the lock in close()" does not help a thread that has already fetched the number
+ *   BLOCKED     the thread blocks inside recv(2), and close(2) is called without more. With -DHANG no open(2)
+ *               reuses the number: then the thread hangs, because close(2) does not wake it
+ *   SHUT        the thread blocks inside recv(2); references are counted, the closer wakes the thread with
+ *               shutdown(2), and the last thread to leave releases. This is right where shutdown reaches the socket
  *
- * I1 no cross-talk, I2 closed once, I3 quiescent when close returns, and no state in which somebody waits
- * for ever: as in gate.pml.
+ * The promises are those of gate.pml: I1 no cross-talk, I2 closed once, I3 quiescent when close returns, and no
+ * state in which a process waits forever.
  */
 #ifndef NR
 #define NR 1
@@ -68,7 +68,7 @@ proctype Reader(byte id) {
         atomic { systemCall() };               /* recv(2) holds the file from here, not the number */
         if
         :: !silent                             /* data */
-        :: shut                                /* end of file, made by shutdown(2) */
+        :: shut                                /* EOF, caused by shutdown(2) */
         fi;
         over = true
 #else
@@ -97,7 +97,7 @@ proctype Closer() {
      atomic { systemCall(); shut = true };
      atomic { references--; last = (references == 0) };
      if :: last -> release() :: else fi;
-     table != A;                               /* waits until the last one out has released */
+     table != A;                               /* waits until the last reader to leave has released */
      assert(using == 0)                                                    /* I3 */
 #else
      d_step {

@@ -1,38 +1,41 @@
-/* seat.pml: where a task waits for a socket, and who resumes it.
+/* seat.pml: a registration at an event loop, where tasks wait for a socket and are resumed.
  *
- * This is the model of Sources/Fin/Reactor/Seat.swift, with as much of its loop as it takes: every step that another
- * thread can see has a name here; the code names the step it implements. A reader, a writer and a watcher (a close that
- * waits for any change) share one seat at one loop. Their peer sends and acknowledges; it may stop for ever wherever
- * something else is sure to end the waits: CLOSE, CANCEL, TIME or STOP. With -DSILENT it never begins.
+ * This is the model of Sources/Fin/Reactor/Seat.swift, with as much of its loop as needed: every step that another
+ * thread can see has a name here; the code names the step that it implements. A reader, a writer and a watcher (a close
+ * that waits for any change) share one registration at one loop. Their peer sends and acknowledges. It may fall silent
+ * at any time if something else is sure to end the waits: CLOSE, CANCEL, TIME or STOP. With -DSILENT it never begins.
  *
  *  step        how it is atomic      what it does
  *  ----------  --------------------  -----------------------------------------------------------------------------
- *  HEAR        the gate's PARK       a close that begins from now on wakes the seat
- *  OFFER       one store             from now on other tasks find it, and wait here
- *  KNOW        one load              the word: readiness bits, and how often something has changed
- *  CLEAR       one CAS               the bits off, unless anything has changed since the word was read: then nothing
+ *  HEAR        the gate's PARK       a close that begins from now on wakes the registration
+ *  OFFER       one store             from now on other tasks find the registration, and wait here
+ *  KNOW        one load              the word: readiness bits, and the count of changes
+ *  CLEAR       one CAS               the bits off; no effect if anything has changed since the word was read
  *  NOTE        one CAS               the bits on, changes + 1
- *  BEGIN       mutex                 stopped, closing, cancelled or ready by now: no wait; else into the list; each is
- *                                    looked at by itself, with everybody else in between. The watcher knows of a cut
- *                                    by the count, and takes no other lock here
- *  EARLIER     the table's mutex     the loop looks by this deadline; if it is the first of all, its poller is woken
- *  DELIVER     NOTE, load, TAKE      whoever waits for what the word says by now goes on, ready
- *  WAKE        NOTE, TAKE            everybody looks again
- *  STOP        mutex, NOTE, TAKE     no wait begins any more; everybody is told
- *  CANCEL      TAKE                  the task is marked as cancelled before; only this task, which waits at one place at a
- *                                    time. With -DSCOPED its scope hears for it, and does WAKE
- *  EXPIRE      TAKE, mutex           whose time is up; then when to look again, from who is left
- *  TAKE        mutex, then resumes   all who are meant out of the list, at one moment: who waits again meanwhile is not
- *                                    among them; each is resumed when the mutex is free
+ *  BEGIN       mutex                 stopped, closing, cancelled or ready by now: no wait; else into the list. Each
+ *                                    condition is checked in a step of its own, and other threads run in between. The
+ *                                    watcher learns by the count that it is cut short, and takes no other lock here
+ *  EARLIER     the table's mutex     the loop checks by this deadline; if it is the first of all, its poller is woken
+ *  DELIVER     NOTE, load, TAKE      the tasks whose condition the word now meets go on, ready
+ *  WAKE        NOTE, TAKE            all waiters check again
+ *  STOP        mutex, NOTE, TAKE     no wait begins any more; all waiters are resumed as stopped
+ *  CANCEL      TAKE                  the task has been marked as cancelled before; resumes only this task, which waits
+ *                                    at one registration at a time. With -DSCOPED its scope has the cancellation
+ *                                    handler, which does WAKE
+ *  EXPIRE      TAKE, mutex           the waiters whose deadlines have passed; then the time of the next check, from the
+ *                                    remaining waiters
+ *  TAKE        mutex, then resumes   all matching waiters out of the list at one moment: a task that waits again
+ *                                    meanwhile is not among them; each is resumed when the mutex is free
  *
- * What must hold (assertions, and no state in which somebody waits for ever):
- *  T1  resumed once       a continuation is resumed exactly once, by who took it out of the list
- *  T2  told the truth     nobody hears of a deadline, a cancellation or a stop that has not come
- *  T3  nothing kept       when all have gone, nobody is in the list
- * Nobody stays parked while there is input, or room, or the end, a close, a cancellation, a deadline that has passed, or a
- * stop: the model has no other end states (Spin: "invalid end state").
+ * The promises (assertions, and no state in which a process waits forever):
+ *  T1  resumed once       a continuation is resumed exactly once, by the process that took it out of the list
+ *  T2  true reasons       no wait ends for a deadline, a cancellation or a stop that has not come
+ *  T3  nothing left       when all processes have ended, the list is empty
+ * No task stays parked while there is input, room, EOF, a close, a cancellation, a deadline that has passed, or a stop:
+ * the model has no other end states (Spin: "invalid end state").
  *
- * The kernel: an arrival is an edge; edges that nobody has taken yet are one. An event says what is true when it is taken.
+ * The kernel: an arrival is an edge; several edges that have not been taken yet are one. An event reports what is true
+ * when it is taken.
  */
 
 #ifndef READER
@@ -71,7 +74,7 @@ byte alarm = NEVER;
 bool isStopped;
 
 /* the loop and its poller */
-byte due = NEVER;                /* when it will look at this seat */
+byte due = NEVER;                /* when it will check this registration */
 bool bell, loopEnds;
 
 /* the kernel */
@@ -80,12 +83,12 @@ bool ended, acknowledged;        /* the peer's FIN is here; the peer has all of 
 bool watched, edge;
 
 /* the tasks */
-bool live[NT];                   /* a continuation that nobody has resumed yet */
+bool live[NT];                   /* a continuation that has not been resumed yet */
 bool resumed[NT];
-mtype word[NT];                  /* what it was told */
+mtype word[NT];                  /* the reason for which its wait ended */
 bool isCancelled[NT], handler[NT];
 bool cutting;                    /* the lock under which a close in a task is cut short */
-bool inGate, isClosing;          /* the close wakes this seat; the close has begun */
+bool inGate, isClosing;          /* the close wakes this registration; the close has begun */
 byte now;
 
 #define lock   atomic { !mutex -> mutex = true }
@@ -110,7 +113,7 @@ inline note(i, o, m) {                                                     /* NO
   }
 }
 
-/* everybody whom MEANT means at one moment; `t` is the caller's */
+/* takes all waiters that MEANT matches at one moment; `t` is a variable of the caller */
 #define TAKE(MEANT, what)                                                               \
   atomic {                                                                              \
     !mutex ->                                                                           \
@@ -143,9 +146,9 @@ inline note(i, o, m) {                                                     /* NO
 
 /* ---------------------------------------------------------------------------------------------------- */
 
-/* tells `outcome`: what the wait ended with */
+/* sets `over` to the reason for which the wait ended */
 inline park(id) {
-  /* the handler of a task that is cancelled already runs at once, and finds nobody */
+  /* if the task is cancelled already, its handler runs at once and finds no waiter */
   handler[id] = true;
   atomic { live[id] = true; resumed[id] = false };
   over = 0;
@@ -214,7 +217,7 @@ inline park(id) {
     assert(over != stopped || isStopped)                                   /* T2 */
   };
 #ifdef SCOPED
-  if :: over == look && isCancelled[id] -> over = cancelled :: else fi;    /* it asks when it looks again */
+  if :: over == look && isCancelled[id] -> over = cancelled :: else fi;    /* found when it checks again */
 #endif
 #ifdef V_TOLD
   assert(over != V_TOLD);
@@ -230,7 +233,7 @@ inline newDeadline(id) {
 #endif
 }
 
-inline offer() {                                                            /* OFFER: what is true is the first event */
+inline offer() {                                                            /* OFFER: present state = first event */
   atomic {
     if
     :: !watched -> watched = true; edge = edge || queue > 0 || room > 0 || ended || acknowledged
@@ -238,7 +241,7 @@ inline offer() {                                                            /* O
     fi
   }
 }
-/* the first wait makes the seat; a close that has begun already is seen by the wait itself */
+/* the first wait creates the registration; the wait itself sees a close that has begun already */
 inline sit() {
   if
   :: watched
@@ -258,7 +261,7 @@ inline sit() {
 #else
 #define CLEARS !sawMixed
 #endif
-/* receives until the end, two units at a time; or sends, one at a time, until all of it is taken */
+/* receives until EOF, two units at a time; or sends, one at a time, until all units are taken */
 proctype Operation(byte id) {
   byte seen, got, count, total;
   bool sawInput, sawOutput, sawMixed, known, earlier;
@@ -272,7 +275,7 @@ proctype Operation(byte id) {
      atomic { known = watched; seen = changes; sawInput = input; sawOutput = output; sawMixed = mixed };  /* KNOW */
      count = 0;
      if
-     :: known && (id == 0 && !sawInput || id == 1 && !sawOutput) -> skip   /* nothing: the kernel need not be asked */
+     :: known && (id == 0 && !sawInput || id == 1 && !sawOutput) -> skip   /* not ready: no system call */
      :: else ->
         atomic {                                                           /* the system call */
           if
@@ -319,7 +322,7 @@ proctype Operation(byte id) {
   od
 }
 
-/* a close in a task: until the peer has all of ours, or somebody cuts it short */
+/* a close in a task: until the peer has acknowledged everything, or the close is cut short */
 proctype Watcher() {
   bool earlier, isDone;
   mtype over;
@@ -328,7 +331,7 @@ proctype Watcher() {
   :: isDone || isClosing || over == cancelled || over == timedOut || over == stopped -> break
   :: else ->
 #ifndef M_SINCE_AFTERWARDS
-     since[2] = changes;                                                   /* before the look */
+     since[2] = changes;                                                   /* before the check */
 #endif
      if :: isClosing -> break :: else fi;
      isDone = acknowledged;
@@ -338,12 +341,12 @@ proctype Watcher() {
      if
      :: isDone
      :: !isDone && watched -> park(2)
-     :: !isDone && !watched -> sit()                                       /* and looks again */
+     :: !isDone && !watched -> sit()                                       /* and checks again */
      fi
   od
 }
 
-/* the thread that waits in epoll_wait(2) and tells */
+/* the thread that waits in epoll_wait(2) and delivers the events */
 proctype Loop() {
   byte until, t, sawChanges;
   bool i, o, m, sawInput, sawOutput, last, isEvent, taken[NT];
@@ -447,7 +450,7 @@ proctype Canceller() {
      atomic { isCancelled[who] = true; runs = handler[who] };
      if
 #ifdef SCOPED
-     :: watched -> note(false, false, false); TAKE(true, look)              /* CANCEL, by who hears it for the task */
+     :: watched -> note(false, false, false); TAKE(true, look)              /* CANCEL, by the task's scope */
 #else
      :: runs -> TAKE(MINE, cancelled)                                      /* CANCEL */
 #endif
@@ -478,7 +481,7 @@ init {
     byte i;
     i = 0;
     do :: i < NT -> deadline[i] = NEVER; i++ :: else -> break od;
-    run Loop();                    /* first: in Spin nobody dies before who was started later */
+    run Loop();                    /* first: a Spin process can end only after all that were started later */
     if :: READER -> run Operation(0) :: else fi;
     if :: WRITER -> run Operation(1) :: else fi;
     if :: WATCHER -> run Watcher() :: else fi;
@@ -497,7 +500,7 @@ init {
 #endif
     i = 0
   };
-  /* the tasks, and who ends them, have gone; the loop waits for others */
+  /* the tasks, and the processes that end their waits, have ended; the loop goes on waiting */
   atomic {
     _nr_pr <= 2 ->
     assert(!waits[0] && !waits[1] && !waits[2] && !mutex)                  /* T3 */

@@ -1,4 +1,4 @@
-"""The results as a drawing: a panel for each work, a bar for each server. Legible on light and on dark ground."""
+"""Draws the results: a panel for each workload, a bar for each server. Legible in light and dark mode."""
 from xml.sax.saxutils import escape
 
 from .peers import YARDSTICK
@@ -35,7 +35,7 @@ def _label(value, is_idle):
 
 
 def _bars(work, figures):
-    """(peer, length) in the order of the table."""
+    """Returns (peer, length) for each bar, in the order of the table."""
     if work["load"] == "idle":
         return [(name, max(peer["median"]["bytes_idle"], 0)) for name, peer in figures.items()]
     return [(name, peer["cpu_ratio"]) for name, peer in figures.items() if peer["cpu_ratio"]]

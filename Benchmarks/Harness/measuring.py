@@ -1,4 +1,4 @@
-"""Starts a server, lets the load generator at it, stops the server."""
+"""Starts a server, runs the load generator against it, and stops the server."""
 import json
 import os
 import select
@@ -11,7 +11,7 @@ from . import network
 
 
 class Wrong(Exception):
-    """A server that did not do what it was measured for."""
+    """The error of a server that did not do the work that was measured."""
 
 
 def pinned(core):
@@ -19,7 +19,7 @@ def pinned(core):
 
 
 class Server:
-    """One process that serves, from its line `port N` to its end at SIGTERM."""
+    """A server process, from its line `port N` to its end at SIGTERM."""
 
     def __init__(self, command, work, core, before=()):
         self.said = tempfile.TemporaryFile()
@@ -81,7 +81,7 @@ def run_load(load, work, server, core, *more):
 
 
 def measure(load, work, command, cores, warm_up, duration):
-    """One server, one work, one round: the load generator's figures."""
+    """Measures one server with one workload in one round; returns the load generator's figures."""
     network.renew()
     with Server(command, work, cores.server) as server:
         more = [] if work.is_idle else ["--warm-up", warm_up, "--measure", duration]
@@ -89,7 +89,7 @@ def measure(load, work, command, cores, warm_up, duration):
 
 
 def measure_close(command):
-    """One round of what the Fin server measures by itself: {policy: figures}."""
+    """Runs one round of the close times, which the Fin server measures itself. Returns {policy: figures}."""
     network.renew()
     try:
         done = subprocess.run(
@@ -102,14 +102,14 @@ def measure_close(command):
 
 
 def count_syscalls(load, work, command, cores):
-    """System calls of the server per operation, by name: the difference between a long and a short run under strace, so
-    that what a server does at its start and at its end is not counted."""
+    """Returns the server's system calls per operation, by name. They are the difference between a long and a short run
+    under strace, so that the server's start and end are not counted."""
     few, many = 2000, 8000
     counts = []
     for operations in (few, many):
         network.renew()
         with tempfile.NamedTemporaryFile("r", suffix=".strace") as table:
-            # -D: the server is our child, and strace its.
+            # -D: the server is our child, and strace is the server's child.
             with Server(command, work, cores.server, ["strace", "-D", "-f", "-qq", "-c", "-o", table.name]) as server:
                 run_load(load, work, server, cores.load, "--exactly", operations)
             counts.append(_read_strace(table))

@@ -1,7 +1,7 @@
-"""A network of its own for each server and its load, so that nothing of one is left when the next begins.
+"""Gives each server and its load generator a network namespace of their own, which ends with them.
 
-Churn leaves tens of thousands of connections in TIME-WAIT, each a minute long: in one network they slow down whoever is
-measured later, and take ports from everybody else on the machine.
+Churn leaves tens of thousands of connections in TIME-WAIT for a minute. In a shared namespace they would slow down the
+servers that are measured later, and take ports from all other programs on the machine.
 """
 import ctypes
 import fcntl
@@ -12,7 +12,7 @@ import struct
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-# A new network begins with the kernel's defaults, and not with what this machine is set to.
+# A new network namespace begins with the kernel's defaults, not with this machine's settings.
 SETTINGS = [pathlib.Path("/proc/sys/net") / name for name in (
     "core/somaxconn", "ipv4/ip_local_port_range", "ipv4/tcp_max_syn_backlog", "ipv4/tcp_rmem", "ipv4/tcp_wmem",
     "ipv4/tcp_tw_reuse", "ipv4/tcp_max_tw_buckets", "ipv4/tcp_congestion_control", "ipv4/tcp_fin_timeout")]
@@ -46,9 +46,9 @@ _missing = None
 
 
 def renew():
-    """Moves this process, and whom it starts from now on, into a new network.
+    """Moves this process, and the processes that it starts from now on, into a new network namespace.
 
-    Returns why that may not be; then everything goes on in the network that is there.
+    Returns the reason if that is not permitted; then this process stays in its current namespace.
     """
     global _missing
     if _missing is None:

@@ -1,4 +1,4 @@
-"""The servers: how each is built, started, and asked for its version.
+"""The servers, and how to build each, start it, and get its version.
 
 To add one: a folder in Peers with a server that is started as `server echo|count BUFFER`, prints `port N` and ends at
 SIGTERM; a function here that builds it and returns the command; a line in PEERS.
@@ -19,7 +19,7 @@ DEBIAN_CRATES = pathlib.Path("/usr/share/cargo/registry")
 
 
 class Missing(Exception):
-    """What this machine lacks for a peer; the peer is named and left out."""
+    """The error for a program that a server needs and this machine lacks. The server is listed and left out."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Peer:
     name: str
     title: str
     build: Callable
-    # Where it is measured when it is not asked for by name; None for everywhere.
+    # The workloads in which it is measured when it is not named on the command line; None for all.
     works: tuple | None = None
 
 
@@ -49,7 +49,7 @@ def _output(*command):
 
 
 def _run(name, command, limit=1800, cwd=None, **environment):
-    """Builds; what the tools say goes to a file, of which the end is shown when they fail."""
+    """Runs a build command. The output goes to a file; a failure shows the first error and the file's name."""
     build.mkdir(exist_ok=True)
     log = build / f"{name}.log"
     try:
@@ -61,7 +61,7 @@ def _run(name, command, limit=1800, cwd=None, **environment):
         raise Missing(f"its build took more than {limit} s")
     if done.returncode != 0:
         errors = [line for line in log.read_text(errors="replace").splitlines() if "error" in line.lower()]
-        # Results are committed, and say nothing about where this checkout stands.
+        # Results are committed, and must not contain the path of this checkout.
         reason = errors[0].strip().replace(f"{folder.parent}/", "") if errors else "its build failed"
         raise Missing(f"{reason} (more in Benchmarks/.build/{log.name})")
 
@@ -88,7 +88,7 @@ _swift_builds = {}
 
 
 def _swift(package, scratch, product):
-    """One build serves all products of a package; it is tried once."""
+    """Builds all products of a package, in a single attempt that serves every product."""
     _need("swift")
     if package not in _swift_builds:
         try:
@@ -141,7 +141,7 @@ def _go():
 
 
 def _python(module):
-    """The python that runs this if it has the module, else the system's."""
+    """Returns the Python that runs this if it has the module, else the system's Python."""
     for python in dict.fromkeys([sys.executable, "/usr/bin/python3"]):
         if pathlib.Path(python).exists() and subprocess.run(
                 [python, "-c", f"import {module}"], stderr=subprocess.DEVNULL).returncode == 0:
@@ -151,7 +151,7 @@ def _python(module):
 
 def _asyncio(loop):
     def make():
-        # The same interpreter for both, so that they differ in the loop alone.
+        # Both use the same interpreter, so that they differ only in the event loop.
         try:
             python = _python("uvloop")
         except Missing:
@@ -185,14 +185,15 @@ PEERS = [
     Peer("asyncio", "asyncio", _asyncio("asyncio")),
 ]
 
-# Fin otherwise than it is by default: measured where it makes the difference, and where it is asked for by name.
+# Fin with other options than the defaults. Each is measured in the workloads where it makes a difference, and in every
+# workload when it is named on the command line.
 VARIANTS = [
     Peer("fin-deadlines", "Fin, a deadline for each call", _fin("--within", "30"), ("ping-64",)),
     Peer("fin-no-timeouts", "Fin, no timeouts at all", _fin("--no-timeouts"), ("ping-64",)),
     Peer("fin-confirmed", "Fin, closing confirmed", _fin("--closing", "confirmed"), ("churn",)),
     Peer("fin-lingering", "Fin, closing lingering", _fin("--closing", "lingering"), ("churn",)),
-    # No buffer is held while it waits.
+    # Holds no buffer while it waits.
     Peer("fin-arrays", "Fin, receiving arrays", _fin("--arrays"), ("idle",)),
-    # Asked for by name: a server would not do this.
+    # Measured only when it is named: a real server would not do this.
     Peer("fin-main-actor", "Fin, on the main actor", _fin("--main-actor"), ()),
 ]

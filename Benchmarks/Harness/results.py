@@ -1,4 +1,4 @@
-"""From rounds to figures: medians over the rounds, and ratios to the yardstick within each round."""
+"""Computes the figures from the rounds: medians over the rounds, and ratios to the C server within each round."""
 import datetime
 import os
 import pathlib
@@ -28,7 +28,7 @@ def now():
 
 
 def summary(rounds):
-    """`rounds`: a list of {peer: figures}, one for each round, of one work."""
+    """Summarizes one workload. `rounds` is a list of {peer: figures}, one for each round."""
     figures = {}
     for peer in dict.fromkeys(name for one in rounds for name in one):
         mine = [one[peer] for one in rounds if peer in one]
@@ -43,7 +43,7 @@ def summary(rounds):
 
 
 def close_summary(rounds):
-    """`rounds`: a list of {policy: figures}."""
+    """Summarizes the close times. `rounds` is a list of {policy: figures}."""
     return {policy: {key: statistics.median(one[policy][key] for one in rounds) for key in rounds[0][policy]}
             for policy in (rounds[0] if rounds else {})}
 
@@ -53,7 +53,8 @@ def is_quiet(results):
 
 
 def disturbance(works):
-    """Which part of the measured time the servers stood ready and something else had their core: median, worst."""
+    """Returns the fraction of the measured time for which the servers were ready to run while another process had their
+    core: the median and the worst."""
     parts = [one["disturbed"] for figures in works.values() for peer in figures.values() for one in peer["rounds"]
              if "disturbed" in one]
     return (statistics.median(parts), max(parts)) if parts else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""The results as text."""
+"""Formats the results as text."""
 from .peers import YARDSTICK
 from .results import is_quiet
 

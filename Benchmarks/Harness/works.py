@@ -1,4 +1,4 @@
-"""What is measured. A work is a way of using a server; its operation is what the figures are per."""
+"""The workloads. A work is one way of using a server; its figures are per operation."""
 from dataclasses import dataclass, replace
 
 
@@ -7,10 +7,10 @@ class Work:
     name: str
     title: str
     operation: str
-    # What the server is started with: what it does, and how many bytes it reads at a time, if it is one that chooses.
+    # The server's arguments: its mode, and the number of bytes to read at a time, for servers that choose it.
     serve: str
     buffer: int
-    # What the load generator is started with.
+    # The load generator's arguments.
     load: str
     options: tuple
 
@@ -19,7 +19,7 @@ class Work:
         return self.load == "idle"
 
     def quick(self):
-        """The same, smaller."""
+        """Returns a smaller version of this work, for `--quick`."""
         if not self.is_idle:
             return self
         return replace(self, title="2,000 connections that say nothing", options=("--connections", 2000, "--size", 64))
@@ -45,5 +45,5 @@ WORKS = [
         ("--connections", 10000, "--size", 64)),
 ]
 
-# Not a work for every server: Fin alone says when a close is over.
+# Only for Fin: other servers do not report when a close is over.
 CLOSE = Work("close", "from the call of close to its report, Fin to Fin on loopback", "close", "close", 0, "close", ())

@@ -1,4 +1,5 @@
-// Churn: connect, send a message, read its echo, finish, read the server's end, close. An operation is a connection.
+// Churn: connect, send a message, read its echo, finish sending, read the server's EOF, close. An operation is one
+// connection.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static void begin(struct visit *visit, const struct plan *plan, uint64_t now) {
   if (n != (ssize_t)plan->size) fail_call("send");
 }
 
-// True when the server's end has been read.
+// Returns true when the server's EOF has been read.
 static bool go_on(struct visit *visit, const struct plan *plan) {
   uint8_t buffer[4096];
   for (;;) {

@@ -1,5 +1,5 @@
-// Idle: many connections are open and silent, and the server waits for a byte on each. How much memory is that? Then
-// each exchanges one message, and each is ended properly.
+// Idle: measures the server's memory while many connections are open and silent, and the server waits for a byte on
+// each. Then each connection exchanges one message and is closed in good order.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 static void pause_ms(long ms) { nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL); }
 
-// Until the server has done nothing for a while.
+// Waits until the server has used almost no processor time for 50 ms.
 static void wait_until_still(pid_t server) {
   for (int tries = 0; tries < 100; tries++) {
     uint64_t before = usage_of(server).on_cpu;
@@ -46,7 +46,7 @@ void run_idle(const struct plan *plan) {
   int *fds = calloc((size_t)plan->connections, sizeof *fds);
   if (fds == NULL) fail_call("calloc");
 
-  // So that what a server loads and allocates with its first connections is not counted as theirs.
+  // Warms up, so that memory that the server allocates once, with its first connections, is not counted.
   for (int i = 0; i < 64; i++) {
     int fd = dial(plan->port);
     exchange(fd, 0, plan->size);
@@ -59,7 +59,7 @@ void run_idle(const struct plan *plan) {
   uint64_t began = now_ns();
   for (int i = 0; i < plan->connections; i++) {
     fds[i] = dial(plan->port);
-    // No more than a hundred that are not accepted yet: the shortest queue among the servers.
+    // At most 100 connections wait for accept: the shortest accept queue among the servers holds no more.
     if (i % 100 != 99 && i + 1 != plan->connections) continue;
     for (int tries = 0; server_descriptors(plan->server) < descriptors + i + 1; tries++) {
       if (tries == 5000) fail("of %d connections the server did not accept all in time", i + 1);

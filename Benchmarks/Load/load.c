@@ -52,14 +52,14 @@ int main(int count, char **words) {
     return 2;
   }
 
-  // One descriptor for each connection: as many as we may have.
+  // Each connection needs a descriptor, so the limit is raised as far as allowed.
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
   }
 
-  // Whatever hangs, the program does not.
+  // Ends the program if anything hangs.
   alarm((unsigned)((plan.warm_up + plan.measure) / 1000000000) + 60);
 
   const char *work = words[optind];

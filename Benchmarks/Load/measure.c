@@ -1,4 +1,4 @@
-// Time, latencies, and what the kernel says about the server.
+// Measures time, latencies, and the server's processor time and memory as the kernel reports them.
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +30,7 @@ void fail(const char *format, ...) {
 
 void fail_call(const char *call) { fail("%s: %s", call, strerror(errno)); }
 
-// 128 buckets for each power of two above 128, and one for each nanosecond below.
+// The bucket of a value: 128 buckets for each power of two from 128 on, and one for each nanosecond below.
 static unsigned bucket(uint64_t value) {
   if (value < 128) return (unsigned)value;
   unsigned shift = 63 - (unsigned)__builtin_clzll(value) - 7;
@@ -57,8 +57,8 @@ double histogram_quantile(const struct histogram *h, double q) {
   return 0;
 }
 
-// The sum over the threads that exist. One that has ended is missing: a server that ended threads
-// while it is measured would look too cheap. None of these does.
+// Sums over the existing threads. The time of a thread that has ended is missing, so a server that ended threads during
+// the measurement would look too cheap. None of these servers does.
 struct usage usage_of(pid_t process) {
   char path[320];
   snprintf(path, sizeof path, "/proc/%d/task", (int)process);
@@ -119,7 +119,8 @@ void interval_start(struct interval *i, const struct plan *plan) {
 bool interval_count(struct interval *i, uint64_t began, uint64_t now) {
   const struct plan *plan = i->plan;
   if (i->phase == WARMING && now >= i->warm_at) {
-    // What is in flight here began in the warm-up and ends in the interval, as at the other end the reverse.
+    // The operations in flight here began in the warm-up and end in the interval. At the end of the interval it is the
+    // reverse, so the two roughly cancel.
     i->phase = MEASURING;
     i->load_before = usage_of(getpid());
     i->before = usage_of(plan->server);

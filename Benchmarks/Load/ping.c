@@ -1,4 +1,4 @@
-// Ping-pong: each connection sends a message, waits until the whole of it has come back, and sends the next.
+// Ping-pong: each connection sends a message, waits until all of it has come back, and sends the next.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static void begin_turn(struct line *line, size_t size, uint64_t now) {
   send_rest(line, size);
 }
 
-// Reads what has come. True when the last byte of the turn has.
+// Reads the received bytes. Returns true when the last byte of the turn has been read.
 static bool receive_rest(struct line *line, size_t size) {
   static uint8_t buffer[1 << 16];
   while (line->received < size) {
@@ -53,7 +53,7 @@ static bool receive_rest(struct line *line, size_t size) {
   return true;
 }
 
-// The end is part of what is checked: our FIN is to be answered by the server's.
+// Checks the end too: the server must answer our FIN with its own.
 static void end(struct line *line) {
   uint8_t byte;
   if (shutdown(line->fd, SHUT_WR) != 0) fail_call("shutdown");

@@ -9,14 +9,15 @@
 
 #include "load.h"
 
-// On loopback a connect that waits does not wait: the handshake is over when it returns.
+// Connects to the server. On loopback, a blocking connect does not wait for long: the handshake completes inside the
+// call.
 int dial(int port) {
   static unsigned turn;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) fail_call("socket");
   int on = 1;
   if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) fail_call("TCP_NODELAY");
-  // The port is chosen when connecting, so that it only has to be free towards this server.
+  // The kernel chooses the port at connect, so that the port must be free only for this destination.
   if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0) fail_call("IP_BIND_ADDRESS_NO_PORT");
   struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010001u + turn++ % 64)};
   if (bind(fd, (struct sockaddr *)&source, sizeof source) != 0) fail_call("bind");
@@ -37,7 +38,7 @@ void watch(int epoll, int fd, uint32_t events, void *owner) {
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail_call("epoll_ctl");
 }
 
-// One block of noise, longer than a message: a message is a place in it.
+// A block of pseudo-random bytes, longer than a message. A message is a slice of it.
 enum { PLACES = 251 };
 static uint8_t *noise;
 

@@ -1,5 +1,5 @@
-// One way: a connection sends a transfer and finishes; the server throws it away and answers, at the end of file, with
-// the number of bytes it got (8 bytes, most significant first). Repeated until the time is over. An operation is a MiB.
+// Stream: a connection sends a transfer and finishes sending; the server discards it and answers, at EOF, with the
+// number of bytes received (8 bytes, most significant first). Repeated until the time is over. An operation is one MiB.
 #include <endian.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -1,15 +1,16 @@
 import Fin
 
-/// From the call of `close` to its report, on loopback, where the peer closes as soon as it reads the end.
+/// Measures the time from the call of `close` to its report, on loopback, with a peer that closes as soon as it reads
+/// the end of file.
 ///
-/// Prints one line of JSON: each policy with its median and its 99th percentile, in microseconds.
+/// Prints one line of JSON: for each policy, the median and the 99th percentile in microseconds.
 enum CloseTimes {
   static let repetitions = 2000
 
   static func measure() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let (address, handle) = (listener.address, listener.handle)
-    // Each end has a loop of its own, as if the other were elsewhere.
+    // Each end has an event loop of its own, as if the other end were on another machine.
     let (here, there) = (try Reactor(loops: 1), try Reactor(loops: 1))
     let client = Task(executorPreference: here.executor) {
       defer { handle.stop(within: .seconds(1)) }

@@ -1,6 +1,6 @@
 import Fin
 
-/// What the command line asks for: `fin-server echo|count BUFFER [flags]`.
+/// The options of the command line: `fin-server [flags] echo|count BUFFER`.
 struct Flags: Sendable {
   enum Work: String { case echo, count }
 
@@ -23,7 +23,7 @@ struct Flags: Sendable {
   var arrays = false
   var onMainActor = false
 
-  /// `nil` when a word is not understood.
+  /// Parses the words of the command line; `nil` for an unknown or incomplete one.
   init?(_ words: [String]) {
     var words = words[...]
     while let flag = words.first, flag.hasPrefix("--") {

@@ -1,7 +1,7 @@
 import Fin
 @preconcurrency import Glibc
 
-/// Prints its port and serves on one loop until the process is ended.
+/// Prints the port, and serves on one event loop until the process is ended.
 func serve(_ flags: Flags) async throws {
   let reactor = try Reactor(loops: 1)
   let listener = try Listener.bind(.loopback(port: 0), timeouts: flags.timeouts)
@@ -18,7 +18,7 @@ func serve(_ flags: Flags) async throws {
   if let failure = report.failure { throw failure }
 }
 
-/// Sends back what it reads, until the end of file.
+/// Sends back the received bytes, until the end of file.
 private func echo(_ connection: borrowing Connection, _ flags: Flags) async throws {
   let room = UnsafeMutableRawBufferPointer.allocate(byteCount: flags.buffer, alignment: 16)
   defer { room.deallocate() }
@@ -29,14 +29,14 @@ private func echo(_ connection: borrowing Connection, _ flags: Flags) async thro
   }
 }
 
-/// The same as a reader of the documentation would begin.
+/// The same echo, with received arrays, as a reader of the documentation would write it first.
 private func echoArrays(_ connection: borrowing Connection, _ flags: Flags) async throws {
   while let bytes = try await connection.receive(upTo: flags.buffer, within: flags.within) {
     try await connection.send(bytes, within: flags.within)
   }
 }
 
-/// The same elsewhere than on the loop.
+/// The same echo with arrays, but on the main actor instead of the event loop.
 @MainActor
 private func echoOnMainActor(_ connection: borrowing Connection, _ flags: Flags) async throws {
   while let bytes = try await connection.receive(upTo: flags.buffer, within: flags.within) {
@@ -44,7 +44,7 @@ private func echoOnMainActor(_ connection: borrowing Connection, _ flags: Flags)
   }
 }
 
-/// Reads to the end of file and answers how many bytes there were, most significant byte first.
+/// Reads to the end of file and sends the number of received bytes, most significant byte first.
 private func count(_ connection: borrowing Connection, _ flags: Flags) async throws {
   let room = UnsafeMutableRawBufferPointer.allocate(byteCount: flags.buffer, alignment: 16)
   defer { room.deallocate() }

@@ -1,12 +1,13 @@
 @preconcurrency import Glibc
 
-/// Puts sockets into one waiting state and tells what that costs while nothing happens.
+/// Puts sockets into one waiting state, and prints the processor time and the memory that this costs while nothing
+/// happens.
 ///
-///     fin-waiting list                        the states, one a line
-///     fin-waiting STATE WAITERS SECONDS       processor time and memory of so many that wait
+///     fin-waiting list                        the states, one per line
+///     fin-waiting STATE WAITERS SECONDS       the processor time and memory of WAITERS waits
 ///
-/// Nothing here runs in Swift's own pool of threads, whose workers need descriptors: some states are those of a process that has
-/// none left.
+/// Nothing here runs in Swift's own pool of threads, because its workers need descriptors, and in some states the
+/// process has none left.
 @main
 enum Main {
   static func main() {
@@ -23,7 +24,7 @@ enum Main {
     }
     signal(SIGPIPE, SIG_IGN)
     let stage = Stage(world: state.world, waiters: min(waiters, state.most))
-    // What a program has once, whatever waits in it.
+    // Makes the objects that a program has once, however many operations wait in it.
     stage.warmUp()
     let before = Usage.now
     do { try state.make(stage) } catch {
@@ -34,7 +35,7 @@ enum Main {
       print("failed: \(stage.begun) of \(stage.expected) began to wait within 30 s")
       exit(1)
     }
-    // What is done once, by those who begin to wait, is over by then.
+    // By then, the work that is done once at the beginning of each wait is over.
     usleep(UInt32(min(1, seconds) * 1_000_000))
     let start = Usage.now
     usleep(UInt32(seconds * 1_000_000))
@@ -43,18 +44,18 @@ enum Main {
       "waiters=\(stage.expected) ended=\(stage.ended) wall=\(end.wall - start.wall) cpu=\(end.processor - start.processor)",
       "memory=\(start.memory - before.memory) grown=\(end.memory - start.memory)")
     fflush(nil)
-    // Nobody is woken: what an end costs is another matter.
+    // Exits without waking the waits: the cost of ending them is not measured here.
     _exit(0)
   }
 }
 
-/// What this process has used.
+/// The processor time and memory that this process has used.
 struct Usage {
-  /// Seconds of all its threads on a processor.
+  /// Processor time of all its threads, in seconds.
   let processor: Double
-  /// Seconds.
+  /// Wall time, in seconds.
   let wall: Double
-  /// Bytes of its own that are in memory.
+  /// Resident anonymous memory, in bytes.
   let memory: Int
 
   static var now: Usage {
@@ -67,7 +68,7 @@ struct Usage {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
-  /// `RssAnon`, as `/proc/self/status` has it.
+  /// The file with `RssAnon`, opened early because a state may leave no descriptor.
   private static let status = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
 
   private static var resident: Int {

@@ -2,15 +2,15 @@ import Fin
 @preconcurrency import Glibc
 import Synchronization
 
-/// Where those who wait run.
+/// Where the waiting operations run.
 enum World: String, CaseIterable, Sendable {
   case task, thread
 }
 
-/// Those who wait in this process, and what they hold.
+/// The operations that wait in this process, and the objects that they keep open.
 final class Stage: Sendable {
   let world: World
-  /// How many sockets are to be made.
+  /// The number of sockets to make.
   let waiters: Int
   private let reactor: Reactor?
   private let counts = Mutex((expected: 0, begun: 0, ended: 0))
@@ -29,7 +29,7 @@ final class Stage: Sendable {
   /// Keeps something open until the end.
   func hold(_ something: some Sendable) { held.withLock { $0.append(something) } }
 
-  /// Starts somebody who is to wait for ever, in the stage's world.
+  /// Starts a task or a thread with an operation that should wait until the process ends.
   func wait(
     _ inTask: @escaping @Sendable () async throws -> Void, inThread: @escaping @Sendable () throws -> Void
   ) {
@@ -61,7 +61,7 @@ final class Stage: Sendable {
     return false
   }
 
-  /// Makes what is made once: the loop's room, a first seat, the pools of wakers.
+  /// Makes the objects that are made once: the event loop's buffers, a first registration, the pools of wakers.
   func warmUp() {
     guard let pair = try? Connection.pair() else { return }
     let (near, far) = (pair.first.share(), pair.second.share())
@@ -80,20 +80,20 @@ final class Stage: Sendable {
   }
 }
 
-/// Something that has happened, told to other threads.
+/// A flag that one thread sets and others read.
 final class Flag: Sendable {
   private let state = Atomic<Bool>(false)
   var isSet: Bool { state.load(ordering: .acquiring) }
   func set() { state.store(true, ordering: .releasing) }
 }
 
-/// Something that has one owner, for closures that share it.
+/// A box for a noncopyable value, so that several closures can share it.
 final class Kept<Value: ~Copyable & Sendable>: Sendable {
   let value: Value
   init(_ value: consuming Value) { self.value = value }
 }
 
-/// A thread with a stack that is as small as a thread of a server's may be.
+/// Starts a thread with a small stack, as a server would use.
 func startThread(_ body: @escaping @Sendable () -> Void) {
   final class Body: Sendable {
     let run: @Sendable () -> Void

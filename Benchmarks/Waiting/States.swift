@@ -3,18 +3,18 @@ import Fin
 import Glibc
 import SystemPackage
 
-/// A state in which something waits: a verb, a family, a world.
+/// A state in which operations wait: a verb, a socket family, and whether tasks or threads wait.
 struct State: Sendable {
   let name: String
   let world: World
-  /// No event ends it: it asks again from time to time.
+  /// Whether no event ends the wait, so that the operation polls from time to time.
   var asksAgain = false
-  /// How many can be made of it.
+  /// The maximum number of waits in this state.
   var most = Int.max
   let make: @Sendable (Stage) throws -> Void
 }
 
-/// A connection of a family, and its other end.
+/// The families of stream sockets, and the connections made of them, with both ends in this process.
 enum Streams: String, CaseIterable, Sendable {
   case tcp, unix
 
@@ -32,15 +32,16 @@ enum Streams: String, CaseIterable, Sendable {
     }
   }
 
-  /// One whose peer takes no more.
+  /// Opens a connection, and sends until the peer's buffer is full.
   func full(_ stage: Stage) throws -> (SharedConnection, SharedConnection) {
     let (ours, theirs) = try open(stage)
-    // Small, so that many fit into the kernel's memory.
+    // The buffers are small, so that many connections fit into the kernel's memory.
     try ours.set(.sendBuffer, to: 4096)
     try theirs.set(.receiveBuffer, to: 4096)
     let block = [UInt8](repeating: 7, count: 16 << 10)
     var quiet = 0
-    // What is under way is still taken. Full is where nothing moves, and not all of it has arrived.
+    // The peer's kernel still takes bytes in flight. The connection is full when no byte moves any more and some are
+    // not acknowledged.
     while quiet < 3 {
       do {
         try ours.send(block, within: .milliseconds(self == .tcp ? 10 : 0))
@@ -79,7 +80,7 @@ enum States {
     _ verb: String, _ family: String, _ world: World, asksAgain: Bool = false, most: Int = .max,
     _ make: @escaping @Sendable (Stage) throws -> Void
   ) -> State {
-    // Threads are fewer: each has its stack.
+    // There are fewer threads, because each has a stack.
     State(
       name: "\(verb)/\(family)/\(world)", world: world, asksAgain: asksAgain,
       most: min(most, world == .thread ? 64 : .max), make: make)
@@ -184,7 +185,7 @@ enum States {
         }
       },
       state("connect", "\(family)", world, asksAgain: family == .unix) { stage in
-        // The queue is full: TCP's SYN gets no answer, Unix says EAGAIN.
+        // The accept queue is full: a SYN of TCP gets no answer, and connect on Unix fails with EAGAIN.
         let listener = Kept(try Listener.bind(try family.address(0), backlog: 0))
         let address = listener.value.address
         stage.hold(listener)
@@ -229,7 +230,7 @@ enum States {
     ]
     switch family {
     case .udp:
-      // An error is queued where the program may read it; the socket's own error has been heard.
+      // An error is in the error queue, where the program may read it; a call has already returned the socket's error.
       states.append(
         each("receive-error-queue") { stage, _ in
           let gone = try DatagramSocket.bind(.loopback(port: 0))
@@ -291,7 +292,7 @@ enum States {
         }
       }
     }
-    /// A client that stays, and whose handler has begun.
+    /// Connects a client that stays connected, and waits until its handler has begun.
     @Sendable func client(_ stage: Stage, _ handle: ListenerHandle) throws {
       stage.hold(try Connection.connect(to: handle.localAddress!, within: .seconds(10)).share())
       usleep(20_000)
@@ -311,7 +312,7 @@ enum States {
         try client(stage, handle)
         handle.stop(within: hour)
       },
-      // As many as the process may have are open, and a client waits: looked at again from time to time.
+      // The process has no descriptor left, and a client waits: the server tries again from time to time.
       serving("without-descriptors", asksAgain: true, most: 1, limits: Limits(descriptorsInReserve: 0)) {
         stage, handle in
         usleep(20_000)
@@ -324,7 +325,7 @@ enum States {
         let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         precondition(raw < 0, "there still are descriptors")
       },
-      // A filter of the machine's owner refuses every accept, and a client waits.
+      // A seccomp filter refuses every accept, and a client waits.
       serving("refused-by-a-filter", asksAgain: true, most: 1) { stage, handle in
         usleep(20_000)
         precondition(filter_deny_accept(EPERM) == 0, "no filter can be set")

@@ -115,7 +115,7 @@ int fin_processors(void) {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// ---- What the laboratory of `fin` needs beside the library.
+// ---- For the laboratory of `fin`, in addition to the library's.
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -125,7 +125,7 @@ int fin_unshare(int flags) { return unshare(flags); }
 int fin_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
 char **fin_environment(void) { return environ; }
 
-// ---- What the doctor needs.
+// ---- For the doctor.
 #include <dirent.h>
 #include <linux/netlink.h>
 #include <sys/xattr.h>
@@ -145,7 +145,8 @@ int64_t fin_getdents(int directory, void *entries, uint64_t size) { return getde
 int fin_enter_network(int fd) { return setns(fd, CLONE_NEWNET); }
 int fin_open_process(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 int fin_copy_descriptor(int process, int fd) { return (int)syscall(SYS_pidfd_getfd, process, fd, 0); }
-// The layouts are `union bpf_attr` of linux/bpf.h, written down here because the header of an older system lacks parts of it.
+// The layouts are those of `union bpf_attr` in linux/bpf.h, written out here because the header of an older system
+// lacks parts of it.
 int fin_bpf_load(const uint64_t *program, uint32_t count, uint32_t function) {
   struct {
     uint32_t type, count;
@@ -193,7 +194,7 @@ int fin_netlink_hear_ends(int room) {
   // SKNLGRP_INET_TCP_DESTROY and SKNLGRP_INET6_TCP_DESTROY of linux/sock_diag.h, as bits.
   struct sockaddr_nl own = {.nl_family = AF_NETLINK, .nl_groups = 1 | 4};
   if (fd < 0) return fd;
-  // Beyond the usual limit where one may; else as much as one may.
+  // Above net.core.rmem_max if the process has CAP_NET_ADMIN; otherwise up to that limit.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
   if (bind(fd, (struct sockaddr *)&own, sizeof own) == 0) return fd;

@@ -2,84 +2,85 @@ import ArgumentParser
 import FinDoctor
 import Glibc
 
-/// `fin check`: who does not end their sockets, since when, why, and what to change.
+/// `fin check`: finds sockets that do not end as they should, with their owner, their age, the cause and the change to
+/// make.
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",
-    abstract: "Find sockets that do not end as they should: whose, since when, why, and what to change.",
+    abstract: "Find sockets that do not end as they should: owner, age, cause, and what to change.",
     discussion: """
-      Looks at every socket of the machine, or of the programs named, and says what is not as it should be, the \
-      worst first. It changes nothing and needs no root; without it, what could not be seen is said on standard error.
+      Examines every socket of the machine, or of the named programs, and reports problems, the worst first. It \
+      changes nothing and needs no root; without root, standard error says what could not be seen.
 
-      A finding says since when, as far as the kernel can tell: one time, or two bounds between which the truth lies. \
-      What explains something else stands before it, and what it leads to below it.
+      A finding says how old the problem is, as far as the kernel can tell: one time, or a lower and an upper bound. A \
+      cause stands before its effects, which are listed below it.
 
       Findings:
       \(CheckText.catalogue)
 
-      Some need more than one look, which --over takes: what grows three times in a row, when a limit will be reached, \
-      what was dropped or reset in between.
+      Some findings need more than one snapshot, which --over takes: growth in three steps in a row, the time until a \
+      limit is reached, and what was dropped or reset in between.
 
-      A file mutes what is as it should be, ~/.config/fin/mute or --mute FILE, one line each:
+      Findings that are expected are muted in ~/.config/fin/mute or with --mute FILE, one per line:
         P2 pubsub-*   # idle by design
-      is a finding (or *), a program or the script it runs, and why.
+      A line has a finding (or *), a program or the script it runs, and the reason.
 
-      A program that uses Fin and runs with FIN_LEDGER=1 publishes which line opened each of its sockets, and what it \
-      declared to be on purpose: its findings name the lines, and what is meant is left out, and counted.
+      A program that uses Fin and runs with FIN_LEDGER=1 publishes the source line that opened each of its sockets, \
+      and the behaviour that it declares intentional. Its findings name these lines; intentional behaviour is left \
+      out, and counted.
 
-      As a gate, --leaks looks at one process (L1 to L6, one is enough). Or it runs a command, stops it for a moment \
-      at its end, and says what it had not closed, what its children still hold (L5), what was reset because it was \
-      not read (L7) and what is still to be delivered (H2):
+      As a gate, --leaks checks one process for leaks (L1 to L6); a single one is enough. With a command instead, \
+      fin runs it, stops it at its exit, and reports the sockets that it had not closed, those that its children \
+      still hold (L5), connections that were reset because of unread data (L7), and data that is still to be \
+      delivered (H2):
         fin check --leaks --pid $PID
         fin check --leaks -- ./run-the-tests
 
-      --json prints one object, whose schema only ever grows by new keys:
+      --json prints one object. Its schema only grows by new keys:
         version      1; any other change gets a new number
         fin          the version of this command
-        taken        when, in milliseconds since 1970
+        taken        the time of the snapshot, in milliseconds since 1970
         status       the exit status
-        hidden       what could not be seen, one sentence each
-        muted        how many findings were muted
-        onPurpose    a list of what was left out because its program says
-                     that it means it: {id, name, program, pid, count,
-                     reason, milliseconds}, the last for how much longer
-        findings     a list, the worst first, causes before what they
-                     lead to:
+        hidden       a list of sentences about what could not be seen
+        muted        the number of muted findings
+        onPurpose    a list of what was left out because its program declared
+                     it intentional: {id, name, program, pid, count, reason,
+                     milliseconds}, the last for how much longer
+        findings     a list, the worst first, causes before their effects:
           id, name, severity (info, warning, critical)
-          chain      a number that is the same for findings that
-                     explain each other
+          chain      a number that findings share if they explain each other
           sentence, count
           who        absent for the machine: program, script, pid, user, unit,
                      container, language, descriptors, others (pids)
           since      {atLeastMilliseconds, atMostMilliseconds}; without
-                     the second if nothing bounds it; absent if no time
-                     belongs to it
-          opened     where the program publishes its ledger: a list of
-                     {file, line, count}, the most first
-          phases     and of {phase, count}; wait {untilDeadline,
-                     withoutEnd, deadlineMilliseconds}: on how many of
-                     them somebody waits, and the first deadline
+                     the second if nothing bounds it; absent if the finding
+                     has no age
+          opened     if the program publishes its ledger: a list of
+                     {file, line, count}, the highest count first
+          phases     likewise, a list of {phase, count}; wait {untilDeadline,
+                     withoutEnd, deadlineMilliseconds}: the number of sockets
+                     on which an operation waits, and the first deadline
           evidence   a list of {field, value}
           why        absent if it is not known
           fix        {code, fin}
           confidence {word: certain, likely or possible; doubt}
-          percent    of the limit that will break, if there is one
+          percent    the used part of the limit at risk, if there is one
 
       Exit status:
-        0    nothing, nothing from --threshold on, or only for information
+        0    no finding, none from --threshold on, or only for information
         1    warnings
         2    at least one critical finding
-        3    --leaks with a command: nothing was found, but the command itself failed
+        3    --leaks with a command: no finding, but the command itself failed
         64   the command was not understood
-        65   a line of a file with mutes makes no sense
-        66   such a file cannot be read
-        69   there is no such process, or with --leaks the command could not be run
-        71   the kernel could not be asked
+        65   a mute file has a line that is not valid
+        66   a mute file cannot be read
+        69   there is no such process, or the command of --leaks could not be run
+        71   the kernel could not be queried
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "Only about these processes, by number, name or script; with --leaks: the command to run.", valueName: "pid|name")
+      "Check only these processes, by pid, name or script; with --leaks: the command to run.", valueName: "pid|name")
   )
   var words: [String] = []
 
@@ -88,19 +89,20 @@ struct CheckCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Print, and fail, from this severity on: info, which is no failure, warning or critical.", valueName: "severity"))
+      "Report, and fail, from this severity on: info (never a failure), warning or critical.", valueName: "severity"))
   var threshold = SeverityName(severity: .warning)
 
-  @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these findings, by code or name.", valueName: "finding"))
+  @Option(
+    parsing: .upToNextOption, help: ArgumentHelp("Report only these findings, by code or name.", valueName: "finding"))
   var only: [FindingName] = []
 
-  @Option(help: ArgumentHelp("Look again after so long, and twice in between: 10s, 500ms, 2min.", valueName: "time"))
+  @Option(help: ArgumentHelp("Compare four snapshots over this time: 10s, 500ms, 2min.", valueName: "time"))
   var over: TimeSpan?
 
-  @Flag(help: "A gate: what was not given back (L1 to L6), and one is enough.")
+  @Flag(help: "Check for leaks (L1 to L6); a single one is enough.")
   var leaks = false
 
-  @Option(help: ArgumentHelp("With --leaks: the process.", valueName: "pid"))
+  @Option(help: ArgumentHelp("With --leaks: the process to check.", valueName: "pid"))
   var pid: Int32?
 
   @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"))
@@ -113,9 +115,11 @@ struct CheckCommand: ParsableCommand {
       guard (pid == nil) != words.isEmpty else {
         throw ValidationError("--leaks needs either --pid PID, or -- and a command.")
       }
-      guard words.isEmpty || over == nil else { throw ValidationError("--over and a command do not go together.") }
+      guard words.isEmpty || over == nil else { throw ValidationError("--over cannot be used with a command.") }
     } else {
-      guard pid == nil else { throw ValidationError("--pid belongs to --leaks; without it, just name the process.") }
+      guard pid == nil else {
+        throw ValidationError("--pid is for --leaks; without --leaks, name the process as an argument.")
+      }
     }
   }
 
@@ -144,13 +148,13 @@ struct CheckCommand: ParsableCommand {
     }
   }
 
-  /// What was found, the picture it was found in, and what could not be done.
+  /// The findings, the census they come from, and messages about what could not be done.
   struct Look {
     var findings: [FinDoctor.Finding]
     var onPurpose: [OnPurpose] = []
     var census: Census
     var complaints: [String] = []
-    /// With a command: how it ended.
+    /// The exit status of the command, if one was run.
     var commandStatus: Int32 = 0
   }
 
@@ -163,9 +167,10 @@ struct CheckCommand: ParsableCommand {
       Diagnosis.prepare(&earlier, &options)
       options.passingBefore = Diagnosis.passing(in: earlier)
       let ended = EndedSockets()
-      // Three steps: what grows in each of them grows.
+      // Three steps: only growth in each of them counts as growth.
       for isLast in [false, false, true] {
-        // The kernel keeps what is not heard for some seconds only, and only what was closed unread is asked for.
+        // The kernel's queue of these reports holds only some seconds' worth. Only sockets that were closed with unread
+        // data are needed.
         TimeSpan(milliseconds: over.milliseconds / 3).pass(in: 250) {
           options.closed += (ended?.all() ?? []).filter { $0.receiveQueue > 1 }
         }
@@ -177,8 +182,8 @@ struct CheckCommand: ParsableCommand {
     var census = try takeCensus()
     if over == nil {
       let passing = Diagnosis.passing(in: census)
-      // Nearly always there are none; else they are looked at twice, so that none was just being closed. A program may not get
-      // to its next step for a while on a machine that is busy.
+      // Usually there are none. Otherwise a second census shows which of them were only being closed at the moment of
+      // the first. On a busy machine a program may take a while to get to its next step.
       if !passing.isEmpty {
         options.passingBefore = passing
         TimeSpan(milliseconds: 250).pass()
@@ -199,7 +204,8 @@ struct CheckCommand: ParsableCommand {
 
   func takeCensus() throws -> Census {
     var options = looking.census
-    // A program is between socket and connect for a moment. One that stands at its exit is not.
+    // A running program may be between socket() and connect() for a moment. A program that is stopped at its exit is
+    // not.
     options.secondLook = command.isEmpty ? .seconds(1) : .milliseconds(100)
     do {
       return try Census.take(options)
@@ -230,17 +236,17 @@ struct CheckCommand: ParsableCommand {
     }
   }
 
-  /// A name with a slip in it is not one of a program without findings.
+  /// Fails if no process has this name, so that a misspelt name does not pass for a program without findings.
   private func expectProgram(_ name: ProgramName, in census: Census) throws {
     if census.programs.contains(where: { name.matches($0.key, $0.value) }) { return }
-    // The census knows the programs that have sockets.
+    // The census has only the programs that have sockets.
     if census.holders.processes.contains(where: { name.matches($0.pid, Program.read($0.pid)) }) { return }
     switch name {
     case .pid(let pid): complain("there is no process \(pid)")
     case .name(let text):
       complain(
-        "no process that can be seen is called \(visible(text)); a program is named as ps names it, by its "
-          + "file, or by the script that it runs")
+        "no visible process is called \(visible(text)); give the name that ps shows, the file name, or the name of "
+          + "the script that it runs")
     }
     throw ExitCode(69)
   }
@@ -254,7 +260,7 @@ struct CheckCommand: ParsableCommand {
 
   func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
 
-  /// Where a person keeps their mutes.
+  /// The path of the user's mute file.
   private static var usualMutes: String? {
     func value(_ name: String) -> String? {
       unsafe getenv(name).map { unsafe String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }

@@ -1,38 +1,38 @@
 import ArgumentParser
 import FinDoctor
 
-/// `fin explain`: the life of one socket, and what stands in the way of a bind.
+/// `fin explain`: shows the life of one socket, or what stands in the way of a bind.
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Tell the life of one socket with its times, or what stands in the way of a bind.",
+    abstract: "Show the life of one socket with its times, or what stands in the way of a bind.",
     discussion: """
-      What happened to a socket and when, as far as the kernel can tell: one time, or two bounds between which the \
-      truth lies. What the kernel will do next and when it gives up, who holds it, who would notice, who is at the \
-      other end, and what becomes of it if nobody does anything. It changes nothing and needs no root; without it, \
-      what could not be seen is said on standard error.
+      Shows what happened to a socket and when, as far as the kernel can tell: one time, or a lower and an upper \
+      bound. Also what the kernel will do next and when it gives up, which processes hold the socket, which of them \
+      would notice an event, what is at the other end, and what happens if no program does anything. It changes \
+      nothing and needs no root; without root, standard error says what could not be seen.
 
         fin explain 812:7                     descriptor 7 of process 812
         fin explain 812                       all sockets of a process, worst first
-        fin explain 127.0.0.1:8080            who has this address, or is connected to it
-        fin explain :8080,10.0.0.7:51234      one connection: its own end, then its peer's
+        fin explain 127.0.0.1:8080            sockets with this address or peer
+        fin explain :8080,10.0.0.7:51234      one connection: its own end, its peer's
         fin explain /run/app.sock             a Unix socket by its path, or @name
-        fin explain bind :8080                what a listener there would meet, and until when
+        fin explain bind :8080                what would refuse a listener there
         fin explain bind 127.0.0.1:53 --udp
 
-      bind takes `:PORT`, `*:PORT` and `[::]:PORT` for every address, of IPv4 too unless --v6-only. It is tried where \
-      that is harmless: a socket of its own is bound, does not listen, and is closed at once.
+      bind takes `:PORT`, `*:PORT` and `[::]:PORT` for every address, IPv4 included unless --v6-only. Where it is \
+      harmless, fin tries it: it binds a socket of its own, does not listen, and closes it at once.
 
-      --deep copies the descriptor for a moment to read the socket's options, as root or as the same user. For that \
-      moment a close by its program ends nothing.
+      --deep copies the descriptor for a moment to read the socket's options; this needs root or the same user. During \
+      that moment, a close by the program does not end the connection.
 
-      --json prints one object, whose schema only ever grows by new keys:
+      --json prints one object. Its schema only grows by new keys:
         version      1; any other change gets a new number
         fin          the version of this command
-        taken        when, in milliseconds since 1970
-        hidden       what could not be seen, one sentence each
-        matched      how many sockets there are
-        sockets      a list, of at most --limit:
+        taken        the time of the snapshot, in milliseconds since 1970
+        hidden       a list of sentences about what could not be seen
+        matched      the number of sockets that match
+        sockets      a list of at most --limit:
           socket     as an entry of sockets in fin list --json
           title, state, meaning
           since      {atLeastMilliseconds, atMostMilliseconds}; without
@@ -40,10 +40,10 @@ struct ExplainCommand: ParsableCommand {
           events     a list of {kind, ago, text}, oldest first; ago is
                      like since. Kinds:
                      \(ExplainCommand.kinds)
-          next       sentences: what the kernel will do by itself
-          outlook    what becomes of it if nobody does anything
+          next       sentences: what the kernel will do on its own
+          outlook    what happens if no program does anything
           noticedBy  sentences
-          otherEnd   {text, pid, fd}, when it is on this machine
+          otherEnd   {text, pid, fd}, if it is on this machine
           facts      a list of {topic, text}; topics: queues, buffers,
                      bytes, path, options
           findings   a list as in fin check --json
@@ -53,18 +53,18 @@ struct ExplainCommand: ParsableCommand {
           plain, reuseAddress  without and with SO_REUSEADDR: free,
                      taken, unsure, or the name of another error
           tried      {address, plain, reuseAddress}: bound, or the name
-                     of the error; what was not tried is absent
+                     of the error; a part that was not tried is absent
           whyUntried absent if the port was tried
           notes      sentences
           findings   what stands in the way, as in fin check --json
 
       Exit status:
-        0    shown; bind: nothing stands in the way of a listener with SO_REUSEADDR
+        0    shown; bind: a listener with SO_REUSEADDR would succeed
         1    bind: it will be refused
         2    bind: it may be refused; only the program in the way knows
         64   the command was not understood
-        69   there is no such process, descriptor, socket or namespace, or it may not be seen
-        71   the kernel could not be asked
+        69   no such process, descriptor, socket or namespace, or it may not be seen
+        71   the kernel could not be queried
       """)
 
   private static var kinds: String {
@@ -77,22 +77,22 @@ struct ExplainCommand: ParsableCommand {
       "A process, a descriptor, one or two addresses, a path; or bind and an address.", valueName: "what"))
   var words: [String] = []
 
-  @Flag(help: "bind: for datagrams.")
+  @Flag(help: "bind: for a UDP socket.")
   var udp = false
 
-  @Flag(name: .customLong("v6-only"), help: "bind: a socket on :: that takes no IPv4.")
+  @Flag(name: .customLong("v6-only"), help: "bind: for a socket on :: that accepts no IPv4.")
   var only6 = false
 
-  @Flag(name: .customLong("no-try"), help: "bind: judge only, and try nothing.")
+  @Flag(name: .customLong("no-try"), help: "bind: predict the result without trying it.")
   var noTry = false
 
   @Flag(help: "Read the socket's options through a copy of its descriptor.")
   var deep = false
 
-  @Option(help: ArgumentHelp("Only in this network namespace, by name or number.", valueName: "namespace"))
+  @Option(help: ArgumentHelp("Only in this network namespace, by name or inode.", valueName: "namespace"))
   var namespace: String?
 
-  @Option(help: ArgumentHelp("Show at most so many sockets.", valueName: "count"))
+  @Option(help: ArgumentHelp("Show at most this many sockets.", valueName: "count"))
   var limit = 20
 
   @OptionGroup var looking: LookOptions
@@ -100,9 +100,9 @@ struct ExplainCommand: ParsableCommand {
   private var text: ExplainText { ExplainText(paper: looking.paper) }
 
   func validate() throws {
-    guard limit > 0 else { throw ValidationError("--limit is a number above 0.") }
+    guard limit > 0 else { throw ValidationError("--limit must be above 0.") }
     if case .bind = try ExplainSubject(words) { return }
-    guard !udp, !only6, !noTry else { throw ValidationError("--udp, --v6-only and --no-try belong to bind.") }
+    guard !udp, !only6, !noTry else { throw ValidationError("--udp, --v6-only and --no-try are for bind only.") }
   }
 
   func run() throws {
@@ -113,7 +113,7 @@ struct ExplainCommand: ParsableCommand {
     }
     var (census, found) = try look(for: subject)
     if found.isEmpty {
-      // Tables and descriptors are read one after the other: what was just made is there at a second look.
+      // Tables and descriptors are read one after the other. A second census finds a socket created in between.
       (census, found) = try look(for: subject)
     }
     if let namespace {
@@ -123,7 +123,7 @@ struct ExplainCommand: ParsableCommand {
     guard !found.isEmpty else { throw nothing(subject, census) }
     var options = Diagnosis.Options()
     Diagnosis.prepare(&census, &options)
-    // Findings say who would notice: of few, everybody is looked at before.
+    // Findings use the wait states of the holders. If the sockets are few, all their holders are examined first.
     if found.count <= limit { census.watch(Set(found.flatMap { census.holders[census.inode(of: $0)].map(\.pid) })) }
     let findings = Diagnosis.findings(in: census, options)
     let order = ExplainOrder(census, findings)
@@ -148,7 +148,7 @@ struct ExplainCommand: ParsableCommand {
     for sentence in hidden { complain(sentence) }
   }
 
-  /// Many, shortly, each with the words that name it alone.
+  /// Returns a short text for each of several sockets, with the arguments that select it alone.
   private func several(_ lives: [SocketLife], _ count: Int, _ subject: ExplainSubject, _ census: Census) -> String {
     var lines: [String] = []
     var example: String?
@@ -174,11 +174,11 @@ struct ExplainCommand: ParsableCommand {
     let rest =
       count > lives.count ? "the worst \(lives.count) of \(count) sockets (--limit shows more)" : "\(count) sockets"
     lines.append("")
-    lines += Paper.wrap("\(rest). All of one: fin explain \(example ?? "PID:FD")", to: 100)
+    lines += Paper.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: 100)
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// Which end it was that matched.
+  /// The end of the connection that matched the address.
   private func matched(_ subject: ExplainSubject, _ life: SocketLife, _ census: Census) -> String? {
     guard case .place(let place, nil) = subject, case .inet(let index) = life.socket else { return nil }
     let socket = census.sockets[index]
@@ -210,7 +210,7 @@ struct ExplainCommand: ParsableCommand {
     }
   }
 
-  /// Why nothing was found.
+  /// Reports why nothing was found.
   private func nothing(_ subject: ExplainSubject, _ census: Census) -> ExitCode {
     for sentence in census.blindness.sentences { complain(sentence) }
     switch subject {
@@ -221,17 +221,17 @@ struct ExplainCommand: ParsableCommand {
       }
       complain(
         process.isReadable
-          ? "process \(pid) has no socket of TCP, UDP, MPTCP or Unix"
-          : "the descriptors of process \(pid) may not be read: run as its user, or as root")
+          ? "process \(pid) has no TCP, UDP, MPTCP or Unix socket"
+          : "no permission to read the descriptors of process \(pid): run as its user, or as root")
     case .descriptor(let pid, let number):
       switch DescriptorTarget.read(pid, number) {
       case .noProcess: complain("there is no process \(pid)")
       case .closed: complain("process \(pid) has no descriptor \(number)")
-      case .hidden: complain("the descriptors of process \(pid) may not be read: run as its user, or as root")
-      case .other(let what): complain("descriptor \(number) of process \(pid) is no socket but \(what)")
+      case .hidden: complain("no permission to read the descriptors of process \(pid): run as its user, or as root")
+      case .other(let what): complain("descriptor \(number) of process \(pid) is \(what), not a socket")
       case .socket(_, let name?) where !Self.protocols.contains(name):
-        complain("descriptor \(number) of process \(pid) is a socket of \(name), of which there is nothing to tell")
-      case .socket: complain("descriptor \(number) of process \(pid) is a socket that no table that can be read lists")
+        complain("descriptor \(number) of process \(pid) is a \(name) socket, which fin cannot explain")
+      case .socket: complain("descriptor \(number) of process \(pid) is a socket that is in no readable table")
       }
     case .place: complain("no socket has that address and port, and none is connected to it")
     case .unixName: complain("no Unix socket has that name")
@@ -240,21 +240,21 @@ struct ExplainCommand: ParsableCommand {
     return ExitCode(69)
   }
 
-  /// Those that there is something to tell of, as the kernel names them.
+  /// The protocols that fin explains, as the kernel names them.
   private static let protocols = [
     "TCP", "TCPv6", "UDP", "UDPv6", "MPTCP", "MPTCPv6", "UNIX", "UNIX-STREAM",
   ]
 
   private func place(of name: String, in census: Census) throws -> Int {
     if let place = census.namespaces.firstIndex(where: { $0.name == name || "\($0.inode)" == name }) { return place }
-    complain("no network namespace that can be seen is called \(visible(name))")
+    complain("no visible network namespace is called \(visible(name))")
     throw ExitCode(69)
   }
 
   func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
 }
 
-/// A bind.
+/// Explaining a bind.
 extension ExplainCommand {
   private func explain(bind address: NetworkAddress, _ port: UInt16) throws {
     let (census, _) = try look(for: .bind(address, port))
@@ -281,7 +281,7 @@ extension ExplainCommand {
 }
 
 extension SocketReference {
-  /// The namespace, as a place in the census; nil where it is not known.
+  /// The namespace, as an index in the census; nil if it is unknown.
   fileprivate func namespace(in census: Census) -> Int? {
     switch self {
     case .inet(let place): Int(census.sockets[place].namespace)

@@ -3,63 +3,63 @@ import Fin
 import FinDoctor
 import Glibc
 
-/// `fin kill`: ends connections of other programs, after it has shown them and asked.
+/// `fin kill`: ends connections of other programs, after showing them and asking.
 struct KillCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kill",
     abstract: "End connections of other programs, after showing them and asking (SOCK_DESTROY).",
     discussion: """
       ADDR:PORT names every connection with this local or remote end; ADDR:PORT,ADDR:PORT the one from the first to \
-      the second. IPv6 in brackets, with the interface of a link-local address: [fe80::1%eth0]:80.
+      the second. IPv6 stands in brackets, with the interface of a link-local address: [fe80::1%eth0]:80.
 
-      It lists what is named, asks, and has the kernel end each. The request carries the socket's cookie, which the \
-      kernel compares: a connection that took over the addresses and ports of one that has ended meanwhile is not hit. \
-      Then it looks again, and says what became of each.
+      Lists the named connections, asks, and has the kernel end each. The request carries the socket's cookie, which \
+      the kernel compares: a new connection that reuses the addresses and ports of one that has ended meanwhile is \
+      not hit. Then fin takes a second snapshot, and reports the result for each connection.
 
       The program gets ECONNABORTED from its next call, and the peer is sent a RST, unless the state allows none \
-      (SYN-SENT, LAST-ACK, CLOSING, TIME-WAIT). An entry in TIME-WAIT goes, and its port is free at once. What is not \
-      ended is the descriptor: it stays with its program until that closes it.
+      (SYN-SENT, LAST-ACK, CLOSING, TIME-WAIT). A TIME-WAIT entry is removed, and its port is free at once. The \
+      descriptor is not closed: it stays with its program until the program closes it.
 
-      Listeners are spared without --listeners, and with --udp UDP sockets are meant. It takes CAP_NET_ADMIN, in the \
-      user namespace of the sockets' network: usually root. Sockets of other network namespaces are ended from inside \
-      of them.
+      Listeners are spared without --listeners. With --udp, UDP sockets are ended instead. fin kill needs \
+      CAP_NET_ADMIN in the user namespace of the sockets' network: usually root. Sockets of other network namespaces \
+      are ended from inside these namespaces.
 
       Examples:
         fin kill 10.0.0.7:5432 --dry-run          every connection from or to there
         fin kill 10.0.0.1:41234,10.0.0.7:5432     this one
         fin kill --yes '[::1]:8080'               without asking
 
-      --json needs --yes or --dry-run and prints one object, whose schema only ever grows by new keys:
+      --json needs --yes or --dry-run and prints one object. Its schema only grows by new keys:
         version      1; any other change gets a new number
         fin          the version of this command
-        taken        when, in milliseconds since 1970
-        hidden       what could not be seen, one sentence each
-        dryRun       whether nothing was to be ended
+        taken        the time of the snapshot, in milliseconds since 1970
+        hidden       a list of sentences about what could not be seen
+        dryRun       whether --dry-run was given
         status       the exit status
         sockets      a list:
           kind, state, localAddress, localPort, remoteAddress,
           remotePort, interface, namespace (its inode), inode, cookie
-          (hexadecimal, a string), since, waitingForAccept, as of fin list
+          (hexadecimal, a string), since, waitingForAccept, as in fin list
           holders    a list of {pid, program, script, unit, container, fd}
-          outcome    destroyed, ended (by itself), replaced (ended, and
-                     another has its ports), not-permitted,
+          outcome    destroyed, ended (on its own), replaced (ended, and
+                     another socket has its ports), not-permitted,
                      not-supported, unreachable, refused; absent with
                      --dry-run
-          reason     of the last two, in words
-          now        its state at the second look; absent if no table
+          reason     for the last two, in words
+          now        its state in the second snapshot; absent if no table
                      lists it any more
-          remains    whether it goes on as if nothing had been
-          stillHeldBy   a list as holders, at the second look
-        spared       a list as sockets, with why: listener or bound
+          remains    whether it continues unchanged
+          stillHeldBy   a list like holders, from the second snapshot
+        spared       a list like sockets, with why: listener or bound
 
       Exit status:
         0    all that was named has ended; with --dry-run, something is named
-        1    some of it goes on
-        2    nobody said yes: the answer was no, or nobody could be asked and there was no --yes
+        1    some of it has not ended
+        2    not confirmed: the answer was no, or there was no terminal and no --yes
         64   the command was not understood
-        65   two ends name sockets in several networks: say which with --namespace
+        65   two ends name sockets in several networks: choose with --namespace
         69   nothing is named that may be ended
-        71   the kernel could not be asked, or cannot end sockets
+        71   the kernel could not be queried, or cannot end sockets
         77   not permitted
       """)
 
@@ -72,24 +72,24 @@ struct KillCommand: ParsableCommand {
   @Flag(name: .customLong("dry-run"), help: "Only list what would be ended.")
   var dryRun = false
 
-  @Flag(help: "Listeners, too: clients that wait in their queues are reset.")
+  @Flag(help: "End listeners too; clients that wait in their queues are reset.")
   var listeners = false
 
-  @Flag(help: "UDP sockets instead of TCP connections.")
+  @Flag(help: "End UDP sockets instead of TCP connections.")
   var udp = false
 
   @Option(
-    help: ArgumentHelp("Only this network namespace, by name or number, as fin list has them.", valueName: "name"))
+    help: ArgumentHelp("Only in this network namespace, by name or inode, as fin list shows them.", valueName: "name"))
   var namespace: String?
 
   @OptionGroup var looking: LookOptions
 
   func validate() throws {
-    if looking.json, !yes, !dryRun { throw ValidationError("--json cannot ask: it needs --yes or --dry-run.") }
+    if looking.json, !yes, !dryRun { throw ValidationError("--json cannot ask: use --yes or --dry-run with it.") }
     _ = try targets()
   }
 
-  /// What the words name.
+  /// The sockets that the arguments name.
   private func targets() throws -> [SocketTarget] {
     try sockets.map { word in
       let parts = word.split(separator: ",", omittingEmptySubsequences: false)
@@ -136,8 +136,8 @@ struct KillCommand: ParsableCommand {
       if looking.json { KillJSON.write(report) }
       complain(
         report.spared.isEmpty
-          ? "no \(udp ? "UDP socket" : "TCP connection") that can be seen has this end"
-          : "nothing is named that may be ended without being asked for")
+          ? "no \(udp ? "UDP socket" : "TCP connection") with this end is visible"
+          : "every socket that is named is spared")
       throw ExitCode(69)
     }
     if !dryRun {
@@ -166,12 +166,12 @@ struct KillCommand: ParsableCommand {
         target.matches(census.sockets[place]) && isInNamespace(census.sockets[place], census)
       }
       if target.second != nil, named.count > 1 {
-        complain("two ends name one connection, and there are \(named.count) of this name:")
+        complain("two ends name one connection, but \(named.count) match:")
         for place in named {
           let socket = census.sockets[place]
           complain("  in \(census.namespace(of: socket).name), interface \(socket.interface)")
         }
-        complain("say which with --namespace, or with the interface behind the address: %eth0")
+        complain("choose one with --namespace, or add the interface to the address: %eth0")
         throw ExitCode(65)
       }
       chosen.formUnion(named)
@@ -195,9 +195,7 @@ struct KillCommand: ParsableCommand {
 
   private func confirm(_ count: Int) throws {
     guard isatty(STDIN_FILENO) == 1 else {
-      complain(
-        "nothing was ended: standard input is no terminal, so nobody can be asked. --yes does not ask, --dry-run only lists"
-      )
+      complain("nothing was ended: stdin is not a terminal; use --yes to skip the prompt or --dry-run to list")
       throw ExitCode(2)
     }
     Output.write("End \(count == 1 ? "this socket" : "these \(count) sockets")? [y/N] ")

@@ -1,49 +1,49 @@
 import ArgumentParser
 
-/// `fin lab`: each claim about closing sockets as an experiment on real ones.
+/// `fin lab`: tests each claim about closing sockets in an experiment on real sockets.
 struct Lab: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lab",
     abstract: "Try on real sockets what each way of closing does.",
     discussion: """
-      Every experiment takes one claim about sockets from the three articles that Fin began with, does first \
-      what the usual recipe says (with plain system calls), then the same with Fin, and reads back from the \
-      kernel what became of the connection and its bytes. The verdict is computed from what was read back.
+      Every experiment takes one claim about sockets from the three articles that Fin began with. It first does what \
+      the usual recipe says, with plain system calls, then the same with Fin, and reads back from the kernel what \
+      happened to the connection and its bytes. The verdict is computed from what was read back.
 
-      Everything happens on the loopback interface, each experiment in a process of its own with a time limit. \
-      What needs rights that you do not have is skipped, and says so.
+      Everything happens on the loopback interface, each experiment in a process of its own with a time limit. An \
+      experiment that needs rights you do not have is skipped, with the reason.
 
-      With --async Fin's half runs in tasks on a reactor, and not in threads: the same program with await, the \
-      same expectations. The usual recipes stay as they are. In the list an experiment that has such a twin \
-      says twin; same is one in which nothing that Fin is asked for waits, and which runs as it always does.
+      With --async, Fin's half runs in tasks on a reactor instead of threads: the same program with await, and the \
+      same expectations. The usual recipes do not change. With --list, twin marks an experiment that runs \
+      differently in a task; same marks one in which no call of Fin waits, so that it runs as without --async.
 
       How to read it:
         !     the trap: the usual recipe did what the truth says it does
         ?     the usual recipe did something else on this machine
         ok    Fin kept its promise        NO   Fin broke it
 
-      --json prints one object, whose schema only ever grows by new keys:
+      --json prints one object. Its schema only grows by new keys:
         schema       1; any other change gets a new number
         fin          the version of this command
         kernel       the release of the running kernel
-        seconds      how long everything took
+        seconds      the duration of the whole run
         experiments  a list of:
           id, articles, claim, truth    as in --list
           world      threads or tasks: where Fin's half ran
           verdict    kept, broken, timed out, crashed or skipped
-          why        more about the verdict, where there is more
+          why        the reason for the verdict, where there is more to say
           truthShown whether the usual recipe did what the truth says;
                      absent if it was not tried
-          seconds    how long it took
+          seconds    the duration of the experiment
           trials     a list of:
             side     naive or fin
-            recipe   what was done
+            recipe   the calls that were made
             headline whether it stands for its side in the table
-            outcome  what came out, in words
+            outcome  the result, in words
             problem  the error that ended it early, if one did
             held     whether everything was as expected
             facts    a list of: name, value, unit (bytes, count, seconds,
-                     text, flag), source; and where the fact decides the
+                     text, flag), source; and if the fact decides the
                      verdict: expected, met
         With --list an experiment has async: twin or same.
         summary      {kept, broken, timedOut, crashed, skipped}
@@ -51,10 +51,10 @@ struct Lab: ParsableCommand {
       Exit status:
         0    every verdict of Fin's holds (skipped experiments do not count)
         1    at least one does not
-        64   the command was not understood, or there is no experiment of that name
+        64   the command was not understood, or there is no such experiment
       """)
 
-  @Argument(help: ArgumentHelp("Which experiments to run; all if none is named.", valueName: "id"))
+  @Argument(help: ArgumentHelp("The experiments to run; by default, all.", valueName: "id"))
   var ids: [String] = []
 
   @Flag(name: .customLong("async"), help: "Run Fin's half of each experiment in tasks on a reactor.")
@@ -68,12 +68,12 @@ struct Lab: ParsableCommand {
   @Flag(help: "Print only the table at the end.")
   var brief = false
 
-  @Option(help: ArgumentHelp("How many experiments run at a time (1 to 32).", valueName: "count"))
+  @Option(help: ArgumentHelp("The number of experiments that run at a time (1 to 32).", valueName: "count"))
   var jobs = 6
 
   @Option(
     name: .customLong("time-limit"),
-    help: ArgumentHelp("How long one experiment may take.", valueName: "seconds"))
+    help: ArgumentHelp("The time limit of one experiment.", valueName: "seconds"))
   var timeLimit = 20.0
 
   func validate() throws {
@@ -118,10 +118,10 @@ struct Lab: ParsableCommand {
   private func emit(_ text: String) { Output.write(text + "\n") }
 }
 
-/// What `fin lab` starts for each experiment: one experiment in this process, told as lines of JSON.
+/// The command that `fin lab` starts for each experiment: runs it in this process, and reports it as lines of JSON.
 ///
-/// A process of its own, so that descriptor numbers, limits, signals and network namespaces of one experiment
-/// are nobody else's, and so that one that hangs or crashes can be told.
+/// Each experiment has a process of its own, so that its descriptor numbers, limits, signals and network namespaces are
+/// not those of another experiment, and so that a hang or a crash can be reported.
 struct LabExperiment: ParsableCommand {
   static let configuration = CommandConfiguration(commandName: "lab-experiment", shouldDisplay: false)
 

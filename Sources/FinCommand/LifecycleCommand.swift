@@ -1,12 +1,12 @@
 import ArgumentParser
 
-/// `fin lifecycle`: the life of a socket, as the library's table tells it.
+/// `fin lifecycle`: prints the life of a socket, from the library's table.
 struct LifecycleCommand: ParsableCommand {
   enum Format: String, CaseIterable, ExpressibleByArgument { case text, mermaid, svg }
 
   static let configuration = CommandConfiguration(
     commandName: "lifecycle",
-    abstract: "Print the table of a socket's life: in which phase, on what event, what happens.",
+    abstract: "Print the table of a socket's life: what happens in each phase on each event.",
     discussion: """
       The table is the one that the library runs on, not a description of it.
 
@@ -16,10 +16,10 @@ struct LifecycleCommand: ParsableCommand {
         64   the command was not understood
       """)
 
-  @Option(help: "How to print it: text, mermaid or svg.")
+  @Option(help: "The format: text, mermaid or svg.")
   var format = Format.text
 
-  @Flag(help: "Bring the drawings in the documentation up to date. Run it in the package's root folder.")
+  @Flag(help: "Update the drawings in the documentation. Run it in the package's root folder.")
   var write = false
 
   func run() throws {

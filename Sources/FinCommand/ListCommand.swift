@@ -2,51 +2,52 @@ import ArgumentParser
 import FinDoctor
 import Glibc
 
-/// `fin list`: every socket of the machine, with who holds it and since when.
+/// `fin list`: every socket of the machine, with its owner and how long it has been in its state.
 struct ListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list",
-    abstract: "List every socket, who holds it, and how long it has been in its state.",
+    abstract: "List every socket with its owner and how long it has been in its state.",
     discussion: """
-      TCP, UDP and MPTCP sockets of every program, in every network namespace that may be entered. Also those without a \
-      descriptor: connections that wait for accept, that their program has closed, that rest in TIME-WAIT. And the \
-      other way round: descriptors whose socket no table of the kernel lists, because the connection was reset or \
-      refused, or never made. Their state here is DETACHED; other tools do not show them.
+      Lists the TCP, UDP and MPTCP sockets of every program, in every network namespace that may be entered. Sockets \
+      without a descriptor are included: connections that wait for accept, connections that their program has \
+      closed, and TIME-WAIT entries. So are descriptors whose socket is in no table of the kernel, because the \
+      connection was reset or refused, or never made. Their state is shown as DETACHED; other tools do not show \
+      them.
 
-      A connection of MPTCP is listed once for itself, as its program has it, and once as tcp for each of its paths: as \
-      ss -M and ss -t do. The findings of fin check count it once.
+      An MPTCP connection is listed once as mptcp, as its program sees it, and once as tcp for each of its subflows, \
+      as ss -M and ss -t do. The findings of fin check count it once.
 
-      SINCE is how long a socket has been in its state, as far as the kernel can tell: between two bounds, \
-      3.2s-41min, or one time when they are close; >3.2s is at least, <41min at most.
+      SINCE is how long a socket has been in its state, as far as the kernel can tell: two bounds (3.2s-41min), or one \
+      time when they are close; >3.2s is at least, <41min at most.
 
-      The kernel forgets who closed a connection. --over looks twice, and names who held what rests in TIME-WAIT, or \
-      still finishes, by the second time: was nginx[812] fd 5.
+      The kernel does not record which process closed a connection. With --over, fin takes two snapshots and shows \
+      which process held each closing or TIME-WAIT socket in the first: was nginx[812] fd 5.
 
-      Nothing here needs root. Without it the owners of other users' sockets are missing, and standard error says how \
+      This needs no root. Without root, the owners of other users' sockets are missing, and standard error says how \
       many processes could not be read.
 
       Examples:
-        fin list --state close-wait --sort since     who does not close, the oldest first
-        fin list nginx 812                           of every nginx, and of process 812
+        fin list --state close-wait --sort since     not closed, the oldest first
+        fin list nginx 812                           of all nginx, and process 812
         fin list --port 443 --fields state,remote,idle,owner
         fin list --address 10.0.0.0/8 --json
 
       Fields:
       \(ListField.allCases.map { "  \($0.rawValue.padded(to: 17))\($0.meaning)" }.joined(separator: "\n"))
 
-      --json prints one object, whose schema only ever grows by new keys:
+      --json prints one object. Its schema only grows by new keys:
         version      1; any other change gets a new number
         fin          the version of this command
-        taken        when, in milliseconds since 1970
+        taken        the time of the snapshot, in milliseconds since 1970
         namespaces   a list of {inode, name, own}
-        hidden       what could not be seen, one sentence each
-        sockets      a list, of which each has
+        hidden       a list of sentences about what could not be seen
+        sockets      a list of:
           kind       tcp, udp, mptcp, unix-stream, unix-datagram, unix-records
           state, family (4 or 6), inode, cookie (hexadecimal, a string)
           localAddress, localPort, remoteAddress, remotePort; interface
                      if it is bound to one. Unix: name, peerInode
-          receiveQueue, sendQueue; the memory of what was
-                     not read, of mptcp
+          receiveQueue, sendQueue; for mptcp, receiveQueue is the memory of
+                     the unread data
           timer      {name, milliseconds, count} if one runs
           since      {atLeastMilliseconds, atMostMilliseconds}; without
                      the second if nothing bounds it, absent if unknown
@@ -54,67 +55,68 @@ struct ListCommand: ParsableCommand {
           shutdown   1 receiving, 2 sending, 3 both
           memory     bytes: received, receiveLimit, sending, sendLimit,
                      reserved, queued, options, backlog; and drops
-          tcp        what TCP counts; bytes unless the name says else
-          mptcp      what MPTCP counts, likewise; its token, how many
-                     paths, plainTCP if the other side has no MPTCP
-          pathOf     of a path, the token of its connection, if both
+          tcp        TCP's counters; bytes unless the name says otherwise
+          mptcp      MPTCP's counters, likewise; its token, paths (the number
+                     of subflows), plainTCP if the peer has no MPTCP
+          pathOf     for a subflow, the token of its connection, if both
                      kinds are listed
           holders    a list of {pid, fd, program, script, unit, container}
-          formerHolder  with --over, of what nobody holds any more: the
-                     same as one of holders
-          published  with --fields site, phase or deadline, of a program
-                     that publishes its ledger: {file, line, phase,
+          formerHolder  with --over, for a socket without a holder: the
+                     same fields as one of holders
+          published  with --fields site, phase or deadline, if the program
+                     publishes its ledger: {file, line, phase,
                      purpose, deadlineMilliseconds, openedMilliseconds}
-        What the kernel does not tell is absent.
+        A value that the kernel does not report is absent.
 
       Exit status:
         0    listed, also if nothing matched
         64   the command was not understood
-        71   the kernel could not be asked
+        71   the kernel could not be queried
       """)
 
-  @Argument(help: ArgumentHelp("Only sockets of these processes, by number, name or script.", valueName: "pid|name"))
+  @Argument(help: ArgumentHelp("Only sockets of these processes, by pid, name or script.", valueName: "pid|name"))
   var programs: [ProgramName] = []
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Only in these states; also \(StateName.words).", valueName: "state"))
+    help: ArgumentHelp("Only sockets in these states; also \(StateName.words).", valueName: "state"))
   var state: [StateName] = []
 
-  @Option(help: ArgumentHelp("Only with this local or remote address, or a range: 10.0.0.0/8.", valueName: "address"))
+  @Option(help: ArgumentHelp("Only sockets with this address, or in this range: 10.0.0.0/8.", valueName: "address"))
   var address: [AddressRange] = []
 
-  @Option(help: ArgumentHelp("Only with this local or remote port.", valueName: "port"))
+  @Option(help: ArgumentHelp("Only sockets with this local or remote port.", valueName: "port"))
   var port: [UInt16] = []
 
-  @Flag(help: "TCP sockets. Without any of these four: TCP, UDP and MPTCP.")
+  @Flag(help: "TCP sockets. Without --tcp, --udp, --mptcp and --unix: TCP, UDP and MPTCP.")
   var tcp = false
 
   @Flag(help: "UDP sockets.")
   var udp = false
 
-  @Flag(help: "MPTCP sockets; their paths are TCP sockets.")
+  @Flag(help: "MPTCP sockets; their subflows are TCP sockets.")
   var mptcp = false
 
   @Flag(help: "Unix sockets.")
   var unix = false
 
-  @Option(help: ArgumentHelp("Sort by this field: names upwards, quantities and times downwards.", valueName: "field"))
+  @Option(
+    help: ArgumentHelp("Sort by this field: names ascending, quantities and times descending.", valueName: "field"))
   var sort = ListField.owner
 
-  @Flag(help: "Sort the other way.")
+  @Flag(help: "Reverse the order.")
   var reverse = false
 
   @Option(help: ArgumentHelp("Show these fields, separated by commas.", valueName: "field,…"))
   var fields: FieldNames?
 
-  @Flag(help: "Lines as long as they need to be, and nothing cut. Without it, 100 columns.")
+  @Flag(help: "Do not shorten lines to 100 columns.")
   var wide = false
 
-  @Flag(name: .customLong("no-header"), help: "No headings.")
+  @Flag(name: .customLong("no-header"), help: "Print no headings.")
   var noHeader = false
 
-  @Option(help: ArgumentHelp("Look twice, so far apart: 10s, 500ms, 2min.", valueName: "time"))
+  @Option(help: ArgumentHelp("Take two snapshots this far apart: 10s, 500ms, 2min.", valueName: "time"))
   var over: TimeSpan?
 
   @OptionGroup var looking: LookOptions
@@ -125,7 +127,7 @@ struct ListCommand: ParsableCommand {
       options.transports = Set([(tcp, Transport.tcp), (udp, .udp), (mptcp, .mptcp)].filter(\.0).map(\.1))
     }
     options.readsUnixSockets = unix
-    // The kernel counts it up for each socket, so only where it is shown.
+    // The kernel computes it for each socket, so it is requested only where it is shown.
     options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
     let looks = try Looks.take(options, over: over)
     var census = looks.census
@@ -161,7 +163,7 @@ struct ListCommand: ParsableCommand {
     if let fields {
       columns = fields.names
     } else {
-      // What is the same on every line says nothing.
+      // A column with the same value on every line is left out.
       let first = rows.lazy.compactMap(listing.namespace).first
       if rows.contains(where: { row in listing.namespace(row).map { $0 != first } ?? false }) {
         columns.insert(.namespace, at: 0)
@@ -175,7 +177,7 @@ struct ListCommand: ParsableCommand {
 
 }
 
-/// Fields separated by commas.
+/// A list of fields, separated by commas.
 struct FieldNames: ExpressibleByArgument {
   let names: [ListField]
 

@@ -1,45 +1,50 @@
 import ArgumentParser
 import FinDoctor
 
-/// `fin listeners`: who waits in each listener's queue, for how long, what was turned away, and who should accept.
+/// `fin listeners`: shows each listener's accept queue: the waiting clients, their wait, the drops, and who accepts.
 struct ListenersCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "listeners",
-    abstract: "See each listener's queue: who waits, since when, what was turned away, and who should accept.",
+    abstract: "Show each listener's accept queue: waiting clients, their wait, drops, and the programs that accept.",
     discussion: """
-      TCP listeners, and Unix ones of streams and records; the worst first. What is not as it should be is explained \
-      below its line, with --details every listener is.
+      TCP listeners, and Unix listeners of streams and records; the worst first. A problem is explained below its \
+      line; --details explains every listener.
 
-        QUEUE   clients that wait for accept / how many may; full when more wait than that. What limits it is what the
-                program gave to listen, or the namespace's somaxconn
-        OLDEST  how long the first of them has waited: one time, two bounds (3.2s-41s), >3.2s at least, <41s at most.
-                Unix sockets keep no time
-        GONE    how many of those that wait have already given up
+        QUEUE   clients that wait for accept / their limit; full when more wait.
+                The limit comes from the program's call of listen, or from the
+                namespace's somaxconn
+        OLDEST  how long the first of them has waited: one time, two bounds
+                (3.2s-41s), >3.2s at least, <41s at most. Unix sockets keep no
+                time
+        GONE    the number of waiting clients that have already given up
         SYN     handshakes that the peers have not finished
-        DROPS   attempts that were turned away since it listens; with --over, /S is how many a second now
-        FDS     descriptors of the program that are open / that it may have; of the fullest, if several accept
-        PROGRAM who holds it; +2 when two more processes do (workers)
+        DROPS   attempts dropped since listen; with --over, /S is the current
+                rate per second
+        FDS     open descriptors of the program / its limit; of the fullest
+                program, if several accept
+        PROGRAM the holder; +2 if two more processes hold it (workers)
 
-      Listeners of one address with SO_REUSEPORT have a line each; the kernel does not say in whose queue a client \
-      waits, so that OLDEST and GONE may be the whole group's.
+      Listeners of one address with SO_REUSEPORT have a line each. The kernel does not say in which of their queues a \
+      client waits, so OLDEST and GONE may be those of the whole group.
 
-      Who accepts is read from epoll sets and from the system calls that threads are in, poll and select among them.
+      The programs that accept are found in epoll sets and in the system calls that threads are in, poll and select \
+      among them.
 
       Examples:
         fin listeners --over 10s        with the drops of ten seconds
-        fin listeners nginx --details   all there is to say about every nginx
+        fin listeners nginx --details   everything about every nginx
         fin listeners --port 443
         fin listeners --top 5           the worst five
 
-      --json prints one object, whose schema only ever grows by new keys:
+      --json prints one object. Its schema only grows by new keys:
         version      1; any other change gets a new number
         fin          the version of this command
-        taken        when, in milliseconds since 1970
-        hidden       what could not be seen, one sentence each
-        matching     how many listeners there are; the list may be shorter
+        taken        the time of the snapshot, in milliseconds since 1970
+        hidden       a list of sentences about what could not be seen
+        matching     the number of listeners that match; the list may be shorter
         listeners    a list, the worst first:
           kind       tcp, unix-stream, unix-records
-          address, port; of a Unix one: name, if it has one
+          address, port; for a Unix listener: name, if it has one
           namespace  its inode
           inode, cookie (hexadecimal, a string)
           severity   critical, warning, info; absent if all is well
@@ -50,34 +55,34 @@ struct ListenersCommand: ParsableCommand {
           drops, recentDrops, dropsPerSecond   the last two with --over
           holders    a list of {pid, program, script, unit, container, fd}
           acceptors  a list of {pid, way, epoll, events, thread, call};
-                     way: epoll, blocked, ring, nobody, unknown
+                     way: epoll, blocked, ring, unattended, unknown
           descriptors   a list of {pid, used, limit}
 
       Exit status:
         0    shown, also if nothing matched
         64   the command was not understood
-        71   the kernel could not be asked
+        71   the kernel could not be queried
       """)
 
-  @Argument(help: ArgumentHelp("Only listeners of these processes, by number, name or script.", valueName: "pid|name"))
+  @Argument(help: ArgumentHelp("Only listeners of these processes, by pid, name or script.", valueName: "pid|name"))
   var programs: [ProgramName] = []
 
-  @Option(help: ArgumentHelp("Only on this address, or range: 10.0.0.0/8.", valueName: "address"))
+  @Option(help: ArgumentHelp("Only listeners on this address, or in this range: 10.0.0.0/8.", valueName: "address"))
   var address: [AddressRange] = []
 
-  @Option(help: ArgumentHelp("Only on this port.", valueName: "port"))
+  @Option(help: ArgumentHelp("Only listeners on this port.", valueName: "port"))
   var port: [UInt16] = []
 
-  @Flag(help: "TCP listeners. Without any of these two: both.")
+  @Flag(help: "TCP listeners. Without --tcp and --unix: both.")
   var tcp = false
 
   @Flag(help: "Unix listeners.")
   var unix = false
 
-  @Option(help: ArgumentHelp("Look twice, so far apart: 10s, 500ms, 2min.", valueName: "time"))
+  @Option(help: ArgumentHelp("Take two snapshots this far apart: 10s, 500ms, 2min.", valueName: "time"))
   var over: TimeSpan?
 
-  @Option(help: ArgumentHelp("Show so many, the worst ones; without it all.", valueName: "number"))
+  @Option(help: ArgumentHelp("Show this many, the worst; by default, all.", valueName: "number"))
   var top: UInt?
 
   @Flag(help: "Explain every listener.")
@@ -92,7 +97,7 @@ struct ListenersCommand: ParsableCommand {
     options.readsDetached = false
     let looks = try Looks.take(options, over: over)
     var census = looks.census
-    // Who accepts is asked for those that will be shown: an epoll set may be long.
+    // The processes that accept are examined only for the listeners to show: an epoll set may be long.
     let matching = ListenerPanel.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }
     let count = Int(clamping: top ?? .max)
     census.watch(Set(matching.prefix(count).flatMap { $0.holders.map(\.pid) }))

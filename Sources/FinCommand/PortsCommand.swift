@@ -1,44 +1,45 @@
 import ArgumentParser
 import FinDoctor
 
-/// `fin ports`: how many local ports are left for each destination, what took the others, and for how long they last.
+/// `fin ports`: shows the local ports left for each destination, the users of the others, and how long they last.
 struct PortsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ports",
-    abstract: "See how many local ports are left for each destination, what took the others, and how long they last.",
+    abstract: "Show the local ports left for each destination, the users of the others, and how long they last.",
     discussion: """
-      A connection needs a local port, which connect chooses from ip_local_port_range less the reserved ones. One port \
-      serves one connection for each destination, so that every destination has a budget of its own, and connect fails \
-      with EADDRNOTAVAIL when it is used up. The fullest comes first.
+      A connection needs a local port, which connect chooses from ip_local_port_range without the reserved ports. A \
+      port serves one connection for each destination, so every destination has a budget of its own; when it is used \
+      up, connect fails with EADDRNOTAVAIL. The fullest budget comes first.
 
         #  connected: from SYN-SENT on
-        =  TIME-WAIT: closed by this side first, and resting for 60 s
-        +  bound: taken by bind, for a listener, before a connect, or for nothing yet
+        =  TIME-WAIT: closed by this side first, kept for 60 s
+        +  bound: taken by bind, for a listener, before a connect, or still unused
         .  free
 
-      What is bound is missing for every destination: bind takes a port from everybody, unless the program sets \
-      IP_BIND_ADDRESS_NO_PORT before. The kernel does not keep who chose the port of a connection; which ones bind \
-      chose is told from which ports they are, and said to be probable. TIME-WAIT entries that connect may take all the \
-      same (tcp_tw_reuse) are counted as taken, and named.
+      A bound port is missing for every destination: bind takes it from all programs, unless the program sets \
+      IP_BIND_ADDRESS_NO_PORT before. The kernel does not record whether connect or bind chose the port of a \
+      connection; fin infers the ports that bind chose from their numbers, and calls them probable. TIME-WAIT \
+      entries that connect may reuse (tcp_tw_reuse) count as taken, and are listed separately.
 
-      --over looks twice. What is there at the second look and was not at the first was opened in between: the rate is \
-      that at least, and at most what the kernel counts of all connects less what went elsewhere. How long the ports \
-      last is told for that rate, with the ports that come back from TIME-WAIT meanwhile.
+      --over takes two snapshots. A connection that is only in the second was opened in between, so the rate is at \
+      least that of these connections, and at most that of all connects that the kernel counts, minus those to other \
+      destinations. fin computes from this rate, and from the ports that return from TIME-WAIT meanwhile, how long \
+      the ports last.
 
       Examples:
         fin ports                              the ten fullest
         fin ports --over 10s api               of one program, with rates
-        fin ports --to 10.0.0.0/8 --port 5432  the way to these databases
+        fin ports --to 10.0.0.0/8 --port 5432  connections to these databases
 
-      --json prints one object, whose schema only ever grows by new keys:
+      --json prints one object. Its schema only grows by new keys:
         version      1; any other change gets a new number
         fin          the version of this command
-        taken        when, in milliseconds since 1970
-        overMilliseconds  how far two looks were apart; absent after one
-        hidden       what could not be seen, one sentence each
+        taken        the time of the snapshot, in milliseconds since 1970
+        overMilliseconds  the time between two snapshots; absent after one
+        hidden       a list of sentences about what could not be seen
         namespaces   a list of {inode, name, own, firstPort, lastPort,
                      reservedPorts, capacity, timeWaitReuse}
-        matching     how many budgets there are; the list may be shorter
+        matching     the number of budgets that match; the list may be shorter
         budgets      a list, the fullest first:
           namespace  its inode
           source, destination, port   absent for all destinations that
@@ -46,38 +47,39 @@ struct PortsCommand: ParsableCommand {
           capacity, connected, timeWait, timeWaitReusable, bound,
           boundOnSource, boundProbably, free, percent (taken)
           users, boundBy   lists of {pid, program, script, unit,
-                     container, ports}; without pid: not known
+                     container, ports}; without pid: unknown
           closedPerSecond      out of TIME-WAIT, over the last minute
-          sustainedPerSecond   what could go on for ever
+          sustainedPerSecond   the rate that the ports can sustain
           pace       {openedPerSecondAtLeast, openedPerSecondAtMost,
                      growth, exhaustion {atLeastMilliseconds,
-                     atMostMilliseconds}}; after two looks. Without
+                     atMostMilliseconds}}; after two snapshots. Without
                      exhaustion, the ports last
-          remedies   a list of {id, name, code, fin}, as of fin check
+          remedies   a list of {id, name, code, fin}, as in fin check
 
       Exit status:
         0    shown, also if nothing matched
         64   the command was not understood
-        71   the kernel could not be asked
+        71   the kernel could not be queried
       """)
 
   @Argument(
-    help: ArgumentHelp("Only routes that these processes use, by number, name or script.", valueName: "pid|name"))
+    help: ArgumentHelp("Only routes that these processes use, by pid, name or script.", valueName: "pid|name"))
   var programs: [ProgramName] = []
 
-  @Option(help: ArgumentHelp("Only to this address, or range: 10.0.0.0/8.", valueName: "address"))
+  @Option(
+    help: ArgumentHelp("Only destinations with this address, or in this range: 10.0.0.0/8.", valueName: "address"))
   var to: [AddressRange] = []
 
-  @Option(help: ArgumentHelp("Only to this port.", valueName: "port"))
+  @Option(help: ArgumentHelp("Only destinations with this port.", valueName: "port"))
   var port: [UInt16] = []
 
-  @Option(help: ArgumentHelp("Look twice, so far apart: 10s, 500ms, 2min.", valueName: "time"))
+  @Option(help: ArgumentHelp("Take two snapshots this far apart: 10s, 500ms, 2min.", valueName: "time"))
   var over: TimeSpan?
 
-  @Option(help: ArgumentHelp("Show so many.", valueName: "number"))
+  @Option(help: ArgumentHelp("Show this many budgets.", valueName: "number"))
   var top: UInt = 10
 
-  @Flag(help: "Show all.")
+  @Flag(help: "Show all budgets.")
   var all = false
 
   @OptionGroup var looking: LookOptions
@@ -110,7 +112,7 @@ struct PortsCommand: ParsableCommand {
   }
 }
 
-/// What `fin ports` has to say.
+/// The report of `fin ports`.
 struct PortsReport {
   var looks: Looks
   var budgets: [PortBudget]

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Small files, among them those under `/proc`, which have no length.
+/// Reads small files, including those under `/proc`, which report no length.
 enum TextFile {
-  /// The text of a file, of its first megabyte; nil when it cannot be read.
+  /// Returns the text of a file, at most its first megabyte; nil if the file cannot be read.
   static func read(_ path: String) -> String? {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }

@@ -1,14 +1,14 @@
 import CAllocations
 import Glibc
 
-/// Counts what is asked of the allocator, by every thread of this process, while connections are used: what is said to be free
-/// of allocations, and of copies, is counted and not guessed. Meant for a release build: `.ci/allocations`.
+/// Counts the allocations of all threads of this process while connections are used, to check that the operations said
+/// to be free of allocations and copies are. Meant for a release build: `.ci/allocations`.
 ///
-///     Allocations            all of it
+///     Allocations            both of the following
 ///     Allocations trips      round trips
 ///     Allocations copies     sending a mebibyte
 ///
-/// Ends with status 1 when a count is not as it is promised, 2 when nothing can be counted.
+/// Exits with status 1 if a count breaks its promise, 2 if the allocator cannot be counted.
 @main
 enum Allocations {
   static func main() async throws {
@@ -30,14 +30,14 @@ enum Allocations {
   }
 }
 
-/// What was counted, and what was promised.
+/// The counted allocations of an operation, and the promise for them.
 struct Count: CustomStringConvertible {
   enum Promise {
-    /// Nothing at all is asked for.
+    /// No allocation at all.
     case nothing
-    /// At most so many bytes.
+    /// At most `atMost` bytes.
     case bytes(atMost: Int)
-    /// Not promised but known, so that a counter that counts nothing is found out.
+    /// Not a promise but a known minimum, which detects a counter that counts nothing.
     case control(bytes: Int)
   }
 

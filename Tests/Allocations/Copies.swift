@@ -3,10 +3,10 @@ import Fin
 import Peers
 import Synchronization
 
-/// A mebibyte, which is more than a socket's buffer takes at once, sent in one call from where it lies.
+/// Sends a mebibyte, more than a socket's buffer takes at once, in one call, directly from its storage.
 enum Copies {
   private static let size = 1 << 20
-  /// What waiting may cost, a thread's waker for instance; a copy would be a hundred times that.
+  /// The allocations that waiting may make, for a thread's waker for instance; a copy would be a hundred times that.
   private static let mostBytes = 10_000
   private static let text = String(repeating: "16 bytes of ASCII", count: size / 16)
   private static let umlauts = String(repeating: "é", count: size / 2)
@@ -14,7 +14,7 @@ enum Copies {
   private static let pieces = (0..<16).map { [UInt8](repeating: $0, count: size / 16) }
 
   static func all() async throws -> [Count] {
-    // Made, all of them, before anything is counted.
+    // Initializes them all before the counting begins.
     _ = (text.utf8.count, umlauts.utf8.count, array.count, pieces.count)
     var counts: [Count] = []
     func count(
@@ -54,7 +54,7 @@ enum Copies {
     let shelf = Shelf(connection)
     let asked = try await Task(executorPreference: reactor.executor) {
       let connection = shelf.take()
-      // The first has what is only done once.
+      // The first send includes the allocations that happen only once.
       try await send(connection)
       allocations_begin()
       try await send(connection)
@@ -85,11 +85,11 @@ enum Copies {
   }
 
   private static func check(_ drained: Int) throws {
-    if drained < 2 * (size / 2) { throw RigError("of what was sent \(drained) bytes came") }
+    if drained < 2 * (size / 2) { throw RigError("the peer received only \(drained) bytes") }
   }
 }
 
-/// An owner on its way into a task.
+/// Moves a connection into a task.
 private final class Shelf: Sendable {
   private let connection: Mutex<Connection?>
   init(_ connection: consuming Connection) { self.connection = Mutex(connection) }

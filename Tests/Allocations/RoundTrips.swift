@@ -3,7 +3,7 @@ import Fin
 import Glibc
 import Peers
 
-/// 64 bytes there and back on connections that have been in use for a while, received into one buffer and sent from it.
+/// Round trips of 64 bytes on connections after a warm-up, received into one buffer and sent from it.
 enum RoundTrips {
   private static let size = 64
   private static let warmUp = 2_000
@@ -13,7 +13,8 @@ enum RoundTrips {
     [
       Count("\(trips) round trips, served in a task", try await inTasks(connections: 1), .nothing),
       Count(
-        "\(trips) round trips on each of 64 connections, served in tasks", try await inTasks(connections: 64), .nothing),
+        "\(trips) round trips on each of 64 connections, served in tasks", try await inTasks(connections: 64),
+        .nothing),
       Count("\(trips) round trips, served in a thread", try inThread(), .nothing),
       Count("\(trips) round trips between two tasks on two loops", try await betweenTasks(), .nothing),
       Count("\(trips) bytes that are there, taken one by one on the main actor", try await withoutWaiting(), .nothing),
@@ -58,7 +59,7 @@ enum RoundTrips {
     return try pinging.join(within: .seconds(60))
   }
 
-  /// Both ends are Fin's.
+  /// Counts round trips between a client and a server that both use Fin.
   private static func betweenTasks() async throws -> allocations {
     let reactors = (try Reactor(loops: 1), try Reactor(loops: 1))
     let listener = try Listener.bind(.loopback(port: 0))
@@ -77,16 +78,16 @@ enum RoundTrips {
     return asked
   }
 
-  /// What never waits has to let others run from time to time.
+  /// Counts receives that never have to wait. A task that never waits must yield from time to time.
   @MainActor private static func withoutWaiting() async throws -> allocations {
-    // Each of its threads has begun, and has a name.
+    // Makes sure that each thread of the reactor has started and has its name.
     let reactor = try Reactor.shared
     for _ in 0..<Reactor.processors { await Task(executorPreference: reactor.executor) {}.value }
     let pair = try Connection.pair()
     let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 16)
     defer { unsafe room.deallocate() }
     var byte = unsafe OutputRawSpan(buffer: room, initializedCount: 0)
-    // As many as fit at once.
+    // All bytes fit into the socket's buffer.
     let block = [UInt8](repeating: 7, count: 1000)
     for _ in 0..<((warmUp + trips) / block.count) { try await pair.second.send(unsafe block.span.bytes) }
     for trip in 0..<(warmUp + trips) {

@@ -18,7 +18,7 @@ static void *first[most_frames];
 static int frames;
 
 void allocations_begin(void) {
-  // Its first call asks for memory itself.
+  // The first call of backtrace allocates, so it is made before the counting begins.
   frames = backtrace(first, most_frames);
   frames = 0;
   atomic_store(&calls, 0);
@@ -41,7 +41,8 @@ void allocations_print_first(void) { backtrace_symbols_fd(first, frames, 1); }
 #endif
 
 #if defined(__GLIBC__) && !defined(SANITIZED)
-// The dynamic linker finds a program's own definitions before the C library's, for whoever calls them: Swift's runtime too.
+// The dynamic linker finds a program's own definitions before the C library's, for every caller, including Swift's
+// runtime.
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
@@ -90,7 +91,7 @@ int allocations_are_counted(void) { return 0; }
 static int connect_to(unsigned short port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  // Nothing that does not come may keep this waiting for ever.
+  // A receive timeout, so that missing bytes cannot block this thread indefinitely.
   struct timeval limit = {.tv_sec = 20};
   if (fd < 0) return -1;
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);

@@ -71,7 +71,7 @@ long long peers_thread_time(void) {
 }
 
 int peers_forbid_accept(int code) {
-  // A process has numbers of one architecture: the filter asks for the number alone.
+  // This process uses the system call numbers of one architecture, so the filter checks only the number.
   struct sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 1, 0),

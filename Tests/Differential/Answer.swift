@@ -1,7 +1,7 @@
 import Fin
 import SystemPackage
 
-/// The answer of a verb.
+/// The result of a verb.
 enum Answer: Sendable, CustomStringConvertible {
   case done
   case bytes([UInt8])
@@ -14,7 +14,7 @@ enum Answer: Sendable, CustomStringConvertible {
   case inode(UInt64?)
   case report(CloseReport)
   case given(CInt, [UInt8])
-  /// A number of ours, new.
+  /// The number of a new descriptor.
   case opened(CInt)
   case refused(SocketError.Cause, accepted: Int)
 
@@ -24,7 +24,7 @@ enum Answer: Sendable, CustomStringConvertible {
     switch self {
     case .done: "done"
     case .bytes(let bytes): "\(bytes.count) bytes"
-    case .end: "the end"
+    case .end: "EOF"
     case .text(let text): "a line of \(text.utf8.count) bytes"
     case .count(let count): "\(count)"
     case .state(let state): "state \(state.map { "\($0)" } ?? "none")"
@@ -39,7 +39,7 @@ enum Answer: Sendable, CustomStringConvertible {
   }
 }
 
-/// The thing that a holder has in hand.
+/// The object of Fin that a holder holds.
 enum Held: ~Copyable, Sendable {
   case nothing
   case owner(Connection)

@@ -3,8 +3,9 @@ import Glibc
 import Peers
 import Synchronization
 
-/// Plays a script about one stream with all at once: two holders of one connection, the peer, and a stranger that takes
-/// each number that comes free. The answers are judged afterwards, by what may be in any order.
+/// Plays a script about one stream with all actors at once: two holders of one connection, the peer, and a stranger
+/// that takes each descriptor number as it becomes free. The answers are judged afterwards, by rules that hold in any
+/// order.
 final class Crowd: Play {
   private let script: Script
   private let holders: [Actor: Holder]
@@ -51,7 +52,7 @@ final class Crowd: Play {
     for (actor, thread) in zip([Actor.a, .b], crew) {
       do { said[actor] = try thread.join(within: .seconds(120)) } catch { complaint = complaint ?? "\(error)" }
     }
-    // A holder that has not closed does so now, so that the peer hears an end.
+    // Closes the connection if no holder has, so that the peer reads an end.
     shared.abort()
     let heard = try other.join(within: .seconds(60))
     for actor in [Actor.a, .b] { log += (said[actor] ?? []).map { "\($0.step): \($0.answer)" } }
@@ -71,7 +72,7 @@ final class Crowd: Play {
       let id = UInt8(index + (actor == .a ? 1 : 101))
       let isSending = step.verb == .send || step.verb == .some
       let running = holder.start(step, isSending ? [UInt8](repeating: id, count: step.count) : [])
-      // The other's close may have to end before this one's answer comes.
+      // The other holder's close may have to end before this step returns.
       guard running.wait(within: .seconds(40)) else { throw Divergence(text: "\(step) does not end") }
       if step.policy == nil, step.verb != .finish, running.elapsed > step.within + Stage.slack {
         throw Divergence(text: "\(step) took \(running.elapsed)")
@@ -104,7 +105,7 @@ final class Crowd: Play {
         case .count(let count): heard.sent += count
         case .error(EAGAIN), .bytes: break
         case .error:
-          // It is told once: what had come is not read any more.
+          // The kernel reports the error once; unread bytes are given up.
           close(peer)
           heard.sawError = true
           return heard
@@ -120,7 +121,7 @@ final class Crowd: Play {
       default: _ = read(step.count, waiting: 5)
       }
     }
-    // To the end, whatever it is.
+    // Reads until EOF or an error.
     while !heard.sawEnd, !heard.sawError {
       if !read(1 << 20, waiting: 60_000), !heard.sawEnd, !heard.sawError { break }
     }
@@ -129,7 +130,7 @@ final class Crowd: Play {
     return heard
   }
 
-  /// Has the numbers that come free, a moment each, and sees that nothing is done to them.
+  /// Takes each descriptor number that becomes free, for a moment, and checks that its sockets are not touched.
   private static func takeNumbers(until isOver: Flag) throws {
     var decoys: [Decoy] = []
     while !isOver.isSet {
@@ -154,10 +155,10 @@ final class Crowd: Play {
       default: break
       }
     }
-    if reports.count > 1 { return "two reports of one close: \(reports)" }
-    if failures.count > 1 { return "two causes of one end: \(failures)" }
+    if reports.count > 1 { return "different reports of one close: \(reports)" }
+    if failures.count > 1 { return "different causes of one failure: \(failures)" }
     for crew in [a, b] {
-      // A verb after its holder's own close is refused.
+      // After a holder's own close every verb is refused.
       guard let end = crew.firstIndex(where: { $0.step.policy != nil }) else { continue }
       for said in crew[(end + 1)...] where said.step.policy == nil && said.step.verb != .phase {
         guard case .refused(.closed, _) = said.answer else {
@@ -177,21 +178,25 @@ final class Crowd: Play {
     for said in a {
       switch said.answer {
       case .bytes(let bytes):
-        if ended { return "bytes came after the end" }
+        if ended { return "bytes were received after EOF" }
         received += bytes
       case .end: ended = true
-      case .refused(.reset, _) where ended && said.step.verb == .receive: return "a reset came after the end"
+      case .refused(.reset, _) where ended && said.step.verb == .receive: return "a reset was reported after EOF"
       default: break
       }
     }
-    // The counts of the peer's sends are exact: each was answered at once.
-    guard received.count <= heard.sent else { return "more was received than was sent" }
-    guard Pattern.same(received, Pattern.part(from: 0, count: received.count)) else { return "other bytes than sent" }
-    if ended, received.count != heard.sent { return "the end came after \(received.count) of \(heard.sent) bytes" }
+    // The count of bytes that the peer sent is exact, because each of its sends returned at once.
+    guard received.count <= heard.sent else { return "more bytes were received than were sent" }
+    guard Pattern.same(received, Pattern.part(from: 0, count: received.count)) else {
+      return "the received bytes differ from those sent"
+    }
+    if ended, received.count != heard.sent { return "EOF after \(received.count) of \(heard.sent) bytes" }
     guard let report else { return nil }
     let all = received.count + report.bytesDiscarded
-    if all > heard.sent { return "\(all) bytes were received or discarded, of \(heard.sent)" }
-    if report.ending == .peerFinished, all != heard.sent { return "\(all) bytes are accounted for, of \(heard.sent)" }
+    if all > heard.sent { return "\(all) bytes were received or discarded, but only \(heard.sent) were sent" }
+    if report.ending == .peerFinished, all != heard.sent {
+      return "only \(all) of \(heard.sent) bytes were received or discarded"
+    }
     return nil
   }
 
@@ -204,20 +209,20 @@ final class Crowd: Play {
       let length = rest.prefix { $0 == id }.count
       rest = rest.dropFirst(length)
       guard let count = accepted[id], seen.insert(id).inserted else {
-        return "the bytes of a send arrived apart, or never were"
+        return "the peer read the bytes of one send in separate pieces, or bytes that were not sent"
       }
       guard length <= count else { return "\(length) bytes arrived of a send that accepted \(count)" }
       if length < count, !rest.isEmpty { return "\(count - length) bytes are missing in the middle" }
     }
     if heard.sawEnd, !heard.sawError, heard.bytes.count != total {
-      return "the peer read an end of file after \(heard.bytes.count) of \(total) bytes"
+      return "the peer read EOF after \(heard.bytes.count) of \(total) bytes"
     }
     guard let report else { return nil }
     if script.setting.isTCP, report.bytesUnacknowledged > total {
-      return "more is not acknowledged than was sent: \(report)"
+      return "more bytes are unacknowledged than were sent: \(report)"
     }
     if report.isDelivered, heard.isWhole, heard.bytes.count != total {
-      return "\(report) says delivered, and the peer read \(heard.bytes.count) of \(total) bytes"
+      return "\(report) says delivered, but the peer read \(heard.bytes.count) of \(total) bytes"
     }
     return nil
   }

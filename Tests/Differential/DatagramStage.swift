@@ -4,8 +4,8 @@ import Peers
 import Synchronization
 import SystemPackage
 
-/// Plays a script about datagrams, in turns: both holders have one socket, the peer is a plain one. The model is two
-/// queues of whole datagrams.
+/// Plays a script about datagrams, step by step: both holders share one socket, and the peer is a plain socket. The
+/// model is two queues of whole datagrams.
 final class DatagramStage: Play {
   private let script: Script
   private let executors: Executors
@@ -14,12 +14,12 @@ final class DatagramStage: Play {
   private var number: CInt = -1
   private var inode: UInt64?
   private var peer: CInt = -1
-  /// Where the peer is; `nil` where both are connected from the beginning.
+  /// The peer's address; `nil` if both sockets are connected from the beginning.
   private var peerAddress: SocketAddress?
   private var paths: [String] = []
   private var isConnected = false
   private var isClosed = false
-  /// Sent by the peer, not received: where each begins in the pattern, and its length.
+  /// The datagrams sent by the peer and not received: the start of each in the pattern, and its length.
   private var incoming: [(start: Int, count: Int)] = []
   private var outgoing: [(start: Int, count: Int)] = []
   private var sent = 0
@@ -81,7 +81,7 @@ final class DatagramStage: Play {
     number = try own.withDescriptor { $0.rawValue }
     inode = Kernel.inode(number)
     if script.setting.medium == .unix {
-      // The peer of a path is connected by its own plain call.
+      // A peer with a path is connected by a call of its own.
       let own = try SocketAddress.unix(paths[0])
       let other = try DatagramSocket.adopt(FileDescriptor(rawValue: peer))
       try other.connect(to: own)
@@ -93,7 +93,7 @@ final class DatagramStage: Play {
   private func allows(_ step: Step) -> Bool {
     if step.actor == .peer {
       switch step.verb {
-      // Ten wait on a Unix socket at most.
+      // A Unix socket queues at most ten datagrams.
       case .send: return !isClosed && incoming.count < 9
       case .read: return true
       default: return false
@@ -103,7 +103,7 @@ final class DatagramStage: Play {
     switch step.verb {
     case .cancel: return false
     case .connect: return peerAddress != nil
-    // Which of two gets a datagram is not foretold, so one waits at a time.
+    // The model cannot predict which of two waiting receives gets a datagram, so only one waits at a time.
     case .receive: return waiting.values.allSatisfy { $0.step.verb != .receive }
     case .send: return waiting.values.allSatisfy { $0.step.verb != .send }
     default: return true
@@ -137,13 +137,13 @@ final class DatagramStage: Play {
   private func judgeRead(_ step: Step, _ moved: Kernel.Moved) throws {
     switch moved {
     case .bytes(let bytes):
-      guard let first = outgoing.first else { try object("\(step): a datagram that was not sent") }
+      guard let first = outgoing.first else { try object("\(step): received a datagram that was not sent") }
       outgoing.removeFirst()
       guard Pattern.same(bytes, Pattern.part(from: first.start, count: first.count)) else {
-        try object("\(step): \(bytes.count) bytes, and \(first.count) were sent")
+        try object("\(step): \(bytes.count) bytes, but \(first.count) were sent")
       }
     case .error(EAGAIN): if !outgoing.isEmpty { try object("\(step): \(outgoing.count) datagrams were lost") }
-    // A closed socket says so to the one that is connected to it.
+    // A socket that is connected to a closed one gets an error.
     case .error(let code): if !isClosed { try object("\(step): error \(code)") }
     case .count: break
     }
@@ -216,7 +216,7 @@ final class DatagramStage: Play {
         isConnected = true
       case .option: _ = try socket!.option(.receiveBuffer)
       case .lend:
-        if try socket!.withDescriptor({ Kernel.inode($0.rawValue) }) != inode { refusal = .invalid("another's number") }
+        if try socket!.withDescriptor({ Kernel.inode($0.rawValue) }) != inode { refusal = .invalid("another socket") }
       default: break
       }
     } catch { refusal = error.cause }
@@ -241,25 +241,25 @@ final class DatagramStage: Play {
     log.append("\(step): \(answer)")
     if isClosed {
       if case .refused(.closed, _) = answer { return }
-      try object("\(step): \(answer), and it was closed")
+      try object("\(step): \(answer), but the socket was closed")
     }
     switch (step.verb, answer) {
     case (_, .refused(.cancelled, _)): return
     case (.receive, .given(let length, let bytes)):
-      guard let first = incoming.first else { try object("\(step): a datagram that was not sent") }
+      guard let first = incoming.first else { try object("\(step): received a datagram that was not sent") }
       incoming.removeFirst()
       let most = min(step.count, first.count)
       guard Int(length) == first.count, Pattern.same(bytes, Pattern.part(from: first.start, count: most)) else {
-        try object("\(step): \(bytes.count) bytes of \(length), and \(first.count) were sent")
+        try object("\(step): \(bytes.count) bytes of \(length), but \(first.count) were sent")
       }
     case (.receive, .refused(.timedOut, _)):
       if !incoming.isEmpty || step.budget == Step.long {
-        try object("\(step): timed out, and \(incoming.count) were there")
+        try object("\(step): timed out, but \(incoming.count) datagrams were queued")
       }
     case (.send, .done): outgoing.append((start, step.count))
     case (.send, .refused(.timedOut, _)):
       if script.setting.isTCP || outgoing.count < 8 || step.budget == Step.long {
-        try object("\(step): there was room")
+        try object("\(step): timed out, but there was room")
       }
     default: try object("\(step): \(answer)")
     }
@@ -275,13 +275,13 @@ final class DatagramStage: Play {
       }
     }
     if !isClosed, Kernel.inode(number) != inode {
-      try object("after \(step) descriptor \(number) is not ours any more")
+      try object("after \(step) descriptor \(number) no longer refers to our socket")
     }
     for decoy in decoys { if let complaint = decoy.complaint() { try object("after \(step) \(complaint)") } }
   }
 }
 
 extension Answer {
-  /// Its length, and what was received of it.
+  /// The length of a datagram, and its received bytes.
   fileprivate init(_ datagram: Datagram) { self = .given(CInt(datagram.length), datagram.bytes) }
 }

@@ -1,37 +1,39 @@
 import Glibc
 import Peers
 
-/// Random sequences of verbs on sockets of the kernel's, beside a model of what must come of each step.
+/// Runs random sequences of verbs on real sockets, and compares each result with a model.
 ///
 ///     Differential                        1000 scripts, from seed 1
 ///     Differential 20000 7                20,000 scripts, from seed 7
-///     Differential minutes 60             for an hour, from a seed that it prints
-///     Differential play SCRIPT            one script, as an earlier run printed it, step by step
+///     Differential minutes 60             for an hour, from a random seed that it prints
+///     Differential play SCRIPT            one script that an earlier run printed, step by step
 ///     Differential seed 42                the script of one seed, step by step
 ///
-/// A script that fails is shrunk, and the rest of it is printed as the words that play it again. Each batch runs in a
-/// process of its own, so that a trap is laid to a script as well. Ends with status 1 when a script failed.
+/// A script that fails is shrunk, and the result is printed as the arguments that play it again. Each batch runs in a
+/// process of its own, so that a trap is attributed to a script too. Exits with status 1 if a script failed.
 @main
 enum Differential {
   static func main() throws {
     var words = Array(CommandLine.arguments.dropFirst())
-    // A model that takes an end of file for a reset must be found out: the test of this test.
+    // Tests this test: a model that rejects EOF must make scripts fail.
     if words.first == "wrong" {
       words.removeFirst()
       unsafe setenv("FIN_WRONG_MODEL", "1", 1)
     }
     switch words.first {
     case "play":
-      guard words.count == 2, let script = Script(words[1]) else { stop("play what? \(words.dropFirst())") }
+      guard words.count == 2, let script = Script(words[1]) else { stop("not a script: \(words.dropFirst())") }
       exit(try play(script))
     case "seed":
-      guard words.count == 2, let seed = UInt64(words[1]) else { stop("which seed?") }
+      guard words.count == 2, let seed = UInt64(words[1]) else { stop("usage: seed NUMBER") }
       exit(try play(Script(seed: seed)))
     case "batch":
-      guard words.count == 3, let count = Int(words[1]), let seed = UInt64(words[2]) else { stop("batch COUNT SEED") }
+      guard words.count == 3, let count = Int(words[1]), let seed = UInt64(words[2]) else {
+        stop("usage: batch COUNT SEED")
+      }
       exit(try batch(count, from: seed))
     case "minutes":
-      guard words.count == 2, let minutes = Int(words[1]) else { stop("how many minutes?") }
+      guard words.count == 2, let minutes = Int(words[1]) else { stop("usage: minutes COUNT") }
       let seed = UInt64.random(in: 1...1 << 40)
       print("from seed \(seed)")
       let end = ContinuousClock.now + .seconds(60 * minutes)
@@ -45,7 +47,7 @@ enum Differential {
       exit(failed == 0 ? 0 : 1)
     default:
       let numbers = words.map { UInt64($0) }
-      guard numbers.count <= 2, !numbers.contains(nil) else { stop("see the head of Differential.swift") }
+      guard numbers.count <= 2, !numbers.contains(nil) else { stop("usage: see the top of Differential.swift") }
       let count = Int(numbers.first.flatMap { $0 } ?? 1000)
       let failed = try run(count, from: numbers.count == 2 ? numbers[1]! : 1)
       print("\(count) scripts, \(failed) failed")
@@ -65,7 +67,7 @@ enum Differential {
     return 1
   }
 
-  /// Says which seed it plays before it plays it: the last one said is to blame when the process ends.
+  /// Plays scripts and prints each seed first: if the process ends, the last printed seed is the cause.
   private static func batch(_ count: Int, from seed: UInt64) throws -> CInt {
     let executors = try Executors()
     for seed in seed..<(seed + UInt64(count)) {
@@ -79,9 +81,11 @@ enum Differential {
     return 0
   }
 
-  // MARK: From outside
+  // MARK: Batches in child processes
 
-  /// - Returns: how many failed.
+  /// Runs scripts in batches; after a failure the next batch begins with the following seed.
+  ///
+  /// - Returns: The number of scripts that failed.
   private static func run(_ count: Int, from seed: UInt64) throws -> Int {
     var next = seed
     let end = seed + UInt64(count)
@@ -97,7 +101,7 @@ enum Differential {
 
   /// Runs a batch in a process of its own.
   ///
-  /// - Returns: the seed that failed; `nil` when none did.
+  /// - Returns: The seed that failed; `nil` if none did.
   private static func culprit(_ words: [String]) throws -> (seed: UInt64, said: String)? {
     try withChild("/proc/self/exe", words) { child in
       var last: UInt64 = 0
@@ -113,7 +117,7 @@ enum Differential {
     }
   }
 
-  /// The sense of a complaint, without its numbers and without the step.
+  /// A complaint without its numbers and without the step, to recognise the same failure in a shorter script.
   private static func kind(_ said: String) -> String {
     let lines = said.split(separator: "\n")
     guard let last = lines.last(where: { $0.hasPrefix("FAILED") }) else { return "no verdict" }
@@ -130,7 +134,7 @@ enum Differential {
       try? withChild("/proc/self/exe", ["play", "\(script)"]) { child in
         let text = try child.readToEnd(within: .seconds(60))
         return try child.wait(within: .seconds(60)) == .exited(0) ? nil : text
-      } ?? "no end in a minute"
+      } ?? "not finished within a minute"
     }
     func kind(_ script: Script) -> String? { outcome(script).map(Differential.kind) }
     guard let wanted = kind(script) else { return print("  played alone, it does not fail: '\(script)'") }

@@ -3,12 +3,12 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// One of the two that hold our end of the connection: it takes one step at a time, in its own world.
+/// One of the two holders of our side of the connection. It performs one step at a time, in a thread or in a task.
 final class Holder: Sendable {
   let world: Setting.World
   private let executor: any TaskExecutor
   private let held = Mutex<Held?>(nil)
-  /// The number of what it holds, as it was when it came into its hands; -1 for nothing.
+  /// The descriptor number of the object it holds, recorded when it received the object; -1 for none.
   let number = Mutex<CInt>(-1)
 
   init(_ world: Setting.World, executor: any TaskExecutor) {
@@ -23,7 +23,7 @@ final class Holder: Sendable {
 
   func take() -> Held { held.withLock { $0.take() } ?? .nothing }
 
-  /// A reference to the same connection, for the other holder.
+  /// A second reference to a shared connection, for the other holder.
   func sharedCopy() -> SharedConnection? {
     held.withLock { held in
       switch held {
@@ -33,7 +33,7 @@ final class Holder: Sendable {
     }
   }
 
-  /// Starts a step; the bytes are what it sends.
+  /// Starts a step; `bytes` are the bytes to send.
   func start(_ step: Step, _ bytes: [UInt8]) -> Running {
     let running = Running()
     switch world {
@@ -116,9 +116,11 @@ final class Holder: Sendable {
     return turn(held, step) ?? answer
   }
 
-  // MARK: Turning into something else
+  // MARK: Conversions
 
-  /// - Returns: `nil` when nothing has turned; then it is back in hand.
+  /// Converts the held object, as `finish`, `share`, `detach` and `adopt` do.
+  ///
+  /// - Returns: `nil` if the step converts nothing; then the holder keeps the object.
   private func turn(_ held: consuming Held, _ step: Step) -> Answer? {
     switch (consume held) {
     case .owner(let it):
@@ -155,7 +157,7 @@ final class Holder: Sendable {
     return nil
   }
 
-  /// A second descriptor of what this one owns, put into the other's hands.
+  /// Duplicates the connection that this holder owns, and gives the duplicate to the other holder.
   func duplicate(into other: Holder) -> Answer {
     let held = take()
     let answer: Answer
@@ -176,7 +178,7 @@ final class Holder: Sendable {
 }
 
 extension Step {
-  /// How a step closes; `nil` when it does not.
+  /// The close policy of a step; `nil` if it is not a close.
   var policy: ClosePolicy? {
     switch verb {
     case .confirmed: .confirmed(within: within)
@@ -190,7 +192,7 @@ extension Step {
   }
 }
 
-/// The verbs that leave what is held as it is.
+/// The verbs that do not change which object is held.
 enum Talk {
   // MARK: In a thread
 
@@ -253,7 +255,7 @@ enum Talk {
     }
   }
 
-  // MARK: At once
+  // MARK: Without waiting
 
   private static func look<C: StreamEnd & ~Copyable>(_ it: borrowing C, _ step: Step) throws(SocketError) -> Answer {
     switch step.verb {

@@ -1,28 +1,30 @@
 import Fin
 
-/// The verdict on a report of a close, and on the bytes and the end that the peer reads.
+/// Judges the report of a close, and the bytes and the end that the peer reads.
 extension Model {
   mutating func judgeReport(_ actor: Actor, _ step: Step, _ answer: Answer) -> String? {
     let part = hands[actor]!.part
     let wasShared = hands[actor]!.kind == .shared
     parts[part].closers -= 1
-    guard case .report(let report) = answer else { return "a close answers with a report" }
+    guard case .report(let report) = answer else { return "a close must return a report" }
     if !wasShared { hands[actor]!.kind = .nothing }
     if let first = parts[part].report {
-      return first == report ? nil : "the first close said \(first)"
+      return first == report ? nil : "the first close reported \(first)"
     }
     let isOnly = isLast(part)
     parts[part].isClosed = true
     parts[part].report = report
-    if report.bytesNeverSent > report.bytesUnacknowledged { return "more was never sent than is not acknowledged" }
-    if report.duration < .zero { return "it took less than no time" }
-    guard isOnly else { return report.ending == .background || isHazy ? nil : "another descriptor has the connection" }
+    if report.bytesNeverSent > report.bytesUnacknowledged { return "more bytes are never sent than unacknowledged" }
+    if report.duration < .zero { return "its duration is negative" }
+    guard isOnly else {
+      return report.ending == .background || isHazy ? nil : "another descriptor still refers to the connection"
+    }
     ending = report.ending
     let first = parts[part].closing ?? step
     lastPolicy = first.verb
     if isHazy { return nil }
-    if isTCP, report.bytesUnacknowledged > mostSent { return "more is not acknowledged than was sent" }
-    if !wasDuplicated, report.bytesDiscarded != available { return "\(available) bytes were discarded" }
+    if isTCP, report.bytesUnacknowledged > mostSent { return "more bytes are unacknowledged than were sent" }
+    if !wasDuplicated, report.bytesDiscarded != available { return "\(available) bytes were left to discard" }
     let right = endings(first, report, isCut: parts[part].isCut)
     return right.contains(Name(report.ending)) ? nil : "it should be one of \(right)"
   }
@@ -65,9 +67,9 @@ extension Model {
     return right
   }
 
-  // MARK: What the peer hears
+  // MARK: The peer's reads
 
-  /// True when the peer's next read must bring a byte, an end, or an error.
+  /// Whether the peer's next read must return a byte, EOF or an error.
   var peerMustHear: Bool {
     if isHazy || peerSawError { return false }
     if fits, surelySent > peerRead { return true }
@@ -89,16 +91,16 @@ extension Model {
       return nil
     case .bytes:
       if peerSawError || isHazy { return nil }
-      guard weFinished || ending != nil else { return "the peer read an end of file from a connection that is open" }
-      guard peerRead == mostSent else { return "the peer read an end of file after \(peerRead) of \(mostSent) bytes" }
-      if isTCP, ending == .aborted, !weFinished { return "the peer read a clean end after an abort" }
+      guard weFinished || ending != nil else { return "the peer read EOF from an open connection" }
+      guard peerRead == mostSent else { return "the peer read EOF after \(peerRead) of \(mostSent) bytes" }
+      if isTCP, ending == .aborted, !weFinished { return "the peer read EOF after an abort" }
       return nil
     // EAGAIN
-    case .error(11): return peerMustHear && arrived ? "the peer has nothing to read" : nil
+    case .error(11): return peerMustHear && arrived ? "the peer got EAGAIN, but bytes or EOF are due" : nil
     case .error(let code):
       peerSawError = true
       if isHazy || mayReset { return nil }
-      return "the peer hears error \(code), and nothing was aborted"
+      return "the peer got error \(code), but nothing was aborted"
     }
   }
 
@@ -106,7 +108,7 @@ extension Model {
     guard let ending else { return false }
     switch ending {
     case .aborted, .timedOut, .reset, .discardedByPeer: return true
-    // A bounded discarding leaves a rest, of which close(2) makes a reset.
+    // A close with a discard limit may leave unread bytes, for which close(2) sends a reset.
     case .acknowledged, .peerFinished, .background: return peerSentAfterEnd || lastPolicy == .lingering
     }
   }

@@ -2,9 +2,9 @@ import CPeers
 import Glibc
 import Peers
 
-/// Plain questions to the kernel about a number: nothing here goes through Fin.
+/// Plain system calls on a descriptor number; nothing here uses Fin.
 enum Kernel {
-  /// The inode of the socket that a number names; `nil` when it names none.
+  /// The inode of the socket with a descriptor number; `nil` if the number is not open.
   static func inode(_ number: CInt) -> UInt64? {
     var status = stat()
     return unsafe fstat(number, &status) == 0 ? UInt64(status.st_ino) : nil
@@ -23,7 +23,7 @@ enum Kernel {
   /// `tcpi_state`.
   static func state(_ number: CInt) -> UInt8 { info(number)[0] }
 
-  /// `tcpi_bytes_received`: in order, and 1 for a FIN.
+  /// `tcpi_bytes_received`: the bytes received in order, plus 1 for a FIN.
   static func received(_ number: CInt) -> Int {
     info(number)[128..<136].reversed().reduce(0) { $0 << 8 | Int($1) }
   }
@@ -49,7 +49,7 @@ enum Kernel {
     return value
   }
 
-  /// The outcome of one call that does not wait: a count, or an error number.
+  /// The result of one non-blocking call: bytes, a count, or an error number.
   enum Moved: Equatable { case bytes([UInt8]), count(Int), error(CInt) }
 
   static func receive(_ number: CInt, _ most: Int) -> Moved {
@@ -67,7 +67,7 @@ enum Kernel {
 
   static func thread() -> CInt { peers_gettid() }
 
-  /// True when a thread sleeps, as `/proc` says.
+  /// Whether a thread sleeps, according to `/proc`.
   static func sleeps(_ thread: CInt) -> Bool {
     guard let file = unsafe fopen("/proc/self/task/\(thread)/stat", "re") else { return true }
     defer { unsafe fclose(file) }
@@ -78,7 +78,7 @@ enum Kernel {
   }
 }
 
-/// A socket of a stranger's that stands where a number of ours was: it must never be touched.
+/// A stranger's socket under a descriptor number that was ours before. Fin must never touch it.
 final class Decoy {
   private let number: CInt
   private let other: CInt
@@ -98,7 +98,9 @@ final class Decoy {
     close(other)
   }
 
-  /// - Returns: the harm that was done to it; `nil` when none was.
+  /// Checks that the socket is open, its flags are unchanged and it still carries bytes.
+  ///
+  /// - Returns: The damage; `nil` if there is none.
   func complaint() -> String? {
     guard Kernel.inode(number) == inode else { return "the stranger's descriptor \(number) was closed" }
     guard fcntl(number, F_GETFL) == flags else {
@@ -106,7 +108,7 @@ final class Decoy {
     }
     for (from, to) in [(number, other), (other, number)] {
       guard Kernel.send(from, [1]) == .count(1), Kernel.receive(to, 9) == .bytes([1]) else {
-        return "the stranger's connection \(number) does not carry bytes any more"
+        return "the stranger's connection \(number) no longer carries bytes"
       }
     }
     return nil

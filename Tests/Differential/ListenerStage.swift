@@ -4,8 +4,8 @@ import Peers
 import Synchronization
 import SystemPackage
 
-/// Plays a script about a listener, in turns: A owns it, B has its handle, and the peer is its clients. The model is
-/// the queue: which clients are in it, in which order, and whether another may join.
+/// Plays a script about a listener, step by step: A owns it, B has its handle, and the peer stands for its clients. The
+/// model is the accept queue: its clients, their order, and whether another client may connect.
 final class ListenerStage: Play {
   private enum Course { case listening, paused, stopping, closed, given }
 
@@ -20,7 +20,7 @@ final class ListenerStage: Play {
   private let shelf = Shelf()
   private var handle: ListenerHandle?
   private var course = Course.listening
-  /// The clients that wait to be accepted, in their order.
+  /// The clients that wait to be accepted, in order.
   private var queue: [CInt] = []
   private var clients: [CInt] = []
   private var accepting: (step: Step, running: Running)?
@@ -65,7 +65,7 @@ final class ListenerStage: Play {
   }
 
   private func leave() {
-    // A client that was accepted and not judged.
+    // A connection that was accepted but not judged.
     if case let connection? = shelf.accepted.withLock({ $0.take() }) { connection.abort() }
     for client in clients { close(client) }
     if case let listener? = shelf.take() { listener.close() }
@@ -77,9 +77,9 @@ final class ListenerStage: Play {
   private func allows(_ step: Step) -> Bool {
     let isBusy = accepting != nil
     switch (step.actor, step.verb) {
-    // How many a queue that is being narrowed still takes is the kernel's affair.
+    // Not while the listener stops: the kernel decides how many clients its shortened accept queue still takes.
     case (.peer, .connect):
-      // A paused Unix listener has room for one; the next would have to wait.
+      // A paused Unix listener has room for one client; the next would have to wait.
       if course == .paused, !script.setting.isTCP { return queue.isEmpty }
       return course != .stopping && course != .given && clients.count < 40
     case (.a, .accept), (.a, .detach): return !isBusy && course != .given && shelf.isFull
@@ -117,13 +117,13 @@ final class ListenerStage: Play {
         case .stopping: .stopping
         case .closed, .given: .closed
         }
-      if phase != right { try object("\(step): \(phase), and it should be \(right)") }
+      if phase != right { try object("\(step): \(phase), but it should be \(right)") }
     case .abort:
       let listener = shelf.take()!
       let report = listener.close()
       log.append("\(step): \(report.clientsReset) clients reset")
       if course != .closed, script.setting.isTCP, course != .stopping, report.clientsReset != queue.count {
-        try object("\(step): \(report.clientsReset) clients were reset, and \(queue.count) waited")
+        try object("\(step): \(report.clientsReset) clients were reset, but \(queue.count) waited")
       }
       try released(step)
     case .detach: try detach(step)
@@ -146,12 +146,12 @@ final class ListenerStage: Play {
     switch (course, step.verb, refusal) {
     case (.listening, .pause, nil):
       course = .paused
-      // The clients queued at this moment are reset; on a Unix socket they stay.
+      // The clients in the accept queue are reset; on a Unix socket they stay.
       if script.setting.isTCP { queue = [] }
     case (.paused, .resume, nil): course = .listening
     case (.listening, .resume, .invalid?), (.paused, .pause, .invalid?): break
     case (.stopping, _, .invalid?), (.stopping, _, .closed?), (.closed, _, .closed?), (.closed, _, .invalid?): break
-    default: try object("\(step): \(refusal.map { "\($0)" } ?? "done"), and it is \(course)")
+    default: try object("\(step): \(refusal.map { "\($0)" } ?? "done"), but the listener is \(course)")
     }
   }
 
@@ -159,17 +159,17 @@ final class ListenerStage: Play {
     let listener = shelf.take()!
     var refusal: SocketError.Cause?
     do throws(SocketError) {
-      if try listener.detach().rawValue != number { refusal = .invalid("another number") }
+      if try listener.detach().rawValue != number { refusal = .invalid("another socket's number") }
     } catch { refusal = error.cause }
     log.append("\(step): \(refusal.map { "\($0)" } ?? "given")")
     switch (course, refusal) {
     case (.closed, .closed?): break
-    // Paused, it is given as it is, and does not listen.
+    // A paused listener is detached as it is, not listening.
     case (.listening, nil): course = .given
     case (.paused, nil), (.stopping, nil):
       close(number)
       try released(step)
-    default: try object("\(step): \(refusal.map { "\($0)" } ?? "given"), and it is \(course)")
+    default: try object("\(step): \(refusal.map { "\($0)" } ?? "given"), but the listener is \(course)")
     }
   }
 
@@ -189,7 +189,7 @@ final class ListenerStage: Play {
     log.append("\(step): \(outcome)")
     let isIn = outcome == "connected"
     if isIn != (course == .listening || course == .paused && !script.setting.isTCP) {
-      try object("\(step): \(outcome), and it is \(course)")
+      try object("\(step): \(outcome), but the listener is \(course)")
     }
   }
 
@@ -247,31 +247,33 @@ final class ListenerStage: Play {
     log.append("\(step): \(answer)")
     switch answer {
     case .done:
-      guard !queue.isEmpty else { try object("\(step): a client was accepted, and none waited") }
+      guard !queue.isEmpty else { try object("\(step): a client was accepted, but none waited") }
       let client = queue.removeFirst()
       guard case let connection? = shelf.accepted.withLock({ $0.take() }) else { return }
       try judge(connection, client, step)
     case .refused(.timedOut, _):
-      if !queue.isEmpty || step.budget == Step.long { try object("\(step): timed out, and \(queue.count) waited") }
-      if course == .closed { try object("\(step): it was closed") }
-    case .refused(.paused, _): if course != .paused { try object("\(step): it was \(course)") }
+      if !queue.isEmpty || step.budget == Step.long {
+        try object("\(step): timed out, but \(queue.count) clients waited")
+      }
+      if course == .closed { try object("\(step): timed out, but the listener was closed") }
+    case .refused(.paused, _): if course != .paused { try object("\(step): paused, but the listener was \(course)") }
     case .refused(.cancelled, _): break
     case .refused(.closed, _):
-      if course != .stopping && course != .closed { try object("\(step): it was \(course)") }
-      if course == .stopping, !queue.isEmpty { try object("\(step): \(queue.count) clients still waited") }
+      if course != .stopping && course != .closed { try object("\(step): closed, but the listener was \(course)") }
+      if course == .stopping, !queue.isEmpty { try object("\(step): closed, but \(queue.count) clients waited") }
       if course == .stopping { try released(step) }
     default: try object("\(step): \(answer)")
     }
   }
 
-  /// The client that was accepted is the one that waited longest: its byte arrives here.
+  /// Checks that the accepted client is the one that waited longest, by a byte that it sends.
   private func judge(_ connection: consuming Connection, _ client: CInt, _ step: Step) throws {
     let id = UInt8(truncatingIfNeeded: client)
     _ = Kernel.send(client, [id])
     let came = try? synchronously { try connection.receive(upTo: 9, within: .seconds(10)) }
     connection.abort()
     guard came == [id] else {
-      try object("\(step): another client than the first in the queue: \(String(describing: came))")
+      try object("\(step): the accepted client was not the first in the queue: \(String(describing: came))")
     }
   }
 
@@ -291,10 +293,10 @@ final class ListenerStage: Play {
       }
     }
     if course != .closed, Kernel.inode(number) != inode {
-      try object("after \(step) descriptor \(number) is not ours any more")
+      try object("after \(step) descriptor \(number) no longer refers to our socket")
     }
     if course == .listening, Kernel.option(number, SOL_SOCKET, SO_ACCEPTCONN) != 1 {
-      try object("after \(step) it does not listen")
+      try object("after \(step) the socket does not listen")
     }
     for decoy in decoys { if let complaint = decoy.complaint() { try object("after \(step) \(complaint)") } }
   }

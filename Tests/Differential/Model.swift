@@ -1,35 +1,35 @@
 import Fin
 import Glibc
 
-/// The model of one connection, from RFC 9293 and from the promises in Fin's documentation: a state machine that makes
-/// no call. It takes each step and each answer, and objects.
+/// The model of one connection, after RFC 9293 and the promises in Fin's documentation: a state machine that makes no
+/// system call. It is given each step and each answer, and returns a complaint if an answer is wrong.
 struct Model {
   enum Kind { case nothing, owner, receiving, shared, given }
 
-  /// One of Fin's objects for our end. There are two when a descriptor was duplicated.
+  /// One of Fin's objects for our side. There are two if a descriptor was duplicated.
   struct Part {
     var isClosing = false
     var isClosed = false
     var report: CloseReport?
     var mayBuffer = false
-    /// Closes that have begun and not returned.
+    /// The number of closes that have begun and not returned.
     var closers = 0
-    /// The first of them, whose policy holds.
+    /// The first of these closes, whose policy applies.
     var closing: Step?
-    /// Something may have cut its close short: an abort, a cancellation, a later close with less time.
+    /// Whether an abort, a cancellation or a later close with a shorter timeout may have shortened the close.
     var isCut = false
   }
 
   struct Hand {
     var kind = Kind.nothing
     var part = 0
-    /// A step that has begun and not ended.
+    /// The step that has begun and not ended.
     var pending: Step?
-    /// Which of `sends` it is.
+    /// The index in `sends` of the pending send.
     var sending: Int?
   }
 
-  /// One send, and how much of it was handed over; `nil` while it waits.
+  /// One send: its start in the pattern, its size, and the number of accepted bytes, which is `nil` while it waits.
   struct Sent {
     let start: Int
     let count: Int
@@ -38,21 +38,21 @@ struct Model {
 
   enum Failure { case reset, peerClosed }
 
-  /// Set where this test itself is tested.
+  /// Whether the model is deliberately wrong, to test this test.
   static let isWrong = unsafe getenv("FIN_WRONG_MODEL") != nil
 
   let setting: Setting
   var parts = [Part()]
   var hands: [Actor: Hand] = [.a: Hand(kind: .owner), .b: Hand()]
   var wasDuplicated = false
-  /// Adopted, or half-closed by other means: what Fin calls it is not foretold.
+  /// Whether the connection was adopted, duplicated or half-closed without Fin, so that its phase is not predicted.
   var phaseIsOpen = false
 
-  // Ours to the peer.
+  // Our side to the peer.
   var sends: [Sent] = []
   var peerRead = 0
   var weFinished = false
-  // The peer's to us.
+  // The peer to our side.
   var peerSent = 0
   var consumed = 0
   var peerFinished = false
@@ -60,15 +60,15 @@ struct Model {
   var peerSawError = false
   var peerSentAfterEnd = false
 
-  /// The error that ended the connection, in the kernel's eyes.
+  /// The error that ended the connection according to the kernel.
   var failure: Failure?
-  /// True when Fin has heard of it; `nil` when that is not known.
+  /// Whether Fin has seen the failure; `nil` if unknown.
   var isHeard: Bool? = false
   var sawEnd = false
-  /// How our end was closed, the last of it.
+  /// How our last descriptor of the connection was closed.
   var ending: Ending?
   var lastPolicy: Verb?
-  /// Bytes were on their way when the peer went: what became of them is not foretold.
+  /// Whether bytes were in flight when the peer closed, so that their fate and later errors are not predicted.
   var isHazy = false
 
   init(_ setting: Setting) { self.setting = setting }
@@ -77,15 +77,15 @@ struct Model {
   var mostSent: Int { sends.reduce(0) { $0 + ($1.accepted ?? $1.count) } }
   var surelySent: Int { sends.reduce(0) { $0 + ($1.accepted ?? 0) } }
   var available: Int { peerSent - consumed }
-  /// Accepted and not read by the peer's program.
+  /// The number of bytes accepted and not read by the peer's program.
   var outstanding: Int { max(0, mostSent - peerRead) }
-  /// True when the peer's kernel has room for all that was accepted.
+  /// Whether the peer's receive buffer has room for all accepted bytes.
   var fits: Bool { !isHazy && outstanding <= (setting.buffers == .small ? 600 : 40_000) }
   var isOpen: Bool { hands.values.contains { $0.kind != .nothing && !($0.kind != .given && parts[$0.part].isClosed) } }
 
   func other(_ actor: Actor) -> Actor { actor == .a ? .b : .a }
 
-  /// The bytes that the peer must read from here on.
+  /// The bytes that the peer must read next.
   func expected(from position: Int, count: Int) -> [UInt8] {
     var bytes: [UInt8] = []
     var passed = 0
@@ -99,7 +99,7 @@ struct Model {
     return bytes
   }
 
-  /// `tcpi_state`, as Linux counts: what it may be once all is through.
+  /// The possible values of `tcpi_state`, in Linux's numbers, once every segment has arrived.
   var states: Set<UInt8> {
     if isHazy { return Set(1...11) }
     if failure != nil { return [7] }
@@ -111,7 +111,7 @@ struct Model {
     }
   }
 
-  // MARK: May a step be taken
+  // MARK: Whether a step is allowed
 
   func allows(_ step: Step) -> Bool {
     if step.actor == .peer {
@@ -131,7 +131,7 @@ struct Model {
     case .cancel, .read, .close, .reset, .accept, .pause, .resume, .stop, .connect: return false
     case .adopt: return hand.kind == .given
     case .share: return hand.kind == .owner
-    // With both given away Fin knows the connection no more, and one that comes back is alone to it.
+    // If both were detached, Fin would not recognise the connection, and would treat an adopted one as the only one.
     case .detach: return hand.kind == .owner && neighbour.kind != .given
     case .duplicate: return hand.kind == .owner && neighbour.kind == .nothing && !parts[hand.part].mayBuffer
     case .finish: return hand.kind == .owner || hand.kind == .shared
@@ -140,7 +140,7 @@ struct Model {
       guard hand.kind == .owner || hand.kind == .shared else { return false }
       isTalk = true
     case .receive: isTalk = true
-    // Bytes that one buffers are not seen by the other.
+    // Bytes that one duplicate buffers are not seen by the other.
     case .exactly, .line, .peek:
       if wasDuplicated { return false }
       isTalk = true
@@ -150,14 +150,14 @@ struct Model {
     return !(isTalk && wasDuplicated && neighbour.pending != nil)
   }
 
-  // MARK: Must it end
+  // MARK: Whether a step must end
 
-  /// True when a step that has begun must end now, false when it must not; `nil` when either may be.
+  /// Whether a step that has begun must end now (true), must not end (false), or may do either (`nil`).
   func mustEnd(_ actor: Actor, _ step: Step) -> Bool? {
     let hand = hands[actor]!
     let part = parts[hand.part]
     if step.policy == nil, part.isClosing { return true }
-    // A close in the background has no time of its own: it waits for the close that is under way.
+    // A background close has no timeout of its own: it waits for a close that is under way.
     if step.budget != Step.long, step.verb != .finish, step.verb != .background { return true }
     if isHazy { return nil }
     switch step.verb {
@@ -188,27 +188,29 @@ struct Model {
     }
   }
 
-  /// True when the other holder is in its way on the same object.
+  /// Whether the other holder blocks this direction of the same object.
   func isBusy(_ actor: Actor, reading: Bool) -> Bool {
     let neighbour = hands[other(actor)]!
     guard let pending = neighbour.pending, neighbour.part == hands[actor]!.part else { return false }
     switch pending.verb {
     case .receive, .exactly, .line, .peek: return reading
-    // The first to come goes first.
+    // Sends proceed in the order in which they began.
     case .send, .some: return !reading && (hands[actor]!.sending.map { $0 > neighbour.sending ?? .max } ?? true)
     default: return false
     }
   }
 
-  /// True when no other descriptor of Fin's shares the connection.
+  /// Whether this is the only open descriptor of the connection.
   func isLast(_ part: Int) -> Bool {
     !parts.indices.contains { $0 != part && !parts[$0].isClosed }
       && !hands.values.contains { $0.kind == .given }
   }
 
-  // MARK: A step begins
+  // MARK: Beginning a step
 
-  /// - Returns: the bytes that it sends.
+  /// Records that a step begins.
+  ///
+  /// - Returns: The bytes to send.
   mutating func begin(_ step: Step) -> [UInt8] {
     let part = hands[step.actor]!.part
     hands[step.actor]!.pending = step
@@ -235,7 +237,9 @@ struct Model {
 
   mutating func peerFinishes() { peerFinished = true }
 
-  /// - Parameter unread: bytes that the peer had received and not read.
+  /// Records that the peer closed or reset.
+  ///
+  /// - Parameter unread: The number of bytes that the peer had received and not read.
   mutating func peerGoes(byReset: Bool, unread: Int) {
     peerClosed = true
     defer { peerFinished = true }
@@ -248,7 +252,7 @@ struct Model {
       if !fits, weFinished || peerFinished { isHazy = true }
       failure = failure ?? (isTCP && peerFinished && !weFinished ? .peerClosed : .reset)
     } else if outstanding > 0 {
-      // Bytes on their way meet no socket, and a reset comes back.
+      // Bytes in flight reach a closed socket, which answers with a reset.
       isHazy = true
     }
   }

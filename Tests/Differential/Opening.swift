@@ -3,7 +3,7 @@ import Glibc
 import Peers
 import SystemPackage
 
-/// A connection of Fin's, and the plain socket at its other end.
+/// A connection of Fin and the plain socket of its peer.
 struct Opening: ~Copyable {
   let connection: Connection
   let number: CInt
@@ -50,7 +50,7 @@ struct Opening: ~Copyable {
     if narrow { try connection.set(.sendBuffer, to: 4096) }
     let number = try connection.withDescriptor { $0.rawValue }
     let peer = other.detach()
-    // Each byte goes at once, and does not wait for an acknowledgement of the one before (Nagle).
+    // Sends each byte at once, without waiting for the acknowledgement of the previous one (Nagle).
     if setting.isTCP { Kernel.set(peer, CInt(IPPROTO_TCP), TCP_NODELAY, 1) }
     return Opening(connection: connection, number: number, peer: peer)
   }
@@ -58,7 +58,7 @@ struct Opening: ~Copyable {
   static func temporaryPath() -> String { "/tmp/fin-differential-\(getpid())-\(UInt64.random(in: 0 ... .max)).sock" }
 }
 
-/// Where tasks of holders run.
+/// The executors on which the holders' tasks run.
 struct Executors: Sendable {
   let reactor: Reactor
   let away: TestThread

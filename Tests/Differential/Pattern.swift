@@ -1,7 +1,7 @@
 import Glibc
 
-/// The bytes that are sent: lines of letters, of which no part is like another, so that a byte that is lost, doubled or
-/// out of its place is seen.
+/// The bytes that are sent: lines of letters without repetition, so that a lost, duplicated or misplaced byte is
+/// detected.
 enum Pattern {
   private static let size = 1 << 20
   private static let bytes: [UInt8] = {
@@ -16,13 +16,13 @@ enum Pattern {
     }
   }()
 
-  /// Part of the endless pattern.
+  /// A part of the endless pattern.
   static func part(from start: Int, count: Int) -> [UInt8] {
     let start = start % (size / 2)
     return Array(bytes[start..<(start + count)])
   }
 
-  /// The number of bytes before the next end of a line.
+  /// The number of bytes before the next line end; `nil` if it is not within `count` bytes.
   static func lineLength(from start: Int, within count: Int) -> Int? {
     let length = (43 - start % 43 - 1 + 43) % 43
     return length < count ? length : nil

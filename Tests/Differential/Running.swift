@@ -2,7 +2,7 @@ import Dispatch
 import Peers
 import Synchronization
 
-/// A step on its way, and what it will answer.
+/// A step that runs in a thread or task, and its answer.
 final class Running: Sendable {
   private struct State {
     var answer: Answer?
@@ -48,7 +48,9 @@ final class Running: Sendable {
 
   func cancel() { state.withLock { $0.task }?.cancel() }
 
-  /// - Returns: whether it ended in this time.
+  /// Waits for the step to end.
+  ///
+  /// - Returns: Whether it ended within `limit`.
   func wait(within limit: Duration) -> Bool {
     if answer != nil { return true }
     let (seconds, attoseconds) = limit.components
@@ -58,11 +60,11 @@ final class Running: Sendable {
     return true
   }
 
-  /// Waits until it waits, as far as can be told from outside: the next step comes after it.
+  /// Waits until the step waits, as far as that is visible from outside, so that the next step comes after it.
   func settle() {
     let (thread, executor) = state.withLock { ($0.thread, $0.executor) }
     if let executor {
-      // A job that is enqueued behind it runs when it has suspended.
+      // A job that is enqueued behind the task runs once the task has suspended.
       for _ in 0..<3 where answer == nil {
         let passed = DispatchSemaphore(value: 0)
         Task(executorPreference: executor) { passed.signal() }

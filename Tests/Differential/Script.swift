@@ -1,29 +1,29 @@
 import Peers
 
-/// The actor of a step: one of the two holders of our end, or the peer.
+/// The actor of a step: one of the two holders of our side, or the peer.
 enum Actor: String, CaseIterable, Sendable {
   case a = "A", b = "B", peer = "P"
 }
 
 enum Verb: String, CaseIterable, Sendable {
-  // For a holder.
+  // Verbs of a holder.
   case send, some, receive, exactly, line, peek, finish, confirmed, lingering, background, abort, detach, adopt, share
   case duplicate, option, unacked, state, phase, lend, shut, failure, cancel
-  // For the peer, which also has send and finish.
+  // Verbs of the peer, which also has send and finish.
   case read, close, reset
-  // For listeners; connect also for clients and datagram sockets.
+  // Verbs of listeners; connect also applies to clients and datagram sockets.
   case accept, pause, resume, stop, connect
 }
 
-/// One step: who, what, how many bytes, how much time.
+/// One step: the actor, the verb, the number of bytes and the timeout.
 struct Step: Hashable, Sendable, CustomStringConvertible {
-  /// A wait that only an event should end.
+  /// The budget of a wait that only an event should end.
   static let long = -1
 
   var actor: Actor
   var verb: Verb
   var count = 0
-  /// Milliseconds, or `long`.
+  /// The timeout in milliseconds, or `long`.
   var budget = 0
 
   /// `A.send.100.0`
@@ -47,13 +47,13 @@ struct Step: Hashable, Sendable, CustomStringConvertible {
   var within: Duration { budget == Step.long ? .seconds(30) : .milliseconds(budget) }
 }
 
-/// The sockets and the worlds that a script is played on.
+/// The sockets of a script, and the threads or tasks of its holders.
 struct Setting: Hashable, Sendable, CustomStringConvertible {
-  /// The subject: one stream in turns, one stream with all at once, a listener, datagrams.
+  /// The subject of a script: one stream step by step, one stream with all actors at once, a listener, or datagrams.
   enum Kind: String, CaseIterable, Sendable { case stream, crowd, listener, datagram }
   enum Medium: String, CaseIterable, Sendable { case tcp, tcp6, unix, pair }
   enum Role: String, CaseIterable, Sendable { case connect, accept }
-  /// The world of a holder: a thread, a task on a loop of Fin's, a task on an executor that is none of Fin's.
+  /// How a holder runs: in a thread, in a task on an event loop of Fin, or in a task on another executor.
   enum World: String, CaseIterable, Sendable { case thread, loop, away }
   enum Buffers: String, CaseIterable, Sendable { case wide, small }
 
@@ -85,8 +85,8 @@ struct Setting: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A setting and steps: made from a seed, or read from what an earlier run printed. A step that cannot be taken where
-/// it stands is passed over, so that any part of a script is a script.
+/// A setting and steps, made from a seed or parsed from the output of an earlier run. A step that is not possible at
+/// its position is skipped, so that any part of a script is a valid script.
 struct Script: Hashable, Sendable, CustomStringConvertible {
   var setting = Setting()
   var steps: [Step] = []
@@ -161,14 +161,14 @@ extension SeededRandom {
       return Step(actor, verb, pick([0, 1, 10, 300, 300, 1000] + full), wait)
     case .receive, .exactly, .peek: return Step(actor, verb, pick([1, 5, 50, 1000, 100_000]), wait)
     case .line: return Step(actor, verb, 0, wait)
-    // For a lingering close the count is how much is discarded.
+    // The count of a lingering close is the limit of discarded bytes.
     case .lingering: return Step(actor, verb, pick([0, 10, 16 << 20, 16 << 20]), pick([0, 1, 300, 300, Step.long]))
     case .confirmed: return Step(actor, verb, 0, pick([0, 1, 300, 300, Step.long]))
     default: return Step(actor, verb)
     }
   }
 
-  /// A descriptor that goes out of Fin's hands and back, most often with bytes that were read ahead.
+  /// Steps that detach a descriptor from Fin and adopt it again, usually with bytes that were read ahead.
   fileprivate mutating func handOver() -> [Step] {
     var steps: [Step] = []
     if chance(0.7) {
@@ -181,7 +181,7 @@ extension SeededRandom {
     return steps
   }
 
-  /// Each actor's own steps, in their order; how they fall among the others' is left to the machine.
+  /// Steps of each actor, in order; the scheduler decides how they interleave.
   fileprivate mutating func crowdSteps() -> [Step] {
     var steps: [Step] = []
     for actor in [Actor.a, .b] {

@@ -1,6 +1,7 @@
-/// The shortest part of a script that still fails.
+/// Shortens a script that fails.
 enum Shrinking {
-  /// Drops steps, ever fewer at once, then makes numbers smaller, as long as it still fails (delta debugging).
+  /// Removes groups of steps, ever smaller, then simplifies the setting and the counts, as long as the script still
+  /// fails (delta debugging).
   static func shrink(_ script: Script, mostTries: Int = 400, _ fails: (Script) -> Bool) -> Script {
     var best = script
     var tries = 0

@@ -4,7 +4,7 @@ import Peers
 import Synchronization
 import SystemPackage
 
-/// A player of scripts of one kind.
+/// Plays a script of one kind.
 protocol Play {
   var log: [String] { get }
   func run() throws
@@ -12,9 +12,9 @@ protocol Play {
 
 struct Divergence: Error { let text: String }
 
-/// Plays a script about one stream, in turns, and compares each step with the model.
+/// Plays a script about one stream, step by step, and compares each step with the model.
 final class Stage: Play {
-  /// The time that a loaded machine is granted beyond each deadline.
+  /// The tolerance beyond each deadline, for a loaded machine.
   static let slack = Duration.seconds(10)
 
   private let script: Script
@@ -36,7 +36,9 @@ final class Stage: Play {
     ]
   }
 
-  /// - Returns: where the kernel or Fin did other than the model; `nil` when nowhere.
+  /// Plays a script.
+  ///
+  /// - Returns: The first difference between the model and Fin or the kernel; `nil` if there is none.
   static func play(_ script: Script, _ executors: Executors, isVerbose: Bool = false) -> String? {
     let play: any Play =
       switch script.setting.kind {
@@ -58,7 +60,7 @@ final class Stage: Play {
       for step in script.steps where model.allows(step) { try take(step) }
       try finish()
     } catch {
-      // Sockets that are still held must not live on beside the next script.
+      // Sockets that are still held must not stay open during the next script.
       abandon()
       throw error
     }
@@ -115,7 +117,7 @@ final class Stage: Play {
       if run.wait(within: .milliseconds(100)) {
         try judge(step.actor, step, run.answer!, run.elapsed)
       } else {
-        log.append("\(step) waits, or not")
+        log.append("\(step) may wait")
       }
     }
   }
@@ -135,12 +137,12 @@ final class Stage: Play {
       }
     case .confirmed, .lingering, .background, .abort: try expectReleased(actor, step, answer)
     case .lend:
-      if case .inode(let lent) = answer, lent != inode { try object("\(step): the number it lends is another's") }
+      if case .inode(let lent) = answer, lent != inode { try object("\(step): it passed another socket's descriptor") }
     default: break
     }
   }
 
-  /// The number is released, once, and the next stranger has it.
+  /// Checks that the descriptor was closed, and lets a stranger take its number, to detect a second close.
   private func expectReleased(_ actor: Actor, _ step: Step, _ answer: Answer) throws {
     let number = holders[actor]!.number.withLock { $0 }
     if Kernel.inode(number) == inode { try object("\(step): descriptor \(number) is still open") }
@@ -150,11 +152,11 @@ final class Stage: Play {
     let arrived = Kernel.incoming(peer)
     let whole = model.isTCP ? arrived == model.outstanding : arrived == 0
     if !whole {
-      try object("\(step): \(report) says delivered, and the peer has \(arrived) of \(model.outstanding) bytes")
+      try object("\(step): \(report) says delivered, but the peer has \(arrived) of \(model.outstanding) bytes")
     }
   }
 
-  /// The kernel's count before a step that counts as well.
+  /// The kernel's count of unacknowledged bytes before a step that asks Fin for it.
   private func unackedBounds(_ step: Step) -> Int? {
     guard step.verb == .unacked, let number = openNumber else { return nil }
     return Kernel.outgoing(number)
@@ -166,7 +168,7 @@ final class Stage: Play {
     let after = Kernel.outgoing(number)
     let most = model.isTCP && model.weFinished ? max(0, before) : before
     let least = model.isTCP && model.weFinished ? max(0, after - 1) : after <= 1 ? 0 : after
-    if count > most || count < least { try object("\(step): \(count), and the kernel says \(before) to \(after)") }
+    if count > most || count < least { try object("\(step): \(count), but the kernel counts \(before) to \(after)") }
     if model.isTCP, count > model.mostSent { try object("\(step): \(count) of \(model.mostSent) bytes") }
   }
 
@@ -185,7 +187,7 @@ final class Stage: Play {
       log.append("\(step): \(moved)")
       guard case .count(let count) = moved else {
         if model.ending == nil, !model.isHazy { try object("\(step): the peer cannot send, \(moved)") }
-        // The kernel tells it once: a read will not hear of it again.
+        // The kernel reports the error once; a later read does not get it again.
         model.peerSawError = true
         return
       }
@@ -217,7 +219,7 @@ final class Stage: Play {
   private func awaitReadable() throws {
     var polled = pollfd(fd: peer, events: Int16(POLLIN), revents: 0)
     if unsafe poll(&polled, 1, 10_000) == 0 {
-      try object("the peer waits for what was sent, or an end, and nothing comes")
+      try object("the peer can read nothing, but bytes or EOF are due")
     }
   }
 
@@ -235,34 +237,35 @@ final class Stage: Play {
 
   private func look(after step: Step) throws {
     if model.isTCP, !model.isHazy {
-      // Loopback is quick, and not at once.
+      // Loopback is fast but not instantaneous.
       if let number = openNumber, model.failure == nil {
-        try eventually(within: Stage.slack, "after \(step) what the peer sent has come", equals: true) {
+        try eventually(within: Stage.slack, "after \(step) the peer's bytes have arrived", equals: true) {
           Kernel.received(number) >= model.peerSent
         }
       }
       if !model.peerClosed, model.fits, model.ending == nil {
-        try eventually(within: Stage.slack, "after \(step) what was accepted has come", equals: true) {
+        try eventually(within: Stage.slack, "after \(step) the accepted bytes have arrived", equals: true) {
           Kernel.received(peer) >= model.surelySent
         }
       }
     }
-    // Those who must have ended have, and those who must not have not. One's end may be what the other waits for.
+    // Checks that the steps that must end have ended, and the others have not. Twice, because the end of one step may
+    // be what the other waits for.
     for _ in 0..<2 {
       for actor in [Actor.a, .b] {
         guard let pending = model.hands[actor]!.pending, let run = running[actor] else { continue }
         switch model.mustEnd(actor, pending) {
         case true?: try join(actor, "\(step) should have ended it")
-        case false?: if run.answer != nil { try join(actor, "it has") }
-        case nil: if run.wait(within: .milliseconds(5)) { try join(actor, "it has") }
+        case false?: if run.answer != nil { try join(actor, "it has answered") }
+        case nil: if run.wait(within: .milliseconds(5)) { try join(actor, "it has answered") }
         }
       }
     }
     if let number = openNumber, !model.isHazy, model.hands.values.allSatisfy({ $0.pending == nil }) {
-      // Fin takes from the kernel what was asked for; only lines and their like are read ahead.
+      // Fin receives only the requested bytes from the kernel, except for lines and similar verbs, which read ahead.
       let queued = Kernel.incoming(number)
       if queued > model.available || queued < model.available && !model.parts.contains(where: \.mayBuffer) {
-        try object("after \(step) \(queued) bytes wait in the kernel, and \(model.available) were not received")
+        try object("after \(step) the kernel queues \(queued) bytes, but \(model.available) were not received")
       }
     }
     if let number = openNumber, model.isTCP {
@@ -275,22 +278,22 @@ final class Stage: Play {
     for (actor, hand) in model.hands
     where hand.kind != .nothing && hand.kind != .given && !model.parts[hand.part].isClosing {
       let number = holders[actor]!.number.withLock { $0 }
-      if Kernel.inode(number) != inode { try object("after \(step) descriptor \(number) is not ours any more") }
+      if Kernel.inode(number) != inode { try object("after \(step) descriptor \(number) is no longer our socket") }
     }
     for decoy in decoys { if let complaint = decoy.complaint() { try object("after \(step) \(complaint)") } }
   }
 
-  // MARK: The end
+  // MARK: Ending
 
   private func finish() throws {
-    // A wait is ended by a close of the other's, where both hold the same; else by the peer's end.
+    // A close by the other holder ends a wait if both hold the same object; otherwise the peer's close does.
     for actor in [Actor.a, .b] where model.hands[actor]!.pending != nil {
       let other = model.other(actor)
       let closing = Step(other, .abort)
       if model.hands[other]!.part == model.hands[actor]!.part, model.allows(closing) { try take(closing) }
     }
     if model.hands.values.contains(where: { $0.pending != nil }), !model.peerClosed { try take(Step(.peer, .close)) }
-    for actor in [Actor.a, .b] { try join(actor, "the peer has gone") }
+    for actor in [Actor.a, .b] { try join(actor, "the peer has closed") }
     for actor in [Actor.a, .b] {
       if model.hands[actor]!.kind == .given {
         holders[actor]!.put(.nothing)

@@ -4,7 +4,7 @@ import TestTraits
 import Testing
 
 @Suite(
-  "fin check, as a person runs it",
+  "fin check from the command line",
   .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct CheckTests {
   private struct Report: Decodable {
@@ -35,7 +35,7 @@ struct CheckTests {
 
   private func python() throws -> String { try #require(Programs.find("python3")) }
 
-  @Test("a program is named by its file or as ps names it; a name that nobody has is an error")
+  @Test("a program is found by its file name or its name in ps; an unknown name is an error")
   func names() async throws {
     let child = try Stage("fd_limit", "95", "close-wait").child
     defer { child.end() }
@@ -50,7 +50,7 @@ struct CheckTests {
     #expect(slip.status == 69 && slip.output.isEmpty && slip.complaints.contains("is called no-such-program"))
   }
 
-  @Test("a leaking program: cause before effect, 100 columns, status 2, and the same in JSON")
+  @Test("a leaking program: findings with the cause before the effect, in 100 columns, status 2, the same in JSON")
   func leaking() async throws {
     let child = try Stage("fd_limit", "95", "close-wait").child
     defer { child.end() }
@@ -75,22 +75,22 @@ struct CheckTests {
     #expect(only.findings.map(\.id) == ["L4"])
   }
 
-  @Test("--over: what grows in each of three steps is critical, what only stays is a warning")
+  @Test("--over: a leak that grows in each of three steps is critical, a constant one a warning")
   func growing() async throws {
     for (mode, status) in [("growing", Int32(2)), ("known", 1)] {
       let child = try Stage("close_wait", mode, "12").child
       defer { child.end() }
       let words = ["check", "\(child.number)", "--only", "L1"]
-      // The youngest are left out at each look.
+      // Every check leaves out the youngest connections.
       let deadline = Deadline.after(.seconds(60))
       while try await Fin.run(words).status != 1 { try #require(!deadline.hasPassed) }
       let fin = try await Fin.run(words + ["--over", "3s"])
       #expect(fin.status == status, "\(fin.output) \(fin.complaints)")
-      #expect(fin.output.contains("in the earlier looks"))
+      #expect(fin.output.contains("in the earlier snapshots"))
     }
   }
 
-  @Test("--threshold: what is lesser is counted and not said; what is only for information is no failure")
+  @Test("--threshold: findings below it are counted but not shown; information alone is no failure")
   func threshold() async throws {
     let many = try Stage("detached", "reset", "8").child
     defer { many.end() }
@@ -98,18 +98,18 @@ struct CheckTests {
     #expect(warning.status == 1 && warning.output.contains("WARNING  L3 detached"), "\(warning.output)")
     let worst = try await Fin.run("check", "\(many.number)", "--threshold", "critical")
     #expect(worst.status == 0 && !worst.output.contains("L3 detached"), "\(worst.output)")
-    #expect(worst.output.contains("1 lesser: --threshold info."))
+    #expect(worst.output.contains("1 below the threshold: --threshold info."))
 
     let few = try Stage("detached", "reset", "3").child
     defer { few.end() }
     let usual = try await Fin.run("check", "\(few.number)")
-    #expect(usual.status == 0 && usual.output.contains("1 lesser: --threshold info."), "\(usual.output)")
+    #expect(usual.status == 0 && usual.output.contains("1 below the threshold: --threshold info."), "\(usual.output)")
     let all = try await Fin.run("check", "\(few.number)", "--threshold", "info")
     #expect(all.status == 0 && all.output.contains("INFO  L3 detached"), "\(all.output)")
-    #expect(!all.output.contains("lesser"))
+    #expect(!all.output.contains("below the threshold"))
   }
 
-  @Test("two programs: their findings are about them alone, and do not explain each other")
+  @Test("two programs: only their findings are shown, and they do not explain each other")
   func two() async throws {
     let (one, other) = (try Stage("detached", "reset", "8").child, try Stage("fd_limit", "95").child)
     defer { one.end(); other.end() }
@@ -118,7 +118,7 @@ struct CheckTests {
     #expect(found.findings.map { $0.who?.pid } == [Int(other.number), Int(one.number)])
   }
 
-  @Test("a program that leaks nothing: status 0, whatever others leak")
+  @Test("a program that leaks nothing: status 0, even if others leak")
   func sound() async throws {
     let other = try Stage("fd_limit", "95").child
     defer { other.end() }
@@ -126,10 +126,10 @@ struct CheckTests {
     defer { child.end() }
     let fin = try await Fin.run("check", "--leaks", "--pid", "\(child.number)")
     #expect(fin.status == 0, "\(fin.output)")
-    #expect(fin.output.contains("Nothing is found"))
+    #expect(fin.output.contains("No findings"))
   }
 
-  @Test("what somebody lives with is muted, and counted; a bad line is refused with its number")
+  @Test("--mute hides and counts accepted findings; an invalid line is rejected with its number")
   func mutes() async throws {
     let child = try Stage("fd_limit", "95").child
     defer { child.end() }
@@ -144,10 +144,10 @@ struct CheckTests {
     #expect(try await Fin.run("check", "--mute", file + "-none").status == 66)
   }
 
-  @Test("a command that leaves something: what it had not closed, and status 1; one that closes everything: 0")
+  @Test("a command that leaks: the sockets it left open, and status 1; a command that closes everything: status 0")
   func commands() async throws {
     let python = try python()
-    // It may be a script, which wants to find its interpreter.
+    // python3 may be a script that needs PATH to find its interpreter.
     let path = "PATH=" + (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin")
     let leak = """
       import socket
@@ -169,7 +169,7 @@ struct CheckTests {
   }
 
   @Test(
-    "arguments that make no sense: status 64",
+    "invalid arguments: status 64",
     arguments: [
       ["--leaks"], ["--leaks", "--pid", "1", "--", "true"], ["--pid", "1"], ["--only", "L99"], ["--over", "soon"],
       ["--threshold", "loud"],

@@ -2,10 +2,10 @@ import FoundationEssentials
 import TestTraits
 import Testing
 
-// The time limit ends a hang. It also counts how long a test waits for its turn, beside tests that block.
-@Suite("fin lab, as a person runs it", .onThreads, .timeLimit(.minutes(30)))
+// The time limit ends a hang. It includes the time that a test waits for its turn while other tests block.
+@Suite("fin lab from the command line", .onThreads, .timeLimit(.minutes(30)))
 struct CommandTests {
-  /// One for each claim.
+  /// The ids of all experiments, one per claim.
   static let ids = [
     "two-step", "flush", "confirmed", "time-wait", "reuse-address", "port-exhaustion", "references",
     "use-after-close", "close-twice", "close-error", "shutdown-error", "scope", "lock", "blocked-accept",
@@ -43,7 +43,7 @@ struct CommandTests {
     }
   }
 
-  @Test("--list has every claim, in order")
+  @Test("--list shows every experiment, in order")
   func list() async throws {
     let fin = try await Fin.run("lab", "--list")
     #expect(fin.status == 0)
@@ -51,7 +51,7 @@ struct CommandTests {
     #expect(listed == Self.ids)
   }
 
-  @Test("--async --list says of each in one word whether tasks make a difference, and so does the JSON")
+  @Test("--async --list and its JSON mark each experiment as the same in tasks or as having a variant")
   func listOfTasks() async throws {
     let words = try await Fin.run("lab", "--async", "--list").lines.filter { $0.first != " " }
       .map { $0.split(separator: " ") }
@@ -70,7 +70,7 @@ struct CommandTests {
     #expect(list.experiments.count { $0.async == "twin" } == Self.ids.count - Self.same.count)
   }
 
-  @Test("--async: the same expectations of the same facts, and the usual recipes as they are", arguments: ["lock"])
+  @Test("--async checks the same facts with the same expectations, and keeps the usual recipes", arguments: ["lock"])
   func twin(id: String) async throws {
     func trials(_ arguments: String...) async throws -> [Report.Experiment.Trial] {
       try Report(try await Fin.run(["lab", id, "--json"] + arguments).output).experiments.flatMap(\.trials)
@@ -83,14 +83,14 @@ struct CommandTests {
     #expect(tasks.last?.recipe == "in a task: shared.close(), a task waits in shared.receive()")
   }
 
-  @Test("--async: an experiment that takes too long has failed there as well")
+  @Test("--async: an experiment that exceeds the time limit fails")
   func timeLimitInTasks() async throws {
     let fin = try await Fin.run("lab", "--async", "lock", "--time-limit", "0.2")
     #expect(fin.status == 1)
     #expect(fin.output.contains("TIMED OUT"))
   }
 
-  @Test("an unknown id: status 64, and the nearest are named on standard error")
+  @Test("an unknown id: status 64, and similar ids on standard error")
   func unknown() async throws {
     let fin = try await Fin.run("lab", "flsh")
     #expect(fin.status == 64)
@@ -100,7 +100,7 @@ struct CommandTests {
   }
 
   @Test(
-    "arguments that make no sense: status 64",
+    "invalid arguments: status 64",
     arguments: [["lab", "--jobs", "0"], ["lab", "--time-limit", "0"], ["lab", "--loud"], ["lba"]])
   func senseless(arguments: [String]) async throws {
     let fin = try await Fin.run(arguments)
@@ -120,7 +120,7 @@ struct CommandTests {
     #expect(flush.trials.allSatisfy { $0.held })
   }
 
-  @Test("in a pipe: no escape byte, no line beyond 100 columns")
+  @Test("output to a pipe: no escape byte, no line beyond 100 columns")
   func plain() async throws {
     let fin = try await Fin.run("lab", "two-step", "states", "dup-file")
     #expect(!fin.output.utf8.contains(0x1B))
@@ -128,14 +128,14 @@ struct CommandTests {
     #expect(!fin.output.isEmpty)
   }
 
-  @Test("all of them: no verdict fails, and the JSON says so")
+  @Test("all experiments: no verdict fails, also in JSON")
   func everything() async throws {
-    // All at once, beside all other tests: what is slow here is the machine.
+    // The experiments run in parallel, besides all other tests, so a slow one is no failure.
     let fin = try await Fin.run("lab", "--json", "--time-limit", "120")
     try expectEverythingKept(fin)
   }
 
-  @Test("--async, all of them: every half of Fin's that waits ran in a task, and no verdict fails")
+  @Test("--async, all experiments: every trial of Fin that waits runs in a task, and no verdict fails")
   func everythingInTasks() async throws {
     let fin = try await Fin.run("lab", "--async", "--json", "--time-limit", "120")
     try expectEverythingKept(fin)
@@ -149,7 +149,7 @@ struct CommandTests {
     }
   }
 
-  /// Those in which nothing that Fin is asked for waits.
+  /// The experiments in which no operation of Fin waits.
   private static let same = ["reuse-address", "leak"]
 
   private func expectEverythingKept(_ fin: Fin) throws {
@@ -166,14 +166,14 @@ struct CommandTests {
     #expect(report.summary["broken"] == 0)
   }
 
-  @Test("an experiment that takes too long is killed, has failed, and the status says so")
+  @Test("an experiment that exceeds the time limit is killed and fails with status 1")
   func timeLimit() async throws {
     let fin = try await Fin.run("lab", "lock", "--time-limit", "0.2")
     #expect(fin.status == 1)
     #expect(fin.output.contains("TIMED OUT"))
   }
 
-  @Test("help says what the statuses mean, and the version is one line")
+  @Test("--help explains the exit statuses, and --version prints one line")
   func help() async throws {
     let help = try await Fin.run("--help")
     #expect(help.status == 0)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("fin explain, as a person runs it", .onThreads, .timeLimit(.minutes(30)))
+@Suite("fin explain from the command line", .onThreads, .timeLimit(.minutes(30)))
 struct ExplainTests {
   private struct Report: Decodable {
     struct Since: Decodable {
@@ -49,7 +49,7 @@ struct ExplainTests {
     try JSONDecoder().decode(Report.self, from: Data(fin.output.utf8))
   }
 
-  @Test("PID:FD: the life of one socket, in 100 columns; as JSON the same")
+  @Test("PID:FD explains one socket, in 100 columns and in JSON")
   func descriptor() async throws {
     let listener = try PlainSocket.listening()
     let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
@@ -70,7 +70,7 @@ struct ExplainTests {
     #expect(life.events.map(\.kind).contains("dataReceived") && life.events.first?.kind == "handshake")
   }
 
-  @Test("ADDR:PORT: all that match, with what to type for one; two addresses name one connection")
+  @Test("ADDR:PORT lists all matching sockets, with the command for details of one; two addresses name one connection")
   func places() async throws {
     let listener = try PlainSocket.listening(on: "127.7.7.9")
     let client = try PlainSocket.connected(to: "127.7.7.9", port: listener.port)
@@ -78,8 +78,8 @@ struct ExplainTests {
     let place = "127.7.7.9:\(listener.port)"
     let all = try await Fin.run("explain", place)
     #expect(all.status == 0 && all.lines.allSatisfy { $0.count <= 100 })
-    #expect(all.output.contains("3 sockets. All of one: fin explain \(getpid()):"))
-    // With numbers of many digits the line is broken.
+    #expect(all.output.contains("3 sockets. Details of one: fin explain \(getpid()):"))
+    // Long numbers make the line wrap.
     let text = all.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     #expect(text.contains("by its own port") && text.contains("by its peer's port"), "\(all.output)")
     let ends = [(server.descriptor, place, ":\(client.port)"), (client.descriptor, ":\(client.port)", place)]
@@ -93,7 +93,7 @@ struct ExplainTests {
     #expect(one.output.contains("other end"))
   }
 
-  @Test("PID: all of its sockets, the worst first; --limit shows fewer and says how many there are")
+  @Test("PID lists all sockets of the process, the worst first; --limit shows fewer and their total")
   func process() async throws {
     let listener = try PlainSocket.listening()
     let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
@@ -103,7 +103,7 @@ struct ExplainTests {
     _ = client.port
   }
 
-  @Test("bind: nothing in the way is 0, a listener 1, what only its program knows 2; and the kernel agrees")
+  @Test("bind: status 0 if the address is free, 1 if it is taken, 2 if that is uncertain")
   func bind() async throws {
     let listener = try PlainSocket.listening()
     let port = listener.port
@@ -116,7 +116,8 @@ struct ExplainTests {
     let free = try await Fin.run("explain", "bind", "127.7.7.10:\(port)", "--no-try", "--json")
     #expect(free.status == 0)
     let parsed = try report(free)
-    #expect(parsed.bind?.findings.isEmpty == true && parsed.bind?.tried == nil && parsed.bind?.whyUntried == "as asked")
+    #expect(parsed.bind?.findings.isEmpty == true && parsed.bind?.tried == nil)
+    #expect(parsed.bind?.whyUntried == "switched off by the caller")
 
     let client = try PlainSocket.connected(to: "127.0.0.1", port: port)
     let unsure = try await Fin.run("explain", "bind", "127.0.0.1:\(client.port)", "--no-try")
@@ -129,7 +130,7 @@ struct ExplainTests {
       foreign.status == 1 && foreign.output.contains("EADDRNOTAVAIL") && foreign.lines.allSatisfy { $0.count <= 100 })
   }
 
-  @Test("what is not there: status 69, and which part of it")
+  @Test("an absent process, descriptor or socket: status 69, and which of them is absent")
   func absent() async throws {
     let none = try await Fin.run("explain", "2147483000:3")
     #expect(none.status == 69 && none.output.isEmpty && none.complaints.contains("there is no process 2147483000"))
@@ -139,26 +140,26 @@ struct ExplainTests {
     let null = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
     defer { close(null) }
     let other = try await Fin.run("explain", "\(pid):\(null)")
-    #expect(other.status == 69 && other.complaints.contains("is no socket but /dev/null"))
+    #expect(other.status == 69 && other.complaints.contains("is /dev/null, not a socket"))
     let nobody = try await Fin.run("explain", "203.0.113.1:1")
     #expect(nobody.status == 69 && nobody.complaints.contains("no socket has that address"))
     #expect(try await Fin.run("explain", "@fin-no-such-name").status == 69)
     #expect(try await Fin.run("explain", "bind", ":80", "--namespace", "no-such-one").status == 69)
   }
 
-  @Test("a Unix socket by its abstract name")
+  @Test("a Unix socket is found by its abstract name")
   func unix() async throws {
     let name = "@fin-explain-\(getpid())"
     let listener = try PlainSocket.listening(onUnix: name)
     var fin = try await Fin.run("explain", name)
-    // The kernel counts its way through a list that other tests add to and take from: a look may miss one.
+    // The kernel walks its list by position while other tests add and remove sockets, so one dump may miss this one.
     for _ in 1...20 where fin.status != 0 { fin = try await Fin.run("explain", name) }
     #expect(
       fin.status == 0 && fin.output.hasPrefix("LISTEN  ") && fin.output.contains("descriptor \(listener.descriptor)"))
   }
 
   @Test(
-    "what is not understood: status 64",
+    "invalid arguments: status 64",
     arguments: [
       [], ["bind"], ["bind", ":0"], ["bind", ":80", ":81"], ["nonsense"], ["1.2.3:80"], ["127.0.0.1:"],
       ["127.0.0.1:70000"],

@@ -2,7 +2,7 @@ import Glibc
 import Peers
 import Subprocess
 
-/// The `fin` that was built with these tests, run as a person would, with pipes in place of a terminal.
+/// The result of running the `fin` that was built with these tests, with pipes instead of a terminal.
 struct Fin {
   /// The exit status; nil if a signal ended it.
   let status: Int32?
@@ -14,11 +14,11 @@ struct Fin {
   static func run(_ arguments: String...) async throws -> Fin { try await run(arguments) }
 
   static func run(_ arguments: [String]) async throws -> Fin {
-    // Found where this test program is, whatever else of that name the machine has.
+    // Found in the folder of this test program, before any other program with that name.
     try await run("fin", arguments)
   }
 
-  /// As another user, without any rights of ours.
+  /// Runs `fin` as another user, without capabilities.
   static func run(as user: Int, _ arguments: String...) async throws -> Fin { try await run(as: user, arguments) }
 
   static func run(as user: Int, _ arguments: [String]) async throws -> Fin {

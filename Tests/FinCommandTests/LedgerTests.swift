@@ -4,18 +4,18 @@ import TestTraits
 import Testing
 
 @Suite(
-  "fin names the line of a program that publishes its ledger, and leaves out what it means",
+  "fin shows source lines from a published ledger, and leaves out findings that the program declared intended",
   .enabled(if: Rights.canMakeNamespaces, "needs the right to make network namespaces: run as root"),
   .onThreads, .timeLimit(.minutes(30)))
 struct LedgerTests {
-  /// The leaking program, in a network of its own.
+  /// The leaking program, in its own network namespace.
   private struct Leak {
     let network: NetworkNamespace
     let pid: String
     /// The line that opened its sockets.
     let site: String
 
-    /// What `fin` says in that network.
+    /// Runs `fin` in that network namespace.
     func fin(_ arguments: String...) throws -> (output: String, status: CInt?) {
       try LedgerTests.fin(arguments, in: network)
     }
@@ -46,7 +46,7 @@ struct LedgerTests {
     try body(Leak(network: network, pid: "\(child.number)", site: "Leaking/Leaking.swift:\(words[1])"))
   }
 
-  @Test("connections that their peers have closed: fin check names file and line, in text and in JSON")
+  @Test("leaked connections: fin check names file and line, in text and in JSON")
   func leaking() throws {
     try with("none", 12) { leak in
       let fin = try leak.fin("check", "--own-namespace", "--leaks", "--pid", leak.pid)
@@ -54,7 +54,7 @@ struct LedgerTests {
       #expect(fin.output.split(separator: "\n").allSatisfy { $0.count <= 100 })
       let text = fin.output.split { $0 == " " || $0 == "\n" }.joined(separator: " ")
       #expect(text.contains("All were opened at \(leak.site)."), "\(fin.output)")
-      #expect(text.contains("opened at \(leak.site) phase peer finished who waits nobody why"), "\(fin.output)")
+      #expect(text.contains("opened at \(leak.site) phase peer finished waiting no operation why"), "\(fin.output)")
 
       let json = try leak.fin("check", "--own-namespace", "--leaks", "--pid", leak.pid, "--json")
       let report = try JSONDecoder().decode(Report.self, from: Data(json.output.utf8))
@@ -65,11 +65,11 @@ struct LedgerTests {
     }
   }
 
-  @Test("its twin that declared the purpose: silent, and counted")
+  @Test("connections declared half closed: no finding, but counted")
   func declared() throws {
     try with("half-closed", 3) { leak in
       let fin = try leak.fin("check", "--own-namespace", "--leaks", "--pid", leak.pid)
-      #expect(fin.status == 0 && fin.output.contains("Nothing is found"), "\(fin.output)")
+      #expect(fin.status == 0 && fin.output.contains("No findings"), "\(fin.output)")
       #expect(
         fin.output.contains("Left out: L1 of 3 sockets of Leaking (pid \(leak.pid)): declared half closed, for 9"))
       let json = try leak.fin("check", "--own-namespace", "--leaks", "--pid", leak.pid, "--json")
@@ -79,7 +79,7 @@ struct LedgerTests {
     }
   }
 
-  @Test("a third that declared it for a time that is over: found")
+  @Test("connections declared half closed for a time that is over: found")
   func late() throws {
     try with("late", 3) { leak in
       let fin = try leak.fin("check", "--own-namespace", "--leaks", "--pid", leak.pid)
@@ -90,7 +90,7 @@ struct LedgerTests {
     }
   }
 
-  @Test("without FIN_LEDGER: found as of any program, without a line")
+  @Test("without FIN_LEDGER: found, without a source line")
   func unpublished() throws {
     try with("none", 3, ledger: "0") { leak in
       let fin = try leak.fin("check", "--own-namespace", "--leaks", "--pid", leak.pid)
@@ -98,7 +98,7 @@ struct LedgerTests {
     }
   }
 
-  @Test("a connection that was reset, and that no table lists: its line is known by its descriptor")
+  @Test("reset connections, which are in no kernel table: their source line is found by their descriptor")
   func detached() throws {
     try with("reset", 3) { leak in
       let fin = try leak.fin("check", "--own-namespace", "--leaks", "--pid", leak.pid)
@@ -106,7 +106,7 @@ struct LedgerTests {
     }
   }
 
-  @Test("fin list shows line, phase and deadline when they are asked for")
+  @Test("fin list shows source line, phase and deadline on request")
   func list() throws {
     try with("waiting", 2) { leak in
       let fin = try leak.fin(
@@ -125,7 +125,7 @@ struct LedgerTests {
     }
   }
 
-  @Test("as a gate for a command: what it held at its end is named by its lines, whatever it declared")
+  @Test("fin check of a command names the source lines of sockets open at its end, even of declared ones")
   func gate() throws {
     let command = "exec \(LedgerTests.program) half-closed 3 </dev/null"
     let fin = try LedgerTests.fin(

@@ -4,33 +4,33 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("fin lifecycle: the documents say what the table says")
+@Suite("fin lifecycle: the documentation agrees with the transition table")
 struct LifecycleTests {
-  /// The package's root, where this file was compiled.
+  /// The package's root folder, from the path of this source file.
   private static let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
 
   private func text(_ path: String, in root: String = root) throws -> String {
     try String(contentsOfFile: "\(root)/\(path)", encoding: .utf8)
   }
 
-  @Test("the drawing in the documentation is the table's: fin lifecycle --write brings it up to date")
+  @Test("the drawing in the documentation agrees with the table: fin lifecycle --write brings it up to date")
   func drawingIsFresh() throws {
     #expect(try text(LifecycleDocuments.drawing) == LifecycleDrawing().svg())
   }
 
-  @Test("the Mermaid block in the documentation is the table's: fin lifecycle --write brings it up to date")
+  @Test("the Mermaid block in the documentation agrees with the table: fin lifecycle --write brings it up to date")
   func articleIsFresh() throws {
     let article = try text(LifecycleDocuments.article)
     #expect(LifecycleDocuments.updated(article) == article)
   }
 
-  @Test("every phase has a place in the drawing, and no two have the same", arguments: Phase.allCases)
+  @Test("every phase has a position of its own in the drawing", arguments: Phase.allCases)
   func placed(phase: Phase) throws {
     let place = try #require(LifecycleLayout.places[phase])
     #expect(LifecycleLayout.places.values.count { $0 == place } == 1)
   }
 
-  @Test("every row of the table is in one arrow or in one sentence, and none is in both")
+  @Test("every transition is in exactly one arrow or one sentence")
   func complete() {
     let diagram = LifecycleDiagram()
     #expect(diagram.drawn.count + diagram.told.count == Lifecycle.transitions.count)
@@ -44,7 +44,7 @@ struct LifecycleTests {
       }
       #expect(arrows.count == (diagram.told.contains(row) ? 0 : 1), "\(row.phase), \(row.event)")
     }
-    // And no arrow says more than the table.
+    // No arrow may contain a transition that is not in the table.
     for arrow in diagram.arrows {
       let phases: [Phase] =
         switch arrow.from {
@@ -59,7 +59,7 @@ struct LifecycleTests {
     }
   }
 
-  @Test("what happens in only some of a frame's phases is no arrow of the frame's")
+  @Test("a transition of only some phases of a frame is not an arrow of the frame")
   func grouping() {
     let table = Lifecycle.transitions.filter { $0.phase != .bothFinished || $0.event != .failed }
     let arrows = LifecycleDiagram(table).arrows.filter { $0.to == .failed }
@@ -68,13 +68,13 @@ struct LifecycleTests {
     #expect(arrows.contains { $0.from == .phase(.peerFinished) })
   }
 
-  @Test("every arrow has a way of its own, and every way an arrow")
+  @Test("every arrow has a route, and every route an arrow")
   func routed() {
     let arrows = LifecycleDiagram().arrows
     #expect(Set(arrows.map(LifecycleLayout.key)) == Set(LifecycleLayout.routes.keys))
   }
 
-  @Test("no words lie on other words, or on a phase; everything is inside the picture")
+  @Test("labels overlap neither each other nor a phase, and lie inside the picture")
   func readable() throws {
     let words = LifecycleDrawing().words
     #expect(words.count > 40)
@@ -90,7 +90,7 @@ struct LifecycleTests {
     }
   }
 
-  @Test("--write elsewhere than in the package's root says so and writes nothing")
+  @Test("--write outside the package's root fails and writes nothing")
   func elsewhere() throws {
     let folder = try temporaryFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -99,7 +99,7 @@ struct LifecycleTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
   }
 
-  @Test("--write mends a stale article and makes the drawing")
+  @Test("--write updates a stale article and creates the drawing")
   func write() throws {
     let folder = try temporaryFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -117,7 +117,7 @@ struct LifecycleTests {
     #expect(try text(LifecycleDocuments.drawing, in: folder) == LifecycleDrawing().svg())
   }
 
-  @Test("as text: every phase, and every row of the table")
+  @Test("the text lists every phase and every transition")
   func table() async throws {
     let fin = try await Fin.run("lifecycle")
     #expect(fin.status == 0)

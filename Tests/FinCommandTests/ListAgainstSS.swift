@@ -15,9 +15,9 @@ struct SSLine: Equatable {
   var cookie = ""
   var timer: String?
   var timerCount: UInt64 = 0
-  /// `bytes_sent:10` and its like.
+  /// Counters such as `bytes_sent:10`.
   var counts: [String: UInt64] = [:]
-  /// Runs on between two looks, so it is not compared for equality here.
+  /// The time left of the timer. It changes between two outputs, so it is not compared for equality here.
   @Uncompared var milliseconds: UInt64 = 0
 
   @propertyWrapper
@@ -48,7 +48,7 @@ struct SSLine: Equatable {
     }
   }
 
-  /// `keepalive,4min59sec,0`, `on,1.040ms,2`: a fraction of a second is written `.040ms`.
+  /// Parses `keepalive,4min59sec,0` or `on,1.040ms,2`: a fraction of a second is written `.040ms`.
   private mutating func take(timer text: Substring) {
     let parts = text.split(separator: ",")
     timer = String(parts[0])
@@ -111,11 +111,11 @@ struct ListedLine: Decodable {
   static func read(_ text: String) throws -> Whole { try JSONDecoder().decode(Whole.self, from: Data(text.utf8)) }
 }
 
-@Suite("fin list says what ss says, of every socket", .onThreads, .timeLimit(.minutes(30)))
+@Suite("fin list agrees with ss on every socket", .onThreads, .timeLimit(.minutes(30)))
 struct ListAgainstSS {
   private static let states = ["ESTAB": "ESTABLISHED", "SYN-RECV": "SYN-RECEIVED"]
 
-  /// As `ss` prints it.
+  /// An address and port as `ss` prints them.
   private static func name(_ address: String?, _ port: Int?, isDual: Bool) -> String {
     let port = port == 0 ? "*" : "\(port ?? -1)"
     guard let address else { return "" }
@@ -132,7 +132,8 @@ struct ListAgainstSS {
     let namespace = try NetworkNamespace()
     try Scene.stand(in: namespace) {
       var compared: [String: Set<String>] = [:]
-      // Timers fire between two looks. What `ss` says the same of before and after is compared, until all was.
+      // Timers fire between two outputs. Only sockets for which `ss` printed the same before and after are compared;
+      // the loop repeats until every socket was.
       try eventually(within: .seconds(300), "every socket was compared") {
         let before = try ss()
         let fin = try ListedLine.read(
@@ -157,14 +158,14 @@ struct ListAgainstSS {
   }
 
   @Test(
-    "MPTCP's own sockets as ss -M has them, field by field, and their paths as ss -t has them",
+    "MPTCP sockets agree with ss -M field by field, and their subflows with ss -t",
     .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"),
     .enabled(if: Programs.find("ss") != nil, "needs ss"),
     .enabled(if: Programs.find("python3") != nil, "needs python3"))
   func multipath() throws {
     let namespace = try NetworkNamespace()
     try Scene.standMultipath(in: namespace) {
-      // Of accepted connections the cookie is their listener's.
+      // Accepted connections have the cookie of their listener, so sockets are identified by state and addresses.
       func ends(_ line: SSLine) -> String { "\(line.state) \(line.local) \(line.remote)" }
       func ss(_ option: String) throws -> [String: SSLine] {
         let text = try Scene.output(of: Programs.find("ss") ?? "ss", option)
@@ -172,7 +173,7 @@ struct ListAgainstSS {
           uniqueKeysWithValues: text.split(separator: "\n").compactMap { SSLine($0) }.map { (ends($0), $0) })
       }
       for (option, kind) in [("-ManoeH", "mptcp"), ("-tanoeiOH", "tcp")] {
-        // The end of a side is worked upon behind the caller's back.
+        // The kernel processes the end of an MPTCP side asynchronously.
         let wanted: Set =
           kind == "tcp" ? ["LISTEN", "ESTABLISHED"] : ["LISTEN", "ESTABLISHED", "CLOSE-WAIT", "FIN-WAIT-2"]
         try eventually(within: .seconds(300), "every \(kind) socket was compared") {
@@ -224,7 +225,7 @@ struct ListAgainstSS {
     #expect(row.timer?.name == first.timer, place)
     if let timer = row.timer {
       #expect(timer.count == first.timerCount, place)
-      // `ss` leaves fractions away: of a second above 9 s, of a minute above 9 min. A timer may have been set again.
+      // `ss` omits fractions: of a second above 9 s, of a minute above 9 min. A timer may have been rearmed.
       let slack: UInt64 = first.milliseconds > 600_000 ? 61_000 : 1100
       #expect(timer.milliseconds <= max(first.milliseconds, last.milliseconds) + slack, place)
       #expect(timer.milliseconds + slack >= min(first.milliseconds, last.milliseconds), place)

@@ -8,11 +8,11 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("fin list, as a person runs it", .onThreads, .timeLimit(.minutes(30)))
+@Suite("fin list from the command line", .onThreads, .timeLimit(.minutes(30)))
 struct ListTests {
-  // A listener that is looked at has an address of its own: its port can be another socket's too, on another address.
+  // Every listener has an address of its own, because its port may be in use on other addresses.
 
-  @Test("a holder whose process ended before it was asked for its name is said to have ended")
+  @Test("a holder whose process ended before its name was read is shown as ended")
   func ended() {
     var socket = InetSocket()
     socket.inode = 9
@@ -23,7 +23,7 @@ struct ListTests {
     #expect(Wording.program(812, in: census) == "(ended)[812]")
   }
 
-  @Test("a line of its own for each socket: state, queues, addresses, and who holds it")
+  @Test("one line per socket: state, queues, addresses and holder")
   func owner() async throws {
     let address = "127.7.7.9"
     let listener = try PlainSocket.listening(on: address)
@@ -40,7 +40,7 @@ struct ListTests {
     #expect(line.contains("[\(getpid())] fd "))
   }
 
-  @Test("filters: by state, as RFC 9293 or ss name it; by address and range; what matches nothing is no error")
+  @Test("filters by state (names of RFC 9293 or ss), by address and by range; no match is no error")
   func filters() async throws {
     let listener = try PlainSocket.listening(on: "127.7.7.7")
     let port = "\(listener.port)"
@@ -61,7 +61,7 @@ struct ListTests {
     #expect(none.status == 0 && none.lines.count == 1)
   }
 
-  @Test("fields in the order asked for, and the order of the lines")
+  @Test("--fields chooses the columns, --sort and --reverse the order of the lines")
   func fields() async throws {
     let listeners = try (0..<3).map { _ in try PlainSocket.listening(on: "127.7.7.8").detach() }
     defer { for listener in listeners { close(listener) } }
@@ -73,9 +73,9 @@ struct ListTests {
     #expect(try await Fin.run(words + ["--sort", "fd", "--reverse"]).lines == rising.reversed())
   }
 
-  @Test("descriptors that no table lists say so", .needsScenes)
+  @Test("descriptors of sockets in no kernel table are shown as DETACHED", .needsScenes)
   func detached() async throws {
-    // Not of this process: others of its threads may be in networks that have ended when they are looked at.
+    // Not sockets of this process: its other threads may be in network namespaces that vanish before they are read.
     let stage = try Stage("detached", "reset", "3")
     defer { stage.child.end() }
     let pid = "\(stage.child.number)"
@@ -88,7 +88,7 @@ struct ListTests {
     }
   }
 
-  @Test("clients that nobody accepted say so")
+  @Test("clients in an accept queue are shown with the holder of their listener")
   func queued() async throws {
     let address = "127.7.7.10"
     let listener = try PlainSocket.listening(on: address)
@@ -100,7 +100,7 @@ struct ListTests {
   }
 
   @Test(
-    "who held what rests in TIME-WAIT is named when it was still held at a look before, in text and in JSON",
+    "--over names the former holder of a socket in TIME-WAIT, in text and in JSON",
     .needsScenes)
   func former() async throws {
     let stage = try Stage("resting")
@@ -117,7 +117,7 @@ struct ListTests {
     let lines = try closing("--no-header", "--wide").split(separator: "\n")
     #expect(lines.count == 1 && lines.first?.contains("TIME-WAIT") == true, "\(lines)")
     #expect(lines.first?.hasSuffix("[\(pid)] fd \(stage.words[0])") == true && lines.first?.contains(" was ") == true)
-    // The other one by now: whose the first was nobody saw this time.
+    // Now the other socket; this run did not see the holder of the first.
     let listed = try ListedLine.read(try closing("--json")).sockets
     #expect(listed.count == 1 && listed.first?.holders.isEmpty == true)
     #expect(listed.first?.formerHolder?.pid == Int(pid) && listed.first?.formerHolder?.fd == Int(stage.words[1]))
@@ -128,7 +128,7 @@ struct ListTests {
   func unix() async throws {
     let name = "@fin-list-\(getpid())"
     let listener = try PlainSocket.listening(onUnix: name)
-    // In its own network: where several have Unix sockets a line begins with which.
+    // In the own network namespace, because otherwise each line begins with its namespace.
     let fin = try await Fin.run("list", "--unix", "--own-namespace", "--no-header", "--wide")
     let lines = fin.lines.filter { $0.contains(name) }
     #expect(lines.count == 1)
@@ -136,7 +136,7 @@ struct ListTests {
     #expect(line.hasPrefix("LISTEN") && line.hasSuffix("[\(getpid())] fd \(listener.descriptor)"), "\(lines)")
   }
 
-  @Test("a program that is called so that a terminal would obey is shown, and not obeyed")
+  @Test("a program name with terminal escape sequences is shown escaped")
   func hostileName() async throws {
     let name = "/tmp/\u{1B}[31mevil\u{202E}\(getpid())"
     let sleep = try #require(Programs.find("sleep"))
@@ -153,14 +153,14 @@ struct ListTests {
     #expect(try ListedLine.read(json).sockets.first?.holders.count == 2)
   }
 
-  @Test("twenty thousand lines, made in several pieces: each once, in order, in columns as wide as the widest")
+  @Test("20,000 lines, made in several pieces: each once, in order, in columns as wide as the widest value")
   func pieces() throws {
     var census = Census()
     for number in 1...20_000 as ClosedRange<UInt32> {
       var socket = InetSocket()
       (socket.inode, socket.cookie) = (number, UInt64(number))
       socket.localPort = UInt16(number)
-      // The longest stands in the last piece.
+      // The longest value is in the last piece.
       socket.isIPv6 = number == 19_999
       if socket.isIPv6 { socket.localBits = AddressBits(high: 0x2001_0db8_1111_2222, low: 0x3333_4444_5555_6666) }
       census.sockets.append(socket)
@@ -183,14 +183,14 @@ struct ListTests {
     #expect(text.split(separator: "\n").count == 20_001)
   }
 
-  @Test("a program is loaded into the kernel only where that is not forbidden")
+  @Test("a BPF program is loaded unless --no-bpf is given")
   func loadsProgram() throws {
     #expect(try ListCommand.parse([]).looking.census.loadsProgram)
     #expect(try !ListCommand.parse(["--no-bpf"]).looking.census.loadsProgram)
     #expect(try !CheckCommand.parse(["--no-bpf", "--own-namespace"]).looking.census.loadsProgram)
   }
 
-  @Test("the JSON has a version, and names what it gives")
+  @Test("the JSON has a version and named fields")
   func json() async throws {
     let address = "127.7.7.12"
     let listener = try PlainSocket.listening(on: address)
@@ -205,10 +205,10 @@ struct ListTests {
   }
 
   @Test(
-    "as nobody: every socket is there, without its owner; and standard error says what was hidden",
-    .enabled(if: Rights.isRoot, "needs root, to become nobody"),
+    "as an unprivileged user: sockets are listed without holders, and standard error says what was hidden",
+    .enabled(if: Rights.isRoot, "needs root, to run as another user"),
     .enabled(if: Programs.find("setpriv") != nil, "needs setpriv"),
-    .enabled(if: nobodyMayRunFin, "needs a build that everybody may run"))
+    .enabled(if: nobodyMayRunFin, "needs a build that every user may run"))
   func nobody() async throws {
     let address = "127.7.7.13"
     let listener = try PlainSocket.listening(on: address)
@@ -230,7 +230,7 @@ struct ListTests {
   }()
 
   @Test(
-    "what is not understood: status 64, and what would be",
+    "invalid arguments: status 64, and a message with the invalid value",
     arguments: [
       ["--state", "wide-open"], ["--fields", "state,nonsense"], ["--sort", "nonsense"], ["--port", "70000"],
       ["--address", "10.0.0.0/33"], ["--address", "::1/129"], ["--address", "1.2.3"],

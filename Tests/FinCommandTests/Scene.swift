@@ -1,6 +1,6 @@
 import Peers
 
-/// One socket in each state that can be held still, made by a Python program in a network namespace of its own.
+/// One socket in each stable state, made by a Python program in its own network namespace.
 enum Scene {
   static let program = """
     import socket, struct, sys, time
@@ -52,7 +52,7 @@ enum Scene {
     sys.stdin.read()
     """
 
-  /// Connections of MPTCP in each state that can be held still.
+  /// A Python program that makes MPTCP connections in each stable state.
   static let multipath = """
     import socket, sys
     kept = []
@@ -72,8 +72,9 @@ enum Scene {
     sys.stdin.read()
     """
 
-  /// Runs `body` while that stands; nothing where the kernel has no MPTCP. Its listener is looked at before its clients come,
-  /// so that they have its cookie.
+  /// Runs `body` while the MPTCP scene stands; does nothing if the kernel has no MPTCP.
+  ///
+  /// The listener is listed before its clients connect, so that it has a cookie, which they then share.
   static func standMultipath(in namespace: NetworkNamespace, _ body: () throws -> Void) throws {
     let python = Programs.find("python3") ?? "/usr/bin/python3"
     try namespace.run {
@@ -98,7 +99,7 @@ enum Scene {
     }
   }
 
-  /// What a program prints, run in the namespace of the calling thread.
+  /// Runs a program in the network namespace of the calling thread and returns its output.
   static func output(of path: String, _ arguments: String...) throws -> String { try output(of: path, arguments) }
 
   static func output(of path: String, _ arguments: [String]) throws -> String {
@@ -108,7 +109,7 @@ enum Scene {
     }
   }
 
-  /// A copy of a program, under another name.
+  /// Copies a program to another name.
   static func copy(_ program: String, to path: String) throws {
     let exit = try withChild("/bin/cp", [program, path]) { try $0.wait() }
     guard exit == .exited(0) else { throw RigError("\(program) could not be copied") }

@@ -2,7 +2,7 @@ import Glibc
 import Peers
 import Testing
 
-/// A scene of the doctor's tests in a network of its own, for a command that looks at it from outside.
+/// A scene of the FinDoctor tests in its own network namespace, for a command that reads it from outside.
 struct Stage {
   let child: Child
   let words: [String]
@@ -28,7 +28,7 @@ struct Stage {
     #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
     + "/FinDoctorTests/Scenes/"
 
-  /// The number of its network: other tests have the same addresses in theirs.
+  /// The inode of its network namespace, which distinguishes it from those of other tests with the same addresses.
   func namespace() throws -> String {
     var bytes = [UInt8](repeating: 0, count: 64)
     let count = unsafe readlink("/proc/\(child.number)/ns/net", &bytes, bytes.count)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("Text is made for 100 columns, with or without colour")
+@Suite("Text fits 100 columns, with or without colour")
 struct TextTests {
   private func finding() -> Finding {
     var trial = Trial(side: .fin, recipe: String(repeating: "connection.close(); ", count: 12))
@@ -14,7 +14,7 @@ struct TextTests {
       why: nil, seconds: 1, trials: [trial])
   }
 
-  @Test("no line is wider than 100 columns, however long the words are together")
+  @Test("no line is wider than 100 columns, however long the text is")
   func width() {
     let report = TextReport(paper: Paper(hasColour: false))
     let lines = (report.story(of: finding()) + "\n" + report.table(of: [finding()], seconds: 1)).split(separator: "\n")
@@ -22,7 +22,7 @@ struct TextTests {
     #expect(lines.contains { $0.contains("expected: short") })
   }
 
-  @Test("colour is escape sequences and nothing else")
+  @Test("colour only adds escape sequences")
   func colour() {
     let plain = TextReport(paper: Paper(hasColour: false)).story(of: finding())
     let coloured = TextReport(paper: Paper(hasColour: true)).story(of: finding())

@@ -3,7 +3,7 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("A verdict is computed from what was observed")
+@Suite("A verdict of fin lab is computed from the observed facts")
 struct VerdictTests {
   private let experiment = Experiment(id: "x", articles: [.a], claim: "", truth: "", naive: { _ in }, fin: { _, _ in })
 
@@ -21,19 +21,19 @@ struct VerdictTests {
     Finding(of: experiment, trials: trials, ending: ending, seconds: 0).verdict
   }
 
-  @Test("everything as expected: kept")
+  @Test("every value as expected: kept")
   func kept() { #expect(verdict([trial(.fin, expecting: 5)]) == .kept) }
 
-  @Test("one value of Fin's is not as expected: broken")
+  @Test("one unexpected value of Fin: broken")
   func broken() { #expect(verdict([trial(.fin, expecting: 5), trial(.fin, expecting: 6)]) == .broken) }
 
-  @Test("a trial that expects nothing shows nothing: broken")
+  @Test("a trial without an expectation: broken")
   func empty() { #expect(verdict([trial(.fin, expecting: nil)]) == .broken) }
 
-  @Test("Fin was not tried: broken")
+  @Test("no trial of Fin: broken")
   func missing() { #expect(verdict([trial(.naive, expecting: 5)]) == .broken) }
 
-  @Test("the usual recipe did something else: that is said, and is no failure of Fin's")
+  @Test("an unexpected result of the usual recipe is reported, and is no failure of Fin")
   func truth() {
     let trials = [trial(.naive, expecting: 6), trial(.fin, expecting: 5)]
     let finding = Finding(of: experiment, trials: trials, ending: .finished, seconds: 0)
@@ -41,7 +41,7 @@ struct VerdictTests {
     #expect(finding.verdict == .kept)
   }
 
-  @Test("an error in the middle: broken, whatever was observed before")
+  @Test("an error during a trial: broken, whatever was observed before")
   func problem() throws {
     let told = Told()
     try Notebook(side: .fin, handOn: told.append).trial("throws") { trial in
@@ -57,7 +57,7 @@ struct VerdictTests {
     @Sendable func append(_ trial: Trial) { list.withLock { $0.append(trial) } }
   }
 
-  @Test("skipped, timed out, crashed")
+  @Test("verdicts of skipped, failed, timed out and crashed experiments")
   func endings() {
     let good = trial(.fin, expecting: 5)
     #expect(verdict([], .skipped("needs root")) == .skipped)
@@ -69,15 +69,16 @@ struct VerdictTests {
   }
 
   @Test(
-    "numbers as people write them", arguments: [(0, "0"), (999, "999"), (4_000_045, "4,000,045"), (-1234, "-1,234")])
+    "numbers are grouped by thousands",
+    arguments: [(0, "0"), (999, "999"), (4_000_045, "4,000,045"), (-1234, "-1,234")])
   func grouped(number: Int, text: String) { #expect(number.grouped == text) }
 
   @Test(
-    "seconds with as many places as a reader needs",
+    "durations are rounded to the digits that matter",
     arguments: [(0, "0 ms"), (0.0042, "4.2 ms"), (0.31, "0.31 s"), (12.34, "12.3 s"), (108.2, "108 s")])
   func time(seconds: Double, text: String) { #expect(seconds.time == text) }
 
-  @Test("every id is near to itself with one letter wrong")
+  @Test("an id with one wrong letter suggests the right one")
   func nearest() {
     for experiment in Catalogue.all {
       #expect(Catalogue.nearest(to: "x" + experiment.id.dropFirst()).contains(experiment.id))

@@ -7,7 +7,7 @@ import Testing
 @testable import FinCommand
 
 @Suite(
-  "fin ports and fin listeners, as a person runs them",
+  "fin ports and fin listeners from the command line",
   .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct ViewCommandTests {
   private struct Ports: Decodable {
@@ -29,13 +29,13 @@ struct ViewCommandTests {
     let budgets: [Budget]
   }
 
-  @Test("fin ports: text of 100 columns with a bar, and the same in JSON; by program, destination and port")
+  @Test("fin ports: a bar in 100 columns, the same in JSON, and filters by program, destination and port")
   func ports() async throws {
     let stage = try Stage("port_budget", "50", "20", "5", range: "40000 40099")
     defer { stage.child.end() }
     let pid = "\(stage.child.number)"
-    // One after the other, on this thread: the kernel forgets an entry in TIME-WAIT after a minute, and a task that
-    // waits for a program may go on much later.
+    // Both run on this thread: an entry in TIME-WAIT expires after a minute, and a task that waits for a program may
+    // resume much later.
     let (text, json) = try synchronously {
       let text = try Scene.output(of: Fin.path, "ports", pid, "--port", "7000")
       return (text, try Scene.output(of: Fin.path, "ports", pid, "--to", "127.0.0.0/8", "--json", "--over", "100ms"))
@@ -83,26 +83,26 @@ struct ViewCommandTests {
     let listeners: [Listener]
   }
 
-  @Test("fin listeners: a full queue is explained, a sound one only with --details; and the same in JSON")
+  @Test("fin listeners explains a full queue, a healthy one only with --details; the same in JSON")
   func listeners() async throws {
     let stage = try Stage("accepting", "overflow", "2", "8")
     defer { stage.child.end() }
     let pid = "\(stage.child.number)"
     let fin = try await Fin.run("listeners", pid, "--over", "200ms")
     #expect(fin.status == 0 && fin.lines.allSatisfy { $0.count <= 100 }, "\(fin.output)")
-    #expect(fin.output.contains(" 3/2 ") && fin.output.contains("full: 3 wait, 2 may"))
-    #expect(fin.output.contains("nobody: no epoll set has it"))
+    #expect(fin.output.contains(" 3/2 ") && fin.output.contains("full: 3 waiting, limit 2"))
+    #expect(fin.output.contains(": no epoll set has it"))
     let json = try await Fin.run("listeners", pid, "--port", stage.words[0], "--json", "--over", "100ms")
     let report = try JSONDecoder().decode(Listeners.self, from: Data(json.output.utf8))
     let listener = try #require(report.listeners.first)
     #expect(report.version == 1 && report.listeners.count == 1)
     #expect(listener.full && listener.severity == "critical" && listener.waiting == 3 && listener.dropsPerSecond != nil)
-    #expect(listener.acceptors.map(\.way) == ["nobody"] && listener.kind == "tcp")
+    #expect(listener.acceptors.map(\.way) == ["unattended"] && listener.kind == "tcp")
 
     for (count, shown) in [("0", 0), ("1", 1), ("7", 1)] {
       let bounded = try await Fin.run("listeners", pid, "--port", stage.words[0], "--top", count)
       #expect(bounded.output.contains("1 listener, 1 not shown") == (shown == 0), "\(bounded.output)")
-      #expect(bounded.output.contains("full: 3 wait, 2 may") == (shown == 1))
+      #expect(bounded.output.contains("full: 3 waiting, limit 2") == (shown == 1))
       let json = try await Fin.run("listeners", pid, "--port", stage.words[0], "--top", count, "--json")
       let report = try JSONDecoder().decode(Listeners.self, from: Data(json.output.utf8))
       #expect(report.matching == 1 && report.listeners.count == shown)
@@ -118,7 +118,7 @@ struct ViewCommandTests {
   }
 
   @Test(
-    "what is not understood: status 64",
+    "invalid arguments: status 64",
     arguments: [
       ["ports", "--to", "nowhere"], ["ports", "--over", "soon"], ["ports", "--top", "-1"],
       ["ports", "--port", "70000"],
@@ -134,7 +134,7 @@ struct ViewCommandTests {
 }
 
 @Suite(
-  "fin kill, as a person runs it",
+  "fin kill from the command line",
   .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct KillCommandTests {
   private struct Report: Decodable {
@@ -154,7 +154,7 @@ struct KillCommandTests {
     try JSONDecoder().decode(Report.self, from: Data(fin.output.utf8))
   }
 
-  @Test("the connection ends, both programs hear of it, and the descriptor that stays is said to")
+  @Test("the connection is destroyed, both programs get an error, and the remaining descriptor is named")
   func ends() async throws {
     let stage = try Stage("kill")
     defer { stage.child.end() }
@@ -172,14 +172,14 @@ struct KillCommandTests {
     #expect(none.status == 69 && none.complaints.contains("no TCP connection"))
   }
 
-  @Test("without --yes in a pipe, and with --dry-run, nothing ends; a listener is spared unless it is meant")
+  @Test("without --yes in a pipe, or with --dry-run, nothing is destroyed; listeners are spared without --listeners")
   func spares() async throws {
     let stage = try Stage("kill")
     defer { stage.child.end() }
     let words = ["kill", "127.0.0.1:\(stage.words[0])", "--namespace", try stage.namespace()]
     let pipe = try await Fin.run(words)
     #expect(pipe.status == 2 && pipe.complaints.contains("--yes"))
-    #expect(pipe.output.contains("is a listener: --listeners means it, too"))
+    #expect(pipe.output.contains("is a listener: --listeners ends it too"))
     let dry = try report(try await Fin.run(words + ["--dry-run", "--json"]))
     #expect(dry.dryRun && dry.sockets.count == 4 && dry.spared.map(\.why) == ["listener"])
     #expect(dry.sockets.allSatisfy { $0.outcome == nil })
@@ -195,7 +195,7 @@ struct KillCommandTests {
     #expect(listener.sockets.map(\.state) == ["LISTEN"] && listener.sockets.map(\.outcome) == ["destroyed"])
   }
 
-  @Test("on a terminal it asks: no is no, yes is yes", arguments: [("n", "2"), ("", "2"), ("y", "0")])
+  @Test("on a terminal it asks, and destroys only after yes", arguments: [("n", "2"), ("", "2"), ("y", "0")])
   func asks(answer: String, status: String) throws {
     let stage = try Stage("kill")
     defer { stage.child.end() }
@@ -205,28 +205,28 @@ struct KillCommandTests {
       try child.readToEnd(within: .seconds(60))
     }
     #expect(said.hasPrefix("\(status) asked") && said.contains("End these 2 sockets? [y/N]"), "\(said)")
-    // Both ends were meant: who is ended first resets the other.
+    // Both sides match: the one destroyed first resets the other.
     let wait = status == "0" ? "wait " : ""
     let ends = try [stage.ask(wait + "client"), stage.ask(wait + "server")]
     #expect(Set(ends) == (status == "0" ? ["ECONNABORTED", "ECONNRESET"] : ["nothing"]))
   }
 
   @Test(
-    "as nobody it says which right is missing, and nothing ends",
+    "as an unprivileged user it names the missing capability and destroys nothing",
     .enabled(
-      if: ListTests.nobodyMayRunFin, "needs root and setpriv, to become nobody, and a build that everybody may run"))
+      if: ListTests.nobodyMayRunFin, "needs root and setpriv, to run as another user, and a build that others may run"))
   func nobody() async throws {
-    // In the network that nobody may look at: the tests' own.
+    // In the tests' own network namespace, which an unprivileged user may read too.
     let listener = try PlainSocket.listening()
     let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
     let server = try listener.accept()
     let fin = try await Fin.run(
       as: 65534, "kill", "127.0.0.1:\(client.port),127.0.0.1:\(listener.port)", "--yes", "--own-namespace")
-    #expect(fin.status == 77 && fin.output.contains("CAP_NET_ADMIN") && fin.output.contains("it goes on"))
+    #expect(fin.status == 77 && fin.output.contains("CAP_NET_ADMIN") && fin.output.contains("it continues"))
     #expect(client.state == KernelState.established && server.state == KernelState.established)
   }
 
-  @Test("UDP sockets, when they are meant")
+  @Test("UDP sockets are destroyed only with --udp")
   func udp() async throws {
     let stage = try Stage("kill")
     defer { stage.child.end() }

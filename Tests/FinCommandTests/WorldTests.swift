@@ -5,16 +5,16 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("The laboratory's rig, in threads and in tasks", .onThreads, .timeLimit(.minutes(30)))
+@Suite("The support code of fin lab, in threads and in tasks", .onThreads, .timeLimit(.minutes(30)))
 struct WorldTests {
-  @Test("what the rig awaits comes back to the rig's own thread")
+  @Test("an awaited operation resumes on the thread of the experiment")
   func comesBack() throws {
     let threads = Background {
       try? ThisThread.run {
         let before = Kernel.target(of: "/proc/thread-self")
         let listener = try Pair.listener()
         let connection = try await World.tasks.connect(to: .loopback(port: Naked.port(of: listener)))
-        // It has to wait: nobody has sent anything.
+        // It has to wait, because no data was sent.
         let told = await Outcome(try await connection.receive(upTo: 1, within: .milliseconds(50))).told
         await connection.close(.abort)
         Naked.close(listener)
@@ -26,7 +26,7 @@ struct WorldTests {
     #expect(found[2] == ".timedOut")
   }
 
-  @Test("what the rig's body throws is thrown to the rig")
+  @Test("an error in the body is thrown to the caller")
   func throwing() throws {
     let thread = Background {
       do {
@@ -37,7 +37,7 @@ struct WorldTests {
     #expect(try thread.answer(orMishap: "the rig", within: .seconds(120)) == "no")
   }
 
-  @Test("a worker is seen to wait, and is not when it is done", arguments: [World.threads, .tasks])
+  @Test("a worker is seen as waiting while it waits, and not when it is done", arguments: [World.threads, .tasks])
   func waiting(world: World) throws {
     let seen = Background {
       do {
@@ -46,7 +46,7 @@ struct WorldTests {
           let shared = try await world.connect(to: .loopback(port: Naked.port(of: listener))).share()
           let plain = Int32(Naked.accept(listener).value)
           let worker = try world.start { () async -> String in await Outcome(try await shared.receive(upTo: 64)).told }
-          // Other tests have tasks on the reactor as well, so that its loops may never all sleep.
+          // Other tests have tasks on the reactor too, so its loops may never all sleep at once.
           let waited = world == .threads ? worker.waits(within: .seconds(120)) : true
           _ = Naked.send(plain, "news")
           let told = try worker.answer(orMishap: "the worker", within: .seconds(120))

@@ -8,7 +8,8 @@ struct AddressTextTests {
     NetworkAddress(AddressBits(high: high, low: low), isIPv6: true, interface: interface)
   }
 
-  @Test("IPv4, IPv6 with its longest run of zeros left out, mapped addresses, and the interface of a link-local one")
+  @Test(
+    "IPv4, IPv6 with the longest run of zeros compressed, mapped addresses, and the interface of a link-local address")
   func text() {
     #expect(NetworkAddress(10, 0, 255, 1).with(port: 80) == "10.0.255.1:80")
     #expect(v6(0, 0).description == "::" && v6(0, 1).with(port: 443) == "[::1]:443")

@@ -2,9 +2,9 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("An answer of the kernel is read as far as its lengths are true, and nothing is invented")
+@Suite("Netlink messages are parsed only as far as their lengths are valid, and no value is invented")
 struct AnswerTests {
-  @Test("a whole answer: every field is where the kernel put it")
+  @Test("every field of a complete sock_diag message is read from its place")
   func whole() throws {
     var info = [UInt8](repeating: 0, count: 280)
     info[2] = 4
@@ -26,7 +26,7 @@ struct AnswerTests {
     #expect(row.info.retransmits == 4 && row.info.lastDataSent == 16 && row.info.totalTimeoutTime == 32)
   }
 
-  @Test("a path of MPTCP is known by the name of what stands above it, and not by one that is another or is cut")
+  @Test("an MPTCP subflow is recognised by the ULP name mptcp, not by another or a truncated name")
   func subflow() throws {
     func row(_ above: [UInt8]) throws -> InetSocket {
       let payload = Answer.inet(cookie: 1) + Answer.attribute(19, above)
@@ -41,7 +41,7 @@ struct AnswerTests {
     }
   }
 
-  @Test("MPTCP's own detail is read as what it is, never as TCP's, whatever its length; and TCP's never as MPTCP's")
+  @Test("mptcp_info of any length is never read as tcp_info, nor tcp_info as mptcp_info")
   func multipath() throws {
     var info = [UInt8](repeating: 0xee, count: 280)
     info.replaceSubrange(8..<16, with: Answer.numbers([3, 0xabcd]))
@@ -55,17 +55,17 @@ struct AnswerTests {
     #expect(whole.multipath.isPlainTCP == true && whole.multipath.token == 0xabcd)
     #expect(whole.multipath.lastDataSent == 10 && whole.multipath.lastDataReceived == 20)
     #expect(whole.multipath.lastAcknowledgementReceived == 30 && whole.state == .closed)
-    // Of the same cookie, and told apart by the token.
+    // Both have the same cookie; the token distinguishes them.
     #expect(whole.cookie == 5 && whole.identity != 5)
     #expect(try row(280, .tcp).identity == 5)
-    // An older kernel, before the times; one before the counts; and nothing at all.
+    // An older kernel without the times, one without the counts, and an empty structure.
     #expect(try row(84, .mptcp).multipath.lastDataSent == nil)
     #expect(try row(84, .mptcp).multipath.pathCount == 0xee)
     #expect(try row(48, .mptcp).multipath.bytesSent == nil)
     #expect(try row(48, .mptcp).multipath.token == 0xabcd)
     #expect(try row(0, .mptcp).multipath.isEmpty)
     #expect(try row(0, .mptcp).identity == 5)
-    // A newer one, with more behind it.
+    // A newer kernel, whose structure is longer.
     #expect(try row(280, .mptcp).multipath.lastAcknowledgementReceived == 30)
     #expect(try row(280, .mptcp).info.isEmpty)
     #expect(try row(280, .tcp).multipath.isEmpty)
@@ -73,7 +73,7 @@ struct AnswerTests {
     #expect(try row(280, .udp).multipath.isEmpty)
   }
 
-  @Test("MPTCP is asked for by an attribute, and TCP is not what an older kernel would answer with")
+  @Test("MPTCP sockets are requested by an attribute, so that an older kernel does not answer with TCP sockets")
   func multipathRequest() {
     let bytes = InetDiag.request(.mptcp, isIPv6: false, detailed: false, sequence: 9)
     #expect(bytes.count == 16 + 56 + 8 && bytes[0] == 80 && bytes[17] == 0 && bytes[18] == 2)
@@ -84,9 +84,9 @@ struct AnswerTests {
     #expect(!MultipathKernel.hasSockets("MPTCP", in: []))
   }
 
-  @Test("an older kernel tells less: what it does not tell is unknown, and not zero")
+  @Test("fields that an older kernel does not send are unknown, not zero")
   func older() throws {
-    // 104 bytes of tcp_info, and four numbers of memory.
+    // 104 bytes of tcp_info, and four values of socket memory.
     let info = [UInt8](repeating: 1, count: 104)
     let payload =
       Answer.inet(cookie: 1) + Answer.attribute(2, info) + Answer.attribute(7, Answer.numbers([1, 2, 3, 4]))
@@ -98,7 +98,7 @@ struct AnswerTests {
   }
 
   @Test(
-    "attributes whose lengths lie: the whole answer is left out and counted",
+    "a message with an attribute of wrong length is skipped and counted",
     arguments: [
       Answer.attribute(2, length: 0, [1, 2, 3, 4]),
       Answer.attribute(2, length: 3, [1, 2, 3, 4]),
@@ -112,7 +112,7 @@ struct AnswerTests {
     #expect(rows.map(\.cookie) == [2] && damage.answers == 1)
   }
 
-  @Test("attributes too short for their value say nothing")
+  @Test("attributes too short for their value are ignored")
   func shortAttributes() throws {
     let payload =
       Answer.inet(cookie: 1) + Answer.attribute(8, []) + Answer.attribute(21, [1, 2, 3]) + Answer.attribute(22, [1])
@@ -122,7 +122,7 @@ struct AnswerTests {
     #expect(row.info.isEmpty && row.memory.received == nil)
   }
 
-  @Test("messages whose lengths lie end the datagram, and what came before stays")
+  @Test("a message of wrong length ends the parsing of its datagram; earlier rows are kept")
   func lyingMessages() {
     for length in [0, 15, 17 + 72 + 400, Int(UInt32.max)] {
       let bytes = Answer.message(Answer.inet(cookie: 1)) + Answer.message(length: length, Answer.inet(cookie: 2))
@@ -131,7 +131,7 @@ struct AnswerTests {
     }
   }
 
-  @Test("a datagram that is cut anywhere gives the whole answers before the cut, and no other")
+  @Test("a datagram truncated at any byte yields exactly the complete messages before the cut")
   func cut() {
     let one = Answer.message(Answer.inet(cookie: 1) + Answer.attribute(8, [0]))
     let bytes = one + Answer.message(Answer.inet(cookie: 2) + Answer.attribute(2, [UInt8](repeating: 9, count: 248)))
@@ -142,7 +142,7 @@ struct AnswerTests {
     }
   }
 
-  @Test("other types, other requests' answers and other families are not rows")
+  @Test("messages of other types, sequence numbers and address families are not rows")
   func strangers() {
     let (rows, damage, outcome) = Answer.read(
       Answer.message(type: 77, Answer.inet(cookie: 1)) + Answer.message(sequence: 5, Answer.inet(cookie: 2))
@@ -152,7 +152,7 @@ struct AnswerTests {
     #expect(rows[0].state.description == "STATE-200" && Since.inState(rows[0]) == .unknown)
   }
 
-  @Test("a refusal is an error, and tables that changed are noted")
+  @Test("an error message is an error, and an interrupted dump is recorded")
   func refusals() {
     let refusal = Answer.message(type: 2, Answer.numbers([UInt32(bitPattern: -1)]))
     #expect(Answer.read(refusal).outcome == .refused(KernelError(code: 1)))
@@ -163,7 +163,7 @@ struct AnswerTests {
     #expect(Answer.read(Answer.message(flags: 0x12, Answer.inet(cookie: 1))).damage.isInterrupted)
   }
 
-  @Test("100,000 answers of random bytes, and of true ones with random changes: no crash, and no row that was not sent")
+  @Test("100,000 random or randomly changed messages: no crash, and no row that was not sent")
   func random() {
     var dice = SeededDice(seed: 20_240_613)
     let sound =
@@ -181,8 +181,8 @@ struct AnswerTests {
         bytes.removeLast(Int(dice.next() % UInt64(bytes.count + 1)))
       }
       let (rows, _, _) = Answer.read(bytes, Transport.allCases[round / 2 % 3])
-      // A row has its message, of at least 88 bytes, somewhere in what was sent, with its very bytes. Looking for them
-      // is slow, so not in every round.
+      // Every row must come from a message of at least 88 bytes whose bytes were sent. Searching for them is slow, so
+      // it is not done in every round.
       if rows.count * 88 > bytes.count { wrong.append(round) }
       if round % 32 == 1, !rows.allSatisfy({ Self.isIn(bytes, $0) }) { wrong.append(round) }
 
@@ -196,7 +196,7 @@ struct AnswerTests {
     #expect(wrong == [])
   }
 
-  /// Whether a message with this row's cookie and queues is among the bytes.
+  /// Whether the bytes contain a message with this row's cookie and queues.
   private static func isIn(_ bytes: [UInt8], _ row: InetSocket) -> Bool {
     var answer = Answer()
     for number in [
@@ -206,7 +206,7 @@ struct AnswerTests {
     return bytes.indices.contains { bytes[$0...].starts(with: answer.bytes) }
   }
 
-  @Test("Unix sockets: names, peers, queues and clients that wait")
+  @Test("Unix sockets: names, peers, queues and waiting clients")
   func unix() throws {
     var found = UnixSockets()
     var fixed = Answer()
@@ -228,12 +228,12 @@ struct AnswerTests {
   }
 }
 
-/// Random numbers that are the same in every run.
+/// A random number generator with the same sequence in every run.
 struct SeededDice: RandomNumberGenerator {
   private var state: UInt64
   init(seed: UInt64) { state = seed }
 
-  /// splitmix64.
+  /// The next number of SplitMix64.
   mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var mixed = state

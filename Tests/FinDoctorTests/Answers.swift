@@ -1,6 +1,6 @@
 @testable import FinDoctor
 
-/// Bytes as the kernel would send them, and as it would not.
+/// A builder of netlink messages, valid and invalid.
 struct Answer {
   var bytes: [UInt8] = []
 
@@ -10,7 +10,7 @@ struct Answer {
 
   mutating func pad() { while bytes.count % 4 != 0 { bytes.append(0) } }
 
-  /// A message with its header; the length may be a lie.
+  /// A message with its header; `length` may differ from the real one.
   static func message(
     type: UInt16 = 20, flags: UInt16 = 2, sequence: UInt32 = 1, length: Int? = nil, _ payload: [UInt8]
   ) -> [UInt8] {
@@ -27,7 +27,7 @@ struct Answer {
 
   static let done = message(type: 3, [0, 0, 0, 0])
 
-  /// An attribute with its header; the length may be a lie.
+  /// An attribute with its header; `length` may differ from the real one.
   static func attribute(_ type: UInt16, length: Int? = nil, _ value: [UInt8]) -> [UInt8] {
     var answer = Answer()
     answer.append(UInt16(length ?? value.count + 4))
@@ -37,7 +37,7 @@ struct Answer {
     return answer.bytes
   }
 
-  /// The fixed part of a TCP socket's answer.
+  /// The fixed part of the message for a TCP socket.
   static func inet(cookie: UInt32, state: UInt8 = 1, family: UInt8 = 2, inode: UInt32 = 7) -> [UInt8] {
     var answer = Answer()
     answer.bytes += [family, state, 1, 3]
@@ -55,7 +55,7 @@ struct Answer {
     return answer.bytes
   }
 
-  /// Walks through one datagram as a dump does.
+  /// Parses one datagram as a dump does.
   static func read(_ bytes: [UInt8], _ transport: Transport = .tcp) -> (
     rows: [InetSocket], damage: NetlinkSocket.Damage, outcome: NetlinkSocket.Outcome
   ) {

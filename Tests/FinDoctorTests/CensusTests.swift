@@ -6,14 +6,14 @@ import Testing
 
 @testable import FinDoctor
 
-/// The inode of a descriptor of ours.
+/// The inode of a descriptor of this process.
 func inode(_ descriptor: CInt) throws -> UInt32 {
   var status = stat()
   try #require(unsafe fstat(descriptor, &status) == 0)
   return UInt32(status.st_ino)
 }
 
-/// A connected pair; the first is the client.
+/// Both sides of a TCP connection.
 struct Pair: ~Copyable {
   let client: PlainSocket
   let server: PlainSocket
@@ -29,7 +29,7 @@ struct Pair: ~Copyable {
   }
 }
 
-@Suite("The census shows what is there, and whose it is", .onThreads, .timeLimit(.minutes(30)))
+@Suite("The census lists all sockets and the processes that hold them", .onThreads, .timeLimit(.minutes(30)))
 struct CensusTests {
   private func census(_ change: (inout Census.Options) -> Void = { _ in }) throws -> Census {
     var options = Census.Options()
@@ -42,7 +42,7 @@ struct CensusTests {
     return census.sockets.first { $0.inode == inode }
   }
 
-  @Test("a connection: both ends, their states, queues, times and holders")
+  @Test("a connection: states, queues, ages and holders of both sides")
   func connection() throws {
     let listener = try PlainSocket.listening()
     let pair = try Pair(through: listener)
@@ -67,7 +67,7 @@ struct CensusTests {
     #expect(census.namespace(of: server).isOwn)
   }
 
-  @Test("who held what rests in TIME-WAIT, or finishes, is known from a look before; of what nobody saw it is not")
+  @Test("former holders of sockets in TIME-WAIT or FIN-WAIT-2 are known if an earlier census saw them")
   func formerHolders() throws {
     let listener = try PlainSocket.listening()
     let resting = try Pair(through: listener)
@@ -88,7 +88,7 @@ struct CensusTests {
       census.sockets.first { $0.localPort == port && $0.remotePort == listener.port }
     }
     func row(_ port: UInt16) throws -> InetSocket { try #require(found(port)) }
-    // On its way from one of the kernel's tables to the other a connection may be in neither.
+    // A connection that moves between two of the kernel's tables may be in neither for a moment.
     try eventually(within: .seconds(20), "two rest, and one is half closed") {
       census = try self.census { $0.readsAllNamespaces = false }
       return [ports.0, latePort, ports.1].map { found($0)?.state } == [.timeWait, .timeWait, .finWait2]
@@ -101,12 +101,12 @@ struct CensusTests {
       #expect(former.program?.name == earlier.programs[getpid()]?.name && former.program != nil)
     }
     #expect(try census.formerHolder(of: row(latePort)) == nil)
-    // What somebody still holds has a holder and no former one.
+    // A socket that a process still holds has a holder and no former one.
     #expect(census.sockets.allSatisfy { $0.inode == 0 || census.formerHolder(of: $0) == nil })
     finishing.server.close()
   }
 
-  @Test("every socket in our own descriptor table has its place among the holders")
+  @Test("every socket in this process's descriptor table is among the holders")
   func ownTable() throws {
     let listener = try PlainSocket.listening()
     let pairs = try (0..<40).map { _ -> (CInt, CInt) in
@@ -126,7 +126,7 @@ struct CensusTests {
     #expect(census.holders.process(.max) == nil)
   }
 
-  @Test("a client that nobody accepted waits without a descriptor, and has waited no longer than it can have")
+  @Test("a client in the accept queue has no descriptor, and its waiting time has an upper bound")
   func waiting() throws {
     let listener = try PlainSocket.listening()
     let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
@@ -139,9 +139,9 @@ struct CensusTests {
   }
 
   @Test(
-    "descriptors that no table lists: never connected, refused, reset; and not those that are listed", .needsScenes)
+    "descriptors of sockets in no kernel table are found: never connected, refused, reset", .needsScenes)
   func detached() throws {
-    // Not of this process: others of its threads are in networks that come and go, and of those nothing can be said.
+    // Not sockets of this process: its other threads are in network namespaces that come and go.
     try Scene.with("detached", "kinds", "0") { scene in
       let census = try census()
       let inodes = scene.words.compactMap { UInt32($0) }
@@ -155,7 +155,7 @@ struct CensusTests {
   }
 
   @Test(
-    "sockets that no table lists yet are looked at again: whoever has connected meanwhile has none", .needsScenes,
+    "sockets in no kernel table are checked again: those that have connected meanwhile are left out", .needsScenes,
     arguments: [false, true])
   func secondLook(hasConnected: Bool) throws {
     try Scene.with("detached", "late", "8") { scene in
@@ -177,7 +177,7 @@ struct CensusTests {
   }
 
   @Test(
-    "another namespace, that only a descriptor keeps: its sockets are there, under its own name",
+    "sockets of a network namespace that only a descriptor keeps alive are listed under that namespace",
     .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
   func namespaces() throws {
     let namespace = try NetworkNamespace()
@@ -192,13 +192,13 @@ struct CensusTests {
     #expect(row.localPort == port && !all.namespace(of: row).isOwn && all.namespace(of: row).inode != 0)
     #expect(all.namespace(of: row).limits.ephemeralPorts != nil && all.namespaces[0].isOwn)
     #expect(!all.detached.contains { $0.descriptor == descriptor && $0.pid == getpid() })
-    // Who looks at one namespace alone does not take the others' sockets for detached.
+    // A census of one namespace must not report the sockets of others as detached.
     let own = try census { $0.readsAllNamespaces = false }
     #expect(try self.row(descriptor, in: own) == nil)
     #expect(!own.detached.contains { $0.descriptor == descriptor && $0.pid == getpid() })
   }
 
-  @Test("Unix sockets: a name, a listener with a client that waits, a pair whose other end has gone")
+  @Test("Unix sockets: a name, a listener with a waiting client, a pair whose other side is closed")
   func unix() throws {
     let name = "@fin-census-\(getpid())"
     let listener = try PlainSocket.listening(onUnix: name, backlog: 5)
@@ -222,7 +222,7 @@ struct CensusTests {
     #expect(alone.hasLostItsPeer && !connected.hasLostItsPeer)
   }
 
-  @Test("who would notice: the thread that waits in recv, and the epoll entry with its events")
+  @Test("watchers of a socket: a thread blocked in recv, and an epoll entry with its events")
   func watchers() throws {
     let listener = try PlainSocket.listening()
     let pair = try Pair(through: listener)
@@ -233,7 +233,7 @@ struct CensusTests {
     let thread = onThread { () -> Int in
       var byte: UInt8 = 0
       var count = -1
-      // Other tests send signals to the threads of this process.
+      // Signals from other tests may interrupt recv.
       while count < 0 { count = unsafe recv(number, &byte, 1, 0) }
       return count
     }
@@ -251,7 +251,7 @@ struct CensusTests {
     #expect(try thread.join() == 1)
   }
 
-  @Test("the limits and the counters of a namespace are those of its files")
+  @Test("the limits and counters of a namespace equal those in its /proc files")
   func counters() throws {
     let census = try census { $0.readsAllNamespaces = false }
     let own = census.namespaces[0]

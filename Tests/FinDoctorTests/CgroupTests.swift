@@ -4,13 +4,13 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("The unit of a socket is known where its process is not", .timeLimit(.minutes(30)))
+@Suite("The systemd unit of a socket is known even if its process is not", .timeLimit(.minutes(30)))
 struct CgroupTests {
   private static let root = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].first {
     unsafe access($0 + "/cgroup.controllers", F_OK) == 0 && access($0 + "/cgroup.procs", W_OK) == 0
   }
 
-  @Test("a path tells the unit and the container, and is made visible")
+  @Test("the unit and the container are read from the cgroup path, and the path is escaped")
   func paths() {
     let digits = String(repeating: "0123456789abcdef", count: 4)
     let cgroup = Cgroup(path: "/system.slice/docker-\(digits).scope".utf8)
@@ -20,7 +20,7 @@ struct CgroupTests {
     #expect(none.unit == nil && none.container == nil && none.path == "/\\x1b[31m")
   }
 
-  @Test("H2: of connections that their program left behind, the unit is told")
+  @Test("H2 names the unit of the program that closed the orphaned connections")
   func orphan() throws {
     var socket = InetSocket()
     socket.state = .finWait1
@@ -33,7 +33,7 @@ struct CgroupTests {
   }
 
   @Test(
-    "a real cgroup: a socket made in it carries its number, and its name is found, two folders down",
+    "a real cgroup: a socket carries its id, and its name is found two folders down",
     .enabled(if: root != nil, "needs a cgroup tree of the second version that may be written"))
   func real() throws {
     let outer = try #require(Self.root) + "/fin-test-\(getpid())"
@@ -59,7 +59,7 @@ struct CgroupTests {
     var census = try Census.take()
     let row = try #require(census.sockets.first { $0.inode == number })
     #expect(census.program(of: row)?.unit == "fin-test.scope")
-    // As for somebody who may not look at the process.
+    // As for a user without permission to read the process.
     census.holders = Holders(sockets: [])
     census.readCgroups()
     #expect(census.unit(of: row) == "fin-test.scope")

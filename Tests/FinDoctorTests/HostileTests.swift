@@ -6,10 +6,10 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("A census of what does not hold still is true all the same", .onThreads, .timeLimit(.minutes(30)))
+@Suite("A census is correct while sockets, processes and namespaces come and go", .onThreads, .timeLimit(.minutes(30)))
 struct HostileTests {
   @Test(
-    "sockets born and ended as fast as can be: 20 censuses lose none that stayed, list none twice, and invent none",
+    "while sockets open and close constantly, 20 censuses miss no lasting socket, list none twice and invent none",
     .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
   func churn() throws {
     let namespace = try NetworkNamespace()
@@ -35,7 +35,7 @@ struct HostileTests {
       while !over.isSet {
         let client = try PlainSocket.connected(to: "127.0.0.1", port: secondPort)
         let server = try listener.accept()
-        // A reset leaves no TIME-WAIT, so that the ports last.
+        // A reset leaves no TIME-WAIT, so the ports are not exhausted.
         if count % 8 == 0 { server.close() } else { server.abort() }
         client.abort()
         count += 1
@@ -47,7 +47,7 @@ struct HostileTests {
     for round in 0..<20 {
       let before = births.counts
       var census = try Census.take()
-      // On a loaded machine nobody else may have run meanwhile.
+      // On a loaded machine the other threads may not have run meanwhile.
       try eventually("sockets were born and ended while it was taken") {
         if zip(before, births.counts).allSatisfy({ $0 < $1 }) { return true }
         census = try Census.take()
@@ -66,7 +66,7 @@ struct HostileTests {
         #expect(isOurs && row.localAddress.isLoopback, "round \(round): \(row)")
       }
       #expect(census.blindness.damagedAnswers == 0 && census.blindness.refusedDumps == [], "round \(round)")
-      // A socket that is between its tables while it is looked at twice is not taken for one that none lists.
+      // A socket that moves between two kernel tables during both checks must not be reported as detached.
       #expect(census.detached.allSatisfy { !inodes.contains($0.inode) }, "round \(round)")
     }
     over.set()
@@ -76,7 +76,7 @@ struct HostileTests {
   }
 
   @Test(
-    "a network namespace that ended before it was read is no gap; one whose first processes have ended is read by another",
+    "a vanished network namespace is no gap; one whose known process ended is entered through another process",
     .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
   func vanishedNamespace() throws {
     let place = NamespacePlace(inode: 17, name: "gone", path: "/proc/2147483647/ns/net")
@@ -90,7 +90,7 @@ struct HostileTests {
     #expect(census.blindness.sentences == ["1 network namespace could not be entered"])
 
     let namespace = try NetworkNamespace()
-    // A process is in it, and the one through which it was found has ended.
+    // One process is in the namespace; the one through which it was found has ended.
     let child = try namespace.run { try Child.spawn("/bin/sleep", ["1000"]) }
     defer { child.end() }
     let inode = try #require(NamespacePlace.inode("/proc/\(child.number)/ns/net"))
@@ -104,7 +104,7 @@ struct HostileTests {
     #expect(dump.sockets.contains { $0.localPort == listener.port && $0.state == .listen })
   }
 
-  @Test("a process that ended before its name was read is said to have ended")
+  @Test("a process that ended before its name was read is called a program that has ended")
   func ended() {
     #expect(Who(pid: 812, user: 5).name == "a program that has ended (pid 812)")
     #expect(Who(user: 5).name == "a program of user 5")
@@ -119,7 +119,7 @@ struct HostileTests {
     #expect(finding?.sentence.hasPrefix("a program that has ended (pid 812) keeps 1 connection") == true)
   }
 
-  @Test("processes that end while they are read: nothing is thrown, and what was read of them stays")
+  @Test("processes that end while they are read cause no error, and the rest of the census is complete")
   func vanishing() throws {
     let over = Flag()
     let starting = onThread { () -> Int in
@@ -144,18 +144,18 @@ struct HostileTests {
   }
 }
 
-/// How many sockets were born.
+/// Counts the sockets that were created.
 private final class Births: Sendable {
   let connections = Atomic(0)
   private let datagrams = Atomic(0)
   private let unix = Atomic(0)
 
-  /// Of TCP, of UDP, and Unix ones.
+  /// The counts of TCP, UDP and Unix sockets.
   var counts: [Int] {
     [connections.load(ordering: .relaxed), datagrams.load(ordering: .relaxed), unix.load(ordering: .relaxed)]
   }
 
-  /// UDP sockets with a port, and Unix pairs, one after the other.
+  /// Opens and closes bound UDP sockets and Unix pairs in turn.
   func makeOthers(until over: Flag) throws {
     while !over.isSet {
       let datagram = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)

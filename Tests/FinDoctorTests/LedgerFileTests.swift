@@ -4,7 +4,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("A published ledger is somebody else's bytes: nothing in it is believed", .timeLimit(.minutes(30)))
+@Suite("A published ledger is untrusted input: every field is validated", .timeLimit(.minutes(30)))
 struct LedgerFileTests {
   private static func header(
     magic: String = "fin-ldgr", version: UInt32 = 1, header: UInt32 = 128, record: UInt32 = 128, capacity: UInt64 = 512,
@@ -34,7 +34,7 @@ struct LedgerFileTests {
     return LedgerFile.record(bytes[...], again: (again ?? bytes)[...], now: 1500, names: &names)
   }
 
-  @Test("a record says what stands in it")
+  @Test("a valid record is decoded field by field")
   func whole() throws {
     guard case .socket(let cookie, let descriptor, let socket) = read(Self.record()) else {
       Issue.record("no socket")
@@ -47,7 +47,7 @@ struct LedgerFileTests {
     #expect(ledger.count == 3 && ledger.pid == 77 && ledger.withoutRoom == 5)
   }
 
-  @Test("a record that was being written, or that changed between the two looks, is none")
+  @Test("a record that was being written, or changed between the two reads, is not used")
   func torn() {
     #expect(read(Self.record(sequence: 5)) == .changing)
     #expect(read(Self.record(sequence: 4), again: Self.record(sequence: 6)) == .changing)
@@ -56,7 +56,7 @@ struct LedgerFileTests {
     #expect(read(Self.record(cookie: 0)) == .free)
   }
 
-  @Test("what makes no sense is left out: kinds, phases and lengths that nobody has, times to come")
+  @Test("invalid records are rejected: unknown kinds and phases, wrong lengths; a future time is dropped")
   func absurd() {
     #expect(read(Self.record(kind: 0)) == .absurd && read(Self.record(kind: 5)) == .absurd)
     #expect(read(Self.record(phase: 16)) == .absurd && read(Self.record(length: 65)) == .absurd)
@@ -70,7 +70,7 @@ struct LedgerFileTests {
     #expect(socket.opened == nil)
   }
 
-  @Test("a header is believed as far as the file is long")
+  @Test("an invalid header is rejected, and a valid one is limited by the file size")
   func headers() throws {
     func failure(_ bytes: [UInt8], size: UInt64 = 1 << 20) -> LedgerFile.Failure? {
       do throws(LedgerFile.Failure) { _ = try LedgerFile(bytes, size: size) } catch { return error }
@@ -88,11 +88,11 @@ struct LedgerFileTests {
     #expect(failure(Self.header(), size: 100) == .absurd && failure(Self.header(capacity: 2)) == .absurd)
     #expect(try LedgerFile(Self.header(), size: 128 + 200).count == 1)
     #expect(try LedgerFile(Self.header(capacity: .max, count: .max), size: 1 << 60).count == 1 << 20)
-    // A later library may add to the end of a record.
+    // A later version of the library may extend a record.
     #expect(try LedgerFile(Self.header(record: 192), size: 1 << 20).recordSize == 192)
   }
 
-  @Test("a hundred thousand files of noise and of near misses: never a crash, and no text that is not safe to print")
+  @Test("100,000 random or randomly changed ledgers: no crash, and no text that is unsafe to print")
   func fuzz() {
     var dice = Dice(seed: 0xF1)
     var taken = 0
@@ -131,7 +131,7 @@ struct LedgerFileTests {
     }
   }
 
-  @Test("a pipe, a device, a socket and a file on a disk under that name are not opened")
+  @Test("a pipe, a device, a socket or a file on disk in place of a ledger is not opened")
   func otherFiles() throws {
     var ends: [CInt] = [0, 0]
     unsafe #expect(pipe(&ends) == 0)
@@ -144,7 +144,7 @@ struct LedgerFileTests {
     for number in others {
       var reading = LedgerReading(getpid())
       reading.read(number)
-      #expect(reading.complaints == ["the ledger of process \(getpid()) is no file in memory and was not opened"])
+      #expect(reading.complaints == ["the ledger of process \(getpid()) is not a memory file and was not opened"])
     }
     var none = LedgerReading(getpid())
     none.read(1_000_000)

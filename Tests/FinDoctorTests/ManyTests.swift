@@ -5,9 +5,9 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("Many descriptors and many namespaces are read by a few threads, each once", .timeLimit(.minutes(30)))
+@Suite("Many descriptors and namespaces are read by a few threads, each exactly once", .timeLimit(.minutes(30)))
 struct ManyTests {
-  @Test("a process that is read in parts: every descriptor once, however small the parts", arguments: [1, 7, 4096])
+  @Test("a process read in parts of any size: every descriptor exactly once", arguments: [1, 7, 4096])
   func parts(share: Int) throws {
     let epoll = fin_epoll_create()
     let sockets = (0..<60).map { _ in socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0) }
@@ -23,7 +23,7 @@ struct ManyTests {
     #expect(reading.ended == [.max])
   }
 
-  @Test("pieces are made on several threads and used in order, each once", arguments: [0, 1, 10, 11, 95])
+  @Test("pieces are made on several threads and used in order, each exactly once", arguments: [0, 1, 10, 11, 95])
   func pieces(count: Int) {
     var used: [Range<Int>] = []
     Pieces.forEach(of: count, each: 10) {
@@ -35,7 +35,7 @@ struct ManyTests {
   }
 
   @Test(
-    "more namespaces than threads: each is read from inside, and the own one stays the first",
+    "more namespaces than threads: each is read, and the caller's own is the first",
     .enabled(if: Rights.canMakeNamespaces, "needs network namespaces"))
   func namespaces() throws {
     let made = try (0..<12).map { _ in try NetworkNamespace() }
@@ -57,7 +57,7 @@ struct ManyTests {
   }
 
   @Test(
-    "a process that showed the way into a namespace may end: the next one in it does, and never one that is elsewhere",
+    "a namespace is entered through another of its processes if the first has ended, never through a process elsewhere",
     .enabled(if: Rights.canMakeNamespaces, "needs network namespaces"))
   func wayIn() throws {
     let namespace = try NetworkNamespace()
@@ -65,7 +65,7 @@ struct ManyTests {
     let sleep = try #require(Programs.find("sleep"))
     let child = try namespace.run { try Child.spawn(sleep, ["3600"]) }
     defer { child.end() }
-    // Nobody has the first number, and the process of the second is in another namespace.
+    // No process has the first id, and the process with the second is in another namespace.
     var place = NamespacePlace(inode: inode, name: "", path: "/proc/\(Int32.max)/ns/net")
     place.paths.append("/proc/\(getpid())/ns/net")
     let thread = onThread { [place] in try place.enter() }
@@ -78,7 +78,7 @@ struct ManyTests {
     #expect(try entered.join() == inode)
   }
 
-  @Test("memory is read only where it is asked for; the times are read all the same")
+  @Test("socket memory is read only on request; ages are always read")
   func withoutMemory() throws {
     let listener = try PlainSocket.listening()
     let pair = try Pair(through: listener)
@@ -93,7 +93,7 @@ struct ManyTests {
     }
   }
 
-  @Test("a Unix socket that a table's reading stepped over is found by its descriptor, and no other is listed twice")
+  @Test("a Unix socket that the dump missed is found by its descriptor, and none is listed twice")
   func missedUnix() throws {
     let kept = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0)
     let gone = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(FIN_SOCK_CLOEXEC), 0)
@@ -106,7 +106,7 @@ struct ManyTests {
     census.unixSockets.removeAll { $0.inode == missed || $0.inode == ended }
     let before = Set(census.unixSockets.map(\.cookie))
     close(gone)
-    // A process that another test is just starting may have it for a moment.
+    // A process that another test is just starting may have inherited it for a moment.
     try eventually(within: .seconds(60), "the socket has ended") {
       try !Census.take(options).unixSockets.contains { $0.inode == ended }
     }
@@ -122,7 +122,7 @@ struct ManyTests {
   }
 
   @Test(
-    "news that came faster than it was heard is counted, and what was heard is true",
+    "destroy events that overflow the buffer are counted as lost, and the received ones are correct",
     .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
   func lostEnds() throws {
     let network = try NetworkNamespace()
@@ -136,7 +136,7 @@ struct ManyTests {
           client.abort()
         }
         var found: Set<UInt64> = []
-        // What ends without a descriptor may end a moment later.
+        // A socket without a descriptor may be destroyed a moment later.
         try eventually("the news") {
           for socket in ended.all() { found.insert(socket.cookie) }
           return ended.lossCount > 0 || found.count >= 200

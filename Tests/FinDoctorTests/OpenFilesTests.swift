@@ -7,10 +7,10 @@ import Testing
 @testable import FinDoctor
 
 extension Rights {
-  /// Whether programs may be loaded into this kernel, and it tells what its types are; and processes have the numbers that it
-  /// counts them by, which in a container they have not.
+  /// Whether this process may load BPF programs, the kernel has BTF, and this is the initial PID namespace. In the PID
+  /// namespace of a container the process ids differ from those that the kernel counts.
   static let canLoadPrograms: Bool = {
-    // Nothing to be loaded is refused as too short, unless everything is.
+    // With permission, the kernel rejects an empty program only as too short.
     let isAllowed = unsafe fin_bpf_load([], 0, 0) < 0 && fin_errno() != EPERM && fin_errno() != ENOSYS
     let isTold = unsafe access("/sys/kernel/btf/vmlinux", R_OK) == 0
     let isCountedAlike = (try? Files.link("/proc/self/ns/pid")) == Array("pid:[4026531836]".utf8)
@@ -19,13 +19,13 @@ extension Rights {
 }
 
 @Suite(
-  "One pass of the kernel over its tables says what the links of all descriptors say",
+  "A BPF iterator over all open files finds the same descriptors as the links in /proc",
   .enabled(if: Rights.canLoadPrograms && Rights.canMakeNamespaces, "needs the right to load a program into the kernel"),
   .onThreads, .timeLimit(.minutes(30)))
 struct OpenFilesTests {
   private func layout() throws -> OpenFiles.Layout { try #require(OpenFiles.Layout.ofRunningKernel) }
 
-  @Test("sockets, epoll sets, ledgers, namespaces and rings: the same descriptors, and nothing that is none of them")
+  @Test("sockets, epoll sets, ledgers, namespaces and io_uring rings: the same descriptors, and no others")
   func agreement() throws {
     try Scene.with("open_files") { scene in
       let pid = scene.pid
@@ -41,7 +41,7 @@ struct OpenFilesTests {
       #expect(inOnePass.ended.contains(.max) && !inOnePass.ended.contains(pid))
 
       let sockets = inOnePass.sockets.filter { $0.pid == pid }
-      // All but the epoll set, and the one of the thread with descriptors of its own.
+      // All sockets except the epoll set and the socket of the thread with its own descriptor table.
       #expect(try sockets.count == scene.number(6) - 1 && Set(sockets).count == sockets.count)
       #expect(try sockets.contains(Holder(inode: UInt32(scene.number(0)), pid: pid, descriptor: 900)))
       #expect(try !sockets.contains { try $0.inode == UInt32(scene.number(5)) })
@@ -54,7 +54,7 @@ struct OpenFilesTests {
     }
   }
 
-  @Test("who was not there when the processes were counted is read all the same")
+  @Test("a process that is not in the list of processes is read too")
   func born() throws {
     try Scene.with("open_files") { scene in
       let reading = try #require(DescriptorReading.readInOnePass([getpid()], least: 0))
@@ -63,7 +63,7 @@ struct OpenFilesTests {
     }
   }
 
-  @Test("a layout that is not this kernel's is not believed, whatever it makes the program read")
+  @Test("a structure layout of another kernel is rejected, whatever the BPF program then reads")
   func wrongLayout() throws {
     let right = try layout()
     #expect(OpenFiles.forEach(right) { _ in })
@@ -84,7 +84,7 @@ struct OpenFilesTests {
     }
   }
 
-  @Test("where few descriptors are open no program is loaded, and none where it is not wanted")
+  @Test("the BPF program is used by default, but not if few descriptors are open")
   func few() throws {
     var isAsked = false
     func asked() -> OpenFiles.Layout? {
@@ -96,19 +96,19 @@ struct OpenFilesTests {
     #expect(Census.Options().loadsProgram)
   }
 
-  @Test("nothing of it is left: no program, no link, no iterator, and not the socket that it is known by")
+  @Test("after a pass no BPF program, link or iterator stays open")
   func nothingLeft() throws {
     for _ in 0..<20 { #expect(try OpenFiles.forEach(layout()) { _ in }) }
-    // Others do the same just now, each for a moment.
+    // Other tests hold such descriptors for a moment.
     try eventually(within: .seconds(30), "no descriptor of ours is a program, a link or an iterator") {
       try KernelView.openDescriptors().allSatisfy { !$0.target.hasPrefix("anon_inode:bpf") }
     }
   }
 }
 
-@Suite("The kernel's description of its types is read as far as it goes, and no further")
+@Suite("BTF, the kernel's type information, is parsed within its bounds")
 struct KernelTypesTests {
-  /// A description of a few types, made by hand.
+  /// Hand-made BTF of a few types.
   private struct Description {
     var types: [UInt8] = []
     var names: [UInt8] = [0]
@@ -119,7 +119,7 @@ struct KernelTypesTests {
       return UInt32(names.count)
     }
 
-    /// `more` is what stands behind the type's twelve bytes.
+    /// Adds a type; `more` follows its twelve bytes.
     mutating func add(_ name: String, kind: UInt32, count: UInt32 = 0, flag: UInt32 = 0, _ more: [UInt32] = []) {
       for word in [self.name(name), flag << 31 | kind << 24 | count, 0] + more {
         types += Self.bytes(of: word)
@@ -149,7 +149,7 @@ struct KernelTypesTests {
       var all = Description()
       all.add("int", kind: 1, [32])  // 1
       all.add("", kind: 3, [1, 1, 4])  // 2: an array
-      all.add("file", kind: 12)  // 3: a function of the name that a structure has
+      all.add("file", kind: 12)  // 3: a function with the name of a structure
       all.structure("", kind: 5, [("inner", 1, 0), ("bit", 1, 3)])  // 4
       all.structure("file", [("first", 1, 0), ("", 4, 64), ("last", 1, 256)])  // 5
       all.structure("flagged", flag: 1, [("wide", 1, 8 << 24 | 128)])  // 6
@@ -163,7 +163,7 @@ struct KernelTypesTests {
     }
   }
 
-  @Test("members lie where it says, also in a structure without a name; a function and a structure may share one")
+  @Test("member offsets are found, also in unnamed structures; a function and a structure may share a name")
   func members() throws {
     let types = try #require(KernelTypes(Description.usual.bytes))
     #expect(types.offset(of: "first", in: "file") == 0 && types.offset(of: "last", in: "file") == 32)
@@ -173,7 +173,7 @@ struct KernelTypesTests {
     #expect(types.number(of: "behind", .function) == 22)
   }
 
-  @Test("what is not there has no place: a bit between two bytes, a member without end, a name that only begins so")
+  @Test("there is no offset for a bit field, a recursive structure, or a name that only shares a prefix")
   func absent() throws {
     let types = try #require(KernelTypes(Description.usual.bytes))
     #expect(types.offset(of: "bit", in: "file") == nil)
@@ -183,7 +183,7 @@ struct KernelTypesTests {
     #expect(OpenFiles.Layout(types) == nil)
   }
 
-  @Test("cut anywhere, it is refused; with any byte changed, nothing is read beyond its end")
+  @Test("truncated BTF is rejected, and corrupted BTF causes no read out of bounds")
   func hostile() {
     let whole = Description.usual.bytes
     #expect(KernelTypes([]) == nil)

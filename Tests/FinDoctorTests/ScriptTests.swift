@@ -4,14 +4,14 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("What an interpreter runs is told from its command line, or not at all", .onThreads)
+@Suite("The script of an interpreter is taken from its command line, or is unknown", .onThreads)
 struct ScriptTests {
   private func name(_ executable: String, _ words: String...) -> String? {
     let line = Array(([executable] + words).map { $0 + "\0" }.joined().utf8)
     return Script.name(executable: executable, line: line).map { String(decoding: $0, as: UTF8.self) }
   }
 
-  @Test("the first word that is no option, nor an option's value, without its folders")
+  @Test("the script is the first argument that is neither an option nor an option's value, without its folder")
   func scripts() {
     #expect(name("python3.11", "api.py") == "api.py")
     #expect(name("python3", "-B", "-W", "ignore", "-X", "dev", "/srv/app/api.py", "--port", "80") == "api.py")
@@ -23,7 +23,7 @@ struct ScriptTests {
     #expect(name("bash", "-e", "run.sh") == "run.sh")
   }
 
-  @Test("a module is named as one; a text that stands on the command line has no name")
+  @Test("a Python module is named; code on the command line (-c, -e) has no name")
   func modules() {
     #expect(name("python3", "-m", "http.server", "8000") == "http.server")
     #expect(name("python3", "-c", "import socket", "x") == nil)
@@ -31,7 +31,7 @@ struct ScriptTests {
     #expect(name("sh", "-c", "exec server") == nil)
   }
 
-  @Test("no interpreter, no words, cut in the middle: nothing is invented")
+  @Test("another program, no arguments or a truncated command line: the script is unknown")
   func none() {
     #expect(name("nginx", "-c", "/etc/nginx.conf") == nil)
     #expect(name("shiny", "app.R") == nil && name("nodemon", "x.js") == nil && name("pythonista", "x.py") == nil)
@@ -41,7 +41,7 @@ struct ScriptTests {
     #expect(Script.name(executable: "python3", line: Array("python3".utf8)) == nil)
   }
 
-  @Test("of a running program: beside its name in what is said of it, and made visible", .needsScenes)
+  @Test("findings and mutes name a running interpreter with its script", .needsScenes)
   func running() throws {
     try Scene.with("close_wait", "known", "12") { scene in
       let program = try #require(Program.read(scene.pid))

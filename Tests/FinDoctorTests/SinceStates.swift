@@ -2,7 +2,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("What bounds the time in a state is what the state leaves untouched, and nothing else")
+@Suite("The age of a TCP state is bounded only by timestamps that the state leaves unchanged")
 struct SinceStates {
   private func socket(
     _ state: SocketState, timer: SocketTimer = .off, expires: UInt32 = 0,
@@ -23,21 +23,21 @@ struct SinceStates {
     }
   }
 
-  @Test("CLOSE-WAIT and FIN-WAIT-2: between the last acknowledgement and the last data")
+  @Test("CLOSE-WAIT and FIN-WAIT-2: the age lies between the last acknowledgement and the last data")
   func halfClosed() {
     #expect(Since.inState(socket(.closeWait, times(9000, 8000, 3000))) == Since(atLeast: 2990, atMost: 8010))
     #expect(Since.inState(socket(.finWait2, times(9000, 8000, 3000))) == Since(atLeast: 2990, atMost: 9050))
     #expect(Since.inState(socket(.closeWait)) == .unknown)
   }
 
-  @Test("idle is what neither sends nor receives")
+  @Test("idle time counts from the last byte sent or received")
   func idle() {
     for (sent, received) in [(9000, 100), (100, 9000)] as [(UInt32, UInt32)] {
       #expect(Since.idle(socket(.established, times(sent, received, 50))) == Since(atLeast: 90, atMost: 110))
     }
   }
 
-  @Test("TIME-WAIT is known by what is left of a minute; a closed FIN-WAIT-2 by what is left of its limit, at least")
+  @Test("TIME-WAIT: an exact age, from the rest of its minute; closed FIN-WAIT-2: a lower bound, from its timer")
   func resting() {
     #expect(Since.inState(socket(.timeWait, timer: .timeWait, expires: 58_000)) == Since(atLeast: 1990, atMost: 2010))
     #expect(Since.inState(socket(.timeWait, timer: .timeWait, expires: 61_000)) == .unknown)
@@ -47,7 +47,7 @@ struct SinceStates {
     #expect(Since.inState(closed, limits: limits) == Since(atLeast: 9990))
   }
 
-  @Test("ESTABLISHED: what was never touched since the handshake is the age")
+  @Test("ESTABLISHED: a timestamp that has not changed since the handshake is the age")
   func age() {
     #expect(Since.inState(socket(.established, times(9000, 8000, 3000))) == Since(atLeast: 8990))
     let silent = socket(.established) { socket in
@@ -59,23 +59,23 @@ struct SinceStates {
       self.times(8000, 200, 200)(&socket)
       socket.inode = 0
     }
-    // The client has sent since: nothing bounds how long it waits.
+    // The client has sent data since, so nothing bounds how long it has waited.
     #expect(Since.inState(queued).atMost == nil)
   }
 
-  @Test("a FIN that nobody acknowledges: an hour of silence before it is no hour of finishing")
+  @Test("an unacknowledged FIN: its age comes from retransmissions, not from an hour of silence before it")
   func finishing() {
     let once = socket(.lastAck, timer: .retransmit, expires: 300) { socket in
       self.times(3_600_000, 3_600_000, 3_600_000)(&socket)
       socket.sendQueue = 1
       (socket.info.retransmitTimeout, socket.info.backoff, socket.info.bytesRetransmitted) = (800_000, 2, 0)
     }
-    // 200 and 400 ms went by, and 500 of the 800.
+    // 200 and 400 ms have elapsed, and 500 of the 800.
     #expect(Since.inState(once) == Since(atLeast: 1090, atMost: 3_600_010))
     #expect(Since.inState(socket(.finWait1, timer: .persist, times(5, 5, 5))) == .unknown)
   }
 
-  @Test("SYN-SENT and SYN-RECEIVED: by the timer and how often it went off")
+  @Test("SYN-SENT and SYN-RECEIVED: the age comes from the timer and the number of retransmissions")
   func connecting() {
     let first = socket(.synSent, timer: .retransmit, expires: 400) { $0.info.retransmitTimeout = 1_000_000 }
     #expect(Since.inState(first) == Since(atLeast: 590, atMost: 610))
@@ -88,7 +88,7 @@ struct SinceStates {
     #expect(Since.inState(request) == Since(atLeast: 2990, atMost: 7010))
   }
 
-  @Test("no state and no number that a kernel may send makes a bound that is upside down, or a trap")
+  @Test("random states and numbers never trap, and never give a lower bound above the upper one")
   func anything() {
     var dice = SeededDice(seed: 11)
     for _ in 0..<20_000 {

@@ -2,10 +2,10 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("How long it lasted is said as exactly as it is known, and not more exactly")
+@Suite("An age is printed as exactly as it is known, and not more exactly")
 struct SinceText {
   @Test(
-    "an interval is printed as one time only when its ends are close",
+    "an interval is printed as one time only if its bounds are close",
     arguments: [
       (Since(atLeast: 3200, atMost: 3260), "3.2 s", "3.2s"),
       (Since(atLeast: 3200, atMost: 41 * 60_000), "between 3.2 s and 41 min", "3.2s-41min"),

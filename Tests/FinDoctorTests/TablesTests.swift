@@ -2,14 +2,14 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("A hundred thousand descriptors are put in order, and each is found again")
+@Suite("Lookups by inode, process, cookie and port agree with plain dictionaries and sets")
 struct TablesTests {
-  @Test("holders by inode: what a plain dictionary finds, in the order of processes and descriptors")
+  @Test("holders by inode equal those in a dictionary, in the order of processes and descriptors")
   func holders() {
     var dice = SeededDice(seed: 3)
     var all: ContiguousArray<Holder> = []
     for number in 0..<20_000 {
-      // Few inodes, so that many have several holders; and inodes far apart.
+      // Few inodes, so that many have several holders, and far apart.
       let inode = UInt32(dice.next() % 9000) &* 477_218 &+ 1
       all.append(Holder(inode: inode, pid: Int32(dice.next() % 50), descriptor: Int32(number)))
     }
@@ -27,7 +27,7 @@ struct TablesTests {
     #expect(Holders(sockets: [])[5].isEmpty)
   }
 
-  @Test("processes and their epoll instances are found by number")
+  @Test("processes and their epoll instances are found by process id")
   func processes() {
     let processes = [9, 3, 7].map { HoldingProcess(pid: $0, user: UInt32($0)) }
     let epolls = [(7, 5), (3, 9), (7, 4)].map { Holder(inode: 0, pid: $0.0, descriptor: $0.1) }
@@ -36,14 +36,14 @@ struct TablesTests {
     #expect(holders.epolls(of: 7) == [4, 5] && holders.epolls(of: 3) == [9] && holders.epolls(of: 4) == [])
   }
 
-  @Test("a set of numbers says of each once that it is new")
+  @Test("a number set reports each number as new exactly once")
   func numbers() {
     var dice = SeededDice(seed: 5)
     var ours = NumberSet()
     var theirs: Set<UInt64> = []
     var wrong = 0
     for _ in 0..<50_000 {
-      // Cookies are small numbers one after the other; some are far apart.
+      // Cookies are mostly small consecutive numbers; some are far apart.
       let number = dice.next() % 2 == 0 ? dice.next() % 30_000 + 1 : dice.next() | 1
       if ours.contains(number) != theirs.contains(number) { wrong += 1 }
       if ours.insert(number) != theirs.insert(number).inserted { wrong += 1 }
@@ -52,7 +52,7 @@ struct TablesTests {
     #expect(ours.insert(0) && ours.insert(0) && !ours.contains(0))
   }
 
-  @Test("the ports that may be chosen: the range less what is reserved in it")
+  @Test("the ephemeral ports are the range without the reserved ports")
   func ports() {
     var limits = KernelLimits()
     #expect(limits.ephemeralPortCount == nil && !limits.isEphemeral(40_000))

@@ -2,9 +2,9 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("What other programs chose to be called is shown, and does nothing")
+@Suite("Names chosen by other programs are shown without harm")
 struct UntrustedTests {
-  @Test("control characters, escapes, turned text and broken UTF-8 are made visible")
+  @Test("control characters, escape sequences, bidirectional overrides and invalid UTF-8 are escaped")
   func visibleText() {
     #expect(visible("nginx: worker") == "nginx: worker" && visible("größe") == "größe")
     #expect(visible("a\u{1B}[31mb\n\t\u{7f}") == "a\\x1b[31mb\\x0a\\x09\\x7f")
@@ -13,7 +13,7 @@ struct UntrustedTests {
     #expect(visible("abcdef", limit: 3) == "abc...")
   }
 
-  @Test("no bytes at all come through that a terminal would act on")
+  @Test("random bytes never print a character that a terminal acts on")
   func anyBytes() {
     var dice = SeededDice(seed: 7)
     for _ in 0..<2000 {
@@ -22,7 +22,7 @@ struct UntrustedTests {
     }
   }
 
-  @Test("a name with parentheses, spaces and line ends does not move the fields behind it")
+  @Test("a process name with parentheses, spaces and line ends does not shift the fields after it")
   func processStatus() {
     var program = Program(pid: 1, name: "x")
     let rest = (0..<40).map { "\($0)" }.joined(separator: " ")
@@ -35,7 +35,7 @@ struct UntrustedTests {
   }
 
   @Test(
-    "units and containers out of the path of a cgroup",
+    "units and containers are read from the path of a cgroup",
     arguments: [
       ("0::/system.slice/nginx.service\n", "nginx.service", nil),
       (
@@ -50,7 +50,7 @@ struct UntrustedTests {
     #expect(program.unit == unit && program.container == container)
   }
 
-  @Test("a file that was replaced keeps its name, and limits are the soft ones")
+  @Test("a deleted executable keeps its name, and the descriptor limit is the soft limit")
   func names() {
     #expect(Array(Program.fileName(Array("/usr/bin/api (deleted)".utf8))) == Array("api".utf8))
     #expect(Array(Program.fileName(Array("api".utf8))) == Array("api".utf8))
@@ -62,7 +62,7 @@ struct UntrustedTests {
     #expect(program.descriptorLimit == nil)
   }
 
-  @Test("counters by their names, whatever order a kernel has them in; pairs that do not fit are left out")
+  @Test("counters are found by name in any order; malformed pairs are skipped")
   func counters() {
     var counters = Counters()
     counters.take(
@@ -76,14 +76,14 @@ struct UntrustedTests {
     #expect(KernelLimits.ranges(Array("8080,9000-9010,5-4,x,70000\n".utf8)) == [8080...8080, 9000...9010])
   }
 
-  @Test("numbers that do not fit, or have anything beside digits, are no numbers")
+  @Test("numbers that overflow or contain other characters are rejected")
   func numbers() {
     #expect(UInt32(decimal: "4294967295".utf8) == .max && UInt32(decimal: "4294967296".utf8) == nil)
     #expect(UInt32(decimal: "".utf8) == nil && UInt32(decimal: "-1".utf8) == nil && UInt32(decimal: "1 ".utf8) == nil)
     #expect(UInt32(hexadecimal: "ffffffff".utf8) == .max && UInt32(hexadecimal: "1ffffffff".utf8) == nil)
   }
 
-  @Test("lines of epoll and of system calls that make no sense are not entries")
+  @Test("malformed lines of epoll sets and of system calls are rejected")
   func watchers() {
     func interest(_ line: String) -> Watchers.Interest? { Watchers.Interest(Array(line.utf8)[...], epoll: 3) }
     let sound = interest("tfd:       11 events:       19 data:                b  pos:0 ino:1b2d35 sdev:9")

@@ -2,7 +2,7 @@ import Testing
 
 @Suite("The catalogue of faults")
 struct Catalogue {
-  @Test("is numbered from 1 to 66, and each fault has a test or a reason")
+  @Test("the catalogue is numbered from 1 to 66, and each fault has a test or a reason for having none")
   func complete() {
     #expect(FaultTable.rows.map(\.number) == Array(1...66))
     for row in FaultTable.rows {
@@ -10,7 +10,7 @@ struct Catalogue {
     }
   }
 
-  @Test("names exactly the tests that are marked with the fault's number")
+  @Test("the catalogue names exactly the tests that are marked with each fault's number")
   func agrees() throws {
     var marked: [Int: Set<String>] = [:]
     let attribute = /@(?:Test|Suite)\(\s*"((?:[^"\\]|\\.)*)"((?:[^()]|\([^()]*\))*)\)/

@@ -2,24 +2,25 @@ import Glibc
 import Peers
 import Testing
 
-/// `Tests/Misuse` holds a program for each misuse: as it stands it compiles; with `-D MISUSE`, which adds the misuse and
-/// nothing else, it must not, and the compiler must say what the line above says it will: `// expect-error: …`.
+/// Each program in `Tests/Misuse` demonstrates one misuse. The program compiles as it stands. `-D MISUSE` adds the
+/// misuse and nothing else; the compiler must then reject it with the message that the line above the misuse predicts:
+/// `// expect-error: …`.
 @Suite("Promise 6: what the compiler can see does not compile")
 struct Misuse {
-  /// Paths from the package's root.
+  /// Paths relative to the package root.
   static let programs = Checkout.files.map(\.path).filter { $0.hasPrefix("Tests/Misuse/") && $0.hasSuffix(".swift") }
 
-  @Test("the programs are there")
+  @Test("the programs that demonstrate misuse are found")
   func found() { #expect(Misuse.programs.count >= 14) }
 
-  @Test("without their misuse, all of them compile", .needsProgram("swiftc"))
+  @Test("without their misuse, all of these programs compile", .needsProgram("swiftc"))
   func twins() throws {
     let said = try compile(Misuse.programs, misused: false)
     #expect(said == "", "\(said)")
   }
 
   @Test(
-    "with it, none does, and the compiler names the misuse", .faults(7, 16), .needsProgram("swiftc"),
+    "with its misuse, no program compiles, and the compiler names the misuse", .faults(7, 16), .needsProgram("swiftc"),
     arguments: programs)
   func misuse(_ path: String) throws {
     let text = try #require(Checkout.files.first { $0.path == path }).text
@@ -28,22 +29,22 @@ struct Misuse {
     let expected = lines[index].drop { $0 != ":" }.dropFirst(2)
     let said = try compile([path], misused: true)
     let errors = said.split(separator: "\n").filter { $0.contains(": error: ") }
-    // The line below the mark; the column is the compiler's affair.
+    // The error must be on the line below the mark. The column is left to the compiler.
     let wanted = try Regex("/\(path):\(index + 2):[0-9]+: error: ")
     #expect(errors.count == 1, "\(said)")
     #expect(errors.first.map { $0.contains(wanted) && $0.hasSuffix(": error: \(expected)") } == true, "\(said)")
   }
 
-  /// Runs the compiler as far as its checks of ownership, which come after those of types.
+  /// Runs the compiler up to its ownership checks, which follow the type checks.
   ///
-  /// - Returns: what it said.
+  /// - Returns: the compiler's output.
   private func compile(_ paths: [String], misused: Bool) throws -> String {
     let build = try #require(Misuse.buildFolder)
     var arguments = [
       "-swift-version", "6", "-parse-as-library", "-emit-sil", "-o", "/dev/null", "-wmo", "-diagnostic-style", "llvm",
       "-module-name", "Misuse", "-I", "\(build)/Modules",
     ]
-    // The modules of C that Fin's own module names.
+    // The C modules that Fin's own module imports.
     for map in [
       "\(build)/CFin.build/module.modulemap",
       "\(build)/../../checkouts/swift-system/Sources/CSystem/include/module.modulemap",
@@ -61,7 +62,7 @@ struct Misuse {
     }
   }
 
-  /// Where this test was built, and with it the library that it tests.
+  /// The folder that this test was built in, with the library under test.
   static var buildFolder: String? {
     var path = [UInt8](repeating: 0, count: 4096)
     let count = unsafe path.withUnsafeMutableBytes {

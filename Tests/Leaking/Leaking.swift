@@ -1,12 +1,13 @@
 import Fin
 import Glibc
 
-/// A program that leaks, or seems to: it keeps connections that their peers have closed.
+/// A program that leaks sockets, or appears to: it keeps connections that their peers have closed.
 ///
 ///     Leaking PURPOSE COUNT
 ///
-/// Says `ready` and the line that opened them, and ends with its input. The purpose is `none`, `half-closed`, `late` (half
-/// closed, for a time that is over), `waiting` (half closed by itself, and receiving with a deadline) or `reset`.
+/// Prints `ready` and the line that opened the sockets, and exits at EOF of its input. The intent is `none`, `code`
+/// (none; the program publishes its ledger itself), `half-closed`, `late` (declared half closed, for a time that is
+/// over), `waiting` (half closed by the program, which receives with a deadline) or `reset` (by the peer).
 @main
 enum Leaking {
   static func main() throws {

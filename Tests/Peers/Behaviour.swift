@@ -1,7 +1,7 @@
-/// How a hand-made peer answers: to a SYN, when a connection opens, to each segment after that.
+/// The behaviour of a hand-made peer: its answer to a SYN, to an opened connection and to each later segment.
 ///
-/// The closures run one at a time and must not call the peer itself; what they queue in the conversation goes out when
-/// they return. They see no SYN and no RST.
+/// The closures run one at a time and must not call the peer itself. The segments that they queue in the conversation
+/// are sent when they return. They see no SYN and no RST.
 public struct Behaviour: Sendable, CustomStringConvertible {
   public enum AnswerToSYN: Sendable { case accept, reset, silence }
 
@@ -10,7 +10,7 @@ public struct Behaviour: Sendable, CustomStringConvertible {
 
   public let name: String
   public var answerToSYN = AnswerToSYN.accept
-  /// The window our SYN advertises, and the rest unless the closures change it.
+  /// The window that the peer's SYN advertises; later segments too, unless the closures change it.
   public var window: UInt16 = 65535
   public var opened: Opened
   public var answer: Answer
@@ -30,13 +30,13 @@ public struct Behaviour: Sendable, CustomStringConvertible {
 }
 
 extension Behaviour {
-  /// Takes and acknowledges everything, and finishes when the kernel finishes.
+  /// Takes and acknowledges everything, and sends its FIN when the kernel has sent one.
   public static let good = Behaviour("good") { conversation, segment in
     neverFinishes.answer(&conversation, segment)
     if conversation.hasTakenFIN { conversation.finish() }
   }
 
-  /// Takes and acknowledges everything, the FIN too, and never sends a FIN.
+  /// Takes and acknowledges everything, including the FIN, and never sends a FIN.
   public static let neverFinishes = Behaviour("never finishes") { conversation, segment in
     let owesAnswer = conversation.owesAnswer(to: segment)
     conversation.take(segment)
@@ -44,20 +44,20 @@ extension Behaviour {
     if owesAnswer { conversation.acknowledge() }
   }
 
-  /// Acknowledges all data, and never a FIN.
+  /// Acknowledges all data, but never a FIN.
   public static let acknowledgesDataNeverFIN = Behaviour("acknowledges data, never the FIN") { conversation, segment in
     conversation.take(segment)
     if !segment.payload.isEmpty { conversation.acknowledge() }
   }
 
-  /// Acknowledges all the data it has seen but the last byte, and never a FIN.
+  /// Acknowledges all the data it has seen except the last byte, and never a FIN.
   public static let acknowledgesAllButLastByte = Behaviour("acknowledges all but the last byte") {
     conversation, segment in
     conversation.take(segment)
     if !segment.payload.isEmpty { conversation.send(.ack, acknowledgement: conversation.payloadEnd &- 1) }
   }
 
-  /// Acknowledges the first bytes of the kernel's stream and ignores what follows.
+  /// Acknowledges the first `count` bytes of the kernel's stream and ignores the rest.
   public static func acknowledges(first count: Int) -> Behaviour {
     Behaviour("acknowledges the first \(count) bytes") { conversation, segment in
       guard conversation.received.count < count, !segment.payload.isEmpty else { return }
@@ -68,44 +68,44 @@ extension Behaviour {
   }
 
   /// Never opens its window, and answers every probe, so that the kernel never gives up.
-  public static let zeroWindowForEver = Behaviour("zero window for ever", window: 0) { conversation, _ in
+  public static let zeroWindowForEver = Behaviour("zero window forever", window: 0) { conversation, _ in
     conversation.acknowledge()
   }
 
-  /// Opens the connection and is silent from then on, but there: it can still be made to send.
+  /// Opens the connection and then acknowledges nothing. A test can still make it send.
   public static let neverAcknowledges = Behaviour("never acknowledges") { _, _ in }
 
   /// Acknowledges no data, and answers the FIN with a RST.
   ///
-  /// The FIN comes only when all the data fits into the first flight, some 14,000 bytes. For a reset in the middle of
-  /// more, use `acknowledges(first:)` and `RawPeer.reset()` when the time has come.
+  /// The FIN arrives only if all the data fits into the first flight, some 14,000 bytes. For a reset in the middle of a
+  /// longer stream, use `acknowledges(first:)`, then call `RawPeer.reset()`.
   public static let resetsMidDrain = Behaviour("resets in the middle of the drain") { conversation, segment in
     if segment.flags.contains(.fin) { conversation.reset() }
   }
 
-  /// Acknowledges everything, the FIN too, and resets at once: a program that closed without reading.
+  /// Acknowledges everything, including the FIN, and resets at once, like a program that closed without reading.
   public static let acknowledgesThenResets = Behaviour("acknowledges all, then resets") { conversation, segment in
     neverFinishes.answer(&conversation, segment)
     if segment.flags.contains(.fin), conversation.hasTakenFIN { conversation.reset() }
   }
 
-  /// Acts as if the first FINs of the kernel, with the data they carry, were lost on the way; else good.
+  /// Acts as if the kernel's first `count` FINs, with the data they carry, were lost on the way; otherwise as `good`.
   public static func losesFINs(_ count: Int) -> Behaviour {
     Behaviour("loses \(count) FINs") { conversation, segment in
       if segment.flags.contains(.fin), conversation.finsSeen <= count { return }
-      // Only what was not lost counts as seen.
+      // Only segments that were not lost count as seen.
       good.answer(&conversation, segment)
     }
   }
 
-  /// Is good until it has taken so many bytes; from then on nothing answers, as if the machine had lost its power.
+  /// Acts as `good` until it has taken `count` bytes; then answers nothing, as if the machine had lost its power.
   public static func vanishes(afterBytes count: Int = 0) -> Behaviour {
     Behaviour("vanishes after \(count) bytes") { conversation, segment in
       if conversation.received.count < count { good.answer(&conversation, segment) }
     }
   }
 
-  /// Finishes when the kernel finishes, without having seen the kernel's FIN: both cross on the wire.
+  /// Sends its FIN as if it had not seen the kernel's: the two FINs cross on the wire (simultaneous close).
   public static let closesSimultaneously = Behaviour("closes simultaneously") { conversation, segment in
     if conversation.hasFinished, segment.acknowledgement == conversation.nextSequence {
       conversation.takeFIN()
@@ -115,7 +115,7 @@ extension Behaviour {
     }
   }
 
-  /// As `closesSimultaneously`, but never acknowledges the FIN: the kernel stays in CLOSING.
+  /// Like `closesSimultaneously`, but never acknowledges the FIN, so the kernel stays in CLOSING.
   public static let staysClosing = Behaviour("closes simultaneously, never acknowledges the FIN") {
     conversation, segment in
     conversation.take(segment)
@@ -126,7 +126,7 @@ extension Behaviour {
     }
   }
 
-  /// Sends so many segments of one byte as soon as the connection is open; else good.
+  /// Sends `count` segments of one byte as soon as the connection is open; otherwise as `good`.
   public static func oneByteSegments(_ count: Int) -> Behaviour {
     Behaviour(
       "sends \(count) segments of one byte",
@@ -136,11 +136,11 @@ extension Behaviour {
       answer: good.answer)
   }
 
-  /// Sends "ab", an urgent "!", and "cd" as soon as the connection is open; else good.
+  /// Sends "ab", an urgent "!", and "cd" as soon as the connection is open; otherwise as `good`.
   public static let sendsUrgentByte = Behaviour(
     "sends an urgent byte",
     opened: { conversation in
-      // The pointer names the byte after the urgent one, as every system has it.
+      // The pointer names the byte after the urgent one, as in every system.
       conversation.send([.psh, .ack, .urg], Array("ab!cd".utf8), urgentPointer: 3)
     },
     answer: good.answer)
@@ -148,6 +148,6 @@ extension Behaviour {
   /// Refuses every connection.
   public static let answersSYNWithReset = Behaviour("answers a SYN with a RST", toSYN: .reset) { _, _ in }
 
-  /// Lets every connection attempt run into its deadline.
+  /// Ignores SYNs, so every connection attempt times out.
   public static let neverAnswersSYN = Behaviour("never answers a SYN", toSYN: .silence) { _, _ in }
 }

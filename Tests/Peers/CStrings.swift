@@ -1,7 +1,7 @@
 import CPeers
 import Glibc
 
-/// Lends strings as C lends `argv`: a list of pointers that ends with NULL.
+/// Calls `body` with the strings in the form of C's `argv`: an array of pointers that ends with NULL.
 func withCStrings<R>(
   _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
 ) -> R {
@@ -12,7 +12,7 @@ func withCStrings<R>(
   return unsafe copies.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
 }
 
-/// The environment of this process, each as `NAME=value`.
+/// The environment of this process, one `NAME=value` per element.
 func environmentLines() -> [String] {
   var lines: [String] = []
   var next = unsafe peers_environment()

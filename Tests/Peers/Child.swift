@@ -1,7 +1,7 @@
 import CPeers
 import Glibc
 
-/// Starts a program, runs `body` with it, and sees to it that it is gone and reaped.
+/// Starts a program, runs `body` with it, then kills and reaps it.
 public func withChild<R: ~Copyable>(
   _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, _ body: (Child) throws -> R
 ) throws -> R {
@@ -10,10 +10,10 @@ public func withChild<R: ~Copyable>(
   return try body(child)
 }
 
-/// A program that runs beside the test: its standard input and output are pipes, its errors go where ours go.
+/// A program that runs beside the test. Its standard input and output are pipes; standard error is the test's.
 ///
-/// It is started in the network namespace of the calling thread. When the last reference goes it is killed and reaped;
-/// with its end, by itself or not, goes what it started and left running.
+/// It is started in the network namespace of the calling thread. When the last reference is released it is killed and
+/// reaped. When it ends, for whatever reason, the processes that it left running are killed too.
 public final class Child: Sendable {
   public enum Exit: Hashable, Sendable {
     case exited(CInt)
@@ -25,10 +25,10 @@ public final class Child: Sendable {
     var exit: Exit?
   }
 
-  /// The number of the process; a stranger's as soon as `wait` has returned.
+  /// The process id. Once `wait` has returned it may belong to another process.
   public let number: CInt
   private let process: OwnedDescriptor
-  // Apart from the state: a write that waits holds this lock, and a signal must get through.
+  // Separate from the state: a blocked write holds this lock, and `signal` must still work.
   private let input: Monitor<OwnedDescriptor?>
   private let output: OwnedDescriptor
   private let state = Monitor(State())
@@ -48,30 +48,35 @@ public final class Child: Sendable {
 
   deinit { end() }
 
-  /// What a program gets of the descriptors of the one that starts it, beside the pipes and standard error.
+  /// The descriptors that a program inherits in addition to the pipes and standard error.
   public enum Heirloom: Sendable {
-    /// Nor what another test has open for a moment without close-on-exec: it would be found in a program of which a test
-    /// says what it has open.
+    /// Also excludes descriptors that another test briefly has open without close-on-exec: they would show up in a
+    /// program whose open files a test compares.
     case nothing
     case asNumberThree(CInt)
-    /// Whatever is open without close-on-exec.
+    /// Every descriptor that is open without close-on-exec.
     case whatExecLeaves
   }
 
+  /// Starts a program as the leader of its own process group.
+  ///
   /// - Parameters:
-  ///   - path: The program's file; `Programs.find` gives it.
-  ///   - arguments: Those after the program's name.
-  ///   - environment: The whole environment; nil is ours, with Swift's backtraces off: a crash reporter would hold the
-  ///     pipes open.
-  ///   - heirloom: What it gets of our descriptors.
+  ///   - path: The program's file; `Programs.find` returns it.
+  ///   - arguments: The arguments after the program's name.
+  ///   - environment: The whole environment. nil means that of this process with Swift's backtraces off, because a
+  ///     crash reporter would hold the pipes open.
+  ///   - heirloom: The descriptors that it inherits.
+  ///   - file: A file that the child opens for reading before its exec, and closes again.
   public static func spawn(
-    _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, heirloom: Heirloom = .nothing
+    _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, heirloom: Heirloom = .nothing,
+    firstOpening file: String? = nil
   ) throws -> Child {
     let input = try Pipe()
     let output = try Pipe()
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    if let file { unsafe posix_spawn_file_actions_addopen(&actions, 0, file, O_RDONLY, 0) }
     // dup2 clears close-on-exec.
     unsafe posix_spawn_file_actions_adddup2(&actions, input.reading.number, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output.writing.number, 1)
@@ -85,8 +90,8 @@ public final class Child: Sendable {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // A test's thread may have signals blocked; the program starts with none. It leads a group of its own, so that
-    // what it starts goes with it.
+    // A test's thread may have signals blocked; the program starts with none blocked. It leads its own process group,
+    // so that `reap` can kill the processes it started.
     var none = sigset_t()
     unsafe sigemptyset(&none)
     unsafe posix_spawnattr_setsigmask(&attributes, &none)
@@ -104,7 +109,7 @@ public final class Child: Sendable {
     return try Child(number: number, input: input.keepWriting(), output: output.keepReading())
   }
 
-  /// Sends a signal; to a program that has ended, nothing.
+  /// Sends a signal; does nothing if the program has ended.
   public func signal(_ signal: CInt) {
     state.change { if $0.exit == nil { kill(number, signal) } }
   }
@@ -112,7 +117,7 @@ public final class Child: Sendable {
   public func stop() { signal(SIGSTOP) }
   public func resume() { signal(SIGCONT) }
 
-  /// Waits for the end and reaps.
+  /// Waits for the program to end and reaps it.
   public func wait(within limit: Duration = .seconds(60)) throws(TimedOut) -> Exit {
     if let exit = state.change({ $0.exit }) { return exit }
     if waitReadable([process.number], until: .after(limit)) != [true] {
@@ -121,7 +126,7 @@ public final class Child: Sendable {
     return reap()
   }
 
-  /// Kills and reaps; a program that has ended stays as it ended.
+  /// Kills and reaps the program. If it has ended already, returns how it ended.
   @discardableResult
   public func end() -> Exit {
     signal(SIGKILL)
@@ -132,7 +137,7 @@ public final class Child: Sendable {
   private func reap() -> Exit {
     state.change { state in
       if let exit = state.exit { return exit }
-      // While it is not reaped its number, and so its group's, is no stranger's.
+      // Until it is reaped, its process id, and so its group's, cannot be reused.
       kill(-number, SIGKILL)
       var status: CInt = 0
       while unsafe waitpid(number, &status, 0) < 0, errno == EINTR {}
@@ -143,11 +148,11 @@ public final class Child: Sendable {
   }
 }
 
-/// Talking to it.
+/// Input and output of the program.
 extension Child {
   /// Writes to its standard input; waits while the pipe is full.
   ///
-  /// - Throws: `RigError` with `EPIPE` when it reads no more.
+  /// - Throws: `RigError` with `EPIPE` when it has closed its input.
   public func write(_ text: String) throws(RigError) {
     try input.change { input throws(RigError) in
       guard input != nil else { throw RigError("the child's input is closed") }
@@ -155,10 +160,10 @@ extension Child {
     }
   }
 
-  /// It reads the end of its input.
+  /// Closes the pipe to its standard input, so that it reads EOF.
   public func closeInput() { input.change { $0 = nil } }
 
-  /// The next line of its output, without the line end; nil at the end.
+  /// The next line of its output, without the line end; nil at EOF.
   public func readLine(within limit: Duration = .seconds(60)) throws -> String? {
     let deadline = Deadline.after(limit)
     while true {

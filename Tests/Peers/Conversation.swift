@@ -1,6 +1,6 @@
-/// A hand-made peer's side of one TCP connection: what it has sent, what it has taken, and what it says next.
+/// A hand-made peer's side of one TCP connection: the bytes sent and taken, and the segments to send next.
 ///
-/// A behaviour changes it at will; nothing keeps it to the rules of TCP. What it queues goes on the wire, in order, when
+/// A behaviour may change it at will; nothing enforces the rules of TCP. The queued segments are sent, in order, when
 /// the behaviour returns.
 public struct Conversation: Sendable {
   public let kernelPort: UInt16
@@ -10,30 +10,30 @@ public struct Conversation: Sendable {
   public internal(set) var isOpen = false
   /// Whether the kernel sent a RST.
   public internal(set) var isReset = false
-  /// Whether we sent a FIN.
+  /// Whether the peer sent a FIN.
   public private(set) var hasFinished = false
-  /// Whether we took the kernel's FIN.
+  /// Whether the peer took the kernel's FIN.
   public private(set) var hasTakenFIN = false
 
-  /// The sequence number of the next byte we send.
+  /// The sequence number of the next byte to send.
   public var nextSequence: UInt32
-  /// The sequence number we expect next: what an ordinary acknowledgement names.
+  /// The next sequence number expected from the kernel, which an ordinary acknowledgement carries.
   public var expected: UInt32
-  /// The window we advertise.
+  /// The window to advertise.
   public var window: UInt16
 
-  /// The kernel's bytes that we took, in order.
+  /// The kernel's bytes that the peer took, in order.
   public private(set) var received: [UInt8] = []
   /// The end of the highest payload seen, taken or not.
   public private(set) var payloadEnd: UInt32
-  /// The sequence number of the kernel's FIN, once one was seen, taken or not.
+  /// The sequence number of the kernel's FIN, if one was seen, taken or not.
   public private(set) var finSequence: UInt32?
-  /// How many FINs the kernel has sent, repeated ones included.
+  /// The number of FINs the kernel has sent, including retransmissions.
   public private(set) var finsSeen = 0
-  /// How many segments the kernel has sent.
+  /// The number of segments the kernel has sent.
   public private(set) var segmentsSeen = 0
 
-  /// What goes on the wire when the behaviour returns.
+  /// The segments to send when the behaviour returns.
   public var outgoing: [Segment] = []
 
   init(kernelPort: UInt16, peerPort: UInt16, expected: UInt32, window: UInt16) {
@@ -45,13 +45,13 @@ public struct Conversation: Sendable {
     nextSequence = 1000
   }
 
-  /// Notes the SYN of the kernel, which tells where its bytes begin.
+  /// Records the kernel's SYN, which determines the sequence number of its first byte.
   mutating func begin(at sequence: UInt32) {
     expected = sequence &+ 1
     payloadEnd = expected
   }
 
-  /// Notes what a segment shows, before the behaviour decides what to do about it.
+  /// Records a segment before the behaviour handles it.
   mutating func note(_ segment: Segment) {
     segmentsSeen += 1
     if segment.payloadEnd.follows(payloadEnd) { payloadEnd = segment.payloadEnd }
@@ -62,9 +62,9 @@ public struct Conversation: Sendable {
   }
 }
 
-/// What a behaviour says and takes.
+/// Taking and sending segments.
 extension Conversation {
-  /// Takes the bytes of a segment that continue what was taken before, but no FIN.
+  /// Takes the bytes of a segment that follow directly on those taken before, but no FIN.
   public mutating func take(_ segment: Segment) {
     let skip = expected &- segment.sequence
     guard !segment.sequence.follows(expected), segment.payloadEnd.follows(expected) else { return }
@@ -79,16 +79,16 @@ extension Conversation {
     hasTakenFIN = true
   }
 
-  /// Whether a good TCP answers the segment: it carries something, or it probes with an old sequence number.
+  /// Whether a correct TCP answers the segment: it carries data or a FIN, or it probes with an old sequence number.
   public func owesAnswer(to segment: Segment) -> Bool {
     !segment.payload.isEmpty || segment.flags.contains(.fin) || segment.sequence != expected
   }
 
-  /// Sends a segment with any flags; the sequence number moves on by what it carries.
+  /// Sends a segment with any flags and advances the sequence number by its length.
   ///
   /// - Parameters:
-  ///   - sequence: Where it claims to be, when that is not where we are; then our sequence number stays.
-  ///   - acknowledgement: What it acknowledges, when that is not `expected`.
+  ///   - sequence: The sequence number to use instead of `nextSequence`, which then does not advance.
+  ///   - acknowledgement: The acknowledgement number to use instead of `expected`.
   public mutating func send(
     _ flags: Segment.Flags, _ payload: [UInt8] = [], sequence: UInt32? = nil, acknowledgement: UInt32? = nil,
     window: UInt16? = nil, urgentPointer: UInt16 = 0
@@ -105,23 +105,23 @@ extension Conversation {
 
   public mutating func acknowledge() { send(.ack) }
 
-  /// Sends bytes, 1,000 a segment; it does not look at the kernel's window.
+  /// Sends bytes, 1,000 per segment, regardless of the kernel's window.
   public mutating func send(_ bytes: [UInt8]) {
     for start in stride(from: 0, to: bytes.count, by: 1000) {
       send([.psh, .ack], Array(bytes[start..<min(start + 1000, bytes.count)]))
     }
   }
 
-  /// Sends our FIN, once.
+  /// Sends the peer's FIN, unless it was sent already.
   public mutating func finish() {
     if !hasFinished { send([.fin, .ack]) }
   }
 
-  /// Sends a RST that the kernel believes.
+  /// Sends a RST that the kernel accepts.
   public mutating func reset() { send([.rst, .ack]) }
 }
 
 extension UInt32 {
-  /// Whether this sequence number comes after another; they wrap around.
+  /// Whether this sequence number comes after another, with wrap-around.
   func follows(_ other: UInt32) -> Bool { Int32(bitPattern: self &- other) > 0 }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A moment on the monotonic clock. The only file of the rig that reads a clock.
+/// A moment on the monotonic clock. This is the only file of `Peers` that reads a clock.
 public struct Deadline: Comparable, Sendable {
   /// Nanoseconds of `CLOCK_MONOTONIC`.
   let nanoseconds: Int64
@@ -28,7 +28,7 @@ public struct Deadline: Comparable, Sendable {
 
   public var hasPassed: Bool { Deadline.now >= self }
 
-  /// For `poll`: milliseconds left, rounded up so that a wait never ends early and spins.
+  /// The milliseconds left, for `poll`; rounded up, because a wait that ended early would spin.
   var millisecondsLeft: CInt {
     let left = nanoseconds - Deadline.now.nanoseconds
     return left <= 0 ? 0 : CInt(clamping: (left + 999_999) / 1_000_000)

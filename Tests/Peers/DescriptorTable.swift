@@ -1,19 +1,19 @@
 import CPeers
 import Glibc
 
-/// The descriptor table of a thread and of the threads that it starts: the one place where a test takes descriptors away.
+/// The descriptor table of a thread and of the threads that it starts, in which a test can use up all descriptors.
 ///
-/// libdispatch, on whose threads Swift's tasks and these tests run, opens a file of `/proc` for each of its threads every
-/// second, and ends the process when there is no descriptor for it. Its threads keep the process's first table, in which
-/// numbers stay free: the limit is the same for both tables, what is open is not.
+/// Only here may a test do that. libdispatch, on whose threads Swift's tasks and these tests run, opens a file of
+/// `/proc` for each of its threads every second, and ends the process if it gets no descriptor. Its threads keep the
+/// process's first table, in which numbers stay free: both tables have the same limit, but not the same open files.
 public struct DescriptorTable: Sendable {
   private init() {}
 
-  /// Runs `body` on a thread of its own with a table of its own, which begins as a copy; for an exit test.
+  /// Runs `body` on its own thread with its own table, which begins as a copy. For an exit test.
   ///
-  /// A socket is to be opened inside: one that was open before stays open in the first table when it is closed here. No work
-  /// inside may be left to Swift's pool, to whose threads the numbers of this table mean nothing.
-  /// - Throws: What `body` throws; `RigError` where the kernel has no second table to give; `TimedOut`.
+  /// Open sockets inside `body`: one that was open before stays open in the first table when it is closed here. Do not
+  /// leave work to Swift's thread pool: its threads use the first table, where these numbers mean something else.
+  /// - Throws: The error of `body`; `RigError` if the kernel cannot make a second table; `TimedOut`.
   public static func apart(
     within limit: Duration = .seconds(120), _ body: @escaping @Sendable (DescriptorTable) throws -> Void
   ) throws {
@@ -25,7 +25,7 @@ public struct DescriptorTable: Sendable {
     _ = try thread.join(within: limit)
   }
 
-  /// Runs `body` while exactly so many descriptors can be had, then gives the others back.
+  /// Runs `body` while exactly `count` descriptors can be opened, then closes the descriptors that filled the table.
   public func leaving<R>(_ count: Int = 0, _ body: () throws -> R) throws -> R {
     let before = Self.limit
     try lowerLimit(leaving: Self.margin + count)
@@ -39,21 +39,23 @@ public struct DescriptorTable: Sendable {
     return try body()
   }
 
-  /// Lowers the process's limit for good: so many numbers are left above all that are open, and those that are free below.
+  /// Lowers the process's limit permanently, so that `count` numbers remain above the highest open one.
+  ///
+  /// Free numbers below it remain too.
   public func lowerLimit(leaving count: Int) throws {
-    precondition(count >= Self.margin, "the first table needs room as well")
+    precondition(count >= Self.margin, "the first table needs free numbers too")
     let highest = try KernelView.openDescriptors().map(\.number).max() ?? 2
     Self.limit.rlim_cur = rlim_t(Int(highest) + 1 + count)
   }
 
-  /// Raises the process's limit, where it is lower and may be raised; gives what it is then.
+  /// Raises the process's soft limit to `count` if it is lower, up to the hard limit, and returns the resulting limit.
   @discardableResult
   public static func raiseLimit(to count: Int) -> Int {
     limit.rlim_cur = max(limit.rlim_cur, min(rlim_t(count), limit.rlim_max))
     return Int(limit.rlim_cur)
   }
 
-  /// Numbers that the first table has free, whatever is taken in another one.
+  /// The count of numbers that stay free in the first table, however many are used in another one.
   private static let margin = 32
 
   private static var limit: rlimit {

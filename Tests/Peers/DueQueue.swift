@@ -1,4 +1,4 @@
-/// Things that are due at a moment, earliest first; of those due together, first come first. A binary heap.
+/// A priority queue ordered by due time, first in first out among equal times. A binary heap.
 struct DueQueue<Element> {
   private struct Entry {
     let due: Deadline
@@ -23,7 +23,7 @@ struct DueQueue<Element> {
     }
   }
 
-  /// Takes out the first that is due at `now`.
+  /// Removes and returns the first element that is due at `now`, if there is one.
   mutating func take(at now: Deadline) -> Element? {
     guard let first = heap.first, first.due <= now else { return nil }
     heap.swapAt(0, heap.count - 1)

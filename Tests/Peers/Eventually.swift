@@ -1,10 +1,9 @@
 import Glibc
 
-/// Awaits a fact of the kernel that announces itself to nobody, such as a counter under `/proc`: asks again and again, at
-/// first after a millisecond and then less often.
+/// Polls until a condition holds, after one millisecond at first and then less often.
 ///
-/// Whatever gives an event is awaited through the event instead.
-/// - Throws: `TimedOut`, or what the condition throws.
+/// Only for kernel state without an event, such as a counter under `/proc`. Where there is an event, wait for it.
+/// - Throws: `TimedOut`, or the error of the condition.
 public func eventually(
   within limit: Duration = .seconds(20), _ awaited: String, _ condition: () throws -> Bool
 ) throws {
@@ -17,7 +16,7 @@ public func eventually(
   }
 }
 
-/// Awaits a value, and says in the failure which one was there instead.
+/// Polls until a value equals `expected`. The error names the last value seen.
 public func eventually<Value: Equatable>(
   within limit: Duration = .seconds(20), _ awaited: String, equals expected: Value, _ value: () throws -> Value
 ) throws {
@@ -31,9 +30,9 @@ public func eventually<Value: Equatable>(
   }
 }
 
-/// Shows that a fact stays as it is: fails as soon as it does not.
+/// Checks that a value stays equal to `expected` for `time`, and fails as soon as it changes.
 ///
-/// Only for claims that something never happens; there is no event for that.
+/// Only for claims that something never happens, for which there is no event.
 public func steadily<Value: Equatable>(
   for time: Duration, _ claim: String, equals expected: Value, _ value: () throws -> Value
 ) throws {
@@ -46,7 +45,7 @@ public func steadily<Value: Equatable>(
   } while !end.hasPassed
 }
 
-/// From 1 to 20 milliseconds: what is near is seen at once, and what is not leaves others the processor.
+/// A pause that grows from 1 to 20 milliseconds, so that early changes are seen quickly and long waits cost little.
 private struct Pause {
   private var milliseconds: UInt32 = 1
 

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Something that has happened, told to other threads.
+/// A flag that one thread sets and others read.
 public final class Flag: Sendable {
   private let state = Atomic(false)
   public init() {}

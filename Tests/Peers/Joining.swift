@@ -1,29 +1,30 @@
 import CPeers
 import Glibc
 
-/// Runs `body` on a thread of its own. The thread is in the network namespace of the caller.
+/// Runs `body` on a new thread in the network namespace of the caller.
 ///
-/// - Returns: What `join(within:)` waits on. A thread that nobody joins ends by itself.
+/// - Returns: A handle for `join(within:)`. A thread that is never joined is detached.
 public func onThread<Value: ~Copyable & Sendable>(
   file: String = #fileID, line: Int = #line, _ body: @escaping @Sendable () throws -> Value
 ) -> Joining<Value> {
   Joining(origin: "\(file):\(line)", body)
 }
 
-/// Runs `body` on a thread of its own and hands it `value` to keep or consume: the way to move an owner that cannot be
-/// copied, which no escaping closure may consume.
+/// Runs `body` on a new thread and passes it `value` to keep or consume.
+///
+/// It moves a noncopyable owner into the thread, because no escaping closure may consume one.
 public func onThread<Given: ~Copyable & Sendable, Value: ~Copyable & Sendable>(
   taking value: consuming Given, file: String = #fileID, line: Int = #line,
   _ body: @escaping @Sendable (consuming Given) throws -> Value
 ) -> Joining<Value> {
   let parcel = Monitor<Given?>(value)
   return Joining(origin: "\(file):\(line)") { () throws -> Value in
-    guard let given = parcel.change({ $0.take() }) else { throw RigError("the parcel was taken already") }
+    guard let given = parcel.change({ $0.take() }) else { throw RigError("the value was taken already") }
     return try body(given)
   }
 }
 
-/// A running thread, and the value or error it will end with.
+/// A running thread, and the value or error with which its closure ends.
 public final class Joining<Value: ~Copyable & Sendable>: Sendable {
   private struct Course: ~Copyable {
     var thread: pthread_t?
@@ -40,7 +41,7 @@ public final class Joining<Value: ~Copyable & Sendable>: Sendable {
     let work = unsafe Unmanaged.passRetained(
       Work {
         course.change { $0.number = peers_gettid() }
-        // The body runs outside the lock; only its outcome is put in.
+        // The body runs outside the lock, which protects only its outcome.
         let outcome: Result<Value, any Error>
         do { outcome = .success(try body()) } catch { outcome = .failure(error) }
         course.change(with: outcome) { $0.outcome = consume $1 }
@@ -62,22 +63,22 @@ public final class Joining<Value: ~Copyable & Sendable>: Sendable {
   /// Whether the closure has returned or thrown.
   public var isFinished: Bool { course.change { $0.outcome != nil || $0.thread == nil } }
 
-  /// What the kernel says the thread is waiting in: the name of a function of its own; empty when it runs.
+  /// The kernel function in which the thread sleeps (`/proc/self/task/…/wchan`): "0" while it runs, empty if unknown.
   public var place: String {
     let number = course.change { $0.number }
     return (try? readText("/proc/self/task/\(number)/wchan")) ?? ""
   }
 
-  /// Waits for the thread to end. A value can be joined once.
+  /// Waits for the thread to end and returns its value. A thread can be joined once.
   ///
-  /// - Throws: What the closure threw; `TimedOut`, with what the kernel says the thread is waiting in.
+  /// - Throws: The error of the closure; `TimedOut`, with the kernel function in which the thread sleeps.
   public func join(within limit: Duration = .seconds(10)) throws -> Value {
     let outcome = course.wait(until: .after(limit)) { $0.outcome.take() }
     guard let outcome else {
       let place = self.place
       throw TimedOut("the thread started at \(origin)\(place.isEmpty ? "" : " (it is in \(place))")", after: limit)
     }
-    // It has put its outcome in and does nothing more, so this join cannot hang.
+    // The thread has stored its outcome and does nothing more, so this join cannot hang.
     if let thread = course.change({ $0.thread.take() }) { pthread_join(thread, nil) }
     return try outcome.get()
   }

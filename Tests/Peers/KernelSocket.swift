@@ -1,6 +1,6 @@
 import Glibc
 
-/// The eleven states of TCP, in Linux' numbers, with RFC 9293's names.
+/// The eleven TCP states, in the order of Linux's numbers, with the names of RFC 9293.
 public enum KernelState: String, Sendable, CaseIterable, CustomStringConvertible {
   case established = "ESTABLISHED"
   case synSent = "SYN-SENT"
@@ -15,7 +15,7 @@ public enum KernelState: String, Sendable, CaseIterable, CustomStringConvertible
   case closing = "CLOSING"
 
   init?(number: UInt8) {
-    // Linux has a twelfth, a SYN-RECEIVED without a socket of its own.
+    // Linux has a twelfth: SYN-RECEIVED without a full socket (TCP_NEW_SYN_RECV).
     if number == 12 {
       self = .synReceived
       return
@@ -27,7 +27,7 @@ public enum KernelState: String, Sendable, CaseIterable, CustomStringConvertible
   public var description: String { rawValue }
 }
 
-/// One TCP socket as a line of `/proc/net/tcp` or `tcp6` tells it.
+/// One TCP socket, read from a line of `/proc/net/tcp` or `tcp6`.
 public struct KernelSocket: Hashable, Sendable, CustomStringConvertible {
   public enum Timer: UInt8, Sendable {
     case none = 0, retransmission = 1, keepalive = 2, timeWait = 3, windowProbe = 4
@@ -40,13 +40,13 @@ public struct KernelSocket: Hashable, Sendable, CustomStringConvertible {
   public let remoteAddress: String
   public let remotePort: UInt16
   public let state: KernelState
-  /// Bytes not acknowledged, and one more for a FIN; of a listener nothing.
+  /// The number of bytes not acknowledged, plus one for a FIN; not meaningful for a listener.
   public let transmitQueue: Int
-  /// Bytes not read; of a listener, connections not accepted.
+  /// The number of bytes not read; for a listener, the number of connections in its accept queue.
   public let receiveQueue: Int
   public let timer: Timer
   public let retransmits: Int
-  /// The socket's number in `/proc/self/fd`; 0 when no descriptor leads to it.
+  /// The inode number that `/proc/self/fd` shows as `socket:[…]`; 0 if the socket has no descriptor.
   public let inode: UInt64
 
   public var description: String {
@@ -74,13 +74,13 @@ public struct KernelSocket: Hashable, Sendable, CustomStringConvertible {
     self.inode = inode
   }
 
-  /// How a line writes a port, at the end of a column: ":1F90 ".
+  /// A port as a line writes it, at the end of a column: ":1F90 ".
   static func column(_ port: UInt16) -> String {
     let digits = String(port, radix: 16, uppercase: true)
     return ":\(String(repeating: "0", count: 4 - digits.count))\(digits) "
   }
 
-  /// Words of the address as the machine holds them, then the port.
+  /// Parses an address and a port. The address is written as 32-bit words in the machine's byte order.
   private static func name(_ field: Substring) -> (String, UInt16)? {
     let parts = field.split(separator: ":")
     guard parts.count == 2, let port = UInt16(parts[1], radix: 16) else { return nil }
@@ -98,13 +98,13 @@ public struct KernelSocket: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// One Unix socket as a line of `/proc/net/unix` tells it.
+/// One Unix socket, read from a line of `/proc/net/unix`.
 public struct KernelUnixSocket: Hashable, Sendable {
   /// As the kernel writes it: a path, "@name" for an abstract name, nil for none.
   public let path: String?
   public let isListening: Bool
   public let isConnected: Bool
-  /// 1 stream, 2 datagram, 5 sequenced packets.
+  /// The socket type: 1 stream, 2 datagram, 5 sequenced packets.
   public let kind: UInt8
   public let inode: UInt64
 

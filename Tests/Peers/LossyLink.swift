@@ -1,7 +1,7 @@
 import CPeers
 import Glibc
 
-/// Joins two network namespaces by a link with the weather given, runs `body`, and takes everything down.
+/// Joins two network namespaces by a link with the given `weather`, runs `body`, and removes the link.
 ///
 /// ```swift
 /// try withLossyLink(Weather(seed: 7, loss: 0.1, delay: .milliseconds(10))) { link in
@@ -25,13 +25,13 @@ public func withLossyLink<R: ~Copyable>(
   return result
 }
 
-/// Two network namespaces, and between them a link that loses, delays, doubles and reorders, in a thread of its own.
+/// Two network namespaces joined by a link that loses, delays, duplicates and reorders packets on its own thread.
 ///
-/// It stands in for netem, which many kernels lack. Left is 10.7.0.1, right is 10.7.0.2.
+/// It replaces netem, which many kernels lack. Left is 10.7.0.1, right is 10.7.0.2.
 public final class LossyLink: Sendable {
   public enum Side: String, Sendable { case left, right }
 
-  /// Packets so far, in both directions.
+  /// The packets so far, in both directions.
   public struct Counts: Hashable, Sendable {
     public var sent = 0
     public var lost = 0
@@ -92,17 +92,17 @@ public final class LossyLink: Sendable {
 
   public var counts: Counts { state.change { $0.counts } }
 
-  /// Changes what happens to packets from now on; the seed stays.
+  /// Changes the faults for packets from now on; the random sequence continues.
   public func change(_ weather: Weather) { state.change { $0.weather = weather } }
 
-  /// Loses everything, in both directions, silently.
+  /// Silently drops every packet, in both directions.
   public func cut() { state.change { $0.isCut = true } }
 
   public func heal() { state.change { $0.isCut = false } }
 
   private static func carry(_ wires: Wires, _ state: Monitor<State>) {
     var queue = DueQueue<(to: Side, packet: [UInt8])>()
-    // A direction has its own numbers: what happens in one does not depend on when the other speaks.
+    // Each direction has its own random numbers, so that its faults do not depend on the other direction's timing.
     let seed = state.change { $0.weather.seed }
     var leftRandom = SeededRandom(seed: seed)
     var rightRandom = SeededRandom(seed: ~seed)
@@ -126,7 +126,7 @@ public final class LossyLink: Sendable {
     _ packet: [UInt8], from side: Side, _ random: inout SeededRandom,
     _ queue: inout DueQueue<(to: Side, packet: [UInt8])>, _ state: Monitor<State>
   ) {
-    // What the kernels say over IPv6 to find neighbours would shift the decisions from run to run.
+    // IPv6 packets are dropped: neighbour discovery would shift the random decisions from run to run.
     guard packet[0] >> 4 == 4 else { return }
     let weather = state.change { $0.isCut ? nil : $0.weather }
     let arrivals = weather?.arrivals(of: Segment(packet: packet), from: side, &random) ?? []

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A state behind a lock, whose every change wakes those who wait for it to become something.
+/// A state protected by a mutex, with a condition variable that wakes the waiting threads after every change.
 @safe final class Monitor<State: ~Copyable>: @unchecked Sendable {
   private var state: State
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -27,7 +27,7 @@ import Glibc
     unsafe mutex.deallocate()
   }
 
-  /// Runs `body` alone with the state, then wakes all who wait.
+  /// Runs `body` with exclusive access to the state, then wakes all waiting threads.
   func change<R: ~Copyable, E>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
     unsafe pthread_mutex_lock(mutex)
     defer {
@@ -37,7 +37,7 @@ import Glibc
     return try body(&state)
   }
 
-  /// The same, and hands `given` over to `body`, which a closure could not consume.
+  /// Changes the state and passes `given` to `body`, because a closure cannot consume a captured value.
   func change<Given: ~Copyable>(with given: consuming Given, _ body: (inout State, consuming Given) -> Void) {
     unsafe pthread_mutex_lock(mutex)
     defer {
@@ -47,7 +47,7 @@ import Glibc
     body(&state, given)
   }
 
-  /// Runs `body` at once and after every change, until it gives a value or the deadline passes.
+  /// Runs `body` at once and after every change, until it returns a value or the deadline passes.
   func wait<R: ~Copyable>(until deadline: Deadline, for body: (inout State) -> R?) -> R? {
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }

@@ -1,16 +1,16 @@
 import CPeers
 import Glibc
 
-/// A network of its own, with its loopback up. It takes no `ip` command, and changes nothing outside the thread that
+/// A new network namespace with its loopback up. It needs no `ip` command, and changes nothing outside the thread that
 /// makes or enters it.
 ///
-/// A socket keeps the namespace it was made in, so a test makes sockets inside `run` and uses them anywhere. The
-/// namespace goes when this object, its sockets and its threads have gone.
+/// A socket keeps the namespace it was made in, so a test makes sockets inside `run` and uses them anywhere. The kernel
+/// removes the namespace when this object, its sockets and its threads are gone.
 public final class NetworkNamespace: Sendable {
   private let descriptor: OwnedDescriptor
 
   public init() throws {
-    // The thread that unshares ends at once; the descriptor keeps what it made.
+    // The thread that unshares ends at once; the descriptor keeps the namespace alive.
     descriptor = try Peers.onThread { () throws -> OwnedDescriptor in
       if peers_unshare_network() != 0 { throw RigError.last("unshare a network namespace") }
       return try OwnedDescriptor(opening: "/proc/thread-self/ns/net", O_RDONLY)
@@ -18,7 +18,7 @@ public final class NetworkNamespace: Sendable {
     try linkUp("lo")
   }
 
-  /// Runs `body` with the calling thread inside the namespace, and brings the thread back.
+  /// Runs `body` with the calling thread inside the namespace, and returns the thread to its namespace.
   ///
   /// Threads and programs started in the body stay in the namespace.
   @discardableResult
@@ -26,7 +26,7 @@ public final class NetworkNamespace: Sendable {
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
     let home = unsafe open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
-    precondition(home >= 0, "the thread cannot note its network namespace: \(RigError.last("open"))")
+    precondition(home >= 0, "the thread cannot open its network namespace: \(RigError.last("open"))")
     precondition(peers_enter_network(descriptor.number) == 0, "\(RigError.last("enter a network namespace"))")
     defer {
       // A thread left in a foreign namespace would break tests that have nothing to do with this one.
@@ -36,7 +36,7 @@ public final class NetworkNamespace: Sendable {
     return try body()
   }
 
-  /// Runs `body` on a thread of its own inside the namespace.
+  /// Runs `body` on a new thread inside the namespace.
   public func onThread<Value: ~Copyable & Sendable>(
     file: String = #fileID, line: Int = #line, _ body: @escaping @Sendable () throws -> Value
   ) -> Joining<Value> {
@@ -45,7 +45,7 @@ public final class NetworkNamespace: Sendable {
 
   /// Writes a setting of this namespace: `setSysctl("net/ipv4/tcp_fin_timeout", "3")`.
   public func setSysctl(_ name: String, _ value: String) throws(RigError) {
-    // /proc/sys/net shows the namespace of whoever opens the file.
+    // /proc/sys/net shows the namespace of the thread that opens the file.
     try run { () throws(RigError) in
       let file = try OwnedDescriptor(opening: "/proc/sys/\(name)", O_WRONLY)
       do throws(RigError) {
@@ -60,6 +60,6 @@ public final class NetworkNamespace: Sendable {
     try run { () throws(RigError) in try readText("/proc/sys/\(name)") }
   }
 
-  /// For `IFLA_NET_NS_FD`.
+  /// The descriptor of the namespace, as the value of `IFLA_NET_NS_FD`.
   var number: UInt32 { UInt32(descriptor.number) }
 }

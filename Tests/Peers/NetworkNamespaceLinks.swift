@@ -1,11 +1,11 @@
 import CPeers
 import Glibc
 
-/// Links, addresses and routes of a namespace, made through rtnetlink.
+/// Links, addresses and routes of a namespace, created through rtnetlink.
 extension NetworkNamespace {
   public func linkUp(_ name: String) throws(RigError) { try setLink(name, isUp: true) }
 
-  /// A link that is down is silent in both directions, and loses its routes.
+  /// Takes a link down: it drops packets in both directions and loses its routes.
   public func linkDown(_ name: String) throws(RigError) { try setLink(name, isUp: false) }
 
   private func setLink(_ name: String, isUp: Bool) throws(RigError) {
@@ -17,7 +17,7 @@ extension NetworkNamespace {
 
   /// Adds an address, with the route to its network: `addAddress("10.8.0.1", prefix: 24, to: "tun0")`.
   ///
-  /// An IPv6 address can be used at once: no duplicate is looked for.
+  /// An IPv6 address can be used at once: duplicate address detection is off (IFA_F_NODAD).
   public func addAddress(_ address: String, prefix: UInt8, to name: String) throws(RigError) {
     try change("add \(address)/\(prefix) to \(name)", .newAddress, creates: true) { request throws(RigError) in
       let bytes = try addressBytes(address)
@@ -32,13 +32,13 @@ extension NetworkNamespace {
     try awaitIPv6(name)
   }
 
-  /// The kernel makes the routes of IPv6 addresses on a thread of its own, after it has answered; waits for them.
+  /// Waits for the routes of the IPv6 addresses, which the kernel makes on a thread of its own after its answer.
   private func awaitIPv6(_ name: String) throws(RigError) {
     try run { () throws(RigError) in
       let socket = try OwnedDescriptor(
         Glibc.socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0), from: "socket")
       let flags = unsafe peers_link_flags(socket.number, name)
-      // IFF_UP and IFF_RUNNING: without a peer at the other end there will be no routes.
+      // IFF_UP and IFF_RUNNING: a link whose other side is not up gets no routes.
       let ready: CInt = 0x41
       guard flags > 0, flags & ready == ready, unsafe access("/proc/thread-self/net/if_inet6", R_OK) == 0 else {
         return
@@ -47,11 +47,11 @@ extension NetworkNamespace {
         try eventually("routes of the IPv6 addresses of \(name)") {
           let routes = try Self.table("ipv6_route")
           return try Self.table("if_inet6").allSatisfy { address in
-            // Address, index, prefix, scope, flags, link; 0x40: still tentative, which our own never are.
+            // Address, index, prefix, scope, flags, link. 0x40 is IFA_F_TENTATIVE, which our own addresses never have.
             guard address.count == 6, address[5] == name, (UInt8(address[4], radix: 16) ?? 0) & 0x40 == 0 else {
               return true
             }
-            // The route of the address itself carries RTF_LOCAL, the highest bit; the one of its network does not do.
+            // The route of the address itself has RTF_LOCAL, the highest bit; the route of its network has not.
             return routes.contains {
               $0.count == 10 && $0[0] == address[0] && (UInt32($0[8], radix: 16) ?? 0) >> 31 == 1
             }
@@ -67,7 +67,9 @@ extension NetworkNamespace {
     try readText("/proc/thread-self/net/\(name)").split(separator: "\n").map { $0.split(separator: " ") }
   }
 
-  /// Adds a route: `addRoute(to: "10.9.0.0", prefix: 16, via: "10.8.0.2", link: "tun0")`; `prefix` 0 is the default route.
+  /// Adds a route: `addRoute(to: "10.9.0.0", prefix: 16, via: "10.8.0.2", link: "tun0")`.
+  ///
+  /// With `prefix` 0 it is the default route.
   public func addRoute(
     to network: String, prefix: UInt8, via gateway: String? = nil, link name: String
   ) throws(RigError) {
@@ -87,7 +89,7 @@ extension NetworkNamespace {
     }
   }
 
-  /// Makes two joined devices, one here and one in `other`; both are down and bare.
+  /// Makes a pair of veth devices, one here and one in `other`; both are down and have no address.
   public func addVeth(_ name: String, to other: NetworkNamespace, as otherName: String) throws(RigError) {
     try change("make veth \(name) and \(otherName)", .newLink, creates: true) { request throws(RigError) in
       request.appendLink()
@@ -122,7 +124,7 @@ extension NetworkNamespace {
     }
   }
 
-  /// Valid for a thread inside the namespace.
+  /// The index of a link; call it on a thread inside the namespace.
   private static func index(of name: String) throws(RigError) -> UInt32 {
     let index = unsafe if_nametoindex(name)
     guard index != 0 else { throw .last("no link \(name)") }

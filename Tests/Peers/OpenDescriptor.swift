@@ -1,15 +1,15 @@
 import Dispatch
 import Glibc
 
-/// A descriptor of this process, and what it leads to.
+/// A descriptor of this process and its target.
 public struct OpenDescriptor: Hashable, Sendable, CustomStringConvertible {
   public let number: CInt
-  /// As `/proc/self/fd` links: `socket:[12345]`, `/dev/net/tun`, `anon_inode:[eventfd]`.
+  /// The target of the link in `/proc/self/fd`: `socket:[12345]`, `/dev/net/tun`, `anon_inode:[eventfd]`.
   public let target: String
 
   public var description: String { "\(number) > \(target)" }
 
-  /// The number after `socket:`, which the tables of `/proc/net` name too.
+  /// The inode number after `socket:`, which the tables of `/proc/net` list too.
   public var socketInode: UInt64? {
     guard target.hasPrefix("socket:["), target.hasSuffix("]") else { return nil }
     return UInt64(target.dropFirst(8).dropLast())
@@ -27,11 +27,10 @@ public struct DescriptorFlags: Hashable, Sendable {
 }
 
 extension KernelView {
-  /// Every descriptor of this process, in order, without the one that this looks through; in a thread with a table of its own,
-  /// of that table.
+  /// Every descriptor of the calling thread's table, in order, without the one that reads the directory.
   ///
-  /// Tests that run at the same time open and close descriptors too: compare whole lists only where no other test runs,
-  /// in an exit test, and there `lastingDescriptors`.
+  /// Tests that run at the same time open and close descriptors too. Compare whole lists only in an exit test, where no
+  /// other test runs, and use `lastingDescriptors` there.
   public static func openDescriptors() throws(RigError) -> [OpenDescriptor] {
     guard let directory = unsafe opendir("/proc/thread-self/fd") else {
       throw .last("opendir /proc/thread-self/fd")
@@ -44,24 +43,24 @@ extension KernelView {
         unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
       guard let number = CInt(name), number != own else { continue }
-      // A descriptor that closed since is none.
+      // A descriptor that was closed meanwhile is left out.
       guard let target = readLink("/proc/thread-self/fd/\(number)") else { continue }
       found.append(OpenDescriptor(number: number, target: target))
     }
     return found.sorted { $0.number < $1.number }
   }
 
-  /// Every descriptor of this process but those that come and go with Dispatch, on which Swift's tasks run: two such lists
+  /// Every descriptor of this process except the temporary ones of Dispatch, on which Swift's tasks run. Two such lists
   /// can be compared.
   ///
-  /// Dispatch makes a poller with its first timer, whenever that is, and keeps it; its timers' own descriptors it makes as
-  /// it needs them. Nobody else here uses timers that are descriptors.
+  /// Dispatch makes a poller with its first timer, whenever that is, and keeps it. It makes the timers' own descriptors
+  /// (timerfd) as it needs them; no other code here uses timerfds.
   public static func lastingDescriptors() throws(RigError) -> [OpenDescriptor] {
     dispatchHasItsPoller
     return try openDescriptors().filter { $0.target != "anon_inode:[timerfd]" }
   }
 
-  /// A timer has fired.
+  /// Runs one Dispatch timer, after which Dispatch has its poller.
   private static let dispatchHasItsPoller: Void = {
     let fired = DispatchSemaphore(value: 0)
     let timer = DispatchSource.makeTimerSource()
@@ -78,7 +77,7 @@ extension KernelView {
     return unsafe waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD
   }
 
-  /// The threads of this process.
+  /// The number of threads of this process.
   public static func threadCount() throws(RigError) -> Int {
     let line = try readText("/proc/self/status").split(separator: "\n").first { $0.hasPrefix("Threads:") }
     return Int(line?.split(separator: "\t").last ?? "") ?? 0

@@ -1,10 +1,10 @@
 import Glibc
 
-/// A descriptor that closes when it goes. The rig's own, so that it leaves none behind.
+/// A descriptor that is closed with its owner. `Peers` uses it for its own descriptors, so that it leaks none.
 struct OwnedDescriptor: ~Copyable, Sendable {
   let number: CInt
 
-  /// Takes what a system call has just returned.
+  /// Takes the result of the system call that has just returned.
   init(_ number: CInt, from call: String) throws(RigError) {
     guard number >= 0 else { throw .last(call) }
     self.number = number
@@ -17,7 +17,7 @@ struct OwnedDescriptor: ~Copyable, Sendable {
 
   deinit { close(number) }
 
-  /// One `read`; nil when there is nothing now, empty at the end.
+  /// One `read`; nil for `EAGAIN`, empty at EOF.
   func read(upTo count: Int) throws(RigError) -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: count)
     while true {
@@ -31,14 +31,14 @@ struct OwnedDescriptor: ~Copyable, Sendable {
     }
   }
 
-  /// One `write` of all the bytes; for devices, where a packet goes whole or not at all.
+  /// One `write` of all the bytes; for pipes and devices that take a packet entirely or not at all.
   func write(_ bytes: [UInt8]) throws(RigError) {
     let put = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress, $0.count) }
     if put < 0 { throw .last("write") }
   }
 }
 
-/// The whole of a small file, such as those under `/proc`, without the line end at its end.
+/// The contents of a small file, such as those under `/proc`, without the final line end.
 func readText(_ path: String) throws(RigError) -> String {
   let file = try OwnedDescriptor(opening: path, O_RDONLY)
   var bytes: [UInt8] = []
@@ -47,7 +47,7 @@ func readText(_ path: String) throws(RigError) -> String {
   return String(decoding: bytes, as: UTF8.self)
 }
 
-/// The lines of a text in which `word` stands, found without taking the others apart.
+/// The lines of a text that contain `word`, found without splitting the whole text.
 func lines(of text: String, containing word: String) -> [Substring] {
   unsafe text.withCString { text in
     var found: [Substring] = []
@@ -64,7 +64,7 @@ func lines(of text: String, containing word: String) -> [Substring] {
   }
 }
 
-/// Where a symbolic link leads; nil when it is gone.
+/// The target of a symbolic link; nil if it does not exist.
 func readLink(_ path: String) -> String? {
   var link = [UInt8](repeating: 0, count: 4096)
   let length = unsafe link.withUnsafeMutableBytes { buffer in
@@ -73,9 +73,9 @@ func readLink(_ path: String) -> String? {
   return length < 0 ? nil : String(decoding: link.prefix(length), as: UTF8.self)
 }
 
-/// Waits until one of the descriptors has something to read, or the deadline passes.
+/// Waits until one of the descriptors is readable, or the deadline passes.
 ///
-/// - Returns: For each descriptor whether it has.
+/// - Returns: For each descriptor, whether it is readable.
 func waitReadable(_ descriptors: [CInt], until deadline: Deadline?) -> [Bool] {
   var polls = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
   let limit = deadline.map(\.millisecondsLeft) ?? -1

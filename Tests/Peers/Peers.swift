@@ -1,8 +1,8 @@
-// What tests stand on. Nothing here imports Fin: an oracle that shares code with what it judges judges nothing.
+// Support for the tests. Nothing here imports Fin, because an oracle must share no code with what it judges.
 //
 // Threads and time    onThread, Joining, eventually, Deadline, Monitor
-// What may run here   Rights, Programs
+// Permissions, tools  Rights, Programs
 // Networks            NetworkNamespace, RouteRequest, TunDevice, LossyLink, Weather, DueQueue
 // A hand-made peer    RawPeer, Behaviour, Conversation, Segment, SegmentLog
 // Plain programs      PlainSocket, Child
-// The kernel's word   KernelView, KernelSocket, OpenDescriptor
+// Kernel state        KernelView, KernelSocket, OpenDescriptor

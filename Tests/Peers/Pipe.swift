@@ -20,8 +20,8 @@ struct Pipe: ~Copyable {
   consuming func keepWriting() -> OwnedDescriptor { writing }
 }
 
-/// Runs `body` with SIGPIPE held back from the calling thread, and swallows the one that a write causes: a program that
-/// reads no more must not kill the tests.
+/// Runs `body` with SIGPIPE blocked in the calling thread, and discards the one that a write causes, so that a program
+/// that has closed its input cannot kill the tests.
 func withoutSIGPIPE<E>(_ body: () throws(E) -> Void) throws(E) {
   var pipe = sigset_t()
   var before = sigset_t()

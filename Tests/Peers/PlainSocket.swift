@@ -1,9 +1,9 @@
 import CPeers
 import Glibc
 
-/// A socket with nothing around it but the C calls: the stranger on the other side, and the control of an experiment.
+/// A socket used through plain C calls: a peer that is not Fin, and the control of an experiment.
 ///
-/// Receives and sends give up after five seconds with `EAGAIN`, so that no test hangs. It closes when it goes.
+/// Receives and sends give up after five seconds with `EAGAIN`, so that no test hangs. It is closed with its owner.
 public struct PlainSocket: ~Copyable, Sendable {
   public let descriptor: CInt
 
@@ -13,7 +13,7 @@ public struct PlainSocket: ~Copyable, Sendable {
     setTimeouts(.seconds(5))
   }
 
-  /// Takes over a descriptor.
+  /// Takes ownership of a descriptor.
   public init(adopting descriptor: CInt) {
     self.descriptor = descriptor
     setTimeouts(.seconds(5))
@@ -21,17 +21,17 @@ public struct PlainSocket: ~Copyable, Sendable {
 
   deinit { Glibc.close(descriptor) }
 
-  /// Gives the descriptor away, open.
+  /// Gives up ownership and returns the open descriptor.
   public consuming func detach() -> CInt {
     let descriptor = descriptor
     discard self
     return descriptor
   }
 
-  /// Closes now, with what the program has not read or sent.
+  /// Closes now, whatever is unread or unsent.
   public consuming func close() {}
 
-  /// Closes with a RST: `SO_LINGER` with no time.
+  /// Closes with a RST: `SO_LINGER` with a time of 0.
   public consuming func abort() {
     var value = linger(l_onoff: 1, l_linger: 0)
     unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
@@ -47,6 +47,8 @@ public struct PlainSocket: ~Copyable, Sendable {
 
 /// Making connections.
 extension PlainSocket {
+  /// Connects to a numeric address.
+  ///
   /// - Throws: `RigError` with the error number of `connect`; `EINPROGRESS` when `limit` passes.
   public static func connected(
     to address: String, port: UInt16, within limit: Duration = .seconds(5)
@@ -60,7 +62,9 @@ extension PlainSocket {
     return socket
   }
 
-  /// - Parameter port: 0 lets the kernel choose: `port` tells.
+  /// Binds to a numeric address and listens.
+  ///
+  /// - Parameter port: 0 lets the kernel choose; the property `port` is the chosen one.
   public static func listening(
     on address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 128
   ) throws(RigError) -> PlainSocket {
@@ -105,7 +109,7 @@ extension PlainSocket {
   }
 }
 
-/// Bytes.
+/// Sending and receiving.
 extension PlainSocket {
   /// Sends all the bytes.
   public func send(_ bytes: [UInt8]) throws(RigError) {
@@ -120,7 +124,7 @@ extension PlainSocket {
     }
   }
 
-  /// One `recv`: what is there, or empty when the peer has finished.
+  /// One `recv`: the bytes that are available, or empty at EOF.
   public func receive(upTo count: Int = 65536) throws(RigError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     while true {
@@ -131,7 +135,7 @@ extension PlainSocket {
     }
   }
 
-  /// Everything until the peer finishes.
+  /// Receives everything until EOF.
   public func receiveAll() throws(RigError) -> [UInt8] {
     var all: [UInt8] = []
     while true {
@@ -147,7 +151,7 @@ extension PlainSocket {
   }
 }
 
-/// What the kernel says of it.
+/// Kernel state and options of the socket.
 extension PlainSocket {
   /// `SIOCOUTQ`: bytes the peer has not acknowledged, and one more for a FIN.
   public var outgoingQueue: Int {
@@ -155,13 +159,13 @@ extension PlainSocket {
     return unsafe peers_outgoing_queue(descriptor, &bytes) == 0 ? Int(bytes) : -1
   }
 
-  /// `SIOCINQ`: bytes that wait to be read.
+  /// `SIOCINQ`: bytes received and not yet read.
   public var incomingQueue: Int {
     var bytes: CInt = 0
     return unsafe peers_incoming_queue(descriptor, &bytes) == 0 ? Int(bytes) : -1
   }
 
-  /// The state that `TCP_INFO` gives.
+  /// The state according to `TCP_INFO`.
   public var state: KernelState? {
     var info = [UInt8](repeating: 0, count: 104)
     var length = socklen_t(info.count)
@@ -169,7 +173,7 @@ extension PlainSocket {
     return KernelState(number: info[0])
   }
 
-  /// `SO_ERROR`: the pending error number, which the reading clears.
+  /// `SO_ERROR`: the pending error number. Reading it clears it.
   public var pendingError: CInt { option(SOL_SOCKET, SO_ERROR) }
 
   public func setOption(_ level: CInt, _ name: CInt, _ value: CInt) {

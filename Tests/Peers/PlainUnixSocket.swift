@@ -1,6 +1,6 @@
 import Glibc
 
-/// Plain sockets with Unix names: a path, or "@name" for an abstract name.
+/// Plain Unix sockets, named by a path, or by "@name" for an abstract name.
 extension PlainSocket {
   public static func connected(toUnix name: String) throws(RigError) -> PlainSocket {
     let socket = try PlainSocket(AF_UNIX)
@@ -10,7 +10,7 @@ extension PlainSocket {
     return socket
   }
 
-  /// A path stays when the socket goes: the test removes it.
+  /// Listens on a Unix name. A path outlives the socket; the test removes it.
   public static func listening(onUnix name: String, backlog: CInt = 128) throws(RigError) -> PlainSocket {
     let socket = try PlainSocket(AF_UNIX)
     guard try unsafe withUnixName(name, { unsafe bind(socket.descriptor, $0, $1) }) == 0 else { throw .last("bind") }

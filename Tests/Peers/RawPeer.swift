@@ -1,7 +1,7 @@
 import CPeers
 import Glibc
 
-/// Makes a hand-made TCP peer, runs `body`, and takes everything down.
+/// Makes a hand-made TCP peer, runs `body`, and removes the peer.
 ///
 /// ```swift
 /// try withRawPeer(.acknowledgesAllButLastByte) { peer in
@@ -26,11 +26,11 @@ public func withRawPeer<R: ~Copyable>(
   return result
 }
 
-/// A TCP peer made by hand, on the other end of a TUN device in a network namespace of its own.
+/// A hand-made TCP peer on the other side of a TUN device in its own network namespace.
 ///
-/// The kernel is 10.8.0.1, the peer 10.8.0.2: any port of the peer accepts, and `connect(toPort:)` reaches listeners of
-/// the kernel. Sockets are made inside `namespace.run`. Nothing else speaks for 10.8.0.2, so that the peer can break
-/// every rule of TCP; what it sees and says is in the `log`.
+/// The kernel is 10.8.0.1, the peer 10.8.0.2. Every port of the peer accepts, and `connect(toPort:)` reaches listeners
+/// of the kernel. Make sockets inside `namespace.run`. The kernel does not answer for 10.8.0.2, so the peer can break
+/// every rule of TCP. All segments, sent and received, are in the `log`.
 public final class RawPeer: Sendable {
   public static let kernelAddress = "10.8.0.1"
   public static let peerAddress = "10.8.0.2"
@@ -48,7 +48,8 @@ public final class RawPeer: Sendable {
     var log = SegmentLog()
   }
 
-  /// The device is used by the pump thread and by tests; only together with the state, so that segments keep their order.
+  /// The TUN device, used by the pump thread and by tests; written only under the state's lock, so that segments keep
+  /// their order.
   private final class Wire: Sendable {
     let tun: TunDevice
     let stop: OwnedDescriptor
@@ -82,19 +83,19 @@ public final class RawPeer: Sendable {
     pump.change { $0 = thread }
   }
 
-  /// Ends the pump. The device and the namespace go with the last reference.
+  /// Stops the pump thread. The device and the namespace are removed with the last reference.
   fileprivate func stop() throws {
     try wire.stop.write([1, 0, 0, 0, 0, 0, 0, 0])
     _ = try pump.change { $0.take() }?.join()
   }
 }
 
-/// What a test asks of the peer.
+/// Operations for tests.
 extension RawPeer {
-  /// What crossed the wire so far.
+  /// The segments so far, in both directions.
   public var log: SegmentLog { state.change { $0.log } }
 
-  /// Changes the behaviour from the next segment on, of open connections too.
+  /// Changes the behaviour from the next segment on, also for open connections.
   public func behave(_ behaviour: Behaviour) {
     state.change { $0.behaviour = behaviour }
   }
@@ -102,7 +103,7 @@ extension RawPeer {
   /// Answers nothing from now on.
   public func vanish() { behave(.vanishes()) }
 
-  /// Runs `body` with the latest connection, or the one with that port of the kernel; sends what it queues.
+  /// Runs `body` with the latest connection, or the one with this port of the kernel, and sends the queued segments.
   ///
   /// - Throws: `RigError` when there is no such connection.
   @discardableResult
@@ -110,7 +111,7 @@ extension RawPeer {
     try state.change { state throws(RigError) in
       let port = kernelPort ?? state.latest?.kernelPort
       let keys = state.conversations.keys.filter { $0.kernelPort == port }
-      // A listener's port is in many conversations; the latest of all is meant, if it is among them.
+      // Several conversations may share a listener's port; prefer the latest connection if it is among them.
       guard let key = keys.first(where: { $0 == state.latest }) ?? keys.first else {
         throw RigError("the peer has no connection\(port.map { " with the kernel's port \($0)" } ?? "")")
       }
@@ -124,10 +125,10 @@ extension RawPeer {
   public func finish() throws(RigError) { try converse { $0.finish() } }
   public func reset() throws(RigError) { try converse { $0.reset() } }
 
-  /// The bytes of the kernel that the latest connection took.
+  /// The kernel's bytes that the latest connection took.
   public var received: [UInt8] { (try? converse { $0.received }) ?? [] }
 
-  /// Connects to a listener of the kernel, from a port of the peer that was not used before.
+  /// Connects to a listener of the kernel from a fresh port of the peer.
   ///
   /// - Throws: `RigError` when the kernel refuses; `TimedOut`.
   public func connect(toPort kernelPort: UInt16, within limit: Duration = .seconds(5)) throws {
@@ -140,13 +141,13 @@ extension RawPeer {
     guard isOpen else { throw RigError("the kernel refused the peer's connection to port \(kernelPort)") }
   }
 
-  /// Sends SYNs from many ports and never answers what the kernel says to them.
+  /// Sends SYNs from many ports and never answers the kernel's SYN+ACKs.
   public func flood(port: UInt16, count: Int) {
     state.change { state in
       state.behaviour = .neverAcknowledges
       for index in 0..<count {
         let key = Key(kernelPort: port, peerPort: 20000 + UInt16(index))
-        // Not kept: a SYN+ACK for an unknown connection gets no answer.
+        // Not stored, so that the SYN+ACK gets no answer.
         var conversation = Conversation(kernelPort: port, peerPort: key.peerPort, expected: 0, window: 65535)
         conversation.send(.syn, acknowledgement: 0)
         Self.put(conversation.outgoing, &state, wire, start)
@@ -154,7 +155,7 @@ extension RawPeer {
     }
   }
 
-  /// Awaits something in the log; wakes with every segment.
+  /// Waits until the log meets a condition, which is checked after every segment.
   public func awaitLog(
     within limit: Duration = .seconds(5), _ awaited: String, _ condition: (SegmentLog) -> Bool
   ) throws(TimedOut) {
@@ -162,7 +163,7 @@ extension RawPeer {
     if found == nil { throw TimedOut("\(awaited); the log is:\n\(log)", after: limit) }
   }
 
-  /// A plain socket of the kernel, connected to the peer.
+  /// Connects a plain socket of the kernel to the peer.
   public func connectedSocket(port: UInt16 = 7) throws -> PlainSocket {
     try namespace.run { try PlainSocket.connected(to: Self.peerAddress, port: port) }
   }
@@ -180,7 +181,7 @@ extension RawPeer {
   }
 }
 
-/// How segments of the kernel are taken.
+/// Handling of the kernel's segments.
 extension RawPeer {
   private static func handle(_ segment: Segment, _ state: inout State, _ wire: Wire, _ start: Deadline) {
     state.log.add(segment, from: .kernel, at: .now - start)
@@ -228,7 +229,7 @@ extension RawPeer {
     }
   }
 
-  /// Puts on the wire what a conversation has queued.
+  /// Sends the segments that a conversation has queued.
   private static func flush(_ key: Key, _ state: inout State, _ wire: Wire, _ start: Deadline) {
     guard let outgoing = state.conversations[key]?.outgoing, !outgoing.isEmpty else { return }
     state.conversations[key]?.outgoing = []
@@ -237,7 +238,7 @@ extension RawPeer {
 
   private static func put(_ segments: [Segment], _ state: inout State, _ wire: Wire, _ start: Deadline) {
     for segment in segments {
-      // Noted first: the kernel's answer may be there before `write` returns.
+      // Logged first: the kernel may answer before `write` returns.
       state.log.add(segment, from: .peer, at: .now - start)
       wire.tun.write(segment.packet(from: [10, 8, 0, 2], to: [10, 8, 0, 1]))
     }

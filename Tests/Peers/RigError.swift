@@ -1,8 +1,8 @@
 import Glibc
 
-/// What went wrong in the rig itself, or in a plain system call made through it.
+/// An error of the test support itself, or of a plain system call made through it.
 public struct RigError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What was attempted: a system call, or a sentence.
+  /// The failed system call, or a sentence.
   public let attempt: String
   /// The error number of the call; 0 when no call failed.
   public let code: CInt
@@ -12,7 +12,7 @@ public struct RigError: Error, Hashable, Sendable, CustomStringConvertible {
     self.code = code
   }
 
-  /// The failure of the system call that has just returned.
+  /// The error of the system call that has just returned (`errno`).
   static func last(_ call: String) -> RigError { RigError(call, code: errno) }
 
   public var description: String {
@@ -22,7 +22,7 @@ public struct RigError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A deadline passed before what was awaited came.
+/// The error for a deadline that passed before the awaited condition held.
 public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
   public let awaited: String
   public let limit: Duration
@@ -32,5 +32,5 @@ public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
     self.limit = limit
   }
 
-  public var description: String { "not within \(limit): \(awaited)" }
+  public var description: String { "timed out after \(limit): \(awaited)" }
 }

@@ -1,11 +1,11 @@
 import CPeers
 import Glibc
 
-/// What this process may do on this machine. Tests that need more skip, and say so.
+/// The permissions of this process on this machine. A test that needs more is skipped, with the reason.
 public enum Rights {
   public static let isRoot = geteuid() == 0
 
-  /// Whether a thread may make a network namespace: tried once, on a thread of its own.
+  /// Whether a thread may make a network namespace. It is tried once, on a new thread.
   public static let canMakeNamespaces = (try? NetworkNamespace()) != nil
 
   /// Whether TUN devices can be made in such a namespace.
@@ -24,9 +24,9 @@ public enum Rights {
   }()
 }
 
-/// Programs that a test may need and a machine may lack.
+/// External programs that a test needs and a machine may lack.
 public enum Programs {
-  /// The path of an executable of that name on `PATH`.
+  /// The path of the first executable with this name on `PATH`.
   public static func find(_ name: String) -> String? {
     guard let path = unsafe getenv("PATH") else { return nil }
     return unsafe String(cString: path).split(separator: ":")

@@ -1,8 +1,8 @@
 import Glibc
 
-/// One rtnetlink request in the making: a header, a fixed part, attributes (rtnetlink(7)).
+/// A builder of one rtnetlink request: a header, a fixed part and attributes (rtnetlink(7)).
 ///
-/// Links, addresses and routes are made with it, so that no `ip` command is needed.
+/// It makes links, addresses and routes, so that no `ip` command is needed.
 struct RouteRequest {
   enum Kind: UInt16 {
     case newLink = 16, deleteLink = 17, newAddress = 20, deleteAddress = 21, newRoute = 24
@@ -10,16 +10,18 @@ struct RouteRequest {
 
   private var bytes: [UInt8] = []
 
-  /// - Parameter creates: Whether the request makes something that must not be there yet.
+  /// Begins a request.
+  ///
+  /// - Parameter creates: Whether the request creates an object and fails if it exists (NLM_F_CREATE, NLM_F_EXCL).
   init(_ kind: Kind, creates: Bool) {
     let request: UInt16 = 0x001
     let acknowledge: UInt16 = 0x004
     let exclusive: UInt16 = 0x200
     let create: UInt16 = 0x400
-    append(UInt32(0))  // The length, known at the end.
+    append(UInt32(0))  // The length, filled in by `perform`.
     append(kind.rawValue)
     append(request | acknowledge | (creates ? create | exclusive : 0))
-    append(UInt32(1))  // Sequence: one request a socket.
+    append(UInt32(1))  // The sequence number: each socket sends one request.
     append(UInt32(0))
   }
 
@@ -65,7 +67,7 @@ struct RouteRequest {
     unsafe bytes.withUnsafeMutableBytes { unsafe $0.storeBytes(of: number, toByteOffset: offset, as: Number.self) }
   }
 
-  /// Sends it from the calling thread's namespace and waits for the kernel's answer, which comes with the call.
+  /// Sends the request in the calling thread's namespace and reads the answer, which the kernel queues during `send`.
   consuming func perform(_ purpose: String) throws(RigError) {
     setLength(UInt32(bytes.count), at: 0)
     let socket = try OwnedDescriptor(

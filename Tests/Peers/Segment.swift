@@ -1,4 +1,4 @@
-/// One TCP segment, as it crosses the wire in an IPv4 packet (RFC 9293, section 3.1).
+/// One TCP segment in an IPv4 packet (RFC 9293, section 3.1).
 public struct Segment: Hashable, Sendable, CustomStringConvertible {
   public struct Flags: OptionSet, Hashable, Sendable, CustomStringConvertible {
     public let rawValue: UInt8
@@ -24,7 +24,7 @@ public struct Segment: Hashable, Sendable, CustomStringConvertible {
   public var flags: Flags
   public var window: UInt16
   public var urgentPointer: UInt16
-  /// The largest segment the sender takes: an option of a SYN.
+  /// The largest segment that the sender accepts (MSS): an option of a SYN.
   public var maximumSize: UInt16?
   public var payload: [UInt8]
 
@@ -43,16 +43,17 @@ public struct Segment: Hashable, Sendable, CustomStringConvertible {
     self.payload = payload
   }
 
-  /// The sequence number after the payload, where a FIN stands.
+  /// The sequence number after the payload, which is that of a FIN.
   public var payloadEnd: UInt32 { sequence &+ UInt32(payload.count) }
 
   public var description: String {
-    "\(sourcePort)>\(destinationPort) \(flags) seq=\(sequence) ack=\(acknowledgement) win=\(window) len=\(payload.count)"
+    "\(sourcePort)>\(destinationPort) \(flags) seq=\(sequence) ack=\(acknowledgement) win=\(window) "
+      + "len=\(payload.count)"
   }
 }
 
 extension Segment {
-  /// Reads an IPv4 packet; nil for anything but whole TCP.
+  /// Parses an IPv4 packet; nil unless it holds a complete TCP segment.
   init?(packet: [UInt8]) {
     guard packet.count >= 20, packet[0] >> 4 == 4, packet[9] == 6 else { return nil }
     let headerSize = Int(packet[0] & 15) * 4
@@ -67,7 +68,7 @@ extension Segment {
       urgentPointer: bytes.bigEndian(at: 18), payload: Array(bytes[offset...]))
   }
 
-  /// The IPv4 packet that carries it.
+  /// The IPv4 packet with this segment.
   func packet(from source: [UInt8], to destination: [UInt8]) -> [UInt8] {
     var options: [UInt8] = []
     if let maximumSize { options = [2, 4, UInt8(maximumSize >> 8), UInt8(truncatingIfNeeded: maximumSize)] }
@@ -78,7 +79,7 @@ extension Segment {
     tcp.appendBigEndian(acknowledgement)
     tcp += [UInt8(20 + options.count) << 2, flags.rawValue]
     tcp.appendBigEndian(window)
-    tcp.appendBigEndian(UInt16(0))  // The checksum, below.
+    tcp.appendBigEndian(UInt16(0))  // The checksum, filled in below.
     tcp.appendBigEndian(urgentPointer)
     tcp += options
     tcp += payload
@@ -88,7 +89,7 @@ extension Segment {
 
     var header: [UInt8] = [0x45, 0]
     header.appendBigEndian(UInt16(20 + tcp.count))
-    header += [0, 0, 0x40, 0, 64, 6, 0, 0]  // Do not fragment; 64 hops; TCP; the checksum, below.
+    header += [0, 0, 0x40, 0, 64, 6, 0, 0]  // Do not fragment; TTL 64; TCP; the checksum, filled in below.
     header += source + destination
     header.replaceSubrange(10..<12, with: checksum(header))
     return header + tcp

@@ -1,11 +1,11 @@
-/// What crossed the wire between the kernel and a hand-made peer, in order.
+/// The segments between the kernel and a hand-made peer, in order.
 public struct SegmentLog: Sendable, CustomStringConvertible {
   public enum Side: String, Sendable { case kernel, peer }
 
   public struct Entry: Sendable, CustomStringConvertible {
-    /// Since the peer was made.
+    /// The time since the peer was made.
     public let time: Duration
-    /// Who sent it.
+    /// The sender.
     public let side: Side
     public let flags: Segment.Flags
     public let sequence: UInt32
@@ -33,12 +33,12 @@ public struct SegmentLog: Sendable, CustomStringConvertible {
         peerPort: side == .kernel ? segment.destinationPort : segment.sourcePort))
   }
 
-  /// How many segments with all these flags one side sent; repeated ones count.
+  /// The number of segments with all these flags that one side sent, including retransmissions.
   public func count(_ flags: Segment.Flags, from side: Side = .kernel) -> Int {
     entries.count { $0.side == side && $0.flags.isSuperset(of: flags) }
   }
 
-  /// How many different bytes of payload one side sent; repeated ones do not count.
+  /// The number of distinct payload bytes that one side sent; retransmitted bytes count once.
   public func distinctBytes(from side: Side = .kernel) -> Int {
     var spans: [UInt64: [(start: UInt32, length: Int)]] = [:]
     for entry in entries where entry.side == side && entry.length > 0 {
@@ -63,6 +63,6 @@ public struct SegmentLog: Sendable, CustomStringConvertible {
 
   public var last: Entry? { entries.last }
 
-  /// One line a segment, for the message of a failed expectation.
+  /// One line per segment, for the message of a failed expectation.
   public var description: String { entries.map(\.description).joined(separator: "\n") }
 }

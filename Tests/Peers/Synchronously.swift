@@ -1,3 +1,4 @@
-/// Runs `body` here and now, as a synchronous function: in a test that is asynchronous (every exit test is), the verbs that
-/// block are chosen inside it.
+/// Calls `body` as a synchronous function.
+///
+/// In an asynchronous test, as every exit test is, it makes the compiler choose the blocking overloads inside `body`.
 public func synchronously<R>(_ body: () throws -> R) rethrows -> R { try body() }

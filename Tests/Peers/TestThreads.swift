@@ -1,13 +1,13 @@
-/// Some threads, each of which serves one `TestThread` at a time, from its first job to its end.
+/// A fixed set of threads, each of which serves one `TestThread` at a time, from its first job to its end.
 public final class TestThreads: Sendable {
   private let waiting = Monitor<[TestThread]>([])
 
   public init(count: Int) {
-    // They last as long as the process does.
+    // The threads live as long as the process.
     for _ in 0..<count { _ = onThread { while true { self.serveNext() } } }
   }
 
-  /// An executor that gets a thread with its first job; the first that asks is the first that is served.
+  /// An executor that requests a thread with its first job. Requests are served in order.
   public func one() -> TestThread { TestThread { thread in self.waiting.change { $0.append(thread) } } }
 
   private func serveNext() {
@@ -15,10 +15,10 @@ public final class TestThreads: Sendable {
   }
 }
 
-/// A thread that runs the jobs of one task, one after the other.
+/// An executor that runs the jobs of one task in order on one thread.
 ///
-/// To get it, to keep it and to give it back a task needs no other executor: on Swift's pool, with its thread a processor, it
-/// would stand behind every test that has begun there.
+/// A task needs no other executor to get, keep or return the thread. On Swift's pool, which has one thread per
+/// processor, it would queue behind every test that has begun there.
 public final class TestThread: TaskExecutor {
   private struct State {
     var jobs: [UnownedJob] = []
@@ -31,7 +31,7 @@ public final class TestThread: TaskExecutor {
 
   fileprivate init(_ ask: @escaping @Sendable (TestThread) -> Void) { self.ask = ask }
 
-  /// Gives the thread back when it has run the jobs that it has now.
+  /// Returns the thread once it has run the jobs that are queued now.
   public func end() { state.change { $0.hasEnded = true } }
 
   public func enqueue(_ job: consuming ExecutorJob) {
@@ -50,7 +50,7 @@ public final class TestThread: TaskExecutor {
     while let job = next() { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
   }
 
-  /// The next job, for which it waits; `nil` when it is over.
+  /// Waits for the next job; `nil` after `end`, when no job is left.
   private func next() -> UnownedJob? {
     while true {
       let found = state.wait(until: .after(.seconds(60))) { state -> Optional<UnownedJob>? in

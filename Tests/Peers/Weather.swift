@@ -1,4 +1,4 @@
-/// What a link does to the packets on it. The same seed and the same packets give the same decisions.
+/// The faults of a link. The same seed and the same packets give the same decisions.
 public struct Weather: Sendable {
   public var seed: UInt64
   /// The share of packets lost, 0 to 1.
@@ -7,13 +7,13 @@ public struct Weather: Sendable {
   public var duplication: Double
   /// The share of packets held back so that later ones overtake them, 0 to 1.
   public var reordering: Double
-  /// How much longer those are held back.
+  /// The additional delay of the packets that are held back.
   public var heldBack: Duration
-  /// How long every packet takes.
+  /// The delay of every packet.
   public var delay: Duration
-  /// How much longer it takes at most; each packet has its own, so jitter reorders too.
+  /// The maximum additional delay, drawn for each packet, so jitter reorders too.
   public var jitter: Duration
-  /// Packets lost besides: by what they carry. TCP comes as a segment, all else as nil.
+  /// Additional packets to lose, chosen by their contents. A TCP packet is passed as a segment, any other as nil.
   public var drops: @Sendable (LossyLink.Side, Segment?) -> Bool
 
   public init(
@@ -31,9 +31,9 @@ public struct Weather: Sendable {
     self.drops = drops
   }
 
-  /// When each copy of a packet arrives, counted from now; none when it is lost.
+  /// The delays after which the copies of a packet arrive; empty if the packet is lost.
   func arrivals(of segment: Segment?, from side: LossyLink.Side, _ random: inout SeededRandom) -> [Duration] {
-    // Always the same number of draws, so that one setting does not shift the decisions of another.
+    // Every packet draws the same number of random values, so that one setting does not shift the decisions of another.
     let (lost, twice, late) = (random.share() < loss, random.share() < duplication, random.share() < reordering)
     let times = [random.share(), random.share()].map { delay + jitter * $0 + (late ? heldBack : .zero) }
     if lost || drops(side, segment) { return [] }

@@ -1,19 +1,19 @@
 import Peers
 public import Testing
 
-/// Gives each test of a suite a thread for itself, from its beginning to its end; six of them run at a time.
+/// A trait that gives each test of a suite its own thread, from beginning to end; six tests run at a time.
 ///
-/// The global pool has a thread for each core, and everything of a thousand tests that are begun at once stands in one queue
-/// there. A synchronous test would keep one of the threads until it is over, and whoever awaits something would come back
-/// behind all the tests that have not begun: minutes later, when the situation that it made has passed.
+/// The global pool has one thread per core, and the jobs of a thousand tests that begin at once share one queue there.
+/// A synchronous test would keep one of these threads until it is over, and a test that awaits something would resume
+/// behind all the tests that have not begun: minutes later, when the situation that it set up has passed.
 public struct OnThreads: TestTrait, SuiteTrait, TestScoping {
   private static let threads = TestThreads(count: 6)
-  /// Where tests begin and end, and nothing blocks.
+  /// The executor on which tests begin and end. Nothing blocks there.
   private static let usher = TestThreads(count: 1).one()
 
   public var isRecursive: Bool { true }
 
-  /// Of a suite, for the way of its tests to their threads, and of each case, for the thread.
+  /// Applies to a suite, whose tests then start on `usher`, and to each test case, which then gets its thread.
   public func scopeProvider(for test: Test, testCase: Test.Case?) -> OnThreads? {
     test.isSuite || testCase != nil ? self : nil
   }
@@ -22,7 +22,7 @@ public struct OnThreads: TestTrait, SuiteTrait, TestScoping {
     for test: Test, testCase: Test.Case?, performing body: @concurrent @Sendable () async throws -> Void
   ) async throws {
     guard testCase != nil else {
-      // What a suite begins inherits it: on the pool it would stand behind all tests of other suites.
+      // The suite's child tasks inherit the executor. On the pool they would queue behind all tests of other suites.
       return try await withTaskExecutorPreference(OnThreads.usher) { try await body() }
     }
     let thread = OnThreads.threads.one()

@@ -1,7 +1,7 @@
-// The yardstick: an epoll loop in C, edge-triggered, without a library.
+// The reference server: an edge-triggered epoll loop in C, without a library.
 //
-// A short read means that the socket is drained, so that a message costs one recv and one send. Only when the kernel
-// has said that the peer finished is it read until its end.
+// A short read means that the socket is drained, so a message costs one recv and one send. Only after the kernel has
+// reported the peer's FIN is the socket read until EOF.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <endian.h>
@@ -21,13 +21,13 @@ struct connection {
   int fd;
   bool peer_finished;
   uint64_t counted;
-  uint8_t *unsent;  // what send did not take; NULL nearly always
+  uint8_t *unsent;  // the bytes that send did not take; nearly always NULL
   size_t unsent_size, unsent_at;
 };
 
 static int epoll, listener;
 static bool counting;
-static uint8_t *buffer;  // one for all: nothing stays in it
+static uint8_t *buffer;  // shared by all connections, because it keeps nothing between reads
 static size_t buffer_size;
 
 static void fail(const char *call) {
@@ -41,8 +41,9 @@ static void release(struct connection *c) {
   free(c);
 }
 
-// One at a turn: what the listener still has makes the next epoll_wait return at once, with all that is ready by then.
-// To accept until EAGAIN costs a call that makes a socket for nobody; measured, it is no cheaper.
+// Accepts one client in each turn. If more clients are queued, the next epoll_wait returns at once, with everything
+// that is ready by then. Accepting until EAGAIN costs one more call, which allocates a socket in vain; measurements
+// show no gain.
 static void accept_one(void) {
   int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
@@ -61,7 +62,8 @@ static void rewatch(struct connection *c, uint32_t events) {
   if (epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &event) != 0) fail("epoll_ctl");
 }
 
-// Keeps what the socket does not take, and reads no more until it is gone. False when the connection is lost.
+// Sends the buffer. Stores the bytes that the socket does not take, and stops reading until they are sent. Returns
+// false when the connection is lost.
 static bool send_all(struct connection *c, size_t size) {
   ssize_t n = send(c->fd, buffer, size, MSG_NOSIGNAL);
   if (n == (ssize_t)size) return true;
@@ -88,7 +90,7 @@ static bool send_unsent(struct connection *c) {
   return true;
 }
 
-// False when the connection is over.
+// Returns false when the connection is over.
 static bool serve(struct connection *c) {
   if (c->unsent != NULL && !send_unsent(c)) return false;
   while (c->unsent == NULL) {
@@ -119,7 +121,7 @@ int main(int count, char **words) {
   buffer = malloc(buffer_size);
 
   listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  int on = 1;  // what is accepted inherits it
+  int on = 1;  // accepted sockets inherit the option
   setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0) fail("bind");

@@ -1,4 +1,4 @@
-"""The echo server of asyncio's documentation on streams, on asyncio's own loop or on uvloop's."""
+"""The echo server from asyncio's documentation of streams, on asyncio's own event loop or on uvloop."""
 import asyncio
 import sys
 

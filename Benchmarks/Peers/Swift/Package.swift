@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Apart from the package beside it, so that what is fetched for these never stands in Fin's way.
+// Separate from the benchmarks' own package, so that the dependencies of these servers cannot affect the build of Fin.
 let package = Package(
   name: "peers",
   dependencies: [

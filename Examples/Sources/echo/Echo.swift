@@ -4,8 +4,9 @@ import Glibc
 
 /// An echo server that ends well: `swift run --package-path Examples echo localhost:7777`, then `ncat localhost 7777`.
 ///
-/// SIGTERM or SIGINT stops it: clients in the queue are served, conversations may go on for 10 seconds, exit status 0. A
-/// second signal aborts what still runs, exit status 1. If it cannot start, exit status 2.
+/// SIGTERM or SIGINT stops it: the clients in the accept queue are served, conversations may go on for 10 seconds, and
+/// the exit status is 0. A second signal aborts the remaining connections, with exit status 1. If the server cannot
+/// start, the exit status is 2.
 @main
 enum Echo {
   static func main() {
@@ -27,7 +28,7 @@ enum Echo {
     exit(report.abortedAtStop == 0 && report.failure == nil ? 0 : 1)
   }
 
-  /// The first signal stops, the second brings the end of the drain to now.
+  /// Stops the listener at the first signal, and ends the drain at once at the second.
   private static func stopOnSignals(_ listener: ListenerHandle) -> [any DispatchSourceSignal] {
     let queue = DispatchQueue(label: "signals")
     return [SIGTERM, SIGINT].map { number in
@@ -43,7 +44,8 @@ enum Echo {
       let isHeard = DispatchSemaphore(value: 0)
       source.setRegistrationHandler { isHeard.signal() }
       source.resume()
-      // Until then the signal ends the program, as it may: nobody has been served yet. Ignored, it would be lost.
+      // Until the handler is registered, a signal ends the program. That is fine, because no client has been served
+      // yet. If the signal were ignored meanwhile, it would be lost.
       isHeard.wait()
       return source
     }

@@ -1,9 +1,10 @@
 import Fin
 import Glibc
 
-/// Sends each line of the input and prints the line that comes back: `echo hello | line localhost:7777`.
+/// Sends each line of the input and prints the line that the server answers: `echo hello | line localhost:7777`.
 ///
-/// Exit status 0 when everything sent was delivered, 1 when not, 2 when there was no connection or no answer.
+/// The exit status is 0 when everything sent was delivered, 1 when it was not, and 2 when there was no connection or no
+/// answer.
 @main
 enum Line {
   static func main() {

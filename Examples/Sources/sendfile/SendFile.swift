@@ -1,10 +1,11 @@
 import Fin
 import Foundation
 
-/// Sends a file and says whether it arrived: `sendfile picture.png localhost:7777`, with `ncat -l 7777 > copy` there.
+/// Sends a file and reports whether it arrived: `sendfile picture.png localhost:7777`, with `ncat -l 7777 > copy` as
+/// the receiver.
 ///
-/// Exit status 0 when the receiver's machine has every byte, 1 when it has not or nobody knows, 2 when there was no file or
-/// no connection.
+/// The exit status is 0 when the receiver's machine has every byte, 1 when bytes are missing or their delivery is
+/// unknown, and 2 when the file could not be read or there was no connection.
 @main
 enum SendFile {
   static func main() {
@@ -26,13 +27,13 @@ enum SendFile {
           accepted += part.count
         }
       } catch {
-        // Not an end but a break: the receiver must not take half a file for a whole one.
+        // Aborts instead of closing, so that the receiver does not take half a file for a whole one.
         print("\(accepted) bytes were accepted, then: \(error)")
         print(connection.abort())
         exit(1)
       }
 
-      // Until the receiver has finished too, which programs like ncat do when they have read it all.
+      // Waits until the receiver has finished too. Programs such as ncat finish when they have read everything.
       let end = connection.close(.lingering(within: .seconds(60), idle: .seconds(10), discarding: 1 << 20))
       print("\(accepted) bytes were accepted; \(end)")
       switch end.ending {

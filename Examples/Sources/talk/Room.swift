@@ -1,9 +1,9 @@
 import Fin
 
-/// Who is there, and what is said.
+/// The members of the room, and the lines that they exchange.
 ///
-/// An actor may keep shared connections; sending waits for whoever reads slowly, but not for long: who has not read after a
-/// second is aborted, so that nobody keeps the others waiting.
+/// An actor may keep shared connections. A send waits for a member that reads slowly, but for one second at most: then
+/// that member's connection is aborted, so that it does not delay the others.
 actor Room {
   private var members: [Int: SharedConnection] = [:]
   private var last = 0

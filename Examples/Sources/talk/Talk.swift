@@ -4,8 +4,9 @@ import Glibc
 
 /// A chat room in tasks: `talk serve localhost:7777`, then `talk join localhost:7777 Ada` twice or more, and type.
 ///
-/// Every client has a task, and all of them share a few threads. SIGTERM or SIGINT stops the server: it tells everybody, who
-/// may go on for 10 seconds, exit status 0. A second signal aborts what still runs, exit status 1.
+/// Every client has a task, and all tasks share a few threads. SIGTERM or SIGINT stops the server: it sends a notice to
+/// all members, who may go on for 10 seconds, and the exit status is 0. A second signal aborts the remaining
+/// connections, with exit status 1.
 @main
 enum Talk {
   static func main() async {
@@ -35,7 +36,7 @@ enum Talk {
     }
     let report = await listener.serve { connection in
       guard let name = try await connection.readLine(limit: 100) else { return }
-      // Kept by the room, which sends to it while this task receives.
+      // The room keeps this reference, and sends to the member while this task receives.
       let member = connection.share()
       let number = await room.enter(member, name)
       do {
@@ -51,10 +52,10 @@ enum Talk {
     return report.abortedAtStop == 0 && report.failure == nil ? 0 : 1
   }
 
-  /// Sends what is typed and prints what is said, until either end has finished.
+  /// Sends the typed lines and prints the received ones, until either end has finished.
   private static func join(_ server: Endpoint, as name: String) async throws -> CInt {
     let (_, end) = try await withConnection(to: server, within: .seconds(5)) { connection in
-      // An hour in which nobody says anything is no failure.
+      // A silent hour is not an error.
       var connection = connection
       connection.timeouts.receive = .seconds(3600)
       _ = try await connection.duplex { receiver in
@@ -69,7 +70,7 @@ enum Talk {
     return end.isDelivered ? 0 : 1
   }
 
-  /// The lines of the input: reading it blocks, so it has a thread of its own.
+  /// The lines of the input, read on a thread of their own, because reading blocks.
   private static func typed() -> AsyncStream<String> {
     AsyncStream { lines in
       DispatchQueue(label: "input").async {

@@ -1,6 +1,6 @@
-// What Swift's Glibc overlay lacks: GNU-only calls, ioctl's and fcntl's varargs, epoll and eventfd.
-// Forwards without logic. No system header is included here, because Swift would then see its types twice: structs are
-// passed by untyped pointers, and the constants are checked against the system's in cfin.c.
+// Calls that Swift's Glibc overlay lacks: GNU-only calls, the varargs of ioctl and fcntl, epoll and eventfd. They are
+// thin wrappers. No system header is included here, because Swift would then see its types twice: structs are passed by
+// untyped pointers, and the constants are checked against the system's in cfin.c.
 #ifndef CFIN_H
 #define CFIN_H
 
@@ -10,31 +10,31 @@
 
 int fin_errno(void);
 void fin_set_errno(int value);
-/// `EACCES` for 13; NULL for a number without a name.
+/// The symbolic name, `EACCES` for 13; NULL for a number without a name.
 const char *_Nullable fin_errno_name(int value);
 
 /// `length` is a socklen_t, `address` a struct sockaddr.
 int fin_accept4(int fd, void *_Nullable address, uint32_t *_Nullable length, int flags);
-/// `fds` are struct pollfd; a negative number of seconds waits for ever.
+/// `fds` are struct pollfd; a negative number of seconds waits without a timeout.
 int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds);
 int fin_ioctl_int(int fd, uint64_t request, int *value);
 int fin_fcntl_int(int fd, int command, int value);
-/// flock, exclusive, without waiting. Swift sees a struct of that name.
+/// flock, exclusive and non-blocking. It has its own name because Swift sees a struct called flock.
 int fin_try_lock(int fd);
 
-/// memfd_create, close-on-exec and with seals allowed; never executable where the kernel knows that (6.3).
+/// memfd_create, close-on-exec and with seals allowed; never executable if the kernel supports that (6.3).
 int fin_memory_file(const char *name);
-/// F_ADD_SEALS: it never shrinks, and nobody adds a seal.
+/// F_ADD_SEALS: the file never shrinks, and no further seal can be added.
 int fin_seal_size(int fd);
-/// fallocate: the memory is taken now.
+/// fallocate: allocates the memory at once.
 int fin_allocate(int fd, int64_t offset, int64_t size);
-/// mmap, shared, for reading and writing, in no child and no core file; NULL when it fails.
+/// mmap, shared, for reading and writing, excluded from child processes and core files; NULL when it fails.
 void *_Nullable fin_map(int fd, uint64_t size);
 int fin_unmap(void *address, uint64_t size);
 
 int fin_eventfd(void);
 int fin_epoll_create(void);
-/// Adds `fd`, edge-triggered, for input, output and the peer's end.
+/// Adds `fd`, edge-triggered, for input, output and the peer's half-close (EPOLLRDHUP).
 int fin_epoll_watch(int poller, int fd);
 int fin_epoll_unwatch(int poller, int fd);
 /// Takes one event if there is one, without waiting.
@@ -49,9 +49,9 @@ struct fin_epoll_event {
 __attribute__((packed))
 #endif
 ;
-/// Adds `fd` under a token of the caller's, edge-triggered, for everything that can happen to a socket.
+/// Adds `fd` under a token of the caller, edge-triggered, for every event that a socket can have.
 int fin_epoll_add(int poller, int fd, uint64_t token);
-/// `events` has room for `most` of `struct fin_epoll_event`; a negative time-out waits for ever.
+/// `events` has room for `most` of `struct fin_epoll_event`; a negative number of milliseconds waits without a timeout.
 int fin_epoll_wait(int poller, void *events, int most, int milliseconds);
 static inline uint32_t fin_epoll_events(const void *events, int index) {
   return ((const struct fin_epoll_event *)events)[index].events;
@@ -60,29 +60,29 @@ static inline uint64_t fin_epoll_token(const void *events, int index) {
   return ((const struct fin_epoll_event *)events)[index].token;
 }
 
-/// The runtime's own name for the task that runs on this thread; NULL outside of tasks. `withUnsafeCurrentTask` gives the same, at
-/// the price of a generic call. Without parameters, Swift's calling convention is C's.
+/// The runtime's own identity of the task that runs on this thread; NULL outside of tasks. `withUnsafeCurrentTask`
+/// returns the same at the cost of a generic call. Without parameters, Swift's calling convention is C's.
 void *_Nullable swift_task_getCurrent(void);
 
-/// What the thread that calls has been marked with; NULL for a thread without a mark.
+/// The mark of the calling thread, which is the event loop that it runs; NULL for a thread without one.
 void *_Nullable fin_thread_mark(void);
 void fin_set_thread_mark(void *_Nullable mark);
-/// `pwritev2` with RWF_NOWAIT, where the file is; EOPNOTSUPP where it cannot tell whether it would wait.
+/// `pwritev2` with RWF_NOWAIT, at the file's own position; EOPNOTSUPP if the file cannot tell whether it would wait.
 long fin_write_at_once(int fd, const void *bytes, unsigned long count);
 
-/// What this thread has still to wake, when it is waking somebody; NULL else.
+/// The list of waiters that the calling thread still has to wake, while it is waking one; otherwise NULL.
 void *_Nullable fin_thread_waking(void);
 void fin_set_thread_waking(void *_Nullable waking);
-/// Operations that this thread has counted since the last task there began its share, this one included.
+/// Counts an operation and returns the number since the last task on this thread began its share, this one included.
 int fin_count_operation(void);
-/// A task begins its share of this thread.
+/// Begins a task's share of this thread: the count starts again from 0.
 void fin_begin_share(void);
-/// The innermost of the loans that the thread that calls has given; NULL for none.
+/// The innermost descriptor loan that is active on the calling thread; NULL for none.
 void *_Nullable fin_thread_loans(void);
 void fin_set_thread_loans(void *_Nullable loans);
-/// `pthread_setname_np` for the thread that calls; 15 characters.
+/// `pthread_setname_np` for the calling thread; at most 15 characters.
 void fin_name_thread(const char *name);
-/// Processors that this process may run on: `sched_getaffinity`.
+/// The number of processors that the calling thread may run on: `sched_getaffinity`.
 int fin_processors(void);
 
 enum {
@@ -115,39 +115,41 @@ enum {
   FIN_EPOLLRDHUP = 0x2000,
 };
 
-// ---- What the laboratory of `fin` needs beside the library.
+// ---- For the laboratory of `fin`, in addition to the library's.
 int fin_pipe(int *ends);
 int fin_unshare(int flags);
 int fin_set_parent_death_signal(int signal);
 /// `environ`.
 char *_Nullable *_Nonnull fin_environment(void);
 
-// ---- What the doctor needs.
+// ---- For the doctor.
 /// openat, with CLOEXEC; `flags` as for open.
 int fin_open_at(int directory, const char *path, int flags);
-/// statx of a descriptor, which may be of O_PATH, without asking whoever serves the file: the device of a regular file; 0 for any
-/// other, or when it fails.
+/// statx of a descriptor, which may be of O_PATH, without a request to the file's server: the device of a regular file;
+/// 0 for any other file, or when it fails.
 uint64_t fin_device_of_file(int fd);
 int64_t fin_getdents(int directory, void *entries, uint64_t size);
 /// setns, into a network namespace.
 int fin_enter_network(int fd);
 int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t size);
-/// pidfd_open.
+/// pidfd_open: a descriptor that stands for the process.
 int fin_open_process(int pid);
 /// pidfd_getfd: a copy of another process's descriptor. While it is open, that process's close ends nothing.
 int fin_copy_descriptor(int process, int fd);
-/// bpf: loads a program for an iterator of the kernel, by the type number of the iterator's function.
+/// bpf: loads a BPF program for an iterator of the kernel, given by the BTF type number of the iterator's function.
 int fin_bpf_load(const uint64_t *program, uint32_t count, uint32_t function);
-/// bpf: links a loaded program with its iterator.
+/// bpf: links a loaded BPF program to its iterator.
 int fin_bpf_link(int program);
-/// bpf: begins; what the program writes is read from the descriptor.
+/// bpf: starts the iterator; the BPF program's output is read from the returned descriptor.
 int fin_bpf_iterate(int link);
-/// A netlink socket of this protocol that gives up receiving after so many seconds.
+/// A netlink socket of this protocol whose receive timeout is this number of seconds.
 int fin_netlink(int protocol, int seconds);
-/// A netlink socket that does not wait and is told of every TCP socket that ends; the kernel keeps up to `room` bytes for it.
+/// A non-blocking netlink socket that receives a message for every TCP socket that is destroyed; the kernel buffers up
+/// to `room` bytes.
 int fin_netlink_hear_ends(int room);
 int64_t fin_netlink_send(int fd, const void *bytes, uint64_t count);
-/// Receives one datagram; `sender` becomes the port it came from, 0 for the kernel; `cut` whether it did not fit.
+/// Receives one datagram. `sender` is set to the port it came from, 0 for the kernel; `cut` to whether it was
+/// truncated.
 int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender, int *cut);
 enum {
   FIN_NETLINK_SOCK_DIAG = 4,
@@ -161,7 +163,7 @@ enum {
 
 /// ptrace, without an address.
 long fin_trace(int request, int process, unsigned long data);
-/// prctl(PR_SET_CHILD_SUBREAPER): processes that descendants leave behind become ours.
+/// prctl(PR_SET_CHILD_SUBREAPER): this process becomes the parent of orphaned descendants.
 int fin_adopt_orphans(void);
 
 #pragma clang assume_nonnull end

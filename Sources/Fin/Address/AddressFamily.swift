@@ -1,18 +1,18 @@
 import Glibc
 
-/// The kind of network an address belongs to: the first argument of `socket`.
+/// The kind of network that an address belongs to: the first argument of `socket(2)`.
 public struct AddressFamily: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
-  /// The number the kernel uses (`AF_…`).
+  /// The number that the kernel uses (`AF_…`).
   public let rawValue: CInt
 
-  /// Any number is taken; the kernel answers for it (`EAFNOSUPPORT`).
+  /// Accepts any number; the kernel rejects one that it does not support (`EAFNOSUPPORT`).
   public init(rawValue: CInt) { self.rawValue = rawValue }
 
   /// `AF_INET`.
   public static let ipv4 = AddressFamily(rawValue: AF_INET)
   /// `AF_INET6`.
   public static let ipv6 = AddressFamily(rawValue: AF_INET6)
-  /// `AF_UNIX`, sockets between programs of one machine.
+  /// `AF_UNIX`: sockets between programs of one machine.
   public static let unix = AddressFamily(rawValue: AF_UNIX)
 
   /// `IPv4`, `IPv6`, `Unix`, or the number.

@@ -1,7 +1,7 @@
-/// A text being read as an address: its bytes, and refusals that name the whole text and the place in it.
+/// The source text of an address parser: its bytes, and refusals that carry the whole text and a position in it.
 ///
-/// Readers take a range of it rather than a piece cut out, so that an error deep inside still counts from the start of
-/// what the person wrote.
+/// Parsers take a range of the source instead of a substring, so that the offset of an error always counts from the
+/// start of the user's text.
 struct AddressText {
   let text: String
   let bytes: [UInt8]
@@ -17,7 +17,7 @@ struct AddressText {
     AddressError(text: text, offset: offset, reason: reason)
   }
 
-  /// A refusal of the character at the offset, which the reason calls by its printable form.
+  /// A refusal of the character at `offset`. Its reason begins with the printable form of that character.
   func refusal(ofCharacterAt offset: Int, _ reason: String) -> AddressError {
     var end = offset + 1
     while end < bytes.count, bytes[end] & 0xC0 == 0x80 { end += 1 }
@@ -37,7 +37,8 @@ struct AddressText {
 
   func string(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 
-  /// A decimal number without sign or leading zero, or nil when it is no such number or above the limit.
+  /// The value of a decimal number without sign or leading zero; nil if the text is not such a number or the value is
+  /// above the limit.
   func decimal(in range: Range<Int>, upTo limit: UInt32) -> UInt32? {
     guard !range.isEmpty, range.count <= 10 else { return nil }
     if bytes[range.lowerBound] == UInt8(ascii: "0"), range.count > 1 { return nil }
@@ -50,7 +51,7 @@ struct AddressText {
   }
 }
 
-/// A number below eleven in words, as a person would say it.
+/// A count as text: an English word up to ten, digits above.
 func inWords(_ count: Int) -> String {
   let words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
   return words.indices.contains(count) ? words[count] : String(count)
@@ -60,7 +61,7 @@ extension UInt8 {
   var isDigit: Bool { self >= UInt8(ascii: "0") && self <= UInt8(ascii: "9") }
   var isLetter: Bool { (self | 0x20) >= UInt8(ascii: "a") && (self | 0x20) <= UInt8(ascii: "z") }
 
-  /// What it is worth as a hexadecimal digit.
+  /// The value of this character as a hexadecimal digit, or nil for any other character.
   var hexadecimal: UInt8? {
     if isDigit { return self - UInt8(ascii: "0") }
     let lower = self | 0x20

@@ -1,17 +1,17 @@
-/// Where to connect or listen, as people write it.
+/// The address to connect to or listen on, as a user writes it.
 ///
 /// | text | means |
 /// | --- | --- |
-/// | `example.net:80`, `localhost:http` | a name and a port's number or a service's name, looked up by `resolve` |
-/// | `1.2.3.4:80`, `[::1]:80`, `[fe80::1%eth0]:80` | an address in numbers |
+/// | `example.net:80`, `localhost:http` | a host name and a port number or service name, looked up by `resolve` |
+/// | `1.2.3.4:80`, `[::1]:80`, `[fe80::1%eth0]:80` | a numeric address |
 /// | `:80`, `*:80` | every address when listening, this machine when connecting |
-/// | `/run/x.sock`, `./x.sock`, `../x.sock`, `unix:x.sock` | a Unix socket's path |
-/// | `@name` | a Unix socket's abstract name |
+/// | `/run/x.sock`, `./x.sock`, `../x.sock`, `unix:x.sock` | the path of a Unix socket |
+/// | `@name` | the abstract name of a Unix socket |
 ///
 /// In a path `\xHH` stands for one byte and `\x5c` for a backslash.
 ///
-/// A literal never traps: what cannot be read is kept as `problem`, and `resolve` throws it before any system call.
-/// `Endpoint("...")` with a literal is such a literal too; use `init(parsing:)` to have the refusal at once.
+/// A literal never traps: its refusal is stored in `problem`, and `resolve` throws it before any system call.
+/// `Endpoint("...")` with a literal argument is such a literal too; `init(parsing:)` throws the refusal at once.
 public struct Endpoint: Hashable, Sendable {
   enum Host: Hashable, Sendable {
     case anywhere
@@ -34,8 +34,8 @@ public struct Endpoint: Hashable, Sendable {
 
   private init(form: Form) { self.form = form }
 
-  /// Reads what a person wrote, the forms in the table above.
-  /// - Throws: What is not so, and where.
+  /// Parses a text in one of the forms of the table above.
+  /// - Throws: `AddressError` with the reason and the position.
   public init(parsing text: String) throws(AddressError) {
     let source = AddressText(text)
     if let path = try UnixPath(readingAddress: source) {
@@ -47,14 +47,14 @@ public struct Endpoint: Hashable, Sendable {
     }
   }
 
-  /// The same as `init(parsing:)`. With a literal in the parentheses Swift takes the literal's way instead, which keeps
-  /// the refusal for `resolve`.
-  /// - Throws: What is not so, and where.
+  /// Parses a text like `init(parsing:)`. With a literal argument, Swift calls the literal initializer instead, which
+  /// keeps the refusal for `resolve`.
+  /// - Throws: `AddressError` with the reason and the position.
   public init(_ text: String) throws(AddressError) {
     try self.init(parsing: text)
   }
 
-  /// An address that needs no looking up.
+  /// Makes an endpoint from an address, which needs no lookup.
   public init(_ address: SocketAddress) {
     form =
       switch address {
@@ -63,12 +63,12 @@ public struct Endpoint: Hashable, Sendable {
       }
   }
 
-  /// A host and a port.
+  /// Makes an endpoint from a host and a port.
   ///
   /// - Parameters:
-  ///   - host: A name, an IPv4 address, or an IPv6 address with or without brackets; empty or `*` as in `:80`. What
-  ///     cannot be read is kept as `problem`.
-  ///   - port: The port, 0 for one that the kernel is to choose.
+  ///   - host: A name, an IPv4 address, or an IPv6 address with or without brackets; empty or `*` as in `:80`. A
+  ///     refusal is stored in `problem`.
+  ///   - port: The port; 0 lets the kernel choose.
   public init(host: String, port: UInt16) {
     let source = AddressText(host)
     do throws(AddressError) {
@@ -78,13 +78,13 @@ public struct Endpoint: Hashable, Sendable {
     }
   }
 
-  /// Why the text could not be read, or nil when it could.
+  /// The refusal of the text, or nil if the text could be parsed.
   public var problem: AddressError? {
     if case .refused(let error) = form { return error }
     return nil
   }
 
-  /// The address, when it is one that needs no looking up and does not depend on what it is for.
+  /// The address, if it needs no lookup and is the same for connecting and listening; otherwise nil.
   public var address: SocketAddress? {
     switch form {
     case .unix(let path): .unix(path)
@@ -95,7 +95,7 @@ public struct Endpoint: Hashable, Sendable {
 }
 
 extension Endpoint: ExpressibleByStringLiteral, ExpressibleByStringInterpolation {
-  /// Reads a literal, and keeps the refusal when it cannot be read.
+  /// Parses a literal. A refusal is stored in `problem`.
   public init(stringLiteral text: String) {
     do throws(AddressError) {
       try self.init(parsing: text)
@@ -106,8 +106,8 @@ extension Endpoint: ExpressibleByStringLiteral, ExpressibleByStringInterpolation
 }
 
 extension Endpoint: CustomStringConvertible {
-  /// A text that reads back to the same endpoint; for one that could not be read, the text as given, with `\xHH` for what
-  /// does not print.
+  /// A text that parses back to the same endpoint. For a refused text, the text as given, with `\xHH` for every byte
+  /// that is not printable.
   public var description: String {
     switch form {
     case .unix(let path): return SocketAddress.unix(path).description

@@ -1,31 +1,31 @@
 extension Endpoint {
-  /// What the addresses are for. It matters only to an endpoint without a host, such as `:80`.
+  /// The intended use of the addresses. It matters only to an endpoint without a host, such as `:80`.
   public enum Purpose: Hashable, Sendable {
-    /// No host means this machine: 127.0.0.1, or `::1` for the IPv6 family.
+    /// Connecting. No host means this machine: 127.0.0.1, or `::1` for the IPv6 family.
     case connect
-    /// No host means every address: 0.0.0.0, or `::` for the IPv6 family.
+    /// Listening. No host means every address: 0.0.0.0, or `::` for the IPv6 family.
     case listen
   }
 
-  /// How many addresses `resolve` gives at most unless told otherwise. A name may have thousands.
+  /// The default maximum number of addresses that `resolve` returns. A name may have thousands.
   public static let resultLimit = 64
 
-  /// The addresses the endpoint stands for, in the order in which the system prefers them (RFC 6724), each once.
+  /// Returns the addresses of the endpoint in the system's order of preference (RFC 6724), each once.
   ///
-  /// An address in numbers and a Unix path are answered at once. A name, or a service's name, is looked up with
-  /// `getaddrinfo` in a thread of its own, because that call cannot be cancelled: when the time is over this function
-  /// returns, and the late answer is dropped. It blocks the calling thread, so it cannot be called in a task.
+  /// A numeric address and a Unix path are returned at once. A host name or a service name is looked up with
+  /// `getaddrinfo` on a separate thread, because that call cannot be cancelled: at the timeout this function throws,
+  /// and the late answer is dropped. The function blocks the calling thread, so it cannot be called in a task.
   ///
   /// - Parameters:
   ///   - purpose: Whether to connect or to listen; see `Purpose`.
-  ///   - family: The only family wanted, or nil for every one. Unix paths are given for `.unix` and nil.
-  ///   - kind: What the socket will be; a service may have a port for one kind and not for another.
-  ///   - duration: How long to wait for the name's answer.
-  ///   - limit: How many addresses to give at most, 1 or more; the system's best come first.
+  ///   - family: The only family to return, or nil for every family. Unix paths are returned for `.unix` and nil.
+  ///   - kind: The kind of the socket to be made; a service may have a port for one kind and not for another.
+  ///   - duration: The timeout of the lookup.
+  ///   - limit: The maximum number of addresses, 1 or more; the system's best come first.
   /// - Returns: One address or more.
-  /// - Throws: `.malformed` when the text could not be read; `.wrongFamily`; `.notFound`, `.unavailable`,
-  ///   `.unknownService` as the system's resolver says; `.timedOut`; `.tooManyLookups` and `.noThread` when no thread
-  ///   could be had.
+  /// - Throws: `.malformed` when the text could not be parsed; `.wrongFamily`; `.notFound`, `.unavailable`,
+  ///   `.unknownService` as the system's resolver reports; `.timedOut`; `.tooManyLookups` and `.noThread` when no
+  ///   thread could be started for the lookup.
   @available(*, noasync, message: "it blocks the thread while a name is looked up")
   public func resolve(
     _ purpose: Purpose = .connect, family: AddressFamily? = nil, kind: SocketKind = .stream,
@@ -37,15 +37,15 @@ extension Endpoint {
     }
   }
 
-  /// What is left to do for the endpoint's addresses.
+  /// The remaining work of a resolution.
   enum Plan: Sendable {
-    /// Nothing.
+    /// No work: the address is known.
     case known(SocketAddress)
-    /// Ask the system, and wait: `Lookup.answer` for a thread, `Lookup.begin` for a task.
+    /// A lookup by the system: `Lookup.answer` waits for it on a thread, `Lookup.begin` starts it for a task.
     case unknown(Lookup)
   }
 
-  /// Answers without waiting what needs no looking up, and says what to ask for the rest.
+  /// Returns the address if no lookup is needed, otherwise the lookup to make. Never waits.
   func plan(
     _ purpose: Purpose, family: AddressFamily?, kind: SocketKind, limit: Int = Endpoint.resultLimit
   ) throws(ResolveError) -> Plan {
@@ -53,7 +53,7 @@ extension Endpoint {
     case .refused(let error):
       throw .malformed(error)
     case .unix(let path):
-      // Binding to no name lets the kernel choose one; connecting to none means nothing.
+      // A bind without a name lets the kernel choose one; a connect without a name has no meaning.
       guard family ?? .unix == .unix, path.kind != .unnamed || purpose == .listen else {
         throw .wrongFamily(endpoint: description, wanted: family ?? .unix)
       }

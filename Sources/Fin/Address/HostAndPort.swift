@@ -1,6 +1,6 @@
-/// Where the host and the port stand in a text such as `[::1]:80`.
+/// The ranges of the host and the port in a text such as `[::1]:80`.
 struct HostAndPort {
-  /// Without the brackets.
+  /// The range of the host, without the brackets.
   let host: Range<Int>
   let isBracketed: Bool
   let port: Range<Int>
@@ -38,14 +38,14 @@ struct HostAndPort {
     port = (colon + 1)..<all.upperBound
   }
 
-  /// Two colons without brackets: an IPv6 address that may or may not have a port behind it, or a slip.
+  /// The refusal of a text with two colons and no brackets: an IPv6 address with or without a port, or a typing error.
   private static func refusal(_ source: AddressText, _ second: Int) -> AddressError {
     let groups = source.bytes.prefix { $0 != UInt8(ascii: "%") }
     let looksLikeIPv6 = groups.allSatisfy {
       $0.hexadecimal != nil || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".")
     }
-    guard looksLikeIPv6 else { return source.refusal(at: second, "a second colon, where one stands before the port") }
-    let reason = "an IPv6 address without brackets, so that no one can tell where its port begins"
+    guard looksLikeIPv6 else { return source.refusal(at: second, "a second colon: only the port has one before it") }
+    let reason = "an IPv6 address without brackets, so that the start of its port is ambiguous"
     let last = source.bytes.lastIndex(of: UInt8(ascii: ":")) ?? second
     let address = source.string(0..<last)
     let port = source.string((last + 1)..<source.bytes.count)
@@ -57,7 +57,7 @@ struct HostAndPort {
 }
 
 extension Endpoint.Host {
-  /// Reads the part before the port.
+  /// Parses the part before the port.
   init(reading source: AddressText, _ parts: HostAndPort) throws(AddressError) {
     if parts.isBracketed {
       self = .ip(.v6(try Self.bracketed(source, parts.host)))
@@ -66,7 +66,7 @@ extension Endpoint.Host {
     }
   }
 
-  /// Reads a host that stands alone, where an IPv6 address needs no brackets.
+  /// Parses a host without a port, where an IPv6 address needs no brackets.
   init(readingAlone source: AddressText) throws(AddressError) {
     let all = source.all
     if source.hasPrefix("[", in: all) {
@@ -77,7 +77,8 @@ extension Endpoint.Host {
     } else if source.first(UInt8(ascii: ":"), in: all) != nil {
       self = .ip(.v6(try IPv6Address(reading: source, all)))
     } else if source.text == "unix" {
-      throw source.refusal(at: 0, "a host called \"unix\", with which a path begins in text: write \"unix.\"")
+      throw source.refusal(
+        at: 0, "\"unix\" before a colon is the start of a path: for a host of that name write \"unix.\"")
     } else {
       try self.init(reading: source, all)
     }
@@ -85,7 +86,8 @@ extension Endpoint.Host {
 
   private static func bracketed(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> IPv6Address {
     guard range.isEmpty || source.first(UInt8(ascii: ":"), in: range) != nil else {
-      throw source.refusal(at: range.lowerBound, "no IPv6 address in the brackets: leave them out around anything else")
+      throw source.refusal(
+        at: range.lowerBound, "no IPv6 address in the brackets: write anything else without brackets")
     }
     return try IPv6Address(reading: source, range)
   }
@@ -100,8 +102,9 @@ extension Endpoint.Host {
     }
   }
 
-  /// Whether the last label is a number. No host is called so, and the C library would read it as `inet_aton` does: `127.1`
-  /// and `0x7f000001` are 127.0.0.1 there. So it must be an IPv4 address, and is read strictly.
+  /// Whether the last label is a number. Host names do not end in one, and the C library would parse such a text like
+  /// `inet_aton`, which reads `127.1` and `0x7f000001` as 127.0.0.1. The text must therefore be an IPv4 address, and is
+  /// parsed strictly.
   private static func endsInNumber(_ source: AddressText, _ range: Range<Int>) -> Bool {
     var host = source.bytes[range]
     if host.last == UInt8(ascii: ".") { host.removeLast() }
@@ -114,7 +117,8 @@ extension Endpoint.Host {
     return label.dropFirst(2).allSatisfy { $0.hexadecimal != nil }
   }
 
-  /// A host's name: labels of 1 to 63 letters, digits, hyphens and underscores, 253 bytes in all (RFC 1123, section 2.1).
+  /// Parses a host name: labels of 1 to 63 letters, digits, hyphens and underscores, 253 bytes in all (RFC 1123,
+  /// section 2.1).
   private static func name(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> String {
     let dot = UInt8(ascii: ".")
     var start = range.lowerBound
@@ -126,7 +130,8 @@ extension Endpoint.Host {
       } else if byte == UInt8(ascii: "-"), index == start {
         throw source.refusal(at: index, "\"-\" where a letter or digit of a host's name belongs")
       } else if byte >= 0x80 {
-        throw source.refusal(ofCharacterAt: index, "in a host's name, which is ASCII: write the name's form with xn--")
+        throw source.refusal(
+          ofCharacterAt: index, "in a host's name, which must be ASCII: write the name in its xn-- form")
       } else if byte == UInt8(ascii: "/") {
         throw source.refusal(
           at: index, "\"/\" in a host's name (a path begins with / or ./, and a URL is not an address)")
@@ -145,7 +150,7 @@ extension Endpoint.Host {
 }
 
 extension Endpoint.Port {
-  /// Reads a port's number, or a service's name when it begins with a letter.
+  /// Parses a port number, or a service name if the text begins with a letter.
   init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
     guard let first = source.bytes[range].first else {
       throw source.refusal(
@@ -163,11 +168,11 @@ extension Endpoint.Port {
     } else if first == UInt8(ascii: "0") {
       throw source.refusal(at: range.lowerBound, "a leading zero in a port: leave it out")
     } else {
-      throw source.refusal(at: range.lowerBound, "a port above 65535, the last one")
+      throw source.refusal(at: range.lowerBound, "a port above 65535, the highest one")
     }
   }
 
-  /// A name as `/etc/services` has them; RFC 6335 allows fewer characters.
+  /// Parses a service name with the characters that occur in `/etc/services`; RFC 6335 allows fewer.
   private static func service(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> String {
     for index in range {
       let byte = source.bytes[index]

@@ -5,7 +5,7 @@ public enum IPAddress: Hashable, Sendable {
   /// An IPv6 address, which may have a scope and may be an IPv4-mapped one.
   case v6(IPv6Address)
 
-  /// The family of a socket that takes the address as it is.
+  /// The family of a socket that accepts the address unchanged.
   public var family: AddressFamily {
     switch self {
     case .v4: .ipv4
@@ -13,37 +13,38 @@ public enum IPAddress: Hashable, Sendable {
     }
   }
 
-  /// The same place with one spelling: an IPv4-mapped IPv6 address becomes the IPv4 address, all others stay.
+  /// The address in one canonical form: an IPv4-mapped IPv6 address becomes the IPv4 address, all others stay
+  /// unchanged.
   ///
-  /// A listener of the IPv6 family sees IPv4 peers as `::ffff:1.2.3.4`. Compare, count and log peers by this form; hand
-  /// the kernel the address as it came.
+  /// A listener of the IPv6 family sees IPv4 peers as `::ffff:1.2.3.4`. Compare, count and log peers in this form; pass
+  /// the address to the kernel as it was received.
   public var canonical: IPAddress {
     if case .v6(let address) = self, let mapped = address.v4Mapped { return .v4(mapped) }
     return self
   }
 
-  /// 0.0.0.0 or `::`.
+  /// Whether the address is 0.0.0.0 or `::`.
   public var isAny: Bool {
     switch self {
     case .v4(let address): address.isAny
     case .v6(let address): address.isAny
     }
   }
-  /// In 127.0.0.0/8, `::1`, or IPv4-mapped and in 127.0.0.0/8.
+  /// Whether the address is in 127.0.0.0/8, `::1`, or IPv4-mapped and in 127.0.0.0/8.
   public var isLoopback: Bool {
     switch canonical {
     case .v4(let address): address.isLoopback
     case .v6(let address): address.isLoopback
     }
   }
-  /// A multicast group of either version, also when IPv4-mapped.
+  /// Whether the address is a multicast group of either version, also when IPv4-mapped.
   public var isMulticast: Bool {
     switch canonical {
     case .v4(let address): address.isMulticast
     case .v6(let address): address.isMulticast
     }
   }
-  /// Valid on one link only: in 169.254.0.0/16 or `fe80::/10`, also when IPv4-mapped.
+  /// Whether the address is valid on one link only: in 169.254.0.0/16 or `fe80::/10`, also when IPv4-mapped.
   public var isLinkLocal: Bool {
     switch canonical {
     case .v4(let address): address.isLinkLocal
@@ -53,7 +54,7 @@ public enum IPAddress: Hashable, Sendable {
 }
 
 extension IPAddress: Comparable {
-  /// IPv4 before IPv6, then in the order of the bytes.
+  /// Orders IPv4 before IPv6, then by the order of the version's own addresses.
   public static func < (left: Self, right: Self) -> Bool {
     switch (left, right) {
     case (.v4(let left), .v4(let right)): left < right
@@ -65,7 +66,7 @@ extension IPAddress: Comparable {
 }
 
 extension IPAddress: LosslessStringConvertible {
-  /// As the address itself prints, without brackets.
+  /// The text of the address in its version, without brackets.
   public var description: String {
     switch self {
     case .v4(let address): address.description
@@ -73,19 +74,19 @@ extension IPAddress: LosslessStringConvertible {
     }
   }
 
-  /// The same as `init(parsing:)`, with nil for a refusal.
+  /// Parses a text like `init(parsing:)`; nil for a refusal.
   public init?(_ description: String) {
     do throws(AddressError) { try self.init(parsing: description) } catch { return nil }
   }
 
-  /// Reads an IPv6 address when the text has a colon, otherwise an IPv4 address.
-  /// - Throws: What is not so, and where.
+  /// Parses an IPv6 address if the text has a colon, otherwise an IPv4 address.
+  /// - Throws: `AddressError` with the reason and the position.
   public init(parsing text: String) throws(AddressError) {
     let source = AddressText(text)
     try self.init(reading: source, source.all)
   }
 
-  /// Reads a part of a longer text.
+  /// Parses a part of a longer text.
   init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
     if source.first(UInt8(ascii: ":"), in: range) != nil {
       self = .v6(try IPv6Address(reading: source, range))

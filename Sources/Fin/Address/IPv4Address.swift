@@ -1,15 +1,16 @@
 /// An IPv4 address: four bytes (RFC 791).
 ///
-/// Its text is four decimal numbers and nothing else. `inet_aton`'s other forms (`127.1`, `0177.0.0.1`, `0x7f000001`)
-/// are refused, because programs disagree on what they mean.
+/// Its text is four decimal numbers and nothing else. The other forms of `inet_aton` (`127.1`, `0177.0.0.1`,
+/// `0x7f000001`) are refused, because programs disagree on their meaning.
 public struct IPv4Address: Hashable, Sendable {
   /// The address as a number in host order: 127.0.0.1 is `0x7F00_0001`.
   public let rawValue: UInt32
 
+  /// Makes an address from its number.
   /// - Parameter rawValue: The address as a number in host order.
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-  /// The address written `a.b.c.d`.
+  /// Makes the address `a.b.c.d`.
   public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
     rawValue = UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d)
   }
@@ -18,23 +19,23 @@ public struct IPv4Address: Hashable, Sendable {
   public static let any = IPv4Address(0, 0, 0, 0)
   /// 127.0.0.1: this machine (`INADDR_LOOPBACK`).
   public static let loopback = IPv4Address(127, 0, 0, 1)
-  /// 255.255.255.255: everyone on the local network (`INADDR_BROADCAST`).
+  /// 255.255.255.255: every host on the local network (`INADDR_BROADCAST`).
   public static let broadcast = IPv4Address(255, 255, 255, 255)
 
-  /// 0.0.0.0.
+  /// Whether the address is 0.0.0.0.
   public var isAny: Bool { rawValue == 0 }
-  /// In 127.0.0.0/8 (RFC 1122, section 3.2.1.3).
+  /// Whether the address is in 127.0.0.0/8 (RFC 1122, section 3.2.1.3).
   public var isLoopback: Bool { rawValue >> 24 == 127 }
-  /// In 169.254.0.0/16 (RFC 3927).
+  /// Whether the address is in 169.254.0.0/16 (RFC 3927).
   public var isLinkLocal: Bool { rawValue >> 16 == 0xA9FE }
-  /// In 224.0.0.0/4 (RFC 5771).
+  /// Whether the address is in 224.0.0.0/4 (RFC 5771).
   public var isMulticast: Bool { rawValue >> 28 == 0xE }
-  /// In 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 (RFC 1918).
+  /// Whether the address is in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 (RFC 1918).
   public var isPrivate: Bool { rawValue >> 24 == 10 || rawValue >> 20 == 0xAC1 || rawValue >> 16 == 0xC0A8 }
 }
 
 extension IPv4Address: Comparable {
-  /// In the order of the numbers: 9.255.255.255 comes before 10.0.0.0.
+  /// Orders by number: 9.255.255.255 comes before 10.0.0.0.
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
@@ -44,19 +45,19 @@ extension IPv4Address: LosslessStringConvertible {
     "\(rawValue >> 24).\(rawValue >> 16 & 0xFF).\(rawValue >> 8 & 0xFF).\(rawValue & 0xFF)"
   }
 
-  /// The same as `init(parsing:)`, with nil for a refusal.
+  /// Parses a text like `init(parsing:)`; nil for a refusal.
   public init?(_ description: String) {
     do throws(AddressError) { try self.init(parsing: description) } catch { return nil }
   }
 
-  /// Reads four decimal numbers from 0 to 255, without leading zeros, with dots between them.
-  /// - Throws: What is not so, and where.
+  /// Parses four decimal numbers from 0 to 255, without leading zeros, with dots between them.
+  /// - Throws: `AddressError` with the reason and the position.
   public init(parsing text: String) throws(AddressError) {
     let source = AddressText(text)
     try self.init(reading: source, source.all)
   }
 
-  /// Reads a part of a longer text.
+  /// Parses a part of a longer text.
   init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
     guard !range.isEmpty else {
       throw source.refusal(at: range.lowerBound, "nothing where an IPv4 address belongs")

@@ -1,9 +1,10 @@
 import Glibc
 
 extension IPv6Address: LosslessStringConvertible {
-  /// The form RFC 5952 asks for, and the scope as a number: `2001:db8::1`, `::ffff:1.2.3.4`, `fe80::1%2`.
+  /// The text form of RFC 5952, with the scope as a number: `2001:db8::1`, `::ffff:1.2.3.4`, `fe80::1%2`.
   ///
-  /// The scope is printed as a number because an interface may change its name, and printing asks the system nothing.
+  /// The scope is printed as a number because the name of an interface may change, and because printing makes no system
+  /// call.
   public var description: String {
     let zone = scope == 0 ? "" : "%\(scope)"
     if let mapped = v4Mapped { return "::ffff:\(mapped)\(zone)" }
@@ -23,7 +24,7 @@ extension IPv6Address: LosslessStringConvertible {
     return text + zone
   }
 
-  /// The first of the longest runs of two or more zero groups, or an empty range (RFC 5952, section 4.2).
+  /// The first of the longest runs of two or more zero groups; empty if there is none (RFC 5952, section 4.2).
   private func longestRunOfZeros() -> Range<Int> {
     var longest = 0..<0
     var start = 0
@@ -37,22 +38,23 @@ extension IPv6Address: LosslessStringConvertible {
     return longest
   }
 
-  /// The same as `init(parsing:)`, with nil for a refusal.
+  /// Parses a text like `init(parsing:)`; nil for a refusal.
   public init?(_ description: String) {
     do throws(AddressError) { try self.init(parsing: description) } catch { return nil }
   }
 
-  /// Reads any form of RFC 4291, section 2.2, and after a `%` the interface by its number or name (RFC 4007, section 11).
+  /// Parses any form of RFC 4291, section 2.2, and after a `%` the interface by its number or name (RFC 4007, section
+  /// 11).
   ///
-  /// A name is looked up at once (`if_nametoindex`); digits are always a number, and whether an interface has it is left
-  /// to the kernel.
-  /// - Throws: What is not so, and where; also when no interface has the name.
+  /// A name is looked up at once (`if_nametoindex`). Digits are always a number; the kernel checks whether an interface
+  /// has it.
+  /// - Throws: `AddressError` with the reason and the position; also when no interface has the name.
   public init(parsing text: String) throws(AddressError) {
     let source = AddressText(text)
     try self.init(reading: source, source.all)
   }
 
-  /// Reads a part of a longer text.
+  /// Parses a part of a longer text.
   init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
     guard let percent = source.first(UInt8(ascii: "%"), in: range) else {
       try self.init(readingGroups: source, range)
@@ -74,7 +76,7 @@ extension IPv6Address: LosslessStringConvertible {
     while index < range.upperBound {
       if bytes[index] == colon {
         if index + 1 < range.upperBound, bytes[index + 1] == colon {
-          guard gap == nil else { throw source.refusal(at: index, "\"::\" a second time, where it may stand once") }
+          guard gap == nil else { throw source.refusal(at: index, "a second \"::\", which may stand only once") }
           gap = (groups.count, index)
           index += 2
           if index < range.upperBound, bytes[index] == colon {
@@ -106,7 +108,7 @@ extension IPv6Address: LosslessStringConvertible {
     }
     if let gap {
       guard groups.count < 8 else {
-        throw source.refusal(at: gap.offset, "\"::\" beside eight groups, where it stands for at least one more")
+        throw source.refusal(at: gap.offset, "\"::\" beside eight groups, although it stands for at least one more")
       }
       groups.insert(contentsOf: repeatElement(0, count: 8 - groups.count), at: gap.position)
     } else if groups.count < 8 {
@@ -137,10 +139,10 @@ extension IPv6Address: LosslessStringConvertible {
       throw source.refusal(at: range.lowerBound, "nothing where an interface belongs: write its name or number")
     }
     if let number = source.decimal(in: range, upTo: .max) {
-      guard number > 0 else { throw source.refusal(at: range.lowerBound, "interface 0, where numbers begin with 1") }
+      guard number > 0 else { throw source.refusal(at: range.lowerBound, "interface 0: the numbers begin with 1") }
       return number
     }
-    // A NUL would end the C string early, and the name before it might be an interface's.
+    // A NUL would end the C string early, and the text before it might be the name of an interface.
     for index in range where source.bytes[index] <= 0x20 || source.bytes[index] == UInt8(ascii: "/") {
       throw source.refusal(ofCharacterAt: index, "in an interface's name")
     }

@@ -1,33 +1,33 @@
 import Glibc
 import Synchronization
 
-/// One question to the system's resolver, and the thread that asks it.
+/// A query to the system's resolver, and the thread that makes it.
 ///
-/// `getaddrinfo` cannot be cancelled and may take as long as every name server in /etc/resolv.conf does. So each question
-/// gets a thread of its own, which belongs to nobody: whoever asked may stop waiting at any moment, and the answer is
-/// then dropped where it arrives. How many such threads there may be is limited by `Slots`.
+/// `getaddrinfo` cannot be cancelled and may take as long as every name server in /etc/resolv.conf does. Each query
+/// therefore runs on its own detached thread: the caller may stop waiting at any moment, and the answer is then dropped
+/// on arrival. `Slots` limits the number of such threads.
 struct Lookup: Sendable {
   typealias Answer = Result<[SocketAddress], ResolveError>
 
-  /// The host's name; without meaning when `address` is known.
+  /// The host's name; unused if `address` is known.
   let name: String
-  /// The host's address, when only the service's port is asked for.
+  /// The host's address, if only the service's port is looked up.
   let address: IPAddress?
   let port: Endpoint.Port
   let family: AddressFamily?
   let kind: SocketKind
-  /// How many addresses to keep.
+  /// The maximum number of addresses to keep.
   let limit: Int
 
-  /// What errors call the question by.
+  /// The name of the query in errors.
   var subject: String {
     if case .service(let service) = port, address != nil { return service }
     return name
   }
 
-  /// Asks and waits for the answer, as long as there is time.
+  /// Makes the query and waits for the answer until the timeout.
   ///
-  /// - Parameter question: What takes the place of the system's resolver in tests.
+  /// - Parameter question: A replacement for the system's resolver in tests.
   func answer(
     within duration: Duration, slots: Slots = .shared,
     asking question: @escaping @Sendable (Lookup) -> Answer = { $0.ask() }
@@ -39,19 +39,19 @@ struct Lookup: Sendable {
     return try answer.get()
   }
 
-  /// Asks in a new thread and returns at once.
+  /// Starts the query on a new thread and returns at once.
   ///
-  /// - Parameter deliver: Gets the answer exactly once, in the thread that asked; it must not block.
+  /// - Parameter deliver: Receives the answer exactly once, on the query's thread; it must not block.
   /// - Throws: `.tooManyLookups` or `.noThread`; then `deliver` is never called.
   func begin(
     slots: Slots = .shared, asking question: @escaping @Sendable (Lookup) -> Answer = { $0.ask() },
     then deliver: @escaping @Sendable (Answer) -> Void
   ) throws(ResolveError) {
     guard slots.take() else { throw .tooManyLookups(limit: slots.limit) }
-    // The resolver's modules keep whole packets on the stack; this is eight times what they use.
+    // The resolver's modules keep whole packets on the stack; this is eight times as much as they use.
     let code = Threads.start(stack: 512 << 10) {
       let answer = question(self)
-      // Before the delivery: whoever got the answer may ask again at once.
+      // Before the delivery: the caller that receives the answer may start another query at once.
       slots.giveBack()
       deliver(answer)
     }
@@ -61,15 +61,15 @@ struct Lookup: Sendable {
     }
   }
 
-  /// Calls `getaddrinfo`, and waits as long as it takes.
+  /// Calls `getaddrinfo` and waits without a timeout.
   func ask() -> Answer {
     var hints = unsafe addrinfo()
     unsafe hints.ai_family = family?.rawValue ?? AF_UNSPEC
-    // The resolver knows no sequenced packets; their services are those of streams.
+    // The resolver does not know SOCK_SEQPACKET, whose services are those of streams.
     unsafe hints.ai_socktype = kind == .datagram ? SocketKind.datagram.rawValue : SocketKind.stream.rawValue
     var service: String?
     if case .service(let name) = port { service = name }
-    // Without a host it answers with the loopback address, of which only the port is used.
+    // Without a host, getaddrinfo returns the loopback address, of which only the port is used.
     if let address { unsafe hints.ai_family = address.family.rawValue }
     var list: UnsafeMutablePointer<addrinfo>? = nil
     let code = unsafe getaddrinfo(address == nil ? name : nil, service, &hints, &list)
@@ -80,7 +80,7 @@ struct Lookup: Sendable {
     return .success(found)
   }
 
-  /// The addresses of a list that `getaddrinfo` made, in its order, each once, no more than the limit.
+  /// Returns the addresses of a list that `getaddrinfo` made, in its order, each once, up to the limit.
   func addresses(in list: UnsafePointer<addrinfo>?) -> [SocketAddress] {
     var found: [SocketAddress] = []
     var next = unsafe list
@@ -110,7 +110,8 @@ struct Lookup: Sendable {
 }
 
 extension Lookup {
-  /// How many questions may be unanswered at one time. A name server that never answers would else gather threads.
+  /// A limit on the number of unanswered queries. Without it, a name server that never answers would accumulate
+  /// threads.
   final class Slots: Sendable {
     static let shared = Slots(limit: 256)
 

@@ -1,10 +1,10 @@
-// Names and paths come from peers and from other programs. What they hold must not move a cursor, start a second log
-// line or reverse the reading direction, and a person must still see which bytes were there.
+// Names and paths come from peers and from other programs. Their bytes must not move a cursor, start a second log line
+// or reverse the reading direction, and a reader must still see which bytes were there.
 
-/// The bytes as text that is safe to print: printable UTF-8 as it is, every other byte as `\xHH`.
+/// Returns the bytes as text that is safe to print: printable UTF-8 unchanged, every other byte as `\xHH`.
 ///
-/// A backslash is escaped too, so that `unescaped` gives back the same bytes.
-/// - Parameter limit: How many bytes to show at most; three dots stand for the rest.
+/// A backslash is escaped too, so that the text can be parsed back to the same bytes.
+/// - Parameter limit: The maximum number of bytes to show; three dots stand for the rest.
 func printable(_ bytes: some Collection<UInt8>, limit: Int = .max) -> String {
   var shown = ""
   var rest = bytes.prefix(limit)
@@ -32,7 +32,7 @@ func printable(_ bytes: some Collection<UInt8>, limit: Int = .max) -> String {
   return bytes.count > limit ? shown + "..." : shown
 }
 
-/// One byte as `\xHH`.
+/// Returns one byte as `\xHH`.
 func escaped(_ byte: UInt8) -> String {
   let digits = String(byte, radix: 16)
   return digits.count == 1 ? "\\x0\(digits)" : "\\x\(digits)"
@@ -42,7 +42,8 @@ private func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
   if scalar == "\\" { return false }
   if scalar.isASCII { return scalar.value >= 0x20 && scalar.value != 0x7f }
   switch scalar.properties.generalCategory {
-  // Format characters hide text or turn its direction; the others break lines, look like a space, or have no known look.
+  // Format characters hide text or turn its direction. The others break lines, look like a space, or have no known
+  // appearance.
   case .control, .format, .lineSeparator, .paragraphSeparator, .spaceSeparator, .surrogate, .privateUse, .unassigned:
     return false
   default:

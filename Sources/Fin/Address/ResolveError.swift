@@ -1,29 +1,30 @@
-/// Why an endpoint gave no address to connect or listen to.
+/// The reason why an endpoint has no address to connect to or listen on.
 public enum ResolveError: Error, Hashable, Sendable {
-  /// The endpoint's text could not be read; nothing was looked up.
+  /// The endpoint's text could not be parsed; nothing was looked up.
   case malformed(AddressError)
-  /// The name has no address. The reason is `gai_strerror`'s, the code one of netdb.h's `EAI_…`.
+  /// The name has no address. The reason is the text of `gai_strerror`, the code one of netdb.h's `EAI_…`.
   case notFound(name: String, reason: String, code: CInt)
-  /// The name may have an address, but it could not be asked for now: no name server answered, or memory was short.
+  /// The name may have an address, but the resolver could not find out: no name server answered, or memory was short.
   case unavailable(name: String, reason: String, code: CInt)
   /// `/etc/services` has no such service for the socket's kind.
   case unknownService(name: String)
-  /// No answer in time. The question goes on in its own thread until the system's resolver gives up; its answer is dropped.
+  /// The timeout passed without an answer. The query goes on in its thread until the system's resolver gives up; its
+  /// answer is dropped.
   case timedOut(name: String, after: Duration)
-  /// The address is of another family than the one asked for, or none that can be connected to.
+  /// The address is of a family other than the requested one, or is not one that a socket can connect to.
   case wrongFamily(endpoint: String, wanted: AddressFamily)
-  /// So many questions have no answer yet that no thread is started for another.
+  /// The limit of unanswered lookups is reached, so no thread was started for another.
   case tooManyLookups(limit: Int)
-  /// The system gave no thread to ask in. The code is `pthread_create`'s answer.
+  /// The thread for the lookup could not be started. The code is the result of `pthread_create`.
   case noThread(code: CInt)
-  /// The task that waited was cancelled. The question goes on in its own thread; its answer is dropped.
+  /// The waiting task was cancelled. The query goes on in its thread; its answer is dropped.
   case cancelled
-  /// A task can wait only at a reactor, and there is none to be had.
+  /// A task can wait only on a reactor, and none could be made.
   case noReactor(reason: String)
 }
 
 extension ResolveError: CustomStringConvertible {
-  /// What happened, and what a person can do about it.
+  /// The error, and what the user can do about it.
   public var description: String {
     switch self {
     case .malformed(let error):
@@ -40,15 +41,16 @@ extension ResolveError: CustomStringConvertible {
       return "no answer about \(quoted(name)) within \(after): "
         + "give more time, or see whether the name servers in /etc/resolv.conf answer"
     case .wrongFamily(let endpoint, let wanted):
-      return "\(quoted(endpoint)) is no address that a socket of the \(wanted) family can use: choose the other family"
+      return "a socket of the \(wanted) family cannot use \(quoted(endpoint)): choose the other family"
     case .tooManyLookups(let limit):
-      return "\(limit) names are being looked up already: wait until one has its answer"
+      return "\(limit) name lookups are running already: wait until one of them ends"
     case .noThread(let code):
-      return "no thread to look a name up in (error \(code)): the process has too many, or too little memory"
+      return "no thread could be started for the name lookup (error \(code)): "
+        + "the process has too many threads, or too little memory"
     case .cancelled:
-      return "the task that waited for a name was cancelled"
+      return "the task that waited for a name lookup was cancelled"
     case .noReactor(let reason):
-      return "no reactor to wait at while a name is looked up: \(reason)"
+      return "no reactor for the wait for a name lookup: \(reason)"
     }
   }
 

@@ -1,12 +1,12 @@
 import Glibc
 
-// The only file in the package that looks at a `sockaddr` through a pointer of another type. What comes in is believed
-// only as far as its length reaches: a length may be too short, too long, or come from a program that lies.
+// The only file in the package that accesses a `sockaddr` through a pointer of another type. Input is trusted only as
+// far as its length reaches: a length may be too short, too long, or come from a program that lies.
 
 extension SocketAddress {
-  /// Lends the address to a system call, with its exact length. Allocates nothing.
+  /// Passes the address to a system call, with its exact length. Allocates nothing.
   ///
-  /// - Parameter body: Gets a pointer that is valid until it returns.
+  /// - Parameter body: Receives a pointer that is valid until it returns.
   func withSockaddr<R, E: Error>(
     _ body: (UnsafePointer<sockaddr>, socklen_t) throws(E) -> R
   ) throws(E) -> R {
@@ -38,7 +38,7 @@ extension SocketAddress {
     }
   }
 
-  /// The length says where an abstract name ends; a path carries its NUL when there is room for one.
+  /// The length of the address. It marks the end of an abstract name; a path includes its NUL if there is room for one.
   private static func length(of path: UnixPath) -> socklen_t {
     let used =
       switch path.kind {
@@ -57,15 +57,16 @@ extension SocketAddress {
     }
   }
 
-  /// Where `sun_path` begins: behind the family.
+  /// The offset of `sun_path`, which follows the family.
   private static var pathOffset: Int { MemoryLayout<sa_family_t>.size }
 }
 
 extension SocketAddress {
-  /// Lets a system call write an address (`accept4`, `getsockname`, `getpeername`, `recvfrom`) and reads what it wrote.
+  /// Lets a system call write an address (`accept4`, `getsockname`, `getpeername`, `recvfrom`) and reads the result.
   ///
-  /// - Parameter body: Gets room for any address, and the room's length, which it must replace by what the call said.
-  /// - Returns: What `body` returned, and the address, or nil when the call wrote none that Fin knows.
+  /// - Parameter body: Receives room for any address, and the length of that room, which it must replace by the length
+  ///   that the call reported.
+  /// - Returns: The result of `body`, and the address, or nil if the call wrote none that Fin knows.
   static func reading<R, E: Error>(
     _ body: (UnsafeMutablePointer<sockaddr>, inout socklen_t) throws(E) -> R
   ) throws(E) -> (result: R, address: SocketAddress?) {
@@ -80,20 +81,21 @@ extension SocketAddress {
 
   /// Reads an address from storage that a system call has filled.
   ///
-  /// - Parameter length: What the call said. Above the storage's size means that the address was cut: nil.
+  /// - Parameter length: The length that the call reported. A length above the storage's size means that the address
+  ///   was truncated: nil.
   init?(storage: UnsafePointer<sockaddr_storage>, length: socklen_t) {
     guard length <= MemoryLayout<sockaddr_storage>.size else { return nil }
     unsafe self.init(raw: UnsafeRawBufferPointer(start: storage, count: Int(length)))
   }
 
-  /// Reads an address of `length` bytes at the pointer, as `getaddrinfo` and `getifaddrs` hand them out.
+  /// Reads an address of `length` bytes at the pointer, as `getaddrinfo` and `getifaddrs` return it.
   init?(_ address: UnsafePointer<sockaddr>, length: socklen_t) {
     guard length <= MemoryLayout<sockaddr_storage>.size else { return nil }
     unsafe self.init(raw: UnsafeRawBufferPointer(start: address, count: Int(length)))
   }
 
-  /// Reads an address from exactly these bytes, which need no alignment. Nil when they are too few for their family, more
-  /// than it has, or of a family that Fin does not know.
+  /// Reads an address from exactly these bytes, which need no alignment. Nil if they are too few for their family, hold
+  /// a Unix name longer than `sun_path`, or are of a family that Fin does not know.
   ///
   /// `sin6_flowinfo` is not kept.
   init?(raw: UnsafeRawBufferPointer) {
@@ -125,7 +127,7 @@ extension SocketAddress {
 }
 
 extension UnixPath {
-  /// Reads what stands in `sun_path`, as far as the length said.
+  /// Reads the contents of `sun_path`, up to the reported length.
   fileprivate init?(raw: UnsafeRawBufferPointer) {
     let capacity = MemoryLayout<sockaddr_un>.size - MemoryLayout<sa_family_t>.size
     guard let first = unsafe raw.first else {

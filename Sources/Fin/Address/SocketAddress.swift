@@ -1,10 +1,10 @@
-/// One end of a socket as the kernel takes it: an IP address and a port, or the path of a Unix socket.
+/// The address of a socket as the kernel accepts it: an IP address and a port, or the path of a Unix socket.
 ///
-/// It is always exact: nothing in it needs looking up. What a person writes, which may be a name, is an `Endpoint`.
+/// It is always exact and needs no lookup. The text that a user writes, which may contain a name, is an `Endpoint`.
 public enum SocketAddress: Hashable, Sendable {
-  /// An IP address and a port, 0 for one that the kernel is to choose.
+  /// An IP address and a port; port 0 lets the kernel choose.
   case ip(IPAddress, port: UInt16)
-  /// A Unix socket's path, abstract name, or none.
+  /// The path or the abstract name of a Unix socket, or neither.
   case unix(UnixPath)
 
   /// 127.0.0.1 and the port.
@@ -13,16 +13,18 @@ public enum SocketAddress: Hashable, Sendable {
   public static func loopback6(port: UInt16) -> Self { .ip(.v6(.loopback), port: port) }
   /// 0.0.0.0 and the port: every IPv4 address of this machine when listening.
   public static func any(port: UInt16) -> Self { .ip(.v4(.any), port: port) }
-  /// `[::]` and the port: every IPv6 address of this machine when listening, and the IPv4 ones unless `IPV6_V6ONLY` is set.
+  /// `[::]` and the port: every IPv6 address of this machine when listening, and every IPv4 address unless
+  /// `IPV6_V6ONLY` is set.
   public static func any6(port: UInt16) -> Self { .ip(.v6(.any), port: port) }
   /// An IPv4 address and a port.
   public static func v4(_ address: IPv4Address, port: UInt16) -> Self { .ip(.v4(address), port: port) }
   /// An IPv6 address and a port.
   public static func v6(_ address: IPv6Address, port: UInt16) -> Self { .ip(.v6(address), port: port) }
 
-  /// A Unix socket at the path, which is taken as it is; `@` in front makes it an abstract name.
+  /// Returns the address of a Unix socket at the path, which is taken literally; `@` in front makes it an abstract
+  /// name.
   /// - Parameter path: 1 to 107 bytes of UTF-8, and no NUL unless the name is abstract.
-  /// - Throws: When it is empty, longer, or a path holds a NUL.
+  /// - Throws: `AddressError` when it is empty or longer, or when a path holds a NUL.
   public static func unix(_ path: String) throws(AddressError) -> Self {
     guard path.utf8.first == UInt8(ascii: "@") else { return .unix(try UnixPath(path: path)) }
     return .unix(try UnixPath(abstract: path.utf8.dropFirst()))
@@ -46,7 +48,7 @@ public enum SocketAddress: Hashable, Sendable {
     return nil
   }
 
-  /// The family of a socket that takes this address.
+  /// The family of a socket that accepts this address.
   public var family: AddressFamily {
     switch self {
     case .ip(let address, _): address.family
@@ -54,7 +56,7 @@ public enum SocketAddress: Hashable, Sendable {
     }
   }
 
-  /// The same place with one spelling: see `IPAddress.canonical`.
+  /// The address in one canonical form: see `IPAddress.canonical`.
   public var canonical: SocketAddress {
     switch self {
     case .ip(let address, let port): .ip(address.canonical, port: port)
@@ -64,8 +66,8 @@ public enum SocketAddress: Hashable, Sendable {
 }
 
 extension SocketAddress: LosslessStringConvertible {
-  /// `1.2.3.4:80`, `[::1]:80`, `/run/x.sock`, `@name` or `(unnamed)`; `unix:x.sock` for a path that begins with none of
-  /// `/`, `./` and `../`. Bytes of a path that do not print stand there as `\xHH`.
+  /// The text of the address: `1.2.3.4:80`, `[::1]:80`, `/run/x.sock`, `@name` or `(unnamed)`; `unix:x.sock` for a path
+  /// that does not begin with `/`, `./` or `../`. Bytes of a path that are not printable appear as `\xHH`.
   public var description: String {
     switch self {
     case .ip(.v4(let address), let port): return "\(address):\(port)"
@@ -76,13 +78,13 @@ extension SocketAddress: LosslessStringConvertible {
     }
   }
 
-  /// The same as `init(parsing:)`, with nil for a refusal.
+  /// Parses a text like `init(parsing:)`; nil for a refusal.
   public init?(_ description: String) {
     do throws(AddressError) { try self.init(parsing: description) } catch { return nil }
   }
 
-  /// Reads what `description` prints. A name that needs looking up is refused: see `Endpoint`.
-  /// - Throws: What is not so, and where.
+  /// Parses the text that `description` prints. A name that needs a lookup is refused: see `Endpoint`.
+  /// - Throws: `AddressError` with the reason and the position.
   public init(parsing text: String) throws(AddressError) {
     let source = AddressText(text)
     if let path = try UnixPath(readingAddress: source) {
@@ -106,7 +108,7 @@ extension SocketAddress: LosslessStringConvertible {
 }
 
 extension AddressText {
-  /// Whether the text can only be meant as a Unix socket's address.
+  /// Whether the text can only mean the address of a Unix socket.
   func isUnixAddress(in range: Range<Int>, allowingPrefix: Bool = true) -> Bool {
     hasPrefix("/", in: range) || hasPrefix("./", in: range) || hasPrefix("../", in: range) || hasPrefix("@", in: range)
       || string(range) == "(unnamed)" || (allowingPrefix && hasPrefix("unix:", in: range))
@@ -114,7 +116,7 @@ extension AddressText {
 }
 
 extension UnixPath {
-  /// Reads a text that is a Unix socket's address by its beginning, and gives nil for every other text.
+  /// Parses a text whose beginning marks it as the address of a Unix socket; nil for every other text.
   init?(readingAddress source: AddressText) throws(AddressError) {
     guard source.isUnixAddress(in: source.all) else { return nil }
     let prefix = source.hasPrefix("unix:", in: source.all) ? 5 : 0

@@ -1,61 +1,64 @@
 import Glibc
 
-/// Where a Unix socket is: a path in the file system, a name in the kernel's own table, or nowhere (unix(7)).
+/// The name of a Unix socket: a path in the file system, an abstract name in the kernel's own table, or none (unix(7)).
 ///
-/// Its text form is the path, `@name` for an abstract name, or `(unnamed)`. Bytes that do not print stand there as `\xHH`,
-/// and so does the backslash, so that the text always reads back to the same bytes. `init(path:)` and `init(abstract:)`
-/// take bytes as they are and know no escapes.
+/// Its text form is the path, `@name` for an abstract name, or `(unnamed)`. Bytes that are not printable appear as
+/// `\xHH`, and so does the backslash, so that the text always parses back to the same bytes. `init(path:)` and
+/// `init(abstract:)` take bytes literally and know no escapes.
 public struct UnixPath: Hashable, Sendable {
-  /// Which of the three it is.
+  /// The three kinds of name.
   public enum Kind: Hashable, Sendable {
-    /// A path in the file system; binding makes a file there.
+    /// A path in the file system; `bind` creates a file there.
     case path
-    /// A name that the kernel keeps and that goes when the last socket does; any byte may stand in it.
+    /// A name that the kernel keeps until the last socket with it is closed; it may contain any byte.
     case abstract
-    /// No name: a socket that was never bound, or one of a pair.
+    /// No name: the socket was never bound, or is one of a pair.
     case unnamed
   }
 
-  /// Which of the three it is.
+  /// The kind of this name.
   public let kind: Kind
   /// The path without a terminating NUL, or the abstract name without the NUL that marks it; empty when unnamed.
   public let bytes: [UInt8]
 
-  /// How many bytes a path or a name may have: `sun_path` has 108, and one is a NUL behind the path or before the name.
+  /// The maximum number of bytes of a path or a name: `sun_path` has 108, and one is the NUL behind the path or before
+  /// the name.
   public static let limit = 107
 
-  /// A socket without a name.
+  /// The name of a socket that has none.
   public static let unnamed = UnixPath(kind: .unnamed, bytes: [])
 
-  /// Takes a path as it is.
-  /// - Parameter path: 1 to 107 bytes of UTF-8 without a NUL; a relative one counts from the process's directory.
-  /// - Throws: When it is empty, longer, or holds a NUL.
+  /// Makes a path, taken literally.
+  /// - Parameter path: 1 to 107 bytes of UTF-8 without a NUL; a relative path starts from the process's working
+  ///   directory.
+  /// - Throws: `AddressError` when the path is empty or longer, or holds a NUL.
   public init(path: String) throws(AddressError) {
     try self.init(path: path.utf8)
   }
 
-  /// Takes the bytes of a path as they are; they need not be UTF-8.
+  /// Makes a path from its bytes, taken literally; they need not be UTF-8.
   /// - Parameter bytes: 1 to 107 bytes without a NUL.
-  /// - Throws: When there are none, more, or a NUL among them.
+  /// - Throws: `AddressError` when there are none or more, or a NUL among them.
   public init(path bytes: some Collection<UInt8>) throws(AddressError) {
     try self.init(.path, Decoded(bytes), source: AddressText(String(decoding: bytes, as: UTF8.self)))
   }
 
-  /// Takes an abstract name as it is, without an `@` or a NUL before it.
-  /// - Parameter name: 107 bytes of UTF-8 at most.
-  /// - Throws: When it is longer.
+  /// Makes an abstract name, taken literally, without an `@` or a NUL before it.
+  /// - Parameter name: At most 107 bytes of UTF-8.
+  /// - Throws: `AddressError` when the name is longer.
   public init(abstract name: String) throws(AddressError) {
     try self.init(abstract: name.utf8)
   }
 
-  /// Takes the bytes of an abstract name as they are, without the NUL that marks it.
-  /// - Parameter bytes: 107 bytes at most, of any value.
-  /// - Throws: When there are more.
+  /// Makes an abstract name from its bytes, taken literally, without the NUL that marks it.
+  /// - Parameter bytes: At most 107 bytes, of any value.
+  /// - Throws: `AddressError` when there are more.
   public init(abstract bytes: some Collection<UInt8>) throws(AddressError) {
     try self.init(.abstract, Decoded(bytes), source: AddressText(String(decoding: bytes, as: UTF8.self)))
   }
 
-  /// What the kernel said. A path may have 108 bytes here: Linux lets a program bind one without a terminating NUL.
+  /// Makes a name that the kernel reported. A path may have 108 bytes here: Linux lets a program bind one without a
+  /// terminating NUL.
   init(kind: Kind, bytes: [UInt8]) {
     self.kind = kind
     self.bytes = bytes
@@ -79,32 +82,35 @@ public struct UnixPath: Hashable, Sendable {
 }
 
 extension UnixPath: LosslessStringConvertible {
-  /// The path, `@` and the abstract name, or `(unnamed)`, with `\xHH` for every byte that does not print.
+  /// The path, `@` and the abstract name, or `(unnamed)`, with `\xHH` for every byte that is not printable.
   public var description: String {
     switch kind {
     case .unnamed: return "(unnamed)"
     case .abstract: return "@" + printable(bytes)
     case .path:
       let text = printable(bytes)
-      // A file may be called "@x" or "(unnamed)"; its first byte is escaped so that it is not taken for the other thing.
+      // A file may be called "@x" or "(unnamed)"; its first byte is escaped so that the text is not parsed as another
+      // kind.
       guard text.hasPrefix("@") || text == "(unnamed)" else { return text }
       return escaped(bytes[0]) + text.dropFirst()
     }
   }
 
-  /// The same as `init(parsing:)`, with nil for a refusal.
+  /// Parses a text like `init(parsing:)`; nil for a refusal.
   public init?(_ description: String) {
     do throws(AddressError) { try self.init(parsing: description) } catch { return nil }
   }
 
-  /// Reads what `description` prints: `@` begins an abstract name, `(unnamed)` is no name, `\xHH` is one byte.
-  /// - Throws: When it is empty or too long, a path holds a NUL, or a backslash begins no `\xHH`.
+  /// Parses the text that `description` prints: `@` begins an abstract name, `(unnamed)` is no name, `\xHH` is one
+  /// byte.
+  /// - Throws: `AddressError` when a path is empty or holds a NUL, when a name is too long, or when a backslash does
+  ///   not begin an `\xHH`.
   public init(parsing text: String) throws(AddressError) {
     let source = AddressText(text)
     try self.init(reading: source, source.all)
   }
 
-  /// Reads a part of a longer text.
+  /// Parses a part of a longer text.
   init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
     if source.string(range) == "(unnamed)" {
       self = .unnamed
@@ -116,10 +122,10 @@ extension UnixPath: LosslessStringConvertible {
   }
 }
 
-/// Bytes taken from a text, and where each of them stood in it.
+/// Bytes decoded from a text, and the position of each byte in it.
 private struct Decoded {
   var bytes: [UInt8] = []
-  /// Empty when byte and place are the same number.
+  /// Empty if every byte's index is its position.
   var offsets: [Int] = []
 
   init(_ bytes: some Collection<UInt8>) { self.bytes = Array(bytes) }

@@ -1,8 +1,8 @@
 /// Connects, runs `body` with the connection, and closes it on every path.
 ///
-/// When the body returns, the connection is closed by `closing`; when it throws, the connection is aborted, so that the peer
-/// learns, and the error goes on. The body may consume the connection (finish sending, share, close it itself): the scope
-/// ends what is left of it.
+/// When the body returns, the connection is closed by `closing`. When the body throws, the connection is aborted, so
+/// that the peer learns of it, and the error is rethrown. The body may consume the connection (finish sending, share,
+/// close it itself): the scope ends what is left of it.
 /// ```swift
 /// let (reply, end) = try withConnection(to: "example.net:7") { connection in
 ///   try connection.send("hello\n")
@@ -11,15 +11,15 @@
 /// print(end)  // peer finished in …
 /// ```
 /// - Parameters:
-///   - endpoint: where to: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
-///   - within: for resolution and all attempts together; `nil` for ``Timeouts/connect``.
-///   - timeouts: how long waits of this connection last when a call does not say.
-///   - closing: how the connection ends when the body returned.
+///   - endpoint: the peer: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
+///   - within: the timeout of the resolution and all attempts together; `nil` for ``Timeouts/connect``.
+///   - timeouts: the timeouts of calls on this connection that do not give their own.
+///   - closing: how the connection is closed when the body has returned.
 ///   - file: where the socket is opened, for a leak's report.
 ///   - line: see `file`.
-///   - body: gets the connection.
-/// - Returns: what the body returned, and how the connection ended. With `detach()` in the body: ``Ending/background``.
-/// - Throws: `SocketError` when no connection could be made; whatever the body throws.
+///   - body: receives the connection.
+/// - Returns: the result of the body, and how the connection ended. With `detach()` in the body: ``Ending/background``.
+/// - Throws: `SocketError` when no connection could be made; every error of the body.
 @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
 public func withConnection<R>(
   to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
@@ -38,9 +38,10 @@ public func withConnection<R>(
 
 /// Connects, runs `body` with the connection, and closes it on every path, in a task.
 ///
-/// When the body returns, the connection is closed by `closing`; when it throws, the connection is aborted, so that the peer
-/// learns, and the error goes on. When the task is cancelled, what waits in the body throws `.cancelled`, and a close becomes an
-/// abort. The body may consume the connection (finish sending, share, close it itself): the scope ends what is left of it.
+/// When the body returns, the connection is closed by `closing`. When the body throws, the connection is aborted, so
+/// that the peer learns of it, and the error is rethrown. When the task is cancelled, waits in the body throw
+/// `.cancelled`, and a close becomes an abort. The body may consume the connection (finish sending, share, close it
+/// itself): the scope ends what is left of it.
 /// ```swift
 /// let (reply, end) = try await withConnection(to: "example.net:7") { connection in
 ///   try await connection.send("hello\n")
@@ -49,15 +50,15 @@ public func withConnection<R>(
 /// print(end)  // peer finished in …
 /// ```
 /// - Parameters:
-///   - endpoint: where to: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
-///   - within: for resolution and all attempts together; `nil` for ``Timeouts/connect``.
-///   - timeouts: how long waits of this connection last when a call does not say.
-///   - closing: how the connection ends when the body returned.
+///   - endpoint: the peer: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
+///   - within: the timeout of the resolution and all attempts together; `nil` for ``Timeouts/connect``.
+///   - timeouts: the timeouts of calls on this connection that do not give their own.
+///   - closing: how the connection is closed when the body has returned.
 ///   - file: where the socket is opened, for a leak's report.
 ///   - line: see `file`.
-///   - body: gets the connection, and runs where the caller runs.
-/// - Returns: what the body returned, and how the connection ended. With `detach()` in the body: ``Ending/background``.
-/// - Throws: `SocketError` when no connection could be made; whatever the body throws.
+///   - body: receives the connection, and runs where the caller runs.
+/// - Returns: the result of the body, and how the connection ended. With `detach()` in the body: ``Ending/background``.
+/// - Throws: `SocketError` when no connection could be made; every error of the body.
 public func withConnection<R>(
   to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
   file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) async throws -> R

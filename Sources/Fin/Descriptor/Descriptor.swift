@@ -1,18 +1,18 @@
 internal import SystemPackage
 
-/// Owns one descriptor number, from its creating system call to its `close(2)`.
+/// Owns one file descriptor, from the system call that creates it to its `close(2)`.
 ///
-/// Whatever path leaves the scope, the number is released exactly once: by ``take()`` into another owner, or by the end of
-/// this one.
+/// The descriptor is released exactly once, whichever path leaves the scope: by ``take()`` into another owner, or by
+/// `deinit`.
 struct Descriptor: ~Copyable {
   let number: CInt
 
-  /// - Parameter number: open, and nobody else's.
+  /// - Parameter number: an open descriptor that has no other owner.
   init(owning number: CInt) { self.number = number }
 
   deinit { Syscalls.close(number) }
 
-  /// Gives the number away; whoever has it now has to close it.
+  /// Transfers the descriptor to the caller, who has to close it.
   consuming func take() -> CInt {
     let number = number
     discard self

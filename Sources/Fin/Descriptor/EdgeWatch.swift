@@ -1,15 +1,16 @@
 internal import SystemPackage
 
-/// Tells of edges on one socket: what `poll(2)` cannot, because after `SHUT_WR` it calls a socket writable for ever.
+/// Reports edges on one socket, which `poll(2)` cannot do: after `SHUT_WR` it always reports the socket as writable.
 ///
-/// FIN-WAIT-1 → FIN-WAIT-2 is one edge on an edge-triggered `EPOLLOUT`: that is how a confirmed close learns, without
-/// asking again and again, that everything was acknowledged. One `epoll` descriptor for each close that has to wait; the
-/// first is made with the first stream, so that a program at its descriptor limit can still close without asking.
+/// The step from FIN-WAIT-1 to FIN-WAIT-2 is one edge on an edge-triggered `EPOLLOUT`. From it a confirmed close learns
+/// that everything was acknowledged, without asking the kernel again and again. Each close that has to wait uses one
+/// `epoll` descriptor. The first is created with the first stream, so that a program at its descriptor limit can still
+/// close without asking at intervals.
 final class EdgeWatch: Sendable {
   static let pool = Lending<EdgeWatch> { () throws(Errno) in try EdgeWatch() }
   private static let first: Bool = pool.provide()
 
-  /// Makes the one that a program at its limit will need.
+  /// Creates the instance that a program at its descriptor limit will need.
   static func prepare() { _ = first }
 
   private let poller: CInt
@@ -18,13 +19,14 @@ final class EdgeWatch: Sendable {
 
   deinit { Syscalls.close(poller) }
 
-  /// Watches a socket from now on; the state it is in now counts as the first edge.
+  /// Starts to watch a socket. Its present state counts as the first edge.
   func add(_ descriptor: CInt) throws(Errno) { try Syscalls.watch(descriptor, with: poller) }
 
-  /// Before the descriptor is closed: `epoll` watches the description, not the number.
+  /// Stops watching. Called before the descriptor is closed, because `epoll` watches the open file description and not
+  /// the number.
   func remove(_ descriptor: CInt) { Syscalls.unwatch(descriptor, with: poller) }
 
-  /// Waits for the next edge, or for `waker`.
+  /// Waits for the next edge, or until `waker` is woken.
   ///
   /// - Returns: `false` when the deadline passed first.
   func wait(waker: Waker?, until deadline: Deadline) throws(Errno) -> Bool {

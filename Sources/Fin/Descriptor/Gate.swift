@@ -1,19 +1,20 @@
 internal import Synchronization
 
-/// Who is inside a socket, and is it closing: one atomic word, after Go's `fdMutex`.
+/// Counts the operations in flight on a descriptor and refuses new ones once it is closing, after Go's `fdMutex`.
 ///
-/// The word decides who may enter and who leaves last. Beside it, under a lock and only on the slow paths, stand those
-/// who wait: threads parked in `poll(2)`, tasks at a loop, writers in a queue, whoever closes. `Proof/gate.pml` checks these
-/// steps against every interleaving; the names in capitals are its.
+/// One atomic word decides which operations may enter and which one leaves last. The waiters are kept beside it under a
+/// lock, which only the slow paths take: threads parked in `poll(2)`, tasks at a loop, queued writers, and closers.
+/// `Proof/gate.pml` checks these steps in every interleaving; the names in capitals are the model's.
 ///
-/// - A reader excludes other readers (the second is refused as busy), a writer queues behind the first, so that each send
-///   arrives whole; any number may pass otherwise.
-/// - Once closing has begun nobody enters, whoever waits is woken, and the last one out releases.
+/// - A reader excludes other readers: a second one is refused as busy. A second writer queues behind the first, so that
+///   each send arrives in one piece. Any number of other operations may be inside at once.
+/// - Once closing has begun, new operations are refused, waiting ones are woken, and the last operation to leave
+///   releases the descriptor.
 struct Gate: ~Copyable, Sendable {
-  /// Why somebody was not let in.
+  /// Why an operation may not enter.
   enum Refusal: Error { case closed, busy, tooMany, timedOut }
 
-  /// As what somebody is inside.
+  /// The access that an operation holds while it is inside.
   enum Entry: Sendable {
     case reading, writing, passing
 
@@ -30,7 +31,7 @@ struct Gate: ~Copyable, Sendable {
     static let closing: UInt64 = 1 << 0
     static let reader: UInt64 = 1 << 1
     static let writer: UInt64 = 1 << 2
-    /// Set exactly while `Waiting.queue` is not empty; changed only under its lock.
+    /// Set exactly while `Waiting.queue` is not empty. Changed only under the lock of `waiting`.
     static let queued: UInt64 = 1 << 3
     static let reference: UInt64 = 1 << 4
     static let most: UInt64 = (1 << 20) - 1
@@ -39,15 +40,16 @@ struct Gate: ~Copyable, Sendable {
 
   struct Closer {
     let waker: any Wakeable
-    /// References that its own thread has besides the closer's: numbers that it has lent, further up the stack.
+    /// References that the closer's thread holds besides the closer's own: one for each loan of the descriptor further
+    /// up its stack.
     let loans: Int
   }
 
   struct Waiting {
     var parked = Few<any Wakeable>()
-    /// Made when a writer first has to queue: most sockets have one writer at a time.
+    /// Created when a writer first has to queue: most sockets have one writer at a time.
     var queue: WriterQueue?
-    /// The closer that waits to be alone: one, or none. An array, which takes a word where there is none.
+    /// The closer that waits until no other reference is left: at most one. An empty array takes only a word.
     var closer: [Closer] = []
     var laterClosers: [any Wakeable] = []
     var isReleased = false
@@ -62,7 +64,7 @@ struct Gate: ~Copyable, Sendable {
 
   var isClosing: Bool { word.load(ordering: .acquiring) & Word.closing != 0 }
 
-  /// Who is inside and who waits, at one moment.
+  /// The operations inside and the waiters, counted at one moment.
   struct Snapshot: Hashable, Sendable {
     var isClosing = false
     var hasReader = false
@@ -83,16 +85,16 @@ struct Gate: ~Copyable, Sendable {
   }
 
   #if FIN_SEAM
-  /// How many queued writers all that the queue has done has looked at.
+  /// The number of queued writers that the queue's operations have visited so far.
   var queueSteps: Int { waiting.withLock { $0.queue?.steps ?? 0 } }
   #endif
 
-  // MARK: In
+  // MARK: Entering
 
-  /// ENTER_READ: one reader at a time; the second is told so at once.
+  /// ENTER_READ: admits one reader at a time. A second one is refused as busy at once.
   func enterReading() throws(Refusal) { try enter(Word.reader) }
 
-  /// PASS: for whatever may happen beside others: options, accept, datagrams.
+  /// PASS: admits operations that may run beside others: options, accept, datagrams.
   func enterPassing() throws(Refusal) { try enter(0) }
 
   private func enter(_ bit: UInt64) throws(Refusal) {
@@ -109,9 +111,9 @@ struct Gate: ~Copyable, Sendable {
     }
   }
 
-  /// ENTER_WRITE.
+  /// ENTER_WRITE: takes the writer bit if it is free.
   ///
-  /// - Returns: `false` when somebody is writing already, and one has to ``queue(waking:)``.
+  /// - Returns: `false` when another writer has the bit; the caller then has to ``queue(waking:)``.
   func enterWriting() throws(Refusal) -> Bool {
     do { try enter(Word.writer) } catch {
       if error == .busy { return false }
@@ -120,7 +122,8 @@ struct Gate: ~Copyable, Sendable {
     return true
   }
 
-  /// ENTER_WRITE, and QUEUE when somebody is writing already.
+  /// ENTER_WRITE, then QUEUE when another writer has the bit: blocks until the turn is granted or refused, or the
+  /// deadline has passed.
   func enterWriting(_ patience: inout Patience) throws(Refusal) {
     if try enterWriting() { return }
     let parker = Parker()
@@ -129,8 +132,8 @@ struct Gate: ~Copyable, Sendable {
     try leaveQueue(turn)
   }
 
-  /// WRITER_DEADLINE: whoever has waited long enough, or was woken, looks what has become of the turn. It may have been granted
-  /// while the deadline passed; then we are inside.
+  /// WRITER_DEADLINE: settles the turn of a writer that was woken or whose deadline has passed. The turn may have been
+  /// granted while the deadline passed; the writer is then inside.
   func leaveQueue(_ turn: WriterQueue.Turn) throws(Refusal) {
     let state = waiting.withLock { waiting in
       if turn.state == .queued {
@@ -146,11 +149,12 @@ struct Gate: ~Copyable, Sendable {
     }
   }
 
-  /// QUEUE.
+  /// QUEUE: puts the writer at the end of the queue, unless the writer bit has come free meanwhile.
   ///
   /// - Parameter waker: woken when the turn is granted or refused.
-  /// - Returns: the place in the queue, or `nil` when the writer's bit came free meanwhile and is ours.
-  /// - Throws: `.tooMany` beyond ``WriterQueue/most``.
+  /// - Returns: the turn in the queue, or `nil` when the bit had come free and the writer is inside.
+  /// - Throws: `.closed` when closing has begun; `.tooMany` beyond ``WriterQueue/most``, or when the count of
+  ///   references is at its limit.
   func queue(waking waker: any Wakeable) throws(Refusal) -> WriterQueue.Turn? {
     let result: Result<WriterQueue.Turn?, Refusal> = waiting.withLock { waiting in
       var old = word.load(ordering: .relaxed)
@@ -174,11 +178,11 @@ struct Gate: ~Copyable, Sendable {
     return try result.get()
   }
 
-  // MARK: Out
+  // MARK: Leaving
 
-  /// LEAVE.
+  /// LEAVE: gives back the access and its reference.
   ///
-  /// - Returns: whether the caller was the last one out of a closing gate, and so has to release.
+  /// - Returns: whether the caller was the last to leave a closing gate, and so has to release the descriptor.
   func leave(_ entry: Entry) -> Bool {
     var old = word.load(ordering: .relaxed)
     while true {
@@ -193,7 +197,8 @@ struct Gate: ~Copyable, Sendable {
       if done {
         guard new & Word.closing != 0 else { return false }
         if Word.references(new) == 0 { return true }
-        // WAKE_CLOSER: taken out of the lock, as all who are woken here: an executor may run a task before `wake` returns.
+        // WAKE_CLOSER: woken after the lock is released, like every waker here that is not lent, because an executor
+        // may run a task before `wake` returns.
         let closer: (any Wakeable)? = waiting.withLock { waiting in
           guard let closer = waiting.closer.first else { return nil }
           let isAlone = Word.references(word.load(ordering: .acquiring)) == 1 + UInt64(closer.loans)
@@ -206,7 +211,9 @@ struct Gate: ~Copyable, Sendable {
     }
   }
 
-  /// HANDOFF: the writer's bit and its reference pass to the first in the queue.
+  /// HANDOFF: passes the writer bit and its reference to the first writer in the queue.
+  ///
+  /// - Returns: `false` when the queue is empty.
   private func handOff() -> Bool {
     let turn: WriterQueue.Turn? = waiting.withLock { waiting in
       let turn = waiting.queue?.grantFirst()
@@ -221,9 +228,9 @@ struct Gate: ~Copyable, Sendable {
 
   // MARK: Waiting inside
 
-  /// PARK: from now on closing wakes `waker`. Test and entry into the list are one step.
+  /// PARK: adds `waker` to those that closing wakes. The test for closing and the entry into the list are one step.
   ///
-  /// - Returns: `false` when closing has begun: do not wait.
+  /// - Returns: `false` when closing has begun; the caller must not wait.
   func park(_ waker: any Wakeable) -> Bool {
     waiting.withLock { waiting in
       if isClosing { return false }
@@ -232,12 +239,12 @@ struct Gate: ~Copyable, Sendable {
     }
   }
 
-  /// UNPARK: nobody will wake `waker` any more.
+  /// UNPARK: removes `waker`. If it is lent, the gate does not wake it from here on.
   func unpark(_ waker: any Wakeable) {
     waiting.withLock { _ = $0.parked.take { $0 === waker } }
   }
 
-  /// Wakes everyone who is parked, for another reason than closing: they look again at what they wait for.
+  /// Wakes all parked waiters for another reason than closing. They check again what they wait for.
   func wakeParked() {
     let parked = waiting.withLock { waiting in
       waiting.parked.forEach { if $0.isLent { $0.wake() } }
@@ -248,9 +255,9 @@ struct Gate: ~Copyable, Sendable {
 
   // MARK: Closing
 
-  /// BEGIN_CLOSE: refuses the newcomers, wakes everyone, and holds a reference for the closer.
+  /// BEGIN_CLOSE: refuses new operations, wakes the waiting ones, and takes a reference for the closer.
   ///
-  /// - Returns: `false` when somebody else is closing already.
+  /// - Returns: `false` when another close has begun already.
   func beginClosing() -> Bool {
     Fork.check()
     let woken: (parked: Few<any Wakeable>, refused: WriterQueue.Turn?)? = waiting.withLock { waiting in
@@ -266,7 +273,7 @@ struct Gate: ~Copyable, Sendable {
       // REFUSE_QUEUE.
       let refused = waiting.queue?.refuseAll()
       waiting.queue = nil
-      // WAKE_PARKED: lent wakers under the lock, so that none is woken after it was given back.
+      // WAKE_PARKED: lent wakers are woken under the lock, so that none is woken after it was given back.
       let parked = waiting.parked
       parked.forEach { if $0.isLent { $0.wake() } }
       waiting.parked.removeAll()
@@ -279,18 +286,19 @@ struct Gate: ~Copyable, Sendable {
     return true
   }
 
-  /// QUIESCENT: sleeps until the closer is alone. Whoever is inside leaves promptly: nothing in there blocks.
+  /// QUIESCENT: sleeps until the only references left are the closer's and its thread's loans. The sleep is short,
+  /// because closing has woken every operation that waits inside, and no operation blocks inside otherwise.
   ///
-  /// - Parameter loans: how often the closer's own thread is inside, further up the stack.
+  /// - Parameter loans: the number of references that the closer's own thread holds further up the stack.
   func awaitQuiescence(besides loans: Int = 0) { _ = quiescence(besides: loans, waking: Parker.init)?.park() }
   func awaitQuiescence() async { await quiescence(besides: 0, waking: Bell.init)?.wait() }
 
-  /// SECOND_CLOSE: sleeps until the first closer has released.
+  /// SECOND_CLOSE: sleeps until the descriptor has been released.
   func awaitRelease() { _ = release(waking: Parker.init)?.park() }
   func awaitRelease() async { await release(waking: Bell.init)?.wait() }
 
-  /// - Parameter waker: made and kept, when the closer is not alone, to be woken when it is.
-  /// - Returns: what to wait for; `nil` when there is nothing to wait for.
+  /// - Parameter waker: makes the waker. Called only when other references are left; WAKE_CLOSER then wakes the result.
+  /// - Returns: the waker to wait on; `nil` when the closer is alone already.
   private func quiescence<W: Wakeable>(besides loans: Int, waking waker: () -> W) -> W? {
     waiting.withLock { waiting in
       if Word.references(word.load(ordering: .acquiring)) == 1 + UInt64(loans) { return nil }
@@ -300,7 +308,8 @@ struct Gate: ~Copyable, Sendable {
     }
   }
 
-  /// RELEASED: the last one out has released, the closer or a loan of its thread; whoever closed later may return.
+  /// RELEASED: wakes the later closers, which may return. Called after the last operation to leave, the closer or a
+  /// loan of its thread, has released the descriptor.
   func finishClosing() {
     let wakers = waiting.withLock { waiting in
       waiting.isReleased = true

@@ -1,28 +1,28 @@
-/// A socket that was dropped open: where it was opened, how long ago, and what was lost.
+/// A report on a socket that was dropped open: where it was opened, how long ago, and what was lost.
 ///
-/// It has been closed by the time anybody reads this.
+/// The socket is already closed when the report is delivered.
 public struct LeakReport: Hashable, Sendable, CustomStringConvertible {
-  /// Its number in the ledger.
+  /// The socket's number in the ledger.
   public let id: UInt64
-  /// What it was.
+  /// The kind of socket.
   public let kind: Ledger.Kind
-  /// `Module/File.swift`.
+  /// The source file that opened it, as `Module/File.swift`.
   public let file: String
   /// The line that opened it.
   public let line: Int
-  /// How long it was open.
+  /// The time for which it was open.
   public let age: Duration
-  /// Where it was in its life when it was dropped.
+  /// The phase that it was in when it was dropped.
   public let phase: Phase
-  /// What the kernel said; `nil` when it is not TCP.
+  /// The kernel's TCP state when it was dropped; `nil` for a socket that is not TCP.
   public let tcpState: TCPState?
-  /// Where this end was.
+  /// The local address.
   public let local: SocketAddress?
-  /// Where the other end was; `nil` when there was none.
+  /// The peer's address; `nil` when there was no peer.
   public let peer: SocketAddress?
-  /// Bytes that had arrived and nobody read. With any of them, closing sent the peer a reset.
+  /// Bytes that had arrived and were not read. If there were any, closing sent the peer a reset.
   public let bytesUnread: Int
-  /// Bytes of ours that were not acknowledged. `SIOCOUTQ`.
+  /// Bytes sent that the peer had not acknowledged. `SIOCOUTQ`.
   public let bytesUnacknowledged: Int
 
   public var description: String {
@@ -32,19 +32,19 @@ public struct LeakReport: Hashable, Sendable, CustomStringConvertible {
     text += ", opened at \(file):\(line), \(age) ago, was dropped while \(phase)"
     if let tcpState { text += " (\(tcpState))" }
     text += ", \(bytesUnread) bytes unread, \(bytesUnacknowledged) not acknowledged."
-    return text + " It is closed now; call close(_:) where its life ends."
+    return text + " It is closed now; call close(_:) when the program has finished with it."
   }
 }
 
-/// What happens when a socket is dropped open. The descriptor is closed in every case.
+/// The reaction to a socket that is dropped open. The descriptor is closed in every case.
 public enum LeakPolicy: Sendable {
-  /// One line on standard error; lost when that is closed, or does not take it at once.
+  /// Writes one line to standard error. The line is lost when standard error is closed or cannot take it at once.
   case report
-  /// The program stops with the report: for tests.
+  /// Stops the program with the report. For tests.
   case trap
-  /// Nothing is said; the ledger counts it all the same.
+  /// Reports nothing. The ledger still counts the leak.
   case quiet
-  /// The report goes to a function, which must not block for long: it runs where the last reference died.
+  /// Passes the report to a function. It must not block for long, because it runs where the last reference was dropped.
   case custom(@Sendable (LeakReport) -> Void)
 
   func apply(_ report: LeakReport) {

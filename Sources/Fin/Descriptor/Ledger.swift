@@ -1,43 +1,43 @@
 internal import Synchronization
 
-/// Every open socket of ours: how many, which, and where each was opened.
+/// The open sockets of this program: their number, their state, and where each was opened.
 ///
 /// Counting is always on. `Ledger.current` is the process's ledger unless the code runs inside
-/// `Ledger.$current.withValue(Ledger()) { … }`; a socket stays in the ledger it was opened in, and what a listener accepts
-/// goes into the listener's.
+/// `Ledger.$current.withValue(Ledger()) { … }`. A socket stays in the ledger in which it was opened, and a connection
+/// that a listener accepts goes into the listener's ledger.
 ///
 /// Other processes can read a ledger that is published: see <doc:Publishing>.
 public final class Ledger: Sendable {
-  /// The ledger that new sockets are written into. The process's own is published from the beginning when the environment
-  /// says `FIN_LEDGER=1`.
+  /// The ledger that records new sockets. The process's own is published from the beginning when the environment
+  /// contains `FIN_LEDGER=1`.
   @TaskLocal public static var current = Ledger.ofProcess()
 
-  /// How many sockets were opened, and how they left.
+  /// The number of sockets that were opened, and of those that left the ledger in each way.
   public struct Counts: Hashable, Sendable {
-    /// Sockets opened since the ledger was made.
+    /// Sockets opened since the ledger was created.
     public internal(set) var opened = 0
-    /// Of those, released by a close, an abort or a stop.
+    /// Sockets released by a close, an abort or a stop.
     public internal(set) var closed = 0
-    /// Released because their last reference died: a leak, each reported.
+    /// Sockets released because their last reference was dropped. Each is a leak, and is reported by the leak policy.
     public internal(set) var leaked = 0
-    /// Handed to the caller by `detach`.
+    /// Sockets handed to the caller by `detach`.
     public internal(set) var detached = 0
-    /// Open at this moment.
+    /// Sockets that are open at this moment.
     public var open: Int { opened - closed - leaked - detached }
   }
 
-  /// What a socket is, for the ledger and for messages.
+  /// The kind of a socket, for the ledger and for messages.
   public enum Kind: String, Hashable, Sendable {
     /// A stream socket that is neither connected nor listening yet.
     case socket
-    /// A stream socket that takes clients, pauses or stops.
+    /// A stream socket that accepts connections, is paused or is stopping.
     case listener
-    /// A stream socket that connects, is connected or was.
+    /// A stream socket that connects, is connected or was connected.
     case connection
-    /// A socket for single messages.
+    /// A socket for datagrams.
     case datagramSocket = "datagram socket"
 
-    /// A stream is what its phase makes it.
+    /// The kind of a stream socket follows from its phase.
     init(_ phase: Phase, isDatagram: Bool) {
       self =
         switch phase {
@@ -53,34 +53,34 @@ public final class Ledger: Sendable {
 
   /// One open socket, as it was when the list was made.
   public struct Entry: Hashable, Sendable {
-    /// Counted from 1 in each ledger; never used twice.
+    /// The socket's number in its ledger, counted from 1 and never used twice.
     public let id: UInt64
-    /// `SO_COOKIE`: the kernel's own name for the socket, as `ss -e` prints it after `sk:`.
+    /// The kernel's identifier of the socket (`SO_COOKIE`), which `ss -e` prints after `sk:`.
     public let cookie: UInt64?
-    /// What it is.
+    /// The kind of socket.
     public let kind: Kind
-    /// Where it is in its life.
+    /// The phase that it is in.
     public let phase: Phase
-    /// `Module/File.swift`.
+    /// The source file that opened it, as `Module/File.swift`.
     public let file: String
     /// The line that opened it.
     public let line: Int
-    /// How long it has been open.
+    /// The time for which it has been open.
     public let age: Duration
-    /// The descriptor's number. It may be another socket's by the time this is read.
+    /// The file descriptor. The number may belong to another socket by the time this is read.
     public let descriptor: Int32
-    /// What the program declared of it, as far as that holds at this moment.
+    /// The intent that the program declared for it; empty when there is none, or when its time is over.
     public let purpose: Purpose
   }
 
-  /// The record of one socket. It is taken out of the ledger before the descriptor is closed, so that a number in the list
-  /// is always its own.
+  /// The record of one socket. It is removed from the ledger before the descriptor is closed, so that a descriptor in
+  /// the list always belongs to the socket it is listed for.
   final class Record: Sendable {
-    // In an order without gaps: there is one of these for every socket.
+    // Ordered so that there is no padding between the fields: every socket has a record.
     let id: UInt64
     let opened: Instant
     let descriptor: CInt
-    /// Its place in the ledger, and in what is published of it.
+    /// The index of the record in the ledger, and in the published ledger.
     let slot: UInt32
     let site: Site
     let isDatagram: Bool
@@ -99,15 +99,16 @@ public final class Ledger: Sendable {
     }
   }
 
-  /// Where in the source a socket was opened.
+  /// The place in the source where a socket was opened.
   @safe struct Site: Sendable {
-    // What a `StaticString` says in seven bytes more. It is a part of the program, and stays.
+    // The text of a `StaticString`, which itself would take seven bytes more. It is part of the program and is never
+    // freed.
     private nonisolated(unsafe) let start: UnsafePointer<UInt8>
     let line: UInt32
     private let count: UInt16
 
     init(file: StaticString, line: UInt) {
-      // One that holds a single character may have no bytes in memory.
+      // A `StaticString` of a single character may have no bytes in memory.
       let file = file.hasPointerRepresentation ? file : "a file"
       unsafe start = file.utf8Start
       count = UInt16(clamping: file.utf8CodeUnitCount)
@@ -120,7 +121,7 @@ public final class Ledger: Sendable {
   /// How a socket left the ledger.
   enum Departure { case closed, leaked, detached }
 
-  /// What a program said of a socket, and how long that holds.
+  /// The intent that the program declared for a socket, and the time until which it holds.
   struct Declaration {
     let purpose: Purpose
     let until: Deadline
@@ -131,22 +132,22 @@ public final class Ledger: Sendable {
     var records: [Record?] = []
     var free: [UInt32] = []
     var leakPolicy = LeakPolicy.report
-    /// By slot. Most programs declare nothing: no socket pays for it.
+    /// The declarations by slot. Apart from the records, which need no field for them: most programs declare nothing.
     var declarations: [UInt32: Declaration] = [:]
   }
 
   let book = Mutex(Book())
-  /// The address of the ``PublishedLedger``, which is retained; 0 while there is none.
+  /// The address of the retained ``PublishedLedger``; 0 while there is none.
   let publication = Atomic<UInt>(0)
 
-  /// Numbers that are ours, in whatever ledger: what may not be adopted a second time.
+  /// The descriptors of all sockets of Fin, in any ledger. They may not be adopted a second time.
   private static let owned = Mutex(Numbers())
 
   static func owns(_ number: CInt) -> Bool { owned.withLock { $0.contains(number) } }
 
-  /// Takes a number for a socket that is to be adopted.
+  /// Reserves a descriptor for a socket that is to be adopted.
   ///
-  /// - Returns: `false` when it is a socket of ours already, or about to become one.
+  /// - Returns: `false` when the number belongs to a socket of Fin already, or is reserved for one.
   static func claim(_ number: CInt) -> Bool {
     owned.withLock { numbers in
       if numbers.contains(number) { return false }
@@ -155,24 +156,24 @@ public final class Ledger: Sendable {
     }
   }
 
-  /// Gives back what ``claim(_:)`` took.
+  /// Cancels the reservation that ``claim(_:)`` made.
   static func disclaim(_ number: CInt) { owned.withLock { $0.remove(number) } }
 
-  /// An empty ledger, with the leak policy ``LeakPolicy/report``.
+  /// Creates an empty ledger with the leak policy ``LeakPolicy/report``.
   public init() {}
 
   deinit { replacePublication(with: nil) }
 
-  /// How many sockets were opened and how many are open, at this moment.
+  /// The number of sockets that were opened, that left and that are open, at this moment.
   public var counts: Counts { book.withLock { $0.counts } }
 
-  /// What happens when a socket is dropped open. The default is ``LeakPolicy/report``.
+  /// The reaction to a socket that is dropped open. The default is ``LeakPolicy/report``.
   public var leakPolicy: LeakPolicy {
     get { book.withLock { $0.leakPolicy } }
     set { book.withLock { $0.leakPolicy = newValue } }
   }
 
-  /// Every socket that is open now, oldest first.
+  /// Returns every socket that is open now, oldest first.
   public func openSockets() -> [Entry] {
     book.withLock { book in
       book.records.compactMap { record in
@@ -188,7 +189,7 @@ public final class Ledger: Sendable {
 
   func open(_ descriptor: CInt, isDatagram: Bool, _ site: Site, _ phase: Phase) -> Record {
     Ledger.owned.withLock { $0.insert(descriptor) }
-    // Asked before the lock, where others would wait for it.
+    // The system call is made before the lock is taken, so that no other thread waits for it.
     let cookie = isPublished ? try? Syscalls.cookie(descriptor) : nil
     return book.withLock { book in
       book.counts.opened += 1
@@ -219,7 +220,7 @@ public final class Ledger: Sendable {
   }
 }
 
-/// A set of descriptor numbers, a bit for each: the kernel gives the lowest that is free, so they lie together.
+/// A set of descriptors as a bitmap. It stays small, because the kernel assigns the lowest free number.
 private struct Numbers {
   private var words: [UInt64] = []
 

@@ -1,37 +1,38 @@
 internal import Synchronization
 internal import SystemPackage
 
-/// Things that cost a descriptor each and are needed only while somebody waits: lent and taken back.
+/// A pool of objects that each own a descriptor and are needed only during a wait.
 final class Lending<Lent: Sendable>: Sendable {
   private struct State {
     var idle: [Lent] = []
-    /// Made ahead of need, for threads that must not fail for want of one.
+    /// The number of objects created ahead of need, for threads that must not fail for lack of one.
     var provided = 0
   }
 
-  /// How many are kept for the next who needs one, beside those that were provided.
+  /// The number of idle objects that are kept for later waits, besides those that were provided.
   private let kept = 64
   private let make: @Sendable () throws(Errno) -> Lent
   private let state = Mutex(State())
 
   init(make: @escaping @Sendable () throws(Errno) -> Lent) { self.make = make }
 
-  /// One that nobody else has.
+  /// Takes an object out of the pool, or makes one when the pool is empty. It is the caller's alone until it is given
+  /// back.
   func borrow() throws(Errno) -> Lent {
     if let lent = state.withLock({ $0.idle.popLast() }) { return lent }
     return try make()
   }
 
-  /// Takes one back. Its borrower has left every list from which somebody could use it.
+  /// Puts an object back. The borrower must have removed it from every list through which another thread could use it.
   func giveBack(_ lent: Lent) {
     state.withLock { state in
       if state.idle.count < kept + state.provided { state.idle.append(lent) }
     }
   }
 
-  /// Makes one more, to be there when it is needed.
+  /// Makes one more object ahead of need.
   ///
-  /// - Returns: `false` when there is no descriptor for it.
+  /// - Returns: `false` when no descriptor was available for it.
   func provide() -> Bool {
     guard let lent = try? make() else { return false }
     state.withLock { $0.provided += 1 }
@@ -39,7 +40,7 @@ final class Lending<Lent: Sendable>: Sendable {
     return true
   }
 
-  /// Takes back what ``provide()`` made.
+  /// Reverses one ``provide()``: closes an idle object, unless it is the last idle one.
   func withdraw() {
     let surplus = state.withLock { state in
       state.provided -= 1
@@ -48,7 +49,7 @@ final class Lending<Lent: Sendable>: Sendable {
     _ = consume surplus
   }
 
-  /// Closes those that nobody uses, except so many: for those who count descriptors.
+  /// Closes the idle objects, except `most` of them. For code that counts the process's descriptors.
   func releaseIdle(except most: Int = 0) {
     let surplus = state.withLock { state in
       let surplus = Array(state.idle.dropFirst(most))

@@ -1,42 +1,43 @@
 internal import Synchronization
 internal import SystemPackage
 
-/// A ``Ledger`` as other processes read it: a file in memory, of one record a socket, which they find under
-/// `/proc/PID/fd` by its name.
+/// A ``Ledger`` in the form that other processes read: a file in memory with one record for each socket. They find it
+/// under `/proc/PID/fd` by its name.
 ///
-/// All numbers are in the machine's byte order. The file begins with a header of one record's length:
+/// All numbers are in the machine's byte order. The file begins with a header that is as long as a record:
 ///
 /// | bytes | |
 /// | --- | --- |
 /// | 0–7 | `fin-ldgr` |
 /// | 8–11, 12–15 | version, 1; length of the header |
-/// | 16–19, 20–23 | length of a record; the process, as it sees itself |
-/// | 24–31 | records that the file has room for |
-/// | 32–39 | records that were ever used: those after them are zero |
-/// | 40–47 | sockets that found no room |
+/// | 16–19, 20–23 | length of a record; the process id, as the process itself sees it |
+/// | 24–31 | number of records that the file has room for |
+/// | 32–39 | number of records used so far; all records after them are zero |
+/// | 40–47 | number of sockets that found no room |
 ///
-/// A record, of which no field means anything while its cookie is 0:
+/// The records follow. The fields of a record have a meaning only while its cookie is not 0:
 ///
 /// | bytes | |
 /// | --- | --- |
-/// | 0–7 | counts changes, by two; odd while one is being made |
+/// | 0–7 | sequence number (seqlock): two more after each change, odd during a change |
 /// | 8–15 | the socket's cookie |
 /// | 16–19, 20–23 | the lower half of its number in the ledger; its descriptor |
-/// | 24–31 | when it was opened: nanoseconds of `CLOCK_MONOTONIC`, as all that follow |
-/// | 32–39, 40–47 | when the wait for input, or for output, that is going on will end; 0 for none, all ones for one without end |
-/// | 48–55 | until when the purposes hold |
-/// | 56–59 | the line that opened it |
-/// | 60, 61, 62 | kind, from 1 on as in ``Ledger/Kind``; ``Phase``; ``Purpose`` |
-/// | 63, 64–127 | how long the file's name is, and the name |
+/// | 24–31 | time of its opening: nanoseconds of `CLOCK_MONOTONIC`, as are all times below |
+/// | 32–39, 40–47 | deadline of the present wait for input, for output; 0 for no wait, all ones for no deadline |
+/// | 48–55 | time until which the declared intent holds |
+/// | 56–59 | line that opened it |
+/// | 60, 61, 62 | kind, counted from 1 in the order of ``Ledger/Kind``; ``Phase``; ``Purpose`` |
+/// | 63, 64–127 | length of the file's name; the name |
 ///
-/// Who reads has to read a record twice: it is as it was at one moment when both are the same and their count is even.
+/// A reader has to read a record twice. The record is consistent if both copies are equal and their sequence number is
+/// even.
 @safe
 final class PublishedLedger: @unchecked Sendable {
   static let name: StaticString = "fin-ledger"
   static let recordSize = 128
-  /// As many as the usual hard limit of descriptors, and the room for them in the address space.
+  /// The most records: as many as the usual hard limit of descriptors. Address space is reserved for all of them.
   static let most = 1 << 20
-  /// Records that the file grows by.
+  /// The number of records by which the file grows.
   static let step = 512
   static let nameLength = 64
 
@@ -44,9 +45,11 @@ final class PublishedLedger: @unchecked Sendable {
 
   private let file: Descriptor
   private let memory: UnsafeMutableRawPointer
-  /// Which process this belongs to: the parent's is not written by its child.
+  /// The count of forks when this was created. It tells whether this process created it: a child does not write to its
+  /// parent's ledger.
   private let forks: UInt64
-  /// Two threads may change one record: a reader's wait and a writer's. They take turns, by one of these for each record.
+  /// Locks that serialize the changes of a record, because two threads may change one: a reader's wait and a writer's.
+  /// The slot modulo their number selects a record's lock.
   private let turns: [Turn]
 
   private final class Turn: Sendable {
@@ -75,19 +78,19 @@ final class PublishedLedger: @unchecked Sendable {
   }
 
   deinit {
-    // In a child there may be something else by now.
+    // In a child, other memory may lie at this address by now.
     if isOurs { unsafe Syscalls.unmap(memory, PublishedLedger.size) }
   }
 
-  /// Whether this process made it, and not one that it was forked from.
+  /// Whether this process created it, and not a process that it was forked from.
   var isOurs: Bool { forks == Fork.times.load(ordering: .relaxed) }
 
-  /// The descriptor, which nobody else closes.
+  /// The descriptor of the file. It remains this object's to close.
   var number: CInt { file.number }
 
   // MARK: Writing, under the ledger's lock
 
-  /// A socket is open.
+  /// Writes the record of a socket that is open.
   func enter(_ record: Ledger.Record, cookie: UInt64, _ declaration: Ledger.Declaration?) {
     let slot = Int(record.slot)
     guard slot < capacity || grow(toHold: slot) else {
@@ -111,14 +114,14 @@ final class PublishedLedger: @unchecked Sendable {
     }
   }
 
-  /// A socket is open no more.
+  /// Clears the record of a socket that leaves the ledger.
   func leave(_ record: Ledger.Record) {
     changeOwn(record) { start in
       for place in 1..<PublishedLedger.recordSize / 8 { store(0, at: start + place) }
     }
   }
 
-  /// What the program declared of it.
+  /// Writes the intent that the program declared for a socket.
   func declare(_ declaration: Ledger.Declaration, of record: Ledger.Record) {
     changeOwn(record) { start in
       store(declaration.until.published, at: start + 6)
@@ -127,35 +130,36 @@ final class PublishedLedger: @unchecked Sendable {
     }
   }
 
-  // MARK: Writing, by whoever is inside a socket
+  // MARK: Writing, by operations on a socket
 
-  /// Its phase has changed.
+  /// Writes the phase of a socket after it has changed.
   func advance(_ record: Ledger.Record) {
     changeOwn(record) { start in
-      // Read here, where one change is made after the other, so that the last to write has the last phase.
+      // The phase is read here, where changes are serialized, so that the last write has the latest phase.
       store(load(start + 7) & (0xffff << 48) | described(record), at: start + 7)
     }
   }
 
-  /// Somebody waits.
+  /// Writes the deadline of a wait that begins, or clears it when the wait is over.
   ///
-  /// - Parameter deadline: until when; `nil` when the wait is over.
+  /// - Parameter deadline: the deadline of the wait; `nil` when it is over.
   func wait(_ record: Ledger.Record, for direction: Direction, until deadline: Deadline?) {
     changeOwn(record) { start in
       store(deadline?.published ?? 0, at: start + (direction == .input ? 4 : 5))
     }
   }
 
-  // MARK: How
+  // MARK: Records
 
-  /// Changes a record that still is this socket's: whoever comes late finds another's, or none.
+  /// Changes a record if it still belongs to this socket. By then it may be cleared, or belong to another socket.
   private func changeOwn(_ record: Ledger.Record, _ body: (_ start: Int) -> Void) {
     let slot = Int(record.slot)
-    // Not `capacity`, which is somebody else's to change: within what is mapped, and entered, or it has no identity there.
+    // The number of records used, and not `capacity`, which the ledger's lock guards. A slot below it is mapped; one in
+    // which the socket was not entered does not have the socket's identity.
     guard slot < Int(clamping: load(4)) else { return }
     let identity = PublishedLedger.identity(record)
     let opened = UInt64(clamping: record.opened.nanoseconds)
-    // Half of its number comes round with 2³² sockets; the moment does not.
+    // The lower half of the socket's number wraps after 2³² sockets; the time of its opening does not.
     change(slot, if: { load($0 + 2) == identity && load($0 + 3) == opened }, body)
   }
 
@@ -165,14 +169,14 @@ final class PublishedLedger: @unchecked Sendable {
       guard isMeant(start) else { return }
       let sequence = load(start)
       store(sequence &+ 1, at: start)
-      // Nobody sees a field of the new without having seen that a change had begun.
+      // A reader that sees a field of the new record also sees that a change had begun.
       atomicMemoryFence(ordering: .releasing)
       body(start)
       unsafe word(start).pointee.store(sequence &+ 2, ordering: .releasing)
     }
   }
 
-  /// Makes the file longer. What lies in it stays where it is, for us and for whoever reads.
+  /// Makes the file longer. The records in it keep their place, for this process and for readers.
   private func grow(toHold slot: Int) -> Bool {
     guard slot < PublishedLedger.most else { return false }
     let new = min(PublishedLedger.most, max(slot + 1, capacity + PublishedLedger.step))
@@ -183,7 +187,7 @@ final class PublishedLedger: @unchecked Sendable {
     return true
   }
 
-  /// Line, kind and phase, where they stand in their word.
+  /// The word of a record that holds line, kind and phase, with the rest of its bytes 0.
   private func described(_ record: Ledger.Record) -> UInt64 {
     let phase = Phase(rawValue: record.phase.load(ordering: .sequentiallyConsistent))!
     let kind: UInt64 =
@@ -200,14 +204,14 @@ final class PublishedLedger: @unchecked Sendable {
     UInt64(UInt32(truncatingIfNeeded: record.id)) | UInt64(UInt32(bitPattern: record.descriptor)) << 32
   }
 
-  /// Writes a name; of one that is too long its end, behind three dots.
+  /// Writes a file's name. A name that is too long is replaced by three dots and its end.
   ///
-  /// - Returns: how many bytes it takes.
+  /// - Returns: the number of bytes written.
   private func write(_ name: String, at start: Int) -> Int {
     var bytes = Array(name.utf8)[...]
     if bytes.count > PublishedLedger.nameLength {
       bytes = bytes.suffix(PublishedLedger.nameLength - 3)
-      // Not in the middle of a character.
+      // The rest does not begin in the middle of a character.
       while let first = bytes.first, first & 0xc0 == 0x80 { bytes = bytes.dropFirst() }
       bytes = "...".utf8 + bytes
     }
@@ -217,7 +221,7 @@ final class PublishedLedger: @unchecked Sendable {
     return bytes.count
   }
 
-  /// Bytes in the order of memory.
+  /// Up to eight bytes as a number that has them in memory in the same order.
   private static func number(of bytes: some Sequence<UInt8>) -> UInt64 {
     var number: UInt64 = 0
     for (place, byte) in bytes.enumerated() { number |= UInt64(byte) << UInt64(place * 8) }
@@ -232,6 +236,6 @@ final class PublishedLedger: @unchecked Sendable {
 }
 
 extension Deadline {
-  /// As it is published: above 0, and all ones for never.
+  /// The published form of the deadline: above 0, and all ones for never.
   fileprivate var published: UInt64 { self == .never ? .max : UInt64(max(1, nanoseconds)) }
 }

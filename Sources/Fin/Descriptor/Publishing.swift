@@ -2,18 +2,18 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// A ledger that other processes may read.
+/// The publication of a ledger to other processes.
 extension Ledger {
-  /// Publishes this ledger from now on: `fin check` then names the line that opened a socket, and knows what the program
-  /// declared of it (see <doc:Publishing>).
+  /// Publishes this ledger from now on, so that `fin check` names the line that opened a socket and knows the intent
+  /// that the program declared for it (see <doc:Publishing>).
   ///
-  /// The sockets that are open already are published as well. A second time it changes nothing. It takes one descriptor, and
-  /// 128 bytes for each socket.
+  /// The sockets that are open already are published too. A second call changes nothing. Publication takes one
+  /// descriptor, and 128 bytes for each socket.
   ///
-  /// A ledger that was made for a part of the program (`Ledger.$current.withValue`) is published by itself, in a file of its
-  /// own; `FIN_LEDGER=1` means the process's.
-  /// - Throws: `.system(EMFILE)` and its like when there is no descriptor to be had; `.system(ENOSYS)` where the kernel has no
-  ///   `memfd_create`, or a filter hides it; `.system(ENOMEM)`. Nothing has changed then.
+  /// A ledger created for a part of the program (`Ledger.$current.withValue`) is published separately, in a file of its
+  /// own; `FIN_LEDGER=1` applies to the process's ledger.
+  /// - Throws: `.system(EMFILE)` or a similar error when no descriptor is available; `.system(ENOSYS)` where the kernel
+  ///   has no `memfd_create`, or a filter hides it; `.system(ENOMEM)`. The ledger is unchanged then.
   public func publish() throws(SocketError) {
     try book.withLock { book throws(SocketError) in
       if published != nil { return }
@@ -21,19 +21,19 @@ extension Ledger {
     }
   }
 
-  /// Whether other processes can read it.
+  /// Whether other processes can read this ledger.
   @inline(__always)
   public var isPublished: Bool { publication.load(ordering: .relaxed) != 0 }
 
-  /// The process's ledger.
+  /// Creates the process's ledger, and publishes it if the environment asks for that.
   static func ofProcess() -> Ledger {
     let ledger = Ledger()
     switch unsafe getenv("FIN_LEDGER").map({ unsafe String(cString: $0) }) {
     case nil, "", "0": break
     case "1":
-      // The program did not ask for it, and goes on without.
+      // The program itself did not ask for publication, and goes on without it.
       do { try ledger.publish() } catch { complain("\(error)") }
-    case .some: complain("FIN_LEDGER has a value that means nothing: 1 publishes the ledger, 0 does not")
+    case .some: complain("FIN_LEDGER has an unknown value: 1 publishes the ledger, 0 does not")
     }
     return ledger
   }
@@ -42,34 +42,36 @@ extension Ledger {
     StandardError.write(reason)
   }
 
-  // MARK: What is written when
+  // MARK: The published file
 
-  /// What this process publishes; `nil` also in the child of one that did.
+  /// The published ledger that this process created; `nil` also in a child of a process that published.
   var published: PublishedLedger? {
     guard let published = latest, published.isOurs else { return nil }
     return published
   }
 
-  /// It lives as long as the ledger does, or until a child makes its own.
+  /// The published ledger, be it this process's or its parent's. It lives as long as the ledger does, or until a child
+  /// replaces it with its own.
   private var latest: PublishedLedger? {
     let address = publication.load(ordering: .sequentiallyConsistent)
     guard let pointer = unsafe UnsafeRawPointer(bitPattern: address) else { return nil }
     return unsafe Unmanaged<PublishedLedger>.fromOpaque(pointer).takeUnretainedValue()
   }
 
-  /// Under the lock.
+  /// Publishes the record of a new socket. Called with the lock of `book` held.
   func publish(_ record: Record, cookie: UInt64?, in book: inout Book) {
     guard let latest else { return }
     if latest.isOurs {
       return latest.enter(record, cookie: cookie ?? (try? Syscalls.cookie(record.descriptor)) ?? 0, nil)
     }
-    // Forked from a process that published. Who forks with sockets open has to exec; any other begins one of its own.
+    // This process was forked from one that published. A child that was forked after the first socket has to exec, and
+    // publishes nothing; any other child begins a published ledger of its own.
     if !Fork.isChild.load(ordering: .relaxed) { try? publish(&book) }
   }
 
   private func publish(_ book: inout Book) throws(Errno) {
     let new = try PublishedLedger()
-    // Before the phases are read: one that changes from here on is written by whoever changes it.
+    // Before the phases are read: a phase that changes from here on is written by the operation that changes it.
     replacePublication(with: new)
     for case let record? in book.records {
       let cookie = (try? Syscalls.cookie(record.descriptor)) ?? 0
@@ -85,7 +87,7 @@ extension Ledger {
     }
   }
 
-  /// What the program says of a socket of its own.
+  /// Records the intent that the program declares for a socket of its own.
   func declare(_ purpose: Purpose, until: Deadline, of record: Record) {
     book.withLock { book in
       guard book.records[Int(record.slot)] === record else { return }
@@ -97,8 +99,8 @@ extension Ledger {
 }
 
 extension Core {
-  /// A wait of this socket begins, or is over: `nil`. For those who read the ledger from outside.
-  // Apart, and called only if there may be any: else a wait costs nothing more.
+  /// Publishes that a wait on this socket begins or, with `nil`, that it is over.
+  // Outlined, and called only when the ledger is published, so that a wait costs nothing more when it is not.
   @inline(never)
   func publish(waitFor direction: Direction, until deadline: Deadline?) {
     ledger.published?.wait(record, for: direction, until: deadline)

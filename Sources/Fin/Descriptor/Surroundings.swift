@@ -1,4 +1,4 @@
-/// The task-local values of Fin's own, which a new thread would lose.
+/// The values of Fin's task-locals, which a new thread does not inherit.
 struct Surroundings {
   private let ledger = Ledger.current
   #if FIN_SEAM

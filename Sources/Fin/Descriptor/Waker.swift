@@ -1,15 +1,15 @@
 internal import SystemPackage
 
-/// Wakes a thread that waits in `poll(2)`: an event descriptor beside the socket's.
+/// Wakes a thread that waits in `poll(2)`, by an event descriptor that is polled together with the socket.
 ///
-/// One for each thread that waits at this moment, not one for each socket; the first is made with the first socket that
-/// several threads share, so that a program at its descriptor limit can still wait.
+/// There is one for each thread that waits at this moment, and not one for each socket. The first is created with the
+/// first socket that several threads share, so that a program at its descriptor limit can still wait.
 final class Waker: Wakeable {
   static let pool = Lending<Waker> { () throws(Errno) in try Waker() }
 
   private static let first: Bool = pool.provide()
 
-  /// Makes the one that a program at its limit will need.
+  /// Creates the instance that a program at its descriptor limit will need.
   static func prepare() { _ = first }
 
   let descriptor: CInt
@@ -24,10 +24,10 @@ final class Waker: Wakeable {
 
   static func borrow() throws(Errno) -> Waker { try pool.borrow() }
 
-  /// Makes it as if it had never been woken.
+  /// Takes out all wakes, as if there had been none.
   func drain() { Syscalls.drain(descriptor) }
 
-  /// Takes it back, as if it had never been woken.
+  /// Returns it to the pool, without any wake.
   func giveBack() {
     drain()
     Waker.pool.giveBack(self)

@@ -2,10 +2,10 @@ internal import CFin
 
 /// The writers that wait for their turn at one ``Gate``, first come, first served.
 ///
-/// A list whose links lie in its members: to come, to give up and to be served each take the same few steps, however long the
-/// queue is. Everything here is guarded by the gate's lock, but for waking, which happens outside of it.
+/// An intrusive list: to append, to give up and to grant a turn takes constant time, however long the queue is. The
+/// gate's lock guards everything here except waking, which happens outside it.
 final class WriterQueue: @unchecked Sendable {
-  /// Writers that may wait at one socket; one more is refused as `.tooManyOperations`.
+  /// The most writers that may wait at one socket. One more is refused as `.tooManyOperations`.
   static let most = 65_536
 
   /// A writer that waits for its turn.
@@ -15,7 +15,7 @@ final class WriterQueue: @unchecked Sendable {
     private let waker: any Wakeable
     fileprivate(set) var state = State.queued
     fileprivate var next: Turn?
-    // Not retained: it is in the list as long as this one comes after it.
+    // Not retained: the previous turn stays in the list for as long as this one follows it.
     fileprivate unowned var previous: Turn?
 
     fileprivate init(waker: any Wakeable) { self.waker = waker }
@@ -27,7 +27,7 @@ final class WriterQueue: @unchecked Sendable {
   private unowned var last: Turn?
   private(set) var count = 0
   #if FIN_SEAM
-  /// How many turns all that was done here has looked at: what a queue that is searched would give away.
+  /// The number of turns that all operations here have visited. A queue that is searched would show by it.
   private(set) var steps = 0
   #endif
 
@@ -44,7 +44,7 @@ final class WriterQueue: @unchecked Sendable {
     return turn
   }
 
-  /// Takes out one that is in the queue.
+  /// Removes a turn that is in the queue.
   func remove(_ turn: Turn) {
     step(turn)
     let (previous, next) = (turn.previous, turn.next)
@@ -55,7 +55,7 @@ final class WriterQueue: @unchecked Sendable {
     count -= 1
   }
 
-  /// Takes out the first; it is inside from now on, and has to be woken.
+  /// Removes the first turn and grants it. Its writer is inside the gate from now on, and has to be woken.
   func grantFirst() -> Turn? {
     guard let turn = first else { return nil }
     remove(turn)
@@ -63,7 +63,7 @@ final class WriterQueue: @unchecked Sendable {
     return turn
   }
 
-  /// Takes out all of them; each is refused from now on.
+  /// Removes all turns and refuses them.
   ///
   /// - Returns: the first, for ``wakeAll(from:)``.
   func refuseAll() -> Turn? {
@@ -87,13 +87,14 @@ final class WriterQueue: @unchecked Sendable {
     #endif
   }
 
-  // MARK: Waking, outside of the lock
+  // MARK: Waking, outside the lock
 
-  /// Wakes one that has been granted or refused.
+  /// Wakes a writer whose turn has been granted or refused.
   ///
-  /// Where an executor runs a task before `wake` returns, that writer may be done by then, and have let the next one in. That
-  /// one is woken when this call has returned to the first of them: inside of it, a long queue would take a level of the stack
-  /// for each.
+  /// An executor may run a task before `wake` returns. The woken writer may then finish and pass the gate to the next
+  /// one, which calls this function again further down the stack. Such a call only adds its turn to a list, and the
+  /// first call wakes the turns in the list one by one. Otherwise a long queue would take a level of the stack for each
+  /// writer.
   static func wake(_ turn: Turn) {
     if let waking = unsafe fin_thread_waking() {
       return unsafe waking.assumingMemoryBound(to: [Turn].self).pointee.append(turn)
@@ -107,11 +108,11 @@ final class WriterQueue: @unchecked Sendable {
     }
   }
 
-  /// Wakes all that were refused together.
+  /// Wakes all writers that were refused together.
   static func wakeAll(from first: Turn?) {
     var turn = first
     while let refused = turn {
-      // Cut off from the others, which would else be released one inside the other.
+      // Unlinked from the others, whose memory would otherwise be released recursively.
       turn = refused.next
       refused.next = nil
       refused.previous = nil

@@ -2,7 +2,7 @@
 public import Logging
 
 extension LeakPolicy {
-  /// Leaks go to a logger, as warnings, with what is known of each as metadata.
+  /// Logs each leak as a warning, with the details of the leaked socket as metadata.
   public static func log(to logger: Logger) -> LeakPolicy {
     .custom { report in
       var metadata: Logger.Metadata = [
@@ -17,7 +17,8 @@ extension LeakPolicy {
 }
 
 extension ServerReport {
-  /// Writes one line: at `info` when everything was delivered, at `warning` when something was lost or failed.
+  /// Logs the report as one line: at `info` when everything was delivered, at `warning` when something was lost or
+  /// failed.
   public func log(to logger: Logger) {
     let isClean =
       bytesUnacknowledged == 0 && handlersFailed == 0 && handlersRunning == 0 && clientsReset == 0 && failure == nil

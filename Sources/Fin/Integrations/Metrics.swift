@@ -3,7 +3,7 @@ public import CoreMetrics
 internal import Metrics
 internal import Synchronization
 
-/// The counts of a ledger, for a metrics backend: call ``update()`` at the pace at which you want to see them.
+/// The counts of a ledger, for a metrics backend. Call ``update()`` as often as the backend is to receive them.
 ///
 /// `fin_sockets_open` is a gauge; `fin_sockets_opened`, `fin_sockets_closed`, `fin_sockets_leaked` and
 /// `fin_sockets_detached` are counters.
@@ -16,9 +16,11 @@ public final class LedgerMetrics: Sendable {
   private let detached: Counter
   private let told = Mutex(Ledger.Counts())
 
+  /// Makes the metrics of a ledger.
+  ///
   /// - Parameters:
-  ///   - ledger: whose counts; by default the current one.
-  ///   - factory: the backend; by default the one the program bootstrapped.
+  ///   - ledger: the ledger; by default the current one.
+  ///   - factory: the backend; by default the one that the program bootstrapped.
   public init(of ledger: Ledger = .current, factory: any MetricsFactory = MetricsSystem.factory) {
     self.ledger = ledger
     gauge = Gauge(label: "fin_sockets_open", dimensions: [], factory: factory)
@@ -28,7 +30,7 @@ public final class LedgerMetrics: Sendable {
     detached = Counter(label: "fin_sockets_detached", dimensions: [], factory: factory)
   }
 
-  /// Tells the backend what has changed since the last time.
+  /// Records the number of open sockets, and adds the changes since the previous call to the counters.
   public func update() {
     let (now, before) = told.withLock { told in
       let before = told

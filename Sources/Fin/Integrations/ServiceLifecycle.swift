@@ -3,7 +3,8 @@ public import ServiceLifecycle
 internal import Synchronization
 internal import SystemPackage
 
-/// A served listener as a service: it stops when the service group shuts down gracefully, and drains first.
+/// A served listener as a service. A graceful shutdown of the service group stops the listener, and the service drains
+/// before it ends.
 ///
 /// In tasks, on a reactor:
 /// ```swift
@@ -20,13 +21,13 @@ public final class ListenerService: Service {
   private let serve: @Sendable () async throws(SocketError) -> ServerReport
   private let state = Mutex<(isRunning: Bool, report: ServerReport?)>((false, nil))
 
-  /// What the server did; `nil` until it has stopped.
+  /// The server's report; `nil` until the server has stopped.
   public var report: ServerReport? { state.withLock { $0.report } }
 
-  /// Each client in a thread of its own.
+  /// Serves each client in a thread of its own.
   ///
   /// - Parameters: as ``Listener/serve(threads:limits:closing:file:line:_:)``.
-  ///   - drain: how long what runs may go on after the shutdown begins.
+  ///   - drain: the time for which running handlers may go on after the shutdown begins.
   public init(
     _ listener: consuming Listener, threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering,
     drain: Duration = .seconds(10), file: StaticString = #fileID, line: UInt = #line,
@@ -37,7 +38,7 @@ public final class ListenerService: Service {
     self.drain = drain
     serve = { () async throws(SocketError) in
       let report: ServerReport? = await withCheckedContinuation { continuation in
-        // A thread of its own: serve blocks, and the pool of Swift's tasks has one thread a core.
+        // On its own thread: serve blocks, and Swift's cooperative thread pool has one thread per core.
         let code = Threads.start {
           let listener = parts.listener
           continuation.resume(
@@ -51,12 +52,14 @@ public final class ListenerService: Service {
     }
   }
 
-  /// Each client in a task of its own.
+  /// Serves each client in a task of its own.
   ///
-  /// The handlers are child tasks of the service's: they, too, hear of a graceful shutdown through ServiceLifecycle's
-  /// `withGracefulShutdownHandler` and `cancelWhenGracefulShutdown`, and may end their conversations early.
+  /// The handlers are child tasks of the service's task. They too are notified of a graceful shutdown by
+  /// ServiceLifecycle's `withGracefulShutdownHandler` and `cancelWhenGracefulShutdown`, and may end their conversations
+  /// early.
   /// - Parameters: as ``Listener/serve(on:limits:closing:file:line:_:)``.
-  ///   - drain: how long what runs may go on after the shutdown begins; then it is cancelled and aborted.
+  ///   - drain: the time for which running handlers may go on after the shutdown begins; then they are cancelled and
+  ///     their connections aborted.
   public init(
     _ listener: consuming Listener, on reactor: Reactor? = nil, limits: Limits = .default,
     closing: ClosePolicy = .lingering, drain: Duration = .seconds(10), file: StaticString = #fileID,
@@ -70,9 +73,11 @@ public final class ListenerService: Service {
     }
   }
 
-  /// Serves until the group shuts down gracefully, or the task is cancelled, which aborts what runs.
+  /// Serves until the group shuts down gracefully, or until the task is cancelled, which aborts the running
+  /// connections.
   ///
-  /// - Throws: the `SocketError` that ended the listener, if nobody stopped it; `.invalid` when it has run before.
+  /// - Throws: the `SocketError` that ended the listener, unless it was stopped; `.invalid` when the service has run
+  ///   before; `.system` with `EAGAIN` when the thread of a service in threads could not be started.
   public func run() async throws {
     let isFirst = state.withLock { state in
       defer { state.isRunning = true }
@@ -93,7 +98,7 @@ public final class ListenerService: Service {
   }
 }
 
-/// A listener in parts: an owner cannot be kept by a closure that is called later.
+/// The parts of a listener: a closure that is called later cannot keep the noncopyable owner.
 private struct Parts: Sendable {
   let handle: ListenerHandle
   let timeouts: Timeouts
@@ -103,7 +108,7 @@ private struct Parts: Sendable {
     timeouts = listener.timeouts
   }
 
-  /// The owner again; asked for once.
+  /// Makes the owner again; called once.
   var listener: Listener { Listener(core: handle.core, backlog: handle.backlog, timeouts: timeouts) }
 }
 #endif

@@ -1,14 +1,18 @@
 internal import Glibc
 
-/// Who has an address of which `bind(2)` says that it is in use.
+/// The process that holds an address for which a bind failed, as a note for the error.
 ///
-/// Asked for on that error only. It reads `/proc` of the thread's own network namespace, within limits, and says what can be
-/// known, or nothing; it never fails. Programs choose their names and paths: what they say is escaped before it is shown.
+/// It is looked up only after such a failure. It reads `/proc` of the thread's own network namespace, within limits,
+/// and returns what it finds out, or `nil`; it never fails. Programs choose their names and paths, so both are escaped
+/// before they are shown.
 enum AddressHolder {
-  /// Bytes of one table: about 220,000 sockets, more than Linux keeps in TIME-WAIT. The kernel lists listeners first.
+  /// The maximum number of bytes read from one table: about 220,000 sockets, more than Linux keeps in TIME-WAIT. The
+  /// kernel lists listeners first.
   private static let tableLimit = 32 << 20
 
-  /// - Returns: a clause for a person, such as "held by python3 (pid 123), descriptor 4"; `nil` when nothing is known.
+  /// Returns a clause for the error message.
+  ///
+  /// - Returns: for example "held by python3 (pid 123), descriptor 4"; `nil` when nothing is known.
   static func note(_ address: SocketAddress, _ kind: SocketKind) -> String? {
     switch address {
     case .ip(let ip, let port): port == 0 ? nil : note(ip.canonical, port, kind)
@@ -25,7 +29,7 @@ enum AddressHolder {
     for name in kind == .stream ? ["tcp", "tcp6"] : ["udp", "udp6"] {
       let path = "/proc/thread-self/net/\(name)"
       let isV6 = name.hasSuffix("6")
-      // A kernel without IPv6 has no such table.
+      // A kernel without IPv6 does not have the second table.
       guard unsafe access(path, F_OK) == 0 else { continue }
       let wasRead = ProcFile.forEachLine(path, limit: tableLimit) { line in
         if InternetSocket.isLine(line, of: column, isV6: isV6),
@@ -44,27 +48,27 @@ enum AddressHolder {
     }
     if sockets.isEmpty {
       guard isComplete, kind == .stream else { return nil }
-      return "no listener has it, but perhaps a socket that is bound and does not listen"
+      return "no listener has it, but perhaps a bound socket that does not listen"
     }
     return leftover(sockets)
   }
 
-  /// No listener is left, only connections of one.
+  /// The note for an address without a listener, of which only connections are left.
   private static func leftover(_ sockets: [InternetSocket]) -> String {
     let waiting = sockets.count { $0.state == InternetSocket.timeWait }
     if waiting == sockets.count {
-      return "nobody holds it: \(connections(waiting)) in TIME-WAIT, of a program that had not set SO_REUSEADDR: set it"
-        + " there, or wait up to 60 s"
+      return "no process holds it, only \(connections(waiting)) in TIME-WAIT of a program that had not set "
+        + "SO_REUSEADDR: set it in that program, or wait up to 60 s"
     }
     let others = sockets.filter { $0.state != InternetSocket.timeWait }
     let count = connections(others.count)
     let inodes = Set(others.map(\.inode)).subtracting([0])
     if inodes.isEmpty {
-      return "nobody holds it: \(count) that the kernel is still closing, of a program that had not set"
-        + " SO_REUSEADDR: set it there, or wait"
+      return "no process holds it, only \(count) that the kernel is still closing, of a program that had not set "
+        + "SO_REUSEADDR: set it in that program, or wait"
     }
-    return "no listener has it, but \(count) of one that had not set SO_REUSEADDR: "
-      + held(inodes, by: others.first { $0.inode != 0 }?.user) + "; close them there, or set it there"
+    return "no listener has it, only \(count) of a listener that had not set SO_REUSEADDR, "
+      + held(inodes, by: others.first { $0.inode != 0 }?.user) + ": close them in that program, or set the option there"
   }
 
   private static func connections(_ count: Int) -> String {
@@ -85,13 +89,13 @@ enum AddressHolder {
       if socket.isListening { listeners.insert(socket.inode) } else { others.insert(socket.inode) }
       return others.count < 4096
     }
-    // What a listener accepts has its name too.
+    // Connections accepted from a listener carry its name too.
     let owners = listeners.isEmpty ? others : listeners
     guard wasRead, !owners.isEmpty else { return nil }
     return held(owners, by: nil)
   }
 
-  // MARK: Saying it
+  // MARK: Wording
 
   private static func held(_ inodes: Set<UInt64>, by user: UInt32?) -> String {
     let search = SocketHolder.find(inodes)
@@ -110,7 +114,7 @@ enum AddressHolder {
   }
 }
 
-/// A line of `/proc/net/tcp`, `tcp6`, `udp` or `udp6`, as far as it matters here.
+/// The fields needed here from a line of `/proc/net/tcp`, `tcp6`, `udp` or `udp6`.
 struct InternetSocket {
   let address: IPAddress
   let state: UInt8
@@ -120,7 +124,7 @@ struct InternetSocket {
   static let timeWait: UInt8 = 6
   static let listening: UInt8 = 10
 
-  /// `0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 12345 …`
+  /// Parses a line: `0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 12345 …`
   init?(line: ArraySlice<UInt8>, isV6: Bool) {
     let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 10)
     guard fields.count >= 10, let colon = fields[1].firstIndex(of: UInt8(ascii: ":")),
@@ -135,22 +139,22 @@ struct InternetSocket {
     self.inode = inode
   }
 
-  /// How a line writes a port: ":0016 ".
+  /// The text of a port in a line: ":0016 ".
   static func column(_ port: UInt16) -> [UInt8] {
     let digits = String(port, radix: 16, uppercase: true)
     return Array(":\(String(repeating: "0", count: 4 - digits.count))\(digits) ".utf8)
   }
 
-  /// Whether a line is of a socket that is bound to this port. Asked of every line, of which there may be very many, before
-  /// one is taken apart.
+  /// Whether a line describes a socket that is bound to this port. It is checked for every line before the line is
+  /// parsed, because a table may have very many.
   static func isLine(_ line: ArraySlice<UInt8>, of column: [UInt8], isV6: Bool) -> Bool {
-    // The number of the line, a colon, a space, the address.
+    // A line begins with its number, a colon, a space and the address.
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return false }
     return line.dropFirst(colon - line.startIndex + 2 + (isV6 ? 32 : 8)).starts(with: column)
   }
 
-  /// Whether a socket with this address keeps another from being bound to `wanted`. A wildcard is in the way of all of its
-  /// own version, and `::` of IPv4 too, unless `IPV6_V6ONLY` is set, which the table does not tell.
+  /// Whether a socket with this address prevents another from binding to `wanted`. A wildcard conflicts with every
+  /// address of its own version, and `::` also with IPv4, unless `IPV6_V6ONLY` is set, which the table does not show.
   func isInTheWay(of wanted: IPAddress) -> Bool {
     switch (address, wanted) {
     case (.v4(let held), .v4(let wanted)): held == wanted || held.isAny || wanted.isAny
@@ -161,7 +165,7 @@ struct InternetSocket {
     }
   }
 
-  /// Words of the address as the machine holds them.
+  /// Parses an address, which the table prints as 32-bit words in the machine's byte order.
   private static func address(_ text: ArraySlice<UInt8>, isV6: Bool) -> IPAddress? {
     guard text.count == (isV6 ? 32 : 8) else { return nil }
     var words: [UInt64] = []
@@ -177,15 +181,15 @@ struct InternetSocket {
   }
 }
 
-/// A line of `/proc/net/unix`.
+/// The fields needed here from a line of `/proc/net/unix`.
 struct UnixSocket {
   let isListening: Bool
   let kind: CInt
   let inode: UInt64
-  /// As the kernel shows it: `@` for each NUL of an abstract name.
+  /// The name as the kernel prints it: `@` for each NUL of an abstract name.
   let name: ArraySlice<UInt8>
 
-  /// `0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/x.sock`
+  /// Parses a line: `0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/x.sock`
   init?(line: ArraySlice<UInt8>) {
     let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 7)
     guard fields.count == 8, let flags = UInt32(hexadecimal: fields[3]), let kind = UInt16(hexadecimal: fields[4]),

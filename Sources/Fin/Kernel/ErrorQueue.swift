@@ -2,21 +2,22 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// One message of a socket's error queue (ip(7), `IP_RECVERR`).
+/// A message of a socket's error queue (ip(7), `IP_RECVERR`).
 struct QueuedReport {
-  /// The error that it tells of; `nil` for a message that tells of none, such as a time of sending.
+  /// The error; `nil` for a message without one, such as a transmit timestamp.
   let code: Errno?
-  /// Whether this machine found the error before anything was sent. The call that ran into it has said so.
+  /// Whether this machine found the error before anything was sent. The call that met the error has already returned
+  /// it.
   let isLocal: Bool
-  /// Where the datagram that it is about was sent to.
+  /// The destination of the datagram that the message is about.
   let peer: SocketAddress?
 }
 
 extension Syscalls {
-  /// `recvmsg(2)` with `MSG_ERRQUEUE`: takes the oldest message of the error queue; the kernel then tells of the next
+  /// `recvmsg(2)` with `MSG_ERRQUEUE`: takes the oldest message of the error queue. The kernel then reports the next
   /// one through `SO_ERROR`.
   ///
-  /// - Returns: `nil` when there is none.
+  /// - Returns: `nil` when the queue is empty.
   static func takeReport(_ descriptor: CInt) throws(Errno) -> QueuedReport? {
     // `struct cmsghdr` and `struct sock_extended_err` have an alignment of 8 at most.
     try unsafe withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { control throws(Errno) in
@@ -44,8 +45,7 @@ extension Syscalls {
     }
   }
 
-  /// Whether the socket was asked to report, with their addresses, errors that datagrams met: `IP_RECVERR`,
-  /// `IPV6_RECVERR`.
+  /// Whether the socket reports the errors of datagrams together with their addresses: `IP_RECVERR`, `IPV6_RECVERR`.
   static func reportsErrors(_ descriptor: CInt, isIPv6: Bool) -> Bool {
     func isSet(_ level: CInt, _ name: Int) -> Bool { ((try? integerOption(descriptor, level, CInt(name))) ?? 0) != 0 }
     // An IPv6 socket may send to IPv4 addresses as well.
@@ -55,8 +55,7 @@ extension Syscalls {
 }
 
 extension QueuedReport {
-  /// Reads what the kernel wrote beside a message: some `struct cmsghdr`, one of which has the `struct
-  /// sock_extended_err`.
+  /// Parses the control data of a message: some `struct cmsghdr`, one of which contains the `struct sock_extended_err`.
   fileprivate init(control: UnsafeRawBufferPointer, peer: SocketAddress?) {
     let header = 16
     var position = 0
@@ -70,7 +69,7 @@ extension QueuedReport {
         || level == CInt(IPPROTO_IPV6) && type == CInt(FIN_IPV6_RECVERR)
       if isReport, size >= header + 8 {
         let code = unsafe control.loadUnaligned(fromByteOffset: position + header, as: UInt32.self)
-        // SO_EE_ORIGIN_LOCAL, _ICMP and _ICMP6; beyond them are times and notices that tell of no error.
+        // SO_EE_ORIGIN_LOCAL, _ICMP and _ICMP6. The origins above them are timestamps and notices without an error.
         let origin = unsafe control[position + header + 4]
         let isError = (1...3).contains(origin) && code != 0
         self.init(

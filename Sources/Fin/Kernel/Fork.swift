@@ -1,9 +1,9 @@
 internal import Glibc
 internal import Synchronization
 
-/// Fork without exec is not supported: a child has one thread, other threads' locks as they stood, and descriptors that it
-/// shares with its parent. Rather than hang, or end the parent's connections, the first operation in such a child stops it
-/// and says so.
+/// The detection of a fork without exec, which is not supported: a child has one thread, other threads' locks in the
+/// state they had, and descriptors that it shares with its parent. The first operation in such a child stops the
+/// process with a message, because it could otherwise hang or end the parent's connections.
 ///
 /// A process may fork before its first socket, and may fork and exec at any time.
 enum Fork {
@@ -11,19 +11,20 @@ enum Fork {
 
   private static let registration: CInt = pthread_atfork(nil, nil, { Fork.isChild.store(true, ordering: .relaxed) })
 
-  /// The process that made the first socket.
+  /// The id of the process that made the first socket.
   private static let home = getpid()
 
-  /// With the first socket.
+  /// Starts the detection. Called with the first socket.
   static func watch() {
     _ = registration
     _ = home
   }
 
-  /// Whether this process is another than the one that made the first socket, whichever call forked it.
+  /// Whether this process is not the one that made the first socket, regardless of the call that forked it.
   static var hasHappened: Bool { isChild.load(ordering: .relaxed) || getpid() != home }
 
-  /// How often this process, or one before it, was forked since ``count()``: what belongs to the parent is told by it.
+  /// The number of forks since ``count()`` that led to this process. An object that stored a smaller number belongs to
+  /// a parent process.
   static let times = Atomic<UInt64>(0)
 
   private static let counting: CInt = pthread_atfork(nil, nil, { Fork.times.wrappingAdd(1, ordering: .relaxed) })

@@ -2,7 +2,7 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// Calls about the file that a Unix socket is bound to. A path is the bytes themselves, without a terminating NUL.
+/// Calls for the file that a Unix socket is bound to. A path is given as bytes, without a terminating NUL.
 extension Syscalls {
   private static func withCPath<R, E: Error>(
     _ path: [UInt8], _ body: (UnsafePointer<CChar>) throws(E) -> R
@@ -12,7 +12,7 @@ extension Syscalls {
     }
   }
 
-  /// `lstat(2)`: of the path itself, not of where a symbolic link leads.
+  /// `lstat(2)`: the status of the path itself; a symbolic link is not followed.
   static func status(of path: [UInt8]) throws(Errno) -> stat {
     var value = stat()
     try unsafe withCPath(path) { text throws(Errno) in
@@ -33,12 +33,14 @@ extension Syscalls {
     }
   }
 
-  /// `read(2)`, of a file.
+  /// `read(2)` of a file.
   static func read(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
     try call(.read) { _ in unsafe Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
   }
 
-  /// `flock(2)`, exclusive: whether it was free. The lock goes with the descriptor.
+  /// `flock(2)`, exclusive and non-blocking. Closing the descriptor releases the lock.
+  ///
+  /// - Returns: whether the lock was free.
   static func tryLock(_ descriptor: CInt) throws(Errno) -> Bool {
     do { _ = try call(.flock) { _ in Int(fin_try_lock(descriptor)) } } catch {
       if error == .wouldBlock { return false }
@@ -47,12 +49,13 @@ extension Syscalls {
     return true
   }
 
-  /// `fchmod(2)`. On a Unix socket, before `bind`: the path is then born with these permissions, less the umask.
+  /// `fchmod(2)`. On a Unix socket it is called before `bind`, which then creates the path with these permissions, less
+  /// the umask.
   static func setPermissions(_ descriptor: CInt, _ permissions: UInt32) throws(Errno) {
     _ = try call(.chmod) { _ in Int(fchmod(descriptor, permissions)) }
   }
 
-  /// `chmod(2)` of what a descriptor opened with `O_PATH` stands for, which `fchmod` refuses.
+  /// `chmod(2)` of the file behind a descriptor opened with `O_PATH`, which `fchmod` refuses.
   static func setPermissions(throughPath descriptor: CInt, _ permissions: UInt32) throws(Errno) {
     try unsafe withCPath(Array("/proc/self/fd/\(descriptor)".utf8)) { text throws(Errno) in
       _ = try call(.chmod) { _ in unsafe Int(chmod(text, permissions)) }

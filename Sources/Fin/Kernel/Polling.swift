@@ -2,15 +2,16 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// The calls that wait. Each takes an absolute deadline and goes on with what is left of it after a signal.
+/// The calls that wait, each until an absolute deadline. After a signal, `poll` goes on with the remaining time, and
+/// `awaitEvents` returns 0.
 extension Syscalls {
   /// `ppoll(2)` on at most two descriptors.
   ///
-  /// - Returns: the events of the first and of the second; `nil` when the deadline passed first.
+  /// - Returns: the events of the first and of the second descriptor; `nil` when the deadline passed first.
   static func poll(
     _ first: CInt, _ events: CInt, and second: CInt = -1, until deadline: Deadline
   ) throws(Errno) -> (first: CInt, second: CInt)? {
-    // A negative descriptor is passed over by poll.
+    // poll ignores a negative descriptor.
     var set = (
       pollfd(fd: first, events: Int16(events), revents: 0), pollfd(fd: second, events: Int16(POLLIN), revents: 0)
     )
@@ -33,7 +34,7 @@ extension Syscalls {
       }
       if ready > 0 { return (CInt(set.0.revents), CInt(set.1.revents)) }
       if ready == 0 {
-        // ppoll never returns early, but a remaining time of zero asks once and must not wait.
+        // ppoll never returns early; a remaining time of zero makes it check once without waiting.
         if deadline.hasPassed { return nil }
         continue
       }
@@ -52,16 +53,16 @@ extension Syscalls {
     return number
   }
 
-  /// Adds to what an event descriptor holds.
+  /// Adds `count` to the counter of an event descriptor.
   ///
-  /// - Returns: `false` when it is full, at 2⁶⁴ − 2: it is readable all the same, but not anew.
+  /// - Returns: `false` when the counter is full, at 2⁶⁴ − 2. The descriptor is readable then, but without a new edge.
   @discardableResult
   static func signal(_ event: CInt, _ count: UInt64 = 1) -> Bool {
     var count = count
     return unsafe Glibc.write(event, &count, 8) == 8
   }
 
-  /// Takes what an event descriptor holds, so that it waits again.
+  /// Resets the counter of an event descriptor, which is then no longer readable.
   static func drain(_ event: CInt) {
     var value: UInt64 = 0
     _ = unsafe Glibc.read(event, &value, 8)
@@ -77,26 +78,27 @@ extension Syscalls {
     return number
   }
 
-  /// `epoll_ctl(2)`: watches a descriptor edge-triggered for input, output, and the peer's end.
+  /// `epoll_ctl(2)`: watches a descriptor, edge-triggered, for input, output and the peer's half-close (`EPOLLRDHUP`).
   static func watch(_ descriptor: CInt, with poller: CInt) throws(Errno) {
     _ = try call(.epollControl) { _ in Int(fin_epoll_watch(poller, descriptor)) }
   }
 
-  /// The same under a token, for everything that can happen to a socket.
+  /// `epoll_ctl(2)`: watches a descriptor under a token, edge-triggered, for every event that a socket can have.
   static func watch(_ descriptor: CInt, with poller: CInt, token: UInt64) throws(Errno) {
     _ = try call(.epollControl) { _ in Int(fin_epoll_add(poller, descriptor, token)) }
   }
 
-  /// `epoll_wait(2)`, until something happened or the deadline has passed.
+  /// `epoll_wait(2)`, until an event arrives or the deadline has passed.
   ///
-  /// - Returns: how many events there are; 0 when there are none, or a signal came.
+  /// - Returns: the number of events; 0 when there are none, or when a signal interrupted the wait.
   static func awaitEvents(
     _ poller: CInt, _ events: UnsafeMutableRawPointer, most: Int, until deadline: Deadline
   ) -> Int {
     let count = unsafe fin_epoll_wait(poller, events, CInt(most), deadline.milliseconds)
     if count >= 0 { return Int(count) }
     let error = Errno(rawValue: fin_errno())
-    precondition(error == .interrupted, "epoll_wait: \(error): somebody else closed the reactor's descriptor")
+    precondition(
+      error == .interrupted, "epoll_wait: \(error): another part of this program closed the reactor's descriptor")
     return 0
   }
 
@@ -106,10 +108,10 @@ extension Syscalls {
 
   /// Waits for the next edge, which makes the poller's own descriptor readable, or until `second` is readable.
   ///
-  /// - Returns: whether there was one before the deadline.
+  /// - Returns: whether one of them happened before the deadline.
   static func awaitEdge(_ poller: CInt, orReadable second: CInt, until deadline: Deadline) throws(Errno) -> Bool {
     guard try poll(poller, CInt(POLLIN), and: second, until: deadline) != nil else { return false }
-    // Taking the event disarms it until the next edge.
+    // Taking the event disarms the poller until the next edge.
     while fin_epoll_take(poller) < 0 {
       let error = Errno(rawValue: fin_errno())
       if error != .interrupted { throw error }

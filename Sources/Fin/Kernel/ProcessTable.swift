@@ -2,11 +2,11 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// Reads files under `/proc` in pieces, with a limit. What stands there comes from other programs.
+/// A reader of files under `/proc`, in pieces and with a limit. Their content comes from other programs.
 enum ProcFile {
-  /// Calls `body` for each line, without its end, until it returns `false` or the file or the limit ends.
+  /// Calls `body` for each line, without its newline, until `body` returns `false` or the file or the limit ends.
   ///
-  /// - Returns: whether everything that was wanted has been read.
+  /// - Returns: `true` at the end of the file or after `body` returned `false`; `false` after an error or at the limit.
   static func forEachLine(_ path: String, limit: Int, _ body: (ArraySlice<UInt8>) -> Bool) -> Bool {
     guard let number = try? Syscalls.open(Array(path.utf8), O_RDONLY) else { return false }
     let file = Descriptor(owning: number)
@@ -42,17 +42,17 @@ enum ProcFile {
   }
 }
 
-/// Which process has a socket open, as `/proc/*/fd` tells it.
+/// A process that has a socket open, as found in `/proc/*/fd`.
 struct SocketHolder {
   let process: CInt
-  /// The program's own idea of its name, safe to print.
+  /// The name that the program has given itself, safe to print.
   let name: String
   let descriptor: CInt
 
-  /// What a search came to.
+  /// The result of a search.
   struct Search {
     var holders: [SocketHolder] = []
-    /// A process could not be looked into: it is another user's.
+    /// Whether a process could not be searched because it belongs to another user.
     var sawForbidden = false
     fileprivate var descriptorsLeft = 50_000
   }
@@ -60,7 +60,7 @@ struct SocketHolder {
   static let mostHolders = 4
   private static let mostProcesses = 8192
 
-  /// Looks at this process first, then at all that there are, up to a limit.
+  /// Searches this process first, then all others, up to a limit.
   static func find(_ inodes: Set<UInt64>) -> Search {
     var search = Search()
     guard !inodes.isEmpty else { return search }
@@ -75,9 +75,9 @@ struct SocketHolder {
     return search
   }
 
-  /// The entries of a folder whose names are numbers.
+  /// Calls `body` for each entry of a folder whose name is a number, until `body` returns `false`.
   ///
-  /// - Returns: whether it could be opened.
+  /// - Returns: whether the folder could be opened.
   @discardableResult
   fileprivate static func forEachNumber(in path: String, _ body: (CInt) -> Bool) -> Bool {
     guard let folder = unsafe opendir(path) else { return false }
@@ -107,7 +107,7 @@ extension SocketHolder.Search {
     holders.append(SocketHolder(process: process, name: Self.name(of: process), descriptor: found))
   }
 
-  /// `socket:[12345]`.
+  /// The inode of a link such as `socket:[12345]`; `nil` for a descriptor of any other kind.
   private static func socket(_ link: String) -> UInt64? {
     unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { room in
       let length = unsafe readlink(link, room.baseAddress!, room.count)

@@ -2,36 +2,36 @@
 internal import Synchronization
 internal import SystemPackage
 
-/// Where tests script what a system call answers. Debug builds only; a release build has no trace of it.
+/// A seam at which tests script the results of system calls. Debug builds only; a release build has no trace of it.
 ///
-/// A script is in force for the code that runs inside `Seam.$script.withValue(script) { … }`, threads that
-/// `serve(threads:)` starts included.
+/// A script applies to the code that runs inside `Seam.$script.withValue(script) { … }`, including threads that
+/// `serve(threads:)` starts.
 enum Seam {
   @TaskLocal static var script: Script?
 
-  /// The answer scripted for this call, if there is one.
+  /// The scripted answer for this call, if there is one.
   static func answer(_ call: SystemCall) -> Answer? { script?.answer(call) }
 }
 
-/// What a scripted call does instead of, or around, the real one.
+/// The behaviour of a scripted call, instead of or around the real call.
 enum Answer: Sendable {
-  /// The real call is not made; it failed with this.
+  /// Fails with this error, without the real call.
   case fail(Errno)
-  /// The real call is made with at most so many bytes.
+  /// Makes the real call with at most this number of bytes.
   case limit(Int)
-  /// The real call is not made; it returned this.
+  /// Returns this value, without the real call.
   case value(Int)
-  /// Something happens first (a close from another thread, a reset), then the real call is made.
+  /// Runs an action (a close from another thread, a reset), then makes the real call.
   case before(@Sendable () -> Void)
-  /// The real call is made, then something happens before the caller hears of it.
+  /// Makes the real call, then runs an action before the result is returned to the caller.
   case after(@Sendable () -> Void)
 }
 
-/// Answers for system calls, each for one occurrence or for all.
+/// Scripted answers for system calls, each for one occurrence or for all.
 final class Script: Sendable {
   struct Line: Sendable {
     let call: SystemCall
-    /// Counted from 1; `nil` is every time.
+    /// The occurrence, counted from 1; `nil` for every one.
     let occurrence: Int?
     let answer: Answer
 
@@ -50,7 +50,7 @@ final class Script: Sendable {
   init(_ lines: Line...) { self.lines = lines }
   init(lines: [Line]) { self.lines = lines }
 
-  /// How often a call was made while the script was in force, the scripted answers included.
+  /// The number of calls made while the script applied, including those with scripted answers.
   func count(_ call: SystemCall) -> Int { counts.withLock { $0[call] ?? 0 } }
 
   fileprivate func answer(_ call: SystemCall) -> Answer? {

@@ -2,9 +2,10 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// Memory that has a descriptor, so that another process can read it: `memfd_create(2)`.
+/// Memory with a descriptor, so that another process can read it: `memfd_create(2)`.
 extension Syscalls {
-  /// A file in memory, `CLOEXEC`, which never shrinks: whoever maps it is never hit by `SIGBUS` for what was there once.
+  /// Creates a file in memory, `CLOEXEC`, that never shrinks: a process that maps it gets no `SIGBUS` for a part that
+  /// once existed.
   static func makeMemoryFile(_ name: StaticString) throws(Errno) -> CInt {
     let number = CInt(
       try call(.memfdCreate) { _ in
@@ -16,25 +17,26 @@ extension Syscalls {
     throw error
   }
 
-  /// `fallocate(2)`: makes a file longer, with memory that is there from now on: what is lacking is an error here, and not
-  /// a signal at the first touch.
+  /// `fallocate(2)`: lengthens a file and allocates the memory at once, so that a lack of memory is an error here and
+  /// not a signal at the first access.
   static func lengthen(_ descriptor: CInt, from old: Int, to new: Int) throws(Errno) {
     _ = try call(.fallocate) { _ in Int(fin_allocate(descriptor, Int64(old), Int64(new - old))) }
   }
 
-  /// `mmap(2)`, shared. It may be longer than the file: what lies beyond its end is not touched before the file has grown.
+  /// `mmap(2)`, shared. The mapping may be longer than the file; the part beyond its end is not accessed before the
+  /// file has grown.
   static func map(_ descriptor: CInt, _ size: Int) throws(Errno) -> UnsafeMutableRawPointer {
     var address: UnsafeMutableRawPointer?
     _ = try call(.mmap) { _ in
       unsafe address = fin_map(descriptor, UInt64(size))
       return unsafe address == nil ? -1 : 0
     }
-    // A script that says it went well has made no memory.
+    // A scripted success has mapped no memory.
     guard let address = unsafe address else { throw .noMemory }
     return unsafe address
   }
 
-  /// This process, as it sees itself. `getpid(2)`.
+  /// The id of this process in its own PID namespace: `getpid(2)`.
   static var process: CInt { getpid() }
 
   static func unmap(_ address: UnsafeMutableRawPointer, _ size: Int) {

@@ -7,21 +7,21 @@ internal import Glibc
 /// try connection.set(.userTimeout, to: .seconds(5))
 /// let buffer = try connection.option(.receiveBuffer)
 /// ```
-/// Any option without a name here is reached through ``integer(_:level:name:)`` or ``raw(_:level:name:size:)``; the kernel's
-/// answer is checked in the same way.
+/// Any option without a name here is accessible through ``integer(_:level:name:)`` or ``raw(_:level:name:size:)``; the
+/// kernel's answer is checked in the same way.
 public struct SocketOption<Value: Sendable>: Sendable {
   /// The C name, for messages.
   public let label: String
   let level: CInt
   let name: CInt
   let size: Int
-  /// `nil` when the value is out of range.
+  /// The bytes of a value; `nil` when it is out of range.
   let encode: @Sendable (Value) -> [UInt8]?
-  /// `nil` when the kernel's answer has the wrong length.
+  /// The value of the kernel's answer; `nil` when it has the wrong length.
   let decode: @Sendable ([UInt8]) -> Value?
 }
 
-/// An integer as the kernel lays it out; `nil` for the wrong number of bytes.
+/// Decodes an integer as the kernel lays it out; `nil` for the wrong number of bytes.
 private func integer(_ bytes: [UInt8]) -> CInt? {
   guard bytes.count == 4 else { return nil }
   return CInt(bitPattern: UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16 | UInt32(bytes[3]) << 24)
@@ -32,7 +32,8 @@ private func bytes(_ value: CInt) -> [UInt8] {
   return (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
 }
 
-/// A duration in whole units of so many nanoseconds, rounded up: a wait of 1.5 ms must not become one of 1 ms.
+/// Converts a duration to whole units of this number of nanoseconds, rounded up: a wait of 1.5 ms must not become one
+/// of 1 ms.
 private func units(_ duration: Duration, of nanoseconds: Int64) -> CInt? {
   guard duration >= .zero, duration <= .nanoseconds(Int64.max) else { return nil }
   let (seconds, attoseconds) = duration.components
@@ -42,7 +43,7 @@ private func units(_ duration: Duration, of nanoseconds: Int64) -> CInt? {
 }
 
 extension SocketOption where Value == Int {
-  /// Any option whose value is a C `int`.
+  /// Makes an option whose value is a C `int`.
   public static func integer(_ label: String, level: Int32, name: Int32) -> SocketOption {
     SocketOption(
       label: label, level: level, name: name, size: 4,
@@ -50,24 +51,26 @@ extension SocketOption where Value == Int {
       decode: { Fin.integer($0).map(Int.init) })
   }
 
-  /// `SO_SNDBUF`, bytes. Linux doubles what is asked for, and clamps it to `net.core.wmem_max`: see what `set` returns.
+  /// `SO_SNDBUF`, in bytes. Linux doubles the requested size and clamps it to `net.core.wmem_max`: see the result of
+  /// `set`.
   public static var sendBuffer: SocketOption { integer("SO_SNDBUF", level: SOL_SOCKET, name: SO_SNDBUF) }
-  /// `SO_RCVBUF`, bytes. Linux doubles what is asked for, and clamps it to `net.core.rmem_max`: see what `set` returns.
+  /// `SO_RCVBUF`, in bytes. Linux doubles the requested size and clamps it to `net.core.rmem_max`: see the result of
+  /// `set`.
   public static var receiveBuffer: SocketOption { integer("SO_RCVBUF", level: SOL_SOCKET, name: SO_RCVBUF) }
-  /// `TCP_NOTSENT_LOWAT`, bytes: `send` waits while more than this has not left the machine.
+  /// `TCP_NOTSENT_LOWAT`, in bytes: `send` waits while more than this is queued and not yet sent.
   public static var notSentLowWater: SocketOption {
     integer("TCP_NOTSENT_LOWAT", level: CInt(IPPROTO_TCP), name: CInt(FIN_TCP_NOTSENT_LOWAT))
   }
-  /// `TCP_KEEPCNT`: probes without an answer before the kernel gives up.
+  /// `TCP_KEEPCNT`: the number of unanswered probes after which the kernel gives up.
   public static var keepAliveCount: SocketOption {
     integer("TCP_KEEPCNT", level: CInt(IPPROTO_TCP), name: TCP_KEEPCNT)
   }
-  /// `SO_TYPE`, to be read.
+  /// `SO_TYPE`, which can only be read.
   public static var type: SocketOption { integer("SO_TYPE", level: SOL_SOCKET, name: SO_TYPE) }
 }
 
 extension SocketOption where Value == Bool {
-  /// Any option whose value is a C `int` that means yes or no.
+  /// Makes an option whose value is a C `int` that means yes or no.
   public static func flag(_ label: String, level: Int32, name: Int32) -> SocketOption {
     SocketOption(
       label: label, level: level, name: name, size: 4,
@@ -75,7 +78,8 @@ extension SocketOption where Value == Bool {
       decode: { Fin.integer($0).map { $0 != 0 } })
   }
 
-  /// `TCP_NODELAY`. On for every connection that Fin makes: a `send` arrives whole, and need not wait for an answer.
+  /// `TCP_NODELAY`. On for every connection that Fin makes, so that the end of a `send` is not held back until the peer
+  /// acknowledges.
   public static var noDelay: SocketOption { flag("TCP_NODELAY", level: CInt(IPPROTO_TCP), name: TCP_NODELAY) }
   /// `SO_KEEPALIVE`. On by default, with the times of ``KeepAlive``.
   public static var keepAlive: SocketOption { flag("SO_KEEPALIVE", level: SOL_SOCKET, name: SO_KEEPALIVE) }
@@ -106,32 +110,33 @@ extension SocketOption where Value == Duration {
       decode: { Fin.integer($0).map { .milliseconds($0) } })
   }
 
-  /// `TCP_USER_TIMEOUT`, in milliseconds, rounded up: how long sent bytes may stay unacknowledged, a closed window included.
+  /// `TCP_USER_TIMEOUT`, in milliseconds, rounded up: the maximum time that sent bytes may stay unacknowledged,
+  /// including behind a closed window.
   public static var userTimeout: SocketOption {
     milliseconds("TCP_USER_TIMEOUT", level: CInt(IPPROTO_TCP), name: CInt(FIN_TCP_USER_TIMEOUT))
   }
-  /// `TCP_KEEPIDLE`, in seconds, rounded up: silence before the first probe.
+  /// `TCP_KEEPIDLE`, in seconds, rounded up: the silence before the first probe.
   public static var keepAliveIdle: SocketOption {
     seconds("TCP_KEEPIDLE", level: CInt(IPPROTO_TCP), name: TCP_KEEPIDLE)
   }
-  /// `TCP_KEEPINTVL`, in seconds, rounded up: between probes.
+  /// `TCP_KEEPINTVL`, in seconds, rounded up: the time between probes.
   public static var keepAliveInterval: SocketOption {
     seconds("TCP_KEEPINTVL", level: CInt(IPPROTO_TCP), name: TCP_KEEPINTVL)
   }
-  /// `TCP_LINGER2`, in seconds, rounded up: how long the kernel keeps an orphan in FIN-WAIT-2.
+  /// `TCP_LINGER2`, in seconds, rounded up: the time that the kernel keeps an orphan in FIN-WAIT-2.
   public static var orphanTimeout: SocketOption {
     seconds("TCP_LINGER2", level: CInt(IPPROTO_TCP), name: TCP_LINGER2)
   }
 }
 
 extension SocketOption where Value == [UInt8] {
-  /// Any option at all, as the bytes the kernel takes and gives.
+  /// Makes any option, as the bytes that the kernel accepts and returns.
   ///
   /// - Parameters:
   ///   - label: the C name, for messages.
   ///   - level: `SOL_SOCKET`, or a protocol's number.
   ///   - name: the option's number.
-  ///   - size: how many bytes to read at most, 0 to 64 MiB; any other size is refused, with `.invalid`, by who reads.
+  ///   - size: the maximum number of bytes to read, 0 to 64 MiB; reading with any other size throws `.invalid`.
   public static func raw(_ label: String, level: Int32, name: Int32, size: Int) -> SocketOption {
     SocketOption(label: label, level: level, name: name, size: size, encode: { $0 }, decode: { $0 })
   }

@@ -2,13 +2,13 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// One function a system call, and the only readers of `errno`.
+/// The system calls, one function for each, and the only readers of `errno`.
 ///
-/// What this layer does: it turns −1 into a thrown `Errno`, repeats a call that a signal interrupted where repeating is
-/// right, and adds the flags that make a descriptor safe from birth (`CLOEXEC`, non-blocking, no `SIGPIPE`).
-/// What it does not do: wait, remember, or interpret an error.
+/// This layer turns −1 into a thrown `Errno`, repeats a call that a signal interrupted where repeating is right, and
+/// adds the flags that make a descriptor safe from its creation (`CLOEXEC`, non-blocking, no `SIGPIPE`). It keeps no
+/// state and interprets no error, and only `poll` and `awaitEvents` wait.
 enum Syscalls {
-  /// Whether `EINTR` means "again".
+  /// The treatment of `EINTR`: the call is repeated, or the error is thrown.
   enum Interruption { case again, surfaces }
 
   @inline(__always)
@@ -50,7 +50,7 @@ enum Syscalls {
   }
   #endif
 
-  // MARK: Birth
+  // MARK: Creating
 
   /// `socket(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`.
   static func socket(_ family: CInt, _ type: CInt, _ protocolNumber: CInt = 0) throws(Errno) -> CInt {
@@ -70,8 +70,9 @@ enum Syscalls {
     return pair
   }
 
-  /// `accept4(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`; the peer's address as accept tells it, because a client that was
-  /// reset in the queue has none any more for `getpeername`. `EINTR` surfaces: a filter may say it each time.
+  /// `accept4(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`. The peer's address is the one that accept returns, because
+  /// `getpeername` has none for a client that was reset in the accept queue. `EINTR` surfaces: a seccomp filter may
+  /// return it every time.
   static func accept(_ listener: CInt) throws(Errno) -> (CInt, SocketAddress?) {
     let flags = CInt(FIN_SOCK_CLOEXEC) | CInt(FIN_SOCK_NONBLOCK)
     return try unsafe SocketAddress.reading { address, length throws(Errno) in
@@ -84,7 +85,7 @@ enum Syscalls {
     CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, CInt(FIN_F_DUPFD_CLOEXEC), 0)) })
   }
 
-  /// Makes a descriptor from elsewhere `CLOEXEC` and non-blocking, as if we had made it.
+  /// Makes a descriptor from elsewhere `CLOEXEC` and non-blocking, like one that Fin creates.
   static func makeSafe(_ descriptor: CInt) throws(Errno) {
     let flags = CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_GETFD, 0)) })
     _ = try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_SETFD, flags | FD_CLOEXEC)) }
@@ -97,7 +98,8 @@ enum Syscalls {
     if wanted != status { _ = try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_SETFL, wanted)) } }
   }
 
-  /// Whether a call that has no `MSG_DONTWAIT` may block: some holder of the description has cleared `O_NONBLOCK`.
+  /// Whether a call without `MSG_DONTWAIT` may block: some holder of the open file description has cleared
+  /// `O_NONBLOCK`.
   static func isBlocking(_ descriptor: CInt) throws(Errno) -> Bool {
     try statusFlags(descriptor) & O_NONBLOCK == 0
   }
@@ -106,12 +108,13 @@ enum Syscalls {
     CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_GETFL, 0)) })
   }
 
-  // MARK: Death
+  // MARK: Closing
 
-  /// `close(2)`, once. The number is free when this returns, whatever it says.
+  /// `close(2)`, once. The number is free when this returns, whatever the result.
   ///
   /// `EINTR` is not repeated: Linux frees the number before it can fail, and a second call could close a stranger's.
-  /// `EBADF` traps: somebody else closed our number, and every further use of it would hit a stranger.
+  /// `EBADF` traps: another part of the program closed our descriptor, and every further use of the number would hit a
+  /// stranger.
   static func close(_ descriptor: CInt) {
     do {
       _ = try call(.close, .surfaces) { _ in Int(Glibc.close(descriptor)) }
@@ -139,7 +142,7 @@ enum Syscalls {
     _ = try call(.listen) { _ in Int(Glibc.listen(descriptor, backlog)) }
   }
 
-  /// `connect(2)`. `EINTR` surfaces: the handshake goes on, and calling again is unspecified.
+  /// `connect(2)`. `EINTR` surfaces: the TCP handshake goes on, and the effect of a second call is unspecified.
   static func connect(_ descriptor: CInt, _ address: SocketAddress) throws(Errno) {
     try unsafe address.withSockaddr { pointer, length throws(Errno) in
       _ = try call(.connect, .surfaces) { _ in unsafe Int(Glibc.connect(descriptor, pointer, length)) }
@@ -160,8 +163,8 @@ enum Syscalls {
 
   // MARK: Bytes
 
-  // Each with `MSG_DONTWAIT`, though the description is non-blocking: another holder may have made it blocking since,
-  // and then a call would keep its thread beyond every limit.
+  // Each call has `MSG_DONTWAIT`, although the open file description is non-blocking: another holder may have made it
+  // blocking since, and a call would then hold its thread beyond every deadline.
 
   /// `recv(2)`.
   static func receive(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
@@ -170,16 +173,16 @@ enum Syscalls {
     }
   }
 
-  /// `recv(2)` with `MSG_TRUNC`: TCP throws the bytes away without copying them. On other sockets use ``receive``.
+  /// `recv(2)` with `MSG_TRUNC`: TCP discards the bytes without copying them. On other sockets use ``receive``.
   static func discard(_ descriptor: CInt, _ most: Int) throws(Errno) -> Int {
     try call(.recv, bytes: most) { bytes in
       recv(descriptor, nil, bytes, CInt(FIN_MSG_TRUNC | FIN_MSG_DONTWAIT))
     }
   }
 
-  /// `recv(2)` with `MSG_PEEK`, of one byte: whether there is any.
+  /// `recv(2)` with `MSG_PEEK`, of one byte: checks whether a byte is available.
   ///
-  /// - Returns: 0 at the end of file.
+  /// - Returns: 0 at EOF.
   static func peek(_ descriptor: CInt) throws(Errno) -> Int {
     var byte: UInt8 = 0
     return try call(.recv, bytes: 1) { bytes in
@@ -208,7 +211,7 @@ enum Syscalls {
   }
 
   #if FIN_SEAM
-  /// The first `most` bytes of the pieces, which may end in the middle of one.
+  /// Sends the first `most` bytes of the pieces, which may end in the middle of one.
   private static func scriptedShort(_ descriptor: CInt, _ vectors: UnsafeMutableBufferPointer<iovec>, _ most: Int)
     -> Int
   {
@@ -239,7 +242,8 @@ enum Syscalls {
     }
   }
 
-  /// `recvfrom(2)` with `MSG_TRUNC`: the datagram's true length, which is more than the buffer when it was cut.
+  /// `recvfrom(2)` with `MSG_TRUNC`: returns the true length of the datagram, which is more than the buffer's if it was
+  /// truncated.
   static func receiveDatagram(
     _ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> (Int, SocketAddress?) {
@@ -253,7 +257,7 @@ enum Syscalls {
 
   // MARK: Options and queues
 
-  /// `getsockopt(2)`; the number of bytes the kernel wrote.
+  /// `getsockopt(2)`; returns the number of bytes that the kernel wrote.
   static func option(
     _ descriptor: CInt, _ level: CInt, _ name: CInt, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
@@ -292,13 +296,13 @@ enum Syscalls {
     }
   }
 
-  /// `SO_ERROR`. Reading it clears it: whoever calls this has to latch what it says.
+  /// `SO_ERROR`. Reading it clears it, so the caller must latch the result.
   static func takeError(_ descriptor: CInt) throws(Errno) -> Errno? {
     let value = try integerOption(descriptor, SOL_SOCKET, SO_ERROR)
     return value == 0 ? nil : Errno(rawValue: value)
   }
 
-  /// `SO_PROTOCOL`: what the socket speaks; 0 for a Unix socket.
+  /// `SO_PROTOCOL`: the protocol of the socket; 0 for a Unix socket.
   static func protocolNumber(_ descriptor: CInt) throws(Errno) -> CInt {
     #if FIN_SEAM
     if case .value(let number)? = Seam.answer(.protocolOfSocket) { return CInt(number) }
@@ -306,7 +310,7 @@ enum Syscalls {
     return try integerOption(descriptor, SOL_SOCKET, SO_PROTOCOL)
   }
 
-  /// `SO_COOKIE`: the kernel's own name for the socket, never used twice.
+  /// `SO_COOKIE`: the kernel's own id of the socket, never reused.
   static func cookie(_ descriptor: CInt) throws(Errno) -> UInt64 {
     var value: UInt64 = 0
     _ = try unsafe withUnsafeMutableBytes(of: &value) { bytes throws(Errno) in
@@ -315,7 +319,8 @@ enum Syscalls {
     return value
   }
 
-  /// `SO_LINGER {1, 0}`: the next `close` sends a reset. Never with a time: that blocks even a non-blocking descriptor.
+  /// `SO_LINGER {1, 0}`: the next `close` sends a reset. The time is always zero: any other blocks `close` even on a
+  /// non-blocking descriptor.
   static func armReset(_ descriptor: CInt) throws(Errno) {
     var value = linger(l_onoff: 1, l_linger: 0)
     try unsafe withUnsafeBytes(of: &value) { bytes throws(Errno) in
@@ -331,23 +336,23 @@ enum Syscalls {
     }
   }
 
-  /// `ioctl(2)` for one of the queue lengths: `SIOCOUTQ`, `SIOCOUTQNSD`, `SIOCINQ`; bytes.
+  /// `ioctl(2)` for the length of a queue, in bytes: `SIOCOUTQ`, `SIOCOUTQNSD`, `SIOCINQ`.
   static func queue(_ descriptor: CInt, _ request: CInt) throws(Errno) -> Int {
     var value: CInt = 0
     _ = try call(.ioctl) { _ in unsafe Int(fin_ioctl_int(descriptor, UInt64(request), &value)) }
-    // Of an MPTCP listener the kernel says success, and gives the error as the length: `mptcp_ioctl`.
+    // For an MPTCP listener the kernel reports success and returns the error as the length: `mptcp_ioctl`.
     if value < 0 { throw Errno(rawValue: -value) }
     return Int(value)
   }
 
-  /// `SIOCINQ`: bytes that have arrived and were not read.
+  /// `SIOCINQ`: the number of bytes that have arrived and were not read.
   static func unread(_ descriptor: CInt) throws(Errno) -> Int {
     let count = try queue(descriptor, CInt(FIN_SIOCINQ))
-    // MPTCP says 1 as well where there is nothing but the end: `mptcp_inq_hint`.
+    // MPTCP also returns 1 when only EOF is pending: `mptcp_inq_hint`.
     return count == 1 ? (try? peek(descriptor)) ?? 0 : count
   }
 
-  /// What kind of file a number names: `fstat(2)`.
+  /// `fstat(2)`: the kind of file behind a descriptor.
   static func status(_ descriptor: CInt) throws(Errno) -> stat {
     var value = stat()
     _ = try call(.fcntl) { _ in unsafe Int(fstat(descriptor, &value)) }

@@ -2,14 +2,14 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// What the kernel says of a TCP connection: `TCP_INFO` (tcp(7)).
+/// The kernel's report on a TCP connection: `TCP_INFO` (tcp(7)).
 ///
-/// The struct has grown with every kernel. It is read by the length that came back: what an older kernel does not know is
-/// `nil`, never zero and never garbage.
+/// The struct has grown with every kernel. It is read by the length that the kernel returns: a field that an older
+/// kernel does not know is `nil`, never zero and never garbage.
 public struct TCPInfo: Hashable, Sendable {
   private let bytes: [UInt8]
 
-  /// - Parameter bytes: what `getsockopt` wrote, no longer than it said.
+  /// - Parameter bytes: the bytes that `getsockopt` wrote, no longer than the length it returned.
   init(bytes: [UInt8]) { self.bytes = bytes }
 
   static func read(_ descriptor: CInt) throws(Errno) -> TCPInfo {
@@ -29,7 +29,7 @@ public struct TCPInfo: Hashable, Sendable {
     return TCPInfo(bytes: bytes)
   }
 
-  /// The state alone, without room for the rest.
+  /// Reads the state alone, without the rest of the struct.
   static func state(_ descriptor: CInt) throws(Errno) -> TCPState? {
     let first = try Syscalls.integerOption(descriptor, CInt(IPPROTO_TCP), CInt(FIN_TCP_INFO))
     return unsafe withUnsafeBytes(of: first) { unsafe TCPState(rawValue: $0[0]) }
@@ -59,15 +59,15 @@ public struct TCPInfo: Hashable, Sendable {
   public var sendSegmentSize: Int? { count(at: 16) }
   /// `tcpi_rcv_mss`, bytes.
   public var receiveSegmentSize: Int? { count(at: 20) }
-  /// `tcpi_unacked`: segments, not bytes; on a listener the length of its queue.
+  /// `tcpi_unacked`: segments, not bytes; on a listener the length of its accept queue.
   public var segmentsUnacknowledged: Int? { count(at: 24) }
   /// `tcpi_sacked`: segments; on a listener its backlog.
   public var segmentsSacked: Int? { count(at: 28) }
-  /// `tcpi_last_data_sent`: how long ago.
+  /// `tcpi_last_data_sent`: the time since data was last sent.
   public var sinceDataSent: Duration? { milliseconds(at: 44) }
-  /// `tcpi_last_data_recv`: how long ago.
+  /// `tcpi_last_data_recv`: the time since data was last received.
   public var sinceDataReceived: Duration? { milliseconds(at: 52) }
-  /// `tcpi_last_ack_recv`: how long ago.
+  /// `tcpi_last_ack_recv`: the time since an acknowledgement was last received.
   public var sinceAcknowledgement: Duration? { milliseconds(at: 56) }
   /// `tcpi_pmtu`, bytes.
   public var pathMTU: Int? { count(at: 60) }
@@ -93,11 +93,11 @@ public struct TCPInfo: Hashable, Sendable {
   public var shortestRoundTrip: Duration? { microseconds(at: 148) }
   /// `tcpi_delivery_rate`, bytes per second.
   public var deliveryRate: UInt64? { long(at: 160) }
-  /// `tcpi_busy_time`: time with something to send.
+  /// `tcpi_busy_time`: the time with data to send.
   public var busy: Duration? { long(at: 168).map { .microseconds(Int64(clamping: $0)) } }
-  /// `tcpi_rwnd_limited`: time held up by the peer's window.
+  /// `tcpi_rwnd_limited`: the time limited by the peer's window.
   public var heldUpByPeer: Duration? { long(at: 176).map { .microseconds(Int64(clamping: $0)) } }
-  /// `tcpi_sndbuf_limited`: time held up by our own send buffer.
+  /// `tcpi_sndbuf_limited`: the time limited by our own send buffer.
   public var heldUpByBuffer: Duration? { long(at: 184).map { .microseconds(Int64(clamping: $0)) } }
   /// `tcpi_bytes_sent`, retransmissions included.
   public var bytesSent: UInt64? { long(at: 200) }

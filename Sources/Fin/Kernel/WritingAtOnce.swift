@@ -3,13 +3,13 @@ internal import Glibc
 internal import SystemPackage
 
 extension Syscalls {
-  /// `pwritev2(2)` with `RWF_NOWAIT`, where the file knows that; else `write(2)` once `poll(2)` says that there is room.
+  /// `pwritev2(2)` with `RWF_NOWAIT` if the file supports it, otherwise `write(2)` if `poll(2)` reports room.
   ///
-  /// It does not wait, and raises no `SIGPIPE`; what cannot be written is lost.
+  /// It does not wait, and raises no `SIGPIPE`. Bytes that cannot be written are lost.
   static func writeAtOnce(_ descriptor: CInt, _ bytes: [UInt8]) {
     withoutBrokenPipe {
       if unsafe fin_write_at_once(descriptor, bytes, UInt(bytes.count)) >= 0 { return }
-      // A file may say EAGAIN only because its block is not in memory.
+      // A file may return EAGAIN only because its block is not in memory.
       let error = Errno(rawValue: fin_errno())
       guard error == .notSupportedOnSocket || error == .resourceTemporarilyUnavailable else { return }
       var one = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
@@ -18,7 +18,8 @@ extension Syscalls {
     }
   }
 
-  /// Runs `body` with `SIGPIPE` blocked in this thread, and takes away the one that it raised: one that was pending before stays.
+  /// Runs `body` with `SIGPIPE` blocked in this thread, and removes the signal that `body` raised. A signal that was
+  /// pending before stays pending.
   private static func withoutBrokenPipe(_ body: () -> Void) {
     var pipe = sigset_t()
     unsafe sigemptyset(&pipe)

@@ -1,41 +1,43 @@
-/// How a connection is to end, and how long that may take.
+/// The way in which a connection is closed, and the time that this may take.
 ///
 /// Every policy releases the descriptor within its time, whatever the peer does.
 public enum ClosePolicy: Hashable, Sendable, CustomStringConvertible {
-  /// Send FIN and wait until everything, the FIN included, is acknowledged. The default of a client.
+  /// Sends FIN and waits until everything, the FIN included, is acknowledged. The default of a client.
   ///
-  /// What the peer sends meanwhile is read, counted and discarded, so that it cannot turn the close into a reset.
+  /// Bytes that the peer sends meanwhile are read, counted and discarded, so that they cannot turn the close into a
+  /// reset.
   case confirmed(within: Duration)
 
-  /// Send FIN, then read and discard what the peer still sends until it finishes too. The default of a server.
+  /// Sends FIN, then reads and discards what the peer still sends until the peer finishes too. The default of a server.
   ///
-  /// Ends when the peer's FIN is read, or when a budget is spent: `within` in all, `idle` without a byte once everything is
-  /// acknowledged, or `discarding` bytes and one more. With everything acknowledged by then the ending is
-  /// ``Ending/acknowledged``. With `discarding: 0` nothing is discarded: the first byte that the peer still sends ends it. A
-  /// budget below zero is zero, and no time at all is one look.
+  /// The close ends when the peer's FIN is read or when a limit is reached: `within` in all, `idle` without a byte once
+  /// everything is acknowledged, or one byte more than `discarding`. If everything is acknowledged by then, the ending
+  /// is ``Ending/acknowledged``. With `discarding: 0` nothing is discarded: the first byte that the peer still sends
+  /// ends the close. A negative limit counts as zero, and with a time of zero the close makes one attempt.
   case lingering(within: Duration, idle: Duration, discarding: Int)
 
-  /// Queue FIN and release at once; the kernel goes on alone, for `orphanTimeout` at most.
+  /// Queues FIN and releases the descriptor at once; the kernel goes on alone, for `orphanTimeout` at most.
   ///
-  /// Nothing is confirmed. The kernel's orphan is bounded by `TCP_USER_TIMEOUT` and `TCP_LINGER2`, which for a peer that
-  /// does not answer would otherwise live for minutes. Below 1 ms it is 1 ms; above 24 days, which is as far as the kernel
-  /// counts, it is that. The wait for the peer's FIN alone is 120 s at most, by the kernel.
+  /// Nothing is confirmed. `TCP_USER_TIMEOUT` and `TCP_LINGER2` limit the life of the kernel's orphan, which would
+  /// otherwise be minutes for a peer that does not answer. A timeout below 1 ms counts as 1 ms; one above 24 days, the
+  /// longest that the kernel can count, counts as that. The wait for the peer's FIN alone is limited by the kernel to
+  /// 120 s.
   case background(orphanTimeout: Duration)
 
-  /// Send a reset and throw away what has not been sent.
+  /// Sends a reset and discards the bytes that have not been sent.
   case abort
 
-  /// 10 seconds.
+  /// The confirmed policy, within 10 seconds.
   public static let confirmed = ClosePolicy.confirmed(within: .seconds(10))
-  /// 10 seconds in all, 2 seconds without a byte, 16 MiB discarded.
+  /// The lingering policy: 10 seconds in all, 2 seconds without a byte, 16 MiB discarded.
   public static let lingering = ClosePolicy.lingering(within: .seconds(10), idle: .seconds(2), discarding: 16 << 20)
-  /// 30 seconds.
+  /// The background policy, with an orphan timeout of 30 seconds.
   public static let background = ClosePolicy.background(orphanTimeout: .seconds(30))
 
-  /// One of each, with the defaults.
+  /// Every policy once, with the defaults.
   public static let all: [ClosePolicy] = [.confirmed, .lingering, .background, .abort]
 
-  /// What this policy is called in the lifecycle's table.
+  /// The event of this policy in the lifecycle's table.
   public var event: Event {
     switch self {
     case .confirmed: .closeConfirmed

@@ -1,22 +1,23 @@
-/// How a connection ended.
+/// The way in which a connection ended.
 ///
-/// On any doubt it is the worse one: ``acknowledged`` and ``peerFinished`` are said only when the acknowledgement was seen.
+/// In doubt it is the worse one: ``acknowledged`` and ``peerFinished`` are reported only when the acknowledgement was
+/// seen.
 public enum Ending: Hashable, Sendable, CustomStringConvertible {
   /// Everything was acknowledged and the peer finished as well.
   ///
-  /// Only the protocol spoken can say that the peer's program read it all.
+  /// Only the application protocol can say whether the peer's program read it all.
   case peerFinished
-  /// Everything was acknowledged; the peer had not finished when we stopped waiting.
+  /// Everything was acknowledged; the peer had not finished when the close stopped waiting.
   case acknowledged
-  /// Everything was acknowledged, then a reset came: the peer's program closed, or died, without reading it.
+  /// Everything was acknowledged, then a reset arrived: the peer's program closed, or died, without reading it.
   case discardedByPeer
-  /// A reset came while bytes of ours were not acknowledged, or when we had sent none.
+  /// A reset arrived while bytes of ours were not acknowledged, or when we had sent none.
   case reset
-  /// Time was up in this phase with bytes, or the FIN, not acknowledged. The connection was reset.
+  /// The time ended in this phase with bytes, or the FIN, not acknowledged. The connection was reset.
   case timedOut(Phase)
-  /// This side sent the reset: we aborted, or an administrator ended the connection.
+  /// This side sent the reset: the program aborted, or an administrator ended the connection.
   case aborted
-  /// Released at once; the kernel goes on alone, and nobody will know.
+  /// The descriptor was released at once; the kernel goes on alone, and the outcome is never reported.
   case background
 
   public var description: String {
@@ -32,22 +33,22 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// What became of a connection and of the bytes given to it.
+/// The report of a close: how the connection ended, and how many of its bytes were lost.
 public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
-  /// How it ended.
+  /// How the connection ended.
   public let ending: Ending
   /// Bytes accepted by `send` that the peer's kernel never acknowledged; the FIN is not counted.
   ///
   /// On a Unix socket: bytes of kernel memory (not payload) that the peer's program never read.
   public let bytesUnacknowledged: Int
-  /// Of those, bytes that never left this machine.
+  /// The part of `bytesUnacknowledged` that never left this machine.
   public let bytesNeverSent: Int
-  /// Bytes that arrived and were thrown away unread.
+  /// Bytes that arrived and were discarded unread.
   public let bytesDiscarded: Int
-  /// From the call to the release of the descriptor.
+  /// The time from the call to the release of the descriptor.
   public let duration: Duration
 
-  /// A report with these values: for tests of what reads reports.
+  /// Makes a report with these values, for tests of code that reads reports.
   public init(
     ending: Ending, bytesUnacknowledged: Int = 0, bytesNeverSent: Int = 0, bytesDiscarded: Int = 0,
     duration: Duration = .zero
@@ -59,7 +60,7 @@ public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
     self.duration = duration
   }
 
-  /// Whether every byte given to `send` is known to have reached the peer's kernel and was not thrown away there.
+  /// Whether every byte given to `send` is known to have reached the peer's kernel and was not discarded there.
   public var isDelivered: Bool {
     switch ending {
     case .peerFinished, .acknowledged: bytesUnacknowledged == 0
@@ -67,7 +68,7 @@ public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// `peer finished in 0.4 ms`; with what was lost, where something was.
+  /// The ending and the time, such as `peer finished in 0.4 ms`, and the bytes that were lost, if any.
   public var description: String {
     let (seconds, attoseconds) = duration.components
     let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000

@@ -1,4 +1,4 @@
-/// What can happen to a socket: a call we made, a fact the kernel reported, or a deadline.
+/// An event in the life of a socket: a call of this program, a fact that the kernel reported, or a deadline.
 public enum Event: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   // Calls.
   /// `bind(2)`.
@@ -23,40 +23,40 @@ public enum Event: UInt8, CaseIterable, Hashable, Sendable, CustomStringConverti
   case closeBackground
   /// A close by ``ClosePolicy/abort``.
   case abort
-  /// ``Connection/detach()``: the number is given away.
+  /// ``Connection/detach()``: the descriptor is given to the caller.
   case detach
-  /// The last reference died and nobody had closed.
+  /// The last reference was released without a close.
   case drop
 
   // Facts.
-  /// The handshake is over, or the connection was accepted, adopted or made as a pair.
+  /// The TCP handshake is complete, or the connection was accepted, adopted or made as a pair.
   case established
-  /// The attempt to connect came to nothing.
+  /// The attempt to connect failed.
   case connectFailed
-  /// End of file was read: the peer's FIN.
+  /// EOF was read: the peer's FIN.
   case peerFinished
-  /// A reset, or the kernel gave the connection up.
+  /// A reset arrived, or the kernel gave the connection up.
   case failed
-  /// Everything of ours, the FIN included, is acknowledged.
+  /// Everything that we sent, the FIN included, is acknowledged.
   case acknowledged
   /// No queued client is left.
   case drained
 
   // Time.
-  /// A budget of ours is spent: time, idle time, or bytes discarded.
+  /// A limit of ours is reached: time, idle time, or bytes discarded.
   case deadline
 
-  /// Where an event comes from.
+  /// The source of an event.
   public enum Kind: Hashable, Sendable {
     /// A call that this program made.
     case call
-    /// Something that the kernel reported.
+    /// A fact that the kernel reported.
     case fact
     /// A deadline of ours that passed.
     case time
   }
 
-  /// Where this event comes from.
+  /// The source of this event.
   public var kind: Kind {
     switch self {
     case .bind, .connect, .listen, .pause, .resume, .stop, .finishSending, .closeConfirmed, .closeLingering,

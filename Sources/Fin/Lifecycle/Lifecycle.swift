@@ -1,13 +1,14 @@
 /// The life of a socket as one table: phase × event → next phase, actions, outcome.
 ///
-/// It makes no system call, reads no clock and imports nothing. The shell tells it what happened and does what it says.
-/// A pair that is not in the table is illegal: nothing changes. The diagrams of the documentation are drawn from here.
+/// It makes no system call, reads no clock and imports nothing. The shell, which makes the system calls, passes each
+/// event to the table and carries out the actions. A pair that is not in the table is illegal and changes nothing. The
+/// diagrams of the documentation are drawn from this table.
 public enum Lifecycle {
-  /// Every legal transition, in the order a reader would tell the story.
+  /// Every legal transition, in the order of a socket's life.
   public static let transitions: [Transition] =
     opening + listening + conversation + closing + closingFacts + endings
 
-  /// What happens in `phase` on `event`; `nil` when the pair is illegal and changes nothing.
+  /// Returns the transition from `phase` on `event`; `nil` when the pair is illegal and changes nothing.
   public static func transition(_ phase: Phase, on event: Event) -> Transition? {
     let index = Int(index[Int(phase.rawValue) * Event.allCases.count + Int(event.rawValue)])
     return index < 0 ? nil : transitions[index]
@@ -19,7 +20,7 @@ public enum Lifecycle {
     .init(.bound, .connect, .connecting),
     .init(.fresh, .established, .connected),
     .init(.connecting, .established, .connected),
-    // One socket an attempt: what a failed one leaves behind is unspecified.
+    // One socket per attempt: the state of a socket after a failed attempt is unspecified.
     .init(.connecting, .connectFailed, .closed, .release, .failure),
     .init(.connecting, .deadline, .closed, .release, .timedOut),
   ]
@@ -57,16 +58,16 @@ public enum Lifecycle {
   ]
 
   private static let closingFacts: [Transition] = [
-    // What is waiting to be read when everything is acknowledged is discarded first: close(2) would make it a reset.
+    // Once everything is acknowledged, unread input is discarded first: close(2) would otherwise send a reset.
     .init(.confirming, .acknowledged, .closed, [.discardInput, .snapshot, .release], .acknowledged),
     .init(.confirming, .peerFinished, .confirmingLast, .watch),
     .init(.confirmingLast, .acknowledged, .closed, [.snapshot, .release], .peerFinished),
     .init(.lingering, .acknowledged, .lingeringAcknowledged, [.watch, .discardInput]),
     .init(.lingering, .peerFinished, .confirmingLast, .watch),
     .init(.lingeringAcknowledged, .peerFinished, .closed, [.snapshot, .release], .peerFinished),
-    // Our bytes have arrived; that the peer would not stop sending is its own affair.
+    // Our bytes have arrived; a peer that does not stop sending does not change that.
     .init(.lingeringAcknowledged, .deadline, .closed, [.snapshot, .armReset, .release], .acknowledged),
-    // Forceful is graceful with no time left.
+    // A graceful close whose time is over becomes an abort.
     .init(.confirming, .deadline, .closed, [.snapshot, .armReset, .release], .timedOut),
     .init(.confirmingLast, .deadline, .closed, [.snapshot, .armReset, .release], .timedOut),
     .init(.lingering, .deadline, .closed, [.snapshot, .armReset, .release], .timedOut),

@@ -1,19 +1,19 @@
-/// Where a socket of ours is in its life.
+/// The phase of a socket's life.
 ///
-/// A phase is what *we* know and have done; ``TCPState`` is what the kernel says. They differ on purpose: the kernel
-/// has no word for "all was acknowledged and we still read what the peer sends".
+/// A phase is what *we* know and have done; ``TCPState`` is the state in the kernel. They differ on purpose: the kernel
+/// has no state for "all was acknowledged and we still read what the peer sends".
 public enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
-  /// Made by `socket(2)`, without a name.
+  /// Created by `socket(2)`, without a name.
   case fresh
   /// Has a local address; nothing can reach it yet.
   case bound
-  /// A handshake is under way.
+  /// A connect attempt is under way.
   case connecting
-  /// Takes clients.
+  /// Accepts clients.
   case listening
-  /// Keeps its port and takes no clients.
+  /// Keeps its port and accepts no clients.
   case paused
-  /// Takes the clients that are queued already, and no more.
+  /// Accepts the clients that are queued already, and no more.
   case stopping
   /// Both directions are open.
   case connected
@@ -21,9 +21,9 @@ public enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConverti
   case sendFinished
   /// The peer's FIN was read; we may still send.
   case peerFinished
-  /// Both FINs are through.
+  /// We sent FIN, and the peer's FIN was read.
   case bothFinished
-  /// A reset, or a time-out of the kernel's, was heard. The cause is latched.
+  /// A reset arrived, or a timeout of the kernel expired. The cause is latched.
   case failed
   /// Closing: our FIN is queued and not acknowledged; the peer has not finished.
   case confirming
@@ -36,7 +36,7 @@ public enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConverti
   /// The descriptor is released.
   case closed
 
-  /// Whether a close has begun or is over.
+  /// Whether a close has begun or is complete.
   public var isClosing: Bool {
     switch self {
     case .fresh, .bound, .connecting, .listening, .paused, .stopping, .connected, .sendFinished, .peerFinished,

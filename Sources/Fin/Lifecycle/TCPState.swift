@@ -1,12 +1,12 @@
 /// The eleven states of a TCP connection, as the kernel reports them.
 ///
-/// RFC 9293, section 3.3.2; the raw values are Linux's (`tcpi_state` of `TCP_INFO`, `net/tcp_states.h`).
-/// A descriptor of ours never reads ``timeWait``: by then the kernel keeps a small record of its own and the descriptor
-/// reads ``closed``.
+/// RFC 9293, section 3.3.2; the raw values are Linux's (`tcpi_state` of `TCP_INFO`, `net/tcp_states.h`). A descriptor
+/// of ours never reads ``timeWait``: by then the kernel has replaced the socket by a small record of its own, and the
+/// descriptor reads ``closed``.
 public enum TCPState: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   /// Both directions are open, as far as the kernel knows.
   case established = 1
-  /// Our SYN is on its way.
+  /// Our SYN is sent and not answered.
   case synSent = 2
   /// The peer's SYN was answered; its acknowledgement is awaited.
   case synReceived = 3
@@ -14,7 +14,7 @@ public enum TCPState: UInt8, CaseIterable, Hashable, Sendable, CustomStringConve
   case finWait1 = 4
   /// Our FIN is acknowledged; the peer has not finished.
   case finWait2 = 5
-  /// Both have finished and this side was first; the port rests for 60 s.
+  /// Both sides have finished, this side first; the port stays in TIME-WAIT for 60 s.
   case timeWait = 6
   /// No connection.
   case closed = 7
@@ -22,9 +22,9 @@ public enum TCPState: UInt8, CaseIterable, Hashable, Sendable, CustomStringConve
   case closeWait = 8
   /// The peer finished first, then we did; our FIN is not acknowledged.
   case lastAck = 9
-  /// Takes clients.
+  /// Accepts clients.
   case listen = 10
-  /// Both have sent FIN, and neither is acknowledged here.
+  /// Both sides have sent FIN, and neither FIN is acknowledged here.
   case closing = 11
 
   /// The state as RFC 9293 writes it: `FIN-WAIT-2`.

@@ -1,8 +1,8 @@
-/// When a loop has to look at which slot: a heap, the earliest first, with one entry a slot at most.
+/// The slots that a loop has to check, and when: a heap, the earliest first, with at most one entry for each slot.
 ///
-/// The entries are lazy. A wait that may last longer than the one before leaves the slot's entry where it is: when its time
-/// comes, the loop looks, finds that nobody's time is up, and enters the slot again for later. So a deadline on every
-/// operation costs a comparison, and a slot that is used again and again has one entry all the same.
+/// The entries are lazy. A wait with a later deadline than the wait before leaves the slot's entry where it is. When
+/// that entry is due, the loop checks the slot, finds no deadline that has passed, and enters the slot again for later.
+/// So a deadline on every operation costs a comparison, and a slot that is used again and again still has one entry.
 struct Deadlines {
   private struct Entry {
     var due: Int64
@@ -10,13 +10,13 @@ struct Deadlines {
   }
 
   private var heap: [Entry] = []
-  /// Where each slot's entry is; −1 for a slot that has none.
+  /// The index of each slot's entry in the heap; −1 for a slot without an entry.
   private var positions: [Int32] = []
 
-  /// The first of them.
+  /// The time at which the first entry is due; never when there is none.
   var earliest: Deadline { heap.first.map { Deadline(nanoseconds: $0.due) } ?? .never }
 
-  /// Looks at `slot` by `deadline`, or earlier if that was asked before.
+  /// Schedules a check of `slot` at `deadline`, or earlier if an earlier check is scheduled already.
   mutating func set(_ slot: UInt32, _ deadline: Deadline) {
     guard deadline != .never else { return }
     while positions.count <= Int(slot) { positions.append(-1) }
@@ -30,7 +30,7 @@ struct Deadlines {
     }
   }
 
-  /// Takes out a slot whose time has come.
+  /// Removes the first entry if it is due, and returns its slot.
   mutating func takeDue(at now: Int64) -> UInt32? {
     guard let first = heap.first, first.due <= now else { return nil }
     positions[Int(first.slot)] = -1

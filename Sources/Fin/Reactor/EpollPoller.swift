@@ -1,22 +1,22 @@
 internal import CFin
 internal import SystemPackage
 
-/// The poller over `epoll(7)`: every socket once, edge-triggered; `wake()` is an `eventfd(2)`.
+/// The poller over `epoll(7)`: each socket is added once, edge-triggered, and `wake()` writes to an `eventfd(2)`.
 @safe
 struct EpollPoller: ~Copyable, Sendable {
   private let poller: CInt
   private let bell: CInt
-  /// `epoll_wait` fills it; only the loop's thread looks.
+  /// The buffer that `epoll_wait` fills. Only the loop's thread reads it.
   private nonisolated(unsafe) let events: UnsafeMutableRawPointer
   private static let most = 256
-  /// No slot is ever this one.
+  /// The token of the `eventfd`. No slot has it.
   private static let bellToken = Token(slot: .max, generation: .max)
 
-  /// - Parameter wakes: what the bell has counted already; near its end in tests.
+  /// - Parameter wakes: the initial counter of the `eventfd`; tests begin near its maximum.
   init(wakes: UInt64 = 0) throws(Errno) {
     let poller = Descriptor(owning: try Syscalls.makePoller())
     let bell = Descriptor(owning: try Syscalls.makeEventDescriptor())
-    // Edge-triggered: each write to it is one event, and nobody has to read it.
+    // Edge-triggered: each write to the `eventfd` is one event, and it need not be read.
     try Syscalls.watch(bell.number, with: poller.number, token: EpollPoller.bellToken.rawValue)
     if wakes > 0 { _ = Syscalls.signal(bell.number, wakes) }
     self.poller = poller.take()
@@ -39,7 +39,8 @@ struct EpollPoller: ~Copyable, Sendable {
 
   func wake() {
     if Syscalls.signal(bell) { return }
-    // Nobody reads it, so that one day it is full: what it holds is taken out, and it rings again.
+    // The counter is never read otherwise, so that it reaches its maximum in the end. Then it is drained, and the wake
+    // is written again.
     Syscalls.drain(bell)
     _ = Syscalls.signal(bell)
   }

@@ -1,13 +1,13 @@
 internal import SystemPackage
 
-/// Why a wait ended though the socket is not ready. Small, because every function that waits keeps room for it.
+/// Why a wait ended before the socket was ready. Small, because every function that waits keeps room for it.
 enum Interruption: Error {
   case closed, timedOut, cancelled, reactorStopped
   case system(Errno)
 }
 
 extension Seat.Wake {
-  /// Why nothing is ready, if that is so.
+  /// Why the operation has to give up; `nil` when it has to try again.
   var interruption: Interruption? {
     switch self {
     case .ready, .look: nil

@@ -1,4 +1,4 @@
-/// Jobs in the order they came, of one thread: a ring that grows and never shrinks.
+/// A first-in, first-out queue of jobs for one thread: a ring buffer that grows and never shrinks.
 struct JobQueue {
   private var ring: [UnownedJob?] = Array(repeating: nil, count: 64)
   private var head = 0

@@ -2,13 +2,14 @@ internal import CFin
 internal import Synchronization
 internal import SystemPackage
 
-/// One thread that waits for many sockets and runs the tasks that use them.
+/// An event loop: one thread that waits for many sockets and runs the tasks that use them.
 ///
-/// It is a `TaskExecutor`: a task that prefers it runs on the loop's own thread, so that whoever waits for a socket is
-/// resumed without a hop. A turn is: run the jobs that are there, at most ``jobsATurn``; ask the poller; resume whom it
-/// names; resume whose time is up; take in what other threads brought. So nobody keeps the others waiting for longer than
-/// ``jobsATurn`` jobs, each of which gets ``operationsAJob`` operations before it goes to the end of the queue. A job
-/// that computes without an `await` cannot be interrupted, here as anywhere in Swift.
+/// It is a `TaskExecutor`. A task that prefers it runs on the loop's own thread, so that a task that waits for a socket
+/// is resumed without a hop. A turn runs the queued jobs, at most ``jobsATurn``; polls; resumes the tasks that have
+/// events; resumes the tasks whose deadlines have passed; takes in the jobs of other threads; and resumes the tasks
+/// that yielded. So no task keeps the others waiting for longer than ``jobsATurn`` jobs, each of which gets
+/// ``operationsAJob`` operations before it goes to the end of the queue. A job that computes without an `await` cannot
+/// be interrupted, here as anywhere in Swift.
 @safe
 final class Loop: TaskExecutor, @unchecked Sendable {
   static let jobsATurn = 64
@@ -25,39 +26,39 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     var isStopped = false
   }
 
-  /// What other threads brought.
+  /// The jobs that other threads enqueued.
   private struct Inbox {
     var jobs: [UnownedJob] = []
-    /// The thread has ended, or is about to; jobs go elsewhere.
+    /// Whether the thread has ended, or is about to. Jobs then go to the global executor.
     var isOver = false
   }
 
   private let inbox = Mutex(Inbox())
-  /// Set with the first job in the inbox, so that those after it need not wake anybody.
+  /// Set with the first job in the inbox, so that the jobs after it need not wake the loop.
   private let hasMail = Atomic<Bool>(false)
   private let isStopping = Atomic<Bool>(false)
 
-  /// What only the loop's own thread touches. Behind a pointer, because checking each access for exclusivity, as the
-  /// language does for a class, would cost more than the access.
+  /// The state that only the loop's own thread uses. Behind a pointer, because the check for exclusivity that Swift
+  /// makes at each access to a class's properties would cost more than the access.
   private struct Own {
     var queue = JobQueue()
     var yielded: [Resumption<Void>] = []
-    /// The other half of its storage.
+    /// Swapped with `yielded`, so that both keep their storage.
     var resuming: [Resumption<Void>] = []
     var arrived: [(token: Token, readiness: Readiness)] = []
     var batch: [(seat: Seat, readiness: Readiness)] = []
-    /// The other half of the inbox's storage.
+    /// Swapped with the inbox's jobs, so that both keep their storage.
     var spare: [UnownedJob] = []
   }
 
   private let own: UnsafeMutablePointer<Own>
 
-  /// Where the counters of a new loop begin: near their ends in tests.
+  /// The values at which the counters of a new loop begin. Tests begin near the maximum.
   struct Beginnings {
     var generation: UInt32 = 0
     var changes: UInt64 = 0
     var wakes: UInt64 = 0
-    /// Of a reactor: which loop is the next.
+    /// The reactor's count of the loops it has handed out, which selects the next one.
     var turn = 0
   }
 
@@ -68,7 +69,8 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     poller = try Poller(wakes: beginnings.wakes)
     unsafe own = .allocate(capacity: 1)
     unsafe own.initialize(to: Own())
-    // Each job of a turn can be here once: nothing is allocated when, after a long time, one does not wait for the first time.
+    // Each job of a turn can yield once. With this capacity, no memory is allocated when a job yields for the first
+    // time after it has long waited at each turn instead.
     unsafe own.pointee.yielded.reserveCapacity(Loop.jobsATurn)
     unsafe own.pointee.resuming.reserveCapacity(Loop.jobsATurn)
   }
@@ -78,7 +80,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     unsafe own.deallocate()
   }
 
-  /// The loop whose thread this is.
+  /// The loop whose thread is the calling one; `nil` on any other thread.
   static var current: Loop? {
     guard let mark = unsafe fin_thread_mark() else { return nil }
     return unsafe Unmanaged<Loop>.fromOpaque(mark).takeUnretainedValue()
@@ -96,7 +98,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
       inbox.jobs.append(job)
       return true
     }
-    // A loop that was stopped has no thread; whoever still prefers it runs where everybody runs.
+    // A loop that was stopped has no thread. A task that still prefers it runs in the global pool.
     guard isTaken else { return globalConcurrentExecutor.enqueue(job) }
     if !hasMail.exchange(true, ordering: .acquiringAndReleasing) { poller.wake() }
   }
@@ -119,7 +121,8 @@ final class Loop: TaskExecutor, @unchecked Sendable {
       let isBusy = unsafe !own.pointee.queue.isEmpty || !own.pointee.yielded.isEmpty
       if !isBusy, isStopping.load(ordering: .acquiring), end() { return }
       let earliest = table.withLock { $0.deadlines.earliest }
-      // Read before the poll: what had come when a time was up is told first, so that nobody hears of the time instead.
+      // The clock is read before the poll, so that events that had arrived by a deadline are delivered before the
+      // time-out.
       let now = earliest == .never ? Int64.min : Instant.now.nanoseconds
       let isDue = earliest.nanoseconds <= now
       poller.wait(until: isBusy || isDue ? .passed : earliest) { token, readiness in
@@ -142,7 +145,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     }
   }
 
-  /// An event whose slot has another tenant by now is dropped here.
+  /// Delivers the events to their registrations. An event whose slot has been reused since is dropped here.
   private func deliver() {
     table.withLock { table in
       for (token, readiness) in unsafe own.pointee.arrived
@@ -151,9 +154,9 @@ final class Loop: TaskExecutor, @unchecked Sendable {
       }
     }
     unsafe own.pointee.arrived.removeAll(keepingCapacity: true)
-    // A seat that is given back from here on has nobody waiting on it.
+    // A registration that is removed from here on has no waiters.
     for (seat, readiness) in unsafe own.pointee.batch {
-      // For a task that its executor runs before this returns.
+      // A new share, for a task that its executor runs before this call returns.
       fin_begin_share()
       seat.deliver(readiness)
     }
@@ -162,7 +165,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
 
   private func expire(at now: Int64) {
     while true {
-      // A slot that nobody has any more is looked at for nothing.
+      // The slot may have been freed. Then there is nothing to expire.
       let (isDue, seat): (Bool, Seat?) = table.withLock { table in
         guard let slot = table.deadlines.takeDue(at: now) else { return (false, nil) }
         return (true, table.seats[Int(slot)])
@@ -174,16 +177,16 @@ final class Loop: TaskExecutor, @unchecked Sendable {
 
   private func takeMail() {
     guard hasMail.load(ordering: .acquiring) else { return }
-    // Before the look: who comes after it rings again.
+    // Cleared before the inbox is read: a job that is added later wakes the loop again.
     hasMail.store(false, ordering: .sequentiallyConsistent)
     inbox.withLock { inbox in unsafe swap(&inbox.jobs, &own.pointee.spare) }
     for job in unsafe own.pointee.spare { unsafe own.pointee.queue.append(job) }
     unsafe own.pointee.spare.removeAll(keepingCapacity: true)
   }
 
-  // MARK: The end
+  // MARK: Stopping
 
-  /// Nobody can wait here any more, and whoever does is told. The thread ends when it has run what it has.
+  /// Ends all waits here and refuses new ones. The thread ends when it has run the jobs that it has.
   func stop() {
     let seats = table.withLock { table in
       table.isStopped = true
@@ -194,7 +197,9 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     poller.wake()
   }
 
-  /// - Returns: `false` when there still is something to do: whoever brought it rings, or has rung.
+  /// Ends the loop, unless the inbox has jobs.
+  ///
+  /// - Returns: `false` when it has. The thread that enqueued them wakes the loop, or has woken it.
   private func end() -> Bool {
     inbox.withLock { inbox in
       inbox.isOver = inbox.jobs.isEmpty
@@ -204,22 +209,23 @@ final class Loop: TaskExecutor, @unchecked Sendable {
 
   // MARK: Fairness
 
-  /// Counts an operation of the task that runs on this thread, be it a loop's or not. A task begins its share with each job of
-  /// a loop, with each wait, and when it has let others run.
+  /// Counts an operation of the task that runs on this thread, whether the thread is a loop's or not. A task begins a
+  /// new share with each job of a loop, with each wait, and when it has yielded.
   ///
-  /// - Returns: whether it has had its share, and should let others run.
+  /// - Returns: whether the share is used up, so that the task should yield.
   static func countOperation() -> Bool { fin_count_operation() >= operationsAJob }
 
-  /// The task that runs goes to the end of its executor's queue.
-  // Apart, so that its room is not kept in every function that may yield.
+  /// Moves the task that runs to the end of its executor's queue.
+  // Outlined: keeps its locals out of the async frame of every function that may yield.
   @inline(never)
   nonisolated(nonsending) static func yield() async {
     if let loop = current {
       return unsafe await withUnsafeContinuation { unsafe loop.own.pointee.yielded.append(Resumption($0)) }
     }
     fin_begin_share()
-    // To a loop and back, as a job, which cannot be there again before it has left. `Task.yield` hands over a continuation: one
-    // that is resumed before the task has suspended lets nobody run. It would ask for memory each time, too.
+    // Goes to a loop and back as a job, which cannot be back on its executor before it has left it. `Task.yield` hands
+    // over a continuation instead, and a continuation that is resumed before the task has suspended lets no other task
+    // run. It would also allocate memory each time.
     guard let loop = try? Reactor.nearest() else { return await Task.yield() }
     await withTaskExecutorPreference(loop) { await pass() }
   }
@@ -227,7 +233,7 @@ final class Loop: TaskExecutor, @unchecked Sendable {
   @concurrent private static func pass() async {}
 
   private func resumeYielded() {
-    // Out of the way first: where an executor runs a task before `resume` returns, it may be here again.
+    // Swapped out first: an executor may run a task before `resume` returns, and that task may yield again.
     unsafe swap(&own.pointee.yielded, &own.pointee.resuming)
     for task in unsafe own.pointee.resuming {
       fin_begin_share()
@@ -236,9 +242,9 @@ final class Loop: TaskExecutor, @unchecked Sendable {
     unsafe own.pointee.resuming.removeAll(keepingCapacity: true)
   }
 
-  // MARK: Seats
+  // MARK: Registrations
 
-  /// A place for a socket, watched from now on, or with −1 for waits without one.
+  /// Makes the registration of a socket, which is watched from now on, or with −1 one for waits without a socket.
   func makeSeat(_ descriptor: CInt = -1) throws(Interruption) -> Seat {
     let seat: Seat? = table.withLock { table in
       if table.isStopped { return nil }
@@ -275,20 +281,20 @@ final class Loop: TaskExecutor, @unchecked Sendable {
       let slot = Int(seat.token.slot)
       guard table.seats[slot] === seat else { return }
       table.seats[slot] = nil
-      // From here on an event that is still on its way finds nobody.
+      // From here on an event that is still on its way matches no registration.
       table.generations[slot] &+= 1
       table.free.append(seat.token.slot)
     }
   }
 
-  /// Looks at `seat` by `deadline`, whoever else comes or does not.
+  /// Schedules a check of the deadlines at `seat`, no later than `deadline`.
   func look(at seat: Seat, by deadline: Deadline) {
     let isFirst = table.withLock { table in
       guard table.seats[Int(seat.token.slot)] === seat else { return false }
       table.deadlines.set(seat.token.slot, deadline)
       return table.deadlines.earliest == deadline
     }
-    // The thread may sleep until a later one.
+    // The thread may sleep until a later deadline.
     if isFirst, !isCurrent { poller.wake() }
   }
 }

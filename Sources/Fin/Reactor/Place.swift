@@ -1,18 +1,18 @@
 internal import Synchronization
 
-/// Where tasks wait for a socket: had with the first wait, and kept for the socket's life.
+/// The registration of a socket at an event loop: created by the first wait, and kept for the socket's life.
 struct Place: ~Copyable, Sendable {
-  /// The address of a seat that is retained; 0 for none.
+  /// The address of a retained ``Seat``; 0 for none.
   private let seat = Atomic<UInt>(0)
 
   deinit { unsafe Place.seat(at: seat.load(ordering: .acquiring))?.release() }
 
-  // One order with those of a ``TaskScope``, which says why.
+  // In a single total order with the accesses of a ``TaskScope``, which gives the reason.
   func load() -> Seat? { unsafe Place.seat(at: seat.load(ordering: .sequentiallyConsistent))?.takeUnretainedValue() }
 
-  /// Keeps `new`, unless somebody else was first.
+  /// Stores `new`, unless another thread has stored one already.
   ///
-  /// - Returns: the one that is kept.
+  /// - Returns: the registration that is stored.
   func storeIfNil(_ new: Seat) -> Seat {
     let retained = unsafe Unmanaged.passRetained(new)
     let (done, first) = seat.compareExchange(

@@ -2,27 +2,30 @@ internal import CFin
 internal import Synchronization
 internal import SystemPackage
 
-/// A place at a loop where tasks wait: for a socket, for a deadline, for somebody's word.
+/// A registration at an event loop, where tasks wait: for a socket, for a deadline, or for an explicit wake. It is
+/// similar to tokio's `ScheduledIo`.
 ///
-/// What the loop hears of the socket is kept here between waits (edges are told once), so that a task that comes later does
-/// not wait for what has already happened. Any thread may park, wake or deliver; whichever of {event, deadline, cancellation,
-/// close} comes first takes the waiter out of the list under the lock, and only who took it resumes it.
+/// The readiness that the loop reports is cached here between waits, because each edge is reported only once. So a task
+/// that waits later does not wait for an event that has already happened. Any thread may park, wake or deliver.
+/// Whichever of {event, deadline, cancellation, close} comes first takes the waiter out of the list under the lock, and
+/// only the thread that took it out resumes it.
 ///
-/// `Proof/seat.pml` goes through every order of the steps that are named here.
+/// `Proof/seat.pml` checks every order of the steps that are named here.
 final class Seat: Wakeable, Sendable {
-  /// What a task waits for.
+  /// The condition that a task waits for.
   struct Interest: Sendable {
-    // As the word is made: what is meant in the low byte, the count of changes above. A waiter has one of these.
+    // Laid out like the word of the registration: the readiness in the low byte, the count of changes above it. A
+    // single word, because every waiter has one.
     private let word: UInt64
     private static let change: UInt64 = 1 << 7
 
-    /// A read may bring something.
+    /// The socket is ready for a read.
     static let input = Interest(word: UInt64(Readiness.input.rawValue))
-    /// A write may be taken.
+    /// The socket is ready for a write.
     static let output = Interest(word: UInt64(Readiness.output.rawValue))
-    /// That it is time, or somebody's word.
+    /// Only the deadline, or an explicit wake.
     static let nothing = Interest(word: 0)
-    /// Anything at all has happened since the moment of this count.
+    /// Any change since the count of changes was `count`.
     static func change(since count: UInt64) -> Interest { Interest(word: count << Seat.countShift | change) }
 
     fileprivate func isMet(by word: UInt64) -> Bool {
@@ -33,9 +36,10 @@ final class Seat: Wakeable, Sendable {
 
   /// Why a wait is over.
   enum Wake: Sendable {
-    /// What was waited for.
+    /// The condition that the task waited for.
     case ready
-    /// Somebody wants everybody to look again: a close, a stop, a pause.
+    /// An explicit wake, at which all waiters check again: because of a close, a stop, a pause, or the cancellation of
+    /// the ``TaskScope``'s task.
     case look
     case timedOut
     case cancelled
@@ -46,8 +50,8 @@ final class Seat: Wakeable, Sendable {
   fileprivate struct Waiter {
     let task: Resumption<Wake>
     let deadline: Deadline
-    /// Who waits, if it hears of its cancellation by itself; 0 else. A task waits at one place at a time: its identity is unique
-    /// among those who wait, and no count of waits comes to an end.
+    /// The identity of the task, if it waits with a cancellation handler of its own; 0 otherwise. A task waits at one
+    /// registration at a time, so that its identity is unique among the waiters. A wait id from a counter could wrap.
     let canceller: UInt
     let interest: Interest
   }
@@ -55,7 +59,7 @@ final class Seat: Wakeable, Sendable {
   struct State {
     fileprivate var waiters = Few<Waiter>()
     fileprivate var isStopped = false
-    /// When the loop will look at this seat, at the latest.
+    /// The time by which the loop will check this registration.
     fileprivate var alarm = Deadline.never
 
     fileprivate var earliest: Deadline {
@@ -67,22 +71,23 @@ final class Seat: Wakeable, Sendable {
 
   let loop: Loop
   let token: Token
-  /// Readiness in the low byte, the count of changes above it: at a million a second it comes round in two thousand years.
+  /// Readiness in the low byte, the count of changes above it. At a million changes a second, the count wraps after two
+  /// thousand years.
   private let word: Atomic<UInt64>
   fileprivate static let countShift: UInt64 = 8
   private let state = Mutex(State())
 
-  /// - Parameter changes: where the count begins; near its end in tests.
+  /// - Parameter changes: the initial count of changes; tests begin near its maximum.
   init(loop: Loop, token: Token, changes: UInt64 = 0) {
     self.loop = loop
     self.token = token
-    // What is ready when the poller begins to watch is told as the first event.
+    // Begins without readiness: the poller reports what is ready when it begins to watch as the first event.
     word = Atomic(changes << Seat.countShift)
   }
 
-  // MARK: What is known
+  // MARK: Cached readiness
 
-  /// What was known at one moment.
+  /// The cached readiness and the count of changes, at one moment.
   struct Knowledge: Sendable {
     fileprivate let word: UInt64
     var readiness: Readiness { Readiness(rawValue: UInt8(truncatingIfNeeded: word)) }
@@ -91,17 +96,18 @@ final class Seat: Wakeable, Sendable {
 
   fileprivate static func changes(_ word: UInt64) -> UInt64 { word >> countShift }
 
-  /// KNOW.
+  /// KNOW: loads the word.
   var known: Knowledge { Knowledge(word: word.load(ordering: .acquiring)) }
 
-  /// CLEAR: there was nothing more to be had than what was had, at the moment of `seen` or later; if anything has happened since,
-  /// that stands.
+  /// CLEAR: clears `readiness`, because a system call made at the moment of `seen` or later has used it up. If anything
+  /// has changed since `seen`, the word stays as it is.
   func clear(_ readiness: Readiness, since seen: Knowledge) {
     let cleared = seen.word & ~UInt64(readiness.rawValue)
     _ = word.compareExchange(expected: seen.word, desired: cleared, ordering: .acquiringAndReleasing)
   }
 
-  /// NOTE: counted, so that a ``clear(_:since:)`` of what was ready already is told from one of what is ready again.
+  /// NOTE: sets the bits and counts the change. Without the count, a ``clear(_:since:)`` could not distinguish
+  /// readiness that it has seen from readiness that has come back since.
   private func note(_ readiness: Readiness) {
     var old = word.load(ordering: .relaxed)
     while true {
@@ -114,14 +120,16 @@ final class Seat: Wakeable, Sendable {
 
   // MARK: Waiting
 
-  /// How many tasks wait here, at one moment.
+  /// The number of tasks that wait here, at one moment.
   var waiterCount: Int { state.withLock { $0.waiters.count } }
 
-  /// Waits until `interest` is met, somebody calls ``wake()``, or the deadline passes.
+  /// Waits until `interest` is met, ``wake()`` is called, the task is cancelled, the reactor stops, or the deadline
+  /// passes.
   ///
   /// - Parameters:
-  ///   - isWatched: somebody will call ``wake()`` when this task is cancelled: it need not be arranged for each wait.
-  ///   - isOver: asked once nobody's wake can be missed any more; when true there is no wait.
+  ///   - isWatched: whether the task's ``TaskScope`` calls ``wake()`` when the task is cancelled. The wait then needs
+  ///     no cancellation handler of its own.
+  ///   - isOver: called when no concurrent wake can be missed any more; if it returns true, there is no wait.
   @inline(__always)
   nonisolated(nonsending) func park(
     _ interest: Interest, until deadline: Deadline, isWatched: Bool = false, unless isOver: () -> Bool = { false }
@@ -135,7 +143,7 @@ final class Seat: Wakeable, Sendable {
     return await parkWatching(interest, until: deadline, unless: isOver)
   }
 
-  // Apart, so that its room is not kept where waits are watched.
+  // Outlined: keeps its locals out of the async frame of a wait that is watched.
   @inline(never)
   private nonisolated(nonsending) func parkWatching(
     _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool
@@ -151,16 +159,17 @@ final class Seat: Wakeable, Sendable {
     }
   }
 
-  /// BEGIN.
+  /// BEGIN: adds the waiter to the list, or resumes it at once when there is a reason not to wait.
   private func begin(_ waiter: Waiter, unless isOver: () -> Bool) {
     enum Beginning { case over(Wake), waiting, waitingEarlier }
     let beginning: Beginning = state.withLock { state in
       if state.isStopped { return .over(.stopped) }
       if isOver() { return .over(.look) }
-      // A task is marked as cancelled before its handlers run, and ours takes the lock. Asked before the event: what is
-      // there stays, but who each time finds one that brings nothing, or one more, would never hear of the cancellation.
+      // A task is marked as cancelled before its handlers run, and the handler here takes the lock. Checked before the
+      // readiness, which stays cached: a task that finds an event at each wait, perhaps one that yields nothing, would
+      // otherwise never notice its cancellation.
       if Task.isCancelled { return .over(.cancelled) }
-      // Whoever delivers writes the word before it takes the lock.
+      // `deliver` writes the word before it takes the lock.
       if waiter.interest.isMet(by: word.load(ordering: .acquiring)) { return .over(.ready) }
       state.waiters.append(waiter)
       if waiter.deadline >= state.alarm { return .waiting }
@@ -169,41 +178,42 @@ final class Seat: Wakeable, Sendable {
     }
     switch beginning {
     case .over(let wake): waiter.task.resume(wake)
-    // Whoever runs here next begins anew.
+    // The task that runs on this thread next begins a new share.
     case .waiting: fin_begin_share()
-    // EARLIER: the loop may sleep until a later one.
+    // EARLIER: the loop may sleep until a later deadline.
     case .waitingEarlier:
       fin_begin_share()
       loop.look(at: self, by: waiter.deadline)
     }
   }
 
-  /// CANCEL: that task only, whoever else waits here.
+  /// CANCEL: ends the wait of that task only. Other tasks go on waiting.
   private func cancel(_ canceller: UInt) { resumeAll(.cancelled) { $0.canceller == canceller } }
 
-  /// DELIVER: the loop tells what has happened to the socket.
+  /// DELIVER: caches the readiness that the loop reports, and resumes the tasks whose interest is met.
   func deliver(_ readiness: Readiness) {
     note(readiness)
     let word = word.load(ordering: .acquiring)
     resumeAll(.ready) { $0.interest.isMet(by: word) }
   }
 
-  /// WAKE: everybody looks again, now or, for ``Interest/change(since:)``, when they next would wait.
+  /// WAKE: makes all waiters check again. The wake counts as a change, so that a task that waits for
+  /// ``Interest/change(since:)`` and is not in the list yet sees it when it begins to wait.
   func wake() {
     note([])
     resumeAll(.look) { _ in true }
   }
 
-  /// STOP: the loop will not deliver any more.
+  /// STOP: ends all waits and refuses new ones, because the loop delivers no more events.
   func stop() {
     state.withLock { $0.isStopped = true }
     note(.untold)
     resumeAll(.stopped) { _ in true }
   }
 
-  /// EXPIRE: the loop looks because it is time.
+  /// EXPIRE: ends the waits whose deadlines have passed.
   ///
-  /// - Returns: when to look again.
+  /// - Returns: when to check again.
   func expire(at now: Int64) -> Deadline {
     resumeAll(.timedOut) { $0.deadline.nanoseconds <= now }
     return state.withLock { state in
@@ -212,16 +222,17 @@ final class Seat: Wakeable, Sendable {
     }
   }
 
-  /// TAKE: all who are meant at this moment, and nobody is resumed under the lock. Who waits again meanwhile is not among them:
-  /// where an executor runs a task before `resume` returns, two tasks would else wake each other for as long as they wait.
+  /// TAKE: takes all waiters that match at one moment out of the list, and resumes them after the lock is released. A
+  /// task that waits again meanwhile is not among them. An executor may run a task before `resume` returns, and two
+  /// tasks could otherwise wake each other for as long as they wait.
   private func resumeAll(_ wake: Wake, _ isMeant: (Waiter) -> Bool) {
-    // One waiter, or two for different things, take no memory.
+    // A single match takes no memory: so it is with one waiter, or with two that wait for different conditions.
     let taken = state.withLock { $0.waiters.takeAll(where: isMeant) }
     taken.forEach { $0.task.resume(wake) }
   }
 
-  /// Gives the place back, before the descriptor is closed.
+  /// Removes the registration from the loop, before the descriptor is closed.
   ///
-  /// - Parameter descriptor: the socket that was watched; −1 when only deadlines and words were waited for.
+  /// - Parameter descriptor: the socket that was watched; −1 for a registration without a socket.
   func leave(watching descriptor: CInt = -1) { loop.remove(self, watching: descriptor) }
 }

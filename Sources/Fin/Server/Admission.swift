@@ -1,21 +1,23 @@
-/// Whom a server has in hand, and what became of those it had.
+/// A server's active connections and its totals.
 struct Admission {
   var report = ServerReport()
   private var clients: Set<Client> = []
   private var perPeer: [IPAddress: Int] = [:]
 
-  /// One connection; which one is what counts.
+  /// An active connection, compared by identity.
   private struct Client: Hashable {
     let core: Core
     static func == (a: Client, b: Client) -> Bool { a.core === b.core }
     func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(core)) }
   }
 
-  /// How many are in hand.
+  /// The number of active connections.
   var count: Int { clients.count }
   var active: [Core] { clients.map(\.core) }
 
-  /// - Returns: `false` when the client's address has as many connections as it may.
+  /// Adds a client to the active connections.
+  ///
+  /// - Returns: `false` when the client's address already has the maximum number of connections.
   mutating func admit(_ client: Core, _ limits: Limits) -> Bool {
     if let most = limits.connectionsPerPeer, let ip = client.peer?.ip {
       let count = perPeer[ip, default: 0]
@@ -29,8 +31,10 @@ struct Admission {
     return true
   }
 
+  /// Removes a client from the active connections, and counts its ending.
+  ///
   /// - Parameters:
-  ///   - end: how it ended; `nil` when the handler gave it away.
+  ///   - end: how the connection ended; `nil` when the handler detached it.
   ///   - hasFailed: whether the handler threw.
   mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: Limits, hasFailed: Bool) {
     if hasFailed { report.handlersFailed += 1 }

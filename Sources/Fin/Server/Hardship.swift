@@ -1,18 +1,19 @@
 internal import SystemPackage
 
-/// Accepting that goes on through errors: what is kept back for it, and how long the next try has to wait.
+/// The state of a server that keeps accepting through errors: its spare descriptors, and the pause before the next
+/// attempt.
 struct Hardship: ~Copyable {
   var reserve: Reserve
   private var room = Backoff()
   private var refusals = Backoff()
 
-  /// How a server goes on after an accept has failed.
+  /// How a server continues after a failed accept.
   enum Way {
-    /// The reserve is let go, and had again before the next try.
+    /// Close the spare descriptors, and reopen them before the next attempt.
     case awaitRoom
-    /// The next try is made after this time.
+    /// Make the next attempt after this time.
     case rest(Duration)
-    /// The listener is at its end.
+    /// Stop accepting: the listener itself has failed.
     case end
   }
 
@@ -21,13 +22,14 @@ struct Hardship: ~Copyable {
     reserve.fill()
   }
 
-  /// A client was taken: what was wrong is over.
+  /// Resets the pauses: a client was accepted, so the errors are over.
   mutating func succeeded() {
     room.reset()
     refusals.reset()
   }
 
-  /// Counts an error in the report, once until the next success.
+  /// Decides how to continue after an error. An error that leads to a pause is counted in the report, once until the
+  /// next success.
   mutating func way(after error: SocketError, _ listener: Core, _ report: inout ServerReport) -> Way {
     guard case .system(let code) = error.cause else { return .end }
     switch listener.acceptFailure(code) {
@@ -41,13 +43,13 @@ struct Hardship: ~Copyable {
     }
   }
 
-  /// Lets go of the reserve, and counts that in the report, once until the next success.
+  /// Closes the spare descriptors, and counts that in the report, once until the next success.
   mutating func letGo(_ report: inout ServerReport) {
     if room.isFirst { report.timesOutOfDescriptors += 1 }
     reserve.empty()
   }
 
-  /// How long to wait before the reserve is tried for again.
+  /// Returns the pause before the next attempt to reopen the spare descriptors.
   mutating func nextPause() -> Duration {
     defer { room.grow() }
     return room.pause

@@ -1,17 +1,19 @@
-/// What a server allows, and what it keeps back.
+/// The limits of a server, and its number of spare descriptors.
 public struct Limits: Hashable, Sendable {
-  /// Connections at the same time, in tasks; who comes then waits in the kernel's queue. In threads their number is the limit.
+  /// The maximum number of connections at the same time, in tasks; further clients wait in the kernel's accept queue.
+  /// In threads, the number of threads is the limit.
   public var connections: Int
-  /// Connections from one IP address at the same time; one more is reset at once. `nil` for no limit.
+  /// The maximum number of connections from one IP address at the same time; a further one is reset at once. `nil` for
+  /// no limit.
   public var connectionsPerPeer: Int?
-  /// Descriptors kept open for nothing: when the process runs out, they are let go, so that what is running can go on, and
-  /// no client is taken until they can be had again.
+  /// The number of spare descriptors. When the process runs out of descriptors, the spare ones are closed, so that
+  /// running connections can go on, and no client is accepted until they can be opened again.
   public var descriptorsInReserve: Int
-  /// How long `serve` waits for a handler in a thread that was aborted at the end of a drain and still does not return. A
-  /// handler in a task is a child of `serve`'s task, which waits for it as long as it takes.
+  /// How long `serve` waits for a handler in a thread that has not returned although its connection was aborted at the
+  /// end of a drain. A handler in a task is a child of `serve`'s task, which waits for it without a timeout.
   public var graceAfterAbort: Duration
 
-  /// 65,536 connections, no limit for a peer, 8 descriptors, 1 second.
+  /// Makes limits; by default 65,536 connections, no limit for a peer, 8 spare descriptors, 1 second.
   public init(
     connections: Int = 65_536, connectionsPerPeer: Int? = nil, descriptorsInReserve: Int = 8,
     graceAfterAbort: Duration = .seconds(1)
@@ -22,6 +24,6 @@ public struct Limits: Hashable, Sendable {
     self.graceAfterAbort = graceAfterAbort
   }
 
-  /// ``init(connections:connectionsPerPeer:descriptorsInReserve:graceAfterAbort:)`` without arguments.
+  /// The limits of ``init(connections:connectionsPerPeer:descriptorsInReserve:graceAfterAbort:)`` without arguments.
   public static let `default` = Limits()
 }

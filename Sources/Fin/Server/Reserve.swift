@@ -1,15 +1,17 @@
-/// Descriptors kept open for nothing, to be let go when the process has run out of them.
+/// Spare descriptors, closed at the descriptor limit so that running connections can go on.
 struct Reserve: ~Copyable {
   private let size: Int
   private var descriptors: [Waker] = []
   init(_ size: Int) { self.size = max(0, size) }
 
-  /// - Returns: whether all of them could be had.
+  /// Opens the missing descriptors.
+  ///
+  /// - Returns: whether all of them could be opened.
   @discardableResult
   mutating func fill() -> Bool {
     while descriptors.count < size {
       guard let descriptor = try? Waker() else {
-        // All or none: one that is kept now is one that a handler lacks.
+        // All or none: a spare descriptor kept now is one that a handler lacks.
         empty()
         return false
       }

@@ -1,28 +1,32 @@
 internal import SystemPackage
 
 extension Listener {
-  /// Serves every client in a thread of its own, until the listener is stopped; blocks until then.
+  /// Serves every client in a thread of its own until the listener is stopped; blocks until then.
   ///
-  /// A connection is in the handler's hands until the handler returns: then it is closed by `closing`; if the handler throws,
-  /// it is aborted, so that the peer learns. A client that comes while all threads are busy waits in the kernel's queue.
+  /// The handler owns a connection until it returns; the connection is then closed by `closing`. If the handler throws,
+  /// the connection is aborted, so that the peer learns of it. A client that arrives while all threads are busy waits
+  /// in the kernel's accept queue.
   ///
-  /// Running out of descriptors is survived: no client is taken until there are descriptors again, the queue is kept, and
-  /// `limits.descriptorsInReserve` descriptors are let go meanwhile for what is running. So is every other error of accept,
-  /// such as that of a filter that forbids it, as long as the listener is one: it is tried again after a pause of 5 ms, which
-  /// grows to 1 s and ends with the first client taken. The report counts both.
+  /// The server survives running out of descriptors: it accepts no client until there are descriptors again, keeps the
+  /// queue, and meanwhile closes its `limits.descriptorsInReserve` spare descriptors so that running connections can go
+  /// on. It also survives every other error of accept, such as that of a filter that forbids the call, as long as the
+  /// listener still listens: it tries again after a pause of 5 ms, which grows to 1 s and ends with the first client
+  /// accepted. The report counts both.
   ///
-  /// A listener may be served more than once at the same time, by threads and tasks: each server has its own limits, waits
-  /// and report, and takes its share of the clients; a pause, a resumption, a stop and its deadline hold for all of them.
+  /// Several servers, in threads and tasks, may serve a listener at the same time. Each has its own limits, waits and
+  /// report, and accepts its share of the clients; a pause, a resumption, a stop and its deadline apply to all of them.
   ///
-  /// ``stop(within:)``, on this listener or its ``handle``, ends it: no queued client is reset, what runs may finish within
-  /// the time given, what has not finished by then is aborted.
+  /// ``stop(within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued client,
+  /// and running handlers may finish within the given time. After that time, unfinished connections are aborted, and
+  /// clients that are still queued are reset.
   /// - Parameters:
-  ///   - threads: connections at the same time, at most; 1 or more. A thread is started when it is first needed.
-  ///   - limits: what is allowed, and what is kept back.
-  ///   - closing: how a connection ends whose handler returned.
-  ///   - file: what leaks of accepted connections are reported with.
+  ///   - threads: the maximum number of connections at the same time; 1 or more. A thread is started when it is first
+  ///     needed.
+  ///   - limits: the limits, and the number of spare descriptors.
+  ///   - closing: how a connection is closed when its handler has returned.
+  ///   - file: the source location for the leak reports of accepted connections.
   ///   - line: see `file`.
-  ///   - handler: gets each connection, in a thread where it may block.
+  ///   - handler: receives each connection, in a thread where it may block.
   /// - Returns: how every connection ended. The listener is released by then.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
@@ -37,26 +41,28 @@ extension Listener {
     return server.run()
   }
 
-  /// Serves every client in a task of its own, until the listener is stopped or the calling task is cancelled.
+  /// Serves every client in a task of its own until the listener is stopped or the calling task is cancelled.
   ///
-  /// The handlers are child tasks, spread over the reactor's loops; each runs on its loop's own thread, where its socket is
-  /// waited for without a hop. They see the caller's task-local values and have its priority; cancelling the caller cancels
-  /// them, and stops the listener with no time left.
+  /// The handlers are child tasks, spread over the reactor's loops. Each runs on its loop's own thread, where it waits
+  /// for its socket without a thread switch. They inherit the caller's task-local values and priority; cancelling the
+  /// caller cancels them, and stops the listener with no time left.
   ///
-  /// A connection is in the handler's hands until the handler returns: then it is closed by `closing`; if the handler throws,
-  /// it is aborted, so that the peer learns. A client that comes while there are as many connections as `limits` allows waits in
-  /// the kernel's queue. Running out of descriptors and errors of accept are survived, and a listener may be served more than
-  /// once at the same time, as in ``serve(threads:limits:closing:file:line:_:)``.
+  /// The handler owns a connection until it returns; the connection is then closed by `closing`. If the handler throws,
+  /// the connection is aborted, so that the peer learns of it. A client that arrives while there are as many
+  /// connections as `limits` allows waits in the kernel's accept queue. The server survives running out of descriptors
+  /// and errors of accept, and several servers may serve a listener at the same time, as in
+  /// ``serve(threads:limits:closing:file:line:_:)``.
   ///
-  /// ``stop(within:)``, on this listener or its ``handle``, ends it: no queued client is reset, what runs may finish within the
-  /// time given, what has not finished by then is cancelled and aborted.
+  /// ``stop(within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued client,
+  /// and running handlers may finish within the given time. After that time, unfinished handlers are cancelled and
+  /// their connections aborted, and clients that are still queued are reset.
   /// - Parameters:
-  ///   - reactor: whose loops the handlers run on; `nil` for ``Reactor/shared``.
-  ///   - limits: what is allowed, and what is kept back.
-  ///   - closing: how a connection ends whose handler returned.
-  ///   - file: what leaks of accepted connections are reported with.
+  ///   - reactor: the reactor whose loops run the handlers; `nil` for ``Reactor/shared``.
+  ///   - limits: the limits, and the number of spare descriptors.
+  ///   - closing: how a connection is closed when its handler has returned.
+  ///   - file: the source location for the leak reports of accepted connections.
   ///   - line: see `file`.
-  ///   - handler: gets each connection. It must not block its thread, which others share.
+  ///   - handler: receives each connection. It must not block its thread, which other tasks share.
   /// - Returns: how every connection ended, when the last handler has returned. The listener is released by then.
   @discardableResult
   public borrowing func serve(

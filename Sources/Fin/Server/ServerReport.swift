@@ -1,41 +1,42 @@
-/// What a server did, from its start to its stop: every client that came, and how each ended.
+/// The report of a server from its start to its stop: every client, and how its connection ended.
 public struct ServerReport: Sendable, CustomStringConvertible {
-  /// How many connections ended in each way, those aborted because their handler threw among them.
+  /// The number of connections that ended in each way, including those aborted because their handler threw.
   public internal(set) var endings: [Ending: Int] = [:]
-  /// Bytes accepted by `send` and never acknowledged, over all connections.
+  /// Bytes accepted by `send` and never acknowledged, summed over all connections.
   public internal(set) var bytesUnacknowledged = 0
-  /// Handlers that threw; their connections were aborted, so that the peers learned.
+  /// Handlers that threw; their connections were aborted, so that the peers learned of it.
   public internal(set) var handlersFailed = 0
-  /// Connections that a handler gave away with `detach()`.
+  /// Connections that a handler detached with `detach()`.
   public internal(set) var detached = 0
-  /// Clients reset at once because their address had as many connections as it may.
+  /// Clients reset at once because their address already had the maximum number of connections.
   public internal(set) var refused = 0
   /// Connections aborted because the drain's time was over.
   public internal(set) var abortedAtStop = 0
-  /// Handlers that had not returned when `serve` did. Their connections are closed; their threads are not.
+  /// Handlers that had not returned when `serve` did. Their connections are closed; their threads still run.
   public internal(set) var handlersRunning = 0
-  /// How often accepting stopped because the process or the machine was out of descriptors or memory.
+  /// The number of times that accepting stopped because the process or the machine was out of descriptors or memory.
   public internal(set) var timesOutOfDescriptors = 0
-  /// How often accepting stopped because `accept` kept failing for another reason: a filter or a security module forbade it
-  /// (`EPERM`, `EACCES`), or one client after the other came to nothing. It was tried again, at most once a second.
+  /// The number of times that accepting stopped because `accept` kept failing for another reason: a filter or a
+  /// security module forbade it (`EPERM`, `EACCES`), or one client after another failed before it was accepted. The
+  /// server tried again after pauses of 5 ms, growing to 1 s.
   public internal(set) var timesAcceptFailed = 0
-  /// What `accept` said the last time that it did.
+  /// The most recent of these errors of `accept`.
   public internal(set) var lastAcceptFailure: SocketError?
-  /// Clients still queued when the drain's time was over: the kernel reset them.
+  /// Clients still queued when the drain's time was over; the kernel reset them.
   public internal(set) var clientsReset = 0
-  /// Why the listener ended, if nobody stopped it.
+  /// The error that ended the listener; `nil` if it was stopped.
   public internal(set) var failure: SocketError?
 
-  /// A server may run for as long as the machine does: the sum stops at what can be counted.
+  /// Adds to the sum, which saturates at `Int.max`: a server may run as long as the machine does.
   mutating func add(bytesUnacknowledged more: Int) {
     let (sum, isTooMuch) = bytesUnacknowledged.addingReportingOverflow(more)
     bytesUnacknowledged = isTooMuch ? .max : sum
   }
 
-  /// Connections that were handed to a handler and have ended.
+  /// The number of connections that were given to a handler and have ended.
   public var served: Int { endings.values.reduce(0, +) + detached }
 
-  /// `1,204 served: 1,198 peer finished, 4 reset, 2 timed out (lingering)`.
+  /// The report as one line: `1,204 served: 1,198 peer finished, 4 reset, 2 timed out (lingering)`.
   public var description: String {
     var parts = endings.sorted { ($0.value, "\($1.key)") > ($1.value, "\($0.key)") }.map {
       "\(grouped($0.value)) \($0.key)"
@@ -47,7 +48,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
       (handlersFailed, "handler failed", "handlers failed"), (refused, "refused", "refused"),
       (abortedAtStop, "aborted at the stop", "aborted at the stop"),
       (clientsReset, "reset in the queue", "reset in the queue"),
-      (timesOutOfDescriptors, "time out of descriptors", "times out of descriptors"),
+      (timesOutOfDescriptors, "time at the descriptor limit", "times at the descriptor limit"),
       (handlersRunning, "handler still running", "handlers still running"),
       (bytesUnacknowledged, "byte not acknowledged", "bytes not acknowledged"),
     ] where count > 0 {

@@ -1,7 +1,8 @@
 internal import Synchronization
 internal import SystemPackage
 
-/// The loop behind `serve` in tasks: one task accepts, every client has a child task on one of the reactor's loops.
+/// The accept loop of `serve` in tasks: one task accepts, and every client has a child task on one of the reactor's
+/// loops.
 final class TaskServer: Sendable {
   private let listener: Core
   private let limits: Limits
@@ -12,7 +13,7 @@ final class TaskServer: Sendable {
 
   private struct State {
     var admission = Admission()
-    /// Where the accepting task waits, when it wants to hear of the next handler that is done.
+    /// The accepting task's registration, which the next handler that finishes wakes.
     var waiter: Seat?
   }
 
@@ -49,10 +50,11 @@ final class TaskServer: Sendable {
     return state.withLock { $0.admission.report }
   }
 
-  /// - Parameter seat: where the accepting task waits for everything but clients.
+  /// - Parameter seat: the registration on which the accepting task waits for everything but clients.
   @concurrent
   private func serve(_ reactor: Reactor, _ seat: Seat) async {
-    // A stop, a pause and a resumption wake it; a listener that is closed already is seen by the first accept.
+    // A stop, a pause and a resumption wake this registration. If the listener is closed already, the first accept
+    // fails.
     _ = listener.gate.park(seat)
     defer { listener.gate.unpark(seat) }
     listener.hearStops(seat)
@@ -76,13 +78,14 @@ final class TaskServer: Sendable {
         let client = try await listener.accept(&patience, site: site)
         hardship.succeeded()
         if await admit(client) {
-          // Concurrent, and preferring the loop: it would take the accepting task's isolation along.
+          // `@concurrent`, with a preference for the loop: the closure would otherwise inherit the accepting task's
+          // isolation.
           group.addTask(executorPreference: reactor.next()) { @concurrent in await self.serve(client) }
         }
       } catch {
         switch error.cause {
         case .closed: return
-        // Forceful is graceful with no time left.
+        // Cancellation is a stop with no time left.
         case .cancelled: listener.stop(within: .zero)
         case .paused: await awaitChange(seat) { listener.phase == .paused }
         default:
@@ -92,14 +95,14 @@ final class TaskServer: Sendable {
           case .end:
             state.withLock { $0.admission.report.failure = error }
             await listener.end()
-            // Nobody will stop it any more; its handlers get the time that a stop would have given them.
+            // No stop will follow. The handlers get the time that a stop would have given them.
             listener.stop(within: .seconds(10))
             return
           }
         }
       }
     }
-    // The drain's time is over: whoever is still queued is reset with the port.
+    // The drain's time is over: closing the port resets the clients that are still queued.
     let reset = await listener.closeListener().clientsReset
     state.withLock { $0.admission.report.clientsReset += reset }
   }
@@ -113,23 +116,23 @@ final class TaskServer: Sendable {
 
   /// Waits until there is room for one more connection.
   ///
-  /// - Returns: `false` when no more are to be taken.
+  /// - Returns: `false` when no more clients are to be accepted, because the drain's time is over.
   private func awaitRoom(_ seat: Seat) async -> Bool {
     let isFull = { self.state.withLock { $0.admission.count } >= self.limits.connections }
     if isFull() { await awaitChange(seat, while: isFull) }
     return !listener.drainDeadline.hasPassed
   }
 
-  /// Lets go of the reserve, for what is running, and waits until it can be had again.
+  /// Closes the spare descriptors, so that running connections can go on, and waits until they can be opened again.
   private func awaitDescriptors(_ seat: Seat, _ hardship: inout Hardship) async {
     state.withLock { hardship.letGo(&$0.admission.report) }
     repeat {
-      // Until a handler is done, or for a while: descriptors may be released where nobody tells us.
+      // Until a handler finishes, or for a pause: a descriptor that is closed elsewhere in the process wakes no wait.
       await awaitWord(seat, atMost: hardship.nextPause())
     } while !hardship.reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
   }
 
-  /// Waits until a handler is done, a word comes to the listener, or the time is over, whichever is first.
+  /// Waits until a handler finishes, the listener is stopped, paused, resumed or closed, or the time is over.
   private func awaitWord(_ seat: Seat, atMost: Duration) async {
     var isFirst = true
     await awaitChange(seat, atMost: atMost) {
@@ -138,12 +141,13 @@ final class TaskServer: Sendable {
     }
   }
 
-  /// Waits, and looks again with each handler that is done and each word to the listener, while `isWanting`; at most until
-  /// the drain's time is over.
+  /// Waits while `isWanting`, and evaluates it again after each handler that finishes and each stop, pause or
+  /// resumption of the listener. Returns at the latest when `atMost` or the drain's time is over, or when the listener
+  /// closes.
   private func awaitChange(_ seat: Seat, atMost: Duration? = nil, while isWanting: () -> Bool) async {
     let end = atMost.map { Deadline(after: $0) } ?? .never
     while true {
-      // Before the look: what happens from here on ends the wait.
+      // Before the check: a change from here on ends the wait.
       state.withLock { $0.waiter = seat }
       let changes = seat.known.changes
       let deadline = min(listener.drainDeadline, end)
@@ -157,10 +161,10 @@ final class TaskServer: Sendable {
 
   // MARK: Serving
 
-  // Inlined: a frame of its own would be kept for each client.
+  // Inlined: an async frame of its own would be kept for each client.
   @inline(__always)
   private func serve(_ client: Core) async {
-    // Who cancels this task is this server, which then wakes what waits for the client.
+    // Only this server cancels this task, and it then wakes the waits for the client.
     client.scope.enter()
     var hasFailed = false
     do { try await handler(Connection(core: client, timeouts: timeouts)) } catch { hasFailed = true }
@@ -168,7 +172,7 @@ final class TaskServer: Sendable {
     await finish(client, hasFailed: hasFailed)
   }
 
-  // Apart, so that while the handler runs no room is kept for this.
+  // Outlined: keeps its locals out of the async frame while the handler runs.
   @inline(never)
   private func finish(_ client: Core, hasFailed: Bool) async {
     let report = await client.closeUnlessDetached(hasFailed ? .abort : closing)
@@ -181,7 +185,8 @@ final class TaskServer: Sendable {
 
   // MARK: Stopping
 
-  /// Waits for the handlers; at the end of the drain's time they are cancelled, and what they still hold is aborted.
+  /// Waits for the handlers. At the end of the drain's time they are cancelled, and the connections that they still
+  /// hold are aborted.
   private func drain(_ seat: Seat, _ group: inout DiscardingTaskGroup) async {
     while true {
       state.withLock { $0.waiter = seat }
@@ -195,7 +200,7 @@ final class TaskServer: Sendable {
       case .cancelled, .stopped: listener.stop(within: .zero)
       }
     }
-    // Counted first: who is cancelled may be done at once.
+    // Counted first: a cancelled handler may finish at once.
     let active = state.withLock { state in
       state.admission.report.abortedAtStop = state.admission.count
       return state.admission.active

@@ -2,10 +2,10 @@ internal import CFin
 internal import Synchronization
 internal import SystemPackage
 
-/// The loop behind `serve(threads:)`: one thread accepts, the others each serve one connection at a time.
+/// The accept loop of `serve(threads:)`: one thread accepts, the others each serve one connection at a time.
 ///
-/// A client is accepted only when a thread is free for it: until then it waits in the kernel's queue, which is the
-/// backpressure.
+/// A client is accepted only when a thread is free for it. Until then it waits in the kernel's accept queue, which is
+/// the backpressure.
 final class ThreadServer: Sendable {
   private let listener: Core
   private let threads: Int
@@ -15,7 +15,7 @@ final class ThreadServer: Sendable {
   private let site: Ledger.Site
   private let handler: @Sendable (consuming Connection) throws -> Void
 
-  /// A thread that waits for its next connection.
+  /// A worker thread, as the accepting thread sees it: its parker and its next connection.
   private final class Worker: Sendable {
     let parker = Parker()
     let next = Mutex<Core?>(nil)
@@ -26,7 +26,7 @@ final class ThreadServer: Sendable {
     var idle: [Worker] = []
     var started = 0
     var isOver = false
-    /// The accepting thread, when it waits for a worker, for room, or for the end.
+    /// The parker of the accepting thread, while it waits for a worker, for descriptors, or for the last handler.
     var waiter: Parker?
   }
 
@@ -81,21 +81,21 @@ final class ThreadServer: Sendable {
           case .end:
             state.withLock { $0.admission.report.failure = error }
             listener.end()
-            // Nobody will stop it any more; its handlers get the time that a stop would have given them.
+            // No stop will follow. The handlers get the time that a stop would have given them.
             listener.stop(within: .seconds(10))
             return
           }
         }
       }
     }
-    // The drain's time is over: whoever is still queued is reset with the port.
+    // The drain's time is over: closing the port resets the clients that are still queued.
     let reset = listener.closeListener().clientsReset
     state.withLock { $0.admission.report.clientsReset += reset }
   }
 
-  /// A thread that has nothing to do, started if need be; waits for one when all are busy.
+  /// Returns an idle worker, started if need be; waits for one when all are busy.
   ///
-  /// - Returns: `nil` when the drain's time was over first.
+  /// - Returns: `nil` when the drain's time was over or the listener closed first.
   private func freeWorker(_ hardship: inout Hardship) -> Worker? {
     while true {
       enum Found { case worker(Worker), start, none }
@@ -112,7 +112,7 @@ final class ThreadServer: Sendable {
       case .start:
         let worker = Worker()
         if start(worker) { return worker }
-        // Go on with those there are, or wait until there is room for one more.
+        // Continue with the existing workers, or wait until another one can be started.
         state.withLock { $0.started -= 1 }
         waitForRoom(&hardship)
         if listener.drainDeadline.hasPassed || listener.gate.isClosing { return nil }
@@ -123,18 +123,19 @@ final class ThreadServer: Sendable {
     }
   }
 
-  /// Lets go of the reserve, for what is running, and waits until it can be had again.
+  /// Closes the spare descriptors, so that running connections can go on, and waits until they can be opened again.
   private func waitForRoom(_ hardship: inout Hardship) {
     state.withLock { hardship.letGo(&$0.admission.report) }
     repeat {
-      // Until a handler is done, or for a while: descriptors may be released where nobody tells us.
+      // Until a handler finishes, or for a pause: a descriptor that is closed elsewhere in the process wakes no wait.
       waitForChange(atMost: hardship.nextPause())
     } while !hardship.reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
   }
 
   private func giveBack(_ worker: Worker) { state.withLock { $0.idle.append(worker) } }
 
-  /// Waits until a worker is done, the listener stops or is resumed, or the drain's time is over.
+  /// Waits until a worker is idle, the listener is stopped, paused, resumed or closed, or `atMost` or the drain's time
+  /// is over.
   private func waitForChange(atMost: Duration? = nil) {
     let parker = Parker()
     guard listener.gate.park(parker) else { return }
@@ -143,13 +144,15 @@ final class ThreadServer: Sendable {
       state.waiter = parker
       return !state.idle.isEmpty
     }
-    // With a pause to keep, a worker that was free before is nothing new.
+    // With `atMost`, the wait is a pause, and a worker that was idle before does not end it.
     if isFree, atMost == nil { return }
-    // Read after parking: a stop that came before set it, one that comes now wakes.
+    // Read after parking: an earlier stop has set the deadline, a later one wakes the parker.
     let deadline = listener.drainDeadline
     _ = parker.park(until: min(deadline, atMost.map { Deadline(after: $0) } ?? .never))
   }
 
+  /// Waits until a paused listener is resumed or stopped.
+  ///
   /// - Returns: `false` when the listener was closed instead.
   private func awaitResumption() -> Bool {
     while listener.phase == .paused {
@@ -175,7 +178,8 @@ final class ThreadServer: Sendable {
     worker.parker.wake()
   }
 
-  /// Starts a thread, with what waiting and closing will need in it: it must not lack a descriptor when it serves.
+  /// Starts a worker thread, and provides the descriptors that its waits and closes will need, so that it never lacks
+  /// one while it serves.
   private func start(_ worker: Worker) -> Bool {
     guard Waker.pool.provide() else { return false }
     guard EdgeWatch.pool.provide() else {
@@ -220,7 +224,8 @@ final class ThreadServer: Sendable {
 
   // MARK: Stopping
 
-  /// Waits for the handlers; at the end of the drain's time it aborts what they still hold, and waits a little more.
+  /// Waits for the handlers. At the end of the drain's time it aborts the connections that they still hold, and waits
+  /// for `limits.graceAfterAbort`.
   private func drain() {
     if awaitHandlers(until: { self.listener.drainDeadline }) { return }
     let active = state.withLock { state in
@@ -242,7 +247,7 @@ final class ThreadServer: Sendable {
         return state.admission.count == 0
       }
       if isDone { return true }
-      // Read after the parker is known: a stop that comes now wakes it.
+      // Read after the parker is registered: a later stop wakes it.
       let deadline = deadline()
       if deadline.hasPassed { return false }
       _ = parker.park(until: deadline)

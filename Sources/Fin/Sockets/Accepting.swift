@@ -3,19 +3,19 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// What an `accept` remembers between its tries.
+/// The state that an `accept` keeps between attempts.
 private struct Acceptance: Progress {
-  /// Tries that found nothing.
+  /// The number of attempts that found no client.
   var emptyLooks = 0
   var backoff = Backoff()
-  /// The last client of a stopped listener is out.
+  /// Whether the last client of a stopped listener has been taken.
   var isDrained = false
 
-  /// What to wait for when the kernel has no client. A queue that is readable and empty time after time is not waited for: the
-  /// wait would be over at once, each time.
+  /// Decides how to wait when the kernel has no client. A queue that polls readable and is empty time after time gets a
+  /// pause instead of a wait for readiness, which would end at once each time.
   mutating func blocked(_ core: Core, _ world: World) -> Attempt<Core> {
     emptyLooks += 1
-    // A task waits for the next edge, and hears of each once.
+    // A task waits for the next edge, and each edge is reported once.
     guard world == .thread, emptyLooks > AcceptFailure.mostInARow, core.isReadable(world) else {
       return .blocked(.input)
     }
@@ -33,7 +33,7 @@ extension Core {
         try takeClient(site, &progress, world)
       }
     } catch {
-      // The last queued client of a stopped listener is out: now the port is released, and nobody is reset.
+      // The last queued client of a stopped listener is out: now the port is released, and no client is reset.
       if progress.isDrained { end(.drained) }
       throw error
     }
@@ -64,12 +64,12 @@ extension Core {
       let isStopping = phase == .stopping
       let resumptions = closing.withLock { $0.resumptions }
       let news = News(of: self, world)
-      // What is queued when a listener stops is taken without waiting for news of it.
+      // A stopped listener's queued clients are taken without consulting the cached readiness.
       if !isStopping, !news.mayHold(.input) { return .blocked(.input) }
       let code: Errno
       do {
         let (number, peer) = try nextClient(world)
-        // A connection inherits the options of its listener, this one among them.
+        // A connection inherits the options of its listener, `TCP_USER_TIMEOUT` among them.
         let latch = Latch(silence: self.latch.value.silence)
         return .done(
           Core(
@@ -79,7 +79,7 @@ extension Core {
       if code == .resourceTemporarilyUnavailable || (code == .invalidArgument && phase == .stopping) {
         if isStopping { throw drained(&progress) }
         if family == .unix, isShutDown(world) {
-          // By a stop of ours, or by another program, which is the listener's end as well.
+          // Either our own stop shut it down, or another program did, which ends the listener as well.
           if phase == .stopping { continue }
           throw error(.accept, .system(.invalidArgument), note: "another holder of this socket shut it down")
         }
@@ -88,7 +88,7 @@ extension Core {
       }
       if code == .invalidArgument {
         if phase == .paused { throw error(.accept, .paused) }
-        // A pause that was over before this accept heard of it: it listens again.
+        // The listener was resumed before this accept noticed the pause: it is listening again.
         if closing.withLock({ $0.resumptions }) != resumptions { continue }
       }
       switch acceptFailure(code, world) {
@@ -96,8 +96,8 @@ extension Core {
         clientsFailed += 1
         if clientsFailed == AcceptFailure.mostInARow { throw error(.accept, .system(code)) }
       case .capacity, .refused:
-        // The kernel looks for a descriptor, and asks its filters, before it looks for a client: without a client there is
-        // nothing to fail. One that came after the refusal may be let in: only a second refusal is an error.
+        // The kernel allocates a descriptor and asks its filters before it looks for a client: without a client there
+        // is nothing to fail. A client that came after the refusal may be accepted: only a second refusal is an error.
         if isSomebodyWaiting { throw error(.accept, .system(code)) }
         isSomebodyWaiting = isReadable(world)
         if isSomebodyWaiting { continue }
@@ -114,13 +114,13 @@ extension Core {
     return error(.accept, .closed)
   }
 
-  /// Whether a client waits, as `poll(2)` says.
+  /// Whether a client is queued, according to `poll(2)`.
   fileprivate func isReadable(_ world: World) -> Bool {
     ((try? Syscalls.poll(number(world), CInt(POLLIN), until: .passed)) ?? nil) != nil
   }
 
-  /// `accept4(2)`, which has no flag that keeps one call from waiting: another holder of the listener may have made it
-  /// blocking.
+  /// `accept4(2)`. It has no flag that makes one call non-blocking, and another holder of the listener may have made
+  /// the listener blocking, so it is polled first in that case.
   private func nextClient(_ world: World) throws(Errno) -> (CInt, SocketAddress?) {
     if try Syscalls.isBlocking(number(world)), try Syscalls.poll(number(world), CInt(POLLIN), until: .passed) == nil {
       throw .resourceTemporarilyUnavailable
@@ -130,29 +130,30 @@ extension Core {
 
   func pause() throws(SocketError) {
     try passing(.pause) { world throws(SocketError) in
-      // One at a time, with resumptions and stops: the phase and the kernel must not part.
+      // One pause, resumption or stop at a time: the phase and the kernel's state must not diverge.
       try making.withLock { _ throws(SocketError) in
         guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
         do throws(Errno) { try leaveListening(world) } catch { throw self.error(.pause, .system(error)) }
       }
-      // An accept of a Unix listener waits for a client, and no event tells it.
+      // Wakes waiting accepts: no event reports the pause of a Unix listener to them.
       gate.wakeParked()
     }
   }
 
   private func leaveListening(_ world: World) throws(Errno) {
-    // A Unix listener never takes a client again after shutdown(SHUT_RD). It keeps its queue, narrowed.
+    // A Unix listener cannot accept again after shutdown(SHUT_RD). It keeps its queue, with a backlog of 0.
     if family == .unix { return try Syscalls.listen(number(world), 0) }
     let address = local
     try Syscalls.shutdown(number(world), CInt(SHUT_RD))
     if let address { try keepPort(address, world) }
   }
 
-  /// A port that the kernel chose goes when LISTEN is left, though `getsockname` still names it: it is taken again at once.
-  /// And as nobody listens, whoever else sets `SO_REUSEADDR` could take it: it is not set here until ``resume(backlog:)``.
+  /// Keeps the port of a paused listener. A port that the kernel chose is released when the socket leaves LISTEN,
+  /// though `getsockname` still names it, so it is bound again at once. As no socket listens on it then, another
+  /// program that sets `SO_REUSEADDR` could take it, so the option is off on this socket until ``resume(backlog:)``.
   private func keepPort(_ address: SocketAddress, _ world: World) throws(Errno) {
     do { try Syscalls.bind(number(world), address) } catch {
-      // A port that was asked for by its number stays; then bind(2) says that the socket is bound.
+      // A port that was requested by number stays; bind(2) then fails because the socket is bound.
       if error != .invalidArgument { throw error }
     }
     try setReuse(false, world)
@@ -176,15 +177,15 @@ extension Core {
         closing.withLock { $0.resumptions += 1 }
         advance(.resume)
       }
-      // The servers wait for this.
+      // Servers that wait for the resumption look again.
       gate.wakeParked()
     }
   }
 
-  /// Begins to stop. A second time it can only bring the deadline nearer.
+  /// Begins to stop. A second call can only bring the deadline nearer.
   func stop(within: Duration) {
     let deadline = Deadline(after: within)
-    // Before the phase: whoever sees it stopping has to see until when.
+    // Set before the phase: a thread that sees the phase `stopping` must also see its deadline.
     let waiters = closing.withLock { state in
       state.drainDeadline = min(state.drainDeadline, deadline)
       return state.drainWaiters
@@ -199,29 +200,30 @@ extension Core {
         gate.wakeParked()
       }
     } catch {
-      // Released already: there is nothing left to stop but the handlers.
+      // Released already: only the handlers are left to stop.
     }
   }
 
   private func refuseNewcomers(wasPaused: Bool, _ world: World) {
-    // Another process may hold a listener that was adopted, and serve it on: a service manager starts the next one with it.
+    // Another process may hold an adopted listener and go on serving it: a service manager starts the next server with
+    // it.
     if closing.withLock({ $0.isAdopted }) { return }
     if family == .unix {
-      // Final, keeps the queue, and refuses newcomers at once.
+      // Final, keeps the queue, and refuses new clients at once.
       try? Syscalls.shutdown(number(world), CInt(SHUT_RD))
     } else if !wasPaused {
-      // Room for one more is the least that Linux gives; whoever comes is queued and served.
+      // Linux leaves room for at least one more client; a client that takes it is queued and served.
       try? Syscalls.listen(number(world), 0)
     }
   }
 
-  /// Wakes `waker` with each stop from now on, until ``unhearStops(_:)``: a later one may end the drain earlier. Each server
-  /// of the listener has its own.
+  /// Wakes `waker` at each stop from now on, until ``unhearStops(_:)``, because a later stop may end the drain earlier.
+  /// Each server of the listener registers its own.
   func hearStops(_ waker: any Wakeable) { closing.withLock { $0.drainWaiters.append(waker) } }
 
   func unhearStops(_ waker: any Wakeable) { closing.withLock { _ = $0.drainWaiters.take { $0 === waker } } }
 
-  /// When the drain of a listener that was stopped is over; never while it is not.
+  /// The deadline of the drain of a stopped listener; `.never` before the listener is stopped.
   var drainDeadline: Deadline { closing.withLock { $0.drainDeadline } }
 
   func closeListener() -> ListenerReport {
@@ -235,7 +237,7 @@ extension Core {
   }
 
   private var clientsQueued: Int {
-    // On a listener tcpi_unacked is the length of the queue.
+    // On a listener tcpi_unacked is the length of the accept queue.
     (try? passing(.accept) { isTCP ? (try? TCPInfo.read(number($0)))?.segmentsUnacknowledged ?? 0 : 0 }) ?? 0
   }
 }

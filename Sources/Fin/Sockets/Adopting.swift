@@ -3,12 +3,12 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// How a descriptor from elsewhere becomes ours, and how one of ours becomes two.
+/// Adopting, lending and duplicating descriptors.
 extension Core {
-  /// What is to be adopted.
+  /// The kind of socket that the caller wants to adopt.
   enum Role { case connection, listener, datagrams }
 
-  /// Takes over a descriptor after a look at what it is; on failure it is untouched.
+  /// Takes over a descriptor after checking what it is; on failure it is untouched.
   static func adopted(_ number: CInt, as role: Role, site: Ledger.Site) throws(SocketError) -> Core {
     func ask(_ name: CInt) throws(SocketError) -> CInt {
       do throws(Errno) { return try Syscalls.integerOption(number, SOL_SOCKET, name) } catch {
@@ -18,13 +18,13 @@ extension Core {
     func refuse(_ reason: String) -> SocketError { SocketError(.adopt, .invalid("descriptor \(number) \(reason)")) }
 
     let kind = SocketKind(rawValue: try ask(SO_TYPE))
-    // From here on it is this call's: of two that adopt a number at the same time, one gets it.
-    guard Ledger.claim(number) else { throw refuse("is Fin's already") }
+    // From here on this call has claimed the number: of two calls that adopt it at the same time, one succeeds.
+    guard Ledger.claim(number) else { throw refuse("belongs to Fin already") }
     var isAdopted = false
     defer { if !isAdopted { Ledger.disclaim(number) } }
     let family = AddressFamily(rawValue: try ask(SO_DOMAIN))
     let isListening = try ask(SO_ACCEPTCONN) != 0
-    guard [.ipv4, .ipv6, .unix].contains(family) else { throw refuse("is of a family that Fin does not know") }
+    guard [.ipv4, .ipv6, .unix].contains(family) else { throw refuse("has an address family that Fin does not use") }
     guard kind == (role == .datagrams ? .datagram : .stream) else { throw refuse("is a \(kind) socket") }
     if kind == .stream, family != .unix, let foreign = try foreignProtocol(number) { throw refuse(foreign) }
     guard isListening == (role == .listener) else { throw refuse(isListening ? "listens" : "does not listen") }
@@ -33,7 +33,7 @@ extension Core {
       do throws(Errno) { peer = try Syscalls.peerAddress(number) } catch {
         if role == .connection { throw error }
       }
-      // The kernel names the peer of MPTCP while the attempt is still under way.
+      // The kernel names the peer of an MPTCP socket while the connect attempt is still under way.
       if role == .connection, family != .unix, (try? TCPInfo.read(number))?.state == .synSent {
         throw Errno.socketNotConnected
       }
@@ -58,9 +58,9 @@ extension Core {
     }
   }
 
-  /// The protocol of an IP stream that is not TCP: its ends, its options and its queues mean other things.
+  /// Describes the protocol of an IP stream that is not TCP: its closing, options and queues have other meanings.
   ///
-  /// - Returns: `nil` for TCP, and for MPTCP, which has what is used here of it.
+  /// - Returns: `nil` for TCP, and for MPTCP, which has the parts of TCP that are used here.
   private static func foreignProtocol(_ number: CInt) throws(SocketError) -> String? {
     let spoken: CInt
     do throws(Errno) { spoken = try Syscalls.protocolNumber(number) } catch {
@@ -81,17 +81,18 @@ extension Core {
     }
   }
 
-  /// The latch of a connection from elsewhere: its duplicates', or a new one that knows whether its FIN is out.
+  /// The terminal state of an adopted connection: that of its duplicates, or a new one that records whether our FIN is
+  /// queued.
   private static func history(of number: CInt, _ family: AddressFamily) -> Latch {
     let latch = SharedLatches.join(number) ?? Latch()
     if hasFinished(number, family) { latch.update { $0.noteFinish() } }
     return latch
   }
 
-  /// Whether this side has finished sending, as the kernel says.
+  /// Whether this side has finished sending, according to the kernel.
   private static func hasFinished(_ number: CInt, _ family: AddressFamily) -> Bool {
     if family == .unix {
-      // Nothing is sent, and EPIPE is said of this side's own end alone: a hang-up is the peer's doing.
+      // A send of 0 bytes transmits nothing. EPIPE then means that this side finished; a hang-up is the peer's doing.
       do throws(Errno) { _ = try unsafe Syscalls.send(number, UnsafeRawBufferPointer(start: nil, count: 0)) } catch {
         let events = (try? Syscalls.poll(number, 0, until: .passed)) ?? nil
         return error == .brokenPipe && (events?.first ?? 0) & CInt(POLLHUP) == 0
@@ -104,8 +105,8 @@ extension Core {
     }
   }
 
-  /// Lends the number, and looks afterwards whether `shutdown(SHUT_WR)` was called on it: without knowing of that FIN, two
-  /// FINs would look like a reset, which leads to CLOSED as well.
+  /// Lends the descriptor, and checks afterwards whether `shutdown(SHUT_WR)` was called on it: without knowledge of
+  /// that FIN, two FINs would look like a reset, which leads to CLOSED as well.
   func lend<R>(_ world: World, to body: (FileDescriptor) -> R) -> R {
     let lent = FileDescriptor(rawValue: number(world))
     guard kind == .stream, phase == .connected || phase == .peerFinished, !latch.value.finishedSending else {
@@ -115,7 +116,7 @@ extension Core {
     let result = Loan.during(self) { body(lent) }
     if phase.isClosing { return result }
     var hasFinished = Core.hasFinished(number(world), family)
-    // Where the peer had finished first, the acknowledgement of our FIN leads on to CLOSED before anyone can look.
+    // If the peer had finished first, the acknowledgement of our FIN leads on to CLOSED before the state can be read.
     if !hasFinished, before == .established || before == .closeWait, (try? TCPInfo.state(number(world))) == .closed {
       hasFinished = takeError(world) == nil
     }
@@ -126,7 +127,8 @@ extension Core {
     return result
   }
 
-  /// A second descriptor for the same connection, with the same latch: the kernel tells its errors once for both.
+  /// Makes a second descriptor for the same connection, with the same latch, because the kernel reports an error only
+  /// once for both.
   func duplicated(site: Ledger.Site) throws(SocketError) -> Core {
     try passing(.duplicate) { world throws(SocketError) in
       let descriptor: Descriptor

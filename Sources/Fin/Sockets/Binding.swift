@@ -3,20 +3,20 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// How a socket comes by its name, and a listener by its queue.
+/// Binding a socket, listening on it, and releasing one that has no connection.
 extension Core {
   /// `bind(2)`.
   ///
   /// - Parameters:
-  ///   - leavingPortOpen: with port 0, take none before `connect` (`IP_BIND_ADDRESS_NO_PORT`).
-  ///   - pathPermissions: of the file, when the address is a path.
+  ///   - leavingPortOpen: with port 0, whether to choose no port before `connect` (`IP_BIND_ADDRESS_NO_PORT`).
+  ///   - pathPermissions: the permissions of the file, when the address is a path.
   func bind(
     to address: SocketAddress, leavingPortOpen: Bool = false, pathPermissions: UInt32 = 0o600, _ world: World
   ) throws(SocketError) {
     if let path = address.path, path.kind == .path { return try bind(to: path, permissions: pathPermissions, world) }
     do {
       if isTCP {
-        // Over TIME-WAIT this only helps if the old socket had it as well: so every stream of ours has it.
+        // Over TIME-WAIT this helps only if the old socket had it as well, so every stream that Fin binds has it.
         try Syscalls.setIntegerOption(number(world), SOL_SOCKET, SO_REUSEADDR, 1)
         if leavingPortOpen, address.port == 0 {
           try Syscalls.setIntegerOption(number(world), CInt(IPPROTO_IP), CInt(FIN_IP_BIND_ADDRESS_NO_PORT), 1)
@@ -28,13 +28,13 @@ extension Core {
     }
   }
 
-  /// The error of a `bind` or `listen`; when the address is in use, with who has it.
+  /// The error of a `bind` or `listen`. When the address is in use, its note names the holder.
   func inUse(_ operation: SocketError.Operation, _ code: Errno, _ address: SocketAddress?) -> SocketError {
     let holder = code == .addressInUse ? address.flatMap { AddressHolder.note($0, kind) } : nil
     return SocketError(operation, .system(code), local: address, note: holder)
   }
 
-  /// What has to be set before `bind`.
+  /// Sets the options that have to be set before `bind`.
   func apply(_ options: Listener.Options, _ world: World) throws(SocketError) {
     do {
       if options.reusePort { try Syscalls.setIntegerOption(number(world), SOL_SOCKET, SO_REUSEPORT, 1) }
@@ -44,7 +44,7 @@ extension Core {
     } catch { throw self.error(.bind, .system(error)) }
   }
 
-  /// `listen(2)`, with everything set that accepted connections inherit.
+  /// `listen(2)`, with every option set that accepted connections inherit.
   func listen(backlog: Int, _ timeouts: Timeouts, _ world: World) throws(SocketError) {
     guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
     do {
@@ -56,9 +56,9 @@ extension Core {
     advance(.listen)
   }
 
-  /// Releases what has no connection to end. Safe from any thread, any number of times.
+  /// Releases a socket that has no connection to end. Safe from any thread, any number of times.
   ///
-  /// - Returns: whether this call did it.
+  /// - Returns: whether this call released it.
   @discardableResult
   func end(_ event: Event = .abort) -> Bool {
     let loans = Loan.count(of: self)
@@ -71,7 +71,7 @@ extension Core {
     return true
   }
 
-  /// The same in a task.
+  /// Releases a socket that has no connection to end, in a task.
   @discardableResult
   nonisolated(nonsending) func end(_ event: Event = .abort) async -> Bool {
     guard gate.beginClosing() else {

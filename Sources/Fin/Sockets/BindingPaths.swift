@@ -3,7 +3,7 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// A file, whatever it is called.
+/// The identity of a file, whatever its name.
 struct FileIdentity: Equatable, Sendable {
   let device: UInt
   let inode: UInt
@@ -14,9 +14,9 @@ struct FileIdentity: Equatable, Sendable {
   }
 }
 
-/// The file that `bind(2)` made, so that closing removes that one and no other.
+/// The file that `bind(2)` made, so that closing removes that file and no other.
 final class BoundPath: Sendable {
-  /// From the root, because the process may change its folder.
+  /// An absolute path, because the process may change its working directory.
   let path: [UInt8]
   let identity: FileIdentity
 
@@ -25,19 +25,20 @@ final class BoundPath: Sendable {
     self.identity = identity
   }
 
-  /// Removes the file, if it still is what binding made. While the socket is open no other file can have its number.
+  /// Removes the file if it still is the one that binding made. While the socket is open no other file can have its
+  /// inode number.
   func remove() {
     guard let status = try? Syscalls.status(of: path), FileIdentity(status) == identity else { return }
     try? Syscalls.unlink(path)
   }
 }
 
-/// What stands at a path where a socket wants to be.
+/// The occupant of a path to which a socket is to be bound.
 private enum Occupant {
   case nothing
-  /// A socket's file, and no socket is bound to it any more.
+  /// A socket's file to which no socket is bound any more.
   case stale(FileIdentity)
-  /// A socket is bound to it.
+  /// A file to which a socket is bound.
   case living
   case symbolicLink
   case otherFile
@@ -64,11 +65,11 @@ private enum Occupant {
     }
   }
 
-  /// Connects a datagram socket. The kernel looks for a socket of the file first and at its type second: a stream that
-  /// listens, is paused, or does not listen yet answers `EPROTOTYPE` and hears nothing of it; only a file without any socket
-  /// answers `ECONNREFUSED`.
+  /// Connects a datagram socket to the path. The kernel looks for a socket of the file first and compares types second:
+  /// a stream socket that listens, is paused, or does not listen yet answers `EPROTOTYPE` and does not notice the
+  /// attempt; only a file without any socket answers `ECONNREFUSED`.
   ///
-  /// - Returns: `nil` when no socket has the file.
+  /// - Returns: `nil` when no socket is bound to the file.
   private static func probe(_ path: UnixPath) -> Errno? {
     do throws(Errno) {
       let socket = Descriptor(owning: try Syscalls.socket(AF_UNIX, SocketKind.datagram.rawValue))
@@ -77,15 +78,16 @@ private enum Occupant {
     } catch { return error == .connectionRefused ? nil : error }
   }
 
-  /// Why it is in the way; `nil` when it is not.
+  /// The reason why the occupant prevents binding; `nil` when it does not.
   func reason(_ path: UnixPath, _ kind: SocketKind) -> String? {
     switch self {
     case .nothing, .stale: nil
-    case .living: AddressHolder.note(.unix(path), kind) ?? "a living socket has this path"
-    case .symbolicLink: "a symbolic link is there; none is followed, and none removed"
-    case .otherFile: "a file that is no socket is there; it is left alone"
-    case .unknown(.permissionDenied): "a socket of another user is there, and this user may not ask whether it lives"
-    case .unknown(let code): "a socket is there, and whether it lives cannot be asked: \(code) (\(code.name))"
+    case .living: AddressHolder.note(.unix(path), kind) ?? "a live socket has this path"
+    case .symbolicLink: "the path is a symbolic link, which Fin neither follows nor removes"
+    case .otherFile: "the path is a file and not a socket, so Fin does not remove it"
+    case .unknown(.permissionDenied):
+      "the path is a socket of another user, and this user may not test whether it is live"
+    case .unknown(let code): "the path is a socket, and the test whether it is live failed: \(code) (\(code.name))"
     }
   }
 }
@@ -93,14 +95,14 @@ private enum Occupant {
 extension Core {
   /// Binds to a path, and remembers the file so that closing removes it.
   ///
-  /// A file whose socket is gone is replaced. Two starters that meet a stale path at the same time must not remove each
-  /// other's: whoever removes one holds a lock (`flock(2)`) on the folder, which leaves nothing behind, from the look to the
-  /// new file. A socket counts as living as soon as it is bound, so that plain binding needs no lock. What this cannot see
-  /// is a server on another machine, where machines share the file system.
+  /// A file whose socket is gone is replaced. Two programs that start at the same time and find a stale path must not
+  /// remove each other's file: a program that removes one holds a lock (`flock(2)`) on the folder, which leaves nothing
+  /// behind, from the check until the new file exists. A socket counts as living as soon as it is bound, so that plain
+  /// binding needs no lock. A server on another machine is not detected, where machines share the file system.
   func bind(to path: UnixPath, permissions: UInt32, _ world: World) throws(SocketError) {
     let address = SocketAddress.unix(path)
     do throws(Errno) {
-      // Before bind, so that there is no moment at which others may connect, whatever the umask.
+      // Before bind, so that no other user can connect at any moment, whatever the umask.
       try Syscalls.setPermissions(number(world), permissions)
       try Syscalls.bind(number(world), address)
     } catch {
@@ -114,22 +116,22 @@ extension Core {
     }
   }
 
-  /// Removes what a dead server left behind, and binds.
+  /// Removes the file that a dead server left behind, and binds.
   ///
-  /// - Returns: why not; `nil` when it is bound.
+  /// - Returns: the reason for a failure; `nil` when the socket is bound.
   private func replaceStale(_ path: UnixPath, _ world: World) -> String? {
     if let reason = Occupant(at: path).reason(path, kind) { return reason }
     let folder: Descriptor
     do throws(Errno) { folder = try lockFolder(of: path) } catch {
       return error == .timedOut
         ? "a dead server left the path behind, and another program holds the lock of its folder"
-        : "a dead server left the path behind, and its folder cannot be locked for replacing it: \(error) (\(error.name))"
+        : "a dead server left the path behind, and its folder cannot be locked to replace it: \(error) (\(error.name))"
     }
     return replaceStale(path, holding: folder, world)
   }
 
   private func replaceStale(_ path: UnixPath, holding lock: borrowing Descriptor, _ world: World) -> String? {
-    // Somebody who takes no lock may bind in between; not for ever.
+    // A program that takes no lock may bind in between, so the number of attempts is limited.
     for _ in 0..<8 {
       let occupant = Occupant(at: path)
       if let reason = occupant.reason(path, kind) { return reason }
@@ -149,10 +151,11 @@ extension Core {
         }
       }
     }
-    return "others take the path as often as it is free"
+    return "other programs took the path each time that it was free"
   }
 
-  /// Waits a second at most: a lock is held for as long as it takes to remove a file and make one.
+  /// Locks the folder of a path. Waits 1 s at most: a holder keeps the lock only while it removes one file and makes
+  /// another.
   private func lockFolder(of path: UnixPath) throws(Errno) -> Descriptor {
     let slash = path.bytes.lastIndex(of: UInt8(ascii: "/"))
     let folder = slash.map { Array(path.bytes[...$0]) } ?? [UInt8(ascii: ".")]
@@ -161,7 +164,7 @@ extension Core {
     let pause = Parker()
     while try !Syscalls.tryLock(descriptor.number) {
       if deadline.hasPassed { throw .timedOut }
-      // flock(2) knows no deadline.
+      // flock(2) has no timeout.
       _ = pause.park(until: Deadline(after: .milliseconds(2)))
     }
     return descriptor
@@ -175,7 +178,7 @@ extension Core {
     let status = try Syscalls.status(of: path.bytes)
     let bound = BoundPath(path: absolute, identity: FileIdentity(status))
     boundPath.withLock { $0 = bound }
-    // The umask took bits away. The name may be another file's by now, a descriptor is not.
+    // The umask removed bits. They are set by descriptor, because the name may be another file's by now.
     guard status.st_mode & 0o777 != permissions & 0o777 else { return }
     let file = Descriptor(owning: try Syscalls.open(path.bytes, CInt(FIN_O_PATH) | O_NOFOLLOW))
     guard FileIdentity(try Syscalls.status(file.number)) == bound.identity else { throw .noSuchFileOrDirectory }

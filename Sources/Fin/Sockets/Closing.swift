@@ -4,24 +4,28 @@ internal import Synchronization
 internal import SystemPackage
 
 extension Core {
-  /// Ends a connection by a policy. Safe from any thread, any number of times: the first closes, the others get its report.
+  /// Ends a connection by a policy. Safe from any thread, any number of times: the first call closes, the others return
+  /// its report.
   ///
-  /// Mark → wake → wait until everybody is out → what the policy says, as the lifecycle's table tells it → release.
+  /// The steps: mark the gate as closing, wake the waiters, wait until all operations have left, carry out the policy
+  /// by the lifecycle's table, release the descriptor.
   func close(_ policy: ClosePolicy) -> CloseReport {
     closeUnlessDetached(policy) ?? CloseReport(ending: .background)
   }
 
-  /// The same in a task. Cancelled, it becomes an abort, and the report still comes.
+  /// Ends a connection by a policy, in a task. A cancelled close becomes an abort and still returns its report.
   nonisolated(nonsending) func close(_ policy: ClosePolicy) async -> CloseReport {
     await closeUnlessDetached(policy) ?? CloseReport(ending: .background)
   }
 
-  /// - Returns: `nil` when the descriptor was given away instead.
+  /// Closes unless the descriptor was given away meanwhile.
+  ///
+  /// - Returns: `nil` when it was.
   func closeUnlessDetached(_ policy: ClosePolicy) -> CloseReport? {
     let start = Instant.now
     let loans = Loan.count(of: self)
     guard beginClosing(policy) else {
-      // The other close waits until this thread is out.
+      // The other close waits until this thread has left, so this one must not wait.
       if loans > 0 { return CloseReport(ending: .background) }
       gate.awaitRelease()
       return closing.withLock { $0.report }
@@ -31,11 +35,11 @@ extension Core {
     return finishClosing(end.run())
   }
 
-  /// The same in a task.
+  /// Closes unless the descriptor was given away meanwhile, in a task; `nil` when it was.
   nonisolated(nonsending) func closeUnlessDetached(_ policy: ClosePolicy) async -> CloseReport? {
     let start = Instant.now
     guard beginClosing(policy) else {
-      // Cancelled, this close is an abort as well, and cuts short the one that is under way.
+      // A cancelled close is an abort as well, and cuts short the one that is under way.
       await withTaskCancellationHandler {
         await gate.awaitRelease()
       } onCancel: {
@@ -54,8 +58,8 @@ extension Core {
     return false
   }
 
-  /// A later close can leave the one that is under way less time, and never more. Forceful is graceful with no time left: an
-  /// abort cuts it short.
+  /// Brings the end of the close that is under way nearer. A later close can only shorten its time. An abort cuts it
+  /// short: a forced end is a graceful one whose time is up.
   private func hurry(_ policy: ClosePolicy) {
     switch policy {
     case .abort: cutShort()
@@ -76,16 +80,16 @@ extension Core {
     return report
   }
 
-  /// Gives the descriptor away; what was received and not read comes with it.
+  /// Gives the descriptor away, with the bytes that were received and not read.
   ///
-  /// - Throws: `.closed` when a close has begun: a server's drain ends what its handler still owns.
+  /// - Throws: `.closed` when a close has begun: a server's drain ends the connections that its handlers still own.
   func detach() throws(SocketError) -> (number: CInt, unread: [UInt8]) {
     guard gate.beginClosing() else { throw error(.detach, .closed) }
     gate.awaitQuiescence()
     if phase == .paused { try? setReuse(true, .alone) }
     advance(.detach)
     let unread = unsafe buffer.map { Array($0.bytes) } ?? []
-    // The number is gone from here; leaving the gate would release it.
+    // The descriptor has another owner now. The gate is not left, because that would release it.
     let number = handOver()
     gate.finishClosing()
     return (number, unread)
@@ -98,15 +102,15 @@ extension Core {
     }
   }
 
-  /// Changes how the close that is under way goes on.
+  /// Changes the state of the close that is under way, and wakes the closer if necessary.
   ///
-  /// - Parameter change: whether the closer has to look again.
+  /// - Parameter change: returns whether the closer has to check again.
   private func interrupt(_ change: (inout ClosingState) -> Bool) {
     let waker: (any Wakeable)? = closing.withLock { state in
       guard change(&state) else { return nil }
       guard let waker = state.waker else { return nil }
       if !waker.isLent { return waker }
-      // Under the lock, so that it is not woken after it was given back.
+      // Under the lock, so that it is not woken after it was returned to its pool.
       waker.wake()
       return nil
     }

@@ -3,9 +3,9 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// How a stream comes to be connected. One socket an attempt: what a failed one leaves behind is unspecified.
+/// Connecting a stream. Each attempt has a new socket, because the state after a failed attempt is unspecified.
 extension Core {
-  /// `connect(2)`, and the wait for the handshake, in a thread. Whatever fails, the socket is released.
+  /// `connect(2)`, and the wait for the handshake, in a thread. A failed attempt releases the socket.
   func connect(to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience) throws(SocketError) {
     var handshake = Handshake(peer: peer, timeouts: timeouts)
     do {
@@ -18,7 +18,7 @@ extension Core {
     }
   }
 
-  /// The same in a task.
+  /// `connect(2)`, and the wait for the handshake, in a task. A failed attempt releases the socket.
   nonisolated(nonsending) func connect(
     to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience
   ) async throws(SocketError) {
@@ -33,8 +33,8 @@ extension Core {
     }
   }
 
-  /// Sets the options that every stream is born with; its creating system call and ``beginSilence(_:_:)`` set the
-  /// others. An accepted connection inherits them from its listener.
+  /// Sets the options of every new stream; the system call that creates it and ``beginSilence(_:_:)`` set the others.
+  /// An accepted connection inherits them from its listener.
   func apply(_ timeouts: Timeouts, _ world: World) throws(SocketError.Cause) {
     guard isTCP else { return }
     try apply(.noDelay, true, world)
@@ -57,14 +57,14 @@ extension Core {
     }
   }
 
-  /// Whether an option could not be set because MPTCP has none of that kind, or none yet in this kernel: such a
-  /// connection goes on without. Which those are, the kernel says; TCP has them all.
+  /// Whether an option could not be set because MPTCP does not have it, or not in this kernel yet: such a connection
+  /// goes on without it. The kernel's answer decides which options those are; TCP has all of them.
   func isMissing(_ code: Errno, _ world: World) -> Bool {
     guard code == .protocolNotAvailable || code == .notSupportedOnSocket else { return false }
     return (try? Syscalls.protocolNumber(number(world))) == CInt(FIN_IPPROTO_MPTCP)
   }
 
-  /// A socket, fresh.
+  /// Makes a socket in phase `fresh`.
   static func fresh(
     _ family: AddressFamily, kind: SocketKind = .stream, _ operation: SocketError.Operation, isShared: Bool = false,
     peer: SocketAddress? = nil, local: SocketAddress? = nil, site: Ledger.Site
@@ -76,7 +76,7 @@ extension Core {
     return Core(descriptor, family: family, kind: kind, phase: .fresh, isShared: isShared, site: site)
   }
 
-  /// A new socket connected to `peer`.
+  /// Makes a socket and connects it to `peer`, in a thread.
   static func connected(
     to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience, site: Ledger.Site
   ) throws(SocketError) -> Core {
@@ -85,7 +85,7 @@ extension Core {
     return core
   }
 
-  /// The same in a task.
+  /// Makes a socket and connects it to `peer`, in a task.
   nonisolated(nonsending) static func connected(
     to peer: SocketAddress, _ timeouts: Timeouts, _ patience: inout Patience, site: Ledger.Site
   ) async throws(SocketError) -> Core {
@@ -94,7 +94,7 @@ extension Core {
     return core
   }
 
-  /// Tries each address of an endpoint in turn until one answers; all of them, and the resolution, share the time.
+  /// Tries each address of an endpoint in turn until one connects. All attempts and the resolution share one deadline.
   static func connected(
     to endpoint: Endpoint, _ timeouts: Timeouts, _ patience: inout Patience, site: Ledger.Site
   ) throws(SocketError) -> Core {
@@ -108,7 +108,8 @@ extension Core {
     throw last!
   }
 
-  /// The same in a task.
+  /// Tries each address of an endpoint in turn until one connects, in a task. All attempts and the resolution share one
+  /// deadline.
   nonisolated(nonsending) static func connected(
     to endpoint: Endpoint, _ timeouts: Timeouts, _ patience: inout Patience, site: Ledger.Site
   ) async throws(SocketError) -> Core {

@@ -3,15 +3,15 @@ public import SystemPackage
 
 /// A connected stream, TCP or Unix, with one owner.
 ///
-/// What it promises: the descriptor is released exactly once, by ``close(_:)-59kny``, ``abort()`` or ``detach()``; after any of
-/// them the connection cannot be named any more. A reset is never an end of file. Every wait has a deadline. What it does
-/// not: tell, before it is closed, whether sent bytes have arrived.
+/// It promises that the descriptor is released exactly once, by ``close(_:)-59kny``, ``abort()`` or ``detach()``, and
+/// that the compiler rejects any use of the connection afterwards; that a reset is never an end of file; and that every
+/// wait has a deadline. It cannot tell, before it is closed, whether sent bytes have arrived.
 ///
-/// Dropped open, it is closed, and reported as a leak with the line that opened it.
+/// A connection that is dropped open is closed, and reported as a leak with the line that opened it.
 public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
-  /// What this owner holds.
+  /// The reference to the socket that this connection owns.
   public let reference: SocketReference
-  /// How long waits last when a call does not say.
+  /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -23,15 +23,15 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 
   /// Connects to an address.
   ///
-  /// The corresponding C function is `connect`. An interrupted handshake goes on; a failed attempt releases its socket; a
-  /// connection that met itself is refused.
+  /// The corresponding C function is `connect`. An interrupted handshake goes on; a failed attempt releases its socket;
+  /// a socket that was connected to itself is refused.
   /// - Parameters:
-  ///   - peer: an address that needs no looking up.
-  ///   - within: how long to wait at most; `nil` for ``Timeouts/connect``.
-  ///   - timeouts: how long waits of this connection last when a call does not say.
-  ///   - file: where the socket is opened, for a leak's report.
+  ///   - peer: the peer's address. It needs no name resolution.
+  ///   - within: the timeout; `nil` for ``Timeouts/connect``.
+  ///   - timeouts: the connection's timeouts, for calls that pass no `within`.
+  ///   - file: where the socket is opened, for the report of a leak.
   ///   - line: see `file`.
-  /// - Throws: `.timedOut`; `.system` for what the kernel says, such as `ECONNREFUSED`.
+  /// - Throws: `.timedOut`; `.system` with the kernel's error, such as `ECONNREFUSED`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
     to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
@@ -42,9 +42,9 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Connects to what a person writes: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`. Each address that the name has is
-  /// tried in turn, all within the same time.
-  /// - Throws: `.unresolved` when the name has no address; else what the last attempt threw.
+  /// Connects to an endpoint as a person writes it: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`. Tries each address
+  /// of the name in turn, all within the same time.
+  /// - Throws: `.unresolved` when the name has no address; otherwise the error of the last attempt.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
     to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
@@ -55,7 +55,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Connects to an address, in a task: as in a thread, and `.cancelled` when the task is.
+  /// Connects to an address and suspends the task meanwhile. Throws as the blocking overload does, and `.cancelled`
+  /// when the task is cancelled.
   public static func connect(
     to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
@@ -65,7 +66,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Connects to what a person writes, in a task: as in a thread, and `.cancelled` when the task is.
+  /// Connects to an endpoint as a person writes it and suspends the task meanwhile. Throws as the blocking overload
+  /// does, and `.cancelled` when the task is cancelled.
   public static func connect(
     to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
@@ -75,9 +77,9 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Two Unix streams connected to each other. `socketpair(2)`.
+  /// Makes two Unix streams that are connected to each other. `socketpair(2)`.
   ///
-  /// - Throws: `.system(EMFILE)` and its like when there are no two descriptors to be had.
+  /// - Throws: `.system(EMFILE)` and its like when two descriptors cannot be allocated.
   public static func pair(
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> ConnectionPair {
@@ -96,19 +98,24 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
       first: Connection(core: first, timeouts: timeouts), second: Connection(core: second, timeouts: timeouts))
   }
 
-  /// Takes over a connected stream socket that somebody else made. It becomes non-blocking and `CLOEXEC`.
+  /// Takes over a connected stream socket that other code made. It becomes non-blocking and `CLOEXEC`.
   ///
-  /// On success the descriptor is ours and nobody else may close it; on failure it is untouched. A connection that has finished
-  /// sending is ``Phase/sendFinished`` from the beginning: the kernel's state tells, but on a Unix socket only while the peer has
-  /// not finished as well; later a send says `.peerClosed` instead of `.finished`. One that ``duplicate(file:line:)`` had made,
-  /// and ``detach()`` gave away, is again one of several while Fin has another of them: the last of them to close ends the
-  /// connection. When all were given away, each that comes back is alone to Fin.
+  /// On success Fin owns the descriptor and no other code may close it; on failure it is untouched.
   ///
-  /// A connection of Multipath TCP (MPTCP) is taken over too; it goes without `TCP_USER_TIMEOUT`, which MPTCP lacks. Before
-  /// Linux 5.17 its kernel does not tell what was acknowledged: then no close is reported as delivered.
-  /// - Throws: `.system(ENOTSOCK)`; `.system(ENOTCONN)` when it is not connected, which includes a connection that has ended
-  ///   (CLOSED), because a reset and two FINs look alike then; `.invalid` when it is not a stream of TCP, MPTCP or Unix, or
-  ///   is ours already.
+  /// A connection that has finished sending begins as ``Phase/sendFinished``, according to the kernel's state. On a
+  /// Unix socket the kernel shows this only while the peer has not finished as well; after that a send throws
+  /// `.peerClosed` instead of `.finished`.
+  ///
+  /// A descriptor that ``duplicate(file:line:)`` made and ``detach()`` gave away counts as a duplicate again, as long
+  /// as Fin holds another descriptor of the connection: the last of them to close ends the connection. When all were
+  /// given away, Fin treats each one that is adopted again as the only one.
+  ///
+  /// A connection of Multipath TCP (MPTCP) is taken over too, without `TCP_USER_TIMEOUT`, which MPTCP lacks. Before
+  /// Linux 5.17 the kernel does not report what was acknowledged on such a connection, so that no close is reported as
+  /// delivered.
+  /// - Throws: `.system(ENOTSOCK)`; `.system(ENOTCONN)` when it is not connected, which includes a connection that has
+  ///   ended (CLOSED), because a reset and two FINs look alike then; `.invalid` when it is not a stream of TCP, MPTCP
+  ///   or Unix, or when Fin owns it already.
   public static func adopt(
     _ descriptor: FileDescriptor, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
@@ -116,31 +123,32 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  // MARK: Turning into something else
+  // MARK: Converting
 
-  /// Sends what the peer will read as end of file, and keeps the receiving side open.
+  /// Ends the sending side, which the peer reads as end of file, and keeps the receiving side open.
   ///
-  /// The corresponding C function is `shutdown` with `SHUT_WR` (RFC 9293, section 3.6). Bytes already accepted by `send` go
-  /// out first. A reset that has come meanwhile is not told here: `receive` tells it, after what arrived before it. When a
-  /// server's drain has ended the connection meanwhile, it does nothing, and the next call throws `.closed`.
+  /// The corresponding C function is `shutdown` with `SHUT_WR` (RFC 9293, section 3.6). Bytes already accepted by
+  /// `send` go out first. A reset that has arrived meanwhile is not reported here: `receive` throws it, after the bytes
+  /// that arrived before it. When a server's drain has ended the connection meanwhile, this does nothing, and the next
+  /// call throws `.closed`.
   public consuming func finishSending() -> ReceivingConnection {
     reference.core.finishSending()
     return ReceivingConnection(core: reference.core, timeouts: timeouts)
   }
 
-  /// A reference for those who keep connections in collections and actors, or use one from several threads.
+  /// Converts the connection into a copyable reference, for collections, for actors, and for use from several threads.
   ///
-  /// The descriptor stays the same; what the compiler checked is checked at run time from here on.
+  /// The descriptor stays the same. What the compiler checked is checked at run time from here on.
   public consuming func share() -> SharedConnection {
     reference.core.share()
     return SharedConnection(core: reference.core, timeouts: timeouts)
   }
 
-  /// A second descriptor for the same connection: `dup(2)`, `CLOEXEC`.
+  /// Makes a second descriptor for the same connection: `dup(2)`, `CLOEXEC`.
   ///
-  /// What belongs to the connection is shared: finishing to send finishes for both. What belongs to the descriptor is not:
-  /// closing one lets go of it, with ``Ending/background``, and the last to close ends the connection by its policy.
-  /// - Throws: `.system(EMFILE)` and its like when there is no descriptor to be had.
+  /// The state of the connection is shared: finishing to send finishes for both. The descriptors are not: a close
+  /// releases its own descriptor, with ``Ending/background``, and the last close ends the connection by its policy.
+  /// - Throws: `.system(EMFILE)` and its like when no descriptor can be allocated.
   public borrowing func duplicate(
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
@@ -148,11 +156,11 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Gives the descriptor away, as it is: connected, non-blocking, `CLOEXEC`. It is the caller's to close.
+  /// Gives the descriptor away as it is: connected, non-blocking, `CLOEXEC`. The caller has to close it.
   ///
-  /// - Returns: the descriptor, and bytes that buffered reading had received and no call had taken.
-  /// - Throws: `.closed` when the connection has been closed meanwhile: the drain of a server that stops aborts what its
-  ///   handlers still hold. There is no descriptor to give away then.
+  /// - Returns: the descriptor, and the bytes that buffered reading had received and no call had returned.
+  /// - Throws: `.closed` when the connection has been closed meanwhile: the drain of a server that stops aborts the
+  ///   connections that its handlers still hold. There is no descriptor to give away then.
   public consuming func detach() throws(SocketError) -> DetachedDescriptor {
     let (number, unread) = try reference.core.detach()
     return DetachedDescriptor(descriptor: FileDescriptor(rawValue: number), unread: unread)
@@ -160,30 +168,32 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamEnd {
 
   // MARK: Ending
 
-  /// Ends the connection, and tells how it ended. Never throws; always releases, within the policy's time.
+  /// Ends the connection, and returns how it ended. Never throws; always releases the descriptor, within the policy's
+  /// time.
   ///
-  /// It takes the place of `shutdown` and `close`: see <doc:Closing>.
-  /// - Parameter policy: how to end, and how long that may take; confirmed within 10 s unless you say otherwise.
-  /// - Returns: how it ended, and what became of the bytes.
+  /// It replaces `shutdown` and `close`: see <doc:Closing>.
+  /// - Parameter policy: how to end, and how long that may take; confirmed within 10 s by default.
+  /// - Returns: how the connection ended, and which bytes arrived.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Ends the connection in a task, and tells how it ended. Cancelled, it becomes an abort, and the report still comes.
+  /// Ends the connection and suspends the task meanwhile. A cancelled close becomes an abort and still returns its
+  /// report.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
     await reference.core.close(policy)
   }
 
-  /// Sends a reset, so that the peer learns, and releases at once.
+  /// Sends a reset, which informs the peer, and releases the descriptor at once.
   ///
-  /// What has not been sent is thrown away. In C: `SO_LINGER` with a time of 0, then `close` (RFC 9293, section 3.10.5).
-  /// - Returns: a report with ``Ending/aborted``, or with how it had ended before.
+  /// Unsent bytes are discarded. In C: `SO_LINGER` with a time of 0, then `close` (RFC 9293, section 3.10.5).
+  /// - Returns: a report with ``Ending/aborted``, or with how the connection had ended before.
   @discardableResult
   public consuming func abort() -> CloseReport { reference.core.close(.abort) }
 }
 
-/// What ``Connection/pair(timeouts:file:line:)`` makes: two ends of one connection.
+/// The result of ``Connection/pair(timeouts:file:line:)``: the two ends of one connection.
 @frozen
 public struct ConnectionPair: ~Copyable, Sendable {
   /// One end.
@@ -192,10 +202,10 @@ public struct ConnectionPair: ~Copyable, Sendable {
   public var second: Connection
 }
 
-/// What ``Connection/detach()`` gives away.
+/// The result of ``Connection/detach()``.
 public struct DetachedDescriptor: Sendable {
-  /// The caller's to close.
+  /// The descriptor, which the caller has to close.
   public let descriptor: FileDescriptor
-  /// Bytes that were received and not taken; they come before anything read from the descriptor.
+  /// Bytes that were received and that no call returned; they precede anything read from the descriptor.
   public let unread: [UInt8]
 }

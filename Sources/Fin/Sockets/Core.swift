@@ -3,20 +3,21 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// What an owner holds: one descriptor, its gate, and what is known of its life.
+/// The state of a socket: one descriptor, its gate, and what is known of its life.
 ///
-/// The descriptor goes when ``close(_:)`` is called and the last operation is out, not when the last reference dies: that
-/// is the leak, and `deinit` reports and repairs it.
+/// The descriptor is released when ``close(_:)`` has been called and the last operation has left, not when the last
+/// reference dies: that is the leak, and `deinit` reports and repairs it.
 final class Core: Sendable {
-  // In an order without gaps: a connection that waits takes little but this.
+  // Ordered so that there is no padding: most of an idle connection's memory is this object.
   private let descriptorNumber: CInt
-  /// Held by the task that makes the place where tasks wait.
+  /// Held by the task that makes the registration.
   let making = Mutex(())
   let gate = Gate()
   let family: AddressFamily
   let kind: SocketKind
   private let descriptor: Mutex<Descriptor?>
-  /// Whether a close may come while others are inside. A waiter then needs a waker, and a descriptor for it.
+  /// Whether a close may come while operations are inside. A waiting thread then needs a waker, which costs a
+  /// descriptor.
   let isShared: Atomic<Bool>
   let ledger: Ledger
   let record: Ledger.Record
@@ -24,10 +25,10 @@ final class Core: Sendable {
   private let known: Mutex<Addresses>
   /// The file that binding made, to be removed with the socket.
   let boundPath = Mutex<BoundPath?>(nil)
-  /// Guarded by the gate's reader bit, so that nobody need check for exclusive access.
+  /// Guarded by the gate's reader bit, so that no exclusivity check is needed.
   @exclusivity(unchecked)
   nonisolated(unsafe) var buffer: ReadBuffer?
-  /// How the close that is under way can be cut short, and what came of it.
+  /// How to cut short the close that is under way, the report of a finished one, and the drain of a stopping listener.
   let closing = Mutex(ClosingState())
 
   private struct Addresses {
@@ -36,7 +37,7 @@ final class Core: Sendable {
   }
 
   struct ClosingState {
-    // By reference: most of a socket's life is without any of it.
+    // By reference, because for most of its life a socket needs none of it.
     private var details: Details?
     var isCut = false
 
@@ -57,7 +58,7 @@ final class Core: Sendable {
       return details
     }
 
-    /// How to wake who closes.
+    /// Wakes the closing thread or task.
     var waker: (any Wakeable)? {
       get { details?.waker }
       set { begun().waker = newValue }
@@ -66,36 +67,37 @@ final class Core: Sendable {
       get { details?.report }
       set { begun().report = newValue }
     }
-    /// When the close that is under way is over at the latest, as later ones want it.
+    /// The deadline that later closes set for the close that is under way.
     var limit: Deadline {
       get { details?.limit ?? .never }
       set { begun().limit = newValue }
     }
-    /// Of a listener that stops: when its drain is over.
+    /// The deadline of the drain of a stopping listener.
     var drainDeadline: Deadline {
       get { details?.drainDeadline ?? .never }
       set { begun().drainDeadline = newValue }
     }
-    /// The servers of a listener: each has to hear of a stop, and of one that ends the drain earlier.
+    /// The servers of a listener. Each is woken by a stop, and by a later stop that brings the end of the drain
+    /// forward.
     var drainWaiters: Few<any Wakeable> {
       get { details?.drainWaiters ?? Few() }
       set { begun().drainWaiters = newValue }
     }
-    /// Whether a listener came from elsewhere: another process may hold it as well.
+    /// Whether a listener was adopted: another process may hold it as well.
     var isAdopted: Bool {
       get { details?.isAdopted ?? false }
       set { begun().isAdopted = newValue }
     }
-    /// Of a listener: how often it was resumed.
+    /// The number of times a listener was resumed.
     var resumptions: Int {
       get { details?.resumptions ?? 0 }
       set { begun().resumptions = newValue }
     }
   }
 
-  /// Where tasks wait for this socket.
+  /// The registration where tasks wait for this socket, if there is one.
   let place = Place()
-  /// The task whose cancellation wakes whoever waits there.
+  /// The task whose cancellation wakes the waiters of the registration.
   let scope = TaskScope()
 
   var isTCP: Bool { kind == .stream && family != .unix }
@@ -120,8 +122,8 @@ final class Core: Sendable {
   }
 
   deinit {
-    // In a forked child the locks stand as they stood, and the watches, the path and the published ledger are the parent's: only
-    // the number is the child's own, and goes with its owner.
+    // In a forked child the locks are in the state they had at the fork, and the watches, the path and the published
+    // ledger are the parent's. Only the descriptor is the child's own, and its owner closes it.
     guard phase != .closed, !Fork.hasHappened else { return }
     leak()
   }
@@ -129,11 +131,11 @@ final class Core: Sendable {
   // MARK: Life
 
   /// The descriptor's number, for an operation inside the gate. Outside it the number may be a stranger's: the last
-  /// operation out releases it, and the kernel gives it to the next socket or file.
+  /// operation to leave releases it, and the kernel gives it to the next socket or file.
   @inline(__always)
   func number(_ world: World) -> CInt { descriptorNumber }
 
-  /// From now on a close may come while others are inside.
+  /// Prepares for a close that comes while operations are inside.
   func share() {
     Waker.prepare()
     isShared.store(true, ordering: .releasing)
@@ -141,9 +143,9 @@ final class Core: Sendable {
 
   var phase: Phase { Phase(rawValue: record.phase.load(ordering: .acquiring))! }
 
-  /// Tells the lifecycle what happened.
+  /// Reports an event to the lifecycle.
   ///
-  /// - Returns: what to do about it; `nil` when it is illegal now, and nothing has changed.
+  /// - Returns: the transition to carry out; `nil` when the event is illegal in this phase and nothing has changed.
   @discardableResult
   func advance(_ event: Event) -> Transition? {
     var old = record.phase.load(ordering: .acquiring)
@@ -159,23 +161,26 @@ final class Core: Sendable {
     return nil
   }
 
-  /// `close(2)`: by the last one out. The record leaves the ledger first, so that the ledger never names a stranger's number.
+  /// `close(2)`, by the last operation to leave. The record leaves the ledger first, so that the ledger never names a
+  /// stranger's number.
   func release(_ departure: Ledger.Departure = .closed) {
-    // While the socket lives its inode's number is nobody else's, and whoever probes the path finds it taken.
+    // Removed while the socket is open: its inode number is not reused, and a program that probes the path finds it
+    // taken.
     boundPath.withLock { $0.take() }?.remove()
     ledger.close(record, departure)
     place.load()?.leave(watching: number(.alone))
     _ = descriptor.withLock { $0.take() }
   }
 
-  /// Gives the number away instead.
+  /// Gives the descriptor away instead of closing it.
   func handOver() -> CInt {
-    // A path goes with the number.
+    // The file at the path stays: it goes with the descriptor.
     boundPath.withLock { $0 = nil }
     ledger.close(record, .detached)
     place.load()?.leave(watching: number(.alone))
-    // The number still shares the connection, so that no duplicate of it may count itself the last.
-    if latch.value.owners > 1 { SharedLatches.leave(descriptorNumber) }
+    // The descriptor still shares the connection, so that no duplicate may count itself the last. A duplicate that is
+    // closed may keep the state in memory: the descriptor, adopted again, has to find itself counted once.
+    SharedLatches.leave(descriptorNumber)
     return descriptor.withLock { descriptor in
       guard let owned = descriptor.take() else { fatalError("a socket was released twice") }
       return owned.take()
@@ -195,7 +200,7 @@ final class Core: Sendable {
     ledger.leakPolicy.apply(report)
   }
 
-  /// Bytes of ours that are not acknowledged; the FIN, which `SIOCOUTQ` counts as one, is not among them.
+  /// Bytes of ours that are not acknowledged, without the FIN, which `SIOCOUTQ` counts as one byte.
   func unacknowledged(_ world: World) -> Int {
     // EINVAL on a listener; 0 while connecting.
     let queued = (try? Syscalls.queue(number(world), CInt(FIN_SIOCOUTQ))) ?? 0
@@ -203,13 +208,14 @@ final class Core: Sendable {
     return queued <= queueFloor ? 0 : queued
   }
 
-  /// What `SIOCOUTQ` may still say when nothing is left. The kernel gives the memory of a Unix stream back in two steps, and wakes us between
-  /// them: by then one byte is left, and no second edge will tell that it went (`sock_wfree`).
+  /// The largest value of `SIOCOUTQ` that means empty: 1 for a Unix stream. The kernel returns the memory of a buffer
+  /// in two steps and wakes us between them (`sock_wfree`): one byte is left then, and no second edge follows when it
+  /// is freed.
   var queueFloor: Int { isTCP ? 0 : 1 }
 
-  // MARK: What is known
+  // MARK: Addresses and errors
 
-  /// The local address, asked for once.
+  /// The local address, read once and cached.
   var local: SocketAddress? {
     if let local = known.withLock({ $0.local }) { return local }
     guard (try? gate.enterPassing()) != nil else { return nil }
@@ -220,10 +226,10 @@ final class Core: Sendable {
     return address
   }
 
-  /// Asks for the local address again when it is next wanted: connecting changes that of a datagram socket.
+  /// Discards the cached local address: connecting changes that of a datagram socket.
   func forgetLocal() { known.withLock { $0.local = nil } }
 
-  /// Where the other end is, as `connect`, `accept` or the kernel said.
+  /// The peer's address, as given to `connect`, or as `accept` or the kernel reported it.
   var peer: SocketAddress? {
     get { known.withLock { $0.peer } }
     set { known.withLock { $0.peer = newValue } }
@@ -235,11 +241,11 @@ final class Core: Sendable {
     SocketError(operation, cause, kind, local: local, peer: peer, bytesAccepted: bytesAccepted, note: note)
   }
 
-  /// Whether there is, or was, a connection, or something else that is not to become one.
+  /// Whether the socket has or had a connection, or can no longer get one, as a listener cannot.
   var hasConnected: Bool { record.phase.load(ordering: .acquiring) > Phase.connecting.rawValue }
 
-  /// Reads `SO_ERROR` and latches what it says, because reading it clears it. Before there is a connection only the
-  /// handshake reads it.
+  /// Reads `SO_ERROR` and latches the error, because reading it clears it. Before there is a connection only the
+  /// connect attempt reads it.
   ///
   /// - Returns: the cause that holds from now on; `nil` when nothing has failed.
   @discardableResult
@@ -249,13 +255,13 @@ final class Core: Sendable {
     return fail(code)
   }
 
-  /// Latches an code that ends the connection.
+  /// Latches an error code that ends the connection.
   ///
-  /// - Returns: what this code, or an earlier one, means.
+  /// - Returns: the cause that this code, or an earlier one, stands for.
   func fail(_ code: Errno) -> SocketError.Cause {
     guard let cause = SocketError.Cause.terminal(code) else { return .system(code) }
     let first = latch.fail(cause)
-    // A close that is under way tells the lifecycle itself, because it has to do what comes of it.
+    // A close that is under way reports the event itself, because it has to carry out the transition.
     if !phase.isClosing { advance(.failed) }
     return first
   }

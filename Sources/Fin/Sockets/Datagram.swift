@@ -1,12 +1,12 @@
-/// One message, as it arrived.
+/// A datagram, as it arrived.
 public struct Datagram: Hashable, Sendable, CustomStringConvertible {
-  /// What there was room for. Empty is a datagram too, and no end.
+  /// The bytes received, as many as there was room for. An empty datagram is a datagram too, and not an end of file.
   public let bytes: [UInt8]
-  /// Who sent it; `nil` for a Unix sender without a name, who cannot be answered.
+  /// The sender's address; `nil` for a Unix sender without a name, to which no answer can be sent.
   public let from: SocketAddress?
-  /// How many bytes the datagram had.
+  /// The number of bytes that the datagram had.
   public let length: Int
-  /// Whether it had more bytes than there was room for. The rest is gone: the kernel keeps no part of a datagram.
+  /// Whether the datagram had more bytes than there was room for. The kernel discards the rest.
   public var isTruncated: Bool { length > bytes.count }
 
   public var description: String {
@@ -14,15 +14,16 @@ public struct Datagram: Hashable, Sendable, CustomStringConvertible {
       + (isTruncated ? ", the first \(bytes.count) received" : "")
   }
 
-  /// What is known of a datagram whose bytes are elsewhere: see ``DatagramEnd/receive(into:within:)-7odcl``.
+  /// The sender and the length of a datagram whose bytes are elsewhere: see
+  /// ``DatagramEnd/receive(into:within:)-7odcl``.
   public struct Envelope: Hashable, Sendable {
-    /// Who sent it; `nil` for a Unix sender without a name.
+    /// The sender's address; `nil` for a Unix sender without a name.
     public let from: SocketAddress?
-    /// How many bytes the datagram had.
+    /// The number of bytes that the datagram had.
     public let length: Int
-    /// How many of them were received.
+    /// The number of bytes that were received.
     public let received: Int
-    /// Whether it had more bytes than there was room for.
+    /// Whether the datagram had more bytes than there was room for.
     public var isTruncated: Bool { length > received }
   }
 }

@@ -1,25 +1,28 @@
-/// What sends and receives datagrams: ``DatagramSocket`` and ``SharedDatagramSocket``.
+/// A socket that sends and receives datagrams: ``DatagramSocket`` or ``SharedDatagramSocket``.
 ///
-/// A datagram arrives whole or not at all; it may be lost, come twice, or come late, and nobody tells. There is no end
-/// of file: 0 bytes are a datagram. Any number of threads may send and receive at once; each datagram goes to one of
-/// them. An error is about one datagram and does not end the socket. With `IP_RECVERR` or `IPV6_RECVERR` set, each
-/// report of the socket's error queue is the error of one call, in their order, with the address of the datagram that
-/// it is about as ``SocketError/peer``; the queue is this library's to read then. Every verb waits at most `within`, or
+/// A datagram arrives whole or not at all; it may be lost, duplicated or late, and neither side is notified. There is
+/// no end of file: 0 bytes are a datagram. Any number of threads may send and receive at once; each datagram goes to
+/// one of them. An error concerns one datagram and does not end the socket. Every operation waits at most `within`, or
 /// ``SocketEnd/timeouts``.
+///
+/// With `IP_RECVERR` or `IPV6_RECVERR` set, each report of the socket's error queue becomes the error of one call, in
+/// order, with the address of the datagram that it concerns as ``SocketError/peer``. The program leaves the queue to
+/// Fin then.
 public protocol DatagramEnd: SocketEnd, ~Copyable {}
 
 extension DatagramEnd where Self: ~Copyable {
   /// Sends one datagram, of 0 bytes or more.
   ///
-  /// The corresponding C functions are `sendto` and `send`, with `MSG_NOSIGNAL`. It waits while the send buffer, or the queue
-  /// of a Unix receiver, is full.
+  /// The corresponding C functions are `sendto` and `send`, with `MSG_NOSIGNAL`. It waits while the send buffer, or the
+  /// queue of a Unix receiver, is full.
   /// - Parameters:
-  ///   - bytes: 0 or more; 65,507 at most for UDP over IPv4.
-  ///   - peer: where to; `nil` for the address that the socket is connected to.
-  ///   - within: `nil` for ``Timeouts/send``.
-  /// - Throws: `.system(EMSGSIZE)` when it is too long for one datagram; `.system(EACCES)` for a broadcast address without
-  ///   ``SocketOption/broadcast``; `.system(ECONNREFUSED)` when an earlier datagram of a connected socket met a port that
-  ///   nobody has (this one was not sent; the next call sends again); `.timedOut`, `.closed`.
+  ///   - bytes: 0 or more bytes; 65,507 at most for UDP over IPv4.
+  ///   - peer: the address to send to; `nil` for the one that the socket is connected to.
+  ///   - within: the timeout; `nil` for ``Timeouts/send``.
+  /// - Throws: `.system(EMSGSIZE)` when the bytes are too many for one datagram; `.system(EACCES)` for a broadcast
+  ///   address without ``SocketOption/broadcast``; `.system(ECONNREFUSED)` when an earlier datagram of a connected
+  ///   socket was refused because no socket has the port (this one was not sent; the next call sends again);
+  ///   `.timedOut`, `.closed`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
@@ -54,11 +57,12 @@ extension DatagramEnd where Self: ~Copyable {
   ///
   /// The corresponding C function is `recvfrom`, with `MSG_TRUNC`.
   /// - Parameters:
-  ///   - most: bytes to take of it, up to 16 MiB; what has more is cut, and says so. The default takes any UDP datagram
-  ///     whole.
-  ///   - within: `nil` for ``Timeouts/receive``.
-  /// - Throws: `.timedOut`; `.closed`; `.system(ECONNREFUSED)` when a datagram sent by a connected socket met a port that
-  ///   nobody has: told once for each report, and the socket goes on.
+  ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated`` is
+  ///     true. The default takes any UDP datagram whole.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  /// - Throws: `.timedOut`; `.closed`; `.invalid` when `most` is out of range; `.system(ECONNREFUSED)` when a datagram
+  ///   sent by a connected socket was refused because no socket has the port: thrown once for each report, and the
+  ///   socket goes on.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) throws(SocketError) -> Datagram {
     let core = reference.core
@@ -69,7 +73,7 @@ extension DatagramEnd where Self: ~Copyable {
     }
   }
 
-  /// Receives one datagram into the free part of `output`; nothing is copied besides.
+  /// Receives one datagram into the free part of `output`, without copying it again.
   ///
   /// - Throws: as ``DatagramEnd/receive(upTo:within:)-15aip``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
@@ -85,16 +89,16 @@ extension DatagramEnd where Self: ~Copyable {
     }
   }
 
-  /// Sends to one address from now on, and receives from it alone; a second time it changes the address.
+  /// Sends to one address from now on, and receives from it alone; a second call changes the address.
   ///
-  /// The corresponding C function is `connect`, which sends nothing here. Datagrams that had come before stay in the queue,
-  /// whoever sent them. What the other host says about lost datagrams (ICMP) is heard by connected sockets only.
+  /// The corresponding C function is `connect`, which transmits nothing here. Datagrams that arrived before stay in the
+  /// queue, whatever their sender. Only connected sockets receive the other host's reports of lost datagrams (ICMP).
   public borrowing func connect(to peer: SocketAddress) throws(SocketError) {
     try reference.core.connectDatagrams(to: peer)
   }
 }
 
 extension Datagram {
-  /// What ``DatagramEnd/receive(upTo:within:)`` takes at most.
+  /// The upper limit of `most` in ``DatagramEnd/receive(upTo:within:)``.
   static let most = 16 << 20
 }

@@ -1,12 +1,12 @@
-/// The verbs of ``DatagramEnd`` in a task: they suspend where the others block. Cancelled, they throw `.cancelled` at once, and
-/// no datagram is lost by it.
+/// The operations of ``DatagramEnd`` in a task: they suspend where the others block. A cancelled operation throws
+/// `.cancelled` at once, and loses no datagram.
 extension DatagramEnd where Self: ~Copyable {
   /// Sends one datagram, of 0 bytes or more: `sendto`, `send`.
   ///
   /// - Parameters:
-  ///   - bytes: 0 or more; 65,507 at most for UDP over IPv4.
-  ///   - peer: where to; `nil` for the address that the socket is connected to.
-  ///   - within: `nil` for ``Timeouts/send``.
+  ///   - bytes: 0 or more bytes; 65,507 at most for UDP over IPv4.
+  ///   - peer: the address to send to; `nil` for the one that the socket is connected to.
+  ///   - within: the timeout; `nil` for ``Timeouts/send``.
   /// - Throws: as in a thread, and `.cancelled`.
   public borrowing func send(
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
@@ -38,8 +38,9 @@ extension DatagramEnd where Self: ~Copyable {
   /// Receives one datagram: `recvfrom`, with `MSG_TRUNC`.
   ///
   /// - Parameters:
-  ///   - most: bytes to take of it, up to 16 MiB; what has more is cut, and says so.
-  ///   - within: `nil` for ``Timeouts/receive``.
+  ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated`` is
+  ///     true.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
   /// - Throws: as in a thread, and `.cancelled`.
   public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) async throws(SocketError) -> Datagram
   {
@@ -51,7 +52,7 @@ extension DatagramEnd where Self: ~Copyable {
     }
   }
 
-  /// Receives one datagram into the free part of `output`; nothing is copied besides.
+  /// Receives one datagram into the free part of `output`, without copying it again.
   @discardableResult
   public borrowing func receive(
     into output: inout OutputRawSpan, within: Duration? = nil

@@ -3,15 +3,16 @@ internal import Glibc
 internal import Synchronization
 public import SystemPackage
 
-/// Sends and receives datagrams, over UDP or between programs of one machine (Unix), with one owner.
+/// A socket for datagrams, over UDP or between programs of one machine (Unix), with one owner.
 ///
-/// What it promises: every datagram is whole, or says that it was cut and how long it was; the descriptor is released
-/// exactly once, by ``close()`` or ``detach()``; every wait has a deadline. What it does not: tell whether a datagram arrived.
+/// It promises that every datagram is whole, or is marked as cut and has its full length; that the descriptor is
+/// released exactly once, by ``close()`` or ``detach()``; and that every wait has a deadline. It cannot tell whether a
+/// datagram arrived.
 ///
-/// `SO_REUSEADDR` is not set, unlike on a stream listener: on a datagram socket it lets another program bind the same port
-/// while this one has it, and take its datagrams. Nor is it needed: UDP has no TIME-WAIT.
+/// `SO_REUSEADDR` is not set, unlike on a stream listener: on a datagram socket it lets another program bind the same
+/// port while this one has it, and take its datagrams. It is not needed either, because UDP has no TIME-WAIT.
 ///
-/// Dropped open, it is closed, and reported as a leak with the line that opened it.
+/// A socket that is dropped open is closed, and reported as a leak with the line that opened it.
 /// ```swift
 /// let socket = try DatagramSocket.bind("localhost:5353")
 /// let question = try socket.receive()
@@ -19,9 +20,9 @@ public import SystemPackage
 /// socket.close()
 /// ```
 public struct DatagramSocket: ~Copyable, DatagramEnd {
-  /// What this owner holds.
+  /// The reference to the socket that this value owns.
   public let reference: SocketReference
-  /// How long waits last when a call does not say.
+  /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -31,23 +32,25 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
 
   // MARK: Opening
 
-  /// A socket without an address; sending gives it one over UDP, and none on Unix. `socket(2)`.
+  /// Makes a socket without an address. Sending gives it one over UDP, and none on Unix. `socket(2)`.
   public init(
     _ family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) {
     self.init(core: try .fresh(family, kind: .datagram, .open, site: .init(file: file, line: line)), timeouts: timeouts)
   }
 
-  /// A socket that has an address; port 0 lets the kernel choose one.
+  /// Makes a socket and binds it to an address; port 0 lets the kernel choose one.
   ///
   /// A path is treated as ``Listener/bind(_:backlog:options:timeouts:file:line:)-(SocketAddress,_,_,_,_,_)`` treats it.
   /// - Parameters:
-  ///   - address: where; port 0 for one that the kernel chooses.
-  ///   - pathPermissions: who may send to a path: permission bits, exactly, whatever the umask. 0600, this user alone.
-  ///   - timeouts: for the calls that do not say.
-  ///   - file: where the socket is opened, for a leak's report.
+  ///   - address: the address to bind; with port 0 the kernel chooses a port.
+  ///   - pathPermissions: the permission bits of a path, exactly, whatever the umask: they decide which users may send
+  ///     to it. 0600, this user alone, by default.
+  ///   - timeouts: the timeouts of calls that pass no `within`.
+  ///   - file: where the socket is opened, for the report of a leak.
   ///   - line: see `file`.
-  /// - Throws: what is in the way: `.system(EADDRINUSE)` says who has the port, when that can be known.
+  /// - Throws: `.system` with the reason why the address cannot be bound. The note of `.system(EADDRINUSE)` names the
+  ///   program that has the port, if that can be determined.
   public static func bind(
     _ address: SocketAddress, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
@@ -66,7 +69,8 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     return DatagramSocket(core: core, timeouts: timeouts)
   }
 
-  /// Binds what a person writes: `"localhost:5353"`, `":0"`, `"/run/x.sock"`, `"@name"`; the first address that the name has.
+  /// Makes a socket and binds it to an endpoint as a person writes it: `"localhost:5353"`, `":0"`, `"/run/x.sock"`,
+  /// `"@name"`. Takes the first address of the name.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func bind(
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
@@ -77,7 +81,7 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }
 
-  /// Binds what a person writes, in a task: a name is looked up without blocking the task's thread.
+  /// Makes a socket and binds it to an endpoint, in a task: a name is looked up without blocking the task's thread.
   public static func bind(
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
@@ -87,7 +91,7 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }
 
-  /// Two Unix datagram sockets connected to each other. `socketpair(2)`.
+  /// Makes two Unix datagram sockets that are connected to each other. `socketpair(2)`.
   public static func pair(
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramPair {
@@ -104,10 +108,10 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
       first: DatagramSocket(core: first, timeouts: timeouts), second: DatagramSocket(core: second, timeouts: timeouts))
   }
 
-  /// Takes over a datagram socket that somebody else made. It becomes non-blocking and `CLOEXEC`.
+  /// Takes over a datagram socket that other code made. It becomes non-blocking and `CLOEXEC`.
   ///
-  /// On success the descriptor is ours and nobody else may close it; on failure it is untouched.
-  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it is no datagram socket or is ours already.
+  /// On success Fin owns the descriptor and no other code may close it; on failure it is untouched.
+  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it is not a datagram socket or Fin owns it already.
   public static func adopt(
     _ descriptor: FileDescriptor, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramSocket {
@@ -115,7 +119,7 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     return DatagramSocket(core: core, timeouts: timeouts)
   }
 
-  /// Gives an unbound socket an address: for those who set options before it, `IPV6_V6ONLY` say.
+  /// Binds an unbound socket, for programs that set options before binding, such as `IPV6_V6ONLY`.
   public borrowing func bind(to address: SocketAddress, pathPermissions: UInt32 = 0o600) throws(SocketError) {
     let core = reference.core
     try core.passing(.bind) { world throws(SocketError) in
@@ -128,16 +132,16 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
     }
   }
 
-  // MARK: Turning into something else
+  // MARK: Converting
 
-  /// A reference for those who keep sockets in collections and actors, or close one from another thread.
+  /// Converts the socket into a copyable reference, for collections, for actors, and for a close from another thread.
   public consuming func share() -> SharedDatagramSocket {
     reference.core.isShared.store(true, ordering: .releasing)
     return SharedDatagramSocket(core: reference.core, timeouts: timeouts)
   }
 
-  /// Gives the descriptor away, as it is, with the datagrams in its queue: non-blocking, `CLOEXEC`, the caller's to close. A
-  /// path stays.
+  /// Gives the descriptor away as it is, with the datagrams in its queue: non-blocking, `CLOEXEC`. The caller has to
+  /// close it. The file at a path stays.
   public consuming func detach() -> FileDescriptor {
     do { return FileDescriptor(rawValue: try reference.core.detach().number) } catch {
       fatalError("a datagram socket that only its owner can close was closed: \(error)")
@@ -146,11 +150,12 @@ public struct DatagramSocket: ~Copyable, DatagramEnd {
 
   // MARK: Ending
 
-  /// Releases it. `close(2)`: what was sent goes on its way, what was not received is gone, nobody is told.
+  /// Releases the socket. `close(2)`: sent datagrams go on their way, unreceived ones are lost, and no peer is
+  /// notified.
   public consuming func close() { reference.core.end() }
 }
 
-/// What ``DatagramSocket/pair(timeouts:file:line:)`` makes: two sockets connected to each other.
+/// The result of ``DatagramSocket/pair(timeouts:file:line:)``: two sockets that are connected to each other.
 @frozen
 public struct DatagramPair: ~Copyable, Sendable {
   /// One end.
@@ -161,13 +166,13 @@ public struct DatagramPair: ~Copyable, Sendable {
 
 /// A reference to a datagram socket, for collections, actors, and several threads at once.
 ///
-/// ``close()-7zn0x`` may come from any thread at any moment: whoever waits inside wakes with `.closed`, the descriptor is released
-/// when the last one is out, and every later operation throws `.closed`. If the last reference dies before that, it is a
-/// leak, and reported.
+/// ``close()-7zn0x`` may be called from any thread at any moment: operations that wait throw `.closed`, the descriptor
+/// is released when the last operation has left, and every later operation throws `.closed`. If the last reference dies
+/// before a close, that is a leak, and is reported.
 public struct SharedDatagramSocket: DatagramEnd {
-  /// What this owner holds.
+  /// The reference to the socket.
   public let reference: SocketReference
-  /// How long waits last when a call does not say.
+  /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -175,11 +180,11 @@ public struct SharedDatagramSocket: DatagramEnd {
     self.timeouts = timeouts
   }
 
-  /// Releases it; returns when everybody is out. A second time it changes nothing.
+  /// Releases the socket; returns when all operations have left. A second call changes nothing.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func close() { reference.core.end() }
 
-  /// The same in a task.
+  /// Releases the socket; suspends the task until all operations have left. A second call changes nothing.
   public func close() async { await reference.core.end() }
 }
 

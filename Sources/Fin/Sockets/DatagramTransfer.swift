@@ -2,11 +2,11 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// A datagram on its way.
+/// The state of a datagram that is being sent.
 struct Outgoing: Progress {
-  /// Where to; `nil` for the address that the socket is connected to.
+  /// The address to send to; `nil` for the one that the socket is connected to.
   let peer: SocketAddress?
-  /// How long to wait when no event will tell; longer each time.
+  /// The next pause, for when no event reports room; it grows with each attempt.
   var pause = Duration.milliseconds(1)
 
   init(peer: SocketAddress?) { self.peer = peer }
@@ -16,8 +16,8 @@ struct Outgoing: Progress {
   }
 }
 
-/// How datagrams go out and come in: one try each. Everything here passes the gate beside others: the kernel keeps each
-/// datagram whole.
+/// Sending and receiving datagrams, one attempt each. These operations enter the gate without excluding each other,
+/// because the kernel keeps each datagram whole.
 extension Core {
   func sendDatagram(
     _ bytes: UnsafeRawBufferPointer, _ outgoing: inout Outgoing, _ world: World
@@ -39,7 +39,8 @@ extension Core {
         throw failure(.send, .system(error), peer, note: error == .messageTooLong ? tooLong(bytes.count, peer) : nil)
       }
       if family == .unix, peer != nil {
-        // The receiver's queue is full. Events tell of our own buffer only, so this asks again, ever more rarely.
+        // The receiver's queue is full. Events report room in our own buffer only, so this retries, with longer and
+        // longer pauses.
         defer { outgoing.pause = min(outgoing.pause * 2, .milliseconds(50)) }
         return .pause(outgoing.pause)
       }
@@ -56,7 +57,7 @@ extension Core {
     do throws(Errno) {
       let (length, from) = try unsafe Syscalls.receiveDatagram(number(world), room)
       if length == 0, from == nil, family != .unix {
-        // Every IP datagram has a sender.
+        // Every IP datagram has a sender, so this is not a datagram.
         throw Errno.socketShutdown
       }
       return .done(Datagram.Envelope(from: from, length: length, received: min(length, room.count)))
@@ -64,14 +65,14 @@ extension Core {
       guard error == .resourceTemporarilyUnavailable else {
         throw reported(.receive, error, world) ?? self.error(.receive, .system(error))
       }
-      // A report that is there without an error is one whose error another holder took.
+      // A report without an error of the call: another holder of the socket took that error.
       if news.isMixed, let reported = reported(.receive, nil, world) { throw reported }
       news.exhausted([.input, .mixed])
       return .blocked(.input)
     }
   }
 
-  /// Into room of its own, which is taken for the time of one try.
+  /// Receives a datagram into memory that is allocated for the time of one attempt.
   func receiveDatagram(upTo most: Int, _ world: World) throws(SocketError) -> Attempt<Datagram> {
     guard (0...Datagram.most).contains(most) else {
       throw error(.receive, .invalid("cannot receive a datagram of up to \(most) bytes"))
@@ -117,11 +118,11 @@ extension Core {
     SocketError(operation, cause, kind, local: local, peer: peer ?? self.peer, note: note)
   }
 
-  /// The error of an operation when the program asked for reports of errors: each becomes the error of one call, in
-  /// their order, with the address of the datagram that it is about.
+  /// The error of an operation, for a program that asked for error reports: each report becomes the error of one call,
+  /// in order, with the address of the datagram that it concerns.
   ///
-  /// - Parameter code: what the operation's own call said; `nil` when it said nothing.
-  /// - Returns: `nil` when there is no report, or one of what the call has said by itself.
+  /// - Parameter code: the error of the operation's own call; `nil` when it had none.
+  /// - Returns: `nil` when there is no report, or when it repeats the error of the call itself.
   private func reported(_ operation: SocketError.Operation, _ code: Errno?, _ world: World) -> SocketError? {
     guard let report = takeReport(world), let reported = report.code, code == nil || !report.isLocal else { return nil }
     return failure(operation, .system(reported), report.peer)

@@ -3,28 +3,28 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// A connection on its way out. The closer is alone with the descriptor.
+/// The close operation of a connection. The closer is alone with the descriptor.
 struct End {
   let core: Core
   let policy: ClosePolicy
   let start: Instant
   private var ownDeadline: Deadline
   var idle: Duration = .zero
-  /// How much of what the peer still sends is read; beyond it, the rest may become a reset.
+  /// The most bytes from the peer that are read and discarded. Data beyond that may turn the close into a reset.
   var discardLimit = 16 << 20
   static let mostArrived = 16 << 20
   var discarded = 0
-  /// When silence will have lasted too long; runs once everything is acknowledged.
+  /// The idle deadline. It runs once everything is acknowledged, and starts again when bytes arrive.
   var silence = Deadline.never
   private var watch: EdgeWatch?
   private var waker: Waker?
-  /// Where a thread sleeps that has no descriptor to wait with, and for how long until it looks again.
+  /// The parker of a closing thread that has no descriptor to wait with, and the pause until its next check.
   private var parker: Parker?
   private var pause = Duration.milliseconds(1)
   private var isListening = false
-  /// Whether a task waits for this, which can be cancelled.
+  /// Whether a task waits for this operation and can be cancelled.
   private var isForTask = false
-  /// What the lifecycle was told last.
+  /// The last event that was reported to the lifecycle.
   private var next: Event?
   var unacknowledged = 0
   var neverSent = 0
@@ -43,20 +43,20 @@ struct End {
     }
   }
 
-  /// When time is up: by this close's policy, or by a later close that has less.
+  /// The deadline: that of this close's policy, or an earlier one set by a later close.
   private var deadline: Deadline { min(ownDeadline, core.closing.withLock { $0.limit }) }
 
-  // MARK: Driving
+  // MARK: Running
 
-  /// What is to be done next.
+  /// The next thing to do.
   private enum Step {
-    /// Released as far as the lifecycle goes; this is what there is to tell.
+    /// The lifecycle is over. The report is ready.
     case over(CloseReport)
-    /// Nothing until the socket has news or the budget's time is up.
+    /// Wait until the socket has an event or the budget's time is up.
     case wait(Deadline)
   }
 
-  /// Runs it to its end, in a thread.
+  /// Runs the close to its end, in a thread.
   mutating func run() -> CloseReport {
     var isLate = false
     while true {
@@ -67,20 +67,20 @@ struct End {
     }
   }
 
-  /// Runs it to its end, in a task.
+  /// Runs the close to its end, in a task.
   nonisolated(nonsending) mutating func run() async -> CloseReport {
-    // A task that is cancelled has no time left.
+    // A cancelled close aborts.
     if Task.isCancelled { cut() }
     var isLate = false
     while true {
-      // Before the look: what happens from here on ends the wait.
+      // Read before the check, so that an event from here on ends the wait.
       let changes = core.place.load()?.known.changes
       switch step(isLate: isLate) {
       case .over(let report): return report
       case .wait(let deadline):
         let seat: Seat
         do throws(Interruption) { seat = try core.seat(.alone) } catch {
-          // No descriptor for a loop, or no room in its poller: a thread needs neither.
+          // No descriptor for an event loop, or no room in its poller: a thread needs neither.
           if case .system = error { return await runInThread() }
           isLate = true
           continue
@@ -90,7 +90,7 @@ struct End {
     }
   }
 
-  /// Runs the rest of it in a thread of its own, for a task that cannot wait at a loop.
+  /// Runs the rest of the close in a thread of its own, for a task that cannot wait at an event loop.
   private nonisolated(nonsending) func runInThread() async -> CloseReport {
     let core = core
     return await withTaskCancellationHandler {
@@ -101,7 +101,7 @@ struct End {
           end.isForTask = true
           task.resume(end.run())
         }
-        // Without a thread either, the task's own has to do.
+        // If no thread can be started, the task's own thread runs it.
         if Threads.start(finish) != 0 { finish() }
       }
     } onCancel: {
@@ -109,13 +109,13 @@ struct End {
     }
   }
 
-  /// Feeds the lifecycle until it says closed or there is nothing to feed it with.
+  /// Feeds events to the lifecycle until it is closed or there is no event.
   ///
-  /// - Parameter isLate: whether the wait that came before ended with its deadline.
+  /// - Parameter isLate: whether the previous wait ended with its deadline.
   private mutating func step(isLate: Bool) -> Step {
     if next == nil {
       guard let first = begin() else { return .over(report(.background)) }
-      // Cut before it began: then there is nothing to be graceful about, not in the background either.
+      // A close that was cut short before it began aborts, even when its policy is background.
       next = closingIsCut ? .abort : first
     } else if isLate {
       next = .deadline
@@ -127,7 +127,7 @@ struct End {
     while true {
       let phase = core.phase
       guard let transition = core.advance(next!) else {
-        preconditionFailure("no way out of \(phase) on \(next!)")
+        preconditionFailure("no transition from \(phase) on \(next!)")
       }
       let came = perform(transition.actions)
       if transition.next == .closed {
@@ -139,8 +139,8 @@ struct End {
     }
   }
 
-  /// - Returns: the first event; `nil` when another descriptor of ours shares the connection: it goes on there, and this one is
-  ///   only let go.
+  /// - Returns: the first event; `nil` when another descriptor of ours shares the connection. The connection goes on
+  ///   there, and only this descriptor is released.
   private mutating func begin() -> Event? {
     discarded = core.buffered
     let isLast = core.latch.update { state in
@@ -151,15 +151,16 @@ struct End {
       core.advance(.abort)
       return nil
     }
-    // A failure that nobody has heard yet has to be told in the report.
+    // A failure that no call has reported yet has to be in the report.
     if core.takeError(.alone) != nil { core.advance(.failed) }
     return policy.event
   }
 
-  /// - Returns: the event that came up meanwhile, if one did.
+  /// - Returns: the event that occurred meanwhile, if there was one.
   private mutating func perform(_ actions: Actions) -> Event? {
     var event: Event?
-    // A duplicate may have sent the FIN; once the peer's has come too, the kernel would refuse a second one.
+    // A duplicate may have sent the FIN; once the peer's FIN has arrived too, the kernel would refuse a second
+    // shutdown.
     if actions.contains(.shutdownWrite), !core.latch.value.isFINQueued {
       core.latch.update { $0.finishedSending = true }
       do {
@@ -170,14 +171,14 @@ struct End {
         event = .failed
       }
     }
-    // A budget that is spent is looked at together with what was acknowledged by then: in nextEvent.
-    // After the end of file nothing can come, and the kernel need not be asked.
+    // A spent budget is judged in nextEvent, together with what was acknowledged by then. After EOF nothing can arrive,
+    // so the kernel is not asked.
     let hasEnded = core.latch.value.sawEnd
     if actions.contains(.discardInput), !hasEnded, let came = discardInput(), came != .deadline { event = came }
     if actions.contains(.boundOrphan), case .background(let timeout) = policy, core.isTCP {
-      // What is longer than the kernel can count, 24 days, is as long as it can count.
+      // The kernel counts up to 24 days; a longer time is clamped to that.
       try? core.set(.userTimeout, to: min(max(timeout, .milliseconds(1)), .milliseconds(CInt.max)), .alone)
-      // It bounds FIN-WAIT-2, in which nobody waits whose peer has finished.
+      // It bounds FIN-WAIT-2, in which a connection whose peer has finished does not wait.
       if !hasEnded {
         try? core.set(.orphanTimeout, to: min(max(timeout, .seconds(1)), .seconds(CInt.max)), .alone)
       }
@@ -186,10 +187,10 @@ struct End {
       unacknowledged = core.unacknowledged(.alone)
       if core.isTCP, unacknowledged > 0 {
         let never = (try? Syscalls.queue(core.number(.alone), CInt(FIN_SIOCOUTQNSD))) ?? 0
-        // The FIN goes last: while anything was never sent, it is among that and counts as one.
+        // The FIN goes last: while any byte is unsent, the FIN is unsent too, and counts as one.
         neverSent = min(core.latch.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
       }
-      // What is still unread is thrown away by close(2).
+      // close(2) discards bytes that are still unread.
       if !hasEnded { discarded += (try? Syscalls.unread(core.number(.alone))) ?? 0 }
     }
     if actions.contains(.armReset) { try? Syscalls.armReset(core.number(.alone)) }
@@ -198,18 +199,18 @@ struct End {
 
   // MARK: Waiting
 
-  /// What has happened: a fact, or the end of a budget; `nil` when nothing has.
+  /// The event that has occurred: a fact, or the end of a budget; `nil` when there is none.
   private mutating func nextEvent(in phase: Phase) -> Event? {
     if closingIsCut { return .abort }
     if core.takeError(.alone) != nil { return .failed }
     let before = discarded
-    // Asked before what came is read: a FIN that came before the acknowledgement of ours is then among it, and is the better
-    // news.
+    // Checked before the received bytes are read: a peer's FIN that came before the acknowledgement of ours is then
+    // among them, and is the better outcome.
     let wasAcknowledged = phase != .lingeringAcknowledged && isAcknowledged
     switch phase {
     case .confirming, .lingering, .lingeringAcknowledged:
       if let event = discardInput() {
-        // All the reading that is allowed is done. If all of ours has arrived by then, that is the better news.
+        // The budget for reading is spent. If everything of ours is acknowledged by then, that is the better outcome.
         if event == .deadline, phase == .lingering, isAcknowledged, core.takeError(.alone) == nil {
           return .acknowledged
         }
@@ -222,34 +223,37 @@ struct End {
     if phase == .lingeringAcknowledged {
       if discarded > before || silence == .never { silence = Deadline(after: idle) }
     } else if wasAcknowledged {
-      // The error is looked at again: acknowledged is said only when nothing had failed by then.
+      // Checks the error again: a close counts as acknowledged only when nothing had failed by then.
       return core.takeError(.alone) == nil ? .acknowledged : .failed
     }
     return nil
   }
 
-  /// Everything of ours, the FIN included. On a Unix socket: the peer's program has read it all.
+  /// Whether everything of ours is acknowledged, the FIN included. On a Unix socket: whether the peer's program has
+  /// read it all.
   private var isAcknowledged: Bool {
     guard let queued = try? Syscalls.queue(core.number(.alone), CInt(FIN_SIOCOUTQ)) else { return false }
     return queued <= core.queueFloor
   }
 
-  /// Without a descriptor to wait with, this sleeps and looks again: a close must not become a reset for want of one.
+  /// Waits for the next edge. Without a descriptor to wait with, it sleeps and checks again: a close must not become a
+  /// reset because the program is at its descriptor limit.
   ///
-  /// - Returns: `false` when the time is up.
+  /// - Returns: `false` when the deadline has passed.
   private mutating func awaitEdge(until: Deadline) -> Bool {
     let mayBeCut = isForTask || core.isShared.load(ordering: .acquiring)
     if watch == nil, beginWatching(mayBeCut) { return true }
-    // Not left to poll: while a peer sends without end there is always one more edge, and it would never say that time
-    // is up.
+    // Not left to poll: a peer that sends without end causes one edge after another, and poll would never report the
+    // deadline.
     if until.hasPassed { return false }
     if core.ledger.isPublished { core.publish(waitFor: .input, until: until) }
     defer { if core.ledger.isPublished { core.publish(waitFor: .input, until: nil) } }
     if let watch {
-      // Without a waker an abort is seen at the next look.
+      // Without a waker an abort is noticed at the next check.
       let next = mayBeCut && waker == nil ? min(until, Deadline(after: .milliseconds(50))) : until
       if let came = try? watch.wait(waker: waker, until: next) {
-        // A word is heard once, else it would end each wait from here on. What it is about was written before it came.
+        // Drained, because a wake left in it would end every later wait. The state that a wake announces is written
+        // before it.
         waker?.drain()
         return came || !until.hasPassed
       }
@@ -265,7 +269,7 @@ struct End {
     return !until.hasPassed
   }
 
-  /// - Returns: whether the watch has begun. What happened before it is looked at again before the first wait.
+  /// - Returns: whether the watch has begun. The caller checks for earlier events once more before the first wait.
   private mutating func beginWatching(_ mayBeCut: Bool) -> Bool {
     guard let watch = try? EdgeWatch.pool.borrow() else { return false }
     do throws(Errno) { try watch.add(core.number(.alone)) } catch {
@@ -281,20 +285,22 @@ struct End {
     return true
   }
 
-  /// - Parameter changes: what the seat's count was before the last look; `nil` when there was no seat.
-  /// - Returns: `false` when the time is up.
+  /// Waits at an event loop for the next change.
+  ///
+  /// - Parameter changes: the registration's count before the last check; `nil` when there was no registration.
+  /// - Returns: `false` when the deadline has passed.
   private nonisolated(nonsending) mutating func awaitChange(
     at seat: Seat, since changes: UInt64?, until: Deadline
   ) async -> Bool {
     guard let changes else {
       listenForAborts(seat)
-      // What happened before the watch began is told as its first event.
+      // The first event of the registration covers what happened before it.
       return true
     }
     if !isListening {
       listenForAborts(seat)
-      // One that came before has woken nobody; those that come from now on change the count. They are not asked for under the
-      // seat's lock: whoever cuts a close short wakes the seat under the lock that would have to be taken there.
+      // An abort before this point woke nothing, so it is checked here; an abort from now on changes the count. The
+      // check is not made under the registration's lock, so that the lock of `closing` is never taken inside it.
       if closingIsCut || deadline < until { return true }
     }
     if until.hasPassed { return false }
@@ -302,7 +308,7 @@ struct End {
     defer { if core.ledger.isPublished { core.publish(waitFor: .input, until: nil) } }
     switch await seat.park(.change(since: changes), until: until) {
     case .ready, .look: return true
-    // The next look comes with an abort.
+    // The next step aborts.
     case .cancelled:
       cut()
       return true
@@ -325,21 +331,21 @@ struct End {
       EdgeWatch.pool.giveBack(watch)
     }
     watch = nil
-    // Before the waker goes to somebody else.
+    // Before the waker returns to the pool, where another thread may borrow it.
     if isListening { core.closing.withLock { $0.waker = nil } }
     waker?.giveBack()
     waker = nil
   }
 
-  /// Reads and counts what has arrived.
+  /// Reads, counts and discards the bytes that have arrived.
   private mutating func discardInput() -> Event? {
     let before = discarded
     while true {
       let most = min(1 << 20, discardLimit - discarded)
-      // With the budget spent a confirmed close only stops reading. A lingering one is over with the first byte beyond it.
+      // Once the budget is spent, a confirmed close stops reading. A lingering one ends with the first byte beyond it.
       if most <= 0 { guard case .lingering = policy else { return nil } }
-      // What had arrived by the deadline is read, and no receive buffer holds more than this; a peer that sends without end
-      // is not waited for, and does not keep anybody from cutting this short.
+      // Reads what had arrived by the deadline: no receive buffer holds more than this. A peer that sends without end
+      // is not waited for, and cannot prevent an abort or a cancellation.
       if discarded - before >= End.mostArrived, deadline.hasPassed || closingIsCut || Task.isCancelled { return nil }
       do {
         let count = try most > 0 ? take(most) : Syscalls.peek(core.number(.alone))
@@ -362,7 +368,7 @@ struct End {
     }
   }
 
-  // MARK: Telling
+  // MARK: Reporting
 
   private func ending(_ outcome: Outcome?, from phase: Phase) -> Ending {
     switch outcome {
@@ -379,14 +385,14 @@ struct End {
   private func failure(from phase: Phase) -> Ending {
     switch core.latch.value.failure {
     case .lost(.timedOut)?: .timedOut(phase)
-    // The peer had no part in it: this machine's kernel was told to end it, and sent the reset.
+    // An administrator had this machine's kernel end the connection and send the reset. The peer had no part in it.
     case .lost(.connectionAbort)?: .aborted
-    // Nothing of ours was in flight: the peer's kernel had it all, and its program did not want it.
+    // No byte of ours was in flight: the peer's kernel had received all of them, and its program discarded them.
     default: unacknowledged == 0 && hasSent ? .discardedByPeer : .reset
     }
   }
 
-  /// Whether there was anything to discard. A Unix peer resets only when it throws bytes away.
+  /// Whether this side sent bytes that the peer could discard. A Unix peer resets only when it discards bytes.
   private var hasSent: Bool {
     guard core.isTCP else { return true }
     return (try? TCPInfo.read(core.number(.alone)))?.bytesSent != 0

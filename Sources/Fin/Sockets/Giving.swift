@@ -1,4 +1,4 @@
-/// How many bytes the kernel has taken.
+/// The number of bytes that the kernel has accepted in one operation.
 struct Accepted: Progress {
   var count = 0
   var time: SendTime
@@ -11,9 +11,10 @@ struct Accepted: Progress {
   }
 }
 
-/// What each verb of ``Sending`` gives: one try each, inside the gate as its one writer.
+/// The operations of ``Sending``, one attempt each, inside the gate as its only writer.
 extension Core {
-  /// The bytes of a collection in which they lie together; lent anew for each try, so that nothing unsafe outlives one.
+  /// Sends the bytes of a contiguous collection. They are borrowed anew for each attempt, so that no unsafe value
+  /// outlives one.
   func send(
     all bytes: some Collection<UInt8>, _ accepted: inout Accepted, _ world: World
   ) throws(SocketError) -> Attempt<Int> {
@@ -22,17 +23,17 @@ extension Core {
         try unsafe send(UnsafeRawBufferPointer(bytes), &accepted, world)
       }
     }
-    guard let outcome else { preconditionFailure("a collection whose bytes lay together a moment ago") }
+    guard let outcome else { preconditionFailure("a contiguous collection lent no storage") }
     return try outcome.get()
   }
 }
 
-/// Several pieces on their way, as one.
+/// The progress of a send of several pieces as one.
 struct Gathering: Progress {
   private var rest: ArraySlice<[UInt8]>
-  /// What the kernel has taken so far.
+  /// The bytes that the kernel has accepted so far.
   private var accepted: Accepted
-  /// What it had taken before the first of the rest.
+  /// The bytes that it had accepted before the first piece of `rest`.
   private var before = 0
 
   init(_ pieces: [[UInt8]], _ patience: Patience) {
@@ -44,8 +45,8 @@ struct Gathering: Progress {
     accepted.gaveUp(core, operation, cause)
   }
 
-  /// How many pieces one system call gets: within `UIO_MAXIOV` (1024, uio(7)), and few enough that lending their storage,
-  /// which takes a level of the stack for each, fits into any thread's.
+  /// The number of pieces in one system call: within `UIO_MAXIOV` (1024, uio(7)), and few enough for any thread's
+  /// stack, because borrowing the storage of a piece takes a stack frame.
   private static let piecesAtOnce = 128
 
   mutating func send(on core: Core, _ world: World) throws(SocketError) -> Attempt<Void> {
@@ -64,7 +65,7 @@ struct Gathering: Progress {
   }
 }
 
-/// Lends the storage of all pieces at once.
+/// Calls `body` with the storage of all pieces, borrowed at once.
 private func withBuffers<R>(
   of pieces: ArraySlice<[UInt8]>, _ buffers: inout [UnsafeRawBufferPointer],
   _ body: ([UnsafeRawBufferPointer]) throws(SocketError) -> R

@@ -2,7 +2,7 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// One attempt to connect, on its way: `connect(2)`, once, and the wait for what comes of it.
+/// A connect attempt: `connect(2)`, once, and the wait for its result.
 struct Handshake: Progress {
   let peer: SocketAddress
   let timeouts: Timeouts
@@ -10,9 +10,9 @@ struct Handshake: Progress {
   private enum Stage { case first, again, awaiting }
   private var stage = Stage.first
   private var pause = Duration.milliseconds(1)
-  /// It has failed, and the kernel does not know any more why.
+  /// Whether the attempt has failed and another holder of the socket has taken the reason from the kernel.
   private var isReasonTaken = false
-  /// What the lifecycle is told when the attempt, begun, comes to nothing.
+  /// The lifecycle event for an attempt that began and failed.
   private var failure = Event.connectFailed
 
   init(peer: SocketAddress, timeouts: Timeouts) {
@@ -20,14 +20,14 @@ struct Handshake: Progress {
     self.timeouts = timeouts
   }
 
-  /// What the lifecycle is to be told when it has come to nothing.
+  /// The lifecycle event for an attempt that failed.
   ///
-  /// - Returns: `nil` when the socket is not ours to give up: an attempt that somebody else has under way is theirs; so is a
-  ///   socket that somebody else closes at this moment.
+  /// - Returns: `nil` when this call may not release the socket: another call has an attempt under way on it, or
+  ///   another call is closing it at this moment.
   func givingUp(_ core: Core) -> Event? {
     switch core.phase {
     case .connecting: stage == .first ? nil : failure
-    // Cancelled before it began.
+    // The attempt was cancelled before it began.
     case .fresh, .bound: .abort
     case .listening, .paused, .stopping, .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .confirming,
       .confirmingLast, .lingering, .lingeringAcknowledged, .closed:
@@ -40,18 +40,19 @@ struct Handshake: Progress {
     return core.error(operation, cause)
   }
 
-  /// One try.
+  /// Makes one non-blocking attempt at the next stage.
   mutating func goOn(_ core: Core, _ world: World) throws(SocketError) -> Attempt<Void> {
     do throws(SocketError.Cause) {
       switch stage {
       case .first:
         guard core.advance(.connect) != nil else {
-          throw .invalid("this socket is \(core.phase); one socket an attempt")
+          throw .invalid("this socket is \(core.phase); each attempt needs a new socket")
         }
         stage = .again
         core.peer = peer
         try core.apply(timeouts, world)
-        // connect(2) has no flag that keeps one call from waiting: who was lent the number may have made it blocking.
+        // connect(2) has no flag that makes one call non-blocking, and code that borrowed the descriptor may have made
+        // it blocking.
         do throws(Errno) { try Syscalls.setBlocking(core.number(world), false) } catch { throw .system(error) }
         if let blocked = try call(core, world) { return blocked }
       case .again:
@@ -62,11 +63,11 @@ struct Handshake: Progress {
       try core.beginSilence(timeouts.sendLimit, world)
     } catch { throw core.error(.connect, error, note: note) }
     if core.family != .unix, core.local == peer {
-      // Two FINs to itself would leave TIME-WAIT on the very port that a listener may want next.
+      // Two FINs to itself would leave TIME-WAIT on the very port that a listener may need next.
       try? Syscalls.armReset(core.number(world))
       throw core.error(
         .connect, .system(.connectionRefused),
-        note: "nobody listens there, and the socket was given that very port: it was connected to itself")
+        note: "no program listens there, and this side got the same port: the socket was connected to itself")
     }
     core.advance(.established)
     return .done(())
@@ -78,13 +79,14 @@ struct Handshake: Progress {
       return nil
     } catch {
       switch error {
-      // A Unix socket has no handshake that could go on: a signal found it in the queue, and nothing has begun.
+      // A Unix socket has no handshake that could go on: the signal came in the wait for the queue, and nothing has
+      // begun.
       case .interrupted where peer.family == .unix: return .more
-      // The handshake goes on, signal or no signal; asking again is unspecified.
+      // The handshake goes on despite a signal; a second call is unspecified.
       case .nowInProgress, .interrupted:
         stage = .awaiting
         return .blocked(.output)
-      // A Unix listener's queue is full. No event tells when it no longer is, so this asks again, ever more rarely.
+      // A Unix listener's queue is full. No event reports room in it, so this retries, with longer and longer pauses.
       case .resourceTemporarilyUnavailable where peer.family == .unix:
         defer { pause = min(pause * 2, .milliseconds(50)) }
         return .pause(pause)
@@ -93,20 +95,20 @@ struct Handshake: Progress {
     }
   }
 
-  /// The absence of an error says nothing: another holder of the description may have taken it. The kernel names a peer
-  /// exactly when there is a connection.
+  /// Checks whether the attempt is over. The absence of an error proves nothing: another holder of the open file
+  /// description may have taken it. The kernel names a peer exactly when there is a connection.
   private mutating func look(_ core: Core, _ world: World) throws(SocketError.Cause) -> Attempt<Void>? {
     do throws(Errno) {
       if try isConnected(core, world) { return nil }
-      // It may have been woken for another reason.
+      // The wait may have ended for another reason.
       guard try Syscalls.poll(core.number(world), CInt(POLLOUT), until: .passed) != nil else {
         return .blocked(.output)
       }
-      // Over, one way or the other: asked after that, both answers hold.
+      // The attempt is over, connected or failed: answers from here on are final.
       if try isConnected(core, world) { return nil }
       if let failure = try Syscalls.takeError(core.number(world)) { throw failure }
       isReasonTaken = true
-      // The kernel's own word, when it is asked to connect again.
+      // The error that the kernel itself returns for a second connect(2).
       throw Errno.connectionAbort
     } catch { throw error == .timedOut ? .lost(error) : .system(error) }
   }
@@ -121,6 +123,6 @@ struct Handshake: Progress {
 
   private var note: String? {
     isReasonTaken
-      ? "the attempt failed, and another holder of this socket has taken the kernel's reason (SO_ERROR)" : nil
+      ? "the attempt failed, and another holder of this socket has read the reason before (SO_ERROR)" : nil
   }
 }

@@ -3,35 +3,35 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// What became of one try.
+/// The result of one non-blocking attempt.
 enum Attempt<Success> {
   case done(Success)
-  /// Some of it; the kernel may have more at once.
+  /// Partial progress. The kernel may take or return more at once: retry immediately.
   case more
-  /// The kernel had nothing, or no room: again when that has changed.
+  /// `EAGAIN`. Retry when the socket is ready in this direction.
   case blocked(Direction)
-  /// No event will tell when that has changed: again after this time.
+  /// `EAGAIN`, and no event will report readiness. Retry after this delay.
   case pause(Duration)
 }
 
-/// Which way a socket has to become ready.
+/// The direction in which a socket has to become ready.
 enum Direction {
   case input, output
 }
 
-/// Where an operation runs, and so how it waits: a thread blocks, a task suspends.
+/// How an operation waits: a thread blocks, a task suspends.
 ///
-/// Entering the gate hands it out, and the descriptor's number is had for it alone (``Core/number(_:)``), so that no system
-/// call is made on a number that may be a stranger's by now.
+/// Entering the gate hands this value out, and ``Core/number(_:)`` returns the descriptor's number only in exchange for
+/// it, so that no system call is made on a number that may be a stranger's by now.
 enum World {
   case thread, task
-  /// The closer's, which is alone with the descriptor and waits by itself.
+  /// The closer's. It is alone with the descriptor and does its own waiting.
   case alone
 }
 
-/// How far an operation has got between its tries, and what it says when it has to give up.
+/// The state that an operation keeps between attempts, and the error that it makes when it gives up.
 protocol Progress {
-  /// A wait ended without the socket being ready. Still inside the gate.
+  /// Makes the error for a wait that ended before the socket was ready. The gate is still held.
   mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError
 }
 
@@ -41,21 +41,22 @@ extension Progress {
   }
 }
 
-/// Nothing is kept between the tries.
+/// The progress of an operation that keeps nothing between attempts.
 struct NoProgress: Progress {
-  // Not empty: what is empty has no place of its own in memory, and the thread sanitizer would take it for one that is shared.
+  // Holds a byte, because a value of size zero has no memory of its own: the thread sanitizer would take it for shared
+  // memory.
   private var place: UInt8 = 0
 }
 
-/// Every operation that may have to wait is written once, as a try. Here is what tries it, waits, and tries again: in a
-/// thread, and in a task. Whoever is inside the gate is there for the whole of it; the last one out of a closing gate
-/// releases.
+/// Runs an operation: attempt, wait for readiness, retry, in a thread or in a task. Every operation that may have to
+/// wait is written once, as one attempt. The gate is held throughout; the last operation to leave a closing gate
+/// releases the descriptor.
 extension Core {
-  /// Tries until it is done, in a thread.
+  /// Repeats the attempt until the operation is done. Blocks the thread between attempts.
   ///
   /// - Parameters:
-  ///   - progress: what is kept between the tries.
-  ///   - attempt: one try.
+  ///   - progress: the state kept between attempts.
+  ///   - attempt: one non-blocking attempt.
   func inside<R, P: Progress>(
     _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience, _ progress: inout P,
     _ attempt: (inout P, World) throws(SocketError) -> Attempt<R>
@@ -82,15 +83,16 @@ extension Core {
     }
   }
 
-  /// Tries until it is done, in a task.
+  /// Repeats the attempt until the operation is done. Suspends the task between attempts.
   ///
-  /// Always inlined: a frame of its own is allocated for each call of an async function.
+  /// Always inlined, because each call of an async function allocates a frame of its own.
   @inline(__always)
   nonisolated(nonsending) func inside<R, P: Progress>(
     _ entry: Gate.Entry, _ operation: SocketError.Operation, _ patience: inout Patience, _ progress: inout P,
     _ attempt: (inout P, World) throws(SocketError) -> Attempt<R>
   ) async throws(SocketError) -> R {
-    // Before anything is begun: whoever never has to wait has to let others run too, and to hear that it is cancelled.
+    // Before anything begins: an operation that never has to wait must still let other tasks run and notice its
+    // cancellation.
     if Loop.countOperation() { await Loop.yield() }
     if Task.isCancelled { throw giveUp(&progress, operation, .cancelled) }
     if try !enter(entry, operation), let refused = await queueToWrite(operation, &patience) { throw refused }
@@ -110,14 +112,15 @@ extension Core {
     }
   }
 
-  /// What ends an operation that never has to wait, because its peer is as fast: what would end a wait.
+  /// The interruption of an operation that never has to wait, because its peer is as fast. A close or an expired
+  /// deadline ends it, as either would end a wait.
   @inline(never)
   private func interruption(_ patience: inout Patience) -> Interruption? {
     if gate.isClosing { return .closed }
     return patience.isOverdue ? .timedOut : nil
   }
 
-  /// Runs `body` inside the gate; it does not wait.
+  /// Runs `body` inside the gate. For operations that do not wait.
   func passing<R>(
     _ operation: SocketError.Operation, _ body: (World) throws(SocketError) -> R
   ) throws(SocketError) -> R {
@@ -126,7 +129,9 @@ extension Core {
     return try body(.thread)
   }
 
-  /// - Returns: `false` when somebody is writing, and one has to queue.
+  /// Enters the gate.
+  ///
+  /// - Returns: `false` when another writer is inside and the caller has to queue.
   private func enter(_ entry: Gate.Entry, _ operation: SocketError.Operation) throws(SocketError) -> Bool {
     do throws(Gate.Refusal) {
       switch entry {
@@ -138,9 +143,9 @@ extension Core {
     return true
   }
 
-  /// Refuses to send and to receive before there is a connection. The kernel would not only refuse: it would hand the
-  /// reason why the attempt fails to the caller that asks first, and the handshake would not hear it; and say EPIPE,
-  /// which would be remembered.
+  /// Refuses to send and to receive before there is a connection. The kernel would refuse too, with two side effects:
+  /// it would report the failure of the connect attempt to the first caller instead of to the attempt, and it would
+  /// return EPIPE, which would be latched.
   @inline(__always)
   private func checkConnected(_ entry: Gate.Entry, _ operation: SocketError.Operation) throws(SocketError) {
     if entry != .passing, !hasConnected { throw error(operation, .system(.socketNotConnected)) }
@@ -152,7 +157,7 @@ extension Core {
     gate.finishClosing()
   }
 
-  // Apart, so that their room is not kept in every function that waits.
+  // Outlined, so that their locals take no space in the frame of every function that waits.
   @inline(never)
   private func giveUp<P: Progress>(
     _ progress: inout P, _ operation: SocketError.Operation, _ interruption: Interruption
@@ -167,10 +172,10 @@ extension Core {
 
   // MARK: In a thread
 
-  /// Waits until the socket is ready, or closing begins, or time is up, or somebody wakes those who wait.
+  /// Waits until the socket is ready, closing begins, the deadline passes, or the gate wakes its parked waiters.
   ///
-  /// - Parameter direction: `nil` for a pause. The socket is not asked then: it may have something to say all the time,
-  ///   such as a Unix socket without a connection, which says that it hangs up.
+  /// - Parameter direction: `nil` for a pause. The socket is not polled then, because it may report an event all the
+  ///   time, such as an unconnected Unix socket, which reports a hang-up.
   private func wait(
     for direction: Direction?, _ patience: inout Patience, _ errors: inout StandingErrors
   ) throws(Interruption) {
@@ -178,7 +183,7 @@ extension Core {
     if ledger.isPublished { publish(waitFor: direction ?? .input, until: patience.deadline) }
     defer { if ledger.isPublished { publish(waitFor: direction ?? .input, until: nil) } }
     guard isShared.load(ordering: .acquiring) else {
-      // Nobody can close what has one owner, who is in here.
+      // The only owner is inside this call, so that no close can come.
       do throws(Errno) {
         if try !errors.wait(on: self, .thread, for: direction, nil, until: patience.deadline) { throw Errno.timedOut }
       } catch { throw error == .timedOut ? .timedOut : .system(error) }
@@ -189,7 +194,7 @@ extension Core {
     defer { waker.giveBack() }
     guard gate.park(waker) else { throw .closed }
     defer { gate.unpark(waker) }
-    // Nobody's wake can be missed any more.
+    // From here on no concurrent wake can be missed.
     if phase == .stopping || phase == .paused { return }
     do throws(Errno) {
       if try !errors.wait(on: self, .thread, for: direction, waker, until: patience.deadline) { throw Errno.timedOut }
@@ -199,7 +204,7 @@ extension Core {
 
   // MARK: In a task
 
-  /// - Returns: why the wait ended, if the socket is not ready.
+  /// - Returns: the interruption that ended the wait; `nil` when the next attempt is due.
   @inline(__always)
   private nonisolated(nonsending) func wait(
     for direction: Direction, _ patience: inout Patience
@@ -212,7 +217,7 @@ extension Core {
       await seat.park(interest, until: patience.deadline, isWatched: isWatched) { self.isOver(isWatched) })
   }
 
-  /// Waits until it is time: that is no time-out, unless the patience is at its end.
+  /// Sleeps for `pause`. Returns `.timedOut` only if the operation's own deadline has passed.
   @inline(never)
   private nonisolated(nonsending) func rest(_ pause: Duration, _ patience: inout Patience) async -> Interruption? {
     let seat: Seat
@@ -225,8 +230,8 @@ extension Core {
     return patience.isSpent ? .timedOut : nil
   }
 
-  /// Where to wait, if there is time for it; and that it begins.
-  // Apart, so that its room is not kept over the wait.
+  /// The registration to wait at. Publishes that the wait begins; throws `.timedOut` when the deadline has passed.
+  // Outlined, so that its locals are not in the async frame.
   @inline(never)
   private func seat(for direction: Direction, _ patience: inout Patience) throws(Interruption) -> Seat {
     if patience.isSpent { throw .timedOut }
@@ -239,10 +244,11 @@ extension Core {
     gate.isClosing || phase == .stopping || phase == .paused || isWatched && scope.isCancelled
   }
 
-  // Apart, and asking the gate anew: nothing that was known before the wait is kept for after it.
+  // Outlined, and asks the gate again: no value from before the wait is kept in the async frame.
   @inline(never)
   private func reason(_ wake: Seat.Wake) -> Interruption? {
-    // Both ways: for which it was is not kept over the wait either. Who still waits the other way says so the next time.
+    // Clears both directions, because the direction is not stored across the suspension. A concurrent waiter in the
+    // other direction publishes itself again on its next wait.
     if ledger.isPublished {
       publish(waitFor: .input, until: nil)
       publish(waitFor: .output, until: nil)
@@ -255,32 +261,34 @@ extension Core {
     }
   }
 
-  /// Where tasks wait for this socket: at the loop of the task that first had to.
+  /// The registration where tasks wait for this socket, at the event loop of the first task that had to wait.
   func seat(_ world: World) throws(Interruption) -> Seat {
     if let seat = place.load() { return seat }
     let loop = try Reactor.nearest()
-    // One at a time: a poller takes a descriptor once, and two tasks may come first.
+    // One task at a time: a poller accepts a descriptor once, and two tasks may arrive first together.
     return try making.withLock { _ throws(Interruption) in
       if let seat = place.load() { return seat }
       let seat = try loop.makeSeat(number(world))
-      // HEAR: for good, and before others can find it, so that a close that begins from now on wakes whoever waits there.
-      // One that has begun already is seen by the wait itself.
+      // HEAR: parked in the gate for the socket's life, and before other tasks can find it, so that a close that begins
+      // from now on wakes the tasks that wait there. The wait itself notices a close that has begun already.
       _ = gate.park(seat)
       // OFFER.
       return place.storeIfNil(seat)
     }
   }
 
-  /// - Returns: why it was not let in.
+  /// Waits in the gate's queue for the writer's turn.
+  ///
+  /// - Returns: the reason for a refusal; `nil` when the caller is inside as the writer.
   @inline(never)
   private nonisolated(nonsending) func queueToWrite(
     _ operation: SocketError.Operation, _ patience: inout Patience
   ) async -> SocketError? {
-    // The socket's own seat is woken for other reasons too.
+    // A registration of its own, because the socket's is woken for other reasons too.
     let seat: Seat
     do { seat = try Reactor.nearest().makeSeat() } catch { return self.error(operation, error.cause) }
     defer { seat.leave() }
-    // Before the queue: a word that comes from then on ends the wait.
+    // Read before the task queues, so that a wake from then on ends the wait.
     let changes = seat.known.changes
     let turn: WriterQueue.Turn
     do {
@@ -319,7 +327,7 @@ extension Gate.Refusal {
 }
 
 extension Patience {
-  /// A pause within it.
+  /// The deadline of a pause within this one. Throws `.timedOut` when no time is left.
   fileprivate mutating func rest(_ pause: Duration) throws(Interruption) -> Patience {
     let left = deadline.remaining ?? pause
     if left == .zero { throw .timedOut }

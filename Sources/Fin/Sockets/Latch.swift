@@ -1,40 +1,40 @@
 internal import Synchronization
 internal import SystemPackage
 
-/// What has become of a connection for good: the first cause, told for ever, whatever call asks.
+/// The terminal state of a connection: the first fatal error, which every later call returns.
 ///
-/// The kernel tells a reset once. If a send hears it, later reads return the rest and then a clean end of file; if somebody
-/// reads `SO_ERROR`, the same. So whoever hears it writes it here, and reads ask here before they believe an end of file.
-/// Duplicates of a descriptor share one latch, because they share the kernel's.
+/// The kernel reports a reset once. After a send has reported it, or after `SO_ERROR` has been read, later reads return
+/// the remaining bytes and then a clean EOF. So the operation that receives the error records it here, and reads check
+/// here before they trust an EOF. Duplicates of a descriptor share one terminal state, because they share the kernel's.
 final class Latch: Sendable {
   struct State {
-    /// By reference: every connection has a latch, and few fail.
+    /// Stored by reference: every connection has a terminal state, and few connections fail.
     private var kept: Kept?
-    /// Descriptors of ours that share the connection.
+    /// The number of Fin's descriptors that share the connection.
     var owners: Int32 = 1
-    /// End of file was read and is true.
+    /// Whether a read returned an EOF that is genuine: not one behind which the kernel hides a reset.
     var sawEnd = false
-    /// `SHUT_WR` is done, or was tried too late.
+    /// Whether `SHUT_WR` was called, even if the call came too late to succeed.
     var finishedSending = false
-    /// `SHUT_WR` was done in time: the kernel counts our FIN among what is not acknowledged.
+    /// Whether `SHUT_WR` was called in time: the kernel then counts our FIN among what is not acknowledged.
     var isFINQueued = false
-    /// How long the kernel waits for acknowledgements.
+    /// How long the kernel waits for acknowledgements: the connection's `TCP_USER_TIMEOUT`.
     var silence = Silence.unknown
 
-    /// The kernel's state says that `SHUT_WR` was done, by a call that was not Fin's.
+    /// Records a `SHUT_WR` that was called outside Fin, as the kernel's state shows.
     mutating func noteFinish() {
       finishedSending = true
       isFINQueued = true
     }
 
-    /// Where the life of a descriptor begins that comes to this connection now.
+    /// The phase in which a descriptor begins that is newly attached to this connection.
     var phase: Phase {
       if failure != nil { return .failed }
       if sawEnd { return finishedSending ? .bothFinished : .peerFinished }
       return finishedSending ? .sendFinished : .connected
     }
 
-    /// Reset, or given up by the kernel.
+    /// The fatal error: a reset, a peer that has closed (`EPIPE`), or a connection that the kernel gave up.
     var failure: SocketError.Cause? {
       get { kept?.cause }
       set { kept = newValue.map(Kept.init) }
@@ -47,7 +47,7 @@ final class Latch: Sendable {
   }
 
   private let state: Mutex<State>
-  /// For those who send: nothing has failed and nothing is finished. Read without the lock.
+  /// Whether sending is possible: nothing has failed, and sending is not finished. Senders read it without the lock.
   private let isClear = Atomic<Bool>(true)
 
   init(silence: Silence = .unknown) {
@@ -67,7 +67,7 @@ final class Latch: Sendable {
     }
   }
 
-  /// Writes a failure down; the first one stays.
+  /// Records a failure. The first one stays.
   ///
   /// - Returns: the cause that holds.
   func fail(_ cause: SocketError.Cause) -> SocketError.Cause {
@@ -79,7 +79,7 @@ final class Latch: Sendable {
 }
 
 extension SocketError.Cause {
-  /// What an code from an established connection means, when it is the end of it; `nil` when it is not.
+  /// The meaning of an error code that ends an established connection; `nil` for a code that does not end it.
   static func terminal(_ code: Errno) -> SocketError.Cause? {
     switch code {
     case .connectionReset: .reset

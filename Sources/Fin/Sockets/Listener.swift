@@ -2,14 +2,15 @@ internal import CFin
 internal import Glibc
 public import SystemPackage
 
-/// Takes clients: a bound socket in LISTEN, with one owner.
+/// A bound stream socket in LISTEN, with one owner, that accepts clients.
 ///
-/// What it promises: bind and listen are one call, so that nobody slips in between; `SO_REUSEADDR` is set, so that a
-/// restart need not wait for TIME-WAIT; whoever waits in ``accept(within:file:line:)-4ka81`` wakes when it is stopped or closed.
+/// It promises three things. Bind and listen are one call, so that no other socket takes the port in between.
+/// `SO_REUSEADDR` is set, so that a restart need not wait for TIME-WAIT. A caller that waits in
+/// ``accept(within:file:line:)-4ka81`` wakes when the listener is stopped or closed.
 public struct Listener: ~Copyable, SocketEnd {
-  /// What this owner holds.
+  /// The reference to the socket that this value owns.
   public let reference: SocketReference
-  /// How long waits last when a call does not say.
+  /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
   let backlog: Int
 
@@ -19,20 +20,23 @@ public struct Listener: ~Copyable, SocketEnd {
     self.timeouts = timeouts
   }
 
-  /// 4,096 clients; the kernel takes the smaller of this and `net.core.somaxconn`.
+  /// The default backlog: 4,096 clients. The kernel takes the smaller of this and `net.core.somaxconn`.
   public static let defaultBacklog = 4096
 
-  /// What a listener is born with.
+  /// The options of a new listener, which are set before `bind`.
   public struct Options: Hashable, Sendable {
-    /// `SO_REUSEPORT`: several listeners of the same user share the port. When one of them closes, the clients queued on it
-    /// are reset, unless `net.ipv4.tcp_migrate_req` is 1.
+    /// `SO_REUSEPORT`: several listeners of the same user share the port. When one of them closes, the clients queued
+    /// on it are reset, unless `net.ipv4.tcp_migrate_req` is 1.
     public var reusePort: Bool
-    /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` takes IPv4 clients too, as `::ffff:` addresses.
+    /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` accepts IPv4 clients too, as `::ffff:`
+    /// addresses.
     public var ipv6Only: Bool?
-    /// Who may connect to a path: permission bits, exactly, whatever the umask. 0600, this user alone.
+    /// The permission bits of a path, which decide who may connect. They are set exactly, whatever the umask. Default:
+    /// 0600, this user alone.
     public var pathPermissions: UInt32
 
-    /// Neither shared nor restricted to IPv6, and a path for this user alone.
+    /// Creates options. By default the port is not shared, the socket is not restricted to IPv6, and a path is for this
+    /// user alone.
     public init(reusePort: Bool = false, ipv6Only: Bool? = nil, pathPermissions: UInt32 = 0o600) {
       self.reusePort = reusePort
       self.ipv6Only = ipv6Only
@@ -42,20 +46,21 @@ public struct Listener: ~Copyable, SocketEnd {
 
   // MARK: Opening
 
-  /// Binds and listens: `socket`, `bind`, `listen`.
+  /// Creates a listener: `socket`, `bind`, `listen`.
   ///
-  /// A path is bound as it stands: no symbolic link is followed. What a dead server left behind there is replaced; a living
-  /// one's path is not touched, nor is a file that is no socket. Closing removes the path, if it still is this listener's;
-  /// ``detach()`` leaves it.
+  /// A path is bound as it stands: no symbolic link is followed. A socket file that a dead server left behind is
+  /// replaced. The path of a living server is not touched, nor is a file that is not a socket. Closing removes the path
+  /// if it still belongs to this listener; ``detach()`` leaves it.
   ///
   /// - Parameters:
-  ///   - address: where; port 0 for one that the kernel chooses.
-  ///   - backlog: clients that may wait to be accepted, 0 or more.
-  ///   - options: what has to be set before `bind`.
-  ///   - timeouts: for `accept`, and for the connections that it returns.
-  ///   - file: where the socket is opened, for a leak's report.
-  ///   - line: see `file`.
-  /// - Throws: what is in the way: `.system(EADDRINUSE)` says who has the port, when that can be known.
+  ///   - address: the address to bind; with port 0 the kernel chooses the port.
+  ///   - backlog: the number of clients that may wait to be accepted, 0 or more.
+  ///   - options: the options that have to be set before `bind`.
+  ///   - timeouts: the timeouts of `accept`, and of the connections that it returns.
+  ///   - file: the source file that a leak report names as the place of opening.
+  ///   - line: the line in `file`.
+  /// - Throws: `.system` with the error of the call that failed; with `EADDRINUSE` the note names the holder of the
+  ///   port, if that can be determined. `.invalid` when the backlog is below 0.
   public static func bind(
     _ address: SocketAddress, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
@@ -76,9 +81,10 @@ public struct Listener: ~Copyable, SocketEnd {
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
-  /// Binds what a person writes: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`; the first address that the name has.
+  /// Creates a listener at an endpoint as a user writes it: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`. It
+  /// binds the first address that the name has.
   ///
-  /// - Throws: `.unresolved` when the name has no address; else what is in the way.
+  /// - Throws: `.unresolved` when the name has no address; otherwise the errors of binding an address.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func bind(
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
@@ -89,7 +95,8 @@ public struct Listener: ~Copyable, SocketEnd {
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
 
-  /// Binds what a person writes, in a task: a name is looked up without blocking the task's thread.
+  /// Creates a listener at an endpoint as a user writes it, in a task: a name is resolved without blocking the task's
+  /// thread.
   public static func bind(
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
@@ -99,26 +106,28 @@ public struct Listener: ~Copyable, SocketEnd {
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
 
-  /// Takes over a listening stream socket that somebody else made: a parent, or a service manager with `LISTEN_FDS`.
+  /// Adopts a listening stream socket from elsewhere: from a parent process, or from a service manager with
+  /// `LISTEN_FDS`.
   ///
-  /// It becomes non-blocking and `CLOEXEC`; the clients that it has queued are served. On success the descriptor is ours and
-  /// nobody else may close it; on failure it stays the caller's. A path that it is bound to stays when it is closed: whoever
-  /// made it removes it.
+  /// The descriptor becomes non-blocking and `CLOEXEC`, and the clients in its queue are served. On success Fin owns
+  /// the descriptor, and no other code may close it; on failure it stays the caller's. A path that the socket is bound
+  /// to stays when the listener is closed: its creator removes it.
   /// ```swift
   /// // Descriptors that systemd passes begin at 3, when LISTEN_PID is this process.
   /// let listener = try Listener.adopt(FileDescriptor(rawValue: 3))
   /// ```
   /// - Parameters:
   ///   - descriptor: a stream socket that listens.
-  ///   - backlog: what ``resume()`` asks for; nothing changes now.
-  ///   - timeouts: for `accept`, and for the connections that it returns.
-  ///   - file: where the socket is taken over, for a leak's report.
-  ///   - line: see `file`.
+  ///   - backlog: the backlog that ``resume()`` sets; the current one is not changed.
+  ///   - timeouts: the timeouts of `accept`, and of the connections that it returns.
+  ///   - file: the source file that a leak report names as the place of adoption.
+  ///   - line: the line in `file`.
   ///
-  /// A listener of Multipath TCP (MPTCP) is taken over too. What it accepts goes without what MPTCP lacks, which is
-  /// `TCP_USER_TIMEOUT` and, before Linux 5.17, most else that ``Timeouts`` would set.
-  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when it does not listen (a TCP listener that was detached while paused does
-  ///   not), is no stream of TCP, MPTCP or Unix, or is ours already, and with a backlog below 0.
+  /// A listener of Multipath TCP (MPTCP) can be adopted too. The connections that it accepts go without the options
+  /// that MPTCP lacks: `TCP_USER_TIMEOUT` and, before Linux 5.17, most others that ``Timeouts`` would set.
+  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when the socket does not listen (a TCP listener that was detached while
+  ///   paused does not), is not a stream of TCP, MPTCP or Unix, or already belongs to Fin, and when the backlog is
+  ///   below 0.
   public static func adopt(
     _ descriptor: FileDescriptor, backlog: Int = Listener.defaultBacklog, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
@@ -141,30 +150,31 @@ public struct Listener: ~Copyable, SocketEnd {
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
-  /// Where it listens, with the port that the kernel chose for port 0. `getsockname(2)`.
+  /// The address that it listens on, with the port that the kernel chose for port 0. `getsockname(2)`.
   public var address: SocketAddress { reference.core.local ?? .unix(.unnamed) }
 
-  // MARK: Taking clients
+  // MARK: Accepting
 
-  /// Takes the next client, or waits for one.
+  /// Accepts the next client, or waits for one.
   ///
-  /// The corresponding C function is `accept4` with `SOCK_CLOEXEC | SOCK_NONBLOCK`. What goes wrong with one client
-  /// (`ECONNABORTED`, a pending network error) is passed over; a client that was reset in the queue comes as a connection
-  /// whose first receive says so.
+  /// The corresponding C function is `accept4` with `SOCK_CLOEXEC | SOCK_NONBLOCK`. An error that concerns one client
+  /// (`ECONNABORTED`, a pending network error) is skipped. A client that was reset in the queue is returned as a
+  /// connection whose first receive throws the reset.
   ///
   /// `accept4` has no flag that keeps one call from waiting. When another holder of the listener has cleared
-  /// `O_NONBLOCK`, this looks with `poll` first; what remains is a moment in which another process takes the client
-  /// that was seen: then the call waits for the next one, whatever `within` says.
+  /// `O_NONBLOCK`, this call asks `poll` first. A race remains: if another process accepts the client after `poll` has
+  /// seen it, the call waits for the next client, whatever `within` says.
   ///
-  /// After ``stop(within:)`` it returns the clients that are queued, one a call, then throws `.closed`.
+  /// After ``stop(within:)`` it returns the queued clients, one per call, and then throws `.closed`.
   /// - Parameters:
-  ///   - within: `nil` for ``Timeouts/accept``, which is for ever.
-  ///   - file: where the connection is opened, for a leak's report.
-  ///   - line: see `file`.
-  /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`; only when a client waits, which
-  ///   stays queued, `.system(EMFILE)` and its like when there is no descriptor for it, and `.system(EPERM)` or
-  ///   `.system(EACCES)` when a filter or a security module forbids it: try again later; `.system` of what went wrong with the
-  ///   sixteenth client in a row; `.system(EBADF)`, `ENOTSOCK` or `EINVAL` when this is no listener any more.
+  ///   - within: the timeout; `nil` for ``Timeouts/accept``, which is no limit by default.
+  ///   - file: the source file that a leak report of the connection names as the place of opening.
+  ///   - line: the line in `file`.
+  /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`. Only when a client waits,
+  ///   which stays queued: `.system(EMFILE)` and similar errors when there is no descriptor for it, and
+  ///   `.system(EPERM)` or `.system(EACCES)` when a filter or a security module forbids it; try again later. `.system`
+  ///   with the error of the sixteenth client in a row that failed. `.system(EBADF)`, `ENOTSOCK` or `EINVAL` when the
+  ///   socket is no longer a listener.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func accept(
     within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
@@ -174,8 +184,8 @@ public struct Listener: ~Copyable, SocketEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Takes the next client, or waits for one, in a task: as in a thread, and `.cancelled` when the task is; no client is lost by
-  /// it.
+  /// Accepts the next client, or waits for one, in a task. It behaves as in a thread, and throws `.cancelled` when the
+  /// task is cancelled; the cancellation loses no client.
   public borrowing func accept(
     within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
@@ -184,75 +194,83 @@ public struct Listener: ~Copyable, SocketEnd {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Takes no more clients, and keeps the address. An accept that waits throws `.paused`; `serve` waits for the resumption.
+  /// Stops accepting clients and keeps the address. An `accept` in progress throws `.paused`; `serve` waits until
+  /// ``resume()``.
   ///
-  /// | | TCP, MPTCP: `shutdown(SHUT_RD)` | Unix: `listen(fd, 0)`, because a shutdown would be final |
+  /// | | TCP, MPTCP | Unix |
   /// | --- | --- | --- |
-  /// | a client queued at this moment | is reset | stays queued, and is taken after ``resume()`` |
-  /// | a client that comes later | is refused (`ECONNREFUSED`) | is queued if the queue is empty; else its `connect` waits, or says `EAGAIN` when it does not block |
+  /// | system call | `shutdown(SHUT_RD)` | `listen(fd, 0)`, because a shutdown would be final |
+  /// | client queued at this moment | is reset | stays queued, and is accepted after ``resume()`` |
+  /// | later client, empty queue | gets `ECONNREFUSED` | is queued |
+  /// | later client, otherwise | gets `ECONNREFUSED` | its `connect` waits, or fails with `EAGAIN` if non-blocking |
   ///
-  /// A client that an accept has in hand at this moment is still taken. What other processes hold of the same socket is paused
-  /// as well.
-  /// - Throws: `.invalid` when it is paused already; `.closed`; `.system` when the kernel refuses.
+  /// A client that an `accept` is taking at this moment is still returned. Other processes that hold the same socket
+  /// are paused as well.
+  /// - Throws: `.invalid` when it is not listening, because it is paused or being stopped; `.closed`; `.system` when
+  ///   the kernel refuses.
   public borrowing func pause() throws(SocketError) { try reference.core.pause() }
 
-  /// Takes clients again: `listen(2)`, with the same backlog.
+  /// Accepts clients again: `listen(2)`, with the same backlog.
   ///
   /// - Throws: `.invalid` when it is not paused; `.closed`; `.system(EADDRINUSE)` when another socket took the port
-  ///   meanwhile, which it can if the kernel had chosen the port.
+  ///   meanwhile, which is possible if the kernel had chosen the port.
   public borrowing func resume() throws(SocketError) { try reference.core.resume(backlog: backlog) }
 
   // MARK: Ending
 
-  /// Takes no new clients and lets go of none: those in the queue are still served. From any thread; returns at once.
+  /// Accepts no new clients and drops none: those in the queue are still served. Any thread may call it; it returns at
+  /// once.
   ///
-  /// The kernel's queue is narrowed (`listen(fd, 0)`; on a Unix socket `shutdown(SHUT_RD)`, which refuses newcomers and keeps
-  /// the queue), what it holds is accepted, then the port is released. `serve` returns when that and the handlers are done, or
-  /// `within` is over, whichever is first; those still running then are aborted.
+  /// The kernel's queue is narrowed (`listen(fd, 0)`; on a Unix socket `shutdown(SHUT_RD)`, which refuses new clients
+  /// and keeps the queue), the clients in it are accepted, and then the port is released. `serve` returns when that and
+  /// the handlers are done, or when `within` has passed, whichever comes first. Connections whose handlers still run
+  /// then are aborted.
   ///
-  /// The queue of an adopted listener is left as it is: another process may hold it, such as a service manager, and serve it
-  /// on. After this listener's release its clients are that process's.
+  /// The queue of an adopted listener is left as it is: another process, such as a service manager, may hold the same
+  /// socket and go on serving it. When this listener has been released, the queued clients belong to that process.
   public borrowing func stop(within: Duration = .seconds(10)) { reference.core.stop(within: within) }
 
-  /// Gives the descriptor away, listening, with the clients in its queue: non-blocking, `CLOEXEC`, the caller's to close. A
-  /// path stays. So a successor takes over without a client being refused.
+  /// Gives the descriptor away, still listening, with the clients in its queue. It is non-blocking and `CLOEXEC`, and
+  /// the caller has to close it. A path stays. So a successor takes over without refusing a client.
   ///
-  /// One that is paused is given away as the pause left it: call `listen(2)`, and clients come again.
+  /// A paused listener is given away as the pause left it: `listen(2)` makes it accept clients again.
   /// - Throws: `.closed` when a stop has released it already.
   public consuming func detach() throws(SocketError) -> FileDescriptor {
     FileDescriptor(rawValue: try reference.core.detach().number)
   }
 
-  /// What other threads hold: it can stop, pause and resume.
+  /// A reference for other threads, which can stop, pause and resume the listener through it.
   public var handle: ListenerHandle { ListenerHandle(core: reference.core, backlog: backlog) }
 
-  /// Releases the port at once. The kernel resets the clients that wait to be accepted: see ``stop(within:)``.
+  /// Releases the port at once. The kernel resets the clients that wait to be accepted; ``stop(within:)`` serves them
+  /// first.
   ///
-  /// - Returns: how many those were.
+  /// - Returns: a report with the number of those clients.
   @discardableResult
   public consuming func close() -> ListenerReport { reference.core.closeListener() }
 }
 
-/// What closing a listener did.
+/// The result of closing a listener.
 public struct ListenerReport: Hashable, Sendable {
-  /// Clients that had connected and waited to be accepted: the kernel reset them. Of a Unix listener, whose queue's length
-  /// the kernel does not tell, 0.
+  /// The number of clients that had connected and waited to be accepted, which the kernel reset. It is 0 for a Unix
+  /// listener, because the kernel does not report the length of its queue.
   public let clientsReset: Int
 }
 
-/// A reference to a ``Listener`` for threads that do not own it: those that stop it.
+/// A reference to a ``Listener`` for threads that do not own it, such as the one that stops it.
 public struct ListenerHandle: Sendable {
   let core: Core
   let backlog: Int
 
-  /// Where it listens.
+  /// The address that the listener listens on.
   public var localAddress: SocketAddress? { core.local }
-  /// Where it is in its life.
+  /// The listener's phase.
   public var phase: Phase { core.phase }
-  /// See ``Listener/stop(within:)``. A second time it can only bring the end of the drain nearer: zero aborts what runs.
+  /// Stops the listener: see ``Listener/stop(within:)``. A second call can only bring the end of the drain nearer; zero
+  /// aborts the connections that are still served.
   public func stop(within: Duration = .seconds(10)) { core.stop(within: within) }
-  /// See ``Listener/pause()``.
+  /// Pauses the listener: see ``Listener/pause()``.
   public func pause() throws(SocketError) { try core.pause() }
-  /// See ``Listener/resume()``.
+  /// Resumes the listener: see ``Listener/resume()``.
   public func resume() throws(SocketError) { try core.resume(backlog: backlog) }
 }

@@ -1,14 +1,15 @@
 internal import CFin
 
-/// A number that the calling thread has lent to its caller: `withDescriptor` runs on this thread, further up the stack.
+/// A record that `withDescriptor` runs on this thread, further up the stack, and has lent the descriptor to its body.
 ///
-/// A close that is called in there must not wait for itself to come out; it counts the loans of its own thread.
+/// A close called from that body must not wait for the body to return, so it counts the loans of its own thread and
+/// does not wait for them.
 @safe
 struct Loan {
   private let core: ObjectIdentifier
   private let outer: UnsafeMutableRawPointer?
 
-  /// Runs `body`, during which the calling thread counts as inside `core`.
+  /// Runs `body`; meanwhile the calling thread counts as inside `core`.
   static func during<R>(_ core: Core, _ body: () -> R) -> R {
     let outer = unsafe fin_thread_loans()
     var loan = unsafe Loan(core: ObjectIdentifier(core), outer: outer)
@@ -19,7 +20,7 @@ struct Loan {
     }
   }
 
-  /// How often the calling thread is inside `core` by a loan.
+  /// The number of loans of `core` that the calling thread is inside.
   static func count(of core: Core) -> Int {
     var count = 0
     var next = unsafe fin_thread_loans()

@@ -2,26 +2,26 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// Who was on the other end of a Unix stream when the connection was made.
+/// The process, user and group at the other end of a Unix stream when the connection was made.
 ///
-/// The kernel's word, not the peer's. The process may have given the descriptor away since, or have ended and its number
-/// been given to another: decide by the user, not by the process.
+/// The kernel states them, not the peer. The process may have passed the descriptor on since, or it may have ended and
+/// its process ID been reused: decide by the user, not by the process.
 public struct PeerCredentials: Hashable, Sendable, CustomStringConvertible {
-  /// The process that called `connect`, or `listen`; 0 when it is of a process namespace that this one cannot see.
+  /// The process that called `connect`, or `listen`; 0 when it is in a PID namespace that this process cannot see.
   public let pid: Int32
-  /// Its effective user.
+  /// The effective user ID of that process.
   public let uid: UInt32
-  /// Its effective group.
+  /// The effective group ID of that process.
   public let gid: UInt32
 
   public var description: String { "pid \(pid), user \(uid), group \(gid)" }
 }
 
 extension StreamEnd where Self: ~Copyable {
-  /// Who is on the other end; `nil` when this is not a Unix socket.
+  /// Returns the credentials of the peer; `nil` when this is not a Unix socket.
   ///
-  /// The corresponding C call is `getsockopt` with `SO_PEERCRED`. On the client's side it tells of the process that called
-  /// `listen`.
+  /// The corresponding C call is `getsockopt` with `SO_PEERCRED`. On the client's side it describes the process that
+  /// called `listen`.
   public borrowing func peerCredentials() throws(SocketError) -> PeerCredentials? {
     let core = reference.core
     guard core.family == .unix else { return nil }

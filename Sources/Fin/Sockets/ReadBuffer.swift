@@ -1,4 +1,4 @@
-/// Bytes that were received and not yet asked for: made when buffered reading is first used.
+/// Bytes that were received and not yet requested. It is created when buffered reading is first used.
 struct ReadBuffer {
   private var storage: [UInt8] = []
   private var start = 0
@@ -6,7 +6,7 @@ struct ReadBuffer {
   var count: Int { storage.count - start }
   var isEmpty: Bool { count == 0 }
 
-  /// How much one system call may bring.
+  /// The number of bytes that one system call may receive.
   static let chunk = 16 << 10
 
   var bytes: ArraySlice<UInt8> { storage[start...] }
@@ -19,7 +19,7 @@ struct ReadBuffer {
     unsafe storage.append(contentsOf: bytes)
   }
 
-  /// Puts bytes back in front.
+  /// Puts bytes back at the front.
   mutating func putBack(_ bytes: [UInt8]) {
     storage = bytes + storage[start...]
     start = 0
@@ -39,7 +39,8 @@ struct ReadBuffer {
     }
   }
 
-  /// Where `delimiter` begins, counted from the first byte; the first `from` bytes are known not to begin it.
+  /// Returns the position of `delimiter`, counted from the first byte. The first `from` bytes are known not to begin
+  /// it.
   func find(_ delimiter: [UInt8], from: Int) -> Int? {
     guard let first = delimiter.first, count >= delimiter.count else { return nil }
     return unsafe storage.withUnsafeBufferPointer { storage in
@@ -58,8 +59,8 @@ struct ReadBuffer {
   }
 }
 
-/// The bytes in an array that has room for them and for no more. An `Array` of a slice may take over the slice's
-/// storage, with all its room.
+/// Copies the bytes into an array without spare capacity. An `Array` made of a slice may take over the slice's storage,
+/// with all its capacity.
 func tight(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
   unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
 }

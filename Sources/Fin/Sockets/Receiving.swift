@@ -1,17 +1,18 @@
-/// What can be received from: ``Connection``, ``ReceivingConnection``, ``SharedConnection``.
+/// A socket that can receive: ``Connection``, ``ReceivingConnection``, ``SharedConnection``.
 ///
-/// Every verb waits at most `within`, or ``Timeouts/receive`` of this socket when that is `nil`. The end of the stream is a
-/// value: 0, or `nil`. A reset is an error, whatever was heard first, and comes after the bytes that arrived before it.
-/// One receiver at a time: the second gets `.busy`.
+/// Every operation waits at most `within`, or ``Timeouts/receive`` of this socket when that is `nil`. The end of the
+/// stream is a value: 0, or `nil`. A reset is an error, even if an earlier call has already reported it, and comes
+/// after the bytes that arrived before it. There is one receiver at a time: a second one gets `.busy`.
 public protocol Receiving: SocketEnd, ~Copyable {}
 
 extension Receiving where Self: ~Copyable {
-  /// Receives what has arrived, or what comes next, into the free part of `output`.
+  /// Receives the available bytes, or waits for the next, and appends them to `output`.
   ///
-  /// The corresponding C function is `recv`; nothing is copied besides, and nothing is buffered.
-  /// - Returns: the bytes appended to `output`; 0 when the peer has finished.
-  /// - Throws: `.reset`, `.lost`, `.timedOut`, `.closed`, `.busy`; `.invalid` when `output` has no room, because 0 would
-  ///   then look like an end.
+  /// The corresponding C function is `recv`; it writes directly into `output`, and nothing is buffered. Bytes that an
+  /// earlier call buffered come first.
+  /// - Returns: the number of bytes appended to `output`; 0 when the peer has finished.
+  /// - Throws: `.reset`, `.lost`, `.timedOut`, `.closed`, `.busy`; `.invalid` when `output` has no free capacity,
+  ///   because 0 would then look like the end of the stream.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(into output: inout OutputRawSpan, within: Duration? = nil) throws(SocketError) -> Int {
     let core = reference.core
@@ -22,13 +23,13 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives what has arrived, or what comes next.
+  /// Receives the available bytes, or waits for the next.
   ///
   /// - Parameters:
-  ///   - most: bytes, above 0. Memory is taken for what comes, not for what is allowed.
-  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
+  ///   - most: the largest number of bytes, above 0. The memory kept depends on the bytes that arrive, not on `most`.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
   /// - Returns: 1 to `most` bytes; `nil` when the peer has finished.
-  /// - Throws: as ``Receiving/receive(into:within:)-4uj26``.
+  /// - Throws: the errors of ``Receiving/receive(into:within:)-4uj26``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
     let core = reference.core
@@ -39,14 +40,15 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives exactly so many bytes.
+  /// Receives exactly `count` bytes.
   ///
   /// - Parameters:
-  ///   - count: bytes, 0 or more. Memory grows with what comes, so that a length sent by a stranger costs nothing.
-  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
+  ///   - count: the number of bytes, 0 or more. Memory grows with the bytes that arrive, so that a large length sent by
+  ///     an untrusted peer costs nothing.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
   /// - Returns: `count` bytes; `nil` when the peer had finished before the first.
-  /// - Throws: `.endOfStream(received:)` when the peer finished in the middle; what came, then or before any other error,
-  ///   stays readable.
+  /// - Throws: `.endOfStream(received:)` when the peer finished in the middle. The bytes that arrived, before that or
+  ///   before any other error, stay readable.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(exactly count: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
     let core = reference.core
@@ -57,15 +59,15 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives up to a delimiter, which is taken and not returned.
+  /// Receives up to a delimiter, which is consumed and not returned.
   ///
   /// - Parameters:
   ///   - delimiter: one byte or more.
-  ///   - limit: bytes before the delimiter, at most.
-  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
+  ///   - limit: the largest number of bytes before the delimiter.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
   /// - Returns: the bytes before the delimiter; `nil` when the peer had finished before the first byte.
-  /// - Throws: `.limit` when more than `limit` bytes came without it; `.endOfStream(received:)` when the peer finished in
-  ///   the middle. What came stays readable in every case.
+  /// - Throws: `.limit` when more than `limit` bytes arrived without the delimiter; `.endOfStream(received:)` when the
+  ///   peer finished in the middle. The bytes that arrived stay readable in every case.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(
     until delimiter: [UInt8], limit: Int = 64 << 10, within: Duration? = nil
@@ -78,7 +80,7 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives up to a byte, which is taken and not returned.
+  /// Receives up to a delimiter of one byte, which is consumed and not returned.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(
     until delimiter: UInt8, limit: Int = 64 << 10, within: Duration? = nil
@@ -86,15 +88,16 @@ extension Receiving where Self: ~Copyable {
     try receive(until: [delimiter], limit: limit, within: within)
   }
 
-  /// Receives a line of UTF-8, without its end: `\n` or `\r\n`.
+  /// Receives a line of UTF-8, without its ending: `\n` or `\r\n`.
   ///
-  /// A line that the peer did not end is no line: a command cut in the middle must not be taken for a whole one.
+  /// A line without an ending is not returned as a line: a command cut off in the middle must not be taken for a whole
+  /// one.
   /// - Parameters:
-  ///   - limit: bytes of a line without its end, at most.
-  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
+  ///   - limit: the largest number of bytes of a line, without its ending.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
   /// - Returns: the line; `nil` when the peer had finished before its first byte.
-  /// - Throws: as `receive(until:limit:within:)`; `.notText` when it is not UTF-8. The line stays readable
-  ///   as bytes.
+  /// - Throws: the errors of `receive(until:limit:within:)`; `.notText` when the line is not UTF-8. The line then stays
+  ///   readable as bytes.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func readLine(limit: Int = 64 << 10, within: Duration? = nil) throws(SocketError) -> String? {
     let core = reference.core
@@ -105,9 +108,9 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Looks at what has arrived, or comes next, without taking it.
+  /// Returns the available bytes, or waits for the next, without consuming them.
   ///
-  /// The corresponding C flag is `MSG_PEEK`. Bytes looked at are kept in the read buffer.
+  /// The corresponding C flag is `MSG_PEEK`. The bytes are kept in the read buffer.
   /// - Returns: 1 to `most` bytes; `nil` when the peer has finished.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func peek(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {

@@ -1,10 +1,10 @@
-/// A connection on which we have finished sending: the peer reads end of file after our last byte.
+/// A connection on which this side has finished sending: the peer reads end of file after our last byte.
 ///
-/// Made by ``Connection/finishSending()``. It cannot send; that does not compile.
+/// It is created by ``Connection/finishSending()``. It cannot send: code that tries does not compile.
 public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
-  /// What this owner holds.
+  /// The reference to the socket that this value owns.
   public let reference: SocketReference
-  /// How long waits last when a call does not say.
+  /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -12,18 +12,20 @@ public struct ReceivingConnection: ~Copyable, Receiving, StreamEnd {
     self.timeouts = timeouts
   }
 
-  /// Ends the connection, and tells how it ended: see ``Connection/close(_:)-59kny``. The FIN has been sent; it is waited for.
+  /// Closes the connection and reports how it ended: see ``Connection/close(_:)-59kny``. The FIN has been sent already;
+  /// the close waits for its acknowledgement, as the policy says.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// The same in a task; see ``Connection/close(_:)-59kny``. Cancelled, it becomes an abort, and the report still comes.
+  /// Closes the connection in a task: see ``Connection/close(_:)-59kny``. If the task is cancelled, the close becomes
+  /// an abort and still returns its report.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
     await reference.core.close(policy)
   }
 
-  /// Sends a reset and releases at once: see ``Connection/abort()``.
+  /// Sends a reset and releases the descriptor at once: see ``Connection/abort()``.
   @discardableResult
   public consuming func abort() -> CloseReport { reference.core.close(.abort) }
 }

@@ -1,12 +1,13 @@
-/// The verbs of ``Receiving`` in a task: they suspend where the others block. Cancelled, they throw `.cancelled` at once, and what
-/// had come stays readable.
+/// The operations of ``Receiving`` in a task: they suspend where the others block. When the task is cancelled they
+/// throw `.cancelled` at once, and the bytes that had arrived stay readable.
 extension Receiving where Self: ~Copyable {
-  /// Receives what has arrived, or what comes next, into the free part of `output`.
+  /// Receives the available bytes, or waits for the next, and appends them to `output`.
   ///
-  /// `recv`; nothing is copied besides, and nothing is buffered.
-  /// - Returns: the bytes appended to `output`; 0 when the peer has finished.
-  /// - Throws: `.reset`, `.lost`, `.timedOut`, `.cancelled`, `.closed`, `.busy`; `.invalid` when `output` has no room, because
-  ///   0 would then look like an end.
+  /// The corresponding C function is `recv`; it writes directly into `output`, and nothing is buffered. Bytes that an
+  /// earlier call buffered come first.
+  /// - Returns: the number of bytes appended to `output`; 0 when the peer has finished.
+  /// - Throws: `.reset`, `.lost`, `.timedOut`, `.cancelled`, `.closed`, `.busy`; `.invalid` when `output` has no free
+  ///   capacity, because 0 would then look like the end of the stream.
   public borrowing func receive(
     into output: inout OutputRawSpan, within: Duration? = nil
   ) async throws(SocketError) -> Int {
@@ -18,9 +19,9 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives what has arrived, or what comes next: 1 to `most` bytes, `nil` when the peer has finished.
+  /// Receives the available bytes, or waits for the next: 1 to `most` bytes, `nil` when the peer has finished.
   ///
-  /// - Throws: as ``Receiving/receive(into:within:)-4uj26``.
+  /// - Throws: the errors of ``Receiving/receive(into:within:)-4uj26``, and `.cancelled`.
   public borrowing func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
     var patience = Patience(within, or: timeouts.receiveLimit)
@@ -30,10 +31,10 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives exactly so many bytes; `nil` when the peer had finished before the first.
+  /// Receives exactly `count` bytes; `nil` when the peer had finished before the first.
   ///
-  /// - Throws: `.endOfStream(received:)` when the peer finished in the middle; what came, then or before any other error,
-  ///   stays readable.
+  /// - Throws: `.endOfStream(received:)` when the peer finished in the middle. The bytes that arrived, before that or
+  ///   before any other error, stay readable.
   public borrowing func receive(exactly count: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
     var patience = Patience(within, or: timeouts.receiveLimit)
@@ -43,14 +44,15 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives up to a delimiter, which is taken and not returned; `nil` when the peer had finished before the first byte.
+  /// Receives up to a delimiter, which is consumed and not returned; `nil` when the peer had finished before the first
+  /// byte.
   ///
   /// - Parameters:
   ///   - delimiter: one byte or more.
-  ///   - limit: bytes before the delimiter, at most.
-  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
-  /// - Throws: `.limit` when more than `limit` bytes came without it; `.endOfStream(received:)` when the peer finished in
-  ///   the middle. What came stays readable in every case.
+  ///   - limit: the largest number of bytes before the delimiter.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  /// - Throws: `.limit` when more than `limit` bytes arrived without the delimiter; `.endOfStream(received:)` when the
+  ///   peer finished in the middle. The bytes that arrived stay readable in every case.
   public borrowing func receive(
     until delimiter: [UInt8], limit: Int = 64 << 10, within: Duration? = nil
   ) async throws(SocketError) -> [UInt8]? {
@@ -62,19 +64,21 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives up to a byte, which is taken and not returned.
+  /// Receives up to a delimiter of one byte, which is consumed and not returned.
   public borrowing func receive(
     until delimiter: UInt8, limit: Int = 64 << 10, within: Duration? = nil
   ) async throws(SocketError) -> [UInt8]? {
     try await receive(until: [delimiter], limit: limit, within: within)
   }
 
-  /// Receives a line of UTF-8, without its end, `\n` or `\r\n`; `nil` when the peer had finished before its first byte.
+  /// Receives a line of UTF-8, without its ending, `\n` or `\r\n`; `nil` when the peer had finished before its first
+  /// byte.
   ///
   /// - Parameters:
-  ///   - limit: bytes of a line without its end, at most.
-  ///   - within: how long to wait at most; `nil` for ``Timeouts/receive``.
-  /// - Throws: as the other receive verbs; `.notText` when it is not UTF-8. The line stays readable as bytes.
+  ///   - limit: the largest number of bytes of a line, without its ending.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  /// - Throws: the errors of the other receive operations; `.notText` when the line is not UTF-8. The line then stays
+  ///   readable as bytes.
   public borrowing func readLine(limit: Int = 64 << 10, within: Duration? = nil) async throws(SocketError) -> String? {
     let core = reference.core
     var patience = Patience(within, or: timeouts.receiveLimit)
@@ -84,7 +88,8 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Looks at what has arrived, or comes next, without taking it: 1 to `most` bytes, `nil` when the peer has finished.
+  /// Returns the available bytes, or waits for the next, without consuming them: 1 to `most` bytes, `nil` when the peer
+  /// has finished.
   public borrowing func peek(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
     var patience = Patience(within, or: timeouts.receiveLimit)

@@ -1,9 +1,9 @@
 extension Endpoint {
-  /// The addresses the endpoint stands for, as
-  /// ``resolve(_:family:kind:within:limit:)-(_,_,_,Duration,_)`` gives them; the task waits for the name, and no thread of Swift's
-  /// own is blocked.
+  /// Resolves the endpoint to its addresses, with the results of
+  /// ``resolve(_:family:kind:within:limit:)-(_,_,_,Duration,_)``, in a task. The task suspends until the name is
+  /// resolved, and no thread of Swift's own is blocked.
   ///
-  /// - Throws: as in a thread; `.cancelled` when the task is.
+  /// - Throws: the errors of the call in a thread; `.cancelled` when the task is cancelled.
   public func resolve(
     _ purpose: Purpose = .connect, family: AddressFamily? = nil, kind: SocketKind = .stream,
     within duration: Duration = .seconds(10), limit: Int = Endpoint.resultLimit
@@ -33,7 +33,7 @@ extension Endpoint {
 }
 
 extension Lookup {
-  /// Asks and waits for the answer, in a task.
+  /// Starts the lookup and waits for its answer, in a task.
   nonisolated(nonsending) func answer(
     within duration: Duration, slots: Slots = .shared,
     asking question: @escaping @Sendable (Lookup) -> Answer = { $0.ask() }
@@ -42,7 +42,7 @@ extension Lookup {
     let seat: Seat
     do { seat = try Reactor.nearest().makeSeat() } catch { throw .noReactor(reason: error.cause.text) }
     defer { seat.leave() }
-    // Before the question: an answer that comes from then on ends the wait.
+    // Read before the lookup starts: an answer that comes from then on ends the wait.
     let changes = seat.known.changes
     let rendezvous = Rendezvous<Answer>(waking: seat)
     try begin(slots: slots, asking: question) { rendezvous.deliver($0) }

@@ -1,17 +1,19 @@
 internal import Glibc
 
-/// What can be sent to: ``Connection`` and ``SharedConnection``.
+/// A socket that can send: ``Connection`` and ``SharedConnection``.
 ///
-/// A `send` returns when the kernel has accepted all of the bytes, or throws and says how many it accepted. Accepted is not
-/// delivered: what became of the bytes is in the ``CloseReport``. Each call's bytes arrive together, also when several
-/// threads send. It waits at most `within`, or ``Timeouts/send`` of this socket when that is `nil`. No call raises SIGPIPE.
+/// A `send` returns when the kernel has accepted all of the bytes, or throws an error with the number of bytes
+/// accepted. Accepted is not delivered: the ``CloseReport`` says how many bytes the peer never acknowledged. The bytes
+/// of one call stay together, even if several threads send. A call waits at most `within`, or ``Timeouts/send`` of this
+/// socket when that is `nil`. No call raises SIGPIPE.
 public protocol Sending: SocketEnd, ~Copyable {}
 
 extension Sending where Self: ~Copyable {
   /// Sends all of the bytes; 0 bytes send nothing.
   ///
-  /// The corresponding C function is `send` with `MSG_NOSIGNAL`, repeated. Nothing is copied besides.
-  /// - Throws: `.reset`, `.lost`, `.peerClosed`, `.finished`, `.timedOut`, `.closed`; `bytesAccepted` tells how far it got.
+  /// The corresponding C function is `send` with `MSG_NOSIGNAL`, repeated. The bytes are not copied first.
+  /// - Throws: `.reset`, `.lost`, `.peerClosed`, `.finished`, `.timedOut`, `.closed`; `bytesAccepted` is the number of
+  ///   bytes accepted before the error.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) {
     let core = reference.core
@@ -30,7 +32,7 @@ extension Sending where Self: ~Copyable {
     try send(unsafe bytes.span.bytes, within: within)
   }
 
-  /// Sends all of the bytes of a collection; copied only when they do not lie together in memory.
+  /// Sends all of the bytes of a collection, which are copied only if they are not contiguous in memory.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ bytes: some Collection<UInt8>, within: Duration? = nil) throws(SocketError) {
     guard bytes.withContiguousStorageIfAvailable({ _ in true }) != nil else {
@@ -50,7 +52,7 @@ extension Sending where Self: ~Copyable {
     try send(text.utf8, within: within)
   }
 
-  /// Sends several pieces as one: `sendmsg`. Nothing is copied.
+  /// Sends several pieces as one, without copying them: `sendmsg`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) throws(SocketError) {
     let core = reference.core
@@ -61,10 +63,10 @@ extension Sending where Self: ~Copyable {
     }
   }
 
-  /// Sends as many of the bytes as the kernel takes at once, at least one; waits only while it takes none.
+  /// Sends as many of the bytes as the kernel accepts at once, at least one; waits only while it accepts none.
   ///
   /// The corresponding C function is `send`, once.
-  /// - Returns: how many were accepted; 0 only for 0 bytes.
+  /// - Returns: the number of bytes accepted; 0 only for 0 bytes.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) throws(SocketError) -> Int {
     let core = reference.core

@@ -1,11 +1,11 @@
-/// The verbs of ``Sending`` in a task: they suspend where the others block. Cancelled, they throw `.cancelled` at once, and
-/// `bytesAccepted` tells how many bytes are on their way.
+/// The operations of ``Sending`` in a task: they suspend where the others block. When the task is cancelled they throw
+/// `.cancelled` at once, and `bytesAccepted` is the number of bytes that the kernel had accepted.
 extension Sending where Self: ~Copyable {
   /// Sends all of the bytes; 0 bytes send nothing.
   ///
-  /// `send` with `MSG_NOSIGNAL`, repeated. Nothing is copied besides.
-  /// - Throws: `.reset`, `.lost`, `.peerClosed`, `.finished`, `.timedOut`, `.cancelled`, `.closed`; `bytesAccepted` tells how
-  ///   far it got.
+  /// The corresponding C function is `send` with `MSG_NOSIGNAL`, repeated. The bytes are not copied first.
+  /// - Throws: `.reset`, `.lost`, `.peerClosed`, `.finished`, `.timedOut`, `.cancelled`, `.closed`; `bytesAccepted` is
+  ///   the number of bytes accepted before the error.
   public borrowing func send(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
@@ -22,7 +22,7 @@ extension Sending where Self: ~Copyable {
     try await send(unsafe bytes.span.bytes, within: within)
   }
 
-  /// Sends all of the bytes of a collection; copied only when they do not lie together in memory.
+  /// Sends all of the bytes of a collection, which are copied only if they are not contiguous in memory.
   public borrowing func send(_ bytes: some Collection<UInt8>, within: Duration? = nil) async throws(SocketError) {
     guard bytes.withContiguousStorageIfAvailable({ _ in true }) != nil else {
       return try await send(Array(bytes), within: within)
@@ -40,7 +40,7 @@ extension Sending where Self: ~Copyable {
     try await send(text.utf8, within: within)
   }
 
-  /// Sends several pieces as one: `sendmsg`. Nothing is copied.
+  /// Sends several pieces as one, without copying them: `sendmsg`.
   public borrowing func send(gathering pieces: [[UInt8]], within: Duration? = nil) async throws(SocketError) {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)
@@ -50,9 +50,9 @@ extension Sending where Self: ~Copyable {
     }
   }
 
-  /// Sends as many of the bytes as the kernel takes at once, at least one; waits only while it takes none.
+  /// Sends as many of the bytes as the kernel accepts at once, at least one; waits only while it accepts none.
   ///
-  /// - Returns: how many were accepted; 0 only for 0 bytes.
+  /// - Returns: the number of bytes accepted; 0 only for 0 bytes.
   public borrowing func sendSome(_ bytes: RawSpan, within: Duration? = nil) async throws(SocketError) -> Int {
     let core = reference.core
     var patience = Patience(within, or: timeouts.sendLimit)

@@ -1,17 +1,18 @@
 internal import SystemPackage
 
-/// A reference to a connection, for collections, actors, and several threads at once.
+/// A reference to a connection, for collections, for actors, and for several threads at once.
 ///
-/// What the compiler checks for an owner is checked at run time here: after a close every operation throws `.closed`, and
-/// a second receiver gets `.busy`. Writers queue. ``close(_:)-6hzmo`` may come from any thread at any moment: whoever waits inside
-/// wakes with `.closed`, and the descriptor is released when the last one is out. A second close returns the same report.
+/// The rules that the compiler checks for an owner are checked here at run time: after a close every operation throws
+/// `.closed`, and a second receiver gets `.busy`. Writers queue. Any thread may call ``close(_:)-6hzmo`` at any moment:
+/// operations in flight wake with `.closed`, and the descriptor is released when the last of them has returned. A
+/// second close returns the same report.
 ///
-/// References count operations, not lives: the descriptor goes when `close` is called. If the last reference dies before
-/// that, it is a leak, and reported.
+/// References do not keep the descriptor open: `close` releases it. If the last reference is dropped before that, the
+/// descriptor has leaked, and the leak is reported.
 public struct SharedConnection: Receiving, Sending, StreamEnd {
-  /// What this reference stands for.
+  /// The reference to the socket that this value stands for.
   public let reference: SocketReference
-  /// How long waits last when a call does not say.
+  /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
@@ -19,7 +20,8 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     self.timeouts = timeouts
   }
 
-  /// A connection that is yet to be made: another thread can close it while ``connect(to:within:)-3usce`` waits. `socket(2)`.
+  /// Creates a connection that is not connected yet: another thread can close it while ``connect(to:within:)-3usce``
+  /// waits. `socket(2)`.
   public init(
     unconnected family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) {
@@ -27,29 +29,30 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     self.init(core: core, timeouts: timeouts)
   }
 
-  /// Connects, once: `connect(2)`. When it fails, this reference is closed.
+  /// Connects, once: `connect(2)`. If it fails, this reference is closed.
   ///
-  /// It succeeds only when the kernel names the peer of a connection. Until it has returned, every other holder's
-  /// `send`, `receive` and `finishSending` throw `.system(ENOTCONN)`, ask the kernel nothing and change nothing.
-  /// - Throws: `.closed` when another thread closed it meanwhile; `.timedOut`; `.system` for what the kernel says;
-  ///   `.invalid` the second time.
+  /// It succeeds only when the kernel names the peer of a connection. Until it has returned, `send`, `receive` and
+  /// `finishSending` of every other holder throw `.system(ENOTCONN)` without trying the operation, and change nothing.
+  /// - Throws: `.closed` when another thread closed it meanwhile; `.timedOut`; `.system` with the error of the kernel;
+  ///   `.invalid` when it is called a second time.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) {
     var patience = Patience(within, or: timeouts.connectLimit)
     try reference.core.connect(to: peer, timeouts, &patience)
   }
 
-  /// The same in a task, and `.cancelled` when it is: then this reference is closed.
+  /// Connects, once, in a task. It throws as in a thread, and `.cancelled` when the task is cancelled; this reference
+  /// is then closed.
   public func connect(to peer: SocketAddress, within: Duration? = nil) async throws(SocketError) {
     var patience = Patience(within, or: timeouts.connectLimit)
     try await reference.core.connect(to: peer, timeouts, &patience)
   }
 
-  /// Sends what the peer will read as end of file: `shutdown(SHUT_WR)`. Waits for the writers before it; a second time it
-  /// changes nothing.
+  /// Finishes sending, so that the peer reads end of file: `shutdown(SHUT_WR)`. It waits for the writers before it; a
+  /// second call changes nothing.
   ///
-  /// - Throws: `.system(ENOTCONN)` when it is not connected yet, and nothing has changed; `.closed`; `.timedOut` when the
-  ///   writers before it took longer than ``Timeouts/send``.
+  /// - Throws: `.system(ENOTCONN)` when it is not connected yet, and nothing has changed; `.closed`; `.timedOut` when
+  ///   the writers before it took longer than ``Timeouts/send``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func finishSending() throws(SocketError) {
     var patience = Patience(timeouts.sendLimit)
@@ -60,7 +63,7 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     }
   }
 
-  /// The same in a task, and `.cancelled` when it is.
+  /// Finishes sending, in a task. It throws as in a thread, and `.cancelled` when the task is cancelled.
   public func finishSending() async throws(SocketError) {
     var patience = Patience(timeouts.sendLimit)
     let core = reference.core
@@ -70,25 +73,26 @@ public struct SharedConnection: Receiving, Sending, StreamEnd {
     }
   }
 
-  /// Ends the connection from any thread; see ``Connection/close(_:)-59kny``. A second time it returns the same report.
+  /// Closes the connection from any thread: see ``Connection/close(_:)-59kny``. A second close returns the same report.
   ///
-  /// A close that comes while another is under way can only bring its end nearer: the earlier deadline of the two holds, more
-  /// time changes nothing, and the budgets of bytes and silence stay the first one's. ``ClosePolicy/background(orphanTimeout:)``
-  /// changes nothing either: what is being confirmed is not given up.
+  /// A close that is called while another is under way can only shorten it: the earlier of the two deadlines holds, a
+  /// longer time changes nothing, and the budgets of bytes and silence stay those of the first close.
+  /// ``ClosePolicy/background(orphanTimeout:)`` changes nothing either: a confirmation under way is not given up.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// The same in a task; see ``Connection/close(_:)-59kny``. Cancelled, it becomes an abort, and the report still comes.
+  /// Closes the connection in a task: see ``Connection/close(_:)-59kny``. If the task is cancelled, the close becomes
+  /// an abort and still returns its report.
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport { await reference.core.close(policy) }
 
-  /// Sends a reset: see ``Connection/abort()``. Cuts short a close that is under way.
+  /// Sends a reset: see ``Connection/abort()``. It cuts short a close that is under way.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public func abort() -> CloseReport { reference.core.close(.abort) }
 
-  /// The same in a task: whoever is inside leaves first.
+  /// Sends a reset, in a task: it suspends until the operations in flight have returned, and then resets.
   @discardableResult
   public func abort() async -> CloseReport { await reference.core.close(.abort) }
 }

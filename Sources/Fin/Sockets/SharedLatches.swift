@@ -1,27 +1,28 @@
 internal import Synchronization
 internal import SystemPackage
 
-/// The latches of connections that have several descriptors of ours, by the kernel's own name of the connection
-/// (`SO_COOKIE`): a descriptor that was given away and is adopted again finds the latch that its duplicates have.
+/// The terminal states of connections that have several descriptors of Fin's, by the kernel's identifier of the
+/// connection (`SO_COOKIE`). A descriptor that was given away and is adopted again gets the terminal state that its
+/// duplicates share.
 ///
-/// Only connections that were duplicated by ``Connection/duplicate(file:line:)`` are here. A number that the program made
-/// with `dup(2)` is another holder's to Fin, as one in another process would be.
+/// Only connections that were duplicated by ``Connection/duplicate(file:line:)`` are listed here. A descriptor that the
+/// program made with `dup(2)` is another holder's to Fin, as one in another process would be.
 enum SharedLatches {
   private struct Entry {
     weak var latch: Latch?
-    /// Descriptors given away, and still counted among the latch's owners.
+    /// The number of descriptors that were given away and still count among the owners of the terminal state.
     var away = 0
   }
 
   private struct Book {
     var entries: [UInt64: Entry] = [:]
-    /// With so many entries those whose connections are gone are taken out.
+    /// The number of entries at which the entries of ended connections are removed.
     var sweep = 64
   }
 
   private static let book = Mutex(Book())
 
-  /// Keeps the latch of a connection that gets a second descriptor.
+  /// Keeps the terminal state of a connection that gets a second descriptor.
   static func keep(_ latch: Latch, of number: CInt) {
     guard let cookie = try? Syscalls.cookie(number) else { return }
     book.withLock { book in
@@ -34,14 +35,16 @@ enum SharedLatches {
     }
   }
 
-  /// A descriptor of a duplicated connection is given away. It stays among the owners, so that no duplicate counts itself the
-  /// last.
+  /// Records that a descriptor of a duplicated connection is given away. It stays among the owners, so that no
+  /// duplicate takes itself for the last one.
   static func leave(_ number: CInt) {
+    if book.withLock({ $0.entries.isEmpty }) { return }
     guard let cookie = try? Syscalls.cookie(number) else { return }
     book.withLock { $0.entries[cookie]?.away += 1 }
   }
 
-  /// The latch that a descriptor's connection has already, with one owner more; `nil` when it has none.
+  /// Returns the existing terminal state of a descriptor's connection, and counts the descriptor among its owners;
+  /// `nil` when there is none.
   static func join(_ number: CInt) -> Latch? {
     if book.withLock({ $0.entries.isEmpty }) { return nil }
     guard let cookie = try? Syscalls.cookie(number) else { return nil }

@@ -2,24 +2,25 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// How long the kernel keeps a connection whose bytes stay unacknowledged: what is known here of its
-/// `TCP_USER_TIMEOUT`, which duplicates of a descriptor share.
+/// The `TCP_USER_TIMEOUT` of a connection, as far as Fin knows it: how long the kernel keeps a connection whose bytes
+/// stay unacknowledged. Duplicates of a descriptor share it.
 ///
-/// It is `Timeouts.send` from the moment there is a connection, and not before: the kernel applies it to an attempt to
-/// connect as well (tcp(7)), and would end one that may take longer. While a send waits that may take longer, there is
-/// none: the kernel counts from the first byte that stayed unacknowledged, which an earlier call may have sent, so that
-/// no number would be long enough. When that send is over, the longer time stays: a shorter one would end the
-/// connection over bytes that were accepted under the longer.
+/// It is `Timeouts.send` once there is a connection, and not before: the kernel applies it to a connect attempt as well
+/// (tcp(7)), and would end one that may take longer. While a send waits that may take longer than the limit, there is
+/// no limit: the kernel counts from the first unacknowledged byte, which an earlier call may have sent, so that no
+/// value would be long enough. When that send is over, the longer time stays: a shorter one would end the connection
+/// over bytes that were accepted under the longer one.
 enum Silence: Equatable {
-  /// It has to be asked for: an adopted connection, or one of a listener that never set it.
+  /// Not yet read from the kernel: an adopted connection, or one of a listener that never set it.
   case unknown
-  /// Milliseconds; 0 when the kernel's own patience holds.
+  /// A limit in milliseconds; 0 for the kernel's own limit.
   case milliseconds(Int32)
-  /// The program set it by itself, or the kernel has no such option here (MPTCP): it is left as it is.
+  /// Left as it is, because the program has set it itself, or the kernel has no such option here (MPTCP).
   case fixed
 
-  /// A time allowed, in milliseconds, rounded up. No time at all is a way to ask once, and no reason to end a
-  /// connection; what is longer than the kernel can count is as long as it can count.
+  /// Creates the limit for a timeout, in milliseconds, rounded up; `nil` for a timeout of zero or less, which asks for
+  /// one attempt and is no reason to end a connection. A timeout longer than the kernel can count becomes the longest
+  /// that it can count.
   init?(_ allowed: Allowance) {
     guard let time = allowed.duration else {
       self = .milliseconds(0)
@@ -30,7 +31,7 @@ enum Silence: Equatable {
     self = .milliseconds(Int32(clamping: milliseconds))
   }
 
-  /// Whether a send that may take as long as `other` would be ended before its time.
+  /// Whether the kernel would end a send with the timeout `other` too early.
   func isShorter(than other: Silence) -> Bool {
     switch (self, other) {
     case (.milliseconds(0), _), (.fixed, _), (.unknown, _): false
@@ -41,19 +42,19 @@ enum Silence: Equatable {
   }
 }
 
-/// How long a send may take, and whether the kernel's limit had to make way for it.
+/// The timeout of a send, and whether the kernel's limit was lifted for it.
 struct SendTime {
   private let allowed: Int64
   private enum Course {
     case running, hasWaited
-    /// The kernel has no limit at this moment; the world is that of the send, which is inside the gate.
+    /// The kernel has no limit at this moment. The access is that of the send, which is inside the gate.
     case holdsOpen(World)
   }
   private var course = Course.running
 
   init(_ patience: Patience) { allowed = patience.allowed.nanoseconds }
 
-  /// It has to wait: from now on the kernel does not end it before its time.
+  /// Notes that the send has to wait: from now on the kernel does not end it before its timeout.
   mutating func waits(on core: Core, _ world: World) {
     guard case .running = course else { return }
     course = .hasWaited
@@ -63,7 +64,7 @@ struct SendTime {
     }
   }
 
-  /// It is over: from now on the kernel waits as long as it might have taken.
+  /// Notes that the send is over: from now on the kernel waits as long as the send might have taken.
   mutating func isOver(on core: Core) {
     guard case .holdsOpen(let world) = course else { return }
     course = .hasWaited
@@ -72,7 +73,7 @@ struct SendTime {
 }
 
 extension Core {
-  /// The kernel's limit, asked for once.
+  /// The kernel's limit, read once.
   fileprivate func silence(_ world: World) -> Silence {
     let known = latch.value.silence
     guard known == .unknown else { return known }
@@ -84,10 +85,12 @@ extension Core {
     return asked
   }
 
-  /// - Returns: whether the kernel took it.
+  /// Sets the kernel's limit, unless the program has set its own.
+  ///
+  /// - Returns: whether the kernel accepted it.
   @discardableResult
   fileprivate func setSilence(_ silence: Silence, _ world: World) -> Bool {
-    // The program may have set it by itself while a send waited.
+    // The program may have set its own limit while a send waited.
     guard case .milliseconds(let time) = silence, latch.value.silence != .fixed else { return false }
     do throws(Errno) {
       try Syscalls.setIntegerOption(number(world), CInt(IPPROTO_TCP), CInt(FIN_TCP_USER_TIMEOUT), time)
@@ -96,11 +99,11 @@ extension Core {
     return true
   }
 
-  /// Sets the limit that a connection begins with, or that a listener's begin with; not one that the program set
-  /// before.
+  /// Sets the first limit of a connection, or of a listener for its connections. It does not replace a limit that the
+  /// program set before.
   func beginSilence(_ allowed: Allowance, _ world: World) throws(SocketError.Cause) {
     guard isTCP, latch.value.silence != .fixed, let silence = Silence(allowed) else { return }
-    // 0 is what a socket is born with.
+    // 0 is the value of a new socket.
     guard case .milliseconds(let time) = silence, time > 0 else {
       latch.update { $0.silence = silence }
       return

@@ -1,19 +1,20 @@
 internal import SystemPackage
 
-/// A stream socket that is neither connected nor listening yet: for those who set options or bind before they connect.
+/// A stream socket that is neither connected nor listening yet, for setting options or binding before it connects.
 ///
 /// Most programs begin with `Connection.connect(to:within:timeouts:file:line:)` or
-/// `Listener.bind(_:backlog:options:timeouts:file:line:)`.
-/// `CLOEXEC` and non-blocking from its `socket(2)` on.
+/// `Listener.bind(_:backlog:options:timeouts:file:line:)`. The socket is `CLOEXEC` and non-blocking from its
+/// `socket(2)` on.
 public struct Socket: ~Copyable, SocketEnd {
-  /// What this owner holds.
+  /// The reference to the socket that this value owns.
   public let reference: SocketReference
-  /// How long waits last when a call does not say.
+  /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
-  /// A stream socket of a family. The corresponding C function is `socket`, with `SOCK_CLOEXEC | SOCK_NONBLOCK`.
+  /// Creates a stream socket of `family`. The corresponding C function is `socket`, with
+  /// `SOCK_CLOEXEC | SOCK_NONBLOCK`.
   ///
-  /// - Throws: `.system`: `EMFILE` when there is no descriptor to be had, `EAFNOSUPPORT` when there is no such family.
+  /// - Throws: `.system`: `EMFILE` when no descriptor is available, `EAFNOSUPPORT` when the family is not supported.
   public init(
     _ family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) {
@@ -21,11 +22,12 @@ public struct Socket: ~Copyable, SocketEnd {
     self.timeouts = timeouts
   }
 
-  /// Gives the socket a local address; port 0 lets the kernel choose one.
+  /// Binds the socket to a local address; with port 0 the kernel chooses the port.
   ///
-  /// A connection bound to an address without a port takes no port until it connects (`IP_BIND_ADDRESS_NO_PORT`), so that
-  /// it uses up no port for other destinations.
-  /// - Throws: what is in the way, and of whom, when it can be known.
+  /// A connection bound to an address without a port takes its port when it connects (`IP_BIND_ADDRESS_NO_PORT`), so
+  /// that it does not use up a port for other destinations.
+  /// - Throws: `.invalid` when the phase does not allow it; `.system` with the error of the call that failed; with
+  ///   `EADDRINUSE` the note names the holder of the address, if that can be determined.
   public borrowing func bind(to address: SocketAddress) throws(SocketError) {
     let core = reference.core
     try core.passing(.bind) { world throws(SocketError) in
@@ -37,7 +39,7 @@ public struct Socket: ~Copyable, SocketEnd {
     }
   }
 
-  /// Starts to take clients: `listen(2)`. A socket for which it fails is released.
+  /// Starts to accept clients: `listen(2)`. If it fails, the socket is released.
   ///
   /// - Throws: `.invalid` without an address (see ``bind(to:)``) or with a backlog below 0; `.system`.
   public consuming func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) -> Listener {
@@ -56,9 +58,9 @@ public struct Socket: ~Copyable, SocketEnd {
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
-  /// Connects: `connect(2)`. A socket whose attempt failed is released: take a new one.
+  /// Connects: `connect(2)`. If the attempt fails, the socket is released: create a new one.
   ///
-  /// - Throws: `.timedOut`; `.closed`; `.system` for what the kernel says, such as `ECONNREFUSED`.
+  /// - Throws: `.timedOut`; `.closed`; `.system` with the error of the kernel, such as `ECONNREFUSED`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public consuming func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) -> Connection {
     var patience = Patience(within, or: timeouts.connectLimit)
@@ -69,7 +71,8 @@ public struct Socket: ~Copyable, SocketEnd {
     return Connection(core: reference.core, timeouts: timeouts)
   }
 
-  /// Connects in a task: as in a thread, and `.cancelled` when the task is. A socket whose attempt failed is released.
+  /// Connects in a task. It throws as in a thread, and `.cancelled` when the task is cancelled. If the attempt fails,
+  /// the socket is released.
   public consuming func connect(
     to peer: SocketAddress, within: Duration? = nil
   ) async throws(SocketError) -> Connection {
@@ -81,6 +84,6 @@ public struct Socket: ~Copyable, SocketEnd {
     return Connection(core: reference.core, timeouts: timeouts)
   }
 
-  /// Releases it. `close(2)`; nothing was sent, so there is nothing to report.
+  /// Releases the socket: `close(2)`. Nothing was sent, so there is nothing to report.
   public consuming func close() { reference.core.end() }
 }

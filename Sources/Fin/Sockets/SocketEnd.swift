@@ -2,31 +2,31 @@ internal import CFin
 internal import Glibc
 public import SystemPackage
 
-/// What an owner holds. It has no operations of its own.
+/// A reference to a socket, which its owner holds. It has no operations of its own.
 public struct SocketReference: Sendable {
   let core: Core
 }
 
-/// What every socket has: addresses, options, a phase, a number.
+/// The properties and operations that every socket has: addresses, options, a phase, a descriptor.
 public protocol SocketEnd: ~Copyable, Sendable {
-  /// What the owner, or the reference, holds.
+  /// The reference to the socket that this value owns or shares.
   var reference: SocketReference { get }
-  /// How long waits last when a call does not say; `settimeout` and `gettimeout`.
+  /// The timeouts of calls that pass no `within`; `settimeout` and `gettimeout` in Python.
   var timeouts: Timeouts { get set }
 }
 
 extension SocketEnd where Self: ~Copyable {
-  /// Where this end is. `getsockname(2)`; the unspecified address before a bind. Once the socket is closed, the address that
-  /// was known before, or `nil`.
+  /// The local address: `getsockname(2)`. It is the unspecified address before a bind. Once the socket is closed, it is
+  /// the address that was known before, or `nil`.
   public var localAddress: SocketAddress? { reference.core.local }
 
-  /// Where the other end is, as `connect` or `accept` said; `nil` for a socket that has none.
+  /// The address of the peer, as `connect` or `accept` reported it; `nil` for a socket that has no peer.
   public var peerAddress: SocketAddress? { reference.core.peer }
 
-  /// Where this socket is in its life.
+  /// The socket's current phase.
   public var phase: Phase { reference.core.phase }
 
-  /// The kernel's own name for the socket, `SO_COOKIE`; what `ss -e` prints after `sk:`.
+  /// Returns the kernel's identifier of the socket, `SO_COOKIE`, which `ss -e` prints after `sk:`.
   public borrowing func cookie() throws(SocketError) -> UInt64 {
     let core = reference.core
     return try core.passing(.getOption) { world throws(SocketError) in
@@ -36,14 +36,14 @@ extension SocketEnd where Self: ~Copyable {
     }
   }
 
-  /// Lends the number, for a call that Fin does not have. It is not released while `body` runs.
+  /// Lends the descriptor to `body`, for a call that Fin does not have. It is not released while `body` runs.
   ///
-  /// What the body must not do: close the number, keep it, read `SO_ERROR`, or wait for long. An attempt to connect
-  /// whose `SO_ERROR` was read by another holder still fails, but cannot say why. A `shutdown(SHUT_WR)` in it counts as
-  /// ``Connection/finishSending()``; on a Unix socket whose peer has finished as well the kernel does not tell it, and later a
-  /// send says `.peerClosed` instead of `.finished`. A close of this very socket, called in the body, ends it as ever and
-  /// returns; the number is released when the body does. Where another thread is closing it already, such a close does not
-  /// wait, and its report says ``Ending/background``.
+  /// The body must not close the descriptor, keep it, read `SO_ERROR`, or wait for long. A connect attempt whose
+  /// `SO_ERROR` was read by another holder still fails, but cannot report why. A `shutdown(SHUT_WR)` in the body counts
+  /// as ``Connection/finishSending()``. On a Unix socket whose peer has finished as well the kernel does not reveal
+  /// that shutdown, and a later send throws `.peerClosed` instead of `.finished`. A close of this very socket, called
+  /// in the body, ends it as usual and returns; the descriptor is released when the body returns. If another thread is
+  /// closing the socket already, such a close does not wait, and its report says ``Ending/background``.
   public borrowing func withDescriptor<R>(_ body: (FileDescriptor) -> R) throws(SocketError) -> R {
     let core = reference.core
     return try core.passing(.getOption) { core.lend($0, to: body) }
@@ -51,7 +51,8 @@ extension SocketEnd where Self: ~Copyable {
 
   /// Reads an option: `getsockopt(2)`.
   ///
-  /// - Throws: `.system(ENOPROTOOPT)` when this kind of socket has no such option.
+  /// - Throws: `.system(ENOPROTOOPT)` when this kind of socket has no such option; `.invalid` for `SO_ERROR`, which
+  ///   `failure()` reads.
   public borrowing func option<Value>(_ option: SocketOption<Value>) throws(SocketError) -> Value {
     let core = reference.core
     return try core.passing(.getOption) { world throws(SocketError) in
@@ -59,11 +60,12 @@ extension SocketEnd where Self: ~Copyable {
     }
   }
 
-  /// Sets an option: `setsockopt(2)`, and reads it back.
+  /// Sets an option, `setsockopt(2)`, and reads it back.
   ///
-  /// - Returns: what the kernel made of it, which for buffers is not what was asked for.
-  /// - Throws: `.invalid` when the value is out of the option's range; `.system` for what the kernel says: `ENOPROTOOPT`, or
-  ///   `EOPNOTSUPP` on a Unix socket, when this kind of socket has no such option.
+  /// - Returns: the value that the kernel set, which for buffers differs from the one requested.
+  /// - Throws: `.invalid` when the value is out of the option's range, and for `SO_LINGER`, which belongs to the close;
+  ///   `.system` with the error of the kernel: `ENOPROTOOPT`, or `EOPNOTSUPP` on a Unix socket, when this kind of
+  ///   socket has no such option.
   @discardableResult
   public borrowing func set<Value>(_ option: SocketOption<Value>, to value: Value) throws(SocketError) -> Value {
     let core = reference.core
@@ -74,14 +76,14 @@ extension SocketEnd where Self: ~Copyable {
   }
 }
 
-/// What a stream over TCP can be asked besides.
+/// A stream socket, which has further queries, most of them for TCP.
 public protocol StreamEnd: SocketEnd, ~Copyable {}
 
 extension StreamEnd where Self: ~Copyable {
-  /// The state that the kernel says the connection is in; `nil` when this is not TCP.
+  /// Returns the state of the connection, as the kernel reports it; `nil` when this is not TCP.
   public borrowing func tcpState() throws(SocketError) -> TCPState? { try tcpInfo()?.state }
 
-  /// All that the kernel says about the connection; `nil` when this is not TCP.
+  /// Returns the kernel's information about the connection (`TCP_INFO`); `nil` when this is not TCP.
   public borrowing func tcpInfo() throws(SocketError) -> TCPInfo? {
     let core = reference.core
     guard core.isTCP else { return nil }
@@ -92,15 +94,15 @@ extension StreamEnd where Self: ~Copyable {
     }
   }
 
-  /// Bytes accepted by `send` and not acknowledged by now; `SIOCOUTQ` without the FIN.
+  /// Returns the number of bytes accepted by `send` and not acknowledged by now: `SIOCOUTQ` without the FIN.
   public borrowing func bytesUnacknowledged() throws(SocketError) -> Int {
     let core = reference.core
     return try core.passing(.getOption) { core.unacknowledged($0) }
   }
 
-  /// What has ended this connection, if something has; once told, told for ever.
+  /// Returns the error that has ended this connection; `nil` if none has. Every later call returns the same error.
   ///
-  /// Reads `SO_ERROR` and keeps what it says, so that asking here takes nothing from whoever receives.
+  /// It reads `SO_ERROR` and records the result, so that this call takes no error away from a receiver.
   public borrowing func failure() throws(SocketError) -> SocketError.Cause? {
     let core = reference.core
     return try core.passing(.getOption) { core.takeError($0) }
@@ -108,13 +110,13 @@ extension StreamEnd where Self: ~Copyable {
 }
 
 extension Core {
-  /// Bytes. No option of a socket comes near.
+  /// In bytes. No socket option comes near this size.
   private static let largestOption = 64 << 20
 
   func option<Value>(_ option: SocketOption<Value>, _ world: World) throws(SocketError) -> Value {
-    // Reading SO_ERROR clears it; then only the latch would know.
+    // Reading SO_ERROR clears it, so it is only read where the error is recorded as the terminal state.
     if option.level == SOL_SOCKET, option.name == SO_ERROR {
-      throw error(.getOption, .invalid("SO_ERROR is read by failure(), which keeps what it says"))
+      throw error(.getOption, .invalid("read SO_ERROR with failure(), which keeps the error"))
     }
     guard (0...Core.largestOption).contains(option.size) else {
       throw error(.getOption, .invalid("cannot read \(option.size) bytes of \(option.label)"))
@@ -151,11 +153,11 @@ extension Core {
     }
     // SO_LINGER with a time blocks close, even on a non-blocking descriptor; the close policies do what it promises.
     if option.level == SOL_SOCKET, option.name == SO_LINGER {
-      throw error(.setOption, .invalid("SO_LINGER belongs to close(_:)"))
+      throw error(.setOption, .invalid("SO_LINGER cannot be set: the policies of close(_:) replace it"))
     }
     do throws(Errno) {
       try Syscalls.setOption(number(world), option.level, option.name, bytes)
-      // From now on the program's own: no send changes it.
+      // The value is the program's own from now on, and no send changes it.
       if option.level == CInt(IPPROTO_TCP), option.name == CInt(FIN_TCP_USER_TIMEOUT) {
         latch.update { $0.silence = .fixed }
       }

@@ -1,8 +1,8 @@
 public import SystemPackage
 
-/// What was being done, to whom, whose doing the failure was, and what a person can do about it.
+/// The error of a socket operation: the operation, the addresses of both ends, the cause, and a hint for the user.
 public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The verb that failed.
+  /// The operation that failed.
   public enum Operation: String, Hashable, Sendable {
     /// `socket(2)`, `socketpair(2)`.
     case open
@@ -12,13 +12,13 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case listen
     /// `accept4(2)`.
     case accept
-    /// `connect(2)`, and looking up the name to connect to.
+    /// `connect(2)`, and resolving the name to connect to.
     case connect
     /// `send(2)`, `sendmsg(2)`.
     case send
     /// `recv(2)`.
     case receive
-    /// Taking over a descriptor from elsewhere.
+    /// Adopting a descriptor from elsewhere.
     case adopt
     /// Giving a descriptor away.
     case detach
@@ -34,7 +34,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case finishSending = "finish sending"
     /// `setsockopt(2)`.
     case setOption = "set option"
-    /// `getsockopt(2)` and other questions to the kernel.
+    /// `getsockopt(2)` and other queries of the kernel.
     case getOption = "get option"
     /// `getsockopt(2)` with `TCP_INFO`.
     case tcpInfo = "read TCP_INFO"
@@ -42,61 +42,61 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case publish = "publish the ledger"
   }
 
-  /// Whose doing it was.
+  /// Why the operation failed.
   public enum Cause: Error, Hashable, Sendable {
-    /// Ours: a close, an abort or a stop began, or was over.
+    /// This program's own doing: a close, an abort or a stop was under way or had finished.
     case closed
     /// The listener is paused.
     case paused
-    /// The peer's, or the path's: RST. Never an end of file.
+    /// The connection was reset (RST), by the peer or on the path. A reset is never an end of file.
     case reset
     /// The kernel gave the connection up: `ETIMEDOUT` after unanswered retransmissions or probes, an ICMP error, or
     /// `ECONNABORTED` when an administrator ended it.
     case lost(Errno)
-    /// A deadline of ours passed.
+    /// The operation's own deadline passed.
     case timedOut
-    /// The task was cancelled. What had been received and not returned stays readable; what had been sent says
-    /// ``SocketError/bytesAccepted``.
+    /// The task was cancelled. Bytes received and not returned stay readable; ``SocketError/bytesAccepted`` is the
+    /// number of bytes sent.
     case cancelled
-    /// The ``Reactor`` at which this socket waits was stopped.
+    /// The ``Reactor`` at which this socket is registered was stopped.
     case reactorStopped
-    /// We had finished sending.
+    /// This side had finished sending.
     case finished
-    /// The peer takes no more: it has closed (`EPIPE`).
+    /// The peer accepts no more bytes: it has closed (`EPIPE`).
     case peerClosed
-    /// The stream ended in the middle of what was asked for. What came, so many bytes, stays readable.
+    /// The stream ended before the request was complete. The `received` bytes that arrived stay readable.
     case endOfStream(received: Int)
-    /// More came than the limit of this name allows. What came stays readable.
+    /// More bytes arrived than the limit with this name allows. They stay readable.
     case limit(String, Int)
     /// The line is not UTF-8. It stays readable as bytes.
     case notText
-    /// Somebody else is receiving at this moment.
+    /// Another receive is in progress.
     case busy
     /// More than 1,048,575 operations at once on one socket, or more than 65,536 that wait for their turn to send.
     case tooManyOperations
-    /// The argument makes no sense; what is wrong with it.
+    /// An argument makes no sense, or the socket's phase does not allow the call; the text says which.
     case invalid(String)
-    /// The name could not be turned into an address.
+    /// The name could not be resolved to an address.
     case unresolved(ResolveError)
-    /// Whatever else the kernel says.
+    /// Any other error of the kernel.
     case system(Errno)
   }
 
-  /// The verb that failed.
+  /// The operation that failed.
   public var operation: Operation { details.operation }
-  /// Whose doing it was.
+  /// Why the operation failed.
   public var cause: Cause { details.cause }
-  /// Where this end is; `nil` when it had no address.
+  /// The local address; `nil` when the socket had none.
   public var local: SocketAddress? { details.local }
-  /// Where the other end is; `nil` when there was none.
+  /// The address of the peer; `nil` when there was none.
   public var peer: SocketAddress? { details.peer }
-  /// Bytes that this call had handed to the kernel before it failed. They may have reached the peer, or may not: only
+  /// The number of bytes that this call had handed to the kernel before it failed. Whether they reached the peer, only
   /// ``CloseReport`` tells.
   public var bytesAccepted: Int { details.bytesAccepted }
-  /// What else a person should know: the name of an option, who holds the port.
+  /// Further information for the user, such as the name of an option or the holder of the port.
   public var note: String? { details.note }
 
-  /// Behind a reference, so that each function that may throw keeps room for a word and not for all of this.
+  /// Stored by reference, so that each function that may throw reserves one word and not the whole error.
   private let details: Details
 
   private final class Details: Sendable {
@@ -106,7 +106,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     let peer: SocketAddress?
     let bytesAccepted: Int
     let note: String?
-    /// For the hint; no part of what two errors have in common.
+    /// For the hint only; it takes no part in comparing two errors.
     let kind: SocketKind?
 
     init(
@@ -141,6 +141,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     details = Details(operation, cause, kind, local, peer, bytesAccepted, note)
   }
 
+  /// The error in one line:
   /// `bind 127.0.0.1:80: permission denied (EACCES): ports below 1024 need CAP_NET_BIND_SERVICE`.
   public var description: String {
     var text = operation.rawValue
@@ -163,16 +164,16 @@ extension SocketError.Cause {
     case .closed: "closed by this program"
     case .paused: "the listener is paused"
     case .reset: "reset by the peer (ECONNRESET)"
-    case .lost(let code): "the kernel gave the connection up: \(code.text)"
+    case .lost(let code): "the kernel gave up the connection: \(code.text)"
     case .timedOut: "timed out"
     case .cancelled: "the task was cancelled"
     case .reactorStopped: "the reactor was stopped"
     case .finished: "this side has finished sending"
     case .peerClosed: "the peer has closed (EPIPE)"
-    case .endOfStream(let received): "the peer finished in the middle, after \(received) bytes"
+    case .endOfStream(let received): "the peer finished sending too early, after \(received) bytes"
     case .limit(let name, let value): "more than the \(name) of \(value)"
     case .notText: "not UTF-8"
-    case .busy: "somebody else is receiving"
+    case .busy: "another operation is receiving"
     case .tooManyOperations: "too many operations at once"
     case .invalid(let reason): reason
     case .unresolved(let error): "\(error)"
@@ -182,7 +183,7 @@ extension SocketError.Cause {
 }
 
 extension Errno {
-  /// `permission denied (EACCES)`.
+  /// The description and the name of the code: `permission denied (EACCES)`.
   fileprivate var text: String {
     let text = "\(self)"
     return "\(text.prefix(1).lowercased())\(text.dropFirst()) (\(name))"
@@ -190,7 +191,7 @@ extension Errno {
 }
 
 extension SocketError {
-  /// What a person can do about it.
+  /// A hint about what the user can do.
   private var hint: String? {
     switch cause {
     case .timedOut:
@@ -202,14 +203,14 @@ extension SocketError {
       }
     case .closed where operation == .accept: "the listener was stopped or closed"
     case .finished: "send before finishSending(), or close"
-    case .busy: "one reader at a time: receive from one thread, or share the lines and not the socket"
-    case .limit: "what came stays readable; raise the limit, or close"
-    case .endOfStream: "what came stays readable with receive(upTo:)"
+    case .busy: "receive in one thread or task only, and share what it received"
+    case .limit: "the received bytes stay readable; raise the limit, or close"
+    case .endOfStream: "the received bytes stay readable with receive(upTo:)"
     case .notText: "read it as bytes with receive(until:)"
     case .system(let code): hint(code)
     case .lost(.timedOut): "sent bytes or probes stayed unanswered: the peer or the path is gone"
-    case .lost(.connectionAbort): "it was ended from outside, as with ss -K"
-    case .reactorStopped: "a socket waits at one reactor all its life; stop the reactor last"
+    case .lost(.connectionAbort): "something outside this program ended it, for example ss -K"
+    case .reactorStopped: "a socket cannot change to another reactor; stop the reactor last"
     case .closed, .paused, .reset, .lost, .peerClosed, .tooManyOperations, .invalid, .unresolved, .cancelled: nil
     }
   }
@@ -218,17 +219,17 @@ extension SocketError {
     switch (operation, code) {
     case (.bind, .permissionDenied):
       switch local {
-      case .unix?: "the folder, or the path itself, does not let this user write"
+      case .unix?: "this user may not write to the folder, or to the path itself"
       case .ip?, nil: "ports below 1024 need CAP_NET_BIND_SERVICE"
       }
-    case (.bind, .addressInUse), (.listen, .addressInUse): "another socket has it: see ss -tlnp"
+    case (.bind, .addressInUse), (.listen, .addressInUse): "another socket uses it: see ss -tlnp"
     case (.bind, .noSuchFileOrDirectory): "the folder does not exist"
-    case (.bind, .notDirectory): "what should be a folder is a file"
+    case (.bind, .notDirectory): "a part of the path is a file and not a folder"
     case (.bind, .addressNotAvailable): "no interface of this machine has this address"
     case (.connect, .connectionRefused):
       switch peer {
-      case .unix?: "nobody listens on this path; the file is what a dead server left behind"
-      case .ip?, nil: "nobody listens there"
+      case .unix?: "no program listens on this path; a dead server left the file behind"
+      case .ip?, nil: "no program listens there"
       }
     case (.connect, .noSuchFileOrDirectory): "there is no such path"
     case (.connect, .addressNotAvailable):
@@ -238,32 +239,32 @@ extension SocketError {
     case (.adopt, .socketTypeNotSupported), (_, .notSocket): "the descriptor is not a socket of this kind"
     case (.publish, .noFunction), (.publish, .notPermitted), (.publish, .permissionDenied):
       "memfd_create needs Linux 3.17, and a sandbox that allows it"
-    case (.publish, .noMemory): "128 MiB of addresses are reserved, of which little is used: see ulimit -v"
+    case (.publish, .noMemory): "the ledger reserves 128 MiB of address space, and uses little of it: see ulimit -v"
     case (_, .tooManyOpenFiles): "this process has reached its descriptor limit: ulimit -n"
     case (_, .tooManyOpenFilesInSystem): "the machine has reached its descriptor limit: sysctl fs.file-max"
     case (.send, .messageTooLong): "a datagram must fit into one packet of the protocol, 65,507 bytes for UDP over IPv4"
     case (.send, .connectionRefused) where details.kind == .stream,
       (.receive, .connectionRefused) where details.kind == .stream:
-      "the host of the peer refuses the connection, or something on the way does in its name (ICMP)"
+      "the peer's host, or a device on the way, refuses the connection (ICMP)"
     case (.send, .socketNotConnected) where details.kind == .stream,
       (.receive, .socketNotConnected) where details.kind == .stream,
       (.finishSending, .socketNotConnected):
-      "there is no connection yet: connect(to:) first, and wait until it returns"
+      "there is no connection yet: call connect(to:) first, and wait until it returns"
     case (.send, .connectionRefused), (.receive, .connectionRefused):
       switch peer {
-      case .unix?: "nobody is bound to this path any more"
+      case .unix?: "no socket is bound to this path any more"
       case .ip?, nil:
-        "an earlier datagram met a port that nobody has, says its host (ICMP); this socket goes on"
+        "an earlier datagram was refused: port unreachable (ICMP); this socket is still usable"
       }
     case (.send, .permissionDenied):
       switch peer {
-      case .unix?: "the path does not let this user write"
+      case .unix?: "this user may not write to the path"
       case .ip?, nil: "a broadcast address needs set(.broadcast, to: true) first; or a route or a firewall forbids it"
       }
     case (.send, .addressRequired), (.send, .socketNotConnected):
-      "it is connected to nobody: say where to with send(_:to:), or connect(to:) first"
+      "this socket has no peer: name one with send(_:to:), or call connect(to:) first"
     case (.send, .addressFamilyNotSupported), (.connect, .addressFamilyNotSupported):
-      "the address is of another family than the socket"
+      "the socket is of another address family than the address"
     default: nil
     }
   }

@@ -2,28 +2,28 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// How a thread waits for a socket, also for one whose error queue holds something.
+/// The waits of a thread for a socket, also for one whose error queue is not empty.
 ///
-/// `poll(2)` tells of such a queue at once and each time, whatever was asked for; no `recv` and no `send` empties it.
-/// What it holds is an error that no call has reported (`IP_RECVERR`), which becomes the operation's; or a message that
-/// the program asked for and reads by itself, such as the times of its sends (`SO_TIMESTAMPING`): that stays there, and
-/// the wait is for the next edge.
+/// While the error queue holds an entry, `poll(2)` returns at once, each time and whatever events were requested; no
+/// `recv` and no `send` empties the queue. An entry may be an error that no call has reported (`IP_RECVERR`), which
+/// becomes the error of the operation. Or it is a message that the program asked for and reads itself, such as the
+/// timestamps of its sends (`SO_TIMESTAMPING`): that stays there, and the thread waits for the next edge.
 struct StandingErrors {
-  /// The last wait told of an error, and of nothing else.
+  /// Whether the last wait ended with an error condition, and with nothing else.
   private var isStanding = false
   private var watch: EdgeWatch?
 
-  /// Waits until the socket may have what `direction` wants, `waker` is woken, or the deadline passes.
+  /// Waits until the socket may be ready in `direction`, `waker` is woken, or the deadline passes.
   ///
-  /// - Parameter direction: `nil` when nothing is wanted of the socket.
+  /// - Parameter direction: `nil` when the wait is not for the socket.
   /// - Returns: `false` when the deadline passed first.
-  /// - Throws: what a report of the error queue says.
+  /// - Throws: the error of a report in the error queue.
   mutating func wait(
     on core: Core, _ world: World, for direction: Direction?, _ waker: Waker?, until deadline: Deadline
   ) throws(Errno) -> Bool {
     let bell = waker?.descriptor ?? -1
     guard let direction else { return try Syscalls.poll(-1, 0, and: bell, until: deadline) != nil }
-    // A second time, and the operation found nothing between.
+    // The second wait in a row that meets the error condition: the operation found nothing in between.
     if isStanding { return try waitForEdge(on: core, world, waker, until: deadline) }
     let events = direction == .input ? CInt(POLLIN) : CInt(POLLOUT)
     guard let told = try Syscalls.poll(core.number(world), events, and: bell, until: deadline) else { return false }
@@ -37,17 +37,17 @@ struct StandingErrors {
     if let watch { return try watch.wait(waker: waker, until: deadline) }
     if let report = core.takeReport(world), let code = report.code { throw code }
     guard let watch = try? EdgeWatch.pool.borrow() else {
-      // No descriptor for it: looks at intervals.
+      // Without a descriptor for a watch, the thread checks at intervals.
       let end = min(deadline, Deadline(after: .milliseconds(20)))
       return try Syscalls.poll(-1, 0, and: waker?.descriptor ?? -1, until: end) != nil || !deadline.hasPassed
     }
     self.watch = watch
-    // The state in which the watch begins is its first edge: the operation looks once more.
+    // The state in which the watch begins is its first edge: the operation makes one more attempt.
     try watch.add(core.number(world))
     return try watch.wait(waker: waker, until: deadline)
   }
 
-  /// Before the descriptor can be released: the watch is on the description.
+  /// Ends the watch. It comes before the descriptor can be released, because the watch is on the open file description.
   mutating func end(on core: Core, _ world: World) {
     guard let watch else { return }
     watch.remove(core.number(world))
@@ -57,9 +57,9 @@ struct StandingErrors {
 }
 
 extension Core {
-  /// Takes the oldest report of an error from the error queue, where the program asked for reports. Each is then told
-  /// once, and none stays to fill the buffer that datagrams need. What tells of no error is lost by it: who asks for
-  /// reports leaves the queue to us.
+  /// Takes the oldest error report from the error queue, if the program asked for reports. Each error is then reported
+  /// once, and no report stays to fill the buffer that datagrams need. Entries that report no error are lost: a program
+  /// that asks for reports leaves the queue to Fin.
   func takeReport(_ world: World) -> QueuedReport? {
     guard kind == .datagram, family != .unix, Syscalls.reportsErrors(number(world), isIPv6: family == .ipv6) else {
       return nil

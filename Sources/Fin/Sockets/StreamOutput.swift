@@ -2,14 +2,14 @@ internal import CFin
 internal import Glibc
 internal import SystemPackage
 
-/// How bytes go out. Everything here runs inside the gate as its one writer, so that each call's bytes arrive together, and is one
-/// try.
+/// Sending to a stream. Every method runs inside the gate as the only writer, so that the bytes of one call stay
+/// together, and makes one attempt.
 extension Core {
-  /// Hands bytes to the kernel, as many as it takes.
+  /// Hands bytes to the kernel, as many as it accepts.
   ///
   /// - Parameters:
-  ///   - accepted: what it took in this call before, and takes now.
-  ///   - some: whether one system call that took something is enough.
+  ///   - accepted: the bytes that the kernel has accepted in this call; updated.
+  ///   - some: whether one system call that accepted something is enough.
   func send(
     _ bytes: UnsafeRawBufferPointer, _ accepted: inout Accepted, some: Bool = false, _ world: World
   ) throws(SocketError) -> Attempt<Int> {
@@ -29,9 +29,9 @@ extension Core {
     return .done(accepted.count)
   }
 
-  /// The same for several pieces at once, at most 1024: `sendmsg(2)`.
+  /// Hands several pieces to the kernel at once, at most 1024: `sendmsg(2)`.
   ///
-  /// - Parameter skipping: how many bytes of them the kernel took before, which are among `accepted`.
+  /// - Parameter skipping: the number of their bytes that the kernel accepted before; `accepted` includes them.
   func send(
     gathering pieces: [UnsafeRawBufferPointer], skipping skipped: Int, _ accepted: inout Accepted, _ world: World
   ) throws(SocketError) -> Attempt<Void> {
@@ -69,7 +69,8 @@ extension Core {
     return .done(())
   }
 
-  /// A latched end is told before the kernel is asked: asking again would only get EPIPE, which names no cause.
+  /// Throws the recorded terminal state before the kernel is asked: the kernel would only return EPIPE, which names no
+  /// cause.
   private func checkSending(_ accepted: Int) throws(SocketError) {
     if latch.allowsSending { return }
     let state = latch.value
@@ -77,7 +78,7 @@ extension Core {
     if state.finishedSending { throw error(.send, .finished, bytesAccepted: accepted) }
   }
 
-  /// Returns when there only was no room.
+  /// Returns if the kernel only had no room; throws otherwise.
   private func check(_ code: Errno, _ progress: inout Accepted, _ news: News, _ world: World) throws(SocketError) {
     if code == .resourceTemporarilyUnavailable {
       news.exhausted(.output)
@@ -88,14 +89,15 @@ extension Core {
     if code == .brokenPipe, latch.value.finishedSending {
       throw error(.send, .finished, bytesAccepted: accepted)
     } else if code == .brokenPipe {
-      // A Unix stream says so even when it was reset, and leaves the reset where SO_ERROR finds it.
+      // A Unix stream returns EPIPE even when it was reset, and keeps the reset in SO_ERROR.
       throw error(.send, takeError(world) ?? fail(code), bytesAccepted: accepted)
     } else {
       throw error(.send, fail(code), bytesAccepted: accepted)
     }
   }
 
-  /// The kernel would say ENOTCONN to what is not connected and remember it all the same, or end the handshake that is under way.
+  /// Finishes sending if there is, or was, a connection. On a socket without one the kernel would return ENOTCONN and
+  /// record the shutdown all the same, or end the connect attempt that is under way.
   func finishSendingIfConnected(_ world: World) throws(SocketError) -> Attempt<Void> {
     switch phase {
     case .fresh, .bound, .connecting: throw error(.finishSending, .system(.socketNotConnected))
@@ -106,13 +108,15 @@ extension Core {
     }
   }
 
-  /// An owner's: it never waits and never throws. Where a server's drain, or a close from elsewhere, has ended the connection
-  /// meanwhile, there is nothing left to finish, and how it ended is in that close's report.
+  /// Finishes sending for an owner. It never waits and never throws. If a server's drain, or a close from elsewhere,
+  /// has ended the connection meanwhile, there is nothing left to finish, and the report of that close says how it
+  /// ended.
   func finishSending() {
     _ = try? passing(.finishSending) { world throws(SocketError) in finishSending(world) }
   }
 
-  /// `shutdown(SHUT_WR)`, once. That the connection has failed already is latched, and the next receive tells it.
+  /// Calls `shutdown(SHUT_WR)`, once. If the connection has failed already, the failure is recorded, and the next
+  /// receive throws it.
   private func finishSending(_ world: World) {
     let isFirst = latch.update { state in
       let isFirst = !state.finishedSending

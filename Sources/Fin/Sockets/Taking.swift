@@ -1,8 +1,8 @@
-/// Bytes of which more are to come.
+/// The bytes received so far for a request that needs more.
 struct Part: Progress {
   var bytes: [UInt8] = []
 
-  /// What came stays readable.
+  /// Puts the received bytes back into the read buffer, so that they stay readable.
   mutating func gaveUp(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
     if !bytes.isEmpty { core.withBuffer { $0.putBack(bytes) } }
     return core.error(operation, cause)
@@ -11,11 +11,11 @@ struct Part: Progress {
 
 /// A search for a delimiter in the read buffer.
 struct Search: Progress {
-  /// How many bytes are known not to begin it.
+  /// The number of bytes that are known not to begin the delimiter.
   var done = 0
 }
 
-/// What each verb of ``Receiving`` takes of what has come: one try each, inside the gate as its one reader.
+/// The attempts of the ``Receiving`` operations. Each is one attempt, made inside the gate as the only reader.
 extension Core {
   func take(into output: inout OutputRawSpan, _ world: World) throws(SocketError) -> Attempt<Int> {
     guard output.freeCapacity > 0 else { throw error(.receive, .invalid("no room to receive into")) }
@@ -40,11 +40,12 @@ extension Core {
     if buffered > 0 { return .done(withBuffer { $0.take(most) }) }
     guard let bytes = try receiveFresh(min(most, 256 << 10), world) else { return .blocked(.input) }
     if bytes.isEmpty { return .done(nil) }
-    // An array keeps the room it was made with. One that is half full or more stays as it is: nothing is copied then.
+    // An array keeps the capacity that it was created with. If it is more than half full it is returned as it is, which
+    // saves a copy.
     return .done(bytes.count > bytes.capacity / 2 ? bytes : tight(bytes[...]))
   }
 
-  /// - Parameter part: what came in the tries before.
+  /// - Parameter part: the bytes received by earlier attempts.
   func take(exactly count: Int, _ part: inout Part, _ world: World) throws(SocketError) -> Attempt<[UInt8]?> {
     guard count >= 0 else { throw error(.receive, .invalid("cannot receive \(count) bytes")) }
     if part.bytes.isEmpty, buffered > 0 { part.bytes = withBuffer { $0.take(count) } }
@@ -118,9 +119,10 @@ extension Core {
     return .done(withBuffer { Array($0.bytes.prefix(most)) })
   }
 
-  /// One system call's worth of bytes, straight into an array of its own; empty when the peer has finished.
+  /// Receives with one system call, directly into a new array. It is empty at EOF, and `nil` when nothing is available
+  /// yet.
   private func receiveFresh(_ most: Int, _ world: World) throws(SocketError) -> [UInt8]? {
-    // A task looks into its news first, so that a try that would bring nothing takes no memory.
+    // A task checks the cached readiness first, so that an attempt that would receive nothing allocates no memory.
     if !News(of: self, world).mayHold(.input) { return nil }
     var isBlocked = false
     let bytes = try [UInt8](capacity: most) { output throws(SocketError) in
@@ -135,15 +137,15 @@ extension Core {
     return isBlocked ? nil : bytes
   }
 
-  /// Looks for the delimiter in the read buffer, and adds to it what comes next.
+  /// Searches the read buffer for the delimiter, and receives more bytes if it is not there yet.
   ///
-  /// - Returns: the bytes before it; `nil` when the peer had finished before the first.
+  /// - Returns: the number of bytes before the delimiter; `nil` when the peer had finished before the first byte.
   private func find(
     _ delimiter: [UInt8], _ limit: Int, _ name: String, carriageReturn: Bool = false, _ search: inout Search,
     _ world: World
   ) throws(SocketError) -> Attempt<Int?> {
     guard limit >= 0 else { throw error(.receive, .invalid("a limit of \(limit) bytes")) }
-    // The \r before a \n does not count.
+    // The \r before a \n does not count against the limit.
     let most = carriageReturn && limit < .max ? limit + 1 : limit
     func look() throws(SocketError) -> Int? {
       let (found, count, last) = withBuffer { ($0.find(delimiter, from: search.done), $0.count, $0.bytes.last) }
@@ -161,7 +163,7 @@ extension Core {
       if buffered == 0 { return .done(nil) }
       throw error(.receive, .endOfStream(received: buffered))
     }
-    // Before anything can end this: what is there is given.
+    // Checked before deadline and cancellation: a delimiter that was received is always returned.
     if let found = try look() { return .done(found) }
     return .more
   }

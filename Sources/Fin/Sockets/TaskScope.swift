@@ -1,46 +1,51 @@
 internal import CFin
 internal import Synchronization
 
-/// The task that a connection is in the hands of, as `serve` and `withConnection` give it: they hear of its cancellation for as
-/// long as it lasts, so that not each wait has to arrange for that. Other tasks, its children among them, hear for themselves.
-/// A socket has one in its life, or none.
+/// The task that owns a connection during `serve` or `withConnection`. One cancellation handler serves the whole scope,
+/// instead of one per wait. Other tasks, including its child tasks, install their own handler for each wait. A socket
+/// has at most one owning task in its life.
 struct TaskScope: ~Copyable, Sendable {
-  /// The task's identity, 0 for none, and in the lowest bit, which an address leaves free, whether it was cancelled.
+  /// The identity of the owning task, 0 for none. The lowest bit, which an address leaves free, says whether it was
+  /// cancelled.
   private let word = Atomic<UInt>(0)
   private static let cancelled: UInt = 1
 
-  // Only the task itself finds its own identity here, and it wrote it: no other thread's order matters.
+  // Only the owning task can find its own identity here, and it wrote the identity itself. So no ordering with other
+  // threads is needed.
   var isCurrentTask: Bool {
     let task = word.load(ordering: .relaxed) & ~TaskScope.cancelled
     return task != 0 && task == TaskScope.current
   }
 
-  /// The calling task is it, from now on.
+  /// Makes the calling task the owner, from now on.
   func enter() { word.bitwiseOr(TaskScope.current, ordering: .relaxed) }
 
-  /// Nobody is.
+  /// Removes the owner, and keeps the bit that says whether it was cancelled.
   func leave() { word.bitwiseAnd(TaskScope.cancelled, ordering: .relaxed) }
 
-  // Who cancels writes here and then looks for the place; the task offers the place, or finds it, and then looks here. At least
-  // one of them has to see what the other wrote. Acquiring and releasing do not give that: a processor may do a load before a
-  // store that stands in front of it is seen by others, and then the one wakes nobody and the other waits. Only a
-  // single order of all four, here and in ``Place``, does. That the runtime marks the task before it calls whoever hears is
-  // no help: the mark's own order is not ours to choose.
+  // The cancelling thread writes here and then loads the registration; the task publishes the registration, or finds
+  // it, and then loads this word. At least one of them has to see what the other wrote. Acquire and release do not
+  // guarantee that: a processor may perform a load before an earlier store becomes visible to other processors. Then
+  // the cancelling thread wakes no task, and the task waits. Only a single order of all four accesses, here and in
+  // ``Place``, prevents it. The runtime marks the task before it calls the cancellation handlers, but that is no help:
+  // the memory order of that mark is not ours to choose.
 
-  /// Its task was cancelled: whoever waits at `place` looks again, and so does whoever would wait there from now on.
+  /// Records that the owning task was cancelled. A task that waits at `place` checks again, and so does one that waits
+  /// there later.
   func cancel(wakingAt place: borrowing Place) {
     word.bitwiseOr(TaskScope.cancelled, ordering: .sequentiallyConsistent)
     place.load()?.wake()
   }
 
-  /// Whether its task was cancelled, for that task, when it has the place.
+  /// Whether the owning task was cancelled. Only that task may ask, and only when it has the registration.
   var isCancelled: Bool { word.load(ordering: .sequentiallyConsistent) & TaskScope.cancelled != 0 }
 
   private static var current: UInt { unsafe UInt(bitPattern: swift_task_getCurrent()) }
 }
 
 extension Core {
-  /// Runs `body`, in whose hands this connection is. When the calling task is cancelled, what it waits for here ends.
+  /// Runs `body` with the calling task as the owner of this connection. Cancelling the task ends its waits for the
+  /// connection.
   nonisolated(nonsending) func inScope<R>(_ body: () async throws -> R) async throws -> R {
     scope.enter()
     defer { scope.leave() }

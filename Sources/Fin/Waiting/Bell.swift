@@ -1,8 +1,9 @@
 internal import Synchronization
 
-/// A place for one task to wait until somebody wakes it; what ``Parker`` is for a thread. A wake that comes first is not lost.
+/// A parker for a task: one task waits here until it is woken, as a thread does at a ``Parker``. A wake that comes
+/// first is not lost.
 ///
-/// Nothing else ends the wait, no deadline and no cancellation: for what comes promptly and has to be awaited.
+/// Neither a deadline nor a cancellation ends the wait. It is for wakes that come promptly and have to be awaited.
 final class Bell: Wakeable {
   enum State {
     case silent

@@ -3,8 +3,8 @@ internal import Glibc
 
 /// The instant at which a wait gives up, or never.
 ///
-/// On `CLOCK_MONOTONIC`, so that setting the machine's clock moves nothing; time asleep in suspend does not count. This is
-/// the only file that reads a clock.
+/// It is on `CLOCK_MONOTONIC`, so that setting the machine's clock does not move it; time in suspend does not count.
+/// This is the only file that reads a clock.
 struct Deadline: Comparable, Sendable {
   /// Nanoseconds on the monotonic clock; `Int64.max` is never.
   let nanoseconds: Int64
@@ -13,19 +13,21 @@ struct Deadline: Comparable, Sendable {
 
   init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
-  /// `duration` from now; a time too large to count in nanoseconds is never, one below zero has passed already.
+  /// The deadline `duration` from now. A duration too long to count in nanoseconds gives never; a negative one gives a
+  /// deadline that has already passed.
   init(after duration: Duration) {
     self.init(nanoseconds: Deadline.adding(duration, to: Instant.now.nanoseconds))
   }
 
-  /// `allowed` from now. Less than no time is no time: a deadline before the call would be over before its one look.
+  /// The deadline `allowed` from now. A negative timeout counts as zero: a deadline before the call would have passed
+  /// before the operation's only attempt.
   init(after allowed: Allowance) {
     let (sum, overflow) = Instant.now.nanoseconds.addingReportingOverflow(max(0, allowed.nanoseconds))
     self.init(nanoseconds: overflow ? .max : sum)
   }
 
   static func adding(_ duration: Duration, to now: Int64) -> Int64 {
-    // A Duration can be longer than `components` can tell; those would trap.
+    // A `Duration` can be longer than `components` can represent, which would trap.
     if duration >= longest { return .max }
     if duration <= shortest { return .min }
     let (seconds, attoseconds) = duration.components
@@ -41,10 +43,10 @@ struct Deadline: Comparable, Sendable {
 
   var hasPassed: Bool { nanoseconds != .max && Instant.now.nanoseconds >= nanoseconds }
 
-  /// At once, without a look at the clock.
+  /// A deadline that has passed, made without reading the clock.
   static let passed = Deadline(nanoseconds: .min)
 
-  /// What is left in whole milliseconds, rounded up; −1 for never. For `epoll_wait(2)`.
+  /// The remaining time in whole milliseconds, rounded up; −1 for never. For `epoll_wait(2)`.
   var milliseconds: CInt {
     switch nanoseconds {
     case .max: return -1
@@ -55,7 +57,7 @@ struct Deadline: Comparable, Sendable {
     }
   }
 
-  /// What is left, zero when it has passed; `nil` for never.
+  /// The remaining time: zero when the deadline has passed, `nil` for never.
   var remaining: Duration? {
     if nanoseconds == .max { return nil }
     let now = Instant.now.nanoseconds
@@ -76,27 +78,28 @@ struct Instant: Sendable {
   var elapsed: Duration { .nanoseconds(Instant.now.nanoseconds - nanoseconds) }
 }
 
-/// A time allowed, in nanoseconds.
+/// A timeout in nanoseconds.
 struct Allowance: Hashable, Sendable {
-  /// `Int64.max` is for ever.
+  /// `Int64.max` means no limit.
   let nanoseconds: Int64
 
   init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
-  /// - Parameter duration: `nil` for ever.
+  /// - Parameter duration: `nil` for no limit.
   init(_ duration: Duration?) {
-    // What is longer than can be counted is as long as can be counted, and not for ever.
+    // A duration too long to count becomes the longest one that can be counted. It does not become `nil`.
     nanoseconds = duration.map { min(Deadline.adding($0, to: 0), .max - 1) } ?? .max
   }
 
   var duration: Duration? { nanoseconds == .max ? nil : .nanoseconds(nanoseconds) }
 }
 
-/// A time allowed, turned into a deadline when somebody first has to wait: an operation that need not wait reads no clock.
+/// A lazy deadline: a timeout that becomes a deadline when the operation first has to wait, so that an operation that
+/// need not wait reads no clock.
 ///
-/// Kept in the frame of everyone who waits in a task, and small for that.
+/// It is small, because it is kept in the async frame of every operation that waits in a task.
 struct Patience {
-  /// What is allowed, or, once it is fixed, when that is over.
+  /// The timeout or, once it is fixed, the deadline.
   private var nanoseconds: Int64
   private var looks: UInt32 = 0
   private var isFixed: Bool
@@ -104,18 +107,18 @@ struct Patience {
 
   init(_ allowed: Allowance) {
     nanoseconds = allowed.nanoseconds
-    // For ever is never, whenever it begins.
+    // Without a limit, the deadline is never, whenever the wait begins.
     isFixed = nanoseconds == .max
   }
 
   /// - Parameters:
-  ///   - duration: what the call says.
-  ///   - usual: what holds when it says nothing.
+  ///   - duration: the timeout that the call gives; `nil` when it gives none.
+  ///   - usual: the timeout that applies when the call gives none.
   init(_ duration: Duration?, or usual: Allowance = Allowance(nil)) {
     self.init(duration.map { Allowance($0) } ?? usual)
   }
 
-  /// The time allowed, before it is fixed.
+  /// The timeout, before it is fixed.
   var allowed: Allowance { Allowance(nanoseconds: nanoseconds) }
 
   var deadline: Deadline {
@@ -128,12 +131,12 @@ struct Patience {
     }
   }
 
-  /// Whether time was up already when this was asked before: who waits with no time left gets one look, and not one for
-  /// each byte of a peer that never stops.
+  /// Whether the deadline had already passed at the previous check. So an operation makes one more attempt after its
+  /// deadline, and not one for each byte of a peer that never stops.
   var isSpent: Bool {
     mutating get {
       guard isFixed else {
-        // The first wait: its time begins here, and one reading of the clock is enough for it.
+        // The first wait: its time begins here, and the clock is read only once for it.
         if nanoseconds <= 0 { hasLookedLast = true }
         _ = deadline
         return false
@@ -146,14 +149,16 @@ struct Patience {
 }
 
 extension Patience {
-  /// Looks that nobody counts the time of: more than any receive buffer holds, however small the pieces it is taken in. So what
-  /// had arrived in time is read, and who is done before this reads no clock.
+  /// The attempts that are made before the time counts: enough to drain any receive buffer, however small the pieces
+  /// that are read. So data that had arrived in time is read, and an operation that completes before this reads no
+  /// clock.
   private static let freeLooks: UInt32 = 1024
 
-  /// Whether time is up for somebody who never had to wait: asked after each look that brought something and not all.
+  /// Whether the deadline has passed for an operation that never had to wait. Checked after each attempt that made
+  /// progress and did not complete the operation.
   var isOverdue: Bool {
     mutating get {
-      // Counted no further than matters: an operation without a deadline may look for ever.
+      // Counted no further than needed: an operation without a deadline may make any number of attempts.
       if looks <= Patience.freeLooks { looks += 1 }
       return looks > Patience.freeLooks && deadline.hasPassed
     }

@@ -1,4 +1,5 @@
-/// Elements of which there mostly is one, or none: no memory is taken for that.
+/// An array that keeps its first element inline. It is for lists that mostly have one element or none, which allocate
+/// no memory here.
 struct Few<Element> {
   private var others: [Element] = []
   private var first: Element?
@@ -10,9 +11,9 @@ struct Few<Element> {
     if first == nil { first = element } else { others.append(element) }
   }
 
-  /// Takes out one that is meant.
+  /// Removes one matching element.
   ///
-  /// - Returns: the element, and whether there is no other.
+  /// - Returns: the element, if there is one, and whether there cannot be another match.
   mutating func take(where isMeant: (Element) -> Bool) -> (Element?, isLast: Bool) {
     if let element = first, isMeant(element) {
       first = nil
@@ -23,7 +24,7 @@ struct Few<Element> {
     return (others.remove(at: index), false)
   }
 
-  /// Takes out all that are meant, in one pass.
+  /// Removes and returns all matching elements, in one pass.
   mutating func takeAll(where isMeant: (Element) -> Bool) -> Few {
     var taken = Few()
     if let element = first, isMeant(element) {

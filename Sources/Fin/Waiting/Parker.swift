@@ -1,10 +1,10 @@
 internal import Glibc
 
-/// What can be woken from another thread.
+/// An object that can be woken from another thread.
 protocol Wakeable: AnyObject, Sendable {
-  /// Whether it goes to another waiter afterwards: then it is woken only under the lock of the list in which it stands, and
-  /// runs nothing. All others are woken outside of every lock: an executor may run the task before `wake` returns, or take a
-  /// lock that a caller of ours holds.
+  /// Whether it is lent from a pool, and goes to another waiter afterwards. Then it is woken only under the lock of the
+  /// list that contains it, and its wake runs no other code. All others are woken outside every lock, because an
+  /// executor may run the task before `wake` returns, or take a lock that a caller of Fin holds.
   var isLent: Bool { get }
   func wake()
 }
@@ -13,9 +13,9 @@ extension Wakeable {
   var isLent: Bool { false }
 }
 
-/// A place for one thread to sleep until another wakes it. A wake that comes first is not lost.
+/// A place where one thread sleeps until another wakes it. A wake that comes first is not lost.
 ///
-/// It needs no descriptor, so that a thread that closes can always wait for the others.
+/// It needs no descriptor, so that a closing thread can always wait for the operations in flight.
 @safe
 final class Parker: Wakeable {
   @safe
@@ -45,7 +45,9 @@ final class Parker: Wakeable {
     unsafe parts.deallocate()
   }
 
-  /// Sleeps until woken or until the deadline; whether it was woken. Takes the wake with it.
+  /// Sleeps until it is woken, or until the deadline. A wake is used up by this.
+  ///
+  /// - Returns: whether it was woken.
   func park(until deadline: Deadline = .never) -> Bool {
     unsafe pthread_mutex_lock(&parts.pointee.mutex)
     defer { unsafe pthread_mutex_unlock(&parts.pointee.mutex) }

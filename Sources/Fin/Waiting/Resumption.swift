@@ -1,4 +1,4 @@
-/// A task that waits, for whoever resumes it: exactly once.
+/// A suspended task, which has to be resumed exactly once.
 @safe
 struct Resumption<Value: Sendable>: Sendable {
   private let continuation: UnsafeContinuation<Value, Never>

@@ -1,10 +1,11 @@
 #if FIN_TSAN
 internal import Glibc
 
-/// `Synchronization.Mutex` for the thread sanitizer, which knows pthread's locks and cannot see into the standard library's:
-/// there a contended lock is handed over by the kernel, and what it guards is then reported as a race.
+/// A replacement of `Synchronization.Mutex` for the thread sanitizer, which knows pthread's locks and cannot see into
+/// the standard library's. The kernel hands those over when they are contended, and the sanitizer then reports a race
+/// on the guarded value.
 ///
-/// Compiled in with `-Xswiftc -DFIN_TSAN` only, where it takes the place of the other by its name.
+/// It is compiled only with `-Xswiftc -DFIN_TSAN`, and then takes the place of the standard one by its name.
 @safe
 struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
   private let lock: UnsafeMutablePointer<pthread_mutex_t>

@@ -1,17 +1,18 @@
 internal import Glibc
 
-/// Threads of our own, in which blocking is allowed: the cooperative pool of Swift's tasks has one a core.
+/// Threads of Fin's own, in which blocking is allowed. It is not allowed in the cooperative pool of Swift's tasks,
+/// which has one thread for each core.
 enum Threads {
   private final class Body: Sendable {
     let run: @Sendable () -> Void
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
   }
 
-  /// `pthread_create`, detached, with every signal blocked, so that the program's handlers stay on the program's threads.
-  /// Task-local values of the caller do not hold in it.
+  /// Starts a thread with `pthread_create`, detached, with every signal blocked, so that the program's handlers stay on
+  /// the program's threads. The thread does not inherit the caller's task-local values.
   ///
-  /// - Parameter stack: bytes; 0 for the system's default.
-  /// - Returns: what `pthread_create` returned: 0 for success, `EAGAIN` for want of memory or of room in a limit.
+  /// - Parameter stack: the size of the stack in bytes; 0 for the system's default.
+  /// - Returns: the result of `pthread_create`: 0 for success, `EAGAIN` for lack of memory or at a limit.
   static func start(stack: Int = 0, _ run: @escaping @Sendable () -> Void) -> CInt {
     let body = Body(run)
     var attributes = pthread_attr_t()

@@ -2,7 +2,7 @@ import ArgumentParser
 import FinDoctor
 import Glibc
 
-/// A severity by its name.
+/// A severity, given by its name.
 struct SeverityName: ExpressibleByArgument {
   var severity: Severity
 
@@ -16,7 +16,7 @@ struct SeverityName: ExpressibleByArgument {
   var defaultValueDescription: String { severity.description }
 }
 
-/// A finding by its code or name.
+/// A finding, given by its code or name.
 struct FindingName: ExpressibleByArgument {
   var id: FindingID
 
@@ -42,7 +42,7 @@ struct TimeSpan: ExpressibleByArgument {
     milliseconds = number * unit
   }
 
-  /// Waits for as long, and calls `body` after each slice of so many milliseconds, also after the last.
+  /// Sleeps for this time, and calls `body` after each slice of `slice` milliseconds, including the last.
   func pass(in slice: Int64 = .max, _ body: () -> Void = {}) {
     let end = Self.now() + milliseconds
     while true {

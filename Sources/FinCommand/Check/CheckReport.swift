@@ -1,13 +1,13 @@
 import FinDoctor
 
-/// What `fin check` has to say.
+/// The report of `fin check`.
 struct CheckReport {
   /// Findings that explain each other, cause first; the worst first.
   var chains: [[FinDoctor.Finding]]
-  /// How many were too slight to be said.
+  /// The number of findings below the threshold.
   var below: Int
   var muted: Int
-  /// What was not said because its program means it.
+  /// The findings that were left out because their program declared the behaviour intentional.
   var onPurpose: [OnPurpose] = []
   var census: Census
 
@@ -48,7 +48,7 @@ enum CheckJSON {
     Output.write(json.text.bytes)
   }
 
-  /// One finding, as an entry of a list.
+  /// Writes one finding, as an entry of a list.
   static func write(_ finding: FinDoctor.Finding, _ chain: Int, to json: inout JSONText) {
     json.object { json in
       json.write("id", string: finding.id.rawValue)

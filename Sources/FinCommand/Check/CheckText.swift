@@ -1,10 +1,10 @@
 import FinDoctor
 
-/// The report as text for people, 100 columns wide.
+/// The report as text, 100 columns wide.
 struct CheckText {
   let paper: Paper
 
-  /// The findings for the help, one a line.
+  /// The findings for the help, one per line.
   static var catalogue: String {
     FindingID.allCases.map { "  \($0.rawValue)  \($0.name)" }.joined(separator: "\n")
   }
@@ -22,7 +22,7 @@ struct CheckText {
     return (lines + [summary(report)]).joined(separator: "\n") + "\n"
   }
 
-  /// One finding.
+  /// Returns the lines of one finding.
   func story(of finding: FinDoctor.Finding, isEffect: Bool) -> [String] {
     let margin = isEffect ? "    " : ""
     let word = finding.severity.description.uppercased()
@@ -47,19 +47,19 @@ struct CheckText {
     if let origin = finding.origin {
       add("opened at", origin.siteWords)
       add("phase", origin.phaseWords)
-      add("who waits", origin.waitWords)
+      add("waiting", origin.waitWords)
     }
     add("why", finding.why)
     add("evidence", finding.evidence.map { "\($0.field) \($0.value)" }.joined(separator: "; "))
     add("change", finding.fix.code)
     add("with Fin", finding.fix.fin)
-    add("sure", finding.confidence.doubt.map { "\(finding.confidence.word): \($0)" } ?? finding.confidence.word)
+    add("confidence", finding.confidence.doubt.map { "\(finding.confidence.word): \($0)" } ?? finding.confidence.word)
     return lines
   }
 
   private static let blank = String(repeating: " ", count: labelWidth)
 
-  /// Breaks at spaces, and a word that is too long wherever it must.
+  /// Breaks text at spaces, and a word that is longer than a line at the width.
   static func wrap(_ text: String, to width: Int) -> [String] {
     Paper.wrap(text, to: width).flatMap { line -> [String] in
       var pieces: [String] = []
@@ -78,20 +78,20 @@ struct CheckText {
     for severity in Severity.allCases.reversed() {
       let count = findings.count { $0.severity == severity }
       if count == 0 { continue }
-      let word = severity == .info ? "for information" : severity == .warning && count > 1 ? "warnings" : "\(severity)"
+      let word = severity == .info ? "informational" : severity == .warning && count > 1 ? "warnings" : "\(severity)"
       parts.append(paper.ink(Self.ink(of: severity), "\(count) \(word)"))
     }
     let processes = report.census.holders.processes.count
     var text =
-      parts.isEmpty ? paper.ink(.good, "Nothing is found") : parts.joined(separator: ", ")
-    text += " among \(report.census.sockets.count) sockets and \(processes) processes."
-    if report.below > 0 { text += " \(report.below) lesser: --threshold info." }
+      parts.isEmpty ? paper.ink(.good, "No findings") : parts.joined(separator: ", ")
+    text += " in \(report.census.sockets.count) sockets and \(processes) processes."
+    if report.below > 0 { text += " \(report.below) below the threshold: --threshold info." }
     if report.muted > 0 { text += " \(report.muted) muted." }
     return ([text] + report.onPurpose.flatMap { Self.wrap(Self.left(out: $0), to: paper.width) })
       .joined(separator: "\n")
   }
 
-  /// What is not said is counted.
+  /// The line about findings that were left out because their program declared the behaviour intentional.
   private static func left(out meant: OnPurpose) -> String {
     let sockets = "\(meant.count) socket\(meant.count == 1 ? "" : "s")"
     let rest = Since(atLeast: meant.milliseconds, atMost: meant.milliseconds)

@@ -3,9 +3,9 @@ import CFin
 import FinDoctor
 import Glibc
 
-/// Runs a command, stops it for a moment at its end, and looks at what it holds and leaves.
+/// Runs a command, stops it at its exit, and examines the sockets that it holds and leaves behind.
 ///
-/// It is traced for that: the kernel then lets a process stand at its exit with everything still open.
+/// The command is traced with ptrace: the kernel then stops the process at its exit while everything is still open.
 struct CommandRun {
   private let command: [String]
   private let checks: CheckCommand
@@ -22,19 +22,19 @@ struct CommandRun {
     var complaints: [String] = []
     let options: CUnsignedLong = 0x08 | 0x40  // PTRACE_O_TRACECLONE and PTRACE_O_TRACEEXIT.
     let isTraced = fin_trace(Request.seize, pid, options) == 0
-    if !isTraced { complaints.append("it could not be traced, so that what it held at its end could not be seen") }
+    if !isTraced { complaints.append("the command could not be traced: the sockets it held at its exit are unknown") }
     kill(pid, SIGCONT)
     let (atEnd, status) = try wait(for: pid)
     var after = try checks.takeCensus()
     let children = Self.children()
     var diagnosis = checks.diagnosisOptions
-    // Who has ended means nothing by it any more.
+    // A process that has ended holds nothing on purpose: its declarations are ignored.
     diagnosis.heedsPurposes = false
     var findings: [FinDoctor.Finding] = []
     if let atEnd {
       findings = Diagnosis.leftovers(of: pid, atEnd: atEnd, after: after, children: children, diagnosis)
       if findings.contains(where: { $0.id == .orphans }) {
-        // What is only on its way has arrived soon.
+        // Data that is merely in flight arrives soon.
         TimeSpan(milliseconds: 500).pass()
         after = try checks.takeCensus()
         findings = Diagnosis.leftovers(of: pid, atEnd: atEnd, after: after, children: children, diagnosis)
@@ -42,15 +42,16 @@ struct CommandRun {
       let count = Diagnosis.socketCount(of: pid, in: atEnd)
       if count > 0 { complaints.append("\(count) socket\(count == 1 ? " was" : "s were") open when the command ended") }
     } else if isTraced {
-      complaints.append("it was killed, so that what it held at its end could not be seen")
+      complaints.append("the command was killed: the sockets it held at its exit are unknown")
     }
     if !children.isEmpty {
-      complaints.append("the command left running: " + children.sorted().map { "pid \($0)" }.joined(separator: ", "))
+      let pids = children.sorted().map { "pid \($0)" }.joined(separator: ", ")
+      complaints.append("the command left these processes running: \(pids)")
     }
     return CheckCommand.Look(findings: findings, census: after, complaints: complaints, commandStatus: status)
   }
 
-  /// Starts it stopped, so that no part of it runs unseen.
+  /// Starts the command stopped, so that no part of it runs untraced.
   private func start() throws -> pid_t {
     var pid: pid_t = 0
     let words = ["sh", "-c", "kill -STOP $$; exec \"$@\"", "sh"] + command
@@ -74,7 +75,7 @@ struct CommandRun {
     static let listen: CInt = 0x4208
   }
 
-  /// Lets it run to its end, and takes the picture there.
+  /// Lets the command run, and takes a census at its exit.
   private func wait(for pid: pid_t) throws -> (atEnd: Census?, status: Int32) {
     var picture: Census?
     while true {
@@ -85,7 +86,7 @@ struct CommandRun {
         return (picture, 0)
       }
       guard status & 0xff == 0x7f else {
-        // What it left behind is ours by now, and may end as well.
+        // Processes that the command left behind are children of this process by now, and may end as well.
         if who != pid { continue }
         return (picture, status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + status & 0x7f)
       }
@@ -94,7 +95,7 @@ struct CommandRun {
       case 6:  // PTRACE_EVENT_EXIT
         if who == pid || Self.isEnding(pid) {
           picture = try checks.takeCensus()
-          // What it publishes goes with it.
+          // The ledger that it publishes disappears with the process.
           picture?.readLedgers(of: [pid])
         }
         _ = fin_trace(Request.resume, who, 0)
@@ -107,7 +108,7 @@ struct CommandRun {
     }
   }
 
-  /// Whether the main thread has been told to go: then the exit of another thread is the end of all.
+  /// Whether the main thread has a pending `SIGKILL`: then the exit of another thread is the end of the process.
   private static func isEnding(_ pid: pid_t) -> Bool {
     guard let text = TextFile.read("/proc/\(pid)/status"),
       let line = text.split(separator: "\n").first(where: { $0.hasPrefix("SigPnd:") }),
@@ -116,7 +117,7 @@ struct CommandRun {
     return pending & 1 << UInt64(SIGKILL - 1) != 0
   }
 
-  /// The processes that were left behind: they have become ours.
+  /// The processes that the command left behind. They are children of this process by now.
   private static func children() -> Set<Int32> {
     var found: Set<Int32> = []
     var toVisit = [getpid()]

@@ -2,7 +2,7 @@ import ArgumentParser
 import Fin
 import FinDoctor
 
-/// What `fin explain` is asked about.
+/// The subject that the arguments of `fin explain` name.
 enum ExplainSubject {
   case process(Int32)
   case descriptor(Int32, Int32)
@@ -10,23 +10,23 @@ enum ExplainSubject {
   case unixName(String)
   case bind(NetworkAddress, UInt16)
 
-  /// Reads the words of the command line.
-  /// - Throws: `ValidationError`, which says what would be understood.
+  /// Parses the arguments of the command line.
+  /// - Throws: `ValidationError`, which says what the arguments may be.
   init(_ words: [String]) throws {
     guard let first = words.first else {
-      throw ValidationError("Say what to explain: PID, PID:FD, ADDR:PORT, or bind ADDR:PORT.")
+      throw ValidationError("Missing argument: PID, PID:FD, ADDR:PORT, or bind ADDR:PORT.")
     }
     if first == "bind" {
       guard words.count == 2 else { throw ValidationError("bind takes one address and port: fin explain bind :8080.") }
       let end = try AddressWord(words[1])
-      guard end.port > 0 else { throw ValidationError("Port 0 stands for any free one: nothing stands in its way.") }
+      guard end.port > 0 else { throw ValidationError("Port 0 stands for any free port: there is nothing to explain.") }
       self = .bind(end.address ?? NetworkAddress(AddressBits(), isIPv6: true, interface: end.interface), end.port)
       return
     }
     let parts = words.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
     guard parts.count <= 2 else { throw ValidationError("At most two addresses: the two ends of one connection.") }
     if first.hasPrefix("/") || first.hasPrefix("@") {
-      guard words.count == 1 else { throw ValidationError("One Unix socket at a time.") }
+      guard words.count == 1 else { throw ValidationError("Only one Unix socket can be explained at a time.") }
       self = .unixName(first)
       return
     }
@@ -39,7 +39,7 @@ enum ExplainSubject {
     self = .place(ends[0].place, ends.count > 1 ? ends[1].place : nil)
   }
 
-  /// `812` or `812:7`.
+  /// Parses `812` or `812:7`.
   private init?(number text: String) {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     let numbers = parts.compactMap { part in part.allSatisfy(\.isASCIIDigit) ? Int32(part) : nil }
@@ -56,7 +56,7 @@ extension Character {
   fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
 }
 
-/// An address and a port as a person writes them: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`, `:80`, `*:80`.
+/// An address and a port as a user writes them: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`, `:80`, `*:80`.
 struct AddressWord {
   /// Nil for every address.
   var address: NetworkAddress?
@@ -67,7 +67,7 @@ struct AddressWord {
 
   init(_ text: String) throws {
     func refuse(_ why: String) -> ValidationError {
-      ValidationError("\(visible(text)) is no address and port: \(why).")
+      ValidationError("\(visible(text)) is not an address and port: \(why).")
     }
     guard let colon = text.lastIndex(of: ":") else { throw refuse("write 127.0.0.1:80, [::1]:80 or :80") }
     let digits = text[text.index(after: colon)...]
@@ -80,17 +80,17 @@ struct AddressWord {
     if host.hasPrefix("["), host.hasSuffix("]") {
       host = host.dropFirst().dropLast()
     } else if host.contains(":") {
-      throw refuse("an IPv6 address stands in brackets")
+      throw refuse("an IPv6 address needs brackets")
     }
     var interface: UInt32 = 0
     if let percent = host.firstIndex(of: "%") {
       guard let number = UInt32(host[host.index(after: percent)...]) else {
-        throw refuse("the interface of a link-local address is a number here, as fin list shows it")
+        throw refuse("the interface of a link-local address must be a number here, as fin list shows it")
       }
       interface = number
       host = host[..<percent]
     }
-    guard let parsed = IPAddress(String(host)) else { throw refuse("names are not looked up; write the address") }
+    guard let parsed = IPAddress(String(host)) else { throw refuse("names are not resolved; write the address") }
     switch parsed {
     case .v4(let v4): address = NetworkAddress(AddressBits(low: UInt64(v4.rawValue)), isIPv6: false)
     case .v6(let v6):

@@ -1,8 +1,8 @@
 import FinDoctor
 
-/// What `fin explain` says, as JSON. The schema is described in its help.
+/// The output of `fin explain` as JSON. The schema is described in its help.
 enum ExplainJSON {
-  /// Sockets that were asked about.
+  /// Writes the sockets that were asked about.
   static func write(_ lives: [SocketLife], matched: Int, in census: Census, hidden: [String]) {
     let listing = Listing(census)
     whole(census, hidden) { json in
@@ -15,7 +15,7 @@ enum ExplainJSON {
     }
   }
 
-  /// A bind that was asked about.
+  /// Writes the bind that was asked about.
   static func write(_ outlook: BindOutlook, status: Int32, in census: Census, hidden: [String]) {
     whole(census, hidden) { json in
       json.write("status", number: UInt64(status))

@@ -1,6 +1,6 @@
 import FinDoctor
 
-/// In which order many sockets are shown: those of the worst findings first, then by state, then the oldest.
+/// The order in which several sockets are shown: by their worst finding, then by state, then the oldest first.
 struct ExplainOrder {
   private let census: Census
   private let multipath: Multipath

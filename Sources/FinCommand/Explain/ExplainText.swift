@@ -1,13 +1,13 @@
 import FinDoctor
 
-/// One socket's life as text for people, 100 columns wide.
+/// The life of one socket as text, 100 columns wide.
 struct ExplainText {
   let paper: Paper
 
   private static let margin = 2
   private static let labelWidth = 14
 
-  /// Everything about one socket.
+  /// Returns everything about one socket.
   func story(of life: SocketLife, in census: Census, matched: String?) -> String {
     var lines = [paper.ink(.heading, life.state) + "  " + owner(of: life) + life.title]
     lines += Paper.wrap(life.meaning, to: paper.width - Self.margin).map { "  " + $0 }
@@ -40,7 +40,7 @@ struct ExplainText {
   }
 
   private func timeline(_ life: SocketLife) -> [String] {
-    if life.events.isEmpty { return block("life", "The kernel keeps no times of this socket.") }
+    if life.events.isEmpty { return block("life", "The kernel keeps no times for this socket.") }
     let times = life.events.map { Self.ago($0.ago) }
     let width = min(times.map(\.count).max() ?? 0, 40)
     var lines: [String] = []
@@ -92,11 +92,11 @@ struct ExplainText {
 
   private func noHolder(of life: SocketLife, in census: Census) -> String {
     switch life.state {
-    case "TIME-WAIT": return "nobody: it is an entry of the kernel's"
-    case "SYN-RECEIVED": return "nobody: its listener's program is not told yet"
+    case "TIME-WAIT": return "no process: it is an entry of the kernel"
+    case "SYN-RECEIVED": return "no process: its handshake is not finished"
     default:
       return census.inode(of: life.socket) == 0
-        ? "nobody: no descriptor is left of it, or none was made yet" : "a process that could not be read"
+        ? "no process: its descriptor is closed, or does not exist yet" : "a process that could not be read"
     }
   }
 
@@ -107,16 +107,16 @@ struct ExplainText {
   }
 }
 
-/// Several sockets, shortly.
+/// The short text for each of several sockets.
 extension ExplainText {
-  /// One socket in two lines or three: what to call it and what it is, then how it stands.
+  /// Returns one socket in two or three lines: its name and kind, then its condition.
   func short(_ life: SocketLife, name: String, title: String?, holder: String?) -> [String] {
     let since = life.since == .unknown ? "" : " for \(life.since)"
     let finding = life.findings.first
     let head = ([life.state + since, title, holder] as [String?]).compactMap { $0 }.joined(separator: ", ")
     var lines = Self.hanging(name, head, to: paper.width)
     lines[0] = paper.ink(.heading, name) + lines[0].dropFirst(name.count)
-    // The acknowledgement says less than the data before it.
+    // An acknowledgement is less informative than the data before it.
     let last = life.events.last { $0.kind != .acknowledged && $0.kind != .finishAcknowledged }
     let event = last.map { "\($0.text.prefix(1).uppercased())\($0.text.dropFirst()), \(Self.ago($0.ago)). " } ?? ""
     lines += Paper.wrap(
@@ -137,7 +137,7 @@ extension ExplainText {
   }
 }
 
-/// Whether a bind would succeed.
+/// The text that says whether a bind would succeed.
 extension ExplainText {
   func bind(_ outlook: BindOutlook) -> String {
     let place = "\(outlook.request)"
@@ -188,7 +188,7 @@ extension ExplainText {
     case .free: "succeeds"
     case .taken: "refused: EADDRINUSE"
     case .unsure:
-      "succeeds if the socket in the way has the option as well, which only its own program can tell (--deep asks)"
+      "succeeds if the socket in the way has the option too, which only its own program knows (--deep reads it)"
     case .refused(let name): "refused: \(reason(name))"
     }
   }
@@ -197,9 +197,9 @@ extension ExplainText {
     switch name {
     case "EADDRNOTAVAIL":
       "the machine does not have this address (EADDRNOTAVAIL); ip_nonlocal_bind or IP_FREEBIND allow it"
-    case "EACCES": "this user may not bind so low a port (EACCES)"
+    case "EACCES": "this user may not bind a port this low (EACCES)"
     case "EINVAL":
-      "the kernel does not take such an address (EINVAL); a link-local one needs its interface: [fe80::1%2]"
+      "the kernel does not accept such an address (EINVAL); a link-local one needs its interface: [fe80::1%2]"
     case "EAFNOSUPPORT": "the machine has no IPv6 (EAFNOSUPPORT)"
     default: name
     }

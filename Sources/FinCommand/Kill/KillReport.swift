@@ -1,16 +1,16 @@
 import FinDoctor
 
-/// What was named, and what became of it.
+/// The sockets that were named, and the result for each.
 struct KillReport {
   let before: Census
-  /// Places in ``before``.
+  /// Indices of sockets in ``before``.
   let chosen: [Int]
   let spared: [Int]
   let isDryRun: Bool
-  /// Of each that was chosen.
+  /// The result for each chosen socket.
   var outcomes: [Destruction] = []
   var after: Census?
-  /// The row of each at the second look.
+  /// The row of each chosen socket in the second census.
   private(set) var now: [InetSocket?] = []
   var status: Int32 = 0
 
@@ -21,7 +21,7 @@ struct KillReport {
     self.isDryRun = isDryRun
   }
 
-  /// Compares the second look with the first.
+  /// Compares the second census with the first.
   mutating func judge() {
     let wanted = Set(chosen.map { before.sockets[$0].cookie })
     var found: [UInt64: InetSocket] = [:]
@@ -32,10 +32,10 @@ struct KillReport {
       ? 77 : outcomes.contains(.notSupported) ? 71 : chosen.indices.contains { remains($0) } ? 1 : 0
   }
 
-  /// Whether one goes on as if nothing had been.
+  /// Whether a chosen socket continues unchanged.
   func remains(_ number: Int) -> Bool {
     guard now.indices.contains(number), let now = now[number] else {
-      // What could not be reached may not be seen either.
+      // A socket that could not be reached may be missing from the second census too.
       switch outcomes.indices.contains(number) ? outcomes[number] : .destroyed {
       case .destroyed, .endedBefore: return false
       case .notPermitted, .notSupported, .unreachable, .refused: return true
@@ -43,13 +43,13 @@ struct KillReport {
     }
     let old = before.sockets[chosen[number]]
     if old.transport == .udp {
-      // What a program has bound stays bound, and looks as before.
+      // A UDP socket stays bound after it was destroyed, and looks as before.
       return outcomes[number] != .destroyed || old.remotePort != 0 && now.remotePort == old.remotePort
     }
     return now.state != .bound
   }
 
-  /// Whether the other end of this connection is of the same network, and was destroyed.
+  /// Whether the other end of this connection is in the same network, and was destroyed.
   func endedOtherSide(of socket: InetSocket) -> Bool {
     zip(chosen, outcomes).contains { place, outcome in
       let other = before.sockets[place]
@@ -58,7 +58,7 @@ struct KillReport {
     }
   }
 
-  /// Who still has the descriptor of one.
+  /// The processes that still hold the descriptor of a chosen socket.
   func stillHeld(_ number: Int) -> [Holder] {
     after.map { Array($0.holders[before.sockets[chosen[number]].inode]) } ?? []
   }

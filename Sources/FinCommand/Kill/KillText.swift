@@ -1,10 +1,10 @@
 import FinDoctor
 
-/// What `fin kill` says to people, 100 columns wide.
+/// The output of `fin kill` as text, 100 columns wide.
 struct KillText {
   let paper: Paper
 
-  /// What is named.
+  /// The table of the named sockets.
   func list(_ report: KillReport) -> String {
     let listing = Listing(report.before)
     var text = ""
@@ -21,15 +21,15 @@ struct KillText {
       let socket = report.before.sockets[place]
       let why =
         socket.sparing == .bound
-        ? "only bound, and the kernel does not find such a socket to end: its program must close it"
-        : "a listener: --listeners means it, too"
+        ? "only bound: the kernel cannot look up such a socket, so its program must close it"
+        : "a listener: --listeners ends it too"
       let who = holders(report.before.holders[socket.inode], report.before)
       text += lines("Spared", "\(name(socket)) of \(who) is \(why).")
     }
     return text
   }
 
-  /// What became of it.
+  /// The result for each socket.
   func outcome(_ report: KillReport) -> String {
     if report.isDryRun {
       return "\(Wording.noun(report.chosen.count, "socket")) would be ended; nothing was done (--dry-run).\n"
@@ -63,7 +63,7 @@ struct KillText {
     case .endedBefore: paper.ink(.good, "had ended")
     case .notPermitted: paper.ink(.bad, "not permitted")
     case .notSupported: paper.ink(.bad, "not supported")
-    case .unreachable: paper.ink(.bad, "out of reach")
+    case .unreachable: paper.ink(.bad, "unreachable")
     case .refused: paper.ink(.bad, "refused")
     }
   }
@@ -72,28 +72,30 @@ struct KillText {
     switch report.outcomes[number] {
     case .destroyed: socket.effectOfDestruction
     case .endedBefore where report.remains(number):
-      "The kernel finds another socket of this address first: several have it with SO_REUSEPORT, and one cannot be told "
-        + "from the others."
-    case .endedBefore(true): "It ended by itself, and another has its ports now, which was left alone."
+      "The kernel finds another socket with this address first: several share it with SO_REUSEPORT, and the request "
+        + "cannot select one of them."
+    case .endedBefore(true): "It ended on its own. Another socket has its ports now, and was not touched."
     case .endedBefore(false):
       report.endedOtherSide(of: socket)
-        ? "It was reset when its other end was destroyed." : "It ended by itself meanwhile."
+        ? "It was reset when its other end was destroyed." : "It ended on its own meanwhile."
     case .notPermitted:
-      "It takes CAP_NET_ADMIN in the user namespace of its network: run as root, or as who made the namespace."
+      "This needs CAP_NET_ADMIN in the user namespace of its network: run as root, or as the user who created the "
+        + "namespace."
     case .notSupported:
-      "This kernel cannot end such sockets: it was built without CONFIG_INET_DIAG_DESTROY, or cannot for this protocol."
+      "This kernel cannot end such sockets: it was built without CONFIG_INET_DIAG_DESTROY, or does not support it for "
+        + "this protocol."
     case .unreachable(let reason), .refused(let reason): "\(reason.prefix(1).uppercased())\(reason.dropFirst())."
     }
   }
 
-  /// What the second look says.
+  /// The state of the socket in the second census.
   private func now(_ number: Int, _ socket: InetSocket, _ report: KillReport) -> String? {
     if case .endedBefore = report.outcomes[number], !report.remains(number), report.stillHeld(number).isEmpty {
       return nil
     }
     var text = "Now: "
     if report.remains(number) {
-      text += report.now[number].map { "it goes on, in \($0.state)" } ?? "it could not be seen"
+      text += report.now[number].map { "it continues, in \($0.state)" } ?? "it could not be seen"
     } else if let now = report.now[number] {
       text += "its address is still bound (\(now.state))"
     } else {

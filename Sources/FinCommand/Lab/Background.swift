@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
 
-/// Work on a thread of its own, whose answer can be waited for with a time limit.
+/// Work on a thread of its own, whose answer can be awaited with a time limit.
 final class Background<Answer: Sendable>: Sendable {
   private let answer = Mutex<Answer?>(nil)
-  /// Where /proc tells about the thread.
+  /// The path of the thread below /proc.
   private let place = Mutex<String?>(nil)
 
   init(_ work: @escaping @Sendable () -> Answer) {
@@ -24,19 +24,20 @@ final class Background<Answer: Sendable>: Sendable {
     pthread_detach(thread)
   }
 
-  /// The answer, or nil if it is not there in time.
+  /// Returns the answer, or nil if it does not arrive in time.
   func answer(within limit: Duration) -> Answer? {
     wait(atMost: limit) { answer.withLock { $0 } }
   }
 
-  /// The answer, or the mishap that it never came.
+  /// Returns the answer.
+  /// - Throws: A `Mishap` if the answer does not arrive in time.
   func answer(orMishap what: String, within limit: Duration = .seconds(5)) throws -> Answer {
     guard let answer = answer(within: limit) else { throw Mishap("\(what): nothing after \(limit.inSeconds.time)") }
     return answer
   }
 
-  /// Waits until the thread sleeps in the kernel: in the call that it is to be found in.
-  /// - Returns: whether it does.
+  /// Waits until the thread sleeps in the kernel, in the call that the experiment needs it to block in.
+  /// - Returns: Whether the thread sleeps.
   func sleeps(within limit: Duration = .seconds(5)) -> Bool {
     wait(atMost: limit) {
       place.withLock { $0 }.map { Kernel.sleeps("/proc/\($0)") } ?? false
@@ -51,8 +52,7 @@ private final class Job: Sendable {
   init(_ work: @escaping @Sendable () -> Void) { self.work = work }
 }
 
-/// Asks until there is an answer or the time is over. What the kernel does behind a socket's back gives no event
-/// to wait for.
+/// Polls `question` until it has an answer or the time is over. Changes inside the kernel give no event to wait for.
 func wait<Answer>(atMost limit: Duration, for question: () -> Answer?) -> Answer? {
   let clock = ContinuousClock()
   let end = clock.now + limit
@@ -63,7 +63,7 @@ func wait<Answer>(atMost limit: Duration, for question: () -> Answer?) -> Answer
   }
 }
 
-/// Whether a condition came true in time.
+/// Waits for a condition; returns whether it came true in time.
 func wait(atMost limit: Duration, until condition: () -> Bool) -> Bool {
   wait(atMost: limit) { condition() ? true : nil } ?? false
 }

@@ -1,4 +1,4 @@
-/// Every experiment, in the order in which a reader would ask.
+/// Every experiment, in the order in which a reader would raise the questions.
 enum Catalogue {
   static let all: [Experiment] = [
     Closing.twoStep, Delivery.flush, Delivery.confirmed, States.timeWait, Ports.reuseAddress, Ports.portExhaustion,
@@ -10,7 +10,7 @@ enum Catalogue {
 
   static func experiment(_ id: String) -> Experiment? { all.first { $0.id == id } }
 
-  /// The three ids that somebody who typed this most likely meant.
+  /// The three ids nearest to a misspelt one.
   static func nearest(to typed: String) -> [String] {
     let typed = typed.lowercased()
     func distance(_ id: String) -> Int {
@@ -19,7 +19,7 @@ enum Catalogue {
     return all.map(\.id).map { ($0, distance($0)) }.sorted { $0.1 < $1.1 }.prefix(3).map(\.0)
   }
 
-  /// How many letters must be changed, added, removed or swapped with their neighbour.
+  /// The number of letters to change, add, remove or swap with their neighbour (edit distance).
   private static func edits(from: [Character], to: [Character]) -> Int {
     var rows = [Array(0...to.count)]
     for (i, letter) in from.enumerated() {

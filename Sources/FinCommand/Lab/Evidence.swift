@@ -1,6 +1,6 @@
 import Synchronization
 
-/// One thing that was observed, and where it was read.
+/// One observation, and its source.
 struct Fact: Sendable {
   enum Value: Hashable, Sendable {
     case bytes(Int)
@@ -14,12 +14,13 @@ struct Fact: Sendable {
   let value: Value
   /// The call, option or file that gave it: "recv", "SIOCOUTQ", "TCP_INFO", "/proc/net/tcp", "CloseReport".
   let source: String
-  /// What the value had to be, and whether it was; nil for a fact that decides nothing.
+  /// The value that was expected, in words; nil for a fact that decides nothing.
   let expected: String?
+  /// Whether the value was as expected; nil for a fact that decides nothing.
   let met: Bool?
 }
 
-/// One way of doing it, tried once: what was done, and everything observed.
+/// One attempt at one recipe: the calls that were made, and everything observed.
 struct Trial: Sendable {
   enum Side: String, Codable, Sendable {
     case naive
@@ -27,12 +28,12 @@ struct Trial: Sendable {
   }
 
   let side: Side
-  /// The calls, as a program would have them.
+  /// The calls, as a program would make them.
   let recipe: String
-  /// Whether this is the trial that stands for its side in the table; if none is, the first does.
+  /// Whether this trial stands for its side in the table. If none does, the first one is taken.
   let isHeadline: Bool
   private(set) var facts: [Fact] = []
-  /// What came out, in a few words made of the observed values.
+  /// The result, in a few words made of the observed values.
   var outcome = ""
   /// The error that ended the trial early.
   var problem: String?
@@ -49,32 +50,32 @@ struct Trial: Sendable {
     self.problem = problem
   }
 
-  /// Whether everything that had to be observed was; a trial that had to show nothing shows nothing.
+  /// Whether every expectation was met. A trial without expectations does not hold, because it shows nothing.
   var held: Bool {
     problem == nil && facts.contains { $0.met != nil } && facts.allSatisfy { $0.met != false }
   }
 
-  /// How many of the facts that had to be so are so.
+  /// The number of expectations that were met.
   var agreement: Int { facts.count { $0.met == true } }
 
-  /// Keeps an observation that decides nothing.
+  /// Records an observation that decides nothing.
   mutating func note(_ name: String, _ value: Fact.Value, from source: String) {
     facts.append(Fact(name: name, value: value, source: source, expected: nil, met: nil))
   }
 
-  /// Keeps an observation that decides the verdict. `expected` says in words what `met` has computed.
+  /// Records an observation that decides the verdict. `expected` says in words what `met` has computed.
   mutating func expect(_ name: String, _ value: Fact.Value, from source: String, _ expected: String, _ met: Bool) {
     facts.append(Fact(name: name, value: value, source: source, expected: expected, met: met))
   }
 
-  /// Keeps an observation that must have this value.
+  /// Records an observation that must have this value.
   mutating func expect(_ name: String, _ value: Fact.Value, from source: String, equals wanted: Fact.Value) {
     expect(name, value, from: source, wanted.description, value == wanted)
   }
 }
 
-/// Where an experiment writes its trials. Each goes on to the reader as soon as it is complete, so that an
-/// experiment that hangs later has not been for nothing.
+/// The recorder of an experiment's trials. Each trial is handed on as soon as it is complete, so that the trials of
+/// an experiment that hangs later are not lost.
 final class Notebook: Sendable {
   private let side: Trial.Side
   private let world: World
@@ -86,14 +87,14 @@ final class Notebook: Sendable {
     self.handOn = handOn
   }
 
-  /// Makes a trial. What the body throws is part of the trial, except that it cannot be made here at all.
+  /// Runs a trial. An error that the body throws is recorded in the trial, except a `Skip`, which ends the experiment.
   func trial(_ recipe: String, isHeadline: Bool = false, _ body: (inout Trial) throws -> Void) throws {
     var trial = begin(recipe, isHeadline)
     do { try body(&trial) } catch { try end(&trial, error) }
     handOn(trial)
   }
 
-  /// The same when something in it has to be awaited.
+  /// Runs a trial whose body is async.
   func trial(_ recipe: String, isHeadline: Bool = false, _ body: (inout Trial) async throws -> Void) async throws {
     var trial = begin(recipe, isHeadline)
     do { try await body(&trial) } catch { try end(&trial, error) }
@@ -110,7 +111,7 @@ final class Notebook: Sendable {
   }
 }
 
-/// What came of an experiment.
+/// The result of an experiment.
 struct Finding: Sendable {
   enum Verdict: String, Codable, Sendable, CaseIterable {
     case kept
@@ -131,10 +132,10 @@ struct Finding: Sendable {
   let articles: [Experiment.Article]
   let claim: String
   let truth: String
-  /// Where Fin's half ran.
+  /// The world in which Fin's half ran.
   var world = World.threads
   let verdict: Verdict
-  /// Why it was skipped, crashed, timed out or is broken without a trial that says so.
+  /// The reason for the verdict skipped, crashed or timed out, or broken if no trial shows it.
   let why: String?
   let seconds: Double
   let trials: [Trial]
@@ -142,7 +143,7 @@ struct Finding: Sendable {
   var naive: [Trial] { trials.filter { $0.side == .naive } }
   var fin: [Trial] { trials.filter { $0.side == .fin } }
 
-  /// What stands in the table.
+  /// The trial that stands for a side in the table.
   func headline(of side: Trial.Side) -> Trial? {
     let trials = trials.filter { $0.side == side }
     return trials.first { !$0.held && side == .fin } ?? trials.first(where: \.isHeadline) ?? trials.first
@@ -153,11 +154,11 @@ struct Finding: Sendable {
 }
 
 extension Finding {
-  /// How the process that made the experiment ended.
+  /// The way in which the experiment's process ended.
   enum Ending: Sendable {
     case finished
     case skipped(String)
-    /// The experiment could not be made, though nothing it needs is missing.
+    /// The experiment could not be done, though nothing that it needs is missing.
     case failed(String)
     case timedOut(Duration)
     case crashed(String)

@@ -1,6 +1,6 @@
-/// One claim about sockets, and how to try it.
+/// One claim about sockets, and the code that tests it.
 struct Experiment: Sendable {
-  /// The articles that Fin began with, by what they are about.
+  /// The articles that Fin began with, by subject.
   enum Article: String, Codable, Sendable {
     /// Closing and releasing.
     case a = "A"
@@ -12,31 +12,31 @@ struct Experiment: Sendable {
 
   let id: String
   let articles: [Article]
-  /// What is said, in one line.
+  /// The claim, in one line.
   let claim: String
-  /// What Linux does.
+  /// The actual behaviour of Linux.
   let truth: String
-  /// Whether what is tried with Fin has to wait, and so is done otherwise in a task.
+  /// Whether a call of Fin in the experiment may wait, so that the experiment runs differently in a task.
   var waits = true
-  /// The recipe as the articles have it, in plain system calls. Its expectations are what `truth` says.
+  /// The recipe of the articles, in plain system calls. It expects what `truth` says.
   let naive: @Sendable (Notebook) throws -> Void
-  /// The same with Fin, in threads or in tasks. Its expectations are what Fin promises, and are the same in both.
+  /// The same with Fin, in threads or in tasks. It expects what Fin promises, which is the same in both.
   let fin: @Sendable (Notebook, World) async throws -> Void
 
-  /// Where Fin's half runs when it was asked for in `asked`.
+  /// The world in which Fin's half runs if `asked` was requested.
   func world(_ asked: World) -> World { waits ? asked : .threads }
 
-  /// What the list says of it where tasks are asked for: it has a twin there, or is the same.
+  /// The word in the list when tasks are requested: the experiment has a twin there, or is the same.
   var wordOfTasks: String { waits ? "twin" : "same" }
 }
 
-/// Why an experiment cannot be made here.
+/// The reason why an experiment cannot be done on this machine.
 struct Skip: Error {
   let reason: String
   init(_ reason: String) { self.reason = reason }
 }
 
-/// Something that an experiment needs did not work: the experiment, not the thing it tries.
+/// A failure of something that the experiment needs, not of what it tests.
 struct Mishap: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }

@@ -1,15 +1,15 @@
 import Fin
 import Glibc
 
-/// A connection with Fin at one end and plain system calls at the other, which is not to know the difference.
+/// A connection with Fin at one end and plain system calls at the other, which must not notice the difference.
 struct FinPair: ~Copyable {
   let fin: Held<Connection>
   let plain: Int32
   let ends: Ends
 
-  /// What outlives both ends, for looking them up in the kernel's table.
+  /// The values that find both ends in the kernel's table, also after they were closed.
   struct Ends: Sendable {
-    /// The descriptor's number on Fin's side. Somebody else's, perhaps, once Fin has closed it.
+    /// The descriptor's number on Fin's side. Once Fin has closed it, it may be that of another descriptor.
     let number: Int32
     let finPort: UInt16
     let plainPort: UInt16
@@ -19,7 +19,7 @@ struct FinPair: ~Copyable {
     var finState: String { finRow?.state ?? "gone" }
   }
 
-  /// Fin connects.
+  /// Makes a pair in which Fin connects.
   static func connecting(in world: World, timeouts: Timeouts = .default) async throws -> FinPair {
     let listener = try Pair.listener()
     defer { Naked.close(listener) }
@@ -29,7 +29,7 @@ struct FinPair: ~Copyable {
     return FinPair(fin: fin, plain: Int32(Naked.accept(listener).value), ends: ends)
   }
 
-  /// Fin accepts.
+  /// Makes a pair in which Fin accepts.
   static func accepting(in world: World, timeouts: Timeouts = .default) async throws -> FinPair {
     let listener = Held(try Listener.bind(.loopback(port: 0), timeouts: timeouts), world)
     let port = listener.localAddress?.port ?? 0
@@ -42,7 +42,7 @@ struct FinPair: ~Copyable {
     return FinPair(fin: fin, plain: plain, ends: ends)
   }
 
-  /// The number of a socket of Fin's, from the ledger: for asking the kernel without Fin.
+  /// Returns the descriptor's number of one of Fin's sockets, from the ledger, to query the kernel without Fin.
   static func number<End: ~Copyable>(of held: borrowing Held<End>) throws -> Int32 {
     let cookie = try held.socket.cookie()
     guard let entry = Ledger.current.openSockets().first(where: { $0.cookie == cookie }) else {
@@ -51,7 +51,7 @@ struct FinPair: ~Copyable {
     return entry.descriptor
   }
 
-  /// The number of a listener of Fin's.
+  /// Returns the descriptor's number of one of Fin's listeners.
   static func number(of listener: ListenerHandle) throws -> Int32 {
     let entries = Ledger.current.openSockets()
     guard let entry = entries.first(where: { $0.kind == .listener && $0.phase == listener.phase }) else {
@@ -61,7 +61,7 @@ struct FinPair: ~Copyable {
   }
 }
 
-/// What a call of Fin's came to: its value, or what went wrong.
+/// The result of a call of Fin's: its value, or its error.
 enum Outcome<Value> {
   case value(Value)
   case failure(SocketError)
@@ -82,7 +82,7 @@ enum Outcome<Value> {
 extension Outcome: Sendable where Value: Sendable {}
 
 extension Outcome where Value == [UInt8]? {
-  /// As a reader of a stream would say it: the bytes, the end, or whose doing it was.
+  /// The result as a reader of a stream sees it: the bytes, end of file, or the cause of the error.
   var told: String {
     switch self {
     case .value(let bytes?): "\"\(String(decoding: bytes, as: UTF8.self))\""
@@ -93,7 +93,7 @@ extension Outcome where Value == [UInt8]? {
 }
 
 extension SocketError {
-  /// The cause, by the name it has in a program: ".closed", ".reset".
+  /// The cause, as it is written in a program: ".closed", ".reset".
   var told: String {
     switch cause {
     case .closed: ".closed"
@@ -118,7 +118,7 @@ extension SocketError {
 }
 
 extension Trial {
-  /// Keeps how a connection of Fin's ended.
+  /// Records how a connection of Fin's ended.
   mutating func expect(_ report: CloseReport, ending: Ending, _ ends: FinPair.Ends? = nil) {
     expect("ending", .text("\(report.ending)"), from: "CloseReport", equals: .text("\(ending)"))
   }

@@ -1,13 +1,13 @@
 import Fin
 import Synchronization
 
-/// A listener of Fin's that lives in a thread of its own, or in a task.
+/// One of Fin's listeners, used by a thread of its own, or by a task.
 struct FinServer<Answer: Sendable> {
   let handle: ListenerHandle
   let port: UInt16
   let running: Worker<Answer>
 
-  /// - Parameter life: what is done with the listener. Its answer is the thread's, or the task's.
+  /// - Parameter life: The code that uses the listener. Its result is that of the thread or task.
   init(
     in world: World, timeouts: Timeouts = .default,
     _ life: @escaping @Sendable (borrowing Held<Listener>) async -> Answer
@@ -24,11 +24,11 @@ struct FinServer<Answer: Sendable> {
     port = handle.localAddress?.port ?? 0
   }
 
-  /// The answer after the server was stopped.
+  /// Returns the result after the server was stopped.
   func answer() throws -> Answer { try running.answer(orMishap: "the server") }
 }
 
-/// Something that one thread puts down and another takes up.
+/// A value that one thread stores and another reads.
 final class Box<Content: Sendable>: Sendable {
   private let place = Mutex<Content?>(nil)
   var content: Content? { place.withLock { $0 } }

@@ -55,16 +55,16 @@ enum JSONReport {
   }
 }
 
-/// One line of what the process of an experiment tells the one that started it.
+/// One line that the process of an experiment sends to the process that started it.
 enum Message: Codable {
   case trial(Trial)
-  /// It cannot be made here.
+  /// The experiment cannot be done on this machine.
   case skip(String)
-  /// It should have been possible to make it, and was not.
+  /// The experiment failed, though it should have been possible.
   case mishap(String)
   case done
 
-  /// The message as one line, with its end.
+  /// The message as one line, with its newline.
   var line: [UInt8] {
     guard let data = try? JSONEncoder().encode(self) else { return [] }
     return [UInt8](data) + [0x0A]

@@ -1,18 +1,18 @@
 import CFin
 import Glibc
 
-/// What the kernel says of a socket, asked without Fin, so that Fin's own reading is checked by another.
+/// The kernel's view of a socket, read without Fin, so that Fin's own readings are checked independently.
 enum Kernel {
-  /// "6.18.4".
+  /// The release of the running kernel: "6.18.4".
   static var release: String { file("/proc/sys/kernel/osrelease").split(separator: "\n").first.map(String.init) ?? "?" }
 
-  /// TCP_INFO's first byte, as RFC 9293 writes the state.
+  /// The state from the first byte of TCP_INFO, by its name in RFC 9293.
   static func state(of socket: Int32) -> String {
     guard let info = tcpInfo(of: socket) else { return Answer(value: -1, code: fin_errno()).description }
     return stateName(info[0])
   }
 
-  /// How many clients wait to be accepted: tcpi_unacked, which on a listener is the length of its queue.
+  /// The number of clients that wait for accept: tcpi_unacked, which on a listener is the length of its queue.
   static func queueLength(of listener: Int32) -> Int {
     guard let info = tcpInfo(of: listener) else { return -1 }
     return info[24..<28].reversed().reduce(0) { $0 << 8 | Int($1) }
@@ -30,14 +30,14 @@ enum Kernel {
       "?", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED", "CLOSE-WAIT",
       "LAST-ACK", "LISTEN", "CLOSING",
     ]
-    // The kernel's twelfth is its own: a connection whose handshake is not over yet.
+    // State 12 (TCP_NEW_SYN_RECV) is internal to the kernel: a connection whose handshake is not over yet.
     return Int(number) < names.count ? names[Int(number)] : number == 12 ? "SYN-RECEIVED" : "state \(number)"
   }
 
-  /// SIOCOUTQ: bytes sent and not acknowledged, and one for a FIN that waits.
+  /// SIOCOUTQ: bytes sent and not acknowledged, plus one for an unacknowledged FIN.
   static func unacknowledged(_ socket: Int32) -> Int { queue(socket, UInt64(FIN_SIOCOUTQ)) }
 
-  /// SIOCINQ: bytes that came and were not read.
+  /// SIOCINQ: bytes that were received and not read.
   static func unread(_ socket: Int32) -> Int { queue(socket, UInt64(FIN_SIOCINQ)) }
 
   private static func queue(_ socket: Int32, _ request: UInt64) -> Int {
@@ -50,7 +50,7 @@ enum Kernel {
 
   static func isNonblocking(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFL) & O_NONBLOCK != 0 }
 
-  /// The inode of a socket; what `/proc` knows it by.
+  /// The inode of a socket, which identifies it in `/proc`.
   static func inode(of descriptor: Int32) -> UInt64 {
     var status = stat()
     return unsafe fstat(descriptor, &status) == 0 ? UInt64(status.st_ino) : 0
@@ -64,10 +64,10 @@ enum Kernel {
     }
   }
 
-  /// What /proc/self/fd says a descriptor is: "socket:[4711]".
+  /// The target of a descriptor in /proc/self/fd: "socket:[4711]".
   static func link(of descriptor: Int32) -> String { target(of: "/proc/self/fd/\(descriptor)") ?? "nothing" }
 
-  /// What a symbolic link says.
+  /// The target of a symbolic link.
   static func target(of path: String) -> String? {
     var buffer = [UInt8](repeating: 0, count: 128)
     let count = unsafe readlink(path, &buffer, buffer.count)
@@ -80,7 +80,7 @@ enum Kernel {
     file("\(thread)/stat").split(separator: ")").last?.first { $0 != " " } == "S"
   }
 
-  /// The folders in /proc of this process's threads whose names begin so.
+  /// The folders in /proc of this process's threads whose names begin with `start`.
   static func threads(named start: String) -> [String] {
     guard let folder = unsafe opendir("/proc/self/task") else { return [] }
     defer { unsafe closedir(folder) }
@@ -95,7 +95,7 @@ enum Kernel {
     return found
   }
 
-  /// A small text file of /proc.
+  /// The text of a small file in /proc.
   static func file(_ path: String) -> String {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return "" }
@@ -109,7 +109,7 @@ enum Kernel {
     }
   }
 
-  /// - Returns: whether it could be written.
+  /// - Returns: Whether the text could be written.
   static func write(_ text: String, to path: String) -> Bool {
     let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return false }
@@ -118,20 +118,20 @@ enum Kernel {
   }
 }
 
-/// /proc/net/tcp: every connection of the network namespace, also those that have no descriptor any more.
+/// /proc/net/tcp: every connection of the network namespace, including those without a descriptor.
 enum TCPTable {
   struct Row {
     let localPort: UInt16
     let remotePort: UInt16
     let state: String
-    /// Bytes not acknowledged; on a connection that has ended, what it says is stale.
+    /// Bytes not acknowledged; stale on a connection that has ended.
     let unsent: Int
     let unread: Int
     /// "none", "retransmission", "keepalive", "time-wait" or "zero window probe".
     let timer: String
-    /// When the timer fires.
+    /// The seconds until the timer fires.
     let timerSeconds: Double
-    /// 0: no descriptor of any process refers to it.
+    /// The inode; 0 if no descriptor of any process refers to the connection.
     let inode: UInt64
   }
 
@@ -143,7 +143,7 @@ enum TCPTable {
     lines(naming: local).compactMap(row(of:)).first { $0.localPort == local && $0.remotePort == remote }
   }
 
-  /// The lines with this port in one of their names, found without taking the others apart: a machine may have tens of
+  /// The lines with this port in one of their addresses, found without parsing the others: a machine may have tens of
   /// thousands of connections in TIME-WAIT.
   private static func lines(naming port: UInt16) -> [Substring] {
     let digits = String(port, radix: 16, uppercase: true)
@@ -176,7 +176,7 @@ enum TCPTable {
       localPort: UInt16(truncatingIfNeeded: half(1, 1)), remotePort: UInt16(truncatingIfNeeded: half(2, 1)),
       state: Kernel.stateName(UInt8(columns[3], radix: 16) ?? 0), unsent: Int(half(4, 0)), unread: Int(half(4, 1)),
       timer: timer < timers.count ? timers[timer] : "timer \(timer)",
-      // In clock ticks, of which Linux shows a hundred a second whatever it counts itself.
+      // In clock ticks: Linux shows a hundred a second, whatever HZ it runs with.
       timerSeconds: Double(half(5, 1)) / 100, inode: UInt64(columns[9]) ?? 0)
   }
 }

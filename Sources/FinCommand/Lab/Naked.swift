@@ -1,10 +1,10 @@
 import CFin
 import Glibc
 
-/// What a system call said: a value, or an error by its name.
+/// The result of a system call: a value, or an error by its name.
 struct Answer: Hashable, Sendable, CustomStringConvertible {
   let value: Int
-  /// errno, or 0.
+  /// The value of errno; 0 after a success.
   let code: Int32
 
   init(value: Int, code: Int32) {
@@ -21,16 +21,16 @@ struct Answer: Hashable, Sendable, CustomStringConvertible {
 
   var description: String { code == 0 ? value.grouped : Answer.name(of: code) }
 
-  /// As a reader of a stream would say it: so many bytes, the end, or the error.
+  /// The result as a reader of a stream sees it: the number of bytes, end of file, or the error.
   var received: String { code != 0 ? description : value == 0 ? "end of file" : Fact.Value.bytes(value).description }
 
-  /// "ECONNRESET".
+  /// The name of an error, such as "ECONNRESET".
   static func name(of code: Int32) -> String {
     unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "errno \(code)"
   }
 }
 
-/// The system calls as the recipes use them: bare descriptor numbers, nothing checked, nothing kept.
+/// The system calls as the recipes use them: with bare descriptor numbers, without checks and without state.
 enum Naked {
   static func socket(nonblocking: Bool = false) -> Int32 {
     Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC | (nonblocking ? O_NONBLOCK : 0), 0)
@@ -48,14 +48,14 @@ enum Naked {
 
   static func accept(_ listener: Int32) -> Answer { Answer(Glibc.accept(listener, nil, nil)) }
 
-  /// One `send`.
+  /// Calls `send` once.
   static func send(_ socket: Int32, _ bytes: [UInt8], flags: Int32 = 0) -> Answer {
     unsafe bytes.withUnsafeBytes { unsafe Answer(Glibc.send(socket, $0.baseAddress, $0.count, flags)) }
   }
 
   static func send(_ socket: Int32, _ text: String) -> Answer { send(socket, [UInt8](text.utf8)) }
 
-  /// Python's `sendall`: sends until everything was taken or an error came.
+  /// Python's `sendall`: sends until the kernel has taken everything, or a call fails.
   static func sendAll(_ socket: Int32, _ bytes: [UInt8]) -> (sent: Int, last: Answer) {
     var sent = 0
     while sent < bytes.count {
@@ -68,7 +68,7 @@ enum Naked {
     return (sent, Answer(value: sent, code: 0))
   }
 
-  /// One `recv`, whose bytes nobody wants.
+  /// Calls `recv` once, and discards the bytes.
   static func recv(_ socket: Int32, upTo count: Int = 65536, flags: Int32 = 0) -> Answer {
     receive(socket, upTo: count, flags: flags).answer
   }
@@ -79,7 +79,7 @@ enum Naked {
     return (answer, String(decoding: buffer.prefix(max(0, answer.value)), as: UTF8.self))
   }
 
-  /// Reads to the end, and says how much came and what the end was.
+  /// Reads until end of file or an error. Returns the number of bytes and the last result.
   static func receiveAll(_ socket: Int32) -> (count: Int, end: Answer) {
     var count = 0
     while true {
@@ -89,7 +89,7 @@ enum Naked {
     }
   }
 
-  /// SHUT_RD, SHUT_WR, SHUT_RDWR.
+  /// The directions of `shutdown`: SHUT_RD, SHUT_WR, SHUT_RDWR.
   enum Direction: Int32 {
     case receiving = 0
     case sending = 1
@@ -115,20 +115,20 @@ enum Naked {
     return unsafe getsockopt(socket, level, option, &value, &length) == 0 ? Int(value) : -1
   }
 
-  /// SO_ERROR, which is gone once read.
+  /// Reads SO_ERROR, which clears it.
   static func pendingError(_ socket: Int32) -> String {
     let code = Int32(option(socket, SOL_SOCKET, SO_ERROR))
     return code == 0 ? "none" : Answer.name(of: code)
   }
 
-  /// SO_LINGER {1, 0}: closing resets.
+  /// Sets SO_LINGER {1, 0}: closing then resets the connection.
   @discardableResult
   static func setResetOnClose(_ socket: Int32) -> Answer {
     var value = linger(l_onoff: 1, l_linger: 0)
     return unsafe Answer(setsockopt(socket, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size)))
   }
 
-  /// What Python's `settimeout` comes to for one direction: SO_RCVTIMEO or SO_SNDTIMEO.
+  /// The effect of Python's `settimeout` for one direction: SO_RCVTIMEO or SO_SNDTIMEO.
   @discardableResult
   static func setTimeout(_ socket: Int32, _ option: Int32, _ limit: Duration) -> Answer {
     var value = timeval(tv_sec: limit.inMilliseconds / 1000, tv_usec: limit.inMilliseconds % 1000 * 1000)
@@ -146,20 +146,20 @@ enum Naked {
     _ = fin_fcntl_int(socket, F_SETFL, flag ? O_NONBLOCK : 0)
   }
 
-  /// Waits for events on one descriptor; 0 is the time-out.
+  /// Waits for events on one descriptor; returns 0 after a timeout.
   static func poll(_ descriptor: Int32, _ events: Int32, within limit: Duration) -> Int32 {
     var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
     _ = unsafe Glibc.poll(&entry, 1, Int32(limit.inMilliseconds))
     return Int32(entry.revents)
   }
 
-  /// Fills everything between a socket and its peer that does not read; returns how much was taken.
+  /// Fills all buffers between a socket and a peer that does not read; returns the number of bytes taken.
   static func fill(_ socket: Int32) -> Int {
     setNonblocking(socket)
     defer { setNonblocking(socket, false) }
     let block = [UInt8](repeating: 0x66, count: 65536)
     var count = 0
-    // Room comes back while the peer's kernel still takes the first bytes into its queue.
+    // Space becomes free again while the peer's kernel still moves the first bytes into its queue.
     while poll(socket, POLLOUT, within: .milliseconds(20)) != 0 {
       let answer = send(socket, block)
       if answer.succeeded { count += answer.value } else { break }
@@ -187,7 +187,7 @@ enum Naked {
   }
 }
 
-/// A listener on the loopback interface, and connections to it: what most experiments begin with.
+/// A connection over the loopback interface, made through a listener there: most experiments begin with one.
 struct Pair {
   /// The side that connected.
   let client: Int32
@@ -202,7 +202,7 @@ struct Pair {
     (self.client, self.server, self.clientPort, self.serverPort) = (client, server, clientPort, serverPort)
   }
 
-  /// - Parameter listener: closed when the connection is there, unless it is kept.
+  /// - Parameter listener: The listener to connect to, closed afterwards unless `keepingListener`.
   init(through listener: Int32, keepingListener: Bool = false) throws {
     let client = Naked.socket()
     serverPort = Naked.port(of: listener)
@@ -226,7 +226,7 @@ struct Pair {
     return listener
   }
 
-  /// The kernel's rows for the two sides, whoever owns them now.
+  /// The kernel's rows for the two sides, whether or not a descriptor still refers to them.
   var clientRow: TCPTable.Row? { TCPTable.row(local: clientPort, remote: serverPort) }
   var serverRow: TCPTable.Row? { TCPTable.row(local: serverPort, remote: clientPort) }
 }

@@ -1,5 +1,5 @@
 extension Int {
-  /// "4,000,045".
+  /// The number with commas between groups of three digits: "4,000,045".
   var grouped: String {
     var text = ""
     for (place, digit) in String(magnitude).reversed().enumerated() {
@@ -11,7 +11,7 @@ extension Int {
 }
 
 extension Double {
-  /// "0.31", "12.4", "108": as many places as a reader needs.
+  /// The number with as many decimals as a reader needs: "0.31", "12.4", "108".
   var short: String {
     let places = self < 10 ? 2 : self < 100 ? 1 : 0
     let scale = [1.0, 10, 100][places]
@@ -23,7 +23,7 @@ extension Double {
 }
 
 extension Double {
-  /// These seconds as "12.4 s", "0.31 s", "4.2 ms" or "0 ms".
+  /// This number of seconds as "12.4 s", "0.31 s", "4.2 ms" or "0 ms".
   var time: String {
     let milliseconds = self * 1000
     if self >= 0.1 { return "\(short) s" }
@@ -36,7 +36,7 @@ extension Duration {
   var inMilliseconds: Int { Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000) }
 }
 
-/// Does something that may have to be awaited, and says how long it took.
+/// Runs an async body, and measures how long it took.
 func timed<Answer>(_ body: () async throws -> Answer) async rethrows -> (Answer, seconds: Double) {
   let clock = ContinuousClock()
   let begun = clock.now
@@ -44,7 +44,7 @@ func timed<Answer>(_ body: () async throws -> Answer) async rethrows -> (Answer,
   return (answer, (clock.now - begun).inSeconds)
 }
 
-/// Does something and says how long it took.
+/// Runs a body, and measures how long it took.
 func timed<Answer>(_ body: () throws -> Answer) rethrows -> (Answer, seconds: Double) {
   let clock = ContinuousClock()
   let begun = clock.now

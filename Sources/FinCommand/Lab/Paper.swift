@@ -1,6 +1,6 @@
 import Glibc
 
-/// What text is written on: a terminal with colour, or a plain pipe.
+/// The medium of the output: a terminal with colour, or a plain pipe.
 struct Paper: Sendable {
   enum Ink: String {
     case heading = "1"
@@ -14,7 +14,8 @@ struct Paper: Sendable {
   let hasColour: Bool
   let width = 100
 
-  /// Colour only for a terminal, and only if nobody said no (https://no-color.org).
+  /// The medium of standard output. Colour is used only on a terminal, and not if NO_COLOR is set
+  /// (https://no-color.org).
   static func standardOutput(noColor: Bool) -> Paper {
     let refused = unsafe getenv("NO_COLOR").map { unsafe $0.pointee != 0 } ?? false
     let dumb = unsafe getenv("TERM").map { unsafe String(cString: $0) == "dumb" } ?? false
@@ -25,7 +26,7 @@ struct Paper: Sendable {
     hasColour ? "\u{1B}[\(ink.rawValue)m\(text)\u{1B}[0m" : text
   }
 
-  /// Breaks text at its spaces into lines of at most so many characters.
+  /// Breaks text at its spaces into lines of at most `width` characters.
   static func wrap(_ text: String, to width: Int) -> [String] {
     var lines: [String] = []
     var line = ""
@@ -40,19 +41,19 @@ struct Paper: Sendable {
     return lines
   }
 
-  /// The text and as many spaces as it needs to be so wide; never less than the text.
+  /// Pads text with spaces to a width; a longer text is returned unchanged.
   static func pad(_ text: String, to width: Int) -> String {
     text + String(repeating: " ", count: max(0, width - text.count))
   }
 }
 
-/// Writing without a buffer, so that what was written is there even if the next thing crashes.
+/// Unbuffered output, so that nothing that was written is lost if the program crashes afterwards.
 enum Output {
   static func write(_ text: String) { write([UInt8](text.utf8)) }
 
   static func write(_ bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
 
-  /// To standard error.
+  /// Writes to standard error.
   static func complain(_ text: String) { write([UInt8](text.utf8), to: STDERR_FILENO) }
 
   private static func write(_ bytes: [UInt8], to descriptor: CInt) {

@@ -2,7 +2,7 @@ import CFin
 import Fin
 import Glibc
 
-/// One experiment, made in this process and told on standard output, a line of JSON for each trial.
+/// Runs one experiment in this process and reports it on standard output, with a line of JSON for each trial.
 struct Performance {
   private let experiment: Experiment
 
@@ -14,15 +14,15 @@ struct Performance {
   }
 
   func run() {
-    // The laboratory is gone: nobody would read what comes, and nobody would end this process if it hung.
+    // If `fin lab` dies, this process must end too: its output has no reader then, and nothing would end it if it hung.
     _ = fin_set_parent_death_signal(SIGKILL)
     do {
-      // Python ignores this signal, and the recipes come from there.
+      // Python ignores this signal, and the recipes come from Python.
       signal(SIGPIPE, SIG_IGN)
       try experiment.naive(Notebook(side: .naive, handOn: Performance.tell))
-      // Fin promises that the signal never comes, so that it must be deadly here.
+      // Fin promises that the signal never arrives, so it must be fatal here.
       signal(SIGPIPE, SIG_DFL)
-      // Its descriptors are made here, so that they take no number that a trial counts on.
+      // The reactor opens its descriptors here, so that they take no number that a trial relies on.
       if world == .tasks { _ = try Reactor.shared }
       let (experiment, world) = (experiment, world)
       try ThisThread.run {

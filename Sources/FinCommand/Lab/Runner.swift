@@ -1,16 +1,16 @@
 import CFin
 import Glibc
 
-/// Makes experiments, each in a process of its own, several at a time, each within its time limit.
+/// Runs experiments, each in a process of its own with a time limit, several at a time.
 struct Runner {
   let jobs: Int
-  /// Passed, an experiment is killed and has failed.
+  /// The time after which an experiment is killed, and has failed.
   let timeLimit: Duration
-  /// Where Fin's halves run.
+  /// The world in which Fin's halves run.
   var world = World.threads
 
-  /// Makes all of them and returns what came of each, in the order given.
-  /// - Parameter each: called in that order too, as soon as a finding and all before it are there.
+  /// Runs all experiments and returns their results, in the order given.
+  /// - Parameter each: Called in that order too, as soon as a result and all before it are complete.
   func run(_ experiments: [Experiment], each: (Finding) -> Void) -> [Finding] {
     var findings: [Finding?] = Array(repeating: nil, count: experiments.count)
     var running: [(place: Int, child: Child)] = []
@@ -36,7 +36,7 @@ struct Runner {
   }
 }
 
-/// The process that makes one experiment.
+/// The process that runs one experiment.
 private final class Child {
   private let experiment: Experiment
   private let world: World
@@ -90,7 +90,7 @@ private final class Child {
     _ = unsafe poll(&descriptors, nfds_t(descriptors.count), Int32(limit.inMilliseconds))
   }
 
-  /// What came of it, if it is over; ends it if its time is.
+  /// Returns the result if the process has ended, or kills it if its time is over; otherwise returns nil.
   func finding() -> Finding? {
     if let spawnFailure { return finding(.crashed(spawnFailure)) }
     output.read()
@@ -131,7 +131,7 @@ private final class Child {
     }
   }
 
-  /// The last line that the process complained with; a Swift trap says there what was wrong.
+  /// The last line that the process wrote to standard error, where a Swift trap reports its cause.
   private var complaint: String {
     let lines = String(decoding: complaints.contents, as: UTF8.self).split(separator: "\n")
     return lines.last.map { ": " + $0.prefix(300) } ?? ""
@@ -143,7 +143,7 @@ private final class Child {
   }
 }
 
-/// A pipe whose reading end is this process's.
+/// A pipe whose reading end this process keeps.
 private struct Pipe {
   let reading: Int32
   private(set) var writing: Int32
@@ -162,7 +162,7 @@ private struct Pipe {
     writing = -1
   }
 
-  /// Reads what is there, without waiting.
+  /// Reads the available bytes, without waiting.
   mutating func read() {
     var buffer = [UInt8](repeating: 0, count: 65536)
     while !hasEnded {
@@ -176,7 +176,7 @@ private struct Pipe {
     }
   }
 
-  /// Takes out what was read.
+  /// Removes and returns the bytes read.
   mutating func take() -> [UInt8] {
     defer { contents = [] }
     return contents

@@ -1,4 +1,4 @@
-/// The findings as text for people, 100 columns wide.
+/// The findings as text, 100 columns wide.
 struct TextReport {
   let paper: Paper
 
@@ -13,7 +13,7 @@ struct TextReport {
       separator: "\n")
   }
 
-  /// Everything that one experiment showed.
+  /// Returns everything that one experiment showed.
   func story(of finding: Finding) -> String {
     var lines: [String] = []
     let articles =
@@ -57,7 +57,7 @@ struct TextReport {
     if value.count <= Self.longestValue {
       lines = [mark + " " + name + "  " + Paper.pad(value, to: valueWidth) + "  " + source]
     } else {
-      // A sentence: below its name.
+      // A long value stands below its name.
       lines = [mark + " " + name + "  " + String(repeating: " ", count: valueWidth) + "  " + source]
       lines += Paper.wrap(value, to: paper.width - indent.count - 2).map { indent + "  " + $0 }
     }
@@ -100,7 +100,7 @@ struct TextReport {
     }
   }
 
-  /// A label and its text, wrapped beside it.
+  /// Returns a label with its text, wrapped beside it.
   private func paragraph(_ label: String, _ ink: Paper.Ink, _ text: String) -> [String] {
     let wrapped = Paper.wrap(text, to: paper.width - labelWidth - 2)
     return wrapped.enumerated().map { number, line in
@@ -108,7 +108,7 @@ struct TextReport {
     }
   }
 
-  /// One line an experiment: what the recipe came to, what Fin came to.
+  /// Returns the table: for each experiment the result of the recipe, the result of Fin, and the verdict.
   func table(of findings: [Finding], seconds: Double) -> String {
     let idWidth = max(10, findings.map(\.id.count).max() ?? 0)
     let verdictWidth = 9

@@ -3,15 +3,15 @@ import Fin
 import Glibc
 import Synchronization
 
-/// Runs an async body to its end on the thread that calls.
+/// A task executor that runs an async body to its end on the calling thread.
 ///
-/// The rig asks the kernel again and again and makes system calls that block: it needs a thread for that, and neither
-/// Swift's pool, which has one a core, nor a loop of the reactor is the place. In the world of tasks each verb of Fin's
-/// that the rig awaits comes back to this thread; in the world of threads nothing ever leaves it.
+/// The rig polls the kernel and makes blocking system calls. It needs a thread for that, and must block neither Swift's
+/// pool, which has one thread per core, nor a loop of the reactor. In tasks, each of Fin's operations that the rig
+/// awaits resumes on this thread; in threads, nothing ever leaves it.
 @safe
 final class ThisThread: TaskExecutor, @unchecked Sendable {
   private let jobs = Mutex<[UnownedJob]>([])
-  /// One for each job, and one for the end.
+  /// A semaphore, posted once for each job.
   private let news: UnsafeMutablePointer<sem_t>
 
   private init() {
@@ -45,12 +45,12 @@ final class ThisThread: TaskExecutor, @unchecked Sendable {
   }
 }
 
-/// Somebody beside the rig who uses a socket of Fin's: a thread, or a task on the reactor.
+/// A second user of one of Fin's sockets, concurrent with the rig: a thread, or a task on the reactor.
 final class Worker<Answer: Sendable>: Sendable {
   private let world: World
   private let answer = Box<Answer>()
   private let hasBegun = Box<Bool>()
-  /// Where /proc tells about the thread.
+  /// The path of the thread below /proc.
   private let place = Box<String>()
 
   init(in world: World, _ work: @escaping @Sendable () async -> Answer) throws {
@@ -60,7 +60,7 @@ final class Worker<Answer: Sendable>: Sendable {
       _ = Background { [self] in
         if let target = Kernel.target(of: "/proc/thread-self") { place.put("/proc/\(target)") }
         hasBegun.put(true)
-        // It does not throw.
+        // `work` does not throw.
         if let answer = try? ThisThread.run(work) { self.answer.put(answer) }
       }
     case .tasks:
@@ -71,9 +71,9 @@ final class Worker<Answer: Sendable>: Sendable {
     }
   }
 
-  /// Waits until it waits: its thread sleeps in the kernel; or, of a task, which is a thread's only while it runs, every loop of
-  /// the reactor does.
-  /// - Returns: whether it does.
+  /// Blocks until the worker is blocked: its thread sleeps in the kernel or, for a task, which has a thread only while
+  /// it runs, every loop of the reactor does.
+  /// - Returns: Whether the worker is blocked.
   func waits(within limit: Duration = .seconds(5)) -> Bool {
     wait(atMost: limit) { hasBegun.content == true && isRunning && threads.allSatisfy(Kernel.sleeps) }
   }
@@ -87,7 +87,8 @@ final class Worker<Answer: Sendable>: Sendable {
 
   var isRunning: Bool { answer.content == nil }
 
-  /// The answer, or the mishap that it never came.
+  /// Returns the answer.
+  /// - Throws: A `Mishap` if the answer does not arrive in time.
   func answer(orMishap what: String, within limit: Duration = .seconds(5)) throws -> Answer {
     guard let answer = wait(atMost: limit, for: { answer.content }) else {
       throw Mishap("\(what): nothing after \(limit.inSeconds.time)")

@@ -1,14 +1,14 @@
 import Fin
 
-/// In which world the Fin half of an experiment runs: its verbs block a thread, or they suspend a task.
+/// The way in which Fin's half of an experiment waits: its operations block a thread, or they suspend a task.
 ///
-/// A half is written once, with `await` at every verb that may wait, and runs in both: what differs is here and in
-/// ``Held``, and nowhere else.
+/// A half is written once, with `await` at every operation that may wait, and runs in both. Only the code here and in
+/// ``Held`` differs.
 enum World: String, Codable, Sendable {
   case threads
   case tasks
 
-  /// What waits in it.
+  /// The word for what waits: a thread or a task.
   var worker: String {
     switch self {
     case .threads: "thread"
@@ -16,7 +16,7 @@ enum World: String, Codable, Sendable {
     }
   }
 
-  /// Serving so many clients at a time, as a program would have it.
+  /// The call that serves `most` clients at a time, as a program would write it.
   func serve(_ most: Int) -> String {
     switch self {
     case .threads: "listener.serve(threads: \(most))"
@@ -29,7 +29,7 @@ enum World: String, Codable, Sendable {
     try Worker(in: self, work)
   }
 
-  /// `Connection.connect(to:)`.
+  /// Calls `Connection.connect(to:)`.
   @inline(never)
   func connect(to peer: SocketAddress, timeouts: Timeouts = .default) async throws(SocketError) -> Held<Connection> {
     switch self {
@@ -39,7 +39,7 @@ enum World: String, Codable, Sendable {
     }
   }
 
-  /// `socket.connect(to:)`.
+  /// Calls `socket.connect(to:)`.
   @inline(never)
   func connect(_ socket: consuming Socket, to peer: SocketAddress) async throws(SocketError) -> Held<Connection> {
     switch self {
@@ -48,7 +48,7 @@ enum World: String, Codable, Sendable {
     }
   }
 
-  /// `withConnection(to:)`.
+  /// Calls `withConnection(to:)`.
   func withConnection<R: Sendable>(
     to endpoint: Endpoint, closing: ClosePolicy = .confirmed,
     _ body: @escaping @Sendable (consuming Held<Connection>) async throws -> R
@@ -63,10 +63,10 @@ enum World: String, Codable, Sendable {
   }
 }
 
-/// A socket of Fin's whose verbs wait as its world does.
+/// One of Fin's sockets, whose operations block or suspend as its world does.
 ///
-/// Those that throw are never inlined: an optimized build of 6.3.1 crashes (`emitSetAndGetSwiftErrorValueAround`) where a
-/// call that suspends and one that does not throw into the same handler.
+/// The operations that throw are never inlined: an optimized build of 6.3.1 crashes
+/// (`emitSetAndGetSwiftErrorValueAround`) where a call that suspends and one that does not throw into the same handler.
 struct Held<End: SocketEnd & ~Copyable>: ~Copyable, Sendable {
   let socket: End
   let world: World
@@ -116,7 +116,7 @@ extension Held where End: Sending & ~Copyable {
 
   func send(_ text: String) async throws(SocketError) { try await send([UInt8](text.utf8)) }
 
-  /// Sends until nothing more is taken for a tenth of a second; returns how much was.
+  /// Sends until the kernel takes nothing more for a tenth of a second; returns the number of bytes taken.
   func fill() async -> Int {
     let block = [UInt8](repeating: 0x66, count: 65536)
     var count = 0
@@ -190,7 +190,7 @@ extension Held where End == Listener {
     }
   }
 
-  /// - Parameter most: clients at the same time.
+  /// - Parameter most: The number of clients served at the same time.
   func serve(
     atMost most: Int, _ handler: @escaping @Sendable (consuming Held<Connection>) async throws -> Void
   ) async -> ServerReport {
@@ -206,10 +206,10 @@ extension Held where End == Listener {
   consuming func close() { socket.close() }
 }
 
-/// Calls what blocks from an async function, on a thread that may block.
+/// Makes a blocking call from an async function, on a thread that may block.
 private func blocking<R: ~Copyable, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { try body() }
 
-/// The verbs that block, for what a closure cannot consume.
+/// The blocking operations on values that a closure cannot consume.
 private enum Blocking {
   static func close(_ connection: consuming Connection, _ policy: ClosePolicy) -> CloseReport {
     connection.close(policy)
@@ -250,7 +250,7 @@ private enum Blocking {
   }
 }
 
-/// What is on its way into a closure that will be called only once, which the compiler does not know.
+/// Moves a noncopyable value into a closure that is called once, which the compiler cannot know.
 final class Parcel<Content: ~Copyable>: @unchecked Sendable {
   private var content: Content?
   init(_ content: consuming Content) { self.content = consume content }

@@ -1,10 +1,10 @@
 import Fin
 
-/// What of the lifecycle's table a drawing shows: arrows, and sentences for the rows that would only be clutter.
+/// The content of the lifecycle's drawing: arrows, and sentences for the rows whose arrows would only be clutter.
 ///
 /// All of it is computed from the table. Each row is in exactly one arrow or one sentence.
 struct LifecycleDiagram {
-  /// Phases that belong together. What happens in all of them alike is one arrow from their frame.
+  /// Phases that belong together. A transition that is the same in all of them is one arrow from their frame.
   enum Frame: String, CaseIterable {
     case notConnected = "not connected"
     case conversation = "in conversation"
@@ -44,8 +44,9 @@ struct LifecycleDiagram {
     var events: [Event]
   }
 
-  /// The rows that are drawn, and those that are told.
+  /// The rows that are drawn as arrows.
   let drawn: [Transition]
+  /// The rows that are described in sentences.
   let told: [Transition]
   let arrows: [Arrow]
 
@@ -55,7 +56,7 @@ struct LifecycleDiagram {
     arrows = Self.arrows(for: drawn)
   }
 
-  /// Whether a row goes to closed by a call, from so many phases that its arrows would hide the others.
+  /// Whether a row goes to closed by a call. These come from many phases, and their arrows would hide the others.
   private static func isClutter(_ row: Transition) -> Bool {
     switch row.outcome {
     case .aborted, .background, .leaked, .detached: true
@@ -90,14 +91,14 @@ struct LifecycleDiagram {
 
   // MARK: Words
 
-  /// One line for each event; the ways of closing are one line when all of them are there.
+  /// Returns one line for each event; the ways of closing share a line if all of them are present.
   static func words(for events: [Event]) -> [(text: String, kind: Event.Kind)] {
     let closes: [Event] = [.closeConfirmed, .closeLingering, .closeBackground, .abort]
     guard closes.allSatisfy(events.contains) else { return events.map { ($0.description, $0.kind) } }
     return [("any close", .call)] + events.filter { !closes.contains($0) }.map { ($0.description, $0.kind) }
   }
 
-  /// The rows that are not drawn, in sentences: event → outcome: from where.
+  /// The rows that are not drawn, in sentences of the form "event → outcome: phases".
   var caption: [String] {
     var lines = ["not drawn, each straight to closed:"]
     for outcome in Fin.Outcome.allCases {
@@ -122,7 +123,7 @@ struct LifecycleDiagram {
     return lines
   }
 
-  /// The phases by the frames they fill, with an exception where one of a frame is missing.
+  /// Names phases by the frames that they fill; a frame with one phase missing is named with that exception.
   private static func names(of phases: [Phase]) -> String {
     var rest = phases
     var names: [String] = []

@@ -1,11 +1,11 @@
 import Fin
 
-/// The lifecycle's diagram as SVG, for light and dark.
+/// The lifecycle's diagram as SVG, for light and dark mode.
 struct LifecycleDrawing {
   typealias Layout = LifecycleLayout
   let diagram = LifecycleDiagram()
 
-  /// A line of words at its place.
+  /// A line of text and its position.
   struct Word {
     let text: String
     let point: Layout.Point
@@ -13,7 +13,7 @@ struct LifecycleDrawing {
     let style: String
     let size: Double
 
-    /// About as much room as a wide font needs.
+    /// The approximate area that the text covers in a wide font.
     var box: Layout.Box {
       let width = Double(text.count) * size * 0.55
       let left = anchor == "middle" ? point.x - width / 2 : anchor == "end" ? point.x - width : point.x
@@ -21,7 +21,7 @@ struct LifecycleDrawing {
     }
   }
 
-  /// The words beside the arrows, the endings in the bar and the names of the frames; each once.
+  /// The labels of the arrows, the endings in the bar and the names of the frames; each once.
   var words: [Word] {
     var words: [Word] = []
     func add(_ word: Word) {
@@ -83,7 +83,7 @@ struct LifecycleDrawing {
       svg += rect(box, radius: 12, "frame \(frame)")
     }
     svg += rect(Layout.bar, radius: 10, "bar")
-    // A line that crosses another has a gap around it, so that one sees which goes where.
+    // The arrows lie above the frames and below the phases.
     for arrow in diagram.arrows {
       guard let route = Layout.route(of: arrow) else { continue }
       svg += "<path class=\"line\" marker-end=\"url(#tip)\" d=\"\(path(route.points))\"/>\n"
@@ -109,7 +109,7 @@ struct LifecycleDrawing {
     return svg + "</svg>\n"
   }
 
-  /// Below the bar: what the colours mean, and what is not drawn.
+  /// The text below the bar: the meaning of the colours, and the rows that are not drawn.
   private var legend: [Word] {
     var words: [Word] = []
     let keys: [(String, Event.Kind)] = [
@@ -147,7 +147,7 @@ struct LifecycleDrawing {
       + "height=\"\(n(box.bottom - box.top))\" rx=\"\(n(radius))\"/>\n"
   }
 
-  /// A line with rounded corners.
+  /// Returns the SVG path of a line with rounded corners.
   private func path(_ points: [Layout.Point]) -> String {
     var path = "M\(n(points[0].x)) \(n(points[0].y))"
     for (index, point) in points.enumerated().dropFirst() {
@@ -169,7 +169,7 @@ struct LifecycleDrawing {
     return .init(point.x + dx / length * radius, point.y + dy / length * radius)
   }
 
-  /// A number with at most one place behind the point.
+  /// Formats a number with at most one decimal.
   private func n(_ value: Double) -> String {
     let tenths = Int((value * 10).rounded())
     return tenths % 10 == 0 ? "\(tenths / 10)" : "\(Double(tenths) / 10)"

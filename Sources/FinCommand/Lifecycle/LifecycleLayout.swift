@@ -1,6 +1,6 @@
 import Fin
 
-/// Where everything stands in the drawing of the lifecycle, chosen by hand.
+/// The positions of everything in the drawing of the lifecycle, chosen by hand.
 enum LifecycleLayout {
   struct Point: Hashable {
     var x: Double
@@ -18,13 +18,13 @@ enum LifecycleLayout {
     }
   }
 
-  /// The way of an arrow and the place of its words.
+  /// The course of an arrow and the position of its label.
   struct Route {
     enum Side { case left, middle, right }
     let points: [Point]
     let label: Point
     let side: Side
-    /// Each word of the label on a line of its own.
+    /// Whether each word of the label has a line of its own.
     let isNarrow: Bool
     init(_ points: [Point], label: Point, _ side: Side = .right, isNarrow: Bool = false) {
       self.points = points
@@ -39,13 +39,13 @@ enum LifecycleLayout {
 
   static let columns: [Double] = [112, 277, 452, 642, 866, 1070]
   static let rows: [Double] = [74, 186, 306, 456, 588]
-  /// Half of a phase's box.
+  /// Half the width and height of a phase's box.
   static let halfWidth = 64.0
   static let halfHeight = 22.0
-  /// Closed is a bar that everything falls into.
+  /// The phase closed: a bar along the bottom, where all paths end.
   static let bar = Box(left: 20, top: 704, right: 1136, bottom: 766)
 
-  /// Column and row of each phase.
+  /// The column and row of each phase.
   static let places: [Phase: (column: Int, row: Int)] = [
     .fresh: (1, 0), .bound: (0, 0),
     .connecting: (1, 1),
@@ -58,7 +58,7 @@ enum LifecycleLayout {
     .closed: (3, 5),
   ]
 
-  /// Room around the phases of a frame: left, top, right, bottom.
+  /// The margins around the phases of a frame: left, top, right, bottom.
   static let margins: [LifecycleDiagram.Frame: (Double, Double, Double, Double)] = [
     .notConnected: (34, 34, 13, 18),
     .conversation: (28, 64, 28, 28),
@@ -96,19 +96,19 @@ enum LifecycleLayout {
     }
   }
 
-  /// Where the name of a frame begins: the top left corner, unless an arrow comes in there.
+  /// The position of a frame's name: the top left corner, unless an arrow enters there.
   static func title(of frame: LifecycleDiagram.Frame) -> Point? {
     guard let box = box(of: frame) else { return nil }
     let left = frame == .unacknowledged ? columns[3] + 10 : box.left + 12
     return Point(left, box.top + 19)
   }
 
-  /// What an arrow is called in `routes`.
+  /// The key of an arrow in `routes`.
   static func key(of arrow: LifecycleDiagram.Arrow) -> String {
     "\(arrow.from) → \(arrow.to.name)" + (arrow.outcome.map { ": \($0)" } ?? "")
   }
 
-  /// The arrow's way; a straight line for one that nobody has routed.
+  /// Returns the course of an arrow; a straight line if `routes` has none.
   static func route(of arrow: LifecycleDiagram.Arrow) -> Route? {
     if let route = routes[key(of: arrow)] { return route }
     guard let from = box(of: arrow.from), let to = box(of: arrow.to) else { return nil }
@@ -150,7 +150,8 @@ enum LifecycleLayout {
 
       // Listening.
       "bound → listening": Route(
-        [Point(c[0] - 20, r[0] + h), Point(c[0] - 20, r[1] - h)], label: Point(c[0] - 28, (r[0] + r[1]) / 2 + 4), .left),
+        [Point(c[0] - 20, r[0] + h), Point(c[0] - 20, r[1] - h)],
+        label: Point(c[0] - 28, (r[0] + r[1]) / 2 + 4), .left),
       "listening → paused": Route(
         [Point(c[0] - 20, r[1] + h), Point(c[0] - 20, r[2] - h)], label: Point(c[0] - 12, r[1] + 52)),
       "paused → listening": Route(

@@ -1,8 +1,8 @@
 import Fin
 
-/// The lifecycle's table in letters.
+/// The lifecycle's table as text.
 enum LifecycleText {
-  /// Every row, a paragraph for each phase.
+  /// Returns every row, with a paragraph for each phase.
   static func table() -> String {
     let rows = Lifecycle.transitions.map { row in
       (
@@ -12,7 +12,7 @@ enum LifecycleText {
     }
     let eventWidth = rows.map(\.event.count).max() ?? 0
     let nextWidth = rows.map(\.next.count).max() ?? 0
-    var text = "In each phase: on this event → to that phase (how it ended), and what is done.\n"
+    var text = "In each phase: event → next phase (outcome), and the actions.\n"
     text += "Any other event is refused and changes nothing.\n"
     for phase in Phase.allCases {
       text += "\n\(phase)\n"
@@ -28,7 +28,7 @@ enum LifecycleText {
     return text
   }
 
-  /// A Mermaid state diagram of the rows that are drawn; the others are told in comments.
+  /// Returns a Mermaid state diagram of the rows that are drawn, with the others as comments.
   static func mermaid() -> String {
     let diagram = LifecycleDiagram()
     var text = "stateDiagram-v2\n  direction TB\n"
@@ -48,7 +48,7 @@ enum LifecycleText {
 }
 
 extension Phase {
-  /// As it is written in Swift: an identifier that Mermaid takes too.
+  /// The phase as it is written in Swift: an identifier that Mermaid accepts too.
   var name: String {
     var name = ""
     for word in description.split(whereSeparator: { $0 == " " || $0 == "," }) {

@@ -1,20 +1,20 @@
 import FinDoctor
 
-/// The name of a value in an object. It stands in the program, so that none needs to be escaped or made into a string.
+/// The key of a value in an object. It is a literal of the program, so it needs neither escaping nor a `String`.
 struct JSONKey: ExpressibleByStringLiteral {
   let text: StaticString
 
   init(stringLiteral text: StaticString) { self.text = text }
 }
 
-/// Writes JSON as it goes, without a value for each part: a list may have a hundred thousand entries.
+/// Writes JSON incrementally, without a value for each part: a list may have a hundred thousand entries.
 struct JSONText {
   var text = TextBuffer()
   private var isFirst = true
 
-  /// `{ … }`.
+  /// Writes an object, whose members `body` writes.
   mutating func object(_ key: JSONKey? = nil, _ body: (inout JSONText) -> Void) { nested(key, "{", "}", body) }
-  /// `[ … ]`.
+  /// Writes an array, whose elements `body` writes.
   mutating func array(_ key: JSONKey? = nil, _ body: (inout JSONText) -> Void) { nested(key, "[", "]", body) }
 
   private mutating func nested(
@@ -28,7 +28,7 @@ struct JSONText {
     isFirst = false
   }
 
-  /// A key, and a value that `body` writes.
+  /// Writes a key, and a value that `body` writes.
   mutating func write(_ key: JSONKey, _ body: (inout JSONText) -> Void) {
     begin(key)
     isFirst = true
@@ -41,7 +41,7 @@ struct JSONText {
     text.write(decimal: number)
   }
   mutating func write(_ key: JSONKey? = nil, number: some UnsignedInteger) { write(key, number: UInt64(number)) }
-  /// Nothing where there is nothing.
+  /// Writes nothing if the number is unknown.
   mutating func write(_ key: JSONKey, numberIfKnown number: (some UnsignedInteger)?) {
     if let number { write(key, number: UInt64(number)) }
   }
@@ -51,7 +51,7 @@ struct JSONText {
     text.write("\(signed)")
   }
 
-  /// With three digits behind the point.
+  /// Writes a number with three decimals.
   mutating func write(_ key: JSONKey? = nil, decimal: Double) {
     begin(key)
     let thousandths = Int64(min(max(decimal.isFinite ? decimal : 0, -1e12), 1e12) * 1000)
@@ -67,7 +67,7 @@ struct JSONText {
 
   mutating func write(_ key: JSONKey? = nil, string: String) { self.string(key) { $0.write(string) } }
 
-  /// A string that is written piece by piece. What it may not hold is escaped afterwards.
+  /// Writes a string piece by piece. Characters that JSON does not allow are escaped afterwards.
   mutating func string(_ key: JSONKey? = nil, _ body: (inout TextBuffer) -> Void) {
     begin(key)
     text.write(ascii: "\"")
@@ -77,7 +77,7 @@ struct JSONText {
     text.write(ascii: "\"")
   }
 
-  /// A string that holds only digits, letters and the marks between them, so that nothing in it needs to be escaped.
+  /// Writes a string of only digits, letters and the punctuation between them, which needs no escaping.
   mutating func plain(_ key: JSONKey, _ body: (inout TextBuffer) -> Void) {
     begin(key)
     text.write(ascii: "\"")
@@ -85,7 +85,7 @@ struct JSONText {
     text.write(ascii: "\"")
   }
 
-  /// What was written beforehand: keys with their values, or values, and commas between them.
+  /// Writes prepared text: keys with their values, or values, with commas between them.
   mutating func write(prepared bytes: [UInt8]) {
     guard !bytes.isEmpty else { return }
     begin(nil)

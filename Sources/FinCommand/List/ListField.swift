@@ -12,45 +12,45 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
 
   static let usual: [ListField] = [.state, .receiveQueue, .sendQueue, .local, .remote, .since, .owner]
 
-  /// What it says, for the help.
+  /// The description for the help. With the name before it, it fits into 80 columns.
   var meaning: String {
     switch self {
     case .kind: "tcp, udp, mptcp, or the kind of Unix socket"
     case .namespace: "the network namespace"
-    case .state: "as RFC 9293 names it; DETACHED for a TCP descriptor that no table lists"
-    case .receiveQueue: "bytes not read, and 1 for an unread FIN; of a listener, connections not accepted"
-    case .sendQueue: "bytes not acknowledged, and 1 for such a FIN; of a listener, the most that may wait"
-    case .local: "address and port of this side; the name of a Unix socket"
-    case .remote: "address and port of the other side; the inode of a Unix peer"
-    case .since: "how long it has been in its state: 3.2s, 3.2s-41min, >3.2s (at least), <41min (at most)"
-    case .idle: "how long no data has gone either way"
-    case .timer: "the timer that runs, when it fires, retransmissions or probes"
+    case .state: "as in RFC 9293; DETACHED for a TCP descriptor in no table"
+    case .receiveQueue: "unread bytes, +1 for an unread FIN; listener: not accepted"
+    case .sendQueue: "unacknowledged bytes, +1 for a FIN; listener: queue limit"
+    case .local: "local address and port; the name of a Unix socket"
+    case .remote: "remote address and port; the inode of a Unix peer"
+    case .since: "how long it has been in its state: 3.2s, 3.2s-41min, >3.2s"
+    case .idle: "how long no data has moved in either direction"
+    case .timer: "the running timer, when it fires, retransmits or probes"
     case .owner: "program[pid] fd number, +n when n more descriptors hold it"
     case .program: "the program's name"
     case .pid: "the process"
     case .fd: "the descriptor"
-    case .user: "the user's number"
+    case .user: "the user id"
     case .unit: "the unit of the service manager"
     case .container: "the container, by the first digits of its name"
     case .inode: "the socket's inode"
     case .cookie: "the socket's cookie, hexadecimal"
-    case .holders: "how many descriptors hold it"
+    case .holders: "the number of descriptors that hold it"
     case .received: "bytes received"
     case .sent: "bytes sent"
     case .unacknowledged: "segments not acknowledged"
-    case .retransmissions: "segments sent again since the beginning"
+    case .retransmissions: "segments retransmitted since the start"
     case .rtt: "round trip time in milliseconds"
-    case .drops: "connection attempts (of a listener) or datagrams thrown away"
-    case .memory: "bytes of kernel memory held by what is queued"
-    case .site: "the line of the program that opened it; of programs with Fin and FIN_LEDGER=1"
-    case .phase: "where it is in its life, as such a program sees it"
-    case .deadline: "when the wait that is going on in such a program ends; never, or - for no wait"
+    case .drops: "dropped connection attempts (listener) or datagrams"
+    case .memory: "bytes of kernel memory held by queued data"
+    case .site: "the source line that opened it (Fin with FIN_LEDGER=1)"
+    case .phase: "its phase, as such a program publishes it"
+    case .deadline: "when such a program's wait ends; never; - for no wait"
     }
   }
 
   var heading: String { self == .owner ? "PROGRAM" : rawValue.uppercased() }
 
-  /// Numbers stand at the right of their column.
+  /// Whether the column is right-aligned, as numbers are.
   var isNumber: Bool {
     switch self {
     case .receiveQueue, .sendQueue, .pid, .fd, .user, .inode, .cookie, .holders, .received, .sent, .unacknowledged,
@@ -62,10 +62,10 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
     }
   }
 
-  /// Whether it is a part of what a socket uses of memory.
+  /// Whether the column needs the socket's memory counters.
   var needsMemory: Bool { self == .drops || self == .memory }
 
-  /// How narrow its column may be made when a line is too long; nil for not at all.
+  /// The smallest width of the column when a line is too long; nil for a column that is not narrowed.
   var least: Int? {
     switch self {
     case .local, .remote: 15
@@ -76,16 +76,16 @@ enum ListField: String, CaseIterable, ExpressibleByArgument {
     }
   }
 
-  /// Whether a cell that is too long is cut in its middle: an address is told by its port.
+  /// Whether a cell that is too long is cut in its middle, because its end matters: the port of an address.
   var isCutInside: Bool { self == .local || self == .remote || self == .owner || self == .site }
 
-  /// Whether it is in no table of the kernel's, but what a program publishes.
+  /// Whether the value comes from the ledger that a program publishes, and not from the kernel.
   var isPublished: Bool { self == .site || self == .phase || self == .deadline }
 }
 
-/// The cells.
+/// Writing the cells.
 extension ListField {
-  /// Writes the cell of a line; `-` where there is nothing to say.
+  /// Writes the cell of a row; `-` if there is no value.
   func write(_ row: ListedSocket, of listing: borrowing Listing, to text: inout TextBuffer) {
     switch self {
     case .state: text.write(listing.state(row))
@@ -115,7 +115,7 @@ extension ListField {
     }
   }
 
-  /// The same of a socket of TCP, UDP or MPTCP, whose row the caller has at hand.
+  /// Writes the cell of a TCP, UDP or MPTCP socket whose row the caller has already fetched.
   func write(
     _ socket: borrowing InetSocket, at index: Int, of listing: borrowing Listing, to text: inout TextBuffer
   ) {
@@ -168,7 +168,7 @@ extension ListField {
     if let number { text.write(decimal: number) } else { text.write(ascii: "-") }
   }
 
-  /// Microseconds as milliseconds with two decimals.
+  /// Writes microseconds as milliseconds with two decimals.
   private static func write(milliseconds microseconds: UInt32?, to text: inout TextBuffer) {
     guard let microseconds else { return text.write(ascii: "-") }
     text.write(decimal: microseconds / 1000)

@@ -2,7 +2,7 @@ import ArgumentParser
 import Fin
 import FinDoctor
 
-/// Which sockets are asked for. What is not said lets everything through.
+/// The criteria for the sockets to show. An empty criterion matches every socket.
 struct ListFilter {
   var states: [StateName] = []
   var programs: [ProgramName] = []
@@ -34,7 +34,7 @@ struct ListFilter {
   }
 }
 
-/// A state, or a word for several.
+/// A state, or a word for several states.
 struct StateName: ExpressibleByArgument, Sendable {
   private enum Meaning {
     case state(SocketState)
@@ -45,7 +45,7 @@ struct StateName: ExpressibleByArgument, Sendable {
 
   static let words = "connected, waiting (for accept), detached, peer-gone"
 
-  /// `CLOSE-WAIT`, `close_wait`, `closewait`, or as `ss` writes it: `estab`, `syn-recv`, `unconn`.
+  /// Accepts `CLOSE-WAIT`, `close_wait`, `closewait`, and the spellings of `ss`: `estab`, `syn-recv`, `unconn`.
   init?(argument: String) {
     let word = argument.lowercased().filter { $0 != "-" && $0 != "_" }
     let others = ["estab": "established", "synrecv": "synreceived", "unconn": "unconnected", "listening": "listen"]
@@ -80,7 +80,7 @@ struct StateName: ExpressibleByArgument, Sendable {
   }
 }
 
-/// A process by its number, or all of one name.
+/// A process given by its pid, or all processes of one name.
 enum ProgramName: ExpressibleByArgument {
   case pid(Int32)
   case name(String)
@@ -98,7 +98,7 @@ enum ProgramName: ExpressibleByArgument {
   }
 }
 
-/// An address, or all that begin alike: `10.0.0.0/8`.
+/// An address, or all addresses with a prefix: `10.0.0.0/8`.
 struct AddressRange: ExpressibleByArgument, Sendable {
   private let bits: AddressBits
   private let mask: AddressBits

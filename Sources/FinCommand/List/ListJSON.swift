@@ -4,7 +4,7 @@ import FinDoctor
 enum ListJSON {
   static let version: UInt64 = 1
 
-  /// Gives the text piece by piece.
+  /// Writes the text piece by piece.
   static func write(_ rows: [ListedSocket], of listing: Listing, to output: ([UInt8]) -> Void) {
     var json = JSONText()
     let census = listing.census
@@ -38,7 +38,7 @@ enum ListJSON {
     output(json.text.bytes)
   }
 
-  /// Some sockets, each on a line of its own.
+  /// Returns the text of some sockets, each on a line of its own.
   private static func lines(_ rows: ArraySlice<ListedSocket>, of listing: Listing) -> [UInt8] {
     var json = JSONText()
     for row in rows {
@@ -48,7 +48,7 @@ enum ListJSON {
     return json.text.bytes
   }
 
-  /// One socket, as an entry of a list.
+  /// Writes one socket, as an entry of a list.
   static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONText) {
     json.object { json in
       switch row {
@@ -120,13 +120,13 @@ enum ListJSON {
     json.write("shutdown", numberIfKnown: socket.shutdown)
     json.write("namespace", number: listing.census.namespaces[Int(socket.namespace)].inode)
     write(socket.memory, to: &json)
-    // Of a listener it holds nothing but the lengths of the queue, and rubbish for times.
+    // For a listener, the kernel's tcp_info has only the lengths of the queue, and meaningless times.
     if !socket.info.isEmpty, socket.state != .listen { write(socket.info, to: &json) }
     if socket.transport == .mptcp, socket.state != .listen { write(socket.multipath, to: &json) }
     if let token = listing.token(ofPath: index) { json.plain("pathOf") { $0.write(hexadecimal: UInt64(token)) } }
   }
 
-  /// What is the same of every socket of a process: written once, without the braces.
+  /// The members that all sockets of a process share, without the braces: written once for each process.
   static func members(of program: Program) -> [UInt8] {
     var json = JSONText()
     json.object { json in

@@ -1,8 +1,8 @@
 import FinDoctor
 
-/// In which order the lines stand.
+/// The order of the lines.
 enum ListOrder {
-  /// Sorts by one column: names and addresses upwards, quantities and times downwards, the greatest first.
+  /// Sorts by one column: names and addresses ascending, quantities and times descending.
   static func sort(_ rows: inout [ListedSocket], by field: ListField, reversed: Bool, of listing: Listing) {
     var order: [Int]
     switch field {
@@ -17,7 +17,7 @@ enum ListOrder {
       }
       order = Array(rows.indices).sorted { keys[$0].lexicographicallyPrecedes(keys[$1]) }
     default:
-      // Numbers and their places, sorted together: the place keeps equals in their order.
+      // Each number is sorted together with its index, which keeps equal numbers in their order.
       let isUpward = [.owner, .pid, .fd, .inode, .cookie, .user].contains(field)
       let keys = rows.indices.map { place -> (UInt64, Int) in
         let key = number(field, rows[place], listing)

@@ -1,6 +1,6 @@
 import FinDoctor
 
-/// Lines under headings, in columns as wide as what they hold, and no wider than the page.
+/// A table with headings. A column is as wide as its widest cell, as far as the page allows.
 struct ListTable {
   private let fields: [ListField]
   private var pieces: [Cells] = []
@@ -25,8 +25,8 @@ struct ListTable {
     pieces.append(piece)
   }
 
-  /// Gives the page piece by piece, so that a hundred thousand lines need no second buffer of their size.
-  /// - Parameter page: How many columns a line may have; nil for as many as it takes.
+  /// Writes the table piece by piece, so that a hundred thousand lines need no second buffer of their size.
+  /// - Parameter page: The width that a line may have; nil for no limit.
   func write(page: Int?, to output: ([UInt8]) -> Void) {
     let widths = fitted(to: page)
     Pieces.forEach(of: pieces.count, each: 1) { [fields, pieces] in
@@ -36,7 +36,7 @@ struct ListTable {
     }
   }
 
-  /// Takes away from the widest columns that may be narrower, until a line fits or nothing is left to take.
+  /// Narrows the widest column that may be narrowed, again and again, until a line fits or no such column is left.
   private func fitted(to page: Int?) -> [Int] {
     var widths = widths
     guard let page else { return widths }
@@ -51,10 +51,10 @@ struct ListTable {
   }
 }
 
-/// The cells of some lines, one after the other in one buffer, and copied from there: no text for each of them.
+/// The cells of some lines, one after another in one buffer, so that no cell needs a `String` of its own.
 private struct Cells: Sendable {
   private var bytes = TextBuffer()
-  /// Where each cell ends.
+  /// The offset at which each cell ends.
   private var ends: ContiguousArray<UInt32> = []
   private(set) var widths: [Int]
 
@@ -75,7 +75,7 @@ private struct Cells: Sendable {
 
   private mutating func append(_ row: ListedSocket, _ fields: [ListField], of listing: borrowing Listing) {
     if case .inet(let index) = row {
-      // Its row is fetched once for all columns: there may be a hundred thousand, of 400 bytes.
+      // Its row is fetched once for all columns: there may be a hundred thousand rows of 400 bytes.
       let socket = listing.census.sockets[index]
       for column in fields.indices {
         let start = bytes.count
@@ -93,13 +93,13 @@ private struct Cells: Sendable {
 
   private mutating func end(_ column: Int, _ start: Int) {
     ends.append(UInt32(bytes.count))
-    // A cell that could be too wide by its bytes is counted; nearly all are ASCII.
+    // Characters are counted only if the byte count exceeds the width: nearly all cells are ASCII.
     if bytes.count - start > widths[column] {
       widths[column] = max(widths[column], Self.width(bytes.bytes[start...]))
     }
   }
 
-  /// Characters, as far as a terminal shows one in each column: all bytes but those that continue a character.
+  /// The number of characters, on a terminal that shows one per column: all bytes except UTF-8 continuation bytes.
   private static func width(_ bytes: some Sequence<UInt8>) -> Int {
     bytes.reduce(0) { $0 + ($1 & 0xc0 == 0x80 ? 0 : 1) }
   }
@@ -117,7 +117,7 @@ private struct Cells: Sendable {
         let cell = unsafe UnsafeBufferPointer(rebasing: bytes[start..<Int(end)])
         let width = widths[column]
         let isNumber = areNumbers[column]
-        // More bytes than columns: too wide, or not only ASCII.
+        // More bytes than columns: the cell is too wide, or not only ASCII.
         let used = cell.count > width ? unsafe Self.width(cell) : cell.count
         if isNumber { text.write(spaces: width - used) }
         if used > width {
@@ -138,7 +138,7 @@ private struct Cells: Sendable {
     return text.bytes
   }
 
-  /// Leaves out characters, and puts three dots of one column there.
+  /// Writes a cell with an ellipsis, one column wide, in place of the characters that do not fit.
   private static func write(
     _ cell: UnsafeBufferPointer<UInt8>, cutTo width: Int, inside: Bool, to text: inout TextBuffer
   ) {

@@ -1,6 +1,6 @@
 import FinDoctor
 
-/// One line of the list: which row of the census it stands for.
+/// One line of the list: the index of its row in the census.
 enum ListedSocket: Hashable {
   case inet(Int)
   case unix(Int)
@@ -8,21 +8,21 @@ enum ListedSocket: Hashable {
   case detached(Int)
 }
 
-/// The census, with what every line of the list would otherwise have to look for.
+/// The census, with indices for the values that every line of the list needs.
 struct Listing {
   let census: Census
-  /// What a person calls each process: `nginx[812]`.
+  /// The name that is shown for each process: `nginx[812]`.
   private let labels: [Int32: Label]
   private let limits: [KernelLimits]
   private let multipath: Multipath
-  /// The inode of every socket that listens and the port it does so on, by the namespace and the port.
+  /// The inode of every listening socket, by its namespace and port.
   private let listeners: [UInt32: UInt32]
 
   private struct Label {
     var text: [UInt8]
-    /// What JSON says of the program.
+    /// The members of the program's JSON object.
     var members: [UInt8]
-    /// Its place when all are sorted by name.
+    /// Its position among all programs sorted by name.
     var rank: UInt64
   }
 
@@ -58,10 +58,10 @@ struct Listing {
     }
   }
 
-  /// The descriptor that holds it, of the process with the lowest number.
+  /// The descriptor that holds the socket; if there are several, the one of the process with the lowest pid.
   func holder(_ row: ListedSocket) -> Holder? { census.holders.first(of: inode(row)) }
 
-  /// What the program that holds it says of it.
+  /// The entry for the socket in the ledger that its program publishes.
   func published(_ row: ListedSocket) -> PublishedSocket? {
     if case .detached(let index) = row {
       let socket = census.detached[index]
@@ -70,7 +70,7 @@ struct Listing {
     return census.published(inode: inode(row))
   }
 
-  /// How long after the look the wait that is going on ends, in milliseconds; 0 when it should have ended.
+  /// The milliseconds from the census to the end of the wait in progress; 0 if the wait is overdue.
   func deadline(_ row: ListedSocket) -> UInt64? {
     guard let deadline = published(row)?.deadline, let now = holder(row).flatMap({ census.ledgers[$0.pid]?.when })
     else { return nil }
@@ -95,31 +95,31 @@ struct Listing {
 
   func program(_ row: ListedSocket) -> Program? { holder(row).flatMap { census.programs[$0.pid] } }
 
-  /// The unit of its program; of a socket of TCP, UDP or MPTCP without one, of the cgroup in which it was made.
+  /// The unit of its program; for a TCP, UDP or MPTCP socket without a program, that of the cgroup that made it.
   func unit(_ row: ListedSocket) -> String? {
     if case .inet(let index) = row { return census.unit(of: census.sockets[index]) }
     return program(row)?.unit
   }
 
-  /// The container, likewise.
+  /// The container of its program, or of the cgroup that made it.
   func container(_ row: ListedSocket) -> String? {
     if case .inet(let index) = row { return census.container(of: census.sockets[index]) }
     return program(row)?.container
   }
 
-  /// How long a socket of TCP, UDP or MPTCP has been in its state.
+  /// How long a TCP, UDP or MPTCP socket has been in its state.
   func since(_ index: Int) -> Since {
     let place = Int(census.sockets[index].namespace)
     return multipath.since(
       index, in: census.sockets, limits: place < limits.count ? limits[place] : KernelLimits())
   }
 
-  /// The token of the connection of MPTCP that this row is a path of.
+  /// The token of the MPTCP connection that has this row as a subflow.
   func token(ofPath index: Int) -> UInt32? {
     multipath.owner(ofPath: index).flatMap { census.sockets[$0].multipath.token }.flatMap { $0 == 0 ? nil : $0 }
   }
 
-  /// The namespace, as a place in the census.
+  /// The namespace, as an index in the census.
   func namespace(_ row: ListedSocket) -> Int? {
     switch row {
     case .inet(let index): Int(census.sockets[index].namespace)
@@ -128,18 +128,22 @@ struct Listing {
     }
   }
 
-  /// The process that will accept a connection that waits for it.
+  /// The process that holds the listener of a connection that waits for accept.
   private func acceptor(_ socket: InetSocket) -> Holder? {
     guard socket.isWaitingForAccept, let inode = listeners[Self.place(socket)] else { return nil }
     return census.holders.first(of: inode)
   }
 }
 
-/// Who holds it, in words.
+/// The owner in words.
 extension Listing {
-  /// `nginx[812] fd 5`, `nginx[812] fd 5 +1` when another holds it too; `(ended)[812] fd 5` of a process that ended while it
-  /// was looked at; `queue of nginx[812]` before it is accepted; `user 1000` when the process may not be looked at;
-  /// `was nginx[812] fd 5` of what a look before saw there; `-` when no program has it any more.
+  /// Writes the owner of a row:
+  /// - `nginx[812] fd 5`, or `nginx[812] fd 5 +1` if one more descriptor holds the socket;
+  /// - `(ended)[812] fd 5` for a process that ended during the census;
+  /// - `queue of nginx[812]` before the connection is accepted;
+  /// - `user 1000` if the process may not be read;
+  /// - `was nginx[812] fd 5` if only an earlier census saw the holder;
+  /// - `-` if no program holds the socket any more.
   func write(ownerOf row: ListedSocket, to text: inout TextBuffer) {
     let holders = census.holders[inode(row)]
     if let first = holders.first {
@@ -157,7 +161,7 @@ extension Listing {
       return
     }
     var socket = census.sockets[index]
-    // The paths of a connection of MPTCP keep its inode when it is closed.
+    // The subflows of an MPTCP connection keep its inode when it is closed.
     if let owner = multipath.owner(ofPath: index) { socket = census.sockets[owner] }
     if socket.inode != 0 {
       text.write("user ")
@@ -187,10 +191,10 @@ extension Listing {
     }
   }
 
-  /// What JSON says of a process's program; nothing when it could not be read.
+  /// The members of the JSON object of a process's program; empty if the program could not be read.
   func members(of pid: Int32) -> [UInt8] { labels[pid]?.members ?? [] }
 
-  /// For sorting: by program, then by descriptor; what nobody holds comes last.
+  /// The sort key: by program, then by descriptor; sockets without a holder come last.
   func rank(ofOwner row: ListedSocket) -> UInt64 {
     guard let holder = holder(row) else { return .max }
     let program = labels[holder.pid]?.rank ?? 0xffff_ffff

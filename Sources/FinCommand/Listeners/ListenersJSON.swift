@@ -83,7 +83,7 @@ enum ListenersJSON {
       json.write("thread", number: UInt64(max(0, thread)))
       json.write("call", string: call)
     case .ring: json.write("way", string: "ring")
-    case .nobody: json.write("way", string: "nobody")
+    case .unattended: json.write("way", string: "unattended")
     case .unknown: json.write("way", string: "unknown")
     }
   }

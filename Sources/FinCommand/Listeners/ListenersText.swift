@@ -1,13 +1,13 @@
 import FinDoctor
 
-/// The listeners as text for people, 100 columns wide.
+/// The listeners as text, 100 columns wide.
 struct ListenersText {
   let paper: Paper
   let census: Census
   let isDetailed: Bool
   let isSecondLook: Bool
 
-  /// - Parameter matching: How many there are; fewer may be shown.
+  /// - Parameter matching: The number of listeners that match; fewer may be shown.
   func report(_ panels: [ListenerPanel], matching: Int) -> String {
     if matching == 0 { return "No listener.\n" }
     var table = Columns(columns(panels))
@@ -24,7 +24,7 @@ struct ListenersText {
     }
     if panels.count < matching {
       text += "\(Wording.noun(matching, "listener")), \(Wording.number(matching - panels.count)) not shown: "
-      text += "without --top all are.\n"
+      text += "omit --top to show them.\n"
     }
     return text
   }
@@ -108,13 +108,13 @@ struct ListenersText {
     for (way, pids) in ways(panel) {
       add("accepts", "\(programs(pids)): \(way)")
     }
-    if panel.holders.isEmpty { add("accepts", "whoever holds it could not be read") }
+    if panel.holders.isEmpty { add("accepts", "the process that holds it could not be read") }
     for use in panel.descriptors where isDetailed || use.share ?? 0 >= 0.7 {
       guard let used = use.used, let limit = use.limit else { continue }
       add(
         "fds",
-        "\(Wording.program(use.pid, in: census)) has \(Wording.number(used)) of \(Wording.number(limit)) descriptors open"
-          + (used >= limit ? ": accept fails with EMFILE" : ""))
+        "\(Wording.program(use.pid, in: census)) has \(Wording.number(used)) of \(Wording.number(limit)) descriptors "
+          + (used >= limit ? "open: accept fails with EMFILE" : "open"))
     }
     return lines
   }
@@ -123,20 +123,21 @@ struct ListenersText {
     let limit =
       switch panel.limitedBy {
       case .backlog:
-        "the limit is what the program gave to listen"
+        "the limit is the backlog that the program gave to listen"
           + (census.namespaces[Int(panel.namespace)].limits.listenBacklog.map { "; somaxconn is \($0)" } ?? "")
-      case .somaxconn: "the limit is somaxconn, whatever the program gave to listen"
-      case .unknown: "where the limit comes from could not be read"
+      case .somaxconn: "the limit is somaxconn, whatever backlog the program gave to listen"
+      case .unknown: "the origin of the limit could not be read"
       }
     let group = panel.group > 1 ? "; one of \(panel.group) listeners with SO_REUSEPORT" : ""
-    let state = panel.isFull ? "full: \(panel.waiting) wait, \(panel.limit) may" : "\(panel.waiting) of \(panel.limit)"
+    let state =
+      panel.isFull ? "full: \(panel.waiting) waiting, limit \(panel.limit)" : "\(panel.waiting) of \(panel.limit)"
     return "\(state); \(limit)\(group)"
   }
 
   private func waiting(_ panel: ListenerPanel) -> String? {
     guard panel.waiting > 0 else { return nil }
     let group = panel.countsGroup ? " (of the whole group)" : ""
-    var text = panel.oldest.map { "the first for \($0)\(group)" } ?? "Unix sockets do not keep since when"
+    var text = panel.oldest.map { "the first for \($0)\(group)" } ?? "Unix sockets keep no time"
     if panel.gone > 0 {
       text += "; \(Wording.noun(panel.gone, "client has", "clients have")) already given up\(group)"
     }
@@ -145,18 +146,18 @@ struct ListenersText {
 
   private func dropped(_ panel: ListenerPanel) -> String? {
     guard let drops = panel.drops, drops > 0 || isDetailed else { return nil }
-    var text = "\(Wording.noun(drops, "attempt")) since it listens"
+    var text = "\(Wording.noun(drops, "attempt")) since listen"
     if let rate = panel.dropsPerSecond, let recent = panel.recentDrops {
-      text += ", \(Wording.number(recent)) between the two looks: \(Wording.rate(rate)) a second"
+      text += ", \(Wording.number(recent)) between the two snapshots: \(Wording.rate(rate)) a second"
     }
     return text
   }
 
-  /// Workers that do the same are told in one line.
+  /// The ways of accepting, with the processes of each: workers that accept in the same way share a line.
   private func ways(_ panel: ListenerPanel) -> [(String, [Int32])] {
     var ways: [(String, [Int32])] = []
     for acceptor in panel.acceptors {
-      // A thread's number is its own, and says little where there are many.
+      // The id of a thread differs for each worker, and says little if there are several.
       let isMany = panel.acceptors.count > 1
       var way = "\(acceptor.way)"
       if isMany, case .blocked(_, let call) = acceptor.way { way = "a thread is in \(call)" }

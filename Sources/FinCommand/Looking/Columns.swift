@@ -1,10 +1,10 @@
-/// Lines under headings, in columns as wide as what they hold; the ones that may be are made narrower until a line fits.
+/// A table with headings. A column is as wide as its widest cell; columns that allow it are narrowed until a line fits.
 struct Columns {
   struct Column {
     var heading: String
-    /// Numbers stand at the right.
+    /// Whether the column is right-aligned.
     var isNumber = false
-    /// How narrow it may be made; nil for not at all. What is cut is cut in the middle.
+    /// The smallest width of the column; nil if it is not narrowed. A cell that is too long is cut in its middle.
     var least: Int?
   }
 
@@ -15,7 +15,7 @@ struct Columns {
 
   mutating func append(_ cells: [String]) { rows.append(cells) }
 
-  /// The headings, and each row.
+  /// The line of headings, and a line for each row.
   func lines(width: Int) -> [String] {
     let all = [columns.map(\.heading)] + rows
     var widths = columns.indices.map { column in all.map { $0[column].unicodeScalars.count }.max() ?? 0 }

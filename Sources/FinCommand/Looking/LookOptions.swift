@@ -1,25 +1,25 @@
 import ArgumentParser
 import FinDoctor
 
-/// What every command that shows something understands.
+/// The options of every command that prints something.
 struct OutputOptions: ParsableArguments {
   @Flag(help: "Print JSON instead of text (the schema is described above).")
   var json = false
 
-  @Flag(name: .customLong("no-color"), help: "No colour. The same as NO_COLOR in the environment.")
+  @Flag(name: .customLong("no-color"), help: "Print no colour, as with NO_COLOR in the environment.")
   var noColor = false
 
   var paper: Paper { .standardOutput(noColor: noColor) }
 }
 
-/// What every command that looks at the machine's sockets understands.
+/// The options of every command that examines the machine's sockets.
 struct LookOptions: ParsableArguments {
-  @Flag(name: .customLong("own-namespace"), help: "Only this network namespace.")
+  @Flag(name: .customLong("own-namespace"), help: "Look only at the network namespace that fin runs in.")
   var ownNamespace = false
 
   @Flag(
     name: .customLong("no-bpf"),
-    help: "Load no program into the kernel; on machines with many descriptors it takes longer and shows the same.")
+    help: "Load no BPF program into the kernel. With many descriptors, fin is then slower, with the same result.")
   var noBPF = false
 
   @OptionGroup var output: OutputOptions
@@ -27,7 +27,7 @@ struct LookOptions: ParsableArguments {
   var json: Bool { output.json }
   var paper: Paper { output.paper }
 
-  /// A whole census, or of the own namespace alone.
+  /// The options of the census that these options ask for.
   var census: Census.Options {
     var options = Census.Options()
     options.readsAllNamespaces = !ownNamespace

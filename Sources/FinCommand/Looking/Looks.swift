@@ -1,12 +1,12 @@
 import ArgumentParser
 import FinDoctor
 
-/// One look at the machine, or two.
+/// One snapshot of the machine, or two.
 struct Looks {
   let census: Census
   let earlier: Census?
 
-  /// - Parameter over: How far apart two looks are; nil for one.
+  /// - Parameter over: The time between two snapshots; nil for one snapshot.
   static func take(_ options: Census.Options, over: TimeSpan? = nil) throws -> Looks {
     guard let over else { return Looks(census: try one(options), earlier: nil) }
     let earlier = try one(options)
@@ -23,13 +23,13 @@ struct Looks {
     }
   }
 
-  /// What could not be seen, to standard error.
+  /// Writes to standard error what could not be seen.
   func complain() {
     for sentence in census.blindness.sentences { Output.complain("fin: \(sentence)\n") }
   }
 }
 
-/// What the texts of several commands say alike.
+/// Phrases that the texts of several commands share.
 enum Wording {
   /// `12,400`, `12`, `3.2`, `0.25`, `0`
   static func rate(_ perSecond: Double) -> String {
@@ -59,16 +59,15 @@ enum Wording {
     "\(number(count)) \(count == 1 ? one : many ?? one + "s")"
   }
 
-  /// In place of the name of a program: its process had descriptors when they were read, and was gone when it was asked for
-  /// its name.
+  /// The text in place of a program's name if the process ended between the reading of its descriptors and of its name.
   static let ended = "(ended)"
 
-  /// `nginx[812]`; `(ended)[812]` of a process that ended while it was looked at.
+  /// `nginx[812]`; `(ended)[812]` for a process that ended during the census.
   static func program(_ pid: Int32, in census: Census) -> String {
-    pid == 0 ? "not known" : "\(census.programs[pid]?.name ?? ended)[\(pid)]"
+    pid == 0 ? "unknown" : "\(census.programs[pid]?.name ?? ended)[\(pid)]"
   }
 
-  /// Lines with a margin, and no longer than the paper; a word that is too long is broken.
+  /// Returns lines with a margin that are no wider than the paper; a word that is too long is broken.
   static func lines(_ label: String, _ text: String, margin: Int = 2, labelWidth: Int = 10, on paper: Paper) -> [String]
   {
     let room = paper.width - margin - labelWidth
@@ -90,7 +89,7 @@ enum Wording {
 }
 
 extension JSONText {
-  /// A process, as all schemas have it.
+  /// Writes the members of a process, as all schemas have them.
   mutating func write(program pid: Int32, in census: Census) {
     if pid > 0 { write("pid", number: UInt64(pid)) }
     if let program = census.programs[pid] {
@@ -101,7 +100,7 @@ extension JSONText {
     }
   }
 
-  /// Two bounds in milliseconds.
+  /// Writes two bounds in milliseconds; nothing if they are unknown.
   mutating func write(_ key: JSONKey, since: Since?) {
     guard let since, since != .unknown else { return }
     object(key) { json in
@@ -110,7 +109,7 @@ extension JSONText {
     }
   }
 
-  /// What every schema begins with.
+  /// Writes the members that every schema begins with.
   mutating func writeHead(_ census: Census) {
     write("version", number: UInt64(1))
     write("fin", string: FinCommand.version)

@@ -1,6 +1,6 @@
 import FinDoctor
 
-/// The budgets as text for people, 100 columns wide.
+/// The budgets as text, 100 columns wide.
 struct PortsText {
   let paper: Paper
   private let margin = 2
@@ -55,11 +55,11 @@ struct PortsText {
     }.joined()
   }
 
-  /// Shares a width between parts: each that is there is seen, and the sum is the width.
+  /// Divides a width between parts: a part that is not empty gets at least one cell, and the sum is the width.
   static func cells(_ parts: [Int], in width: Int) -> [Int] {
     let all = max(1, parts.reduce(0, +))
     var cells = parts.map { $0 == 0 ? 0 : max(1, $0 * width / all) }
-    // What is left goes to those that lost most by rounding down; what is too much comes from the largest.
+    // Cells left over go to the parts that lost most by rounding down; an excess is taken from the largest part.
     let byLoss = parts.indices.filter { parts[$0] * width >= all }
       .sorted { (parts[$1] * width % all, $0) < (parts[$0] * width % all, $1) }
     for place in byLoss where cells.reduce(0, +) < width { cells[place] += 1 }
@@ -73,7 +73,7 @@ struct PortsText {
     var all: [String] = []
     all.append("connected \(Wording.number(budget.connected))")
     var resting = "TIME-WAIT \(Wording.number(budget.resting))"
-    if budget.reusable > 0 { resting += " (\(Wording.number(budget.reusable)) may be used again: tcp_tw_reuse)" }
+    if budget.reusable > 0 { resting += " (\(Wording.number(budget.reusable)) reusable: tcp_tw_reuse)" }
     all.append(resting)
     var bound = "bound \(Wording.number(budget.bound))"
     var asides: [String] = []
@@ -98,7 +98,7 @@ struct PortsText {
   private func rate(_ budget: PortBudget) -> String? {
     if budget.resting == 0 { return nil }
     return "at least \(Wording.rate(budget.closedPerSecond)) a second opened, and closed by this side, over the last "
-      + "minute; \(Wording.rate(budget.sustainedPerSecond)) could go on for ever"
+      + "minute; \(Wording.rate(budget.sustainedPerSecond)) can be sustained"
   }
 
   private func rate(_ pace: PortBudget.Pace) -> String {
@@ -110,7 +110,7 @@ struct PortsText {
   private func lasting(_ pace: PortBudget.Pace, _ budget: PortBudget) -> String {
     if budget.free == 0 { return "exhausted now" }
     guard let time = pace.exhaustion else {
-      return "the ports last at this rate; \(Wording.rate(budget.sustainedPerSecond)) a second could go on for ever"
+      return "the ports last at this rate; \(Wording.rate(budget.sustainedPerSecond)) a second can be sustained"
     }
     let when = time.isExact || time.atMost == nil || time.lower == 0 ? "in \(time)" : "\(time) from now"
     return "exhausted \(when) at this rate (\(Wording.noun(pace.growth, "port")) more in \(milliseconds(pace)))"
@@ -138,7 +138,7 @@ struct PortsText {
 }
 
 extension PortsReport {
-  /// Whether it must be said in which namespace something is.
+  /// Whether a budget of another namespace is shown, so that each budget needs the name of its namespace.
   var isAcrossNamespaces: Bool {
     budgets.contains { !census.namespaces[Int($0.route.namespace)].isOwn }
   }

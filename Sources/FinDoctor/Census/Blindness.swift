@@ -1,32 +1,34 @@
-/// What the census could not see. Whoever reports what it saw also says this.
+/// The census gaps: what could not be read. A report on a census also shows its gaps.
 public struct Blindness: Hashable, Sendable {
-  /// Processes whose descriptors may not be read, for each user that they run as.
+  /// The number of processes whose descriptors may not be read, for each user that they run as.
   public var unreadableProcesses: [UInt32: Int] = [:]
-  /// Network namespaces whose sockets may not be read.
+  /// The number of network namespaces whose sockets may not be read.
   public var skippedNamespaces = 0
-  /// Network namespaces that ended, with all their sockets, before they were read.
+  /// The number of network namespaces that ended, with all their sockets, before they were read.
   public var vanishedNamespaces = 0
-  /// Answers of the kernel that were cut, too long or made no sense, and of which nothing was taken.
+  /// The number of the kernel's answers that were truncated, too long or malformed, and were not used.
   public var damagedAnswers = 0
-  /// Dumps during which the kernel's tables changed so that something may be missing.
+  /// The number of dumps during which the kernel's tables changed, so that something may be missing.
   public var interruptedDumps = 0
-  /// Dumps that the kernel refused or broke off, in words.
+  /// The dumps that the kernel refused or broke off, one sentence each.
   public var refusedDumps: [String] = []
-  /// Processes that ended while they were read.
+  /// The number of processes that ended while they were read.
   public var vanishedProcesses = 0
-  /// Ledgers of programs, or parts of them, that could not be read, one sentence each.
+  /// The ledgers of programs, or parts of them, that could not be read, one sentence each.
   public var unreadLedgers: [String] = []
 
-  /// How many times the kernel threw away the news of sockets that ended, because it came faster than it was heard.
+  /// The number of times that the kernel dropped reports of destroyed sockets, because they came faster than they were
+  /// read.
   public var lostEnds = 0
 
-  /// Nothing was hidden.
+  /// No gaps.
   public init() {}
 
-  /// How many processes could not be read.
+  /// The number of processes that could not be read.
   public var unreadableProcessCount: Int { unreadableProcesses.values.reduce(0, +) }
 
-  /// Network namespaces that were left out, because only the own one was asked for. No gap: it was meant so.
+  /// The number of network namespaces that were left out, because the caller asked for its own one only. That is
+  /// intended and not reported as a gap.
   public var namespacesLeftOut = 0
 
   /// Whether a socket that was not found may exist all the same.
@@ -35,12 +37,12 @@ public struct Blindness: Hashable, Sendable {
       || !refusedDumps.isEmpty
   }
 
-  /// One sentence for each thing that was hidden; empty when nothing was. Processes and namespaces that ended are no gap.
+  /// One sentence for each gap; empty when there is none. Processes and namespaces that ended are no gap.
   public var sentences: [String] {
     var all: [String] = []
     if unreadableProcessCount > 0 {
       let users = unreadableProcesses.sorted { $0.key < $1.key }.map { "\($0.value) of user \($0.key)" }
-      let some = users.prefix(4).joined(separator: ", ") + (users.count > 4 ? ", and of others" : "")
+      let some = users.prefix(4).joined(separator: ", ") + (users.count > 4 ? ", and of other users" : "")
       all.append(
         "\(Self.count(unreadableProcessCount, "process", "processes")) could not be read (\(some)): "
           + "the owners of their sockets are unknown")
@@ -49,15 +51,16 @@ public struct Blindness: Hashable, Sendable {
       all.append("\(Self.count(skippedNamespaces, "network namespace", "network namespaces")) could not be entered")
     }
     if damagedAnswers > 0 {
-      all.append("\(Self.count(damagedAnswers, "answer", "answers")) of the kernel made no sense and were left out")
+      all.append("\(Self.count(damagedAnswers, "answer", "answers")) of the kernel were malformed and left out")
     }
     if interruptedDumps > 0 {
-      all.append("the kernel's tables changed during \(Self.count(interruptedDumps, "dump", "dumps"))")
+      all.append(
+        "the kernel's tables changed during \(Self.count(interruptedDumps, "dump", "dumps")): sockets may be missing")
     }
     if lostEnds > 0 {
       all.append(
-        "connections ended faster than they were heard of, \(Self.count(lostEnds, "time", "times")): what was closed "
-          + "unread is counted too low")
+        "connections ended faster than the kernel's reports could be read, \(Self.count(lostEnds, "time", "times")): "
+          + "the count of those closed with data unread is too low")
     }
     return all + refusedDumps + unreadLedgers
   }

@@ -1,41 +1,42 @@
-/// One picture of every socket on the machine: what the kernel says of it, and who holds it.
+/// A snapshot of every socket on the machine: the kernel's data about it, and the processes that hold it.
 ///
-/// `Census.take()` makes one from the running kernel; a test makes one from parts. It is a value: it does not change when
-/// the sockets do.
+/// `Census.take()` makes one from the running kernel; a test makes one from parts. It is a value: it does not change
+/// when the sockets do.
 ///
-/// The tables are read one after the other while programs go on, so a socket may be seen twice on its way from one table
-/// to another, or have an owner that has closed it meanwhile. Rows of the same cookie are taken once.
+/// The tables are read one after the other while programs continue to run. So a socket may be seen twice on its way
+/// from one table to another, or have an owner that has closed it meanwhile. Rows of the same cookie are taken once.
 public struct Census: Sendable {
-  /// TCP, UDP and MPTCP sockets of every namespace that could be read.
+  /// The TCP, UDP and MPTCP sockets of every namespace that could be read.
   public var sockets: ContiguousArray<InetSocket>
-  /// Unix sockets.
+  /// The Unix sockets of the same namespaces.
   public var unixSockets: ContiguousArray<UnixSocket>
   /// The names of Unix sockets, one after the other; an abstract name begins with a zero byte.
   public var unixNames: ContiguousArray<UInt8>
-  /// The inodes of Unix clients that wait for accept, one listener's after the other's.
+  /// The inodes of Unix clients that wait for accept, grouped by listener.
   public var unixWaiting: ContiguousArray<UInt32>
-  /// Who holds what.
+  /// The processes' descriptors, by the socket that each holds.
   public var holders: Holders
   /// The programs of all processes that hold a socket.
   public var programs: [Int32: Program]
-  /// The cgroups, by number, of sockets whose process is not known: it has ended, or may not be looked at.
+  /// The cgroups, by number, of sockets whose process is unknown: it has ended, or may not be read.
   public var cgroups: [UInt64: Cgroup] = [:]
-  /// Who would notice what, of the processes that ``watch(_:)`` was asked about.
+  /// The epoll entries and blocked threads of the processes that were given to ``watch(_:)``.
   public var watchers: [Int32: Watchers]
-  /// What programs publish of their sockets, of the processes that ``readLedgers(of:)`` was asked about.
+  /// The published socket data of the processes that were given to ``readLedgers(of:)``.
   public var ledgers: [Int32: ProgramLedger] = [:]
-  /// By their identity, who held sockets that nobody holds any more, of the picture that ``recall(from:)`` was given.
+  /// The former holders of sockets that no descriptor holds any more, by the sockets' identity, from the census that
+  /// was given to ``recall(from:)``.
   var formerHolders: [UInt64: FormerHolder] = [:]
-  /// Descriptors of sockets that no table lists.
+  /// The descriptors of sockets that no table lists.
   public var detached: ContiguousArray<DetachedSocket>
-  /// The namespaces, the own one first. A row names its by its place here.
+  /// The namespaces, the caller's own one first. A row refers to its namespace by the index here.
   public var namespaces: [Namespace]
-  /// What could not be seen.
+  /// The gaps of this census.
   public var blindness: Blindness
-  /// When it began.
+  /// The moment when the census began.
   public var when: Moment
 
-  /// From parts.
+  /// Makes a census from parts, for tests.
   public init(
     sockets: ContiguousArray<InetSocket> = [], unixSockets: ContiguousArray<UnixSocket> = [],
     unixNames: ContiguousArray<UInt8> = [], unixWaiting: ContiguousArray<UInt32> = [],
@@ -56,14 +57,14 @@ public struct Census: Sendable {
     self.when = when
   }
 
-  /// A moment, by both clocks.
+  /// A moment, by two clocks.
   public struct Moment: Hashable, Sendable {
-    /// Nanoseconds of `CLOCK_MONOTONIC`: for differences.
+    /// Nanoseconds of `CLOCK_MONOTONIC`, for differences.
     public var monotonic: UInt64
-    /// Nanoseconds since 1970 by `CLOCK_REALTIME`: for people.
+    /// Nanoseconds since 1970 by `CLOCK_REALTIME`, for display.
     public var wall: Int64
 
-    /// From both.
+    /// A moment given by both clocks.
     public init(monotonic: UInt64 = 0, wall: Int64 = 0) {
       self.monotonic = monotonic
       self.wall = wall
@@ -73,7 +74,7 @@ public struct Census: Sendable {
   /// The descriptors that hold this socket.
   public func holders(of socket: InetSocket) -> ContiguousArray<Holder>.SubSequence { holders[socket.inode] }
 
-  /// The program of the first process that holds this socket; nil when nobody does, or nobody who may be looked at.
+  /// The program of the first process that holds this socket; nil when no process holds it, or none that may be read.
   public func program(of socket: InetSocket) -> Program? {
     holders.first(of: socket.inode).flatMap { programs[$0.pid] }
   }
@@ -81,7 +82,7 @@ public struct Census: Sendable {
   /// The namespace of this socket.
   public func namespace(of socket: InetSocket) -> Namespace { namespaces[Int(socket.namespace)] }
 
-  /// The name of a Unix socket, made visible: a path, `@name` for an abstract one, nil for none.
+  /// The name of a Unix socket, escaped for printing: a path, `@name` for an abstract one, nil for none.
   public func name(of socket: UnixSocket) -> String? {
     guard !socket.name.isEmpty else { return nil }
     let bytes = unixNames[Int(socket.name.lowerBound)..<Int(socket.name.upperBound)]

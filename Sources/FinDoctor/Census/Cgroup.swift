@@ -1,16 +1,16 @@
 internal import CFin
 internal import Glibc
 
-/// A cgroup: which unit or container something belongs to, even where its process may not be looked at or has ended.
+/// A cgroup: the unit or container that a socket belongs to, even where its process may not be read or has ended.
 public struct Cgroup: Hashable, Sendable {
-  /// Its path below the root of the second version's tree: `/system.slice/nginx.service`. Made visible.
+  /// The path below the root of the cgroup v2 hierarchy: `/system.slice/nginx.service`. Escaped for printing.
   public var path: String
   /// The unit of the service manager, `nginx.service`, or the container's scope; nil outside of one.
   public var unit: String?
   /// The first twelve digits of the container's name, when the path holds one.
   public var container: String?
 
-  /// Reads both out of a path.
+  /// Reads the unit and the container out of a path.
   public init(path bytes: some Collection<UInt8>) {
     path = visible(bytes)
     let parts = Array(bytes).split(separator: UInt8(ascii: "/"))
@@ -22,8 +22,8 @@ public struct Cgroup: Hashable, Sendable {
 extension Cgroup {
   /// Finds cgroups by their numbers, which are the inodes of their folders.
   ///
-  /// It walks through the tree from its root until all are found, and gives up after some ten thousand folders. In a
-  /// container the tree is that container's part, and what lies outside is not found.
+  /// The search walks the hierarchy from its root until all are found, and gives up after 20,000 folders. In a
+  /// container the hierarchy is that container's part, and a cgroup outside of it is not found.
   static func find(_ numbers: Set<UInt64>) -> [UInt64: Cgroup] {
     var wanted = numbers
     var found: [UInt64: Cgroup] = [:]
@@ -44,17 +44,17 @@ extension Cgroup {
     return found
   }
 
-  /// Where the second version's tree is, alone or beside the first one's.
+  /// The places where the cgroup v2 hierarchy is mounted: alone, or beside that of v1.
   private static let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
 }
 
 extension Census {
-  /// Reads the names of the cgroups of sockets whose process is not known.
+  /// Reads the names of the cgroups of sockets whose process is unknown.
   mutating func readCgroups() {
     var wanted: Set<UInt64> = []
     var last: UInt64 = 0
     for index in sockets.indices {
-      // The root's number is 1, and it is nobody's.
+      // The root cgroup has the number 1, and belongs to no unit.
       guard let number = sockets[index].cgroup, number > 1, number != last,
         holders.first(of: sockets[index].inode) == nil
       else { continue }
@@ -64,12 +64,12 @@ extension Census {
     cgroups = wanted.isEmpty ? [:] : Cgroup.find(wanted)
   }
 
-  /// The unit of a socket: of the program that holds it, else of the cgroup in which it was made.
+  /// The unit of a socket: that of the program that holds it, else that of the cgroup in which it was created.
   public func unit(of socket: InetSocket) -> String? {
     program(of: socket)?.unit ?? socket.cgroup.flatMap { cgroups[$0]?.unit }
   }
 
-  /// The container of a socket, likewise.
+  /// The container of a socket: that of the program that holds it, else that of the cgroup in which it was created.
   public func container(of socket: InetSocket) -> String? {
     program(of: socket)?.container ?? socket.cgroup.flatMap { cgroups[$0]?.container }
   }
@@ -78,7 +78,7 @@ extension Census {
 extension ArraySlice<UInt8> {
   fileprivate func ends(in text: String) -> Bool { suffix(text.utf8.count).elementsEqual(text.utf8) }
 
-  /// A run of so many hexadecimal digits: how every container runtime names its containers.
+  /// Finds a run of `count` hexadecimal digits, the form in which every container runtime names its containers.
   fileprivate func digits(ofContainer count: Int) -> ArraySlice<UInt8>? {
     var start = startIndex
     for index in indices {

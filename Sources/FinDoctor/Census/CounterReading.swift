@@ -2,7 +2,7 @@ extension Counters {
   /// The counters of the namespace that the calling thread is in.
   static func ofThisThread() -> Counters { read("/proc/thread-self/net") }
 
-  /// The counters of the namespace that a process is in; no rights are needed.
+  /// The counters of the namespace that a process is in. Reading them needs no rights.
   public static func read(of pid: Int32) -> Counters { read("/proc/\(pid)/net") }
 
   private static func read(_ folder: String) -> Counters {
@@ -14,7 +14,8 @@ extension Counters {
     return counters
   }
 
-  /// Lines in pairs: `TcpExt: SyncookiesSent …` and `TcpExt: 0 …`. What has no name or no number is left out.
+  /// Reads lines in pairs: `TcpExt: SyncookiesSent …` and `TcpExt: 0 …`. A value without a name or a number is left
+  /// out.
   mutating func take(table bytes: [UInt8]) {
     let lines = bytes.split(separator: 10)
     var index = 0
@@ -33,7 +34,7 @@ extension Counters {
     }
   }
 
-  /// `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1`.
+  /// Reads names and values in turn: `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1`.
   mutating func take(pairs bytes: [UInt8]) {
     for line in bytes.split(separator: 10) {
       var words = Words(line)

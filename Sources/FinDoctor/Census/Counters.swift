@@ -1,11 +1,11 @@
-/// The kernel's counters of one namespace: `/proc/net/netstat`, `snmp` and `sockstat`, under the names they have there.
+/// The kernel's counters of one namespace, from `/proc/net/netstat`, `snmp` and `sockstat`, under the kernel's names.
 ///
-/// Most of them only grow, so that the difference of two looks counts what happened between them.
+/// Most of them only grow, so that the difference of two readings counts the events between them.
 public struct Counters: Hashable, Sendable {
-  /// `TcpExt.ListenOverflows`, `Tcp.ActiveOpens`, `sockstat.TCP.tw`.
+  /// The values by name: `TcpExt.ListenOverflows`, `Tcp.ActiveOpens`, `sockstat.TCP.tw`.
   public var values: [String: Int64]
 
-  /// From their names and values.
+  /// Makes counters from names and values.
   public init(_ values: [String: Int64] = [:]) { self.values = values }
 
   /// The value of a counter; nil when this kernel has none of that name.

@@ -1,29 +1,30 @@
 internal import CFin
 internal import Glibc
 
-/// The census of descriptors: every `/proc/PID/fd`, by as many threads as there are processors.
+/// The census of descriptors: a scan of every `/proc/PID/fd` by several threads.
 struct DescriptorReading: Sendable {
   var sockets: ContiguousArray<Holder> = []
   var epolls: ContiguousArray<Holder> = []
   var ledgers: ContiguousArray<Holder> = []
   var rings: ContiguousArray<Holder> = []
   var processes: ContiguousArray<HoldingProcess> = []
-  /// Descriptors that are network namespaces: they keep one alive that no process needs to be in.
+  /// Descriptors of network namespaces. Such a descriptor keeps a namespace alive that no process needs to be in.
   var namespaces: ContiguousArray<Holder> = []
   /// Processes that ended while they were read.
   var ended: Set<Int32> = []
-  /// Processes that let themselves be looked at no longer while they were read.
+  /// Processes that became unreadable during the scan.
   private var closed: Set<Int32> = []
-  /// The descriptors of processes with so many of them that several threads share the work; read in a second step.
+  /// The descriptors of processes that have enough of them for several threads to share the work; read in a second
+  /// step.
   private var parts: [Part] = []
 
-  /// Some descriptors of one process, by number.
+  /// Some of the descriptors of one process, by number.
   private struct Part: Sendable {
     var pid: Int32
     var numbers: ArraySlice<Int32>
   }
 
-  /// The numbers of all processes.
+  /// Returns the numbers of all processes.
   static func processes(in proc: borrowing OwnDescriptor) throws(KernelError) -> ContiguousArray<Int32> {
     var pids: ContiguousArray<Int32> = []
     try FolderReader().forEachNumber(in: proc.number) { pids.append($0) }
@@ -32,13 +33,13 @@ struct DescriptorReading: Sendable {
 
   /// Reads the descriptors of these processes, link by link.
   /// - Parameters:
-  ///   - threads: How many read, this one included.
-  ///   - share: A process with more descriptors is read in parts of so many.
+  ///   - threads: The number of threads that read, the calling one included.
+  ///   - share: A process with more descriptors than this is read in parts of this size.
   static func read(_ pids: ContiguousArray<Int32>, threads: Int, share: Int = 2048) -> DescriptorReading {
     var all = together(threads, pids.count) { $0.read(pids[$1], share: share, with: $2) }
     let parts = all.parts
     all.parts = []
-    // A folder is listed by one thread; what its links point to takes four times as long, and is read by all.
+    // One thread lists a folder. Reading the link targets takes four times as long, so all threads share that.
     if !parts.isEmpty { all.append(together(threads, parts.count) { $0.read(parts[$1], with: $2) }) }
     for place in all.processes.indices where all.closed.contains(all.processes[place].pid) {
       all.processes[place].isReadable = false
@@ -46,7 +47,7 @@ struct DescriptorReading: Sendable {
     return all
   }
 
-  /// Does so many pieces of work, each by whichever thread is free.
+  /// Does `count` pieces of work, each on the next thread that is free.
   private static func together(
     _ threads: Int, _ count: Int,
     _ body: @escaping @Sendable (inout DescriptorReading, Int, borrowing FolderReader) -> Void
@@ -79,7 +80,7 @@ struct DescriptorReading: Sendable {
     parts += others.parts
   }
 
-  /// What is read of one process before it ends stays: it was true at that moment.
+  /// Reads one process. Entries that were read before the process ended are kept: they were true at that moment.
   private mutating func read(_ pid: Int32, share: Int, with reader: borrowing FolderReader) {
     let path = "/proc/\(pid)/fd"
     do throws(KernelError) {
@@ -127,7 +128,7 @@ struct DescriptorReading: Sendable {
   }
 
   mutating func append(_ pid: Int32, _ status: stat, isReadable: Bool, hasSome: Bool) {
-    // Before Linux 6.2 the size is 0 whatever is open.
+    // Before Linux 6.2 the size is 0, whatever is open.
     let count = status.st_size == 0 && hasSome ? nil : UInt32(clamping: status.st_size)
     processes.append(
       HoldingProcess(pid: pid, user: status.st_uid, descriptorCount: count, isReadable: isReadable))
@@ -135,7 +136,7 @@ struct DescriptorReading: Sendable {
 
   mutating func take(_ holder: Holder, _ target: UnsafeRawBufferPointer) {
     var holder = holder
-    // "socket:[123]", "net:[4026531840]": told apart by the first byte, because there are so many of them.
+    // "socket:[123]", "net:[4026531840]": the first byte decides, which is quick, because there may be very many.
     switch unsafe target[0] {
     case UInt8(ascii: "s"):
       guard let inode = unsafe Self.inode(target, after: "socket:[") else { return }

@@ -1,9 +1,9 @@
 extension Census {
-  /// Finds the descriptors whose socket no table lists, and looks at each a second time.
+  /// Finds the descriptors whose socket no table lists, and checks each a second time.
   ///
-  /// The tables and the descriptors were read at different moments. A socket that was made, or closed, in between is not
-  /// listed in one of them; the second look tells it apart.
-  /// - Parameter held: Descriptors that are namespaces.
+  /// The tables and the descriptors were read at different moments. A socket that was opened or closed in between is
+  /// missing from one of them; the second check excludes it.
+  /// - Parameter held: Descriptors of network namespaces.
   mutating func findDetached(
     _ options: Options, reading places: [NamespacePlace], held: ContiguousArray<Holder>
   ) {
@@ -28,14 +28,16 @@ extension Census {
     detached = candidates
   }
 
-  /// Reads the tables of Unix sockets again, as long as descriptors name some that no table lists, but not for ever.
+  /// Reads the tables of Unix sockets again while descriptors refer to sockets that no table lists, at most three
+  /// times.
   ///
-  /// The kernel counts its way through each table while others put sockets in and take them out, so that one look may step
-  /// over some. It does not say so; a descriptor of such a socket does. Every Unix socket is in a table, whatever its state.
+  /// The kernel walks each table by counting, while programs insert and remove sockets, so that a dump may step over
+  /// some. It does not report that; only a descriptor of such a socket shows it. Every Unix socket is in a table,
+  /// whatever its state.
   /// - Parameters:
   ///   - missed: Descriptors of Unix sockets that were not listed.
-  ///   - places: Where to look.
-  ///   - options: As for the first look.
+  ///   - places: The namespaces to read.
+  ///   - options: The options of the first dump.
   mutating func findMissed(_ missed: [Holder], _ places: [NamespacePlace], _ options: Options) {
     var missed = missed
     var brief = options
@@ -78,7 +80,8 @@ extension Census {
     return (found, unix)
   }
 
-  /// A thread may be in a namespace that its process is not in. Looked for only where sockets are missing.
+  /// Reads the namespaces of single threads, because a thread may be in another one than its process. Done only where
+  /// sockets are missing.
   private mutating func readThreadsNamespaces(
     of candidates: ContiguousArray<DetachedSocket>, _ places: inout [NamespacePlace], _ options: Options
   ) {
@@ -91,7 +94,8 @@ extension Census {
   }
 }
 
-/// Which processes may hold sockets of namespaces that were not read: of those, "no table lists it" cannot be said.
+/// The processes that may hold sockets of namespaces that were not read. For a socket of such a process, it is unknown
+/// whether a table lists it.
 private struct Elsewhere {
   private let read: Set<UInt32>
   private let isEverythingRead: Bool
@@ -121,12 +125,12 @@ private struct Elsewhere {
 }
 
 extension Holder {
-  /// What the kernel calls the protocol of this socket: `TCP`, `UNIX-STREAM`; nil when it has gone.
+  /// The kernel's name for the protocol of this socket: `TCP`, `UNIX-STREAM`; nil when the socket is gone.
   fileprivate var protocolName: [UInt8]? {
     try? Files.attribute("system.sockprotoname", of: "/proc/\(pid)/fd/\(descriptor)")
   }
 
-  /// Whether the descriptor is this socket still.
+  /// Whether the descriptor still refers to this socket.
   fileprivate var isStillThere: Bool {
     guard let link = try? Files.link("/proc/\(pid)/fd/\(descriptor)") else { return false }
     return link.elementsEqual("socket:[\(inode)]".utf8)
@@ -136,10 +140,11 @@ extension Holder {
 extension DetachedSocket {
   fileprivate var isStillThere: Bool { Holder(inode: inode, pid: pid, descriptor: descriptor).isStillThere }
 
-  /// The tables that it could be in. Who is accepted without MPTCP from a listener with it is TCP's, and its name is MPTCP.
+  /// The tables that could list the socket. A connection accepted without MPTCP from an MPTCP listener is in TCP's
+  /// table, but the name of its protocol is MPTCP.
   fileprivate var tables: Set<Transport> { transport == .mptcp ? [.tcp, .mptcp] : [transport] }
 
-  /// Nil for what is no socket of TCP, UDP or MPTCP.
+  /// Makes one from the name of its protocol; nil unless that is TCP, UDP or MPTCP.
   fileprivate init?(_ holder: Holder, _ name: [UInt8]) {
     self.init(inode: holder.inode, pid: holder.pid, descriptor: holder.descriptor)
     switch String(decoding: name, as: UTF8.self) {

@@ -1,19 +1,20 @@
-/// A descriptor whose socket no table of the kernel lists: never connected, refused, reset, or timed out, and not closed.
+/// A descriptor whose socket no table of the kernel lists: one that never connected, or was refused, reset or timed
+/// out, and was not closed.
 ///
-/// It was looked at twice: both times the descriptor was this socket, and no namespace that could be read had it.
+/// It was checked twice: both times the descriptor referred to this socket, and no readable namespace listed it.
 public struct DetachedSocket: Hashable, Sendable {
   /// The socket's inode.
   public var inode: UInt32
-  /// The process, of those that hold it the one with the lowest number.
+  /// The process; of several that hold the socket, the one with the lowest number.
   public var pid: Int32
-  /// The descriptor's number there.
+  /// The number of the descriptor in that process.
   public var descriptor: Int32
   /// TCP, UDP or MPTCP.
   public var transport: Transport
   /// Whether it is an IPv6 socket.
   public var isIPv6: Bool
 
-  /// From its parts.
+  /// Makes one from its values, for tests.
   public init(inode: UInt32, pid: Int32, descriptor: Int32, transport: Transport = .tcp, isIPv6: Bool = false) {
     self.inode = inode
     self.pid = pid

@@ -1,22 +1,23 @@
 extension Census {
-  /// Who held a socket that no descriptor holds any more.
+  /// The former holder of a socket that no descriptor holds any more.
   public struct FormerHolder: Hashable, Sendable {
-    /// The process and the number, as they were.
+    /// The process and the descriptor, as they were.
     public var holder: Holder
-    /// What the process ran; nil if it could not be read.
+    /// The program of the process; nil if it could not be read.
     public var program: Program?
 
-    /// From both.
+    /// A former holder and its program.
     public init(_ holder: Holder, _ program: Program?) {
       self.holder = holder
       self.program = program
     }
   }
 
-  /// Takes from an earlier picture who held the sockets that nobody holds in this one: what finishes after its program has
-  /// closed it, and what rests in TIME-WAIT.
+  /// Takes the holders of sockets that no descriptor holds now from an earlier census: connections that finish after
+  /// their program has closed them, and those in TIME-WAIT.
   ///
-  /// The kernel forgets the holder with the descriptor, and keeps the cookie: it is the same socket, whoever has its ports.
+  /// The kernel forgets the holder with the descriptor, and keeps the cookie. An equal cookie means the same socket,
+  /// even if another one has its ports.
   public mutating func recall(from earlier: Census) {
     var left = NumberSet()
     for socket in sockets where socket.inode == 0 && !socket.isWaitingForAccept { left.insert(socket.identity) }
@@ -26,6 +27,6 @@ extension Census {
     }
   }
 
-  /// Who held it in the picture that was recalled.
+  /// The holder of this socket in the census that was given to ``recall(from:)``.
   public func formerHolder(of socket: InetSocket) -> FormerHolder? { formerHolders[socket.identity] }
 }

@@ -1,13 +1,13 @@
-/// A descriptor of a process that holds a socket, or something else that is worth to be known.
+/// A descriptor of a process that holds a socket, or another object that the census needs to know.
 public struct Holder: Hashable, Sendable {
-  /// The inode of the socket; 0 for what is no socket.
+  /// The inode of the socket; 0 for an object of another kind.
   public var inode: UInt32
   /// The process.
   public var pid: Int32
   /// The number of the descriptor in that process.
   public var descriptor: Int32
 
-  /// From its parts.
+  /// Makes one from its values.
   public init(inode: UInt32, pid: Int32, descriptor: Int32) {
     self.inode = inode
     self.pid = pid
@@ -15,19 +15,19 @@ public struct Holder: Hashable, Sendable {
   }
 }
 
-/// A process as the census of descriptors met it.
+/// A process as the census of descriptors found it.
 public struct HoldingProcess: Hashable, Sendable {
-  /// Its number.
+  /// The process's number.
   public var pid: Int32
-  /// The user it runs as; root also for a process that does not let itself be looked at.
+  /// The user it runs as; root also for a process that may not be read.
   public var user: UInt32
-  /// How many descriptors it has open: known of every process, whatever one's rights. Nil where the kernel does not say
-  /// (before Linux 6.2).
+  /// The number of its open descriptors, readable for every process without rights. Nil where the kernel does not
+  /// report it (before Linux 6.2).
   public var descriptorCount: UInt32?
   /// Whether its descriptors could be read.
   public var isReadable: Bool
 
-  /// From its parts.
+  /// Makes one from its values.
   public init(pid: Int32, user: UInt32 = 0, descriptorCount: UInt32? = nil, isReadable: Bool = true) {
     self.pid = pid
     self.user = user
@@ -36,31 +36,32 @@ public struct HoldingProcess: Hashable, Sendable {
   }
 }
 
-/// Who holds which socket, out of `/proc/PID/fd` of every process that could be read.
+/// The processes that hold each socket, from `/proc/PID/fd` of every process that could be read.
 public struct Holders: Sendable {
-  /// Every descriptor that is a socket, by inode, then by process, then by number.
+  /// Every descriptor of a socket, by inode, then by process, then by number.
   public let entries: ContiguousArray<Holder>
   /// Every process, by number.
   public let processes: ContiguousArray<HoldingProcess>
-  /// Descriptors that are epoll instances, by process.
+  /// Descriptors of epoll instances, by process.
   public let epolls: ContiguousArray<Holder>
-  /// Descriptors that are ledgers published by a library, memory files whose name begins with `fin-ledger`, by process.
+  /// Descriptors of ledgers published by a library, by process: memory files whose name begins with `fin-ledger`.
   public let ledgers: ContiguousArray<Holder>
-  /// Descriptors that are io_uring instances, by process: they may hold sockets that have no descriptor.
+  /// Descriptors of io_uring instances, by process: they may hold sockets that have no descriptor.
   public let rings: ContiguousArray<Holder>
 
-  /// Each inode with where its entries begin; open addressing, 0 is an empty place, and a position is kept plus one.
+  /// A hash table from each inode to the position of its first entry. It uses open addressing; 0 is an empty slot, and
+  /// a position is stored plus one.
   ///
-  /// Both in one number: with the inode elsewhere, each question would wait for the memory twice.
+  /// Inode and position share one integer: with the inode elsewhere, each lookup would wait for memory twice.
   private let places: ContiguousArray<UInt64>
 
-  /// Puts the descriptors in order.
+  /// Sorts and indexes the descriptors.
   /// - Parameters:
-  ///   - sockets: Descriptors that are sockets. All may come in any order.
-  ///   - processes: Every process that was met.
-  ///   - epolls: Descriptors that are epoll instances.
-  ///   - ledgers: Descriptors that are ledgers published by a library.
-  ///   - rings: Descriptors that are io_uring instances.
+  ///   - sockets: Descriptors of sockets. All arrays may be in any order.
+  ///   - processes: Every process that was found.
+  ///   - epolls: Descriptors of epoll instances.
+  ///   - ledgers: Descriptors of ledgers published by a library.
+  ///   - rings: Descriptors of io_uring instances.
   public init(
     sockets: ContiguousArray<Holder>, processes: ContiguousArray<HoldingProcess> = [],
     epolls: ContiguousArray<Holder> = [], ledgers: ContiguousArray<Holder> = [], rings: ContiguousArray<Holder> = []
@@ -82,10 +83,10 @@ public struct Holders: Sendable {
     return entries[first..<end]
   }
 
-  /// The first of them: of the process with the lowest number.
+  /// The first descriptor that holds the socket of this inode: that of the process with the lowest number.
   public func first(of inode: UInt32) -> Holder? { position(of: inode).map { entries[$0] } }
 
-  /// What the census met of this process; nil if it was not there.
+  /// The process of this number, as the census found it; nil if it did not exist.
   public func process(_ pid: Int32) -> HoldingProcess? {
     let place = processes.firstPlace { $0.pid >= pid }
     return place < processes.count && processes[place].pid == pid ? processes[place] : nil
@@ -103,7 +104,7 @@ public struct Holders: Sendable {
   }
 }
 
-/// How they are put in order and found: a hundred thousand of them in some milliseconds.
+/// Sorting and lookup: 100,000 descriptors in a few milliseconds.
 extension Holders {
   private func position(of inode: UInt32) -> Int? {
     guard inode != 0, !places.isEmpty else { return nil }
@@ -136,13 +137,13 @@ extension Holders {
   }
 
   private static func byInode(_ holders: ContiguousArray<Holder>) -> ContiguousArray<Holder> {
-    // Sorting numbers needs no closure for each comparison; an inode and a place fill 64 bits.
+    // Sorting integers needs no closure for each comparison; an inode and an index fill 64 bits.
     var keys = ContiguousArray<UInt64>()
     keys.reserveCapacity(holders.count)
     for (place, holder) in holders.enumerated() { keys.append(UInt64(holder.inode) << 32 | UInt64(place)) }
     keys.sort()
     var sorted = ContiguousArray(keys.map { holders[Int($0 & 0xffff_ffff)] })
-    // Few sockets have several holders: only those are compared any further.
+    // Few sockets have several holders: only their entries are compared any further.
     var start = 0
     while start < sorted.count {
       var end = start + 1
@@ -155,7 +156,7 @@ extension Holders {
 }
 
 extension ContiguousArray {
-  /// The first place where the condition holds, or the end: it holds from some place on.
+  /// The first index where the condition holds, or the end. The condition must hold from that index on.
   func firstPlace(where condition: (Element) -> Bool) -> Int {
     var low = 0
     var high = count

@@ -1,49 +1,50 @@
-/// What the kernel allows, out of `/proc/sys`: some of it for each namespace, the rest for the machine. Nil is unknown.
+/// The kernel's limits, from `/proc/sys`: some for each namespace, the others for the machine. Nil means unknown.
 public struct KernelLimits: Hashable, Sendable {
-  // MARK: Of the namespace
+  // MARK: Limits of the namespace
 
-  /// The ports that connect and bind choose from (`ip_local_port_range`).
+  /// The ports from which connect and bind choose (`ip_local_port_range`).
   public var ephemeralPorts: ClosedRange<UInt16>?
-  /// Ports that are never chosen (`ip_local_reserved_ports`).
+  /// The ports that are never chosen (`ip_local_reserved_ports`).
   public var reservedPorts: [ClosedRange<UInt16>] = []
-  /// How long a closed socket may rest in FIN-WAIT-2 (`tcp_fin_timeout`).
+  /// The longest time that a closed socket stays in FIN-WAIT-2 (`tcp_fin_timeout`).
   public var finTimeout: Duration?
-  /// Whether a port in TIME-WAIT is used again: 0 no, 1 yes, 2 on the loopback only (`tcp_tw_reuse`).
+  /// Whether a port in TIME-WAIT is reused: 0 no, 1 yes, 2 on the loopback only (`tcp_tw_reuse`).
   public var timeWaitReuse: Int?
-  /// How old it must be for that (`tcp_tw_reuse_delay`).
+  /// The age at which an entry in TIME-WAIT may be reused (`tcp_tw_reuse_delay`).
   public var timeWaitReuseDelay: Duration?
-  /// How many entries in TIME-WAIT there may be (`tcp_max_tw_buckets`).
+  /// The limit on entries in TIME-WAIT (`tcp_max_tw_buckets`).
   public var timeWaitEntries: Int?
-  /// The most that may wait for accept, whatever `listen` was given (`somaxconn`).
+  /// The limit on a listener's accept queue, whatever backlog `listen` was given (`somaxconn`).
   public var listenBacklog: Int?
-  /// How many connection requests a listener remembers (`tcp_max_syn_backlog`).
+  /// The number of connection requests that a listener remembers (`tcp_max_syn_backlog`).
   public var synBacklog: Int?
-  /// Connections the packet filter tracks, and the most that it can.
+  /// The number of connections that the packet filter tracks (`nf_conntrack_count`).
   public var trackedConnections: Int?
-  /// The most that the packet filter can track (`nf_conntrack_max`).
+  /// The limit on connections that the packet filter tracks (`nf_conntrack_max`).
   public var trackedConnectionsLimit: Int?
 
-  // MARK: Of the machine
+  // MARK: Limits of the machine
 
-  /// How many connections without a program there may be (`tcp_max_orphans`).
+  /// The limit on connections that no program holds (`tcp_max_orphans`).
   public var orphans: Int?
-  /// Pages of memory at which TCP is at ease, under pressure, and refuses (`tcp_mem`).
+  /// Three numbers of memory pages (`tcp_mem`): below the first, TCP's use is unrestricted; from the second on, TCP is
+  /// under pressure; at the third, it refuses.
   public var memoryPages: [Int] = []
-  /// Open files of the machine (`file-nr`).
+  /// The number of open files on the machine (`file-nr`).
   public var openFiles: Int?
-  /// The most there may be (`file-max`).
+  /// The limit on open files (`file-max`).
   public var openFilesLimit: Int?
 
-  /// Nothing known.
+  /// No limit known.
   public init() {}
 
-  /// How many ports there are to choose from.
+  /// The number of ports to choose from.
   public var ephemeralPortCount: Int? {
     guard let range = ephemeralPorts else { return nil }
     return range.count - reservedPorts.reduce(0) { $0 + ($1.overlaps(range) ? $1.clamped(to: range).count : 0) }
   }
 
-  /// Whether connect may choose this port by itself.
+  /// Whether connect may choose this port.
   public func isEphemeral(_ port: UInt16) -> Bool {
     ephemeralPorts?.contains(port) == true && !reservedPorts.contains { $0.contains(port) }
   }

@@ -1,12 +1,13 @@
-/// The bytes of a published ledger. Somebody else wrote them, and may be writing them now: no number in them is believed.
+/// The bytes of a published ledger. Another program wrote them and may be writing them now, so every number is checked.
 ///
-/// The layout is described where it is written, in Fin's `PublishedLedger`.
+/// The layout is described at its writer, Fin's `PublishedLedger`.
 struct LedgerFile {
-  /// The version that is known here.
+  /// The version that this reader supports.
   static let version: UInt32 = 1
-  /// The least that a record of this version has; a later library may add to its end.
+  /// The minimum size of a record of this version; a later library may append fields.
   static let leastRecord = 128
-  /// No program has more descriptors than this, unless its limit was raised beyond what Linux allows by default.
+  /// The most records that are read. No program has more descriptors than this, unless its limit was raised beyond what
+  /// Linux allows by default.
   static let mostRecords = 1 << 20
   static let nameLength = 64
 
@@ -14,21 +15,22 @@ struct LedgerFile {
   var recordSize: Int
   var pid: Int32
   var count: Int
-  /// Sockets that the program could not write down.
+  /// The number of sockets that did not fit into the ledger.
   var withoutRoom: UInt64
 
   enum Failure: Error, Hashable {
-    /// It is not a ledger at all.
+    /// The file is not a ledger.
     case foreign
-    /// It has a version that is not known here.
+    /// The ledger has a version that this reader does not support.
     case version(UInt32)
-    /// Its numbers make no sense.
+    /// The header's numbers are inconsistent.
     case absurd
   }
 
+  /// Reads and checks the header.
   /// - Parameters:
   ///   - bytes: The beginning of the file.
-  ///   - size: How long the file is.
+  ///   - size: The length of the file.
   init(_ bytes: [UInt8], size: UInt64) throws(Failure) {
     guard bytes.count >= 48, bytes.prefix(8).elementsEqual("fin-ldgr".utf8) else { throw .foreign }
     let version = Self.half(bytes, at: 8)
@@ -42,27 +44,29 @@ struct LedgerFile {
     self.headerSize = Int(headerSize)
     self.recordSize = Int(recordSize)
     pid = Int32(bitPattern: Self.half(bytes, at: 20))
-    // What the file has no room for cannot be there.
+    // The file cannot hold more records than its size allows.
     let room = (size - UInt64(headerSize)) / UInt64(recordSize)
     self.count = Int(min(count, room, UInt64(Self.mostRecords)))
     withoutRoom = Self.word(bytes, at: 40)
   }
 
-  /// What one record says.
+  /// The contents of one record.
   enum Record: Hashable {
-    /// No socket is in this place.
+    /// The record is unused.
     case free
-    /// It was being written.
+    /// The record was being written.
     case changing
     case absurd
     case socket(cookie: UInt64, descriptor: Int32, PublishedSocket)
   }
 
+  /// Decodes a record from two reads of it. The record is a seqlock: it is consistent if both are equal and the count
+  /// is even.
   /// - Parameters:
-  ///   - bytes: A record, as it was read.
-  ///   - again: The same, read a second time after that.
-  ///   - now: `CLOCK_MONOTONIC`.
-  ///   - names: Names that were met already, so that each is kept once.
+  ///   - bytes: The record, from the first read.
+  ///   - again: The same record, from a second read after that.
+  ///   - now: The time by `CLOCK_MONOTONIC`.
+  ///   - names: The names that were found before, so that each is stored once.
   static func record(
     _ bytes: ArraySlice<UInt8>, again: ArraySlice<UInt8>, now: UInt64, names: inout [ArraySlice<UInt8>: String]
   ) -> Record {
@@ -88,7 +92,7 @@ struct LedgerFile {
     return .socket(cookie: cookie, descriptor: Int32(bitPattern: half(bytes, at: 20)), socket)
   }
 
-  // MARK: Numbers in the machine's order
+  // MARK: Integers in native byte order
 
   private static func byte(_ bytes: ArraySlice<UInt8>, at place: Int) -> UInt8 { bytes[bytes.startIndex + place] }
 

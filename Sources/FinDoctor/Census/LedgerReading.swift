@@ -3,10 +3,10 @@ internal import Glibc
 internal import Synchronization
 
 extension Census {
-  /// Reads what these processes publish of their sockets, as far as they hold them.
+  /// Reads the data that these processes publish about their sockets, for the sockets that they hold.
   ///
-  /// It takes a few system calls a process; of one that publishes nothing, none.
-  /// - Parameter pids: Processes of which something is to be said.
+  /// It takes a few system calls for a process, and none for one that publishes nothing.
+  /// - Parameter pids: The processes that will be reported on.
   public mutating func readLedgers(of pids: some Sequence<Int32>) {
     let wanted = Set(pids.filter { ledgers[$0] == nil && !holders.ledgers(of: $0).isEmpty })
     if wanted.isEmpty { return }
@@ -19,16 +19,16 @@ extension Census {
     }
   }
 
-  /// What the program that holds this socket says of it.
+  /// The data that the program holding this socket publishes about it.
   public func published(_ socket: InetSocket) -> PublishedSocket? { published(inode: socket.inode) }
 
-  /// What the program that holds the socket of this inode says of it.
+  /// The data that the program holding the socket of this inode publishes about it.
   public func published(inode: UInt32) -> PublishedSocket? {
     if ledgers.isEmpty { return nil }
     return holders.first(of: inode).flatMap { ledgers[$0.pid]?.sockets[$0.descriptor] }
   }
 
-  /// The cookies of the sockets behind their descriptors; nil behind those whose socket no table lists.
+  /// The cookie of the socket behind each descriptor; nil for a socket that no table lists.
   private func cookies(of pids: Set<Int32>) -> [Int32: [Int32: UInt64?]] {
     var all: [Int32: [Int32: UInt64?]] = [:]
     func add(_ inode: UInt32, _ cookie: UInt64) {
@@ -47,10 +47,11 @@ extension Census {
 
 /// Reads the ledgers of one process.
 ///
-/// Whoever may look into a process may be shown anything under the name of a ledger: a pipe, a device, a file that never ends
-/// or answers. So what it is is asked before it is opened, and only what the kernel keeps in memory is opened at all.
+/// A process may offer anything under the name of a ledger: a pipe, a device, a file that never ends or never answers.
+/// So the kind of the file is checked before it is opened, and only a file that the kernel keeps in memory is opened.
 struct LedgerReading {
-  /// As many as anybody has use for, and no more of a process that makes them without end.
+  /// The most ledgers that are read from a process: more than a reader can use, and a bound for a process that makes
+  /// them without end.
   private static let most = 8
   private static let tries = 8
 
@@ -76,10 +77,10 @@ struct LedgerReading {
     }
     do throws(KernelError) {
       guard let file = try Self.open("/proc/\(pid)/fd/\(descriptor)") else {
-        return complain("is no file in memory and was not opened")
+        return complain("is not a memory file and was not opened")
       }
       let size = UInt64(max(0, try file.status().st_size))
-      // It is being made.
+      // The program is still creating the ledger.
       if size == 0 { return }
       try read(file, size)
     } catch {
@@ -92,9 +93,9 @@ struct LedgerReading {
     let ledger: LedgerFile
     do throws(LedgerFile.Failure) { ledger = try LedgerFile(beginning, size: size) } catch {
       switch error {
-      case .foreign: return complain("is none")
-      case .version(let number): return complain("has version \(number), which this fin does not know")
-      case .absurd: return complain("makes no sense")
+      case .foreign: return complain("is not in the format of a ledger")
+      case .version(let number): return complain("has version \(number), which this fin cannot read")
+      case .absurd: return complain("is malformed")
       }
     }
     var names: [ArraySlice<UInt8>: String] = [:]
@@ -105,7 +106,7 @@ struct LedgerReading {
       let wanted = min(atOnce, ledger.count - place)
       let offset = UInt64(ledger.headerSize) + UInt64(place) * UInt64(ledger.recordSize)
       let first = try file.read(wanted * ledger.recordSize, at: offset)
-      // The second look must not be taken before the first.
+      // The second read must not happen before the first.
       atomicMemoryFence(ordering: .acquiringAndReleasing)
       let second = try file.read(first.count, at: offset)
       let whole = min(first.count, second.count) / ledger.recordSize
@@ -124,18 +125,18 @@ struct LedgerReading {
           found.append((cookie, descriptor, socket))
         }
       }
-      // It ends before it should.
+      // The file is shorter than its header says.
       if whole < wanted { break }
       place += whole
     }
     if unsettled > 0 { complain("changed too fast: \(Counted.noun(unsettled, "record")) could not be read") }
-    if absurd > 0 { complain("has \(Counted.noun(absurd, "record")) that \(absurd == 1 ? "makes" : "make") no sense") }
+    if absurd > 0 { complain("has \(Counted.noun(absurd, "malformed record"))") }
     if ledger.withoutRoom > 0 {
       complain("had no room for \(Counted.noun(Int(clamping: ledger.withoutRoom), "socket"))")
     }
   }
 
-  /// Looks at a record again that was being written; not for ever.
+  /// Reads a record again that was being written, a limited number of times.
   private func settled(
     _ file: borrowing OwnDescriptor, _ offset: UInt64, _ size: Int, _ names: inout [ArraySlice<UInt8>: String]
   ) throws(KernelError) -> LedgerFile.Record {
@@ -149,8 +150,8 @@ struct LedgerReading {
     return .changing
   }
 
-  /// Of what was found, what this process holds: a socket by the cookie behind its descriptor, and one that no table lists by
-  /// the descriptor.
+  /// Keeps the ledger entries for sockets that this process holds, matched by cookie, or by descriptor for a socket
+  /// that no table lists.
   func joined(_ cookies: [Int32: UInt64?]) -> ProgramLedger {
     var ledger = ProgramLedger(when: now)
     var byCookie: [UInt64: Int] = [:]
@@ -161,7 +162,7 @@ struct LedgerReading {
       else { continue }
       ledger.sockets[entry.descriptor] = entry.socket
     }
-    // A second descriptor of the same socket, that the program made without telling: its line is the same.
+    // A second descriptor of the same socket, made without Fin: the line that opened it is the same.
     for (descriptor, cookie) in cookies where ledger.sockets[descriptor] == nil {
       guard let cookie, let place = byCookie[cookie] else { continue }
       ledger.sockets[descriptor] = found[place].socket
@@ -172,15 +173,15 @@ struct LedgerReading {
 
   // MARK: Opening
 
-  /// Opens what is at this path for reading, if the kernel keeps it in memory.
+  /// Opens the file at this path for reading, if the kernel keeps it in memory.
   private static func open(_ path: String) throws(KernelError) -> OwnDescriptor? {
     let place = try OwnDescriptor(path, flags: CInt(FIN_O_PATH))
     guard let device = memoryDevice, fin_device_of_file(place.number) == device else { return nil }
-    // The same file, whatever that descriptor is by now.
+    // This opens the file that was checked, whatever that descriptor refers to by now.
     return try OwnDescriptor("/proc/self/fd/\(place.number)", flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
   }
 
-  /// The device that all files in memory are on, as one of ours tells.
+  /// The device of all files in memory, taken from one that is created for this.
   private static let memoryDevice: UInt64? = {
     let number = unsafe fin_memory_file("fin")
     guard number >= 0 else { return nil }
@@ -189,7 +190,7 @@ struct LedgerReading {
     return device == 0 ? nil : device
   }()
 
-  /// How a process sees itself: the last of its numbers.
+  /// The number of a process in its own PID namespace: the last one in `NSpid`.
   private static func ownNumber(of pid: Int32) -> Int32 {
     guard let status = try? Files.read("/proc/\(pid)/status", limit: 65536) else { return pid }
     let line = status.split(separator: 10).first { $0.starts(with: "NSpid:".utf8) }

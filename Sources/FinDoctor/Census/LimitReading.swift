@@ -29,7 +29,7 @@ extension KernelLimits {
     return Words(bytes).compactMap { Int(decimal: $0) }
   }
 
-  /// `8080,9000-9010`, or nothing.
+  /// Reads a list of ports and ranges, which may be empty: `8080,9000-9010`.
   static func ranges(_ bytes: [UInt8]) -> [ClosedRange<UInt16>] {
     Words(bytes).flatMap { $0.split(separator: UInt8(ascii: ",")) }.compactMap { part in
       let ends = part.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)

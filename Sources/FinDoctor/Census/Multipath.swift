@@ -1,11 +1,11 @@
-/// Which sockets of TCP are the paths of which socket of MPTCP.
+/// The relation between MPTCP sockets and their subflows, which are TCP sockets.
 ///
-/// The socket of MPTCP is its program's: what is read, written and closed. Each of its paths is a row of TCP, with its times,
-/// windows and timers. The kernel tells only some of who asks what stands above a row of TCP, so that both are joined here by
-/// what everybody is told: the inode that they share; and the addresses and ports of the first path, while no program has
-/// accepted the connection, or after it has closed it.
+/// A program reads, writes and closes the MPTCP socket. Each subflow is a TCP row with its own times, windows and
+/// timers. The kernel reports only to privileged readers that a TCP row is a subflow. So both are joined here by data
+/// that every reader gets: the inode that they share; or the addresses and ports of the first subflow, as long as no
+/// program has accepted the connection, and after the program has closed it.
 public struct Multipath: Sendable {
-  /// Place of a path to place of its socket of MPTCP.
+  /// The index of each subflow's MPTCP socket.
   private var owners: [Int: Int] = [:]
   private var pathsOfOwners: [Int: [Int]] = [:]
 
@@ -23,7 +23,7 @@ public struct Multipath: Sendable {
     }
   }
 
-  /// Joins them. It costs next to nothing where there is no MPTCP.
+  /// Joins the rows. It costs next to nothing where there is no MPTCP.
   /// - Parameter sockets: All rows of a census.
   public init(_ sockets: ContiguousArray<InetSocket>) {
     var byInode: [UInt32: Int] = [:]
@@ -43,14 +43,14 @@ public struct Multipath: Sendable {
     }
   }
 
-  /// Whether there is none.
+  /// Whether no row is a subflow.
   public var isEmpty: Bool { owners.isEmpty }
 
-  /// Whether this row is the one that stands for what a descriptor holds: of MPTCP the connection, and not its paths; but of a
-  /// listener the row of TCP, which tells more.
+  /// Whether this row represents the object that a descriptor holds. For an MPTCP connection that is the MPTCP row, and
+  /// not its subflows. For an MPTCP listener it is the TCP row, which has more data.
   /// - Parameters:
-  ///   - place: The row's place.
-  ///   - sockets: The rows that this was made of.
+  ///   - place: The row's index.
+  ///   - sockets: The rows that this was made from.
   public func isTheDescriptors(_ place: Int, in sockets: ContiguousArray<InetSocket>) -> Bool {
     switch sockets[place].transport {
     case .udp: true
@@ -59,11 +59,11 @@ public struct Multipath: Sendable {
     }
   }
 
-  /// The socket of MPTCP that a row of TCP is a path of, as a place in the census.
-  /// - Parameter place: The row's place.
+  /// The MPTCP socket of a subflow, as an index in the census.
+  /// - Parameter place: The index of the subflow's row.
   public func owner(ofPath place: Int) -> Int? { owners.isEmpty ? nil : owners[place] }
 
-  /// The paths of a socket of MPTCP, as places in the census.
-  /// - Parameter place: The socket's place.
+  /// The subflows of an MPTCP socket, as indices in the census.
+  /// - Parameter place: The index of the MPTCP socket.
   public func paths(of place: Int) -> [Int] { pathsOfOwners[place] ?? [] }
 }

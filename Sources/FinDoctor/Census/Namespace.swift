@@ -1,19 +1,19 @@
 /// A network namespace: one set of addresses, ports and sockets.
 public struct Namespace: Hashable, Sendable {
-  /// Its number, the inode that `/proc/PID/ns/net` shows.
+  /// The namespace's number: the inode that `/proc/PID/ns/net` shows.
   public var inode: UInt32
-  /// What a person calls it: the name under `/run/netns`, else a process that is in it: `pid 812`.
+  /// The name for display: `own`, or the name under `/run/netns`, else a process that is in it or holds it: `pid 812`.
   public var name: String
-  /// Whether it is the one that the program which took the census is in.
+  /// Whether the program that took the census is in this namespace.
   public var isOwn: Bool
   /// Whether its sockets were read.
   public var isRead: Bool
-  /// Its counters.
+  /// The kernel's counters of this namespace.
   public var counters: Counters
-  /// What the kernel allows in it.
+  /// The kernel's limits in this namespace.
   public var limits: KernelLimits
 
-  /// From its parts.
+  /// Makes one from its values.
   public init(
     inode: UInt32 = 0, name: String = "own", isOwn: Bool = true, isRead: Bool = true, counters: Counters = Counters(),
     limits: KernelLimits = KernelLimits()

@@ -1,6 +1,6 @@
 internal import CFin
 
-/// Everything that one namespace's tables say, read by one thread that is inside it.
+/// The contents of one namespace's socket tables, read by a thread that is inside it.
 struct NamespaceDump: Sendable {
   var namespace: Namespace
   var sockets: ContiguousArray<InetSocket> = []
@@ -8,9 +8,9 @@ struct NamespaceDump: Sendable {
   var damagedAnswers = 0
   var interruptedDumps = 0
   var refused: [String] = []
-  /// Transports of which the kernel did not tell everything.
+  /// The transports whose dumps were incomplete.
   var incomplete: Set<Transport> = []
-  /// Whether the namespace has gone meanwhile, as far as anybody shows the way into it.
+  /// Whether the namespace is gone: no known path leads into it any more.
   var isGone = false
   private var cookies = NumberSet()
 
@@ -23,11 +23,11 @@ struct NamespaceDump: Sendable {
       if !isOwn { try place.enter() }
       try dump.read(options)
     } catch {
-      // Whoever counts skipped namespaces says so of a foreign one; the own one must be readable.
+      // A foreign namespace that cannot be read is counted by the caller; the process's own one must be readable.
       if isOwn {
         dump.refused.append("the kernel's tables could not be read: \(error)")
       } else if let again = place.foundAgain() {
-        // The processes that showed the way have ended, and another one is in it.
+        // The processes that led into it have ended, and there is another way in.
         try? again.enter()
         if NamespacePlace.inode(NamespacePlace.own) == place.inode { try? dump.read(options) }
       } else {
@@ -43,7 +43,7 @@ struct NamespaceDump: Sendable {
     var netlink = try NetlinkSocket()
     let inUse = namespace.counters["sockstat.TCP.inuse"] ?? 0
     let resting = namespace.counters["sockstat.TCP.tw"] ?? 0
-    // So that the rows are not moved while they grow; what is more than that grows as arrays do.
+    // This keeps the rows from being moved as the array grows; beyond the limit it grows as usual.
     sockets.reserveCapacity(Int(min(max(0, inUse + resting), 1 << 20)) + 1024)
     for transport in Transport.allCases where options.transports.contains(transport) {
       if transport == .mptcp, !MultipathKernel.isThere { continue }
@@ -63,12 +63,12 @@ struct NamespaceDump: Sendable {
   private mutating func read(
     _ transport: Transport, isIPv6: Bool, _ netlink: inout NetlinkSocket, _ options: Census.Options
   ) {
-    // Out of self and back in, so that the closure may append without holding all of self.
+    // Moved out of self and back, so that the closure can append without access to all of self.
     var rows = sockets
     var seen = cookies
     (sockets, cookies) = ([], NumberSet())
     let name = "\(transport) over \(isIPv6 ? "IPv6" : "IPv4")"
-    // Where there are none, nothing is missed.
+    // If there are no sockets of this kind, a failed dump has missed none.
     let isToldOf = { transport != .mptcp || MultipathKernel.hasSockets(isIPv6: isIPv6) }
     let isWhole = attempt(name, isToldOf: isToldOf) { () throws(KernelError) in
       try netlink.dump({
@@ -84,7 +84,7 @@ struct NamespaceDump: Sendable {
     (sockets, cookies) = (rows, seen)
   }
 
-  /// Whether all was told.
+  /// Makes a dump, and returns whether it was complete.
   @discardableResult
   private mutating func attempt(
     _ name: String, isToldOf: () -> Bool = { true }, _ dump: () throws(KernelError) -> NetlinkSocket.Damage

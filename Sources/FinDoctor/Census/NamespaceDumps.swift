@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// Several namespaces, read by a few threads of their own: each takes the next one until there is none left, and ends.
+/// Dumps of several namespaces by a few dedicated threads. Each takes the next namespace until none is left, and ends.
 ///
-/// A machine may have a thousand namespaces; as many threads at once would only wait for each other.
+/// A machine may have a thousand namespaces; a thread for each would only wait for the others.
 struct NamespaceDumps {
   private let count: Int
   private let threads: [OwnThread<[Numbered]>]
@@ -12,11 +12,11 @@ struct NamespaceDumps {
     var dump: NamespaceDump
   }
 
-  /// Begins.
+  /// Starts the threads.
   /// - Parameters:
   ///   - places: The namespaces.
   ///   - beginsWithOwn: Whether the first of them is the one that this process is in.
-  ///   - options: What to read of each.
+  ///   - options: The data to read from each.
   static func begin(_ places: [NamespacePlace], beginsWithOwn: Bool, _ options: Census.Options) -> NamespaceDumps {
     let next = Counter()
     let threads = (0..<min(places.count, most)).map { _ in
@@ -25,7 +25,7 @@ struct NamespaceDumps {
         while true {
           let place = next.take()
           guard place < places.count else { return all }
-          // The first one taken is also the first that any of these threads reads: it has not moved.
+          // The thread that takes the first namespace has read no other one: it has not moved.
           let isOwn = beginsWithOwn && place == 0
           all.append(Numbered(place: place, dump: .read(places[place], isOwn: isOwn, options)))
         }
@@ -34,10 +34,10 @@ struct NamespaceDumps {
     return NamespaceDumps(count: places.count, threads: threads)
   }
 
-  /// How many read at once.
+  /// The limit on threads that read at once.
   private static let most = max(2, Threads.useful)
 
-  /// Waits, and gives each dump at its namespace's place; nil when there was no thread to be had.
+  /// Waits for the threads, and returns each dump at its namespace's index; nil for one that no thread could read.
   consuming func join() -> [NamespaceDump?] {
     var dumps = [NamespaceDump?](repeating: nil, count: count)
     for thread in threads {
@@ -47,7 +47,7 @@ struct NamespaceDumps {
   }
 }
 
-/// Gives every number once, to whichever thread asks.
+/// Hands out every number once, to any thread.
 final class Counter: Sendable {
   private let next = Atomic(0)
 

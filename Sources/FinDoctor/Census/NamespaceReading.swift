@@ -1,11 +1,11 @@
 internal import CFin
 internal import Glibc
 
-/// A network namespace that was found somewhere, and the paths by which it can be entered.
+/// A network namespace that was found, and the paths by which it can be entered.
 struct NamespacePlace: Sendable {
   var inode: UInt32
   var name: String
-  /// The processes in it come and go: where one has ended, the next is the way in.
+  /// The paths, tried in order. Processes come and go: where one has ended, the next is the way in.
   var paths: [String]
 
   init(inode: UInt32, name: String, path: String) {
@@ -14,13 +14,13 @@ struct NamespacePlace: Sendable {
     paths = [path]
   }
 
-  /// Takes the calling thread into the namespace. It stays there.
+  /// Moves the calling thread into the namespace. It stays there.
   func enter() throws(KernelError) {
     var failure = KernelError.gone
     for path in paths {
       do throws(KernelError) {
         let entrance = try OwnDescriptor(path)
-        // The number of a process that has ended may be another's by now.
+        // Another process may have the number of one that has ended.
         guard try entrance.status().st_ino == UInt(inode) else { continue }
         _ = try calling { Int(fin_enter_network(entrance.number)) }
         return
@@ -31,24 +31,24 @@ struct NamespacePlace: Sendable {
     throw failure
   }
 
-  /// The ways into it that there are now; nil when there is none any more.
+  /// Finds the paths that lead into it now; nil when there is none. Returns itself when `/proc` cannot be read.
   func foundAgain() -> NamespacePlace? {
     guard let pids = try? DescriptorReading.processes(in: OwnDescriptor("/proc")) else { return self }
     if let place = Self.find(pids).first(where: { $0.inode == inode }) { return place }
-    // A descriptor holds it, or a thread that has left its process's.
+    // A descriptor may hold it, or a thread that has left its process's namespace.
     return paths.contains { Self.inode($0) == inode } ? self : nil
   }
 
   static let own = "/proc/thread-self/ns/net"
 
-  /// Finds the namespaces that processes are in or that have a name, the own one first.
+  /// Finds the namespaces that processes are in or that have a name, the process's own one first.
   static func find(_ pids: ContiguousArray<Int32>) -> [NamespacePlace] {
     var found = Places(beyond: [])
     found.add(inode(own) ?? 0, "own", own)
     let device = (try? Files.status(own))?.st_dev
     for name in named() {
       let path = "/run/netns/" + name
-      // A file that no namespace is mounted on is an ordinary one, on another file system.
+      // A file on which no namespace is mounted is an ordinary one, on another file system.
       if let status = try? Files.status(path), status.st_dev == device, let inode = UInt32(exactly: status.st_ino) {
         found.add(inode, visible(name), path)
       }
@@ -60,10 +60,10 @@ struct NamespacePlace: Sendable {
     return found.all
   }
 
-  /// Each namespace once, with the first few ways into it.
+  /// A list of namespaces without duplicates, each with the first few paths into it.
   private struct Places {
     private(set) var all: [NamespacePlace] = []
-    /// nil for those that need no second way.
+    /// The index of each namespace; nil for those that need no second path.
     private var known: [UInt32: Int?] = [:]
 
     init(beyond others: [NamespacePlace]) {
@@ -80,7 +80,7 @@ struct NamespacePlace: Sendable {
     }
   }
 
-  /// The way into a namespace, from whoever is in it or holds it now.
+  /// Finds a way into a namespace: its name, a process that is in it, or a descriptor that holds it.
   static func finding(_ inode: UInt32) -> NamespacePlace? {
     guard let pids = try? DescriptorReading.processes(in: OwnDescriptor("/proc")) else { return nil }
     let places = find(pids)
@@ -89,7 +89,7 @@ struct NamespacePlace: Sendable {
     return find(held: reading.namespaces, beyond: places).first { $0.inode == inode }
   }
 
-  /// Namespaces that only a descriptor, or a thread apart from its process, holds.
+  /// Finds the namespaces that these descriptors hold, beyond those that are known.
   static func find(held: ContiguousArray<Holder>, beyond known: [NamespacePlace]) -> [NamespacePlace] {
     var found = Places(beyond: known)
     for holder in held {
@@ -99,7 +99,7 @@ struct NamespacePlace: Sendable {
     return found.all
   }
 
-  /// The namespaces that single threads of a process are in.
+  /// Finds the namespaces that single threads of a process are in, beyond those that are known.
   static func find(threadsOf pid: Int32, beyond known: [NamespacePlace]) -> [NamespacePlace] {
     var found = Places(beyond: known)
     if let folder = try? OwnDescriptor("/proc/\(pid)/task") {

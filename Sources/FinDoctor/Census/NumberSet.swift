@@ -1,10 +1,11 @@
-/// Cookies or inodes seen so far: numbers that need no hash against ill will, in a set made for a hundred thousand of them.
+/// A set of the cookies or inodes seen so far, built for a hundred thousand of them. The kernel chooses these numbers,
+/// so that the hash needs no protection against collisions made on purpose.
 struct NumberSet {
-  /// Open addressing; 0 is an empty place, and no socket's cookie or inode.
+  /// The slots, with open addressing. 0 is an empty slot, and no socket's cookie or inode.
   private var places = ContiguousArray<UInt64>(repeating: 0, count: 1 << 12)
   private var count = 0
 
-  /// Whether it was new; 0 always is.
+  /// Inserts a number, and returns whether it was new. 0 is never stored, and counts as new each time.
   @discardableResult
   mutating func insert(_ number: UInt64) -> Bool {
     guard number != 0 else { return true }
@@ -16,7 +17,7 @@ struct NumberSet {
     return true
   }
 
-  /// Whether it was put in; 0 never was.
+  /// Whether the number was inserted; always false for 0.
   func contains(_ number: UInt64) -> Bool { number != 0 && places[place(of: number)] == number }
 
   private func place(of number: UInt64) -> Int {

@@ -1,19 +1,21 @@
 internal import CFin
 internal import Glibc
 
-/// The census of descriptors in one pass of the kernel over its own tables, where there are so many that it pays.
+/// The census of descriptors by a BPF iterator, in one pass over the kernel's tables, where there are enough to be
+/// worth it.
 extension DescriptorReading {
   /// Reads all descriptors in one pass.
   /// - Parameters:
-  ///   - pids: The processes. Those that have begun since are read as well.
-  ///   - least: With fewer descriptors in all, their links are read in less time than a program takes to be loaded.
-  ///   - layout: What the program has to know of the kernel.
-  /// - Returns: Nil when there are too few, or when the kernel does not let us, or lacks what is needed: then the links tell.
+  ///   - pids: The processes. Those that have started since are read as well.
+  ///   - least: With fewer descriptors in all, reading their links takes less time than loading a BPF program.
+  ///   - layout: The kernel's layout that the BPF program needs.
+  /// - Returns: Nil when there are too few descriptors, or when the kernel refuses or lacks a feature: then the links
+  ///   have to be read.
   static func readInOnePass(
     _ pids: ContiguousArray<Int32>, least: Int = 20_000,
     _ layout: @autoclosure () -> OpenFiles.Layout? = OpenFiles.Layout.ofRunningKernel
   ) -> DescriptorReading? {
-    // Before Linux 6.2 the size is 0, and nobody knows whether it would pay.
+    // Before Linux 6.2 the size is 0: then the count is unknown, and the links are read.
     var count = 0
     let isWorthIt = pids.contains { pid in
       count += (try? Files.status("/proc/\(pid)/fd")).map { Int($0.st_size) } ?? 0
@@ -40,7 +42,8 @@ extension DescriptorReading {
     return reading
   }
 
-  /// Only the link tells an epoll instance from an event, and a ledger from any other file in memory.
+  /// Reads the links of the other files: only the link tells an epoll instance from an eventfd, and a ledger from any
+  /// other file in memory.
   private mutating func readLinks(of holders: ContiguousArray<Holder>) {
     let reader = FolderReader()
     var rest = holders[...]

@@ -1,10 +1,11 @@
-/// Which descriptors a thread that is in poll or select waits for: they stand in its memory, where the arguments of its system
-/// call say.
+/// The descriptors that a thread in poll or select waits for, read from its memory at the addresses in its system
+/// call's arguments.
 enum PollSet {
-  /// Reads them; nil when the call is another one, and nothing known when the memory may not be read.
+  /// Reads the call and its descriptors. The result is nil for any other call; the descriptors are nil when the memory
+  /// may not be read.
   /// - Parameters:
   ///   - pid: The process.
-  ///   - line: What `/proc/PID/task/TID/syscall` says: the call's number and its arguments.
+  ///   - line: The text of `/proc/PID/task/TID/syscall`: the call's number and its arguments.
   static func read(_ pid: Int32, _ line: [UInt8]) -> (call: String, descriptors: [Int32]?)? {
     let words = Array(Words(line))
     guard words.count > 6, let number = Int(decimal: words[0]), let call = calls[number] else { return nil }
@@ -12,7 +13,7 @@ enum PollSet {
     return (call, call.hasSuffix("poll") ? polled(pid, arguments) : selected(pid, arguments))
   }
 
-  /// `struct pollfd`: a descriptor, the events asked for, those that came.
+  /// Reads an array of `struct pollfd`: a descriptor, the requested events, the returned events.
   private static func polled(_ pid: Int32, _ arguments: [UInt64]) -> [Int32]? {
     guard let bytes = memory(pid, arguments[0], arguments[1].multipliedReportingOverflow(by: 8).partialValue) else {
       return nil
@@ -20,11 +21,11 @@ enum PollSet {
     let all = stride(from: 0, to: bytes.count - 7, by: 8).map { offset in
       Int32(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[offset + $1]) << UInt32($1 * 8) })
     }
-    // One below zero is passed over.
+    // The kernel ignores negative descriptors.
     return all.filter { $0 >= 0 }
   }
 
-  /// Three sets of bits: for input, output, and exceptions.
+  /// Reads three bit sets: for input, output, and exceptions.
   private static func selected(_ pid: Int32, _ arguments: [UInt64]) -> [Int32]? {
     var all: Set<Int32> = []
     for set in 1...3 where arguments[set] != 0 {

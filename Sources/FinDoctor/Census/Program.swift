@@ -1,20 +1,20 @@
-/// Which program a process runs, and under what limits.
+/// The program that a process runs, and its limits.
 ///
-/// Whoever wrote that program chose most of these bytes. They are made visible when they are read (by the function `visible`):
-/// none of the texts here can hold a control character, and each may be printed.
+/// The author of that program chose most of these bytes. They are escaped when they are read (by the function
+/// `visible`): no text here can hold a control character, and each may be printed.
 public struct Program: Hashable, Sendable {
   /// The process.
   public var pid: Int32
-  /// What a person calls it: the file name of the executable, else the kernel's short name.
+  /// The name for display: the file name of the executable, else the kernel's short name.
   public var name: String
   /// The kernel's short name of the main thread, at most 15 bytes (`/proc/PID/comm`).
   public var shortName: String
   /// The command line, its arguments separated by spaces; at most 4,096 bytes.
   public var commandLine: String
-  /// What an interpreter runs, when the command line says so: the file name of the script, or the name of the module:
-  /// `api.py`, `http.server`.
+  /// The script that an interpreter runs, when the command line shows it: the file name of the script, or the name of
+  /// the module: `api.py`, `http.server`.
   public var script: String?
-  /// The name, and what it runs if it is an interpreter: `nginx`, `python3.11 api.py`.
+  /// The name, and for an interpreter its script: `nginx`, `python3.11 api.py`.
   public var title: String { script.map { name + " " + $0 } ?? name }
   /// The user it runs as.
   public var user: UInt32
@@ -24,16 +24,16 @@ public struct Program: Hashable, Sendable {
   public var container: String?
   /// The path of its cgroup.
   public var cgroupPath: String?
-  /// How long it has been running.
+  /// The time since it started.
   public var age: Duration?
-  /// The process that started it, or that took it over.
+  /// The process that started it, or that adopted it.
   public var parent: Int32?
-  /// How many descriptors it may have open (the soft limit).
+  /// The limit on its open descriptors (the soft limit).
   public var descriptorLimit: UInt64?
   /// The executable's path; nil when it may not be read.
   public var executable: String?
 
-  /// A program of which only this is known.
+  /// Makes a program of which only these values are known.
   public init(pid: Int32, name: String, user: UInt32 = 0) {
     self.pid = pid
     self.name = name

@@ -1,9 +1,9 @@
 internal import Glibc
 
 extension Program {
-  /// Reads what a process tells of itself; nil when it has ended.
+  /// Reads a process's program from `/proc`; nil when the process has ended.
   ///
-  /// What may not be read is left out. The bytes are other people's: all of them are made visible.
+  /// A value that may not be read is left out. Other users may have chosen the bytes: all of them are escaped.
   public static func read(_ pid: Int32) -> Program? {
     let folder: OwnDescriptor
     do throws(KernelError) { folder = try OwnDescriptor("/proc/\(pid)") } catch { return nil }
@@ -26,7 +26,7 @@ extension Program {
     return program
   }
 
-  /// The last part of the path; the kernel writes ` (deleted)` behind a file that was replaced.
+  /// The last component of a path. The kernel appends ` (deleted)` to the path of a file that was replaced.
   static func fileName(_ path: [UInt8]) -> ArraySlice<UInt8> {
     var path = path[...]
     let deleted = Array(" (deleted)".utf8)
@@ -34,7 +34,7 @@ extension Program {
     return path.suffix(from: path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? path.startIndex)
   }
 
-  /// `PID (name) state parent …`: the name may hold anything, also parentheses, and the last one ends it.
+  /// Reads `PID (name) state parent …`. The name may hold any byte, also parentheses; the last parenthesis ends it.
   mutating func take(stat bytes: [UInt8]) {
     guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return }
     let fields = Array(Words(bytes[(end + 1)...]))
@@ -45,7 +45,7 @@ extension Program {
     }
   }
 
-  /// `Max open files   1024   524288   files`.
+  /// Reads the line `Max open files   1024   524288   files`.
   mutating func take(limits bytes: [UInt8]) {
     for line in bytes.split(separator: 10) where line.begins(with: "Max open files") {
       let words = Array(Words(line))
@@ -53,7 +53,8 @@ extension Program {
     }
   }
 
-  /// `0::/system.slice/nginx.service`: the second version's line, or the one of systemd's own tree.
+  /// Reads `0::/system.slice/nginx.service`: the line of cgroup v2, else the first line with a path, such as systemd's
+  /// own.
   mutating func take(cgroup bytes: [UInt8]) {
     let lines = bytes.split(separator: 10)
     guard let line = lines.first(where: { $0.begins(with: "0::") }) ?? lines.first(where: { $0.contains(47) }),

@@ -1,43 +1,45 @@
-/// What a program says of a socket of its own: in the ledger that Fin keeps, and that it has published.
+/// A program's own data about one of its sockets, from the ledger that Fin keeps and the program has published.
 ///
-/// It is the program's word, and no more than that. It is taken only for sockets that the program itself holds.
+/// It is only the program's word. It is accepted only for sockets that the program itself holds.
 public struct PublishedSocket: Hashable, Sendable {
-  /// `Module/File.swift`, made visible.
+  /// The source file that opened it, as `Module/File.swift`, escaped for printing.
   public var file: String
   /// The line that opened it.
   public var line: UInt32
-  /// When it was opened: nanoseconds of `CLOCK_MONOTONIC`. Nil when what stands there makes no sense.
+  /// The time of opening: nanoseconds of `CLOCK_MONOTONIC`. Nil when the recorded time lies in the future.
   public var opened: UInt64?
-  /// Where it is in its life.
+  /// The phase of its life.
   public var phase: Phase
-  /// Until when somebody waits for input, or for the end of a close.
+  /// The running wait for input, or for the end of a close.
   public var input = Wait.none
-  /// Until when somebody waits for room to send.
+  /// The running wait for room to send.
   public var output = Wait.none
-  /// What the program declared to be meant.
+  /// The intent that the program declared.
   public var purpose: Purpose = []
-  /// Until when that holds: nanoseconds of `CLOCK_MONOTONIC`.
+  /// The time at which the intent expires: nanoseconds of `CLOCK_MONOTONIC`.
   public var purposeEnds: UInt64 = 0
-  /// Whether another process wrote this, of which this one was forked: the line is true, the rest was.
+  /// Whether the entry was not written for this descriptor of this process: a process wrote it from which this one was
+  /// forked, or the program made a second descriptor without Fin. The line is true; the rest was true where it was
+  /// written.
   public var isInherited = false
 
-  /// From its parts.
+  /// Makes one from its values.
   init(file: String, line: UInt32, phase: Phase) {
     self.file = file
     self.line = line
     self.phase = phase
   }
 
-  /// `Server/Handler.swift:112`
+  /// The place that opened it: `Server/Handler.swift:112`
   public var site: String { "\(file):\(line)" }
 
-  /// Whether somebody waits, and how long.
+  /// Whether an operation waits, and until when.
   public enum Wait: Hashable, Sendable {
-    /// Nobody does.
+    /// No operation waits.
     case none
-    /// Until this moment of `CLOCK_MONOTONIC`, in nanoseconds.
+    /// An operation waits until this moment of `CLOCK_MONOTONIC`, in nanoseconds.
     case until(UInt64)
-    /// Without end.
+    /// An operation waits without a deadline.
     case forever
 
     init(_ number: UInt64) {
@@ -49,19 +51,19 @@ public struct PublishedSocket: Hashable, Sendable {
     }
   }
 
-  /// Fin's phases.
+  /// The phases of a socket in Fin.
   public enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
-    /// Made, without a name.
+    /// Created, without an address.
     case fresh
     /// Has a local address.
     case bound
-    /// A handshake is under way.
+    /// A connect attempt is under way.
     case connecting
-    /// Takes clients.
+    /// Accepts clients.
     case listening
-    /// Keeps its port and takes no clients.
+    /// Keeps its port and accepts no clients.
     case paused
-    /// Takes the clients that are queued already, and no more.
+    /// Accepts the clients that are already queued, and no more.
     case stopping
     /// Both directions are open.
     case connected
@@ -69,19 +71,19 @@ public struct PublishedSocket: Hashable, Sendable {
     case sendFinished
     /// The program has read the peer's end of file.
     case peerFinished
-    /// Both.
+    /// Both directions have finished.
     case bothFinished
-    /// A reset or a time-out was heard.
+    /// A reset or a timeout has ended the connection.
     case failed
-    /// Closing: waits until all is acknowledged.
+    /// Closing: waits until everything is acknowledged.
     case confirming
-    /// Closing: the peer has finished; waits until all is acknowledged.
+    /// Closing: the peer has finished; waits until everything is acknowledged.
     case confirmingLast
     /// Closing: reads and discards.
     case lingering
-    /// Closing: all is acknowledged; reads and discards.
+    /// Closing: everything is acknowledged; reads and discards.
     case lingeringAcknowledged
-    /// Released.
+    /// The descriptor is released.
     case closed
 
     /// Whether a close has begun.
@@ -109,19 +111,19 @@ public struct PublishedSocket: Hashable, Sendable {
     }
   }
 
-  /// What a program can declare.
+  /// The intents that a program can declare.
   public struct Purpose: OptionSet, Hashable, Sendable, CustomStringConvertible {
     public let rawValue: UInt8
 
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    /// One side has finished, the other goes on.
+    /// One side has finished, and the other continues.
     public static let halfClosed = Purpose(rawValue: 1)
-    /// What has arrived is left unread.
+    /// Received data is left unread.
     public static let notReading = Purpose(rawValue: 2)
-    /// Nothing may pass for a long time.
+    /// No data may pass for a long time.
     public static let idle = Purpose(rawValue: 4)
-    /// It waits in a pool.
+    /// The connection waits in a pool.
     public static let kept = Purpose(rawValue: 8)
 
     public var description: String {
@@ -132,19 +134,19 @@ public struct PublishedSocket: Hashable, Sendable {
     }
   }
 
-  /// The earliest end of a wait that has one.
+  /// The earliest deadline of the running waits.
   public var deadline: UInt64? {
     [input, output].compactMap { if case .until(let end) = $0 { end } else { nil } }.min()
   }
 }
 
-/// What a program publishes of its sockets, as far as it holds them.
+/// The data that a program publishes about the sockets that it holds.
 public struct ProgramLedger: Sendable {
-  /// By the descriptor in that program.
+  /// The sockets, by their descriptor in that program.
   public var sockets: [Int32: PublishedSocket] = [:]
-  /// When it was read: nanoseconds of `CLOCK_MONOTONIC`.
+  /// The time of reading: nanoseconds of `CLOCK_MONOTONIC`.
   public var when: UInt64
 
-  /// Nothing yet.
+  /// Makes an empty ledger.
   init(when: UInt64) { self.when = when }
 }

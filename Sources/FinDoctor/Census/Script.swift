@@ -1,11 +1,11 @@
-/// What an interpreter was told to run, as far as its command line says so.
+/// The script or module that an interpreter runs, as far as its command line shows it.
 enum Script {
-  /// The options of each interpreter that stand before the program and have a value as a word of its own; and those whose
-  /// value is the program.
+  /// The options of an interpreter that matter here: those that precede the program and take the next word as a value,
+  /// and those whose value is the program.
   private struct Grammar {
     var valued: Set<String> = []
     var naming: Set<String> = []
-    /// After these there is a text to run, and no file.
+    /// Options that are followed by program text instead of a file.
     var inline: Set<String> = []
   }
 
@@ -30,11 +30,12 @@ enum Script {
     ("sh", Grammar(valued: ["-o"], inline: ["-c"])),
   ]
 
+  /// Finds the script in a command line.
   /// - Parameters:
   ///   - executable: The file name of the executable: `python3.11`.
-  ///   - line: The command line as `/proc` has it: each word ended by a zero. Its last word may have been cut.
-  /// - Returns: The file name of the script, or the name of the module or class; nil for what is no interpreter, and where
-  ///   none can be told.
+  ///   - line: The command line as in `/proc`: each word is terminated by a zero. The last word may be truncated.
+  /// - Returns: The file name of the script, or the name of the module or class; nil when the executable is no
+  ///   interpreter, or its command line shows no script.
   static func name(executable: String, line: [UInt8]) -> [UInt8]? {
     let grammar = grammars.first { stem, _ in
       executable.hasPrefix(stem)

@@ -1,28 +1,29 @@
-/// What TCP knows of a connection, `struct tcp_info`, as far as the running kernel fills it in.
+/// TCP's data about a connection, `struct tcp_info`, as far as the running kernel fills it in.
 ///
-/// It holds the kernel's bytes and reads a field when it is asked. A field that an older kernel does not have is nil.
-/// The times since something last happened are rubbish in SYN-SENT and LISTEN; whoever reads them asks for the state first.
+/// It stores the kernel's bytes and decodes a field on access. A field that an older kernel does not have is nil. The
+/// times since the last event are meaningless in SYN-SENT and LISTEN; the caller checks the state first.
 public struct TCPDetail: Sendable {
-  /// Everything up to and with `tcpi_total_rto_time`, in the machine's order of bytes.
+  /// The structure up to and including `tcpi_total_rto_time`, in native byte order.
   var words = InlineArray<31, UInt64>(repeating: 0)
-  /// How many bytes the kernel gave, of those that are kept.
+  /// The number of stored bytes that the kernel provided for `struct tcp_info`.
   private(set) var length: UInt16 = 0
 
-  /// The room is also what MPTCP's own detail is kept in, of its sockets; so many bytes. None of TCP's fields is known then.
+  /// The number of stored bytes that belong to `struct mptcp_info`: MPTCP sockets use the same buffer. None of TCP's
+  /// fields is known then.
   private(set) var multipathLength: UInt16 = 0
 
-  /// The most bytes that are kept; what a newer kernel adds behind is left out.
+  /// The size of the buffer; fields that a newer kernel appends are left out.
   static let capacity = 248
 
-  /// Nothing known.
+  /// No data.
   public init() {}
 
-  /// Takes the bytes of an attribute.
+  /// Stores the bytes of an attribute.
   init(_ bytes: RawSpan) {
     length = fill(bytes)
   }
 
-  /// Takes the bytes of an attribute of MPTCP's (`struct mptcp_info`), for ``MultipathDetail`` to read.
+  /// Stores the bytes of MPTCP's attribute (`struct mptcp_info`), for ``MultipathDetail`` to read.
   init(multipath bytes: RawSpan) {
     multipathLength = fill(bytes)
   }
@@ -35,11 +36,11 @@ public struct TCPDetail: Sendable {
     return UInt16(count)
   }
 
-  /// Whether the kernel told nothing.
+  /// Whether the kernel provided no `struct tcp_info`.
   public var isEmpty: Bool { length == 0 }
 
   private subscript<Number: FixedWidthInteger & UnsignedInteger>(offset: Int) -> Number? {
-    // Fields lie at multiples of their size, so none reaches over a word's end.
+    // Fields lie at multiples of their size, so that none crosses the end of a word.
     get {
       guard offset + MemoryLayout<Number>.size <= length else { return nil }
       return Number(truncatingIfNeeded: words[offset >> 3].littleEndian >> UInt64((offset & 7) << 3))
@@ -55,79 +56,79 @@ public struct TCPDetail: Sendable {
   }
 }
 
-/// The fields.
+/// The fields of the structure.
 extension TCPDetail {
   /// The state of the congestion control, `tcpi_ca_state`.
   public var congestionState: UInt8? {
     get { self[1] }
     set { self[1] = newValue }
   }
-  /// Retransmissions in a row without an acknowledgement.
+  /// Consecutive retransmissions without an acknowledgement.
   public var retransmits: UInt8? {
     get { self[2] }
     set { self[2] = newValue }
   }
-  /// Probes in a row without an answer: of a closed window, or of keepalive.
+  /// Consecutive probes without an answer: of a closed window, or of keepalive.
   public var probes: UInt8? {
     get { self[3] }
     set { self[3] = newValue }
   }
-  /// How often the timer was doubled.
+  /// The number of times that the timer was doubled.
   public var backoff: UInt8? {
     get { self[4] }
     set { self[4] = newValue }
   }
-  /// Options that were agreed on, as bits: 1 timestamps, 2 SACK, 4 window scale.
+  /// The negotiated options, as bits: 1 timestamps, 2 SACK, 4 window scale.
   public var options: UInt8? {
     get { self[5] }
     set { self[5] = newValue }
   }
-  /// The retransmission time-out in microseconds.
+  /// The retransmission timeout in microseconds.
   public var retransmitTimeout: UInt32? {
     get { self[8] }
     set { self[8] = newValue }
   }
-  /// Segments that are sent and not acknowledged.
+  /// Segments that were sent and not acknowledged.
   public var unacknowledgedSegments: UInt32? {
     get { self[24] }
     set { self[24] = newValue }
   }
-  /// Segments beyond a gap that the peer has; of a listener, how many may wait.
+  /// Segments beyond a gap that the peer has received (SACK); for a listener, the backlog.
   public var selectivelyAcknowledged: UInt32? {
     get { self[28] }
     set { self[28] = newValue }
   }
-  /// Segments taken for lost.
+  /// Segments presumed lost.
   public var lostSegments: UInt32? {
     get { self[32] }
     set { self[32] = newValue }
   }
-  /// Milliseconds since data was sent last; retransmissions count.
+  /// Milliseconds since data was last sent, retransmissions included.
   public var lastDataSent: UInt32? {
     get { self[44] }
     set { self[44] = newValue }
   }
-  /// Milliseconds since data came last.
+  /// Milliseconds since data last arrived.
   public var lastDataReceived: UInt32? {
     get { self[52] }
     set { self[52] = newValue }
   }
-  /// Milliseconds since any acknowledgement came last.
+  /// Milliseconds since any acknowledgement last arrived.
   public var lastAcknowledgementReceived: UInt32? {
     get { self[56] }
     set { self[56] = newValue }
   }
-  /// The greatest packet of the path, in bytes.
+  /// The path MTU in bytes.
   public var pathMTU: UInt32? {
     get { self[60] }
     set { self[60] = newValue }
   }
-  /// The smoothed time of a round trip in microseconds.
+  /// The smoothed round-trip time in microseconds.
   public var roundTripTime: UInt32? {
     get { self[68] }
     set { self[68] = newValue }
   }
-  /// How much the round trip varies, in microseconds.
+  /// The variation of the round-trip time in microseconds.
   public var roundTripVariation: UInt32? {
     get { self[72] }
     set { self[72] = newValue }
@@ -137,17 +138,17 @@ extension TCPDetail {
     get { self[80] }
     set { self[80] = newValue }
   }
-  /// Segments sent again since the connection began.
+  /// Segments retransmitted since the connection began.
   public var totalRetransmissions: UInt32? {
     get { self[100] }
     set { self[100] = newValue }
   }
-  /// Bytes the peer has acknowledged, and 1 for the SYN of who connected, and 1 for our FIN.
+  /// Bytes that the peer has acknowledged, plus 1 for the SYN on the side that connected, and 1 for our FIN.
   public var bytesAcknowledged: UInt64? {
     get { self[120] }
     set { self[120] = newValue }
   }
-  /// Bytes received in order, and 1 for the peer's FIN.
+  /// Bytes received in order, plus 1 for the peer's FIN.
   public var bytesReceived: UInt64? {
     get { self[128] }
     set { self[128] = newValue }
@@ -157,7 +158,7 @@ extension TCPDetail {
     get { self[136] }
     set { self[136] = newValue }
   }
-  /// Segments received; 0 of a socket that never had a connection.
+  /// Segments received; 0 for a socket that never had a connection.
   public var segmentsReceived: UInt32? {
     get { self[140] }
     set { self[140] = newValue }
@@ -177,27 +178,27 @@ extension TCPDetail {
     get { self[156] }
     set { self[156] = newValue }
   }
-  /// Microseconds in which there was something to send or to acknowledge.
+  /// Microseconds in which data waited to be sent or acknowledged.
   public var busyTime: UInt64? {
     get { self[168] }
     set { self[168] = newValue }
   }
-  /// Microseconds in which the peer's window held up sending; added up over the connection's life.
+  /// Microseconds in which the peer's window limited sending; a total over the connection's life.
   public var windowLimitedTime: UInt64? {
     get { self[176] }
     set { self[176] = newValue }
   }
-  /// Microseconds in which our send buffer held up sending.
+  /// Microseconds in which our send buffer limited sending.
   public var bufferLimitedTime: UInt64? {
     get { self[184] }
     set { self[184] = newValue }
   }
-  /// Bytes of data sent, the repeated ones too.
+  /// Bytes of data sent, retransmissions included.
   public var bytesSent: UInt64? {
     get { self[200] }
     set { self[200] = newValue }
   }
-  /// Bytes of data sent again.
+  /// Bytes of data retransmitted.
   public var bytesRetransmitted: UInt64? {
     get { self[208] }
     set { self[208] = newValue }
@@ -212,17 +213,17 @@ extension TCPDetail {
     get { self[232] }
     set { self[232] = newValue }
   }
-  /// How many retransmission time-outs there were.
+  /// The number of retransmission timeouts.
   public var totalTimeouts: UInt16? {
     get { self[240] }
     set { self[240] = newValue }
   }
-  /// How many times sending recovered after time-outs.
+  /// The number of times that sending recovered after timeouts.
   public var totalTimeoutRecoveries: UInt16? {
     get { self[242] }
     set { self[242] = newValue }
   }
-  /// Milliseconds spent in retransmission time-outs; added up over the connection's life.
+  /// Milliseconds spent in retransmission timeouts; a total over the connection's life.
   public var totalTimeoutTime: UInt32? {
     get { self[244] }
     set { self[244] = newValue }

@@ -1,43 +1,44 @@
 extension Census {
-  /// What to look at. The less, the faster.
+  /// The data to read. Less data takes less time.
   public struct Options: Hashable, Sendable {
-    /// Of which transports. MPTCP's paths are sockets of TCP.
+    /// The transports to read. MPTCP's subflows are TCP sockets.
     public var transports: Set<Transport> = [.tcp, .udp, .mptcp]
-    /// Unix sockets as well.
+    /// Whether to read Unix sockets.
     public var readsUnixSockets = true
-    /// `tcp_info` and memory: without them, nothing can be said of times and drops.
+    /// Whether to read `tcp_info` and memory use: without them, times and drops are unknown.
     public var readsDetails = true
-    /// Memory, if details are read at all: without it, nothing can be said of drops.
+    /// Whether to read memory use, if details are read at all: without it, drops are unknown.
     public var readsMemory = true
-    /// Other network namespaces, as far as they may be entered.
+    /// Whether to read other network namespaces, as far as they may be entered.
     public var readsAllNamespaces = true
-    /// Who holds which socket, and what program it is.
+    /// Whether to read the processes that hold each socket, and their programs.
     public var readsHolders = true
-    /// Sockets that no table lists. Needs the holders.
+    /// Whether to find sockets that no table lists. It needs the holders.
     public var readsDetached = true
-    /// Where processes have very many descriptors, and root asks, a small program (BPF) is loaded into the kernel for a moment
-    /// that lists them in one pass, in a tenth of the time that their links in `/proc` take. What is found is the same.
+    /// Whether a BPF program may list the descriptors, where processes have very many of them and root takes the
+    /// census. It is loaded into the kernel for a moment and lists them in one pass, in a tenth of the time that
+    /// reading their links in `/proc` takes. The result is the same.
     public var loadsProgram = true
-    /// What the kernel allows.
+    /// Whether to read the kernel's limits.
     public var readsLimits = true
-    /// How long to wait before a descriptor that no table lists is looked at a second time: a program may be between
-    /// `socket` and `connect`.
+    /// The delay before a descriptor that no table lists is checked a second time: a program may be between `socket`
+    /// and `connect`.
     public var secondLook: Duration = .zero
 
-    /// Everything.
+    /// Options that read everything.
     public init() {}
   }
 
-  /// Why there is no census at all.
+  /// The reason why no census could be taken.
   public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
-    /// A sentence for a person.
+    /// A sentence for display.
     public let description: String
   }
 
   /// Takes a census of the running machine.
   ///
-  /// It needs no rights; what it may not see it counts in ``blindness``. It makes threads of its own, which have ended when
-  /// it returns, and it blocks: call it outside of tasks.
+  /// It needs no rights, and counts in ``blindness`` what it may not read. It starts threads of its own, which have
+  /// ended when it returns. The call blocks: make it outside of tasks.
   /// - Throws: When `/proc` or the kernel's tables cannot be read at all.
   public static func take(_ options: Options = Options()) throws(Failure) -> Census {
     var census = Census(when: Clock.now())
@@ -48,7 +49,7 @@ extension Census {
       throw Failure(description: "/proc cannot be read: \(error)")
     }
 
-    // The kernel writes its tables on one processor while the descriptors are read on another.
+    // The kernel dumps its tables on one processor while the descriptors are read on another.
     var places = NamespacePlace.find(pids)
     if !options.readsAllNamespaces {
       census.blindness.namespacesLeftOut = places.count - 1
@@ -71,7 +72,7 @@ extension Census {
     for dumping in dumping {
       var dumps = dumping.join()
       for place in dumps.indices {
-        // Out of the list, so that its rows have one owner and are not copied when others are put behind them.
+        // Taken out of the array, so that its rows have one owner and are not copied when others are appended.
         let dump = dumps[place].take()
         told.transports.subtract(dump?.incomplete ?? [])
         census.take(dump)
@@ -79,7 +80,8 @@ extension Census {
     }
     guard census.namespaces.first?.isRead == true else {
       throw Failure(
-        description: census.blindness.refusedDumps.first ?? "the kernel's tables could not be read: no thread to be had"
+        description: census.blindness.refusedDumps.first
+          ?? "the kernel's tables could not be read: no thread could be started"
       )
     }
     if options.readsHolders, options.readsDetached {
@@ -102,7 +104,7 @@ extension Census {
       rings: reading.rings)
   }
 
-  /// Puts what one namespace told beside the others.
+  /// Adds the dump of one namespace.
   mutating func take(_ dump: consuming NamespaceDump?) {
     if dump?.isGone == true {
       blindness.vanishedNamespaces += 1
@@ -130,7 +132,7 @@ extension Census {
     append(dump.unix, index)
   }
 
-  /// Puts Unix sockets of a namespace behind those that there are.
+  /// Appends the Unix sockets of a namespace.
   mutating func append(_ others: UnixSockets, _ index: UInt16, except known: NumberSet = NumberSet()) {
     var all = UnixSockets(rows: unixSockets, names: unixNames, waiting: unixWaiting)
     all.append(others, namespace: index, except: known)
@@ -139,7 +141,7 @@ extension Census {
     unixWaiting = all.waiting
   }
 
-  /// Of each process that holds a socket, and of those alone: a machine may have thousands that do not.
+  /// Reads the program of each process that holds a socket. A machine may have thousands of other processes.
   private mutating func readPrograms() {
     var last: Int32 = -1
     var pids: Set<Int32> = []

@@ -1,40 +1,41 @@
-/// One Unix socket, as the kernel described it: a row of numbers; its name and its queue lie in the census's buffers.
+/// One Unix socket, as the kernel described it: a row of integers. Its name and its accept queue lie in the census's
+/// buffers.
 public struct UnixSocket: Sendable {
-  /// Names this socket and no other for as long as the machine runs.
+  /// The kernel's unique number of this socket for as long as the machine runs.
   public var cookie: UInt64 = 0
-  /// The inode; no Unix socket is without.
+  /// The inode; every listed Unix socket has one.
   public var inode: UInt32 = 0
-  /// The inode of the other end: 0 when it has gone, nil when there never was one.
+  /// The inode of the peer socket: 0 when it is gone, nil when there never was one.
   public var peer: UInt32?
-  /// Bytes not read; of a listener, the connections waiting for accept.
+  /// Bytes not read; for a listener, the length of the accept queue.
   public var receiveQueue: UInt32 = 0
-  /// Bytes the other end has not read; of a listener, how many may wait.
+  /// Bytes that the peer has not read; for a listener, the backlog.
   public var sendQueue: UInt32 = 0
-  /// The user whose program made it.
+  /// The user whose program created it.
   public var user: UInt32?
-  /// Where its name lies in ``Census/unixNames``; empty when it has none.
+  /// The range of its name in ``Census/unixNames``; empty when it has none.
   public var name: Range<UInt32> = 0..<0
-  /// Where the inodes of its clients that wait for accept lie in ``Census/unixWaiting``.
+  /// The range of the inodes of its clients that wait for accept in ``Census/unixWaiting``.
   public var waiting: Range<UInt32> = 0..<0
-  /// Which of ``Census/namespaces`` it is in.
+  /// The index of its namespace in ``Census/namespaces``.
   public var namespace: UInt16 = 0
-  /// Which directions are shut down: 1 receiving, 2 sending.
+  /// The directions that are shut down: 1 receiving, 2 sending.
   public var shutdown: UInt8?
-  /// A stream, datagrams, or records.
+  /// The type: a stream, datagrams, or records.
   public var type = UnixSocketType.stream
-  /// ``SocketState/established``, ``SocketState/listen`` or ``SocketState/closed``.
+  /// The state: ``SocketState/established``, ``SocketState/listen`` or ``SocketState/closed``.
   public var state = SocketState.closed
-  /// What it uses of memory.
+  /// The memory that it uses.
   public var memory = SocketMemory()
 
   /// A row of zeros.
   public init() {}
 
-  /// Whether it was connected and the other end has gone.
+  /// Whether it was connected and the peer socket is gone.
   public var hasLostItsPeer: Bool { peer == 0 && shutdown == 3 }
 }
 
-/// How a Unix socket keeps messages apart; the raw values are `SOCK_STREAM` and its like.
+/// The type of a Unix socket; the raw values are those of `SOCK_STREAM` and the other types.
 public struct UnixSocketType: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
   public let rawValue: UInt8
   public init(rawValue: UInt8) { self.rawValue = rawValue }

@@ -1,5 +1,5 @@
 extension Watchers {
-  /// Reads who waits for what in a process.
+  /// Reads the epoll entries and blocked threads of a process.
   /// - Parameters:
   ///   - pid: The process.
   ///   - epolls: The descriptors of its epoll instances, see ``Holders/epolls(of:)``.
@@ -31,7 +31,7 @@ extension Watchers {
           blocked.append(call)
         } else if let set = PollSet.read(pid, bytes) {
           guard let descriptors = set.descriptors else {
-            // Unless it has left the call meanwhile, and its memory is not there any more.
+            // A thread may have left the call meanwhile, so that its memory is gone: then nothing is missing.
             if (try? Files.read("/proc/\(pid)/task/\(thread)/syscall", limit: 256)) == bytes { isComplete = false }
             continue
           }
@@ -46,7 +46,8 @@ extension Watchers {
 }
 
 extension Watchers.Interest {
-  /// `tfd:       11 events:       19 data:                b  pos:0 ino:1b2d35 sdev:9`; all but the first hexadecimal.
+  /// Reads a line of an epoll instance's fdinfo, in which all numbers but the first are hexadecimal:
+  /// `tfd:       11 events:       19 data:                b  pos:0 ino:1b2d35 sdev:9`.
   init?(_ line: ArraySlice<UInt8>, epoll: Int32) {
     let words = Array(Words(line))
     guard words.count >= 4, words[0].elementsEqual("tfd:".utf8), words[2].elementsEqual("events:".utf8),
@@ -58,7 +59,7 @@ extension Watchers.Interest {
 }
 
 extension Watchers.BlockedThread {
-  /// `45 0xb 0x7f… …`: the number of the system call, then its arguments, of which the first is the descriptor.
+  /// Reads `45 0xb 0x7f… …`: the number of the system call, then its arguments, of which the first is the descriptor.
   init?(_ bytes: [UInt8], thread: Int32) {
     let words = Array(Words(bytes))
     guard words.count > 1, let number = Int(decimal: words[0]), let name = Self.names[number],
@@ -84,9 +85,9 @@ extension Watchers.BlockedThread {
 }
 
 extension Census {
-  /// Looks who waits for what in these processes, and keeps it in ``watchers``.
+  /// Reads the epoll entries and blocked threads of these processes into ``watchers``.
   ///
-  /// Only for processes that something is to be said of: a busy server's epoll instance takes tens of milliseconds.
+  /// Only for processes that will be reported on: a busy server's epoll instance takes tens of milliseconds.
   public mutating func watch(_ pids: some Sequence<Int32>) {
     for pid in pids where watchers[pid] == nil {
       watchers[pid] = Watchers.read(pid, epolls: holders.epolls(of: pid))

@@ -1,17 +1,17 @@
-/// Who in a process would notice that something happens on a socket.
+/// The epoll entries and blocked threads of a process that would notice an event on a socket.
 public struct Watchers: Hashable, Sendable {
   /// One entry of an epoll instance.
   public struct Interest: Hashable, Sendable {
     /// The epoll instance's descriptor.
     public var epoll: Int32
-    /// The descriptor that was registered; the number may mean something else by now, the inode does not.
+    /// The descriptor that was registered. The number may refer to another file by now; the inode does not change.
     public var descriptor: Int32
-    /// The events asked for, `EPOLLIN` and so on.
+    /// The requested events, such as `EPOLLIN`.
     public var events: UInt32
-    /// The inode of what is watched.
+    /// The inode of the watched file.
     public var inode: UInt32
 
-    /// From its parts.
+    /// Makes one from its values.
     public init(epoll: Int32, descriptor: Int32, events: UInt32, inode: UInt32) {
       self.epoll = epoll
       self.descriptor = descriptor
@@ -19,20 +19,21 @@ public struct Watchers: Hashable, Sendable {
       self.inode = inode
     }
 
-    /// Whether the end of the peer's data would be told: `EPOLLIN` or `EPOLLRDHUP`.
+    /// Whether the entry reports the end of the peer's data: `EPOLLIN` or `EPOLLRDHUP`.
     public var seesTheEnd: Bool { events & 0x2001 != 0 }
   }
 
-  /// A thread that is inside a system call on a descriptor. In poll or select it waits for several: each is one of these.
+  /// A thread that is inside a system call on a descriptor. A thread in poll or select has one entry for each
+  /// descriptor that it waits for.
   public struct BlockedThread: Hashable, Sendable {
     /// The thread's number.
     public var thread: Int32
-    /// The system call's name: `recvfrom`.
+    /// The name of the system call: `recvfrom`.
     public var call: String
-    /// The descriptor it was called with, or waits for.
+    /// The descriptor that it was called with, or waits for.
     public var descriptor: Int32
 
-    /// From its parts.
+    /// Makes one from its values.
     public init(thread: Int32, call: String, descriptor: Int32) {
       self.thread = thread
       self.call = call
@@ -44,10 +45,10 @@ public struct Watchers: Hashable, Sendable {
   public var interests: [Interest]
   /// Every thread that waits in a system call on a descriptor.
   public var blocked: [BlockedThread]
-  /// Whether everything could be read; where it could not, "nobody watches" cannot be said.
+  /// Whether everything could be read. Where it could not, a socket without an entry may still be watched.
   public var isComplete: Bool
 
-  /// From its parts.
+  /// Makes one from its values.
   public init(interests: [Interest] = [], blocked: [BlockedThread] = [], isComplete: Bool = true) {
     self.interests = interests.sorted { ($0.inode, $0.epoll) < ($1.inode, $1.epoll) }
     self.blocked = blocked

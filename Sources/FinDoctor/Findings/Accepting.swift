@@ -1,4 +1,4 @@
-/// A1 to A4: clients that a listener keeps waiting, or turns away.
+/// A1 to A4: clients that a listener keeps waiting or turns away.
 extension Examination {
   private func words(_ listener: InetSocket) -> String {
     "the listener on \(listener.localAddress.with(port: listener.localPort))"
@@ -17,19 +17,19 @@ extension Examination {
     return who(owner, descriptors: descriptors.sorted(), others: others.sorted())
   }
 
-  /// Who accepts: a thread that waits for it, a loop that watches, or nobody.
+  /// A sentence about who accepts on a listener: a thread blocked in accept, an epoll loop, or neither.
   private func acceptor(_ index: Int) -> String {
     switch watch(sockets[index], owner(of: sockets[index])) {
-    case .unknown: "Who accepts could not be read."
-    case .nobody:
-      "No epoll set has the listener, and no thread waits in accept: whoever should accept does something else."
+    case .unknown: "The epoll sets and threads that may accept could not be read."
+    case .unattended:
+      "No epoll set has the listener, and no thread waits in accept: the program does something else."
     case .blocked(let thread, let call): "Thread \(thread) is in \(call)."
     case .epoll(let descriptor, _):
-      "An epoll set (descriptor \(descriptor)) watches the listener: its loop does not come round."
+      "An epoll set (descriptor \(descriptor)) watches the listener, but its event loop does not get to it."
     }
   }
 
-  /// A1: connection attempts that a listener threw away because its queue was full.
+  /// A1: connection attempts that a listener dropped because its accept queue was full.
   func acceptOverflows() -> [Finding] {
     var before: [UInt64: UInt32] = [:]
     for socket in options.earlier?.sockets ?? [] where socket.state == .listen {
@@ -43,35 +43,35 @@ extension Examination {
       guard drops > 0 || isFull else { return nil }
       let severity: Severity = isFull ? .critical : (recent ?? 0) > 0 ? .warning : .info
       let who = who(ofListener: index)
-      // Where nothing was dropped, it is about those who wait.
+      // Without drops, the finding is about the clients that wait.
       let dropped = Int(recent ?? drops)
       let isAboutDrops = dropped > 0 || !isFull
       var evidence: [Finding.Evidence] = [
         .init("waiting", "\(listener.receiveQueue), limit \(listener.sendQueue)"),
-        .init("dropped since it listens", Counted.number(drops)),
+        .init("dropped since listen", Counted.number(drops)),
       ]
-      if let recent { evidence.append(.init("dropped between the two looks", Counted.number(recent))) }
+      if let recent { evidence.append(.init("dropped between the two snapshots", Counted.number(recent))) }
       if let most = limits(of: listener).listenBacklog { evidence.append(.init("somaxconn", "\(most)")) }
-      evidence.append(.init("counted", isAboutDrops ? "attempts dropped" : "clients that wait"))
+      evidence.append(.init("the count is of", isAboutDrops ? "dropped attempts" : "waiting clients"))
       var finding = Finding(
         .acceptOverflow, severity, count: isAboutDrops ? dropped : Int(listener.receiveQueue), who: who,
         sentence: "The queue of \(words(listener)) of \(who.name) "
           + (isFull
-            ? "is full (\(listener.receiveQueue) wait, \(listener.sendQueue) may)"
+            ? "is full (\(listener.receiveQueue) waiting, limit \(listener.sendQueue))"
             : "has been full: \(Counted.noun(dropped, "attempt was", "attempts were")) dropped")
           + (isFull && drops > 0 ? ", and \(Counted.noun(Int(drops), "attempt was", "attempts were")) dropped." : "."),
-        why: "A SYN that is dropped says nothing to the client, which tries again after 1 s, then 3 s. "
+        why: "The client gets no answer to a dropped SYN, and tries again after 1 s, then 3 s. "
           + (isFull ? acceptor(index) : "The queue is not full now."),
         evidence: evidence,
         confidence: severity == .info
-          ? .likely("the drops may be old: look twice, with --over") : .certain,
+          ? .likely("the drops may be old: --over takes a second snapshot") : .certain,
         share: isFull ? 1 : nil)
       finding.links = links(to: listener)
       return finding
     }
   }
 
-  /// A2: connections that are made, and that nobody accepts.
+  /// A2: established connections that the program does not accept.
   func acceptStalls() -> [Finding] {
     var waiting: [Int: [Int]] = [:]
     for index in inQueue {
@@ -106,7 +106,7 @@ extension Examination {
     }
   }
 
-  /// The listener in whose queue a connection waits: that of its address, else one of every address.
+  /// The listener in whose accept queue a connection waits: the one on its address, or else one on every address.
   func listener(accepting socket: InetSocket) -> Int? {
     guard isServerSide(socket) else { return nil }
     let all = listeners.filter {
@@ -117,7 +117,7 @@ extension Examination {
       ?? all.first { sockets[$0].localAddress.isUnspecified }
   }
 
-  /// A3: handshakes that were answered and are not finished.
+  /// A3: handshakes that the listener has answered and the peer has not finished.
   func synBacklogs() -> [Finding] {
     var members: [PortOfNamespace: [Int]] = [:]
     for index in handshaking {
@@ -133,16 +133,15 @@ extension Examination {
     let listener = listeners.first { sockets[$0].namespace == port.namespace && sockets[$0].localPort == port.port }
     let limit = listener.map { Int(sockets[$0].sendQueue) } ?? limits(of: sockets[all[0]]).synBacklog
     let share = limit.map { Double(all.count) / Double(max($0, 1)) }
-    // That the answer had to be sent again tells a handshake that stands still from one that is on its way.
+    // A retransmitted SYN-ACK tells a handshake that is stuck from one that is under way.
     guard repeated > 0, share ?? 0 > thresholds.synBacklog || cookies > 0 else { return nil }
     let who: Who? = listener.map { self.who(ofListener: $0) }
     let oldest = all.max { sockets[$0].retransmits < sockets[$1].retransmits } ?? all[0]
     var finding = Finding(
       .synBacklog, .warning, count: all.count, who: who, since: timeInState(oldest),
-      sentence: "\(Counted.noun(all.count, "handshake")) on local port \(port.port)"
-        + (who.map { " of \($0.name)" } ?? "") + " \(Counted.verb(all.count, "is", "are")) not finished by the peers"
-        + (limit.map { "; \($0) may be." } ?? "."),
-      why: "Either somebody floods the listener with SYNs, or our answers do not reach the peers.",
+      sentence: "The peers have not finished \(Counted.noun(all.count, "handshake")) on local port \(port.port)"
+        + (who.map { " of \($0.name)" } ?? "") + (limit.map { "; the limit is \($0)." } ?? "."),
+      why: "Either a sender floods the listener with SYNs, or our answers do not reach the peers.",
       evidence: [
         .init("state", "SYN-RECEIVED"), .init("answers sent again", "to \(repeated) of \(all.count)"),
         .init("TCPReqQFull", cookies > 0 ? "growing by \(cookies)" : "not growing"), example(oldest),
@@ -152,7 +151,7 @@ extension Examination {
     return finding
   }
 
-  /// A4: clients wait, and the program has no descriptor left to accept with.
+  /// A4: clients wait, and the program has no descriptor left to accept them with.
   func acceptsWithoutDescriptors() -> [Finding] {
     var found: [Finding] = []
     for index in listeners where sockets[index].receiveQueue > 0 {
@@ -166,7 +165,7 @@ extension Examination {
         .acceptWithoutDescriptors, .critical, count: Int(socket.receiveQueue), who: who,
         sentence: "\(who.name) has no descriptor left, so that \(words(socket)) cannot accept: "
           + "\(Counted.noun(Int(socket.receiveQueue), "client waits", "clients wait")).",
-        why: "accept fails with EMFILE, and the client stays in the queue: a loop around epoll turns at full speed. "
+        why: "accept fails with EMFILE, and the client stays in the queue: an epoll loop then spins at full speed. "
           + acceptor(index),
         evidence: [
           .init("descriptors", "\(Counted.number(Int(count))) of \(Counted.number(Int(limit)))"),

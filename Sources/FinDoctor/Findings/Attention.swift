@@ -1,12 +1,12 @@
-/// Who in a program would notice what happens on a socket.
+/// The way in which a program would notice an event on a socket.
 enum Attention {
-  /// It could not be read.
+  /// The epoll sets and threads of the process could not be read.
   case unknown
-  /// No epoll set has it, and no thread waits on it.
-  case nobody
-  /// A thread is inside this system call on it.
+  /// No epoll set contains the socket, and no thread waits on it.
+  case unattended
+  /// A thread is inside this system call on the socket.
   case blocked(thread: Int32, call: String)
-  /// An epoll set has it, with these events.
+  /// An epoll set contains the socket, with these events.
   case epoll(descriptor: Int32, events: UInt32)
 }
 
@@ -15,7 +15,7 @@ extension Examination {
     owner.pid == 0 ? .unknown : attention(owner.pid, socket.inode)
   }
 
-  /// Who in a process would notice what happens on the socket of this inode.
+  /// The way in which a process would notice an event on the socket of this inode.
   func attention(_ pid: Int32, _ inode: UInt32) -> Attention {
     guard let watchers = census.watchers[pid] else { return .unknown }
     for holder in census.holders[inode] where holder.pid == pid {
@@ -23,7 +23,7 @@ extension Examination {
         return .blocked(thread: thread.thread, call: thread.call)
       }
     }
-    // They are sorted by inode.
+    // Binary search: the interests are sorted by inode.
     var low = 0
     var high = watchers.interests.count
     while low < high {
@@ -33,21 +33,23 @@ extension Examination {
     if low < watchers.interests.count, watchers.interests[low].inode == inode {
       return .epoll(descriptor: watchers.interests[low].epoll, events: watchers.interests[low].events)
     }
-    return watchers.isComplete ? .nobody : .unknown
+    return watchers.isComplete ? .unattended : .unknown
   }
 
-  /// In a sentence: who would notice, for the oldest of a group.
+  /// A sentence about how the program would notice events on the oldest socket of a group.
   func attention(_ group: Group) -> String {
     let them = Counted.verb(group.count, "it", "them")
     switch watch(sockets[group.oldest], group.key.owner) {
-    case .unknown: return "Who watches \(them) could not be read."
-    case .nobody: return "No epoll set has \(them) and no thread waits on \(them): forgotten."
+    case .unknown: return "The epoll sets and threads that may watch \(them) could not be read."
+    case .unattended:
+      return "No epoll set has \(them) and no thread waits on \(them): the program has forgotten \(them)."
     case .blocked(let thread, let call): return "Thread \(thread) is in \(call) on \(them)."
     case .epoll(let descriptor, let events):
       let text = "An epoll set (descriptor \(descriptor)) watches \(them) for \(Self.names(ofEvents: events))"
-      if events & 0x2001 == 0 { return text + ": neither EPOLLIN nor EPOLLRDHUP, so the close is not told." }
+      if events & 0x2001 == 0 { return text + ": neither EPOLLIN nor EPOLLRDHUP, so it does not report the close." }
       return events & 1 << 31 != 0
-        ? text + ": it was told once, and would not be told again." : text + ": the loop was told and did not act."
+        ? text + ": it reports the event only once (EPOLLET), and has done so."
+        : text + ": it has reported the event, and the program did not act on it."
     }
   }
 

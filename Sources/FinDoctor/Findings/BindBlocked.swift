@@ -1,12 +1,13 @@
-/// E4: found when it is asked for, of an address and a port.
+/// E4: judged on request, for one address and port.
 extension Diagnosis {
-  /// Everything that stands in the way of a bind: who holds the address, or until when it rests.
+  /// Returns every obstacle to a bind: the program that holds the address, or the time until TIME-WAIT ends.
   ///
-  /// Empty when nothing does. What stops every listener is critical. What `SO_REUSEADDR` may get around is a warning: it
-  /// does if the socket in the way has the option as well, which the kernel tells nobody but that socket's program.
+  /// Empty when there is no obstacle. An obstacle to every listener is critical. One that `SO_REUSEADDR` may get around
+  /// is a warning: the option helps only if the socket in the way has it as well, and the kernel shows that to no other
+  /// program.
   /// - Parameters:
-  ///   - census: The picture to look in.
-  ///   - request: What somebody wants to bind.
+  ///   - census: The census to look in.
+  ///   - request: The bind to judge.
   ///   - options: As for ``Diagnosis/findings(in:_:)``.
   public static func bindBlocked(
     in census: Census, _ request: BindRequest, _ options: Options = Options()
@@ -28,26 +29,26 @@ extension Diagnosis {
   }
 }
 
-/// What somebody wants to bind.
+/// A bind to judge: an address, a port, and the properties that decide which sockets conflict with it.
 public struct BindRequest: Hashable, Sendable {
-  /// The address; unspecified for every one that the machine has.
+  /// The address; unspecified stands for every address of the machine.
   public var address: NetworkAddress
   /// The port, above 0.
   public var port: UInt16
-  /// For a listener of TCP, or for datagrams.
+  /// TCP for a listener, or UDP.
   public var transport: Transport
-  /// Whether a socket on `::` takes no IPv4 (`IPV6_V6ONLY`).
+  /// Whether a socket on `::` excludes IPv4 (`IPV6_V6ONLY`).
   public var isIPv6Only: Bool
-  /// Which of ``Census/namespaces``.
+  /// An index in ``Census/namespaces``.
   public var namespace: UInt16
 
-  /// From its parts.
+  /// Creates a request to bind an address and port.
   /// - Parameters:
-  ///   - address: Unspecified for every address of the machine.
-  ///   - port: Above 0.
-  ///   - transport: TCP, or UDP.
-  ///   - isIPv6Only: Whether a socket on `::` takes no IPv4.
-  ///   - namespace: Which of ``Census/namespaces``.
+  ///   - address: The address; unspecified stands for every address of the machine.
+  ///   - port: The port, above 0.
+  ///   - transport: TCP or UDP.
+  ///   - isIPv6Only: Whether a socket on `::` excludes IPv4.
+  ///   - namespace: An index in ``Census/namespaces``.
   public init(
     _ address: NetworkAddress, port: UInt16, transport: Transport = .tcp, isIPv6Only: Bool = false,
     namespace: UInt16 = 0
@@ -59,24 +60,26 @@ public struct BindRequest: Hashable, Sendable {
     self.namespace = namespace
   }
 
-  /// Whether this socket and the wanted one would take the same packets: then the kernel looks at their options.
+  /// Whether this socket and the requested one would receive the same packets, so that the kernel compares their
+  /// options.
   public func meets(_ socket: InetSocket) -> Bool {
     guard socket.transport == transport, socket.namespace == namespace, socket.localPort == port else { return false }
     // A link-local address belongs to its interface. A socket that is bound to no interface meets all of them.
     if address.isLinkLocal, address.interface != 0, socket.interface != 0, address.interface != socket.interface {
       return false
     }
-    // A handshake that is not finished has no place in the table of ports.
+    // A connection whose handshake is unfinished is not in the kernel's bind table.
     if socket.state == .synReceived || socket.state == .newSynReceived { return false }
     return overlaps(socket)
   }
 
-  /// As the kernel compares them: a socket on `::` takes IPv4 too, unless it says no, and 1.2.3.4 is `::ffff:1.2.3.4`.
+  /// Compares the addresses as the kernel does: a socket on `::` also takes IPv4, unless it has `IPV6_V6ONLY`, and
+  /// 1.2.3.4 equals `::ffff:1.2.3.4`.
   private func overlaps(_ socket: InetSocket) -> Bool {
     let other = socket.localAddress
     switch (isAny, address.asIPv4 != nil, isAny(socket), other.asIPv4 != nil) {
     case (true, true, _, _), (_, _, true, true):
-      // 0.0.0.0 on one side: all of IPv4, and what takes IPv4 too.
+      // With 0.0.0.0 on one side, the other side conflicts if it takes IPv4 at all.
       return takesIPv4 && takesIPv4(socket)
     case (true, false, true, false): return true
     case (true, false, _, let isV4): return isV4 ? !isIPv6Only : true
@@ -104,7 +107,7 @@ extension BindRequest: CustomStringConvertible {
 }
 
 extension Diagnosis.Hold.Kind {
-  /// Nil when the socket is in nobody's way.
+  /// Nil when the socket is no obstacle to the bind.
   fileprivate init?(_ socket: InetSocket, _ request: BindRequest) {
     guard request.meets(socket) else { return nil }
     switch socket.state {
@@ -134,45 +137,50 @@ extension Examination {
     let wait = Since(atLeast: UInt64(left), atMost: UInt64(left))
     let count = members.count
     let connections = Counted.noun(count, "connection")
-    let both = "Unless both have SO_REUSEADDR: this one, which does not tell, and the new listener."
+    let both =
+      "Until then, bind succeeds only if the new listener and this socket both have SO_REUSEADDR; "
+      + "the kernel does not show whether this one has it."
     let (sentence, why): (String, String) =
       switch hold.kind {
       case .listens:
         (
-          "\(name) listens there: \(place) is taken.",
-          "Two may listen only if both set SO_REUSEPORT, and run as the same user; SO_REUSEADDR does not help."
+          "\(place) is taken: \(name) listens there.",
+          "Two sockets can listen there only if both set SO_REUSEPORT and run as the same user; "
+            + "SO_REUSEADDR does not help."
         )
       case .bound:
         (
           "\(name) has bound \(place) and neither listens there nor is connected.",
-          "It is taken until the program closes it, or has lost it. " + both
+          "The address is taken until the program closes the socket or ends. " + both
         )
       case .datagrams:
         (
           "\(name) has bound \(place) for datagrams.",
-          "Two may have it if both set SO_REUSEADDR (the last one then gets what comes), or both SO_REUSEPORT as the same "
-            + "user."
+          "Two sockets can have it if both set SO_REUSEADDR (the last one to bind then gets the datagrams), or if both "
+            + "set SO_REUSEPORT and run as the same user."
         )
       case .waits:
         (
-          "\(connections) on \(place) that nobody has accepted \(Counted.verb(count, "stands", "stand")) in the way.",
-          "They go with their listener. " + both
+          "\(connections) on \(place) \(Counted.verb(count, "is", "are")) in the way, and no program has accepted "
+            + "\(Counted.verb(count, "it", "them")).",
+          "They end when their listener is closed. " + both
         )
       case .connected:
         (
-          "\(connections) of \(name) \(Counted.verb(count, "stands", "stand")) on \(place).",
-          "Until closed; and the port may then rest in TIME-WAIT. " + both
+          "\(name) has \(connections) on \(place).",
+          "The port is taken until they are closed, and may then stay in TIME-WAIT. " + both
         )
       case .closed:
         (
-          "\(connections) on \(place) that no program has any more \(Counted.verb(count, "is", "are")) still ending.",
-          "The kernel still delivers the last bytes, and gives up by itself. " + both
+          "\(connections) on \(place) \(Counted.verb(count, "is", "are")) still ending, and no program holds "
+            + "\(Counted.verb(count, "it", "them")) any more.",
+          "The kernel still delivers the last bytes, and gives up after a time limit. " + both
         )
       case .rests:
         (
-          "\(connections) on \(place) \(Counted.verb(count, "rests", "rest")) in TIME-WAIT: free in \(wait).",
-          "The side that closes first keeps the port for 60 s. SO_REUSEADDR gets it at once if the listener before had it "
-            + "as well: set it from the first run on."
+          "\(connections) on \(place) \(Counted.verb(count, "is", "are")) in TIME-WAIT: free in \(wait).",
+          "The side that closes first keeps the port for 60 s. With SO_REUSEADDR a bind succeeds at once, if the "
+            + "listener before had it too: set it from the first run on."
         )
       }
     var finding = Finding(
@@ -183,8 +191,9 @@ extension Examination {
       ] + (hold.kind == .rests ? [.init("free in", "\(wait)")] : []))
     switch hold.kind {
     case .listens, .datagrams:
-      finding.fix.code = "End the program that is there, or take another address or port."
-    case .bound: finding.fix.code = "Close what is bound and not used, also after an error of connect or listen."
+      finding.fix.code = "End the program that has the address, or use another address or port."
+    case .bound:
+      finding.fix.code = "Close a socket that is bound and not used, also after an error of connect or listen."
     case .waits, .connected, .closed, .rests: break
     }
     return finding

@@ -1,11 +1,11 @@
-/// Puts findings that explain each other in a row, cause first.
+/// Orders findings that explain each other into chains, cause first.
 struct Chains {
-  /// The worst first.
+  /// The chains, the worst first.
   let all: [[Finding]]
 
   init(_ findings: [Finding]) {
     let sorted = findings.sorted(by: Diagnosis.isWorse)
-    // The one cause of each, so that nothing is printed twice: the one nearest to the root of the matter.
+    // Each effect gets one cause, so that no finding is printed twice: the most direct one, which has the lowest rank.
     var effects: [[Int]] = Array(repeating: [], count: sorted.count)
     var isEffect = Array(repeating: false, count: sorted.count)
     for effect in sorted.indices {
@@ -34,8 +34,8 @@ struct Chains {
     }
   }
 
-  /// How directly one finding explains another; nil when it does not. Every arrow leads to a later stage, so that there is
-  /// no circle.
+  /// Returns how directly one finding explains another (lower is more direct), or nil when it does not. A cause is
+  /// always of an earlier stage than its effect, so there are no cycles.
   private static func rank(_ cause: Finding, _ effect: Finding) -> Int? {
     guard stage(cause.id) < stage(effect.id) else { return nil }
     let isSameProcess = cause.who?.pid != nil && cause.who?.pid == effect.who?.pid
@@ -75,7 +75,7 @@ struct Chains {
     }
   }
 
-  /// Whether attempts to one of these addresses arrive at one of the listeners.
+  /// Whether attempts to connect to one of these addresses arrive at one of the listeners.
   private static func reaches(_ listeners: Set<Finding.Endpoint>, _ remotes: Set<Finding.Endpoint>) -> Bool {
     remotes.contains { remote in
       listeners.contains {

@@ -1,4 +1,4 @@
-/// Numbers in sentences.
+/// Formats numbers for sentences.
 enum Counted {
   /// `1,234`
   static func number(_ value: some BinaryInteger) -> String {

@@ -1,6 +1,6 @@
-/// L3: descriptors of sockets that have no connection any more, or not yet.
+/// L3: descriptors of sockets that have lost their connection or never had one.
 extension Examination {
-  /// Of which process, and of which protocol.
+  /// A process and a protocol.
   private struct Losing: Hashable {
     var pid: Int32
     var isMultipath: Bool
@@ -11,7 +11,7 @@ extension Examination {
     var isIPv6: Bool
   }
 
-  /// No table lists them; or they are of MPTCP, in whose table a connection that is over stays.
+  /// L3: descriptors whose socket no kernel table lists, or whose MPTCP connection is over (MPTCP's table keeps those).
   func detached() -> [Finding] {
     let mine = lostDescriptors()
     if mine.isEmpty { return [] }
@@ -45,21 +45,22 @@ extension Examination {
     var evidence: [Finding.Evidence] = [
       .init("system.sockprotoname", all.contains { !$0.isIPv6 } ? name : name + "v6"),
       key.isMultipath
-        ? .init("a connection", "none: in no table, twice, or in state 7") : .init("in a table", "none, twice"),
+        ? .init("connection", "none: in no kernel table, checked twice, or in state 7")
+        : .init("kernel tables with it", "none, checked twice"),
     ]
     evidence += growth.evidence
     return Finding(
       .detached, severity, count: all.count, who: who,
       sentence: "\(who.name) holds \(Counted.noun(all.count, "descriptor")) of \(name) sockets that "
-        + (key.isMultipath ? "have no connection: " : "no table lists: ")
+        + (key.isMultipath ? "have no connection: " : "no kernel table lists: ")
         + "\(Counted.verb(all.count, "it was", "they were")) reset, refused or timed out and not closed, or never "
         + "connected.",
       why: "The connection has ended, or never began; the descriptor stays until the program closes it."
         + (key.isMultipath ? "" : " ss and netstat do not show these."),
       evidence: evidence,
       confidence: census.blindness.hidesSockets
-        ? .possible("not all network namespaces were read; these sockets may be in one of those")
-        : .likely("a program that makes a socket and lets it wait before it connects looks the same"),
+        ? .possible("these sockets may be in a network namespace that was not read")
+        : .likely("a program that creates a socket long before it connects looks the same"),
       share: share)
   }
 }

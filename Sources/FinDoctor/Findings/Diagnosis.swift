@@ -1,4 +1,4 @@
-/// What is not as it should be, in one picture of the sockets, or in two.
+/// Finds sockets that do not end as they should, in one census or by comparing two.
 ///
 /// ```swift
 /// var census = try Census.take()
@@ -6,60 +6,60 @@
 /// for finding in Diagnosis.findings(in: census) { print(finding.sentence) }
 /// ```
 public enum Diagnosis {
-  /// What it takes besides the picture.
+  /// The thresholds and additional facts for a diagnosis.
   public struct Options: Sendable {
-    /// From when on something is found.
+    /// The limits above which something is a finding.
     public var thresholds = Thresholds()
-    /// An earlier picture: for what grows, and for what happened between the two.
+    /// An earlier census, to find growth and events between the two.
     public var earlier: Census?
-    /// Pictures between the two, the oldest first. A leak is said to grow when there is more of it in each than in the one
-    /// before: with two of these, three times in a row.
+    /// Censuses taken between ``earlier`` and the examined one, oldest first. A leak counts as growing if each census
+    /// shows more of it than the previous one; with two censuses here, that is three increases in a row.
     public var between: [Census] = []
-    /// Sockets that were closed between the two, as they were at their end.
+    /// Sockets that were closed between the two censuses, in their last state.
     public var closed: [InetSocket] = []
-    /// What programs are written in, where it is known better than from their names.
+    /// The languages of programs, by process, where they are known better than from the name of the executable.
     public var languages: [Int32: Language] = [:]
-    /// Of sockets that no descriptor holds, by inode: the process whose ring of io_uring holds them.
+    /// For sockets that no descriptor holds, by inode: the process whose io_uring holds them.
     public var ringHolders: [UInt32: Int32] = [:]
-    /// What was in a passing state (``Diagnosis/passing(in:)``) in an earlier look already; nil when there was none.
+    /// The sockets that were in a transient state (``Diagnosis/passing(in:)``) in an earlier census; nil without one.
     public var passingBefore: Set<UInt64>?
-    /// Whether nothing is said of sockets of which their program says that it means it. False where a program has ended: nothing
-    /// is meant any more.
+    /// Whether to suppress findings that the program declared intentional. False once the program has ended, because
+    /// its intent ends with it.
     public var heedsPurposes = true
 
-    /// The catalogue's thresholds, and one picture.
+    /// Creates options with the catalogue's thresholds, for one census.
     public init() {}
 
-    /// Puts a picture behind those that are between the two. Of its rows only those are kept that a leak could be counted in:
-    /// of a hundred thousand sockets, few.
-    /// - Parameter census: The picture.
+    /// Adds a census to the end of ``between``. Keeps only the rows in which a leak could be counted: a small part of a
+    /// hundred thousand sockets.
+    /// - Parameter census: The census.
     public mutating func add(between census: Census) {
       var census = census
-      // The paths of a connection of MPTCP tell how old it is.
+      // The subflows of an MPTCP connection are needed to tell its age.
       if !census.sockets.contains(where: { $0.transport == .mptcp }) {
         census.sockets = ContiguousArray(census.sockets.lazy.filter { $0.state == .closeWait || $0.state == .listen })
       }
       between.append(census)
     }
 
-    /// The pictures before the last one, the oldest first.
+    /// The censuses before the last one, oldest first.
     var before: [Census] { (earlier.map { [$0] } ?? []) + between }
   }
 
-  /// What was found, and what was not said.
+  /// The findings, and the sockets that were left out.
   public struct Outcome: Sendable {
-    /// All findings, in no order.
+    /// All findings, in no particular order.
     public var findings: [Finding]
-    /// Sockets that were left out, because their program says that it means it.
+    /// Sockets that were left out because the program declared their state intentional.
     public var onPurpose: [OnPurpose]
   }
 
-  /// All findings, in no order. It asks the kernel nothing.
+  /// Returns all findings, in no particular order. Uses only the census; reads nothing from the kernel.
   public static func findings(in census: Census, _ options: Options = Options()) -> [Finding] {
     examine(census, options).findings
   }
 
-  /// All findings, and what was left out. It asks the kernel nothing.
+  /// Returns all findings, and what was left out. Uses only the census; reads nothing from the kernel.
   public static func examine(_ census: Census, _ options: Options = Options()) -> Outcome {
     let look = Examination(census, options)
     let findings = all(look).map(look.traced)
@@ -67,7 +67,8 @@ public enum Diagnosis {
   }
 
   private static func all(_ look: Examination) -> [Finding] {
-    // With very many connections, to count their ports takes as long as all the rest: on another processor, if there is one.
+    // With very many connections, counting their ports takes as long as all other findings together, so it runs on a
+    // thread of its own.
     let ports = OwnThread { [census = look.census, options = look.options] in
       Examination(census, options).findingsAboutPorts
     }
@@ -80,9 +81,9 @@ public enum Diagnosis {
     return others + (ports.join() ?? look.findingsAboutPorts)
   }
 
-  /// What is in a state that every socket passes while it is closed, so that one look alone may have come just then:
-  /// connections that no descriptor of any process holds, by ``InetSocket/identity``, and Unix sockets whose other end has gone,
-  /// by their cookies. What still is so in a second look has stayed so.
+  /// The sockets in a state that every socket passes through while it is closed, so that a single census may have
+  /// caught them in passing: connections that no descriptor of any process holds, by ``InetSocket/identity``, and Unix
+  /// sockets whose peer has closed, by their cookies. A socket that is in this state in two censuses is stuck there.
   public static func passing(in census: Census) -> Set<UInt64> {
     var all = Set(
       census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].identity })
@@ -90,17 +91,19 @@ public enum Diagnosis {
     return all
   }
 
-  /// The processes whose epoll sets and threads would tell why: ask `Census.watch` about them before `findings`.
+  /// The processes whose epoll sets and threads would explain a finding. Call `Census.watch` with them before
+  /// `findings`.
   public static func processesToWatch(in census: Census, _ thresholds: Thresholds = Thresholds()) -> Set<Int32> {
     var options = Options()
     options.thresholds = thresholds
     return Examination(census, options).processesToWatch
   }
 
-  /// Findings that explain each other, cause first, and every other one alone; the worst first.
+  /// Groups findings that explain each other, cause first; every other finding stands alone. The worst group comes
+  /// first.
   public static func chains(_ findings: [Finding]) -> [[Finding]] { Chains(findings).all }
 
-  /// Whether one finding is to be printed before the other.
+  /// Whether the left finding is printed before the right one.
   static func isWorse(_ left: Finding, _ right: Finding) -> Bool {
     if left.severity != right.severity { return left.severity > right.severity }
     if (left.share ?? 0) != (right.share ?? 0) { return (left.share ?? 0) > (right.share ?? 0) }

@@ -1,4 +1,4 @@
-/// A census, sorted once by what each socket could be a part of.
+/// A census, sorted once by the findings that each socket could belong to.
 struct Examination {
   let census: Census
   let options: Diagnosis.Options
@@ -6,12 +6,12 @@ struct Examination {
   var sockets: ContiguousArray<InetSocket> { census.sockets }
   let leftOut = LeftOut()
 
-  // Places in `sockets`.
+  // Indices in `sockets`.
   private(set) var closeWait: [Int] = []
   private(set) var finishedSending: [Int] = []
   private(set) var orphaned: [Int] = []
   private(set) var closedWindow: [Int] = []
-  /// Those that we may not be reading.
+  /// Sockets that the program may not be reading.
   private(set) var full: [Int] = []
   private(set) var unanswered: [Int] = []
   private(set) var quiet: [Int] = []
@@ -21,21 +21,21 @@ struct Examination {
   private(set) var listeners: [Int] = []
   private(set) var inQueue: [Int] = []
   private(set) var resting: [Int] = []
-  /// Connected or resting, whether or not their port is one of those that connect chooses.
+  /// Connected or in TIME-WAIT, whether or not connect chose their local port.
   private(set) var named: [Int] = []
   private(set) var bound: [Int] = []
   private(set) var ownedByNobody: [Int] = []
-  /// Of MPTCP: connections that are over, and whose descriptor is still there.
+  /// MPTCP connections that are over while their descriptor is still open.
   private(set) var over: [Int] = []
-  /// Of MPTCP, connected; they take memory, and their paths take the ports.
+  /// Connected MPTCP sockets. They take memory; their subflows take the ports.
   private(set) var multipathConnections: [Int] = []
   let multipath: Multipath
 
-  /// Where somebody listens: an address, or all zeros for every address, and a port.
+  /// The addresses and ports of listeners; an address of all zeros stands for every address.
   private var listening: Set<ListeningPlace> = []
-  /// Connections of MPTCP of which a path was taken already.
+  /// MPTCP connections of which one subflow has already been sorted in.
   private var told: Set<Int> = []
-  /// The ports of those, whatever the address: a bit for each.
+  /// The ports of all listeners, whatever their address, one bit each.
   private var listeningPorts = ContiguousArray<UInt64>(repeating: 0, count: 1024)
 
   private struct ListeningPlace: Hashable {
@@ -62,7 +62,7 @@ struct Examination {
   }
 
   private mutating func sort(_ index: Int) {
-    // In place: a row is too big to be copied a hundred thousand times for nothing.
+    // Read in place: a row is too large to copy a hundred thousand times.
     let state = census.sockets[index].state
     let inode = census.sockets[index].inode
     switch state {
@@ -111,8 +111,8 @@ struct Examination {
     if inode != 0, isFull(index) { full.append(index) }
   }
 
-  /// A path: what is its program's to do is asked of the connection, and what only the path can tell is taken from the first
-  /// of them that has it.
+  /// An MPTCP subflow. Application state comes from the MPTCP socket, transport state from the first subflow that has
+  /// it.
   private mutating func sort(_ index: Int, asPathOf owner: Int) {
     switch census.sockets[index].state {
     case .established, .closeWait, .finWait1, .finWait2, .lastAck, .closing: break
@@ -137,7 +137,7 @@ struct Examination {
     }
   }
 
-  /// A socket of MPTCP. Of a listener TCP's row tells all there is, and more.
+  /// An MPTCP socket. Listeners are skipped, because their TCP rows tell more.
   private mutating func sortMultipath(_ index: Int) {
     let state = census.sockets[index].state
     let inode = census.sockets[index].inode
@@ -161,26 +161,27 @@ struct Examination {
     if inode != 0, isFull(index) { full.append(index) }
   }
 
-  /// Whether this row is the one that stands for what a descriptor holds: of MPTCP the connection, and not its paths.
+  /// Whether this row stands for the object that a descriptor holds: the MPTCP connection and not its subflows.
   func standsForDescriptor(_ index: Int) -> Bool {
     census.sockets[index].transport != .udp && multipath.isTheDescriptors(index, in: census.sockets)
   }
 
-  /// How long a socket has been in its state.
+  /// The bounds of the time that a socket has spent in its state.
   func timeInState(_ index: Int) -> Since { multipath.since(index, in: census.sockets) }
 
-  /// The peer offers no window, and there is something to send.
+  /// Whether the peer's receive window is closed and there is data to send.
   private func isPeerWindowClosed(_ index: Int) -> Bool {
     let state = census.sockets[index].state
     guard state == .established || state == .finWait1 || state == .closeWait, census.sockets[index].sendQueue > 0,
       census.sockets[index].info.sendWindow == 0
     else { return false }
     if census.sockets[index].timer == .persist { return true }
-    // A receiver that made its buffer smaller dropped what was on the way: the other timer runs, and counts nothing.
+    // A receiver that shrank its buffer has dropped the data in flight. Then the retransmission timer runs, and no
+    // retransmission is counted.
     return census.sockets[index].info.retransmits == 0 && (census.sockets[index].info.unacknowledgedSegments ?? 0) > 0
   }
 
-  /// We offer no window, or the receive buffer is nearly full.
+  /// Whether our receive window is closed, or the receive buffer is nearly full.
   func isFull(_ index: Int) -> Bool {
     let unread = census.sockets[index].receiveQueue
     guard unread > 1 else { return false }
@@ -195,7 +196,7 @@ struct Examination {
     return Double(held) > Double(limit) * thresholds.unreadShare
   }
 
-  /// Whether somebody listens where this socket is: then it is the server's side of the connection.
+  /// Whether a listener exists on this socket's local address, which makes it the server's side of a connection.
   func isServerSide(_ socket: InetSocket) -> Bool {
     isListening(socket.namespace, socket.localBits, socket.localPort)
   }
@@ -205,28 +206,29 @@ struct Examination {
       listening.contains(
         ListeningPlace(namespace: namespace, endpoint: Finding.Endpoint(address: address, port: port)))
     }
-    // Nearly no port is listened on, and to ask for one bit is cheaper than to look for an address.
+    // Very few ports have a listener, and testing one bit is cheaper than looking up an address.
     return listeningPorts[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
       && (isListening(address) || isListening(AddressBits()))
   }
 }
 
 extension Census {
-  /// Whether it is a connection with an inode, so that it has had a descriptor, and no process that could be read holds it.
+  /// Whether a connection has an inode, and therefore once had a descriptor, and no readable process holds it.
   func isWithoutDescriptor(_ index: Int) -> Bool {
     let inode = sockets[index].inode
     guard inode != 0, sockets[index].transport != .udp else { return false }
     switch sockets[index].state {
     case .listen, .synReceived, .newSynReceived, .synSent, .bound, .timeWait, .closed: return false
-    // The paths of an MPTCP connection that was closed stay for a while.
+    // The subflows of a closed MPTCP connection stay for a while.
     default: return holders.first(of: inode) == nil && !sockets[index].isSubflow
     }
   }
 }
 
-/// Who and where.
+/// Owners and places.
 extension Examination {
-  /// Whose a socket is. A process where it is known; else all sockets of a user and a cgroup are one program's.
+  /// The owner of a socket: a process where it is known; otherwise all sockets of one user and cgroup count as one
+  /// program.
   struct Owner: Hashable {
     var pid: Int32 = 0
     var user: UInt32 = 0
@@ -238,7 +240,7 @@ extension Examination {
     return Owner(user: socket.user, cgroup: socket.cgroup ?? 0)
   }
 
-  /// What the connections of one group have in common: the own port of a server, the peer of a client.
+  /// The common property of the connections of one group: a server's local port, or a client's peer.
   struct Place: Hashable {
     var isPeer: Bool
     var endpoint: Finding.Endpoint
@@ -277,7 +279,7 @@ extension Examination {
       language: options.languages[owner.pid] ?? name.map(Language.init(executable:)) ?? .unknown)
   }
 
-  /// The soft limit of descriptors.
+  /// The soft limit of descriptors (`RLIMIT_NOFILE`).
   func descriptorLimit(of pid: Int32) -> Double? { census.programs[pid]?.descriptorLimit.map { Double($0) } }
 
   func limits(of socket: InetSocket) -> KernelLimits { census.namespace(of: socket).limits }

@@ -1,35 +1,35 @@
-/// One thing that is not as it should be: who, since when, why, and what to change.
+/// A socket, or a group of them, that does not end as it should: who holds it, since when, why, and how to fix it.
 ///
-/// All texts in it may be printed: what came from other programs was made visible.
+/// All texts in it are safe to print: text from other programs has been made visible.
 public struct Finding: Sendable {
-  /// Which of the catalogue's.
+  /// The kind of finding.
   public var id: FindingID
-  /// How bad it is.
+  /// The severity of the finding.
   public var severity: Severity
-  /// What is the matter, as one sentence.
+  /// The problem, as one sentence.
   public var sentence: String
-  /// How many sockets, descriptors or processes it is about.
+  /// The number of sockets, descriptors or processes in the finding.
   public var count: Int
-  /// Whose they are; nil when it is about the machine.
+  /// The owner of the sockets; nil when the finding is about the machine.
   public var who: Who?
-  /// How long the oldest has been so; nil when no time belongs to it.
+  /// How long the oldest socket has been in this condition; nil when no time applies.
   public var since: Since?
-  /// Where in the program they were opened; nil where it publishes no ledger.
+  /// The places in the program that opened the sockets; nil where the program publishes no ledger.
   public var origin: Origin?
-  /// What was read from the kernel.
+  /// The kernel's fields that the finding was read from.
   public var evidence: [Evidence]
-  /// Why it is so, as far as queues, epoll sets and threads tell.
+  /// The reason, as far as queues, epoll sets and threads show it.
   public var why: String?
-  /// What to change.
+  /// The remedy.
   public var fix: Fix
-  /// How sure it is.
+  /// The certainty of the finding, with the doubt that remains.
   public var confidence: Confidence
-  /// Which part of a limit is used up, from 0 to 1, where a limit is what will break.
+  /// The used part of a limit, from 0 to 1, where the danger is to reach that limit.
   public var share: Double?
-  /// The addresses it is about, for joining findings that explain each other.
+  /// The addresses in the finding, to join findings that explain each other.
   var links = Links()
 
-  /// From its parts.
+  /// The remedy follows from the finding and the owner's language.
   init(
     _ id: FindingID, _ severity: Severity, count: Int, who: Who? = nil, since: Since? = nil, sentence: String,
     why: String? = nil, evidence: [Evidence] = [], confidence: Confidence = .certain, share: Double? = nil
@@ -47,30 +47,30 @@ public struct Finding: Sendable {
     fix = Fix(id, in: who?.language ?? .unknown)
   }
 
-  /// A field of the kernel, and what it said.
+  /// A field of the kernel and its value.
   public struct Evidence: Hashable, Sendable {
     /// The field: `Recv-Q`, `tcpi_last_ack_recv`.
     public var field: String
     /// Its value, with its unit.
     public var value: String
 
-    /// Both.
+    /// Creates a piece of evidence.
     public init(_ field: String, _ value: String) {
       self.field = field
       self.value = value
     }
   }
 
-  /// How sure a finding is.
+  /// The confidence in a finding.
   public enum Confidence: Hashable, Sendable {
     /// The fields leave no other explanation.
     case certain
-    /// Almost always so; the text says when it is not.
+    /// Almost always true; the text names the exception.
     case likely(String)
-    /// Could be otherwise; the text says what could not be seen.
+    /// May be otherwise; the text names what could not be seen.
     case possible(String)
 
-    /// `certain`, `likely`, `possible`.
+    /// The confidence as a word: `certain`, `likely`, `possible`.
     public var word: String {
       switch self {
       case .certain: "certain"
@@ -78,7 +78,7 @@ public struct Finding: Sendable {
       case .possible: "possible"
       }
     }
-    /// What speaks against it; nil when nothing does.
+    /// The other explanation that remains; nil for a certain finding.
     public var doubt: String? {
       switch self {
       case .certain: nil
@@ -87,13 +87,13 @@ public struct Finding: Sendable {
     }
   }
 
-  /// What a finding is about, in the terms in which others can name the same thing.
+  /// The addresses in a finding, in the terms in which other findings name the same sockets.
   struct Links: Hashable, Sendable {
-    /// Listeners of this machine: where clients wait, or try to.
+    /// Listeners of this machine in whose queue clients wait, or fail to get in.
     var listeners: Set<Endpoint> = []
-    /// Where connections lead to.
+    /// The remote ends of the connections.
     var remotes: Set<Endpoint> = []
-    /// The own ends of the connections.
+    /// The local ends of the connections.
     var locals: Set<Endpoint> = []
   }
 
@@ -104,28 +104,28 @@ public struct Finding: Sendable {
   }
 }
 
-/// Whose sockets they are.
+/// The owner of sockets.
 public struct Who: Hashable, Sendable {
   /// The program's name; nil when the process could not be read.
   public var program: String?
-  /// What the program runs, if it is an interpreter: the file name of a script, or the name of a module.
+  /// For an interpreter, what it runs: the file name of a script, or the name of a module.
   public var script: String?
   /// The process; nil when it could not be read.
   public var pid: Int32?
-  /// The user.
+  /// The user id.
   public var user: UInt32?
   /// The unit of the service manager.
   public var unit: String?
   /// The container.
   public var container: String?
-  /// The descriptors it is about, ascending.
+  /// The descriptors of the sockets, ascending.
   public var descriptors: [Int32]
   /// Other processes that hold the same sockets.
   public var others: [Int32]
-  /// What the program is probably written in.
+  /// The language that the program is probably written in.
   public var language: Language
 
-  /// From its parts.
+  /// Creates an owner; every part may be unknown.
   public init(
     program: String? = nil, script: String? = nil, pid: Int32? = nil, user: UInt32? = nil, unit: String? = nil,
     container: String? = nil, descriptors: [Int32] = [], others: [Int32] = [], language: Language = .unknown
@@ -141,8 +141,8 @@ public struct Who: Hashable, Sendable {
     self.language = language
   }
 
-  /// How a sentence names it: `api (pid 812)`, `python3.11 api.py (pid 812)`, `a program of user 1000`. A process whose
-  /// descriptors were read, and whose program was not, has ended in between.
+  /// The name for use in a sentence: `api (pid 812)`, `python3.11 api.py (pid 812)`, `a program of user 1000`. A
+  /// process whose descriptors were read, but whose program was not, has ended in between.
   public var name: String {
     if let program, let pid { return "\(program)\(script.map { " " + $0 } ?? "") (pid \(pid))" }
     if let pid { return "a program that has ended (pid \(pid))" }
@@ -151,10 +151,10 @@ public struct Who: Hashable, Sendable {
     return "a program that could not be read"
   }
 
-  /// The name without the number, for the second mention in a sentence.
+  /// The name without the process id, for the second mention in a sentence.
   public var shortName: String { program ?? "it" }
 
-  /// The descriptors as ranges: `3, 7-66`, at most so many of them.
+  /// The descriptors as ranges: `3, 7-66`, with at most `limit` ranges.
   public func descriptorRanges(limit: Int = 8) -> String {
     var ranges: [ClosedRange<Int32>] = []
     for number in descriptors {

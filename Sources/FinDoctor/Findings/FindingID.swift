@@ -1,54 +1,54 @@
-/// The 25 things that can be found, each with a short code that stays.
+/// The 25 kinds of finding, each with a short code that does not change.
 public enum FindingID: String, CaseIterable, Hashable, Sendable {
-  /// The program read the end of file and keeps the descriptor.
+  /// The program read EOF and keeps the descriptor open.
   case closeWaitKnown = "L1"
-  /// The peer has finished, and nobody in the program has read that.
+  /// The peer has closed, and the program has not read EOF.
   case closeWaitUnseen = "L2"
-  /// Descriptors of sockets that no table lists.
+  /// Descriptors of sockets that no kernel table lists.
   case detached = "L3"
   /// Few descriptors are left.
   case descriptorLimit = "L4"
   /// Another program holds the socket as well.
   case inherited = "L5"
-  /// A socket that no descriptor holds.
+  /// Sockets that no descriptor holds.
   case noDescriptor = "L6"
   /// Connections closed with data unread, which resets them.
   case closedUnread = "L7"
-  /// We have finished, and wait for the peer without a limit.
+  /// The program has finished sending, and waits for the peer without a limit.
   case finWait2Held = "H1"
   /// Closed connections whose last bytes the peer does not take.
   case orphans = "H2"
   /// The peer does not read.
   case peerZeroWindow = "W1"
-  /// We do not read.
+  /// The program does not read.
   case unread = "W2"
   /// The peer acknowledges nothing.
   case unacknowledged = "P1"
-  /// Idle, and nobody asks whether the peer is still there.
+  /// Idle connections without keepalive, so that a lost peer is never detected.
   case idleWithoutKeepalive = "P2"
-  /// The peer does not answer keepalive.
+  /// The peer does not answer keepalive probes.
   case keepaliveFailing = "P3"
-  /// Connection attempts that nobody answers.
+  /// Connection attempts that get no answer.
   case connectStuck = "P4"
   /// Few local ports are left for a destination.
   case portsExhausted = "E1"
   /// Ports are taken by bind before connect, for every destination at once.
   case bindBeforeConnect = "E2"
-  /// Connections are opened and closed so fast that ports rest in TIME-WAIT.
+  /// Connections are opened and closed so fast that their ports pile up in TIME-WAIT.
   case timeWaitChurn = "E3"
-  /// Something stands in the way of a bind.
+  /// An obstacle to a bind.
   case bindBlocked = "E4"
-  /// A listener's queue overflowed.
+  /// A listener's accept queue overflowed.
   case acceptOverflow = "A1"
-  /// Clients wait in a listener's queue.
+  /// Clients wait in a listener's accept queue.
   case acceptStalled = "A2"
-  /// Handshakes that are not finished pile up.
+  /// Unfinished handshakes pile up.
   case synBacklog = "A3"
-  /// A listener's program has no descriptor left to accept with.
+  /// A listener's program has no descriptor left for accept.
   case acceptWithoutDescriptors = "A4"
-  /// The machine's memory for TCP, or its table of tracked connections, is nearly full.
+  /// The machine's TCP memory, or its connection tracking table, is nearly full.
   case memory = "S1"
-  /// Unix sockets: a full queue, a peer that is gone, data nobody reads.
+  /// Unix sockets: a full queue, a peer that has closed, data that is not read.
   case unix = "U1"
 
   /// The name in words: `close-wait-known`.
@@ -82,7 +82,7 @@ public enum FindingID: String, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// The finding of this code or name, in any case: `L1`, `l1`, `close-wait-known`.
+  /// Parses a code or name, in upper or lower case: `L1`, `l1`, `close-wait-known`. Nil for any other text.
   public init?(_ text: String) {
     let wanted = text.lowercased()
     guard let found = Self.allCases.first(where: { $0.rawValue.lowercased() == wanted || $0.name == wanted }) else {
@@ -91,19 +91,19 @@ public enum FindingID: String, CaseIterable, Hashable, Sendable {
     self = found
   }
 
-  /// Those that a leak gate looks at: descriptors and sockets that were not given back.
+  /// The findings that a leak gate looks for: descriptors and sockets that were not given back.
   public static let leaks: Set<FindingID> = [
     .closeWaitKnown, .closeWaitUnseen, .detached, .descriptorLimit, .inherited, .noDescriptor,
   ]
 }
 
-/// How bad it is.
+/// The severity of a finding.
 public enum Severity: Int, CaseIterable, Comparable, Hashable, Sendable, CustomStringConvertible {
-  /// Worth knowing; may be as it should be.
+  /// Worth knowing, and possibly harmless.
   case info
-  /// Will hurt when it goes on.
+  /// Will cause harm if it continues.
   case warning
-  /// Hurts now, or within minutes.
+  /// Causes harm now, or within minutes.
   case critical
 
   public static func < (left: Severity, right: Severity) -> Bool { left.rawValue < right.rawValue }

@@ -1,12 +1,12 @@
-/// Sockets that are one finding together.
+/// Sockets that form one finding together.
 struct Group {
-  /// Whose, where, and of which kind.
+  /// The common properties of a group: owner, place and kind.
   struct Key: Hashable {
     var owner: Examination.Owner
     var namespace: UInt16
     var place: Examination.Place
     var kind: UInt8
-    /// Of MPTCP less is known, so that other words are needed.
+    /// Whether they are MPTCP connections, which are worded differently because the kernel tells less about them.
     var isMultipath = false
 
     /// `connection`, `MPTCP connection`.
@@ -14,11 +14,12 @@ struct Group {
   }
 
   var key: Key
-  /// Places in the census.
+  /// Indices in the census.
   var members: [Int] = []
-  /// The bounds of the one that has lasted longest: the truth of the oldest lies between the largest of each.
+  /// The largest lower bound and the largest upper bound of all members; the age of the oldest member lies between
+  /// them.
   var since = Since(atLeast: 0, atMost: 0)
-  /// The one with the largest lower bound.
+  /// The member with the largest lower bound.
   var oldest = 0
 
   var count: Int { members.count }
@@ -31,14 +32,15 @@ extension Examination {
     var key: Group.Key
   }
 
-  /// Puts the sockets that belong together into groups, in the order in which they were met.
-  /// - Parameter judge: The bounds of a socket, by its place and its row, and its kind; nil for one that is as it should be.
+  /// Groups the sockets that belong together, in the order in which they were met.
+  /// - Parameter judge: Takes a socket's index, row and owner. Returns its age bounds and its kind; nil for a socket
+  ///   that is as it should be.
   func gather(
     _ indices: [Int], at place: ((InetSocket) -> Place)? = nil,
     _ judge: (Int, InetSocket, Owner) -> (Since, kind: UInt8)?
   ) -> [Group] {
     var all: [Judged] = []
-    // How many have each place in common: a server's have its port, a client's have the peer.
+    // The number of sockets with each place in common: a server's share their port, a client's share the peer.
     var sizes: [Group.Key: Int] = [:]
     for index in indices {
       let socket = sockets[index]
@@ -68,7 +70,7 @@ extension Examination {
     return Self.grouped(all)
   }
 
-  /// Of one connection alone: whether only the peer's port is one that connect chooses.
+  /// Decides for a single connection: whether connect could have chosen the peer's port and not ours.
   private func looksLikeServerSide(_ socket: InetSocket) -> Bool {
     let limits = limits(of: socket)
     func isChosen(_ port: UInt16) -> Bool { limits.ephemeralPorts == nil ? port >= 32768 : limits.isEphemeral(port) }
@@ -107,7 +109,7 @@ extension Examination {
 
   func links(_ group: Group) -> Finding.Links {
     var links = Finding.Links()
-    // A few are enough to be recognized by.
+    // A few members are enough to recognize the group.
     for index in group.members.prefix(64) {
       let socket = sockets[index]
       links.remotes.insert(Finding.Endpoint(address: socket.remoteBits, port: socket.remotePort))
@@ -116,7 +118,7 @@ extension Examination {
     return links
   }
 
-  /// `10.0.0.1:8080 to 10.0.0.2:51234`, the oldest of a group as its example.
+  /// The oldest member of a group as an example: `10.0.0.1:8080 to 10.0.0.2:51234`.
   func example(_ index: Int) -> Finding.Evidence {
     let socket = sockets[index]
     return Finding.Evidence(
@@ -124,6 +126,6 @@ extension Examination {
       "\(socket.localAddress.with(port: socket.localPort)) to \(socket.remoteAddress.with(port: socket.remotePort))")
   }
 
-  /// The part of the program's limit of descriptors that so many are.
+  /// The part of the owner's descriptor limit that this number of descriptors takes.
   func share(_ count: Int, of owner: Owner) -> Double? { descriptorLimit(of: owner.pid).map { Double(count) / $0 } }
 }

@@ -1,4 +1,4 @@
-/// How many there were at each look.
+/// The number of leaked sockets in each of several censuses.
 struct Growth {
   private let before: [Int]
   private let now: Int
@@ -8,7 +8,7 @@ struct Growth {
     self.now = now
   }
 
-  /// Whether there were some at first, and more at each look than at the one before.
+  /// Whether there were some in the first census, and more in each one than in the one before.
   var isSteady: Bool {
     before.first ?? 0 > 0 && zip(before, before.dropFirst() + [now]).allSatisfy { $0 < $1 }
   }
@@ -17,7 +17,7 @@ struct Growth {
     if before.isEmpty { return [] }
     return [
       .init(
-        before.count == 1 ? "in the earlier look" : "in the earlier looks",
+        before.count == 1 ? "in the earlier snapshot" : "in the earlier snapshots",
         before.map { "\($0)" }.joined(separator: ", "))
     ]
   }

@@ -1,6 +1,7 @@
 /// H1 and H2: our side has finished, and the connection does not end.
 extension Examination {
-  /// H1: shut down for sending, and waiting for the peer without a limit: the kernel has none while a descriptor is open.
+  /// H1: shut down for sending, and waiting for the peer without a limit. The kernel limits FIN-WAIT-2 only once no
+  /// descriptor is open.
   func finWait2() -> [Finding] {
     let groups = gather(finishedSending) { index, socket, owner in
       let since = timeInState(index)
@@ -18,8 +19,8 @@ extension Examination {
         .finWait2Held, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
         sentence: "\(who.name) has finished sending on \(Counted.noun(group.count, group.key.noun)) "
           + "\(group.key.place.words) and waits for \(Counted.verb(group.count, "its peer", "their peers")) to finish, "
-          + "without a limit.",
-        why: "After shutdown the descriptor stays open, and then no time-out of the kernel applies. "
+          + "without a time limit.",
+        why: "After shutdown the descriptor stays open, and while it is open the kernel has no time limit. "
           + attention(group),
         evidence: [
           .init("state", "FIN-WAIT-2"), .init("timer", "off"),
@@ -33,7 +34,8 @@ extension Examination {
     }
   }
 
-  /// H2: closed connections with bytes that the peer does not take. The kernel keeps them, and has a limit for all.
+  /// H2: closed connections with bytes that the peer does not take. The kernel keeps them, up to a limit for the whole
+  /// machine.
   func orphans() -> [Finding] {
     let groups = gather(orphaned) { _, socket, _ in
       let isStuck =
@@ -43,7 +45,7 @@ extension Examination {
       return (Since.stuck(socket), 0)
     }
     if groups.isEmpty { return [] }
-    // The limit is the machine's, and so is the count: it does not matter whose namespace tells.
+    // Both the limit and the count are the machine's, so any namespace's reading will do.
     let limit = census.namespaces.lazy.compactMap(\.limits.orphans).first
     let now = census.namespaces.lazy.compactMap { $0.counters["sockstat.TCP.orphan"] }.first
     let share = now.flatMap { now in limit.map { Double(now) / Double(max($0, 1)) } }
@@ -60,14 +62,14 @@ extension Examination {
           + "\(Counted.verb(group.count, "has", "have")) \(Counted.bytes(bytes)) that "
           + "\(Counted.verb(group.count, "its peer does", "their peers do")) not take.",
         why: sockets[group.oldest].info.sendWindow == 0
-          ? "The peer's window is closed: it does not read. The program closed and knows nothing of it."
-          : "The peer does not acknowledge. The program closed and knows nothing of it.",
+          ? "The peer's window is closed: it does not read. The program has closed the connection and is not informed."
+          : "The peer does not acknowledge. The program has closed the connection and is not informed.",
         evidence: [
           .init("state", sockets[group.oldest].state.description), .init("inode", "0: no descriptor is left"),
           .init("Send-Q", "\(sockets[group.oldest].sendQueue)"),
           .init("timer", sockets[group.oldest].timer.description),
           .init(
-            "orphans of the machine",
+            "orphans on the machine",
             "\(now.map { Counted.number($0) } ?? "unknown") of "
               + "\(limit.map { Counted.number($0) } ?? "unknown")"),
           example(group.oldest),
@@ -78,14 +80,15 @@ extension Examination {
     }
   }
 
-  /// What the peer has not taken: of a path, all that its connection keeps, because only a little of it is given to each.
+  /// The bytes that the peer has not taken. For an MPTCP subflow it is all that the connection holds, because each
+  /// subflow is given only a little of it.
   private func unsent(_ index: Int) -> UInt32 {
     let queue = sockets[index].sendQueue
     guard let owner = multipath.owner(ofPath: index), let queued = sockets[owner].memory.queued else { return queue }
     return max(queue, queued)
   }
 
-  /// By how much a counter grew between the two looks, in all namespaces together; 0 without an earlier look.
+  /// The growth of a counter between the two censuses, summed over all namespaces; 0 without an earlier census.
   func increase(of counter: String) -> Int64 {
     guard let earlier = options.earlier else { return 0 }
     return census.namespaces.reduce(0) { sum, namespace in

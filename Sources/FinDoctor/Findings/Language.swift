@@ -1,22 +1,22 @@
-/// What a program is probably written in: so that the change can be told in its terms.
+/// The language that a program is probably written in, so that a remedy can use its terms.
 public enum Language: String, CaseIterable, Hashable, Sendable {
-  /// The interpreter of Python.
+  /// Run by a Python interpreter.
   case python
-  /// Node, and others that run JavaScript.
+  /// Run by Node or another JavaScript runtime.
   case node
-  /// A Java virtual machine, whatever language ran through it.
+  /// Run by a Java virtual machine, whatever the source language.
   case java
-  /// A program that Go's compiler made.
+  /// Compiled by Go.
   case go
-  /// A program that Swift's compiler made.
+  /// Compiled by Swift.
   case swift
-  /// Anything else: told in terms of the system's own calls.
+  /// Any other language; remedies use the terms of system calls.
   case unknown
 
-  /// By the name of the executable.
+  /// Guesses the language from the name of the executable.
   public init(executable name: String) {
     func isNamed(_ stem: String) -> Bool {
-      // `python3.11`, `java8`: the version is a part of the name.
+      // A version may follow the name: `python3.11`, `java8`.
       name.hasPrefix(stem) && name.dropFirst(stem.count).allSatisfy { $0.isNumber || $0 == "." || $0 == "-" }
     }
     if isNamed("python") || isNamed("pypy") || name == "uwsgi" || name.hasPrefix("gunicorn") {
@@ -30,7 +30,7 @@ public enum Language: String, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// By what the compilers leave in the names of an executable's sections.
+  /// Guesses the language from the section names that the compilers leave in an executable.
   init(sections: some Sequence<Substring>) {
     self = .unknown
     for section in sections {

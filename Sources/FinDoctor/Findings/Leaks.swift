@@ -1,11 +1,11 @@
 /// L1, L2 and L4: descriptors that a program keeps and does not need.
 extension Examination {
-  /// Why a connection is still in CLOSE-WAIT, as far as can be seen from outside.
+  /// The reason why a connection is still in CLOSE-WAIT, as far as it shows from outside.
   private enum Reason: UInt8 {
     case known = 1
     case replying, kept, forgotten, masked, watched, blocked, unseen
 
-    /// Nothing that came lies there unread.
+    /// Whether all received data was read.
     var hasReadAll: Bool { rawValue <= Self.kept.rawValue }
   }
 
@@ -13,27 +13,27 @@ extension Examination {
     let watch = watch(socket, owner)
     if socket.receiveQueue == 0 {
       if isReplying(socket) { return .replying }
-      // The queue of MPTCP holds data, and never the end of it.
+      // MPTCP's queue counts data only, so it does not show whether EOF was read.
       return socket.transport == .mptcp ? .kept : .known
     }
     switch watch {
     case .unknown: return .unseen
-    case .nobody: return .forgotten
+    case .unattended: return .forgotten
     case .blocked: return .blocked
     case .epoll(_, let mask): return mask & 0x2001 == 0 ? .masked : .watched
     }
   }
 
-  /// The peer has only finished asking, and the answer is on its way.
+  /// Whether the program is still sending its answer to a peer that has only finished its request.
   private func isReplying(_ socket: InetSocket) -> Bool {
-    // Where nothing was ever sent, the time of the handshake stands there.
+    // If no data was ever sent, `lastDataSent` is the time of the handshake.
     guard let sent = socket.lastDataSent, let received = socket.lastDataReceived, socket.bytesSent != 0 else {
       return false
     }
     return sent < received && UInt64(sent) < thresholds.activity.milliseconds
   }
 
-  /// L1 and L2: the peer has finished, and the program keeps its end.
+  /// L1 and L2: the peer has closed, and the program keeps its end open.
   func closeWaits() -> [Finding] {
     let groups = closeWaitGroups()
     if groups.isEmpty { return [] }
@@ -47,7 +47,7 @@ extension Examination {
 
   private func closeWaitGroups() -> [Group] {
     gather(closeWait) { index, socket, owner in
-      // Its own FIN is out: then the kernel ends it.
+      // The program has already sent its FIN, so the kernel ends the connection.
       guard socket.hasFinishedSending != true else { return nil }
       let since = timeInState(index)
       guard since.lower >= thresholds.closeWait.milliseconds,
@@ -62,16 +62,16 @@ extension Examination {
     let (count, name) = (group.count, who.name)
     let isReplying = reason == .replying
     var severity = severity(group, growth)
-    // Perhaps it does not know yet: a connection that rests in a pool for a short time is nobody's fault.
+    // The program may not have read EOF yet, and a connection that idles in a pool for a short time is not a fault.
     if reason == .kept, severity == .warning, isShort(group) { severity = .info }
     let what =
       "\(name) keeps \(Counted.noun(count, group.key.noun)) \(group.key.place.words) open that "
       + "\(Counted.verb(count, "its peer", "their peers")) closed"
     let why =
       switch reason {
-      case .replying: "The peer has only said that it will send no more; that is allowed."
+      case .replying: "The peer has only finished sending, which is allowed."
       case .kept:
-        "All data was read. Whether the end of file was as well, the kernel does not tell of MPTCP. " + attention(group)
+        "All data was read. For MPTCP the kernel does not show whether the end of file was read. " + attention(group)
       default: "Recv-Q is 0: the end of file was read, so the program knows. " + attention(group)
       }
     var finding = Finding(
@@ -82,7 +82,7 @@ extension Examination {
         : what + (reason == .kept ? "." : ": it read the end of file, and did not close."),
       why: why, evidence: closeWaitEvidence(group, growth),
       confidence: isReplying
-        ? .likely("the last bytes may have been sent just before the program forgot it") : .certain,
+        ? .likely("the program may have sent the last bytes just before it forgot the connection") : .certain,
       share: isReplying ? nil : share(count, of: group.key.owner))
     finding.links = links(group)
     return finding
@@ -94,7 +94,7 @@ extension Examination {
     let oldest = sockets[group.oldest]
     let hasData = group.members.contains { sockets[$0].receiveQueue > 1 }
     var severity = severity(group, growth)
-    // A connection that rests in a pool for a short time is nobody's fault.
+    // A connection that idles in a pool for a short time is not a fault.
     if !hasData, severity == .warning, isShort(group) { severity = .info }
     if group.members.contains(where: isFull) { severity = .critical }
     var finding = Finding(
@@ -103,12 +103,12 @@ extension Examination {
         + "\(Counted.verb(count, "its peer", "their peers")) closed, and has not read the end of file"
         + (hasData ? " or the data before it." : "."),
       why: (hasData
-        ? "Recv-Q is above \(group.key.isMultipath ? 0 : 1): data lies there unread as well. "
+        ? "Recv-Q is above \(group.key.isMultipath ? 0 : 1): data is unread too. "
         : "Recv-Q is 1: only the end of file is unread. ")
         + attention(group),
       evidence: closeWaitEvidence(group, growth),
       confidence: reason == .unseen
-        ? .possible("its epoll sets and threads could not be read, so why is not known")
+        ? .possible("its epoll sets and threads could not be read, so the cause is unknown")
         : .certain,
       share: share(count, of: group.key.owner))
     finding.links = links(group)
@@ -127,7 +127,8 @@ extension Examination {
       ? .warning : .info
   }
 
-  /// How many of a later picture's group this one has, none of them younger than what is counted there.
+  /// Counts the sockets of this census that would belong to `group`, a group of a later census. They must have the same
+  /// minimum age as the members there.
   private func count(like group: Group, hasReadAll: Bool) -> Int {
     closeWait.count { index in
       let socket = sockets[index]
@@ -146,13 +147,13 @@ extension Examination {
       .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
       .init("\(oldest.detailName)_last_data_sent", Counted.milliseconds(oldest.lastDataSent)),
     ]
-    if group.key.isMultipath { all.append(.init("paths", "\(multipath.paths(of: group.oldest).count)")) }
+    if group.key.isMultipath { all.append(.init("subflows", "\(multipath.paths(of: group.oldest).count)")) }
     all += growth.evidence
     all.append(example(group.oldest))
     return all
   }
 
-  /// L4: how near each process is to its limit of descriptors.
+  /// L4: processes that are close to their limit of descriptors.
   func descriptorLimits() -> [Finding] {
     var socketCounts: [Int32: Int] = [:]
     var found: [Finding] = []
@@ -168,9 +169,9 @@ extension Examination {
       var evidence: [Finding.Evidence] = [
         .init("descriptors", "\(Counted.number(count)) of \(Counted.number(Int(limit)))")
       ]
-      // How many there are may be read by everybody, what they are may not.
+      // Every user may read the number of descriptors; what they are may be unreadable.
       let sockets = process.isReadable ? Counted.number(socketCounts[process.pid] ?? 0) : "unknown"
-      evidence.append(.init("of them sockets", sockets))
+      evidence.append(.init("sockets among them", sockets))
       var why: String?
       if let forecast {
         let left = Since(atLeast: forecast.left.milliseconds, atMost: forecast.left.milliseconds)
@@ -182,13 +183,13 @@ extension Examination {
           .descriptorLimit, share >= thresholds.descriptorCritical || isSoon ? .critical : .warning, count: count,
           who: who,
           sentence: "\(who.name) has \(Counted.number(count)) of \(Counted.number(Int(limit))) descriptors open "
-            + "(\(Counted.percent(share))): beyond that accept, socket and open fail with EMFILE.",
+            + "(\(Counted.percent(share))): at the limit, accept, socket and open fail with EMFILE.",
           why: why, evidence: evidence, share: share))
     }
     return found
   }
 
-  /// When the limit will be reached, from two looks.
+  /// The time until the limit is reached, extrapolated from two censuses.
   private func forecast(_ pid: Int32, _ count: Int, _ limit: Double) -> (more: Int, time: Since, left: Duration)? {
     guard let earlier = options.earlier, let before = earlier.holders.process(pid)?.descriptorCount.map(Int.init),
       count > before, census.when.monotonic > earlier.when.monotonic

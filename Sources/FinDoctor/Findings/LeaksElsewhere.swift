@@ -1,13 +1,13 @@
-/// L5 to L7: sockets that outlive their descriptor, or die before their data was read.
+/// L5 to L7: sockets that outlive their descriptor, or that were closed before their data was read.
 extension Examination {
-  /// One program holds what another opened.
+  /// A program that holds a socket which another program opened.
   private struct Inheritance: Hashable {
     var owner: Int32
     var heir: Int32
     var isListener: Bool
   }
 
-  /// L5: the same socket is held by processes of different programs.
+  /// L5: sockets that processes of different programs hold at the same time.
   func inherited() -> [Finding] {
     let shared = sharedInodes()
     if shared.isEmpty { return [] }
@@ -29,7 +29,7 @@ extension Examination {
     while start < entries.count {
       var end = start + 1
       while end < entries.count, entries[end].inode == entries[start].inode { end += 1 }
-      // Sorted by process within an inode.
+      // Entries with the same inode are sorted by process.
       if entries[start].inode != 0, entries[end - 1].pid != entries[start].pid {
         shared[entries[start].inode] = Array(Set(entries[start..<end].map(\.pid))).sorted()
       }
@@ -38,10 +38,11 @@ extension Examination {
     return shared
   }
 
-  /// Who opened it and who only got it: of two different programs the one that started the other, or else the older one.
+  /// Tells the process that opened a socket from the one that inherited it. Of two different programs, the owner is the
+  /// one that started the other, or else the older one.
   ///
-  /// Nil when all are the same program, such as the workers of a server; and when the service manager is one of them,
-  /// which opens sockets for others on purpose.
+  /// Nil when all of them are the same program, such as the workers of a server, and when the service manager is one of
+  /// them, because it opens sockets for other programs on purpose.
   private func ownerAndHeir(_ pids: [Int32]) -> (owner: Int32, heir: Int32)? {
     let programs = pids.compactMap { census.programs[$0] }
     if pids.contains(1) || programs.contains(where: { $0.name == "systemd" || $0.name == "inetd" }) { return nil }
@@ -67,17 +68,17 @@ extension Examination {
       : Counted.noun(members.count, "connection")
     var finding = Finding(
       .inherited, key.isListener || cannotEnd ? .critical : .warning, count: members.count, who: who,
-      sentence: "\(who.name) also holds \(what) of \(owner.name), which it was given when it was started.",
+      sentence: "\(who.name) also holds \(what) of \(owner.name), which it inherited when it was started.",
       why: key.isListener
         ? "While \(who.shortName) runs the port is taken, and a restart of \(owner.shortName) fails with "
           + "\"address already in use\"."
-        : "A close by \(owner.shortName) sends no FIN as long as \(who.shortName) runs: its peer never hears of it.",
+        : "A close by \(owner.shortName) sends no FIN as long as \(who.shortName) runs: its peer reads no end of file.",
       evidence: [
         .init("the same inode in", "\(owner.name) and \(who.name)"),
         .init("executables", "\(file(key.owner)) and \(file(key.heir))"), example(members[0]),
       ],
       confidence: .likely("a socket may be handed to another program on purpose"))
-    // What to change stands in the code of the one that started the other.
+    // The remedy belongs in the code of the program that started the other.
     finding.fix = Fix(.inherited, in: owner.language)
     return finding
   }
@@ -88,9 +89,9 @@ extension Examination {
     Set(members.map { sockets[$0].localPort }).sorted().prefix(8).map { "\($0)" }.joined(separator: ", ")
   }
 
-  /// L6: connected sockets that no descriptor holds, where every process could be read.
+  /// L6: connected sockets that no descriptor holds. Judged only where every process could be read.
   func withoutDescriptor() -> [Finding] {
-    // Without the right to read every process this would only say that somebody else holds them.
+    // If some process cannot be read, that process may hold them.
     guard !ownedByNobody.isEmpty, census.blindness.unreadableProcessCount == 0 else { return [] }
     var members: [Int32: [Int]] = [:]
     for index in ownedByNobody where options.passingBefore?.contains(sockets[index].identity) != false {
@@ -108,26 +109,27 @@ extension Examination {
       let place =
         switch pid {
         case 1...: "\(who?.name ?? "a process") holds them as registered files of an io_uring"
-        default: "a message (SCM_RIGHTS) that nobody has received, a ring of io_uring or the kernel itself holds them"
+        default:
+          "an SCM_RIGHTS message that no process has received, an io_uring ring, or the kernel itself holds them"
         }
       return Finding(
         .noDescriptor, isMany ? .warning : .info, count: all.count, who: who, since: oldest,
         sentence: "\(Counted.noun(all.count, "connection")) \(Counted.verb(all.count, "is", "are")) open and in no "
-          + "process's table of descriptors: \(place).",
+          + "process's descriptor table: \(place).",
         evidence: [
           .init("inode", "\(sockets[all[0]].inode)"), .init("descriptors with it", "none in any process"),
           example(all[0]),
         ],
         confidence: pid > 0 || options.passingBefore != nil
-          ? .certain : .possible("a process may have let go of it, or been given it, between the two readings"))
+          ? .certain : .possible("a process may have closed it, or received it, between the two readings"))
     }
   }
 
-  /// L7: connections that were closed with data unread, between the two looks.
+  /// L7: connections that were closed with data unread, between the two censuses.
   func closedUnread() -> [Finding] {
     guard let earlier = options.earlier, census.when.monotonic > earlier.when.monotonic else { return [] }
     let seconds = Double(census.when.monotonic - earlier.when.monotonic) / 1e9
-    // The end of file counts as one; a connection that we reset ourselves has nothing left to count.
+    // EOF counts as one byte in Recv-Q. A connection that this side reset has nothing left in its queue.
     let unread = options.closed.filter { $0.transport == .tcp && $0.receiveQueue > 1 }
     var all: [Finding] = []
     var byPort: [PortOfNamespace: [InetSocket]] = [:]
@@ -147,7 +149,7 @@ extension Examination {
           evidence: [.init("destroy events with Recv-Q above 1", "\(closed.count)"), .init("bytes unread", "\(bytes)")])
       )
     }
-    // Where there were no events, the counters of the namespace still tell how many.
+    // In a namespace without destroy events, its counters still give the number.
     let told = Set(byPort.keys.map(\.namespace))
     for (number, namespace) in census.namespaces.enumerated() where !told.contains(UInt16(clamping: number)) {
       guard let before = earlier.namespaces.first(where: { $0.inode == namespace.inode }),
@@ -169,10 +171,10 @@ extension Examination {
     let rateText = "\(Int(rate * 10) / 10).\(Int(rate * 10) % 10) a second"
     return Finding(
       .closedUnread, rate > thresholds.closedUnreadRate ? .warning : .info, count: count, who: who,
-      sentence: "\(who?.name ?? "Somebody") closed \(Counted.noun(count, "connection")) \(place) with data unread: the "
-        + "peer is reset, and may lose the end of what it was sent.",
-      why: "A close with unread data sends RST in place of FIN (RFC 9293, section 3.6.1; RFC 2525, section 2.17).",
+      sentence: "\(who?.name ?? "A program") closed \(Counted.noun(count, "connection")) \(place) with data unread: "
+        + "the peer is reset, and may lose the last bytes that were sent to it.",
+      why: "A close with unread data sends RST instead of FIN (RFC 9293, section 3.6.1; RFC 2525, section 2.17).",
       evidence: [.init("rate", rateText)] + evidence,
-      confidence: .likely("a program may mean to abort"))
+      confidence: .likely("the program may mean to abort"))
   }
 }

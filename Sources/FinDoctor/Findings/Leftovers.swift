@@ -1,11 +1,11 @@
 extension Diagnosis {
-  /// What a program left when it ended: what it had not closed, what its children still hold, what the kernel still has to
-  /// deliver for it.
+  /// Finds what a program left behind when it ended: sockets that it had not closed, sockets that its children still
+  /// hold, and data that the kernel still has to deliver.
   /// - Parameters:
-  ///   - pid: The program, which stands at its end in the first picture and has gone in the second.
-  ///   - atEnd: The picture at its end.
-  ///   - after: One that was taken later.
-  ///   - children: The processes that it left behind.
+  ///   - pid: The program. It is at its end in the first census and gone in the second.
+  ///   - atEnd: The census taken at its end.
+  ///   - after: A census taken later.
+  ///   - children: The processes that it left running.
   ///   - options: As for ``Diagnosis/findings(in:_:)``.
   public static func leftovers(
     of pid: Int32, atEnd: Census, after: Census, children: Set<Int32>, _ options: Options = Options()
@@ -18,7 +18,7 @@ extension Diagnosis {
       let holders = atEnd.holders[atEnd.sockets[index].inode]
       guard holders.contains(where: { $0.pid == pid }) else { continue }
       held.insert(atEnd.sockets[index].identity)
-      // Its end closes them, unless somebody else holds them too.
+      // The end of the program closes them, unless another process holds them too.
       if atEnd.sockets[index].receiveQueue > 1, look.standsForDescriptor(index), atEnd.sockets[index].state != .listen,
         holders.allSatisfy({ $0.pid == pid })
       {
@@ -30,7 +30,7 @@ extension Diagnosis {
       + later.orphans(of: held, look.who(Examination.Owner(pid: pid)))
   }
 
-  /// How many sockets of TCP, UDP and MPTCP a process holds.
+  /// The number of TCP, UDP and MPTCP sockets that a process holds.
   public static func socketCount(of pid: Int32, in census: Census) -> Int {
     var inodes = Set(census.detached.lazy.filter { $0.pid == pid }.map(\.inode))
     for socket in census.sockets where census.holders[socket.inode].contains(where: { $0.pid == pid }) {
@@ -45,14 +45,14 @@ extension Examination {
     guard let first = members.first else { return [] }
     let descriptors = members.flatMap { census.holders[sockets[$0].inode].map(\.descriptor) }.sorted()
     let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].receiveQueue) }
-    // The queue of MPTCP is told in memory.
+    // MPTCP reports its receive queue as memory and not as bytes of data.
     let amount = members.contains { sockets[$0].transport == .mptcp } ? "data" : Counted.bytes(bytes)
     return [
       Finding(
         .closedUnread, .warning, count: members.count, who: who(Owner(pid: pid), descriptors: descriptors),
         sentence: "\(who(Owner(pid: pid)).name) ended with \(amount) unread in "
-          + "\(Counted.noun(members.count, "connection")): their peers are reset, and may lose what they were sent.",
-        why: "The end of a program closes its sockets, and a close with unread data sends RST in place of FIN.",
+          + "\(Counted.noun(members.count, "connection")): the peers are reset, and may lose data sent to them.",
+        why: "The end of a program closes its sockets, and a close with unread data sends RST instead of FIN.",
         evidence: [.init("Recv-Q", "\(sockets[first].receiveQueue)"), example(first)])
     ]
   }
@@ -75,7 +75,7 @@ extension Examination {
         sentence: "\(parent.name) has ended, and its child \(who.name) still holds "
           + "\(Counted.noun(all.count, "TCP socket"))"
           + (own > 0 ? ", of which \(own) \(Counted.verb(own, "was", "were")) open in \(parent.shortName)." : "."),
-        why: own > 0 ? "Their peers hear of no end as long as the child runs." : "The child was left running.",
+        why: own > 0 ? "Their peers receive no FIN as long as the child runs." : "The program left the child running.",
         evidence: [.init("parent", "gone"), example(all[0])])
     }
   }
@@ -88,8 +88,9 @@ extension Examination {
       Finding(
         .orphans, .warning, count: members.count, who: parent,
         sentence: "\(parent.name) has ended and left \(Counted.noun(members.count, "connection")) with "
-          + "\(Counted.bytes(bytes)) that \(Counted.verb(members.count, "its peer has", "their peers have")) not taken.",
-        why: "The kernel goes on trying, and nobody will hear whether they arrive.",
+          + "\(Counted.bytes(bytes)) that "
+          + "\(Counted.verb(members.count, "its peer has", "their peers have")) not taken.",
+        why: "The kernel still tries to deliver them, and no program will know whether they arrive.",
         evidence: [
           .init("state", sockets[first].state.description), .init("Send-Q", "\(sockets[first].sendQueue)"),
           .init("timer", sockets[first].timer.description), example(first),

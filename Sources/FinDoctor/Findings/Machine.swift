@@ -1,10 +1,10 @@
-/// S1 and U1: the machine's memory for TCP, its table of tracked connections, and Unix sockets.
+/// S1 and U1: the machine's TCP memory, its connection tracking table, and Unix sockets.
 extension Examination {
-  /// S1.
+  /// S1: TCP memory and connection tracking.
   func memory() -> [Finding] { [tcpMemory()].compactMap { $0 } + tracked() }
 
   private func tcpMemory() -> Finding? {
-    // Machine-wide, whichever namespace tells.
+    // These values are machine-wide, so any namespace's reading will do.
     guard let used = census.namespaces.lazy.compactMap({ $0.counters["sockstat.TCP.mem"] }).first,
       let pages = census.namespaces.lazy.map(\.limits.memoryPages).first(where: { $0.count >= 3 }), pages[2] > 0
     else { return nil }
@@ -24,7 +24,7 @@ extension Examination {
     return Finding(
       .memory, share >= thresholds.memoryCritical || pressures > 0 ? .critical : .warning, count: Int(used), who: who,
       sentence:
-        "TCP uses \(Counted.percent(share)) of the memory it may have on this machine: beyond that it drops data "
+        "TCP uses \(Counted.percent(share)) of its memory limit on this machine: above the limit it drops data "
         + "and resets connections.",
       why: names.isEmpty ? nil : "Most of it is held by \(names.joined(separator: ", ")).",
       evidence: [
@@ -46,7 +46,7 @@ extension Examination {
         .memory, share >= thresholds.memoryCritical ? .critical : .warning, count: used,
         sentence:
           "The packet filter tracks \(Counted.number(used)) of at most \(Counted.number(most)) connections in the "
-          + "network namespace \(namespace.name): beyond that packets of new ones are dropped.",
+          + "network namespace \(namespace.name): at the limit it drops packets of new ones.",
         evidence: [
           .init("nf_conntrack_count", Counted.number(used)), .init("nf_conntrack_max", Counted.number(most)),
         ],
@@ -54,7 +54,7 @@ extension Examination {
     }
   }
 
-  /// U1: Unix sockets of one program with one trouble.
+  /// U1: the Unix sockets of one program that share a problem.
   func unix() -> [Finding] {
     var places: [UInt32: Int] = [:]
     let all = census.unixSockets
@@ -74,7 +74,7 @@ extension Examination {
     return found + gone.sorted { $0.key < $1.key }.map(lostPeers)
   }
 
-  /// What was sent is charged to the sender until it is read.
+  /// Whether a socket's send buffer is nearly full. Sent data is charged to the sender until the receiver reads it.
   private func isFullSender(_ socket: UnixSocket) -> Bool {
     guard let held = socket.memory.sending, let limit = socket.memory.sendLimit, limit > 0, socket.peer ?? 0 != 0 else {
       return false
@@ -97,8 +97,8 @@ extension Examination {
     return Finding(
       .unix, .warning, count: Int(socket.receiveQueue), who: who,
       sentence: "The queue of the Unix listener \(nameOfUnix(index)) of \(who.name) is full: "
-        + "\(socket.receiveQueue) wait, \(socket.sendQueue) may.",
-      why: "connect blocks, or fails with EAGAIN, until somebody accepts.",
+        + "\(socket.receiveQueue) waiting, limit \(socket.sendQueue).",
+      why: "connect blocks, or fails with EAGAIN, until the program accepts.",
       evidence: [
         .init("waiting", "\(socket.receiveQueue), limit \(socket.sendQueue)"), .init("inode", "\(socket.inode)"),
       ],
@@ -129,7 +129,7 @@ extension Examination {
       .unix, members.count >= thresholds.unixGoneMany ? .warning : .info, count: members.count, who: who,
       sentence: "\(who.name) keeps \(Counted.noun(members.count, "Unix socket")) open whose "
         + "\(Counted.verb(members.count, "peer has", "peers have")) gone.",
-      why: "A read would give the end of file at once. Nobody reads, or nobody closes after it.",
+      why: "A read would return the end of file at once. The program does not read, or does not close afterwards.",
       evidence: [
         .init("peer", "0: gone"), .init("shutdown", "3: both directions"),
         .init("inode", "\(census.unixSockets[members[0]].inode)"),

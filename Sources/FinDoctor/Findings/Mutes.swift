@@ -1,13 +1,13 @@
-/// Findings that somebody has decided to live with, by program.
+/// Findings that the user has accepted, by program.
 ///
-/// A line of the file is a finding, a program and, after `#`, why:
+/// A line of the file is a finding, a program and, after `#`, the reason:
 ///
 ///     P2 pubsub-*      # these connections are idle by design
 ///     L5 nginx
 ///     *  backup?       # runs at night
 ///
-/// The finding is a code, a name or `*`; the program, or the script that it runs, may hold `*` for any text and `?` for one
-/// character.
+/// The finding is a code, a name or `*`. The pattern is compared with the program's name and with the script that it
+/// runs; in it, `*` stands for any text and `?` for one character.
 public struct Mutes: Hashable, Sendable {
   struct Rule: Hashable, Sendable {
     var id: FindingID?
@@ -16,21 +16,22 @@ public struct Mutes: Hashable, Sendable {
 
   var rules: [Rule] = []
 
-  /// Nothing is muted.
+  /// Creates a list that mutes nothing.
   public init() {}
 
-  /// A line that makes no sense.
+  /// A line that cannot be parsed.
   public struct BadLine: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Counted from 1.
+    /// The number of the line, from 1.
     public var line: Int
-    /// What is wrong with it.
+    /// The reason why it cannot be parsed.
     public var problem: String
 
     public var description: String { "line \(line): \(problem)" }
   }
 
-  /// Reads the text of a file.
-  /// - Throws: The first line that makes no sense: nothing is muted by a file that is half understood.
+  /// Parses the text of a file.
+  /// - Throws: A ``BadLine`` for the first line that cannot be parsed: a file that is only half understood mutes
+  ///   nothing.
   public init(parsing text: String) throws(BadLine) {
     for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" })
       .enumerated()
@@ -48,14 +49,14 @@ public struct Mutes: Hashable, Sendable {
     }
   }
 
-  /// Both.
+  /// Returns a list with the rules of both.
   public func adding(_ other: Mutes) -> Mutes {
     var all = self
     all.rules += other.rules
     return all
   }
 
-  /// Whether somebody has decided to live with it.
+  /// Whether a rule mutes this finding.
   public func mutes(_ finding: Finding) -> Bool {
     rules.contains { rule in
       (rule.id == nil || rule.id == finding.id)
@@ -64,10 +65,10 @@ public struct Mutes: Hashable, Sendable {
     }
   }
 
-  /// Whether the name is of this form. It takes no more than the product of both lengths, whatever the form.
+  /// Whether the name matches the pattern. Takes at most time proportional to the product of both lengths.
   static func matches(_ name: [UInt8], _ form: [UInt8]) -> Bool {
     var (at, place) = (0, 0)
-    // Where the last * was, and how much of the name it stands for so far.
+    // The position of the last `*`, and how much of the name it has consumed so far.
     var star: Int?
     var taken = 0
     while at < name.count {

@@ -1,18 +1,18 @@
-/// Sockets of which nothing is said, because their program says that it means it.
+/// Sockets that were left out because the program declared their state intentional, or waits with a deadline.
 public struct OnPurpose: Hashable, Sendable {
-  /// What would have been found.
+  /// The finding that was left out.
   public var id: FindingID
-  /// Of how many sockets.
+  /// The number of sockets.
   public var count: Int
-  /// Whose they are.
+  /// The owner of the sockets.
   public var who: Who
-  /// `declared half closed`, `waits with a deadline`.
+  /// The reason: `declared half closed`, `waits with a deadline`.
   public var reason: String
-  /// How much longer that holds, in milliseconds: for the one for which it holds longest.
+  /// The remaining validity in milliseconds, of the socket for which it lasts longest.
   public var milliseconds: UInt64
 }
 
-/// What has been left out while an examination goes on.
+/// The sockets left out so far in an examination.
 final class LeftOut {
   struct Key: Hashable {
     var id: FindingID
@@ -22,25 +22,25 @@ final class LeftOut {
   var all: [Key: (count: Int, milliseconds: UInt64)] = [:]
 }
 
-/// What is meant, as far as the program says so in its ledger and the kernel's state agrees.
+/// Intentional behaviour, as far as the program's ledger states it and the kernel's state agrees.
 ///
-/// Only of what looks the same as a mistake and may be none: a half-closed connection (L1, H1), one that is not read (L2, W2)
-/// and one that rests (L2, P2). A purpose holds for a time, and a wait ends at its deadline: what was forgotten is found, only
-/// later.
+/// Applies only to states that look like a mistake and may be intended: a half-closed connection (L1, H1), one that is
+/// not read (L2, W2) and one that idles (L2, P2). A declared intent holds for a limited time, and a wait ends at its
+/// deadline, so a forgotten socket is still found, only later.
 extension Examination {
   private struct Intention {
     var reason: String
     var ends: UInt64
   }
 
-  /// A deadline beyond this ends nothing that anybody would wait for.
+  /// The longest wait that counts as bounded, in nanoseconds: one day. A later deadline is as good as none.
   private static let farthest: UInt64 = 86_400_000_000_000
 
-  /// Whether nothing is to be said of this socket; then that is kept in mind.
+  /// Whether this socket's state is intentional. If so, it is recorded as left out.
   func isMeant(_ socket: InetSocket, _ id: FindingID, _ owner: Owner) -> Bool {
     guard options.heedsPurposes, let ledger = census.ledgers[owner.pid] else { return false }
     var found: Intention?
-    // All descriptors that the program has for it have to agree.
+    // All descriptors that the program has for the socket must agree.
     for holder in census.holders[socket.inode] where holder.pid == owner.pid {
       guard let published = ledger.sockets[holder.descriptor], !published.isInherited,
         let intention = Self.declaration(published, socket, id, at: ledger.when)
@@ -62,7 +62,7 @@ extension Examination {
     let meant: PublishedSocket.Purpose
     switch (id, published.phase) {
     case (.closeWaitKnown, .peerFinished), (.finWait2Held, .sendFinished): meant = .halfClosed
-    // In a pool nobody reads; but data that lies there was meant for somebody.
+    // A pooled connection is not read, so an unread EOF is expected there; unread data is not.
     case (.closeWaitUnseen, .connected): meant = socket.receiveQueue == 1 ? [.notReading, .kept] : .notReading
     case (.closeWaitUnseen, .sendFinished), (.unread, .connected), (.unread, .sendFinished): meant = .notReading
     case (.idleWithoutKeepalive, .connected): meant = [.idle, .kept]
@@ -72,11 +72,12 @@ extension Examination {
     return declared.isEmpty ? nil : Intention(reason: "declared \(declared)", ends: published.purposeEnds)
   }
 
-  /// A wait that is going on, and will end: what comes after it is the program's to do.
+  /// A wait in progress that will end. What happens after it is up to the program.
   private static func wait(_ published: PublishedSocket, _ id: FindingID, at now: UInt64) -> Intention? {
     let waits: [PublishedSocket.Wait]
     switch id {
-    // Of what has not been read, or has been read to its end, nobody waits for more.
+    // Input that is unread, or read up to EOF, has no operation waiting for it: only a wait for room to send counts.
+    // During a close, the published input wait is the deadline of the close.
     case .closeWaitKnown, .closeWaitUnseen, .unread:
       waits = [published.phase.isClosing ? published.input : published.output]
     case .finWait2Held: waits = published.phase == .sendFinished || published.phase.isClosing ? [published.input] : []
@@ -90,7 +91,7 @@ extension Examination {
     return nil
   }
 
-  /// Everything that was left out.
+  /// All sockets that were left out.
   func onPurpose() -> [OnPurpose] {
     leftOut.all.map { key, value in
       OnPurpose(

@@ -1,26 +1,26 @@
-/// Where in a program the sockets of a finding come from: as its own ledger says, if it publishes one.
+/// The places in a program that opened the sockets of a finding, from the ledger that the program publishes.
 public struct Origin: Hashable, Sendable {
-  /// A line of the program.
+  /// A line of source code.
   public struct Site: Hashable, Sendable {
     /// `Module/File.swift`, made visible.
     public var file: String
-    /// The line.
+    /// The line number.
     public var line: UInt32
-    /// How many of the sockets it opened.
+    /// The number of the sockets that it opened.
     public var count: Int
   }
 
-  /// The lines that opened them, those that opened most first.
+  /// The lines that opened the sockets, those that opened most first.
   public var sites: [Site]
-  /// In which of the library's phases they are, and how many, most first.
+  /// The sockets' phases in Fin's life cycle with the number of sockets in each, most first.
   public var phases: [(phase: PublishedSocket.Phase, count: Int)] { phaseCounts.map { ($0.phase, $0.count) } }
-  /// On how many of them somebody waits without end.
+  /// The number of sockets on which an operation waits without a deadline.
   public var waitForEver: Int
-  /// On how many of them somebody waits until a deadline.
+  /// The number of sockets on which an operation waits until a deadline.
   public var waitUntilDeadline: Int
-  /// How many milliseconds after the look the first of these deadlines is.
+  /// The time from the reading of the ledger to the first of these deadlines, in milliseconds.
   public var deadlineMilliseconds: UInt64?
-  /// Of how many sockets the ledger says something.
+  /// The number of sockets with an entry in the ledger.
   public var count: Int
 
   private var phaseCounts: [PhaseCount]
@@ -51,31 +51,31 @@ public struct Origin: Hashable, Sendable {
       .sorted { ($1.count, $0.phase.rawValue) < ($0.count, $1.phase.rawValue) }
   }
 
-  /// `Server/Handler.swift:112`, or several with their counts.
+  /// The lines in words: `Server/Handler.swift:112`, or several with their counts.
   public var siteWords: String {
     if sites.count == 1 { return "\(sites[0].file):\(sites[0].line)" }
     let shown = sites.prefix(5).map { "\($0.file):\($0.line) (\(Counted.number($0.count)))" }
     return shown.joined(separator: ", ") + (sites.count > 5 ? ", and \(sites.count - 5) other lines" : "")
   }
 
-  /// `peer finished`, or several with their counts.
+  /// The phases in words: `peer finished`, or several with their counts.
   public var phaseWords: String {
     if phaseCounts.count == 1 { return "\(phaseCounts[0].phase)" }
     return phaseCounts.map { "\($0.phase) (\($0.count))" }.joined(separator: ", ")
   }
 
-  /// Who waits, as the program sees it.
+  /// The waits in progress in words, as the program's ledger states them.
   public var waitWords: String {
     var parts: [String] = []
     if waitUntilDeadline > 0 {
       let first = deadlineMilliseconds.map { "\(Since(atLeast: $0, atMost: $0))" } ?? "?"
-      parts.append("until a deadline on \(waitUntilDeadline), the first in \(first)")
+      parts.append("\(Counted.number(waitUntilDeadline)) with a deadline, the first in \(first)")
     }
-    if waitForEver > 0 { parts.append("without end on \(waitForEver)") }
-    return parts.isEmpty ? "nobody" : parts.joined(separator: "; ")
+    if waitForEver > 0 { parts.append("\(Counted.number(waitForEver)) without a deadline") }
+    return parts.isEmpty ? "no operation" : parts.joined(separator: "; ")
   }
 
-  /// Behind the sentence of a finding.
+  /// A sentence to append to the sentence of a finding.
   func sentence(of total: Int) -> String {
     let first = sites[0]
     let place = "\(first.file):\(first.line)"
@@ -86,7 +86,7 @@ public struct Origin: Hashable, Sendable {
 }
 
 extension Examination {
-  /// Says of a finding what the program's ledger says of its sockets.
+  /// Adds to a finding what the program's ledger says about its sockets.
   func traced(_ finding: Finding) -> Finding {
     guard let pid = finding.who?.pid, let ledger = census.ledgers[pid], let who = finding.who,
       let origin = Origin(who.descriptors.compactMap { ledger.sockets[$0] }, at: ledger.when)
@@ -100,24 +100,25 @@ extension Examination {
 }
 
 extension Fix {
-  /// For a program that uses Fin already.
+  /// The remedy for a program that already uses Fin.
   fileprivate static func inFin(_ id: FindingID) -> String? {
     switch id {
     case .closeWaitKnown:
-      "When receive has returned nil, close(_:) what was opened there: withConnection and serve do it by themselves. If it "
-        + "still answers, declare(.halfClosed, for:) says so."
+      "When receive has returned nil, close(_:) the connection that was opened there: withConnection and serve do so "
+        + "automatically. If the program still answers, declare(.halfClosed, for:)."
     case .closeWaitUnseen:
-      "Receive from what was opened there, or close(_:) it. A pool that looks when it takes one out says "
-        + "declare(.kept, for:); a pause on purpose is declare(.notReading, for:)."
-    case .detached: "The connection opened there has failed: close(_:) it after the error, or let its owner go."
+      "Receive from the connection that was opened there, or close(_:) it. In a pool that checks a connection before "
+        + "it hands it out, declare(.kept, for:); for an intended pause, declare(.notReading, for:)."
+    case .detached: "The connection opened there has failed: close(_:) it after the error, or drop its owner."
     case .finWait2Held:
-      "After finishSending(), receive with within:, then close(_:). If the answer may take long, declare(.halfClosed, for:) "
-        + "says so."
+      "After finishSending(), receive with within:, then close(_:). If the answer may take long, "
+        + "declare(.halfClosed, for:)."
     case .unread:
-      "Receive from what was opened there, or close(_:) it; a pause on purpose is declare(.notReading, for:)."
+      "Receive from the connection that was opened there, or close(_:) it; for an intended pause, "
+        + "declare(.notReading, for:)."
     case .idleWithoutKeepalive:
-      "set(.keepAlive, to:), or receive(within:) and close(_:) what stays quiet; what is quiet by design says "
-        + "declare(.idle, for:)."
+      "set(.keepAlive, to:), or receive(within:) and close(_:) a connection that stays quiet; if it is quiet by "
+        + "design, declare(.idle, for:)."
     default: nil
     }
   }

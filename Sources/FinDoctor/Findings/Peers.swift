@@ -1,6 +1,6 @@
-/// P1 to P4: peers that are gone, or may be, without anybody noticing.
+/// P1 to P4: peers that are gone, or may be, while the program does not notice.
 extension Examination {
-  /// P1: data is on its way and nothing comes back.
+  /// P1: data is in flight and nothing comes back.
   func unacknowledged() -> [Finding] {
     let groups = gather(unanswered) { _, socket, _ in
       guard socket.timer == .retransmit, Int(socket.retransmits) >= thresholds.unacknowledgedTries,
@@ -14,10 +14,10 @@ extension Examination {
       var finding = Finding(
         .unacknowledged, mostToOnePeer(group) >= thresholds.unacknowledgedMany ? .critical : .warning,
         count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) has data on \(Counted.noun(group.count, "connection")) \(group.key.place.words) that "
-          + "nobody acknowledges: the peer or the way to it is gone.",
-        why: "The kernel sends it again, at ever longer intervals, and gives up after about 15 minutes unless told "
-          + "otherwise. " + attention(group),
+        sentence: "\(who.name) has data on \(Counted.noun(group.count, "connection")) \(group.key.place.words) that no "
+          + "peer acknowledges: the peer or the network path to it is gone.",
+        why: "The kernel sends it again, at longer and longer intervals, and gives up after about 15 minutes unless "
+          + "configured otherwise. " + attention(group),
         evidence: [
           .init("timer", "on, next try in \(Counted.milliseconds(oldest.expires))"),
           .init("retransmits", "\(oldest.retransmits)"),
@@ -30,10 +30,10 @@ extension Examination {
     }
   }
 
-  /// P2: nothing is on its way, and nobody would ever notice that the peer is gone.
+  /// P2: nothing is in flight, so a lost peer would never be noticed.
   func idle() -> [Finding] {
     let groups = gather(quiet) { index, socket, owner in
-      // Where nothing was ever sent, the handshake of a path is what came last.
+      // If no data was ever sent, the last event is the handshake of a subflow.
       guard socket.sendQueue == 0, !socket.remoteAddress.isLoopback,
         let since = Since.idle(socket)
           ?? multipath.paths(of: index).compactMap({ Since.idle(sockets[$0]) }).max(by: { $0.lower < $1.lower }),
@@ -48,7 +48,7 @@ extension Examination {
       return Finding(
         .idleWithoutKeepalive, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
         sentence: "\(who.name) has \(Counted.noun(group.count, "idle \(group.key.noun)")) \(group.key.place.words) "
-          + "without keepalive: a peer that is gone would never be noticed.",
+          + "without keepalive: the program would never notice that a peer is gone.",
         why: "No timer runs, so the kernel sends nothing; routers and balancers forget idle connections after minutes.",
         evidence: [
           .init("timer", "off"),
@@ -56,11 +56,11 @@ extension Examination {
           .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
           example(group.oldest),
         ],
-        confidence: .likely("a program that sends by itself from time to time would notice"))
+        confidence: .likely("a program that sends something from time to time would notice"))
     }
   }
 
-  /// P3: keepalive asks, and the peer does not answer.
+  /// P3: the peer does not answer keepalive probes.
   func keepaliveFailing() -> [Finding] {
     let groups = gather(probing) { _, socket, _ in
       guard max(socket.retransmits, socket.info.probes ?? 0) >= 1 else { return nil }
@@ -75,7 +75,8 @@ extension Examination {
       var finding = Finding(
         .keepaliveFailing, .warning, count: group.count, who: who, since: group.since,
         sentence: "The \(Counted.verb(group.count, "peer", "peers")) of \(Counted.noun(group.count, "connection")) "
-          + "\(group.key.place.words) of \(who.name) \(Counted.verb(group.count, "does", "do")) not answer keepalive.",
+          + "\(group.key.place.words) of \(who.name) \(Counted.verb(group.count, "does", "do")) not answer keepalive "
+          + "probes.",
         why:
           "The next probe goes out in \(Counted.milliseconds(oldest.expires)). After TCP_KEEPCNT of them (9 unless the "
           + "program chose otherwise, \(max(0, 9 - Int(probes))) more) the connection is reset with ETIMEDOUT.",
@@ -90,7 +91,7 @@ extension Examination {
     }
   }
 
-  /// P4: connection attempts that nobody answers.
+  /// P4: connection attempts that get no answer.
   func connecting() -> [Finding] {
     let groups = gather(synSent, at: remote) { _, socket, _ in
       guard Int(socket.retransmits) >= thresholds.connectTries else { return nil }
@@ -119,7 +120,7 @@ extension Examination {
     }
   }
 
-  /// The listener of this machine that this attempt is addressed to.
+  /// The listener on this machine that this attempt is addressed to.
   private func listener(for socket: InetSocket) -> Int? {
     listeners.first {
       sockets[$0].localPort == socket.remotePort

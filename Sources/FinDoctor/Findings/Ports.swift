@@ -1,13 +1,13 @@
-/// E1 to E3: the ports that connect chooses from.
+/// E1 to E3: the ephemeral ports, from which connect chooses.
 extension Examination {
   var findingsAboutPorts: [Finding] { ports() + boundBeforeConnect() }
 
-  /// E1: how many of the ports are taken, for each destination.
+  /// E1: the share of ephemeral ports that is taken, for each destination.
   private func ports() -> [Finding] {
     var isBlamed: Set<UInt16> = []
     return portBudgets().filter { budget in
       guard !budget.route.isAnyOther, budget.share >= thresholds.portsWarning else { return false }
-      // What is bound is missing everywhere: one destination shows it as well as all.
+      // Ports taken by bind are missing for every destination, so one destination is enough to report them.
       guard Double(budget.bound) >= thresholds.portsWarning * Double(budget.capacity) else { return true }
       return isBlamed.insert(budget.route.namespace).inserted
     }.map { exhaustion($0) }
@@ -31,14 +31,14 @@ extension Examination {
       .portsExhausted, budget.share >= thresholds.portsCritical ? .critical : .warning,
       count: capacity - budget.free, who: who,
       sentence: "\(Counted.number(capacity - budget.free)) of \(Counted.number(capacity)) ports are taken for "
-        + "connections from \(route.source) to \(route.destination.with(port: route.port)): when none is left, connect fails with "
-        + "EADDRNOTAVAIL.",
+        + "connections from \(route.source) to \(route.destination.with(port: route.port)): when none is left, "
+        + "connect fails with EADDRNOTAVAIL.",
       why: budget.resting > budget.connected + budget.bound
-        ? "Most of them rest in TIME-WAIT after a close by this side: "
+        ? "Most of them are in TIME-WAIT after a close by this side: "
           + "\(rest(limits, isLoopback: route.source.isLoopback))."
         : budget.bound > budget.connected + budget.resting
           ? "Most of them were taken by bind, for every destination at once."
-          : "A port serves one connection for each destination, and connect slows down when half of them are gone.",
+          : "A port serves one connection for each destination, and connect slows down when half of them are taken.",
       evidence: evidence, share: budget.share)
     finding.links.remotes = [Finding.Endpoint(address: sockets[budget.example].remoteBits, port: route.port)]
     return finding
@@ -46,10 +46,10 @@ extension Examination {
 
   private func rest(_ limits: KernelLimits, isLoopback: Bool) -> String {
     let isReused = limits.timeWaitReuse == 1 || limits.timeWaitReuse == 2 && isLoopback
-    return isReused ? "each may be used again after a second" : "each rests for 60 s"
+    return isReused ? "each can be used again after a second" : "each stays there for 60 s"
   }
 
-  /// E2: ports that were taken by bind and not by connect, and so for every destination at once.
+  /// E2: ports that were taken by bind instead of connect, and therefore for every destination at once.
   private func boundBeforeConnect() -> [Finding] {
     var found: [Finding] = []
     for source in boundSources() {
@@ -64,22 +64,22 @@ extension Examination {
         Finding(
           .bindBeforeConnect, share > thresholds.boundShare ? .warning : .info, count: all, who: who,
           sentence: "\(who.name) binds \(address) before it connects: \(Counted.number(all)) ports are taken for every "
-            + "destination, and for everybody.",
-          why: "bind with port 0 takes a port for good; connect alone shares it between destinations. "
-            + "\(Counted.percent(share)) of the ports are gone that way.",
+            + "destination, and for every program.",
+          why: "bind with port 0 takes a port exclusively; connect alone shares it between destinations. "
+            + "\(Counted.percent(share)) of the ports are taken that way.",
           evidence: [
             .init("odd and even ports", "\(source.odd) and \(source.even): bind gives odd ones, connect even ones"),
             .init("SOCKOPT bit 8", "0: without IP_BIND_ADDRESS_NO_PORT"),
             .init("bound and not connected", "\(source.unconnected)"),
             .init("destinations", "\(source.destinations.count)"), example(source.members[0]),
           ],
-          confidence: .likely("the kernel does not keep who chose a port; this is read from which ports they are"),
+          confidence: .likely("the kernel does not record what chose a port; this is inferred from the port numbers"),
           share: share))
     }
     return found.sorted { ($0.share ?? 0) > ($1.share ?? 0) }
   }
 
-  /// E3: ports that rest in TIME-WAIT, by destination where we connected, and by our own port where we serve.
+  /// E3: ports in TIME-WAIT, by destination where this side connected, and by local port where it serves.
   func timeWaits() -> [Finding] {
     struct Key: Hashable {
       var namespace: UInt16
@@ -111,14 +111,14 @@ extension Examination {
         Finding(
           .timeWaitChurn, severity, count: count,
           sentence: key.place.isPeer
-            ? "\(Counted.number(count)) connections \(key.place.words) rest in TIME-WAIT: \(rateText) a second "
-              + "\(rate < 2 ? "was" : "were") opened and closed by this side."
-            : "\(Counted.number(count)) connections \(key.place.words) rest in TIME-WAIT: \(rateText) a second "
-              + "\(rate < 2 ? "was" : "were") closed by this side first.",
+            ? "\(Counted.number(count)) connections \(key.place.words) are in TIME-WAIT: this side opened and closed "
+              + "\(rateText) a second."
+            : "\(Counted.number(count)) connections \(key.place.words) are in TIME-WAIT: this side was the first to "
+              + "close \(rateText) a second.",
           why: key.place.isPeer
-            ? "Who closes first keeps the port for 60 s; these are \(Counted.percent(share)) of the ports for that "
-              + "destination."
-            : "On the server's side this takes about 300 bytes each and no port: harmless.",
+            ? "The side that closes first keeps the port for 60 s; these are \(Counted.percent(share)) of the ports "
+              + "for that destination."
+            : "On the server's side each takes about 300 bytes and no port, which is harmless.",
           evidence: [
             .init("TIME-WAIT", Counted.number(count)), .init("ports to choose from", Counted.number(capacity)),
             .init("tcp_max_tw_buckets", limits.timeWaitEntries.map { Counted.number($0) } ?? "unknown"),

@@ -1,19 +1,19 @@
 extension Diagnosis {
-  /// Reads what the findings will want to know beyond the picture: who waits for what, which programs are near their limit
-  /// without holding a socket that may be seen, and what programs are written in.
+  /// Reads what the findings need beyond the census: epoll sets and waiting threads, programs that are near their
+  /// descriptor limit without holding a visible socket, and the programs' languages.
   ///
-  /// It asks the kernel about few processes, those that something is to be said of.
+  /// Reads only the few processes that a finding may be about.
   public static func prepare(_ census: inout Census, _ options: inout Options) {
     let look = Examination(census, options)
     let pids = look.processesToWatch
     if !look.ownedByNobody.isEmpty { options.ringHolders = census.socketsInRings() }
     for process in census.holders.processes where census.programs[process.pid] == nil {
-      // Whoever has few open is not near a limit; the limit can be read with no right at all.
+      // A process with few descriptors is not near a limit. Reading the limit needs no privileges.
       guard let count = process.descriptorCount, count >= 100 else { continue }
       census.programs[process.pid] = Program.read(process.pid)
     }
     census.watch(pids)
-    // Few programs publish; of those, the ones that something would be said of.
+    // Few programs publish a ledger; only those with a finding are read.
     if !census.holders.ledgers.isEmpty {
       census.readLedgers(of: findings(in: census, options).compactMap { $0.who?.pid })
     }
@@ -25,7 +25,8 @@ extension Diagnosis {
 }
 
 extension Examination {
-  /// Those that hold a connection which its peer has finished, one that they may not be reading, or a queue.
+  /// The processes that hold a connection which its peer has closed, one that they may not be reading, or a listener
+  /// with waiting clients.
   var processesToWatch: Set<Int32> {
     var pids: Set<Int32> = []
     for index in closeWait + full { pids.insert(owner(of: sockets[index]).pid) }
@@ -36,7 +37,7 @@ extension Examination {
 }
 
 extension Census {
-  /// The inodes of sockets that rings of io_uring hold as registered files, each with the ring's process.
+  /// The inodes of sockets that io_uring instances hold as registered files, each with the process of the ring.
   fileprivate func socketsInRings() -> [UInt32: Int32] {
     var found: [UInt32: Int32] = [:]
     for ring in holders.rings {

@@ -1,26 +1,26 @@
-/// How long nothing has moved.
+/// The time since a connection last made progress.
 extension Since {
-  /// How long the peer's window has been closed.
+  /// The time that the peer's window has been closed.
   static func peerWindowClosed(_ socket: InetSocket) -> Since {
     if socket.timer == .persist {
-      // Sending stopped when the window closed; the kernel adds up how long windows held it up, over the whole life.
+      // Sending stopped when the window closed. The kernel sums up the time lost to closed windows over the whole life.
       let lower = UInt64(socket.info.lastDataSent ?? 0)
       return ticking(atLeast: lower, atMost: socket.info.windowLimitedTime.map { max(lower, $0 / 1000) })
     }
     return ticking(atLeast: sinceFirstTry(socket), atMost: nil)
   }
 
-  /// How long data has been on its way without being acknowledged.
+  /// The time that data has been in flight without an acknowledgement.
   static func unacknowledged(_ socket: InetSocket) -> Since {
     ticking(atLeast: sinceFirstTry(socket), atMost: socket.info.lastAcknowledgementReceived.map(UInt64.init))
   }
 
-  /// How long a closed connection has not been able to send its last bytes.
+  /// The time that a closed connection has been unable to deliver its last bytes.
   static func stuck(_ socket: InetSocket) -> Since {
     socket.info.sendWindow == 0 || socket.timer == .persist ? peerWindowClosed(socket) : unacknowledged(socket)
   }
 
-  /// How long the timer has been doubling: with each try the time-out doubled, up to two minutes.
+  /// The time since the retransmission timer began to double. Its timeout doubles with each try, up to two minutes.
   private static func sinceFirstTry(_ socket: InetSocket) -> UInt64 {
     guard socket.timer == .retransmit, let timeout = socket.info.retransmitTimeout else { return 0 }
     let current = UInt64(timeout) / 1000

@@ -1,110 +1,111 @@
-/// From when on something is found, and from when on it is bad. The defaults are the catalogue's.
+/// The limits above which something is a finding, and those above which it is a warning or critical. The defaults are
+/// the catalogue's.
 public struct Thresholds: Hashable, Sendable {
-  /// The time in CLOSE-WAIT from which on it is looked at.
+  /// The minimum time in CLOSE-WAIT.
   public var closeWait = Duration.seconds(5)
-  /// The time in CLOSE-WAIT from which on even one is a warning.
+  /// The time in CLOSE-WAIT above which even one connection is a warning.
   public var closeWaitLong = Duration.seconds(60)
-  /// So many of one program and place are a warning.
+  /// The number of connections of one program and place that is a warning.
   public var closeWaitMany = 10
-  /// Who sent data so recently is still talking.
+  /// A program that sent data within this time is still talking.
   public var activity = Duration.seconds(1)
-  /// The share of a program's descriptors that makes a leak critical.
+  /// The share of a program's descriptor limit that makes a leak critical.
   public var leakShare = 0.25
 
-  /// So many detached descriptors of one program are a warning.
+  /// The number of detached descriptors of one program that is a warning.
   public var detachedMany = 5
 
-  /// The share of the limit of descriptors.
+  /// The share of the descriptor limit that is a warning.
   public var descriptorWarning = 0.7
-  /// The share of the limit of descriptors that is critical.
+  /// The share of the descriptor limit that is critical.
   public var descriptorCritical = 0.9
-  /// A limit that will be reached so soon is critical.
+  /// A limit that will be reached within this time is critical.
   public var descriptorSoon = Duration.seconds(600)
 
-  /// So many sockets without a descriptor are a warning.
+  /// The number of sockets without a descriptor that is a warning.
   public var noDescriptorMany = 10
 
-  /// Closes with unread data, for each second.
+  /// The rate of closes with unread data, per second, above which they are a warning.
   public var closedUnreadRate = 1.0
 
-  /// The time in FIN-WAIT-2 from which on it is looked at.
+  /// The minimum time in FIN-WAIT-2.
   public var finWait2 = Duration.seconds(60)
-  /// The time in FIN-WAIT-2 from which on even one is a warning.
+  /// The time in FIN-WAIT-2 above which even one connection is a warning.
   public var finWait2Long = Duration.seconds(300)
-  /// So many are a warning.
+  /// The number of connections in FIN-WAIT-2 that is a warning.
   public var finWait2Many = 10
 
-  /// The share of the machine's limit of orphans. The kernel itself counts up to four times as strictly.
+  /// The share of the machine's orphan limit that is a warning. The kernel itself counts up to four times as strictly.
   public var orphansWarning = 0.25
-  /// The share of the limit of orphans that is critical.
+  /// The share of the orphan limit that is critical.
   public var orphansCritical = 0.5
 
-  /// The time that a window is closed from which on it is looked at.
+  /// The minimum time that a window has been closed.
   public var window = Duration.seconds(5)
-  /// The time that a window is closed from which on it is a warning.
+  /// The time that a window has been closed above which it is a warning.
   public var windowLong = Duration.seconds(30)
-  /// So many to one peer are critical.
+  /// The number of connections to one peer that is critical.
   public var windowMany = 10
-  /// The share of the machine's TCP memory that waits for one group of peers.
+  /// The share of the machine's TCP memory, queued for one group of peers, that is critical.
   public var windowMemory = 0.1
-  /// The share of the receive buffer that is full of what we do not read.
+  /// The share of the receive buffer above which unread data counts as full.
   public var unreadShare = 0.75
 
-  /// The time without any acknowledgement.
+  /// The minimum time without any acknowledgement.
   public var unacknowledged = Duration.seconds(10)
-  /// So many retransmissions in a row.
+  /// The minimum number of retransmissions in a row.
   public var unacknowledgedTries = 3
-  /// So many to one peer are critical.
+  /// The number of connections to one peer that is critical.
   public var unacknowledgedMany = 5
 
-  /// The time without data.
+  /// The minimum time without data.
   public var idle = Duration.seconds(1800)
-  /// The time without data from which on many are a warning.
+  /// The time without data above which ``idleMany`` connections are a warning.
   public var idleLong = Duration.seconds(3600)
-  /// So many.
+  /// The number of idle connections that is a warning.
   public var idleMany = 20
 
-  /// So many repeated SYNs.
+  /// The minimum number of retransmitted SYNs.
   public var connectTries = 2
-  /// The time from which on it is a warning.
+  /// The time without an answer to the SYN that is a warning.
   public var connect = Duration.seconds(3)
-  /// So many to one destination are critical.
+  /// The number of attempts to one destination that is critical.
   public var connectMany = 10
 
-  /// The share of the ports for one destination.
+  /// The share of the ports for one destination that is a warning.
   public var portsWarning = 0.6
   /// The share of the ports that is critical.
   public var portsCritical = 0.85
-  /// The share of the ports that are bound before connect.
+  /// The share of the ports bound before connect that is a warning.
   public var boundShare = 0.2
-  /// So many are needed before anything is said of how they were chosen.
+  /// The minimum number of ports from which to judge whether bind or connect chose them.
   public var boundMany = 16
-  /// The share of the ports that rest in TIME-WAIT from which on it is mentioned.
+  /// The minimum share of the ports in TIME-WAIT.
   public var timeWait = 0.05
-  /// The share of the ports that rest in TIME-WAIT that is a warning.
+  /// The share of the ports in TIME-WAIT that is a warning.
   public var timeWaitWarning = 0.3
 
-  /// The time in a listener's queue.
+  /// The minimum time in a listener's accept queue.
   public var accept = Duration.seconds(1)
-  /// The time in a listener's queue that is critical.
+  /// The time in a listener's accept queue that is critical.
   public var acceptLong = Duration.seconds(10)
-  /// The share of a listener's room for unfinished handshakes.
+  /// The minimum share of a listener's room for unfinished handshakes.
   public var synBacklog = 0.5
 
-  /// The share of the machine's TCP memory, or of its tracked connections.
+  /// The share of the machine's TCP memory, or of its connection tracking table, that is a warning.
   public var memoryWarning = 0.7
   /// The share that is critical.
   public var memoryCritical = 0.9
 
-  /// So many Unix sockets whose peer is gone are a warning.
+  /// The number of Unix sockets with a closed peer that is a warning.
   public var unixGoneMany = 5
-  /// The share of a Unix socket's buffer that is full of what nobody reads.
+  /// The minimum share of a Unix socket's send buffer filled with data that the peer has not read.
   public var unixUnreadShare = 0.75
 
-  /// The catalogue's.
+  /// Creates the catalogue's thresholds.
   public init() {}
 
-  /// For a leak gate: everything that was not given back counts, at once, and each is a warning at least.
+  /// Thresholds for a leak gate: every socket that was not given back counts, at once, and is at least a warning.
   public static var leaks: Thresholds {
     var all = Thresholds()
     all.closeWait = .zero
@@ -123,6 +124,6 @@ extension Duration {
     return seconds < 0 ? 0 : UInt64(seconds) * 1000 + UInt64(attoseconds / 1_000_000_000_000_000)
   }
 
-  /// As a number of seconds.
+  /// The duration as a number of seconds.
   var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

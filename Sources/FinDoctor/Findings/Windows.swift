@@ -1,15 +1,15 @@
-/// W1 and W2: data stands still because one side does not read.
+/// W1 and W2: data does not move because one side does not read.
 extension Examination {
-  /// W1: the peer offers no window, and we have something to send.
+  /// W1: the peer's window is closed, and we have data to send.
   func peerZeroWindows() -> [Finding] {
     let held = closedWindow.filter { sockets[multipath.owner(ofPath: $0) ?? $0].inode != 0 }
     let groups = gather(held) { _, socket, _ in
       let since = Since.peerWindowClosed(socket)
       guard since.lower >= thresholds.window.milliseconds else { return nil }
-      // A peer that answers probes, or one that does not.
+      // Kind 0: the peer answers the probes. Kind 1: it does not.
       return (since, (socket.info.probes ?? 0) == 0 || socket.timer != .persist ? 0 : 1)
     }
-    // Of the machine: the third number is where TCP refuses memory.
+    // The third value of `tcp_mem`, the machine's limit above which TCP refuses memory.
     let memory = census.namespaces.lazy.compactMap { $0.limits.memoryPages.dropFirst(2).first }.first
     return groups.map { group in
       let who = who(group)
@@ -22,9 +22,9 @@ extension Examination {
       var finding = Finding(
         .peerZeroWindow, severity, count: group.count, who: who, since: group.since,
         sentence: "\(who.name) cannot send on \(Counted.noun(group.count, "connection")) \(group.key.place.words): the "
-          + "peer does not read. \(Counted.bytes(queued)) wait in our memory.",
+          + "peer does not read. \(Counted.bytes(queued)) wait in this machine's memory.",
         why: isSilent
-          ? "The window is closed and the probes are not answered: the peer's machine, or the way to it, is gone."
+          ? "The window is closed and the probes are not answered: the peer's machine, or the path to it, is gone."
           : "The window is closed and the peer's machine answers: its program does not read. " + attention(group),
         evidence: [
           .init("tcpi_snd_wnd", "0"), .init("timer", oldest.timer.description),
@@ -46,7 +46,7 @@ extension Examination {
     return counts.values.max() ?? 0
   }
 
-  /// W2: data lies in our receive buffer until the peer may send no more.
+  /// W2: unread data fills our receive buffer until the peer may send no more.
   func unread() -> [Finding] {
     let groups = gather(full) { _, socket, owner in
       guard let received = socket.lastDataReceived else { return nil }
@@ -59,7 +59,7 @@ extension Examination {
       let oldest = sockets[group.oldest]
       let bytes = group.members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].receiveQueue) }
       var severity = group.since.lower >= thresholds.windowLong.milliseconds ? Severity.warning : .info
-      // The peer has given up on an answer, and the request was never read.
+      // The peer has given up waiting for an answer, and its request was never read.
       if group.members.contains(where: { sockets[$0].state == .closeWait }) { severity = .critical }
       let window =
         ([oldest] + multipath.paths(of: group.oldest).map { sockets[$0] }).compactMap(\.info.receiveWindow).min()

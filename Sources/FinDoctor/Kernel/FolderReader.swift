@@ -1,9 +1,9 @@
 internal import CFin
 internal import Glibc
 
-/// Reads the names in a folder, and the links they are, without a string for each: there may be a hundred thousand.
+/// Reads the names in a folder, and their link targets, without a string for each: there may be a hundred thousand.
 ///
-/// It keeps its buffers from one folder to the next.
+/// Its buffers are reused from one folder to the next.
 @safe struct FolderReader: ~Copyable {
   private let entries = UnsafeMutableRawBufferPointer.allocate(byteCount: 32768, alignment: 16)
   private let target = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 16)
@@ -22,9 +22,9 @@ internal import Glibc
     }
   }
 
-  /// Calls `body` with every name that is a number and is a link, and with where the link points to.
+  /// Calls `body` with every name that is both a number and a link, and with the target of the link.
   ///
-  /// A link that goes while it is read is left out.
+  /// A link that disappears during the scan is left out.
   func forEachLink(in folder: CInt, _ body: (Int32, UnsafeRawBufferPointer) -> Void) throws(KernelError) {
     let room = unsafe target.baseAddress!.assumingMemoryBound(to: CChar.self)
     let size = unsafe target.count
@@ -36,7 +36,7 @@ internal import Glibc
     }
   }
 
-  /// Calls `body` with every folder in a folder, by its name and its inode.
+  /// Calls `body` with the name and the inode of every folder in a folder.
   func forEachFolder(in folder: CInt, _ body: (String, UInt64) -> Void) throws(KernelError) {
     try unsafe forEachName(in: folder) { name, inode, isFolder in
       guard isFolder else { return }
@@ -45,9 +45,9 @@ internal import Glibc
     }
   }
 
-  /// Calls `body` with where the link of this number points to, unless it has gone.
+  /// Calls `body` with the target of the link of this number, unless the link is gone.
   func readLink(_ number: Int32, in folder: CInt, _ body: (UnsafeRawBufferPointer) -> Void) {
-    // The name, from its end: at most ten digits and a zero.
+    // The name, written from its end: at most ten digits and a zero.
     var name = InlineArray<12, CChar>(repeating: 0)
     var first = 11
     var rest = UInt32(bitPattern: number)
@@ -64,7 +64,8 @@ internal import Glibc
     if count > 0 { unsafe body(UnsafeRawBufferPointer(start: room, count: count)) }
   }
 
-  /// `struct linux_dirent64`: two 64-bit numbers, the record's length in 16 bits, a type, the name and a zero.
+  /// Calls `body` with each entry. `struct linux_dirent64` is two 64-bit integers, the record's length in 16 bits, a
+  /// type, the name and a zero.
   private func forEachName(
     in folder: CInt, _ body: (UnsafePointer<CChar>, _ inode: UInt64, _ isFolder: Bool) -> Void
   ) throws(KernelError) {

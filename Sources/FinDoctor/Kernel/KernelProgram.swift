@@ -1,16 +1,16 @@
 internal import CFin
 internal import Glibc
 
-/// A program for the machine inside the kernel, instruction by instruction (BPF, RFC 9669), as far as it is needed here.
+/// A minimal BPF assembler (RFC 9669): only the instructions that are needed here.
 struct KernelProgram {
   private var code: [UInt64] = []
-  /// Jumps to the end, whose distance is known when the end is.
+  /// The jumps to the end of the program. Their distances are filled in when the end is known.
   private var leaving: [Int] = []
 
-  /// R0 is what the program gives back, R1 to R5 are what is handed over and are lost by a call, R6 to R9 stay.
+  /// The registers: R0 holds the return value, R1 to R5 hold arguments and are lost in a call, R6 to R9 survive a call.
   enum Register: UInt8 {
     case r0, r1, r2, r3, r4, r5, r6, r7, r8, r9
-    /// The end of 512 bytes of memory.
+    /// The frame pointer: the end of 512 bytes of stack.
     case frame
   }
 
@@ -36,32 +36,32 @@ struct KernelProgram {
   /// `to += value`
   mutating func add(_ to: Register, _ value: Int32) { add(0x07, to, .r0, 0, value) }
 
-  /// A function of the kernel, by its number.
+  /// Calls a kernel helper function by its number.
   mutating func call(_ function: Int32) { add(0x85, .r0, .r0, 0, function) }
 
-  /// Ends when it is zero.
+  /// Ends the program if the register is zero.
   mutating func leave(ifZero register: Register) {
     leaving.append(code.count)
     add(0x15, register, .r0)
   }
 
-  /// Ends when they differ.
+  /// Ends the program if the registers differ.
   mutating func leave(unless register: Register, is other: Register) {
     leaving.append(code.count)
     add(0x5d, register, other)
   }
 
-  /// Ends when it is none of these; they are compared as 32 bits.
+  /// Ends the program if the register has none of these values; 32 bits are compared.
   mutating func leave(unless register: Register, isOneOf values: [UInt32]) {
     for (index, value) in values.enumerated() {
-      // Over the questions that are left, and over the jump to the end behind them.
+      // A match jumps over the remaining comparisons and over the jump to the end behind them.
       add(0x16, register, .r0, values.count - index, Int32(bitPattern: value))
     }
     leaving.append(code.count)
     add(0x05, .r0, .r0)
   }
 
-  /// The end, which gives back 0.
+  /// Returns the finished program, with an end that returns 0.
   consuming func ended() -> [UInt64] {
     for place in leaving { code[place] |= UInt64(UInt16(code.count - place - 1)) << 16 }
     set(.r0, 0)
@@ -78,14 +78,14 @@ struct KernelProgram {
   }
 }
 
-/// A program that the kernel runs once for each thing that it goes over, and what the program writes, to be read.
+/// A BPF iterator: the kernel runs a program once for each object of a kind, and the program's output is read here.
 struct KernelIterator: ~Copyable {
   private let written: OwnDescriptor
 
-  /// Loads the program and begins. It needs `CAP_BPF` and `CAP_PERFMON`, or root.
+  /// Loads and attaches the program. It needs `CAP_BPF` and `CAP_PERFMON`, or root.
   /// - Parameters:
-  ///   - program: Its instructions.
-  ///   - number: The type number of the kernel's function that goes over the things.
+  ///   - program: The instructions.
+  ///   - number: The BTF type number of the kernel function that defines the iterator.
   init(_ program: [UInt64], over number: Int) throws(KernelError) {
     let loaded = OwnDescriptor(
       adopting: CInt(try calling { unsafe Int(fin_bpf_load(program, UInt32(program.count), UInt32(number))) }))
@@ -93,7 +93,7 @@ struct KernelIterator: ~Copyable {
     written = OwnDescriptor(adopting: CInt(try calling { Int(fin_bpf_iterate(link.number)) }))
   }
 
-  /// Everything that it writes, in pieces that hold whole records.
+  /// Calls `body` with all output of the program, in pieces that hold whole records.
   func forEachPiece(_ body: (RawSpan) -> Void) throws(KernelError) {
     try unsafe withUnsafeTemporaryAllocation(byteCount: 65536, alignment: 16) { room throws(KernelError) in
       while true {
@@ -101,7 +101,7 @@ struct KernelIterator: ~Copyable {
         do throws(KernelError) {
           count = try calling { unsafe Glibc.read(written.number, room.baseAddress!, room.count) }
         } catch KernelError.again {
-          continue  // It went over a million things and wrote nothing: it goes on where it was.
+          continue  // A million objects without output: the next read continues from there.
         }
         if count == 0 { return }
         unsafe body(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: room[..<count])))

@@ -1,30 +1,31 @@
-/// What the running kernel says of its own types: where a member lies in a structure, which number a function has.
+/// A reader of BTF, the running kernel's description of its own types: the offset of a structure's member, the type
+/// number of a function.
 ///
-/// The format is BTF, as in `/sys/kernel/btf/vmlinux`: a header; types one behind the other, counted from 1, each of 12 bytes
-/// and what belongs to its kind; and the names, each ended by a zero. Nothing is read beyond what was given.
+/// BTF, as in `/sys/kernel/btf/vmlinux`, is a header; then the types in sequence, numbered from 1, each of 12 bytes and
+/// the data of its kind; and the names, each terminated by a zero. No read goes beyond the given bytes.
 struct KernelTypes {
   private let bytes: [UInt8]
-  /// Where each type begins.
+  /// The offset of each type.
   private let places: ContiguousArray<UInt32>
   private let names: Range<Int>
 
-  /// The kinds that are looked for.
+  /// The kinds of types that can be looked up.
   enum Kind: UInt8 {
     case structure = 4
     case union = 5
     case function = 12
   }
 
-  /// Those of the running kernel; nil where it does not tell.
+  /// Reads the BTF of the running kernel; nil where the kernel provides none.
   static func ofRunningKernel() -> KernelTypes? {
     (try? Files.read("/sys/kernel/btf/vmlinux", limit: 64 << 20)).flatMap { KernelTypes($0) }
   }
 
-  /// Nil when this is not the format, is cut, or has a kind of type whose length is unknown.
+  /// Indexes the types; nil when the bytes are not BTF, are truncated, or have a kind of type whose length is unknown.
   init?(_ bytes: [UInt8]) {
     let all = unsafe bytes.span.bytes
     guard all.byteCount >= 24, all.number(at: 0, as: UInt16.self) == 0xeb9f else { return nil }
-    // The length of the header, and then where types and names lie behind it, and how long they are.
+    // The header's length; after the header, at offsets that it gives, lie the types and the names.
     let header = Int(all.number(at: 4, as: UInt32.self))
     func part(_ offset: Int) -> Range<Int>? {
       let start = header + Int(all.number(at: offset, as: UInt32.self))
@@ -49,14 +50,14 @@ struct KernelTypes {
     self.names = names
   }
 
-  /// What stands behind the 12 bytes that every type has.
+  /// The length of the data behind the 12 bytes that every type has.
   private static func length(ofKind kind: UInt8, count: Int) -> Int? {
     switch kind {
-    case 1, 14, 17: 4  // An integer, a variable, a tag of a declaration.
-    case 2, 7, 8, 9, 10, 11, 12, 16, 18: 0  // Pointer, forward, typedef, qualifiers, function, float, tag of a type.
-    case 3: 12  // An array.
-    case 4, 5, 15, 19: 12 * count  // Members, variables of a section, values of 64 bits.
-    case 6, 13: 8 * count  // Values, parameters.
+    case 1, 14, 17: 4  // Integer, variable, declaration tag.
+    case 2, 7, 8, 9, 10, 11, 12, 16, 18: 0  // Pointer, forward, typedef, qualifiers, function, float, type tag.
+    case 3: 12  // Array.
+    case 4, 5, 15, 19: 12 * count  // Members, variables of a section, 64-bit enumerators.
+    case 6, 13: 8 * count  // Enumerators, parameters.
     default: nil
     }
   }
@@ -66,7 +67,7 @@ struct KernelTypes {
     (1..<places.count).first { self.kind($0) == kind && isName(info($0, 0), name) }
   }
 
-  /// Where a member of a structure lies, in bytes: also one of a structure without a name inside it.
+  /// The byte offset of a member of a structure, or of an anonymous structure or union inside it.
   func offset(of member: StaticString, in structure: StaticString) -> Int? {
     guard let number = number(of: structure, .structure), let bits = bits(of: member, in: number, depth: 0) else {
       return nil
@@ -75,7 +76,7 @@ struct KernelTypes {
   }
 
   private func bits(of member: StaticString, in number: Int, depth: Int) -> Int? {
-    // Types may be nested in a circle where somebody else has written them.
+    // Malformed BTF may nest types in a cycle.
     guard depth < 8, places.indices.contains(number), number > 0 else { return nil }
     let kind = kind(number)
     guard kind == .structure || kind == .union else { return nil }
@@ -83,7 +84,7 @@ struct KernelTypes {
     for index in 0..<Int(about & 0xffff) {
       let at = 12 + index * 12
       let name = info(number, at)
-      // With the highest bit of a type, the upper eight bits of an offset are the width of a bit field.
+      // If the highest bit of a type's info is set, the upper eight bits of an offset are the width of a bit field.
       let offset = Int(about >> 31 == 1 ? info(number, at + 8) & 0xff_ffff : info(number, at + 8))
       if isName(name, member) { return offset }
       if isName(name, ""), let inner = bits(of: member, in: Int(info(number, at + 4)), depth: depth + 1) {

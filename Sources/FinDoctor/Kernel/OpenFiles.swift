@@ -1,32 +1,33 @@
 internal import Glibc
 
-/// The open files of all processes that a census asks for, told by the kernel in one pass over its tables.
+/// The open files that a census needs, of all processes, listed by a BPF iterator in one pass over the kernel's tables.
 ///
-/// The iterator `task_file` (Linux 5.8) shows each file of each process to a program of thirty instructions, which writes down
-/// whose it is, its number, its inode and what kind of thing it is. A link in `/proc` says the same of one descriptor in
-/// several microseconds; here it is about half of one. The program refers to nothing but what the kernel's description of
-/// its types names, and is gone with the last of its descriptors, at the end of the pass.
+/// The `task_file` iterator (Linux 5.8) shows each file of each process to a BPF program of thirty instructions. The
+/// program writes the process, the descriptor's number, the inode and the kind of the file. Reading a link in `/proc`
+/// takes several microseconds for the same facts about one descriptor; here it takes about half a microsecond. The
+/// program refers only to members that the kernel's BTF names. It is unloaded with the last of its descriptors, at the
+/// end of the pass.
 struct OpenFiles {
-  /// What an open file is, as far as a census asks: the number of the file system that it is a file of.
+  /// The kind of an open file, as far as a census needs it: the magic number of its file system.
   enum Kind: UInt32, CaseIterable {
-    /// SOCKFS_MAGIC
+    /// `SOCKFS_MAGIC` of linux/magic.h.
     case socket = 0x534f_434b
     /// ANON_INODE_FS_MAGIC: an epoll instance, an io_uring, and much else.
     case anonymous = 0x0904_1934
     /// TMPFS_MAGIC: memory files, and those of `/dev/shm` and `/tmp`.
     case memory = 0x0102_1994
-    /// NSFS_MAGIC
+    /// `NSFS_MAGIC` of linux/magic.h.
     case namespace = 0x6e73_6673
   }
 
   /// One open file.
   struct Entry {
     var kind: Kind
-    /// For a socket, the number in `socket:[123]`.
+    /// The descriptor and its inode; for a socket, the number in `socket:[123]`.
     var holder: Holder
   }
 
-  /// Where the members lie that the program reads, and what it is called by.
+  /// The offsets of the members that the program reads, and the type number of the iterator's function.
   struct Layout: Hashable {
     var iterator: Int
     var pid: Int
@@ -36,14 +37,14 @@ struct OpenFiles {
     var fileSystem: Int
     var magic: Int
 
-    /// Nil when these types lack one of them, or lay it out in a way that cannot be.
+    /// Looks up the offsets; nil when these types lack a member, or place one where an instruction cannot reach it.
     init?(_ types: KernelTypes) {
       guard let iterator = types.number(of: "bpf_iter_task_file", .function),
         let pid = types.offset(of: "pid", in: "task_struct"), let tgid = types.offset(of: "tgid", in: "task_struct"),
         let inode = types.offset(of: "f_inode", in: "file"), let number = types.offset(of: "i_ino", in: "inode"),
         let fileSystem = types.offset(of: "i_sb", in: "inode"),
         let magic = types.offset(of: "s_magic", in: "super_block"),
-        // An instruction has 16 bits for them.
+        // An instruction has 16 bits for an offset.
         [pid, tgid, inode, number, fileSystem, magic].allSatisfy({ $0 <= Int16.max })
       else { return nil }
       self.iterator = iterator
@@ -55,15 +56,16 @@ struct OpenFiles {
       self.magic = magic
     }
 
-    /// That of the running kernel, which does not change; nil where it does not tell.
+    /// The layout of the running kernel, which does not change; nil where the kernel provides no BTF or lacks a member.
     static let ofRunningKernel: Layout? = KernelTypes.ofRunningKernel().flatMap { Layout($0) }
   }
 
-  /// Calls `body` with each, those of a process one behind the other.
+  /// Calls `body` for every open file, grouped by process.
   ///
-  /// It is believed only if it found a socket that was made for this, with our number and the right inode: so that a layout that
-  /// is not this kernel's, and a process whose number is another one in the kernel's own count, as in a container, are noticed.
-  /// - Returns: Whether that was all of them, and true.
+  /// The pass is trusted only if it found a socket that was opened for this purpose, with this process's number and the
+  /// right inode. That detects a layout that is not this kernel's, and a process whose number differs in the kernel's
+  /// own count, as in a container.
+  /// - Returns: Whether the listing is complete and can be trusted; when false, the caller discards it.
   static func forEach(_ layout: Layout, _ body: (Entry) -> Void) -> Bool {
     let known = OwnDescriptor(adopting: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0))
     guard let inode = try? known.status().st_ino else { return false }
@@ -90,17 +92,17 @@ struct OpenFiles {
 
   private static let recordSize = 16
 
-  /// The program. It is handed `{ meta, task, descriptor, file }`, eight bytes each.
+  /// The BPF program. Its context is `{ meta, task, descriptor, file }`, eight bytes each.
   static func program(_ layout: Layout) -> [UInt64] {
     var program = KernelProgram()
     let context = KernelProgram.Register.r6
     program.copy(context, .r1)
-    // At the end, once, without a file.
+    // The kernel makes one last call without a file at the end.
     program.load(.r7, context, 8)
     program.leave(ifZero: .r7)
     program.load(.r8, context, 24)
     program.leave(ifZero: .r8)
-    // A thread with a table of descriptors of its own: /proc/PID/fd does not show those either.
+    // A thread with a descriptor table of its own is skipped: /proc/PID/fd does not show its descriptors either.
     program.load(.r1, .r7, layout.tgid, .word)
     program.load(.r2, .r7, layout.pid, .word)
     program.leave(unless: .r1, is: .r2)
@@ -114,7 +116,7 @@ struct OpenFiles {
     program.load(.r1, .r2, layout.magic)
     program.leave(unless: .r1, isOneOf: Kind.allCases.map(\.rawValue))
     program.store(.r1, at: -4)
-    // Where to write stands at the beginning of the first part.
+    // The file to write to is the first member of `meta`.
     program.load(.r1, context, 0)
     program.load(.r1, .r1, 0)
     program.copy(.r2, .frame)

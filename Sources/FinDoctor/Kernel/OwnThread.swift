@@ -2,18 +2,19 @@ internal import CFin
 internal import Glibc
 internal import Synchronization
 
-/// How many threads a census uses at most for one thing.
+/// The limit on the threads that a census uses for one job.
 enum Threads {
-  /// One for each processor that this process may run on, up to four: more only wait for each other in the kernel.
+  /// One for each processor that this process may run on, up to four: more would only wait for each other in the
+  /// kernel.
   static var useful: Int { min(4, max(1, Int(fin_processors()))) }
 }
 
-/// A thread of its own, which ends with its work: one that changes its network namespace must be nobody else's after.
+/// A dedicated thread that ends with its work. A thread that has changed its network namespace must not be reused.
 final class OwnThread<Value: Sendable>: Sendable {
   private let work: Work<Value>
   private let thread: pthread_t?
 
-  /// Begins.
+  /// Starts the thread.
   init(_ body: @escaping @Sendable () -> Value) {
     let work = Work(body)
     self.work = work
@@ -29,7 +30,7 @@ final class OwnThread<Value: Sendable>: Sendable {
     self.thread = code == 0 ? thread : nil
   }
 
-  /// Waits for the end and gives what came out, once; nil when there was no thread to be had.
+  /// Waits for the thread to end and returns its result, once; nil when the thread could not be started.
   func join() -> Value? {
     guard let thread else { return nil }
     pthread_join(thread, nil)
@@ -37,7 +38,7 @@ final class OwnThread<Value: Sendable>: Sendable {
   }
 }
 
-/// What the thread runs, without its type.
+/// The thread's work, with its result type erased.
 private class Running: @unchecked Sendable {
   func run() {}
 }

@@ -1,13 +1,14 @@
-/// Work on very many things, done piece by piece on all processors.
+/// Work on large collections, done in pieces by several threads.
 package enum Pieces {
-  /// Makes something of each piece, and uses what was made, in order and on this thread.
+  /// Computes a result for each piece in parallel, and uses the results in order on the calling thread.
   ///
-  /// As many pieces are made at once as there are processors, and no more are kept. With one piece, no thread is made.
+  /// At most ``Threads/useful`` pieces are computed at once, and no more results than that are held. For a single
+  /// piece, no thread is started.
   /// - Parameters:
-  ///   - count: How many things there are.
-  ///   - size: How many are one piece.
-  ///   - make: What is made of the things at these places; on any thread.
-  ///   - use: What is done with it.
+  ///   - count: The number of elements.
+  ///   - size: The number of elements in a piece.
+  ///   - make: Computes the result for the elements at these indices, on any thread.
+  ///   - use: Uses one result.
   package static func forEach<Made: Sendable>(
     of count: Int, each size: Int = 8192, make: @escaping @Sendable (Range<Int>) -> Made, use: (Made) -> Void
   ) {

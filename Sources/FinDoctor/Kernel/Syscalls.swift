@@ -1,24 +1,24 @@
 internal import CFin
 internal import Glibc
 
-/// An answer of the kernel that was no.
+/// A failed system call.
 struct KernelError: Error, Hashable, CustomStringConvertible {
   let code: CInt
 
-  /// What the last call of this thread said.
+  /// The error of this thread's last system call.
   static var last: KernelError { KernelError(code: fin_errno()) }
 
   static let interrupted = KernelError(code: EINTR)
-  /// Messages came faster than they were read.
+  /// Messages arrived faster than they were read.
   static let lost = KernelError(code: ENOBUFS)
   static let gone = KernelError(code: ESRCH)
   static let again = KernelError(code: EAGAIN)
-  /// May not.
+  /// Permission denied.
   var isRefusal: Bool { code == EACCES || code == EPERM }
   /// The process has ended, or the file is gone.
   var isGone: Bool { code == ENOENT || code == ESRCH }
 
-  /// `permission denied (EACCES)`.
+  /// The text and the name: `permission denied (EACCES)`.
   var description: String {
     let name = unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "\(code)"
     let words = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error"
@@ -26,7 +26,7 @@ struct KernelError: Error, Hashable, CustomStringConvertible {
   }
 }
 
-/// Repeats a call that a signal interrupted.
+/// Makes a system call, and repeats it when a signal interrupted it.
 @inline(__always)
 func calling(_ body: () -> Int) throws(KernelError) -> Int {
   while true {
@@ -37,28 +37,28 @@ func calling(_ body: () -> Int) throws(KernelError) -> Int {
   }
 }
 
-/// A descriptor of ours, closed with its owner.
+/// An owned file descriptor, closed with its owner.
 struct OwnDescriptor: ~Copyable, Sendable {
   let number: CInt
 
-  /// `openat`, for reading unless `flags` say otherwise.
+  /// Opens a file (`openat`), for reading unless `flags` say otherwise.
   init(_ path: String, in folder: CInt = AT_FDCWD, flags: CInt = O_RDONLY) throws(KernelError) {
     number = CInt(try calling { Int(unsafe fin_open_at(folder, path, flags)) })
   }
 
-  /// Takes over a descriptor that a call has just given.
+  /// Takes ownership of a descriptor that a call has just returned.
   init(adopting number: CInt) { self.number = number }
 
   deinit { _ = Glibc.close(number) }
 
-  /// What `fstat` says of it.
+  /// Returns the result of `fstat`.
   func status() throws(KernelError) -> stat {
     var status = stat()
     _ = try calling { Int(unsafe fstat(number, &status)) }
     return status
   }
 
-  /// Reads all that is there, up to a limit: files under `/proc` have no length.
+  /// Reads the whole file, up to a limit: files under `/proc` report no length.
   func readAll(limit: Int) throws(KernelError) -> [UInt8] {
     var bytes: [UInt8] = []
     try unsafe withUnsafeTemporaryAllocation(byteCount: 16384, alignment: 16) { room throws(KernelError) in
@@ -74,7 +74,7 @@ struct OwnDescriptor: ~Copyable, Sendable {
 }
 
 extension OwnDescriptor {
-  /// Reads at a place in the file; fewer bytes than wanted at its end.
+  /// Reads at an offset in the file; returns fewer bytes than wanted at the end of the file.
   func read(_ wanted: Int, at offset: UInt64) throws(KernelError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: wanted)
     let count = try calling {
@@ -85,20 +85,20 @@ extension OwnDescriptor {
   }
 }
 
-/// Reading files and links, most of them under `/proc`.
+/// Functions that read files and links, most of them under `/proc`.
 enum Files {
-  /// What a file holds, up to a limit.
+  /// Returns the contents of a file, up to a limit.
   static func read(_ path: String, in folder: CInt = AT_FDCWD, limit: Int = 1 << 20) throws(KernelError) -> [UInt8] {
     try OwnDescriptor(path, in: folder).readAll(limit: limit)
   }
 
-  /// A number that stands alone in a file, or the first of several.
+  /// Reads a number from a file: the only one, or the first of several.
   static func number(_ path: String) -> Int? {
     guard let bytes = try? read(path, limit: 64) else { return nil }
     return Words(bytes).first.flatMap { Int(decimal: $0) }
   }
 
-  /// Where a symbolic link points to, up to 255 bytes.
+  /// Returns the target of a symbolic link, up to 255 bytes.
   static func link(_ path: String, in folder: CInt = AT_FDCWD) throws(KernelError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 256)
     let count = try calling {
@@ -109,14 +109,14 @@ enum Files {
     return Array(bytes[..<count])
   }
 
-  /// `fstatat`, following links.
+  /// Returns the result of `fstatat`, following links.
   static func status(_ path: String, in folder: CInt = AT_FDCWD) throws(KernelError) -> stat {
     var status = stat()
     _ = try calling { Int(unsafe fstatat(folder, path, &status, 0)) }
     return status
   }
 
-  /// An extended attribute, up to 64 bytes, without the zero at its end.
+  /// Returns an extended attribute, up to 64 bytes, without the terminating zero.
   static func attribute(_ name: String, of path: String) throws(KernelError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 64)
     let count = try calling {
@@ -126,16 +126,16 @@ enum Files {
   }
 }
 
-/// The two clocks.
+/// The system's clocks.
 enum Clock {
   static func now() -> Census.Moment {
     Census.Moment(monotonic: UInt64(nanoseconds(CLOCK_MONOTONIC)), wall: nanoseconds(CLOCK_REALTIME))
   }
 
-  /// How long the machine has been running, with the time it slept: what the start of a process is counted from.
+  /// The time since boot, including suspend; the kernel counts the start time of a process from the same moment.
   static func sinceBoot() -> Duration { .nanoseconds(nanoseconds(CLOCK_BOOTTIME)) }
 
-  /// Waits.
+  /// Sleeps for this time; continues after an interruption by a signal.
   static func pause(_ time: Duration) {
     let (seconds, attoseconds) = time.components
     guard time > .zero else { return }
@@ -151,9 +151,9 @@ enum Clock {
   }
 }
 
-/// This process.
+/// Facts about this process.
 enum Own {
   static var pid: Int32 { getpid() }
-  /// How often a second the ticks come that `/proc/PID/stat` counts in.
+  /// The number of clock ticks a second, the unit of the times in `/proc/PID/stat`.
   static var ticksPerSecond: Int { max(1, sysconf(CInt(_SC_CLK_TCK))) }
 }

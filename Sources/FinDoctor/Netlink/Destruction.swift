@@ -1,37 +1,37 @@
 internal import CFin
 internal import Glibc
 
-/// What became of a socket that was to be destroyed.
+/// The result of destroying one socket.
 public enum Destruction: Hashable, Sendable {
-  /// The kernel has ended it.
+  /// The kernel has destroyed the socket.
   case destroyed
-  /// No socket has this cookie any more: it ended by itself. With `true`, another has its addresses and ports now, which
-  /// was left alone.
+  /// No socket has this cookie any more: it ended before the request. With `isReplaced`, another socket has its
+  /// addresses and ports now; that one was left alone.
   case endedBefore(isReplaced: Bool)
-  /// It takes `CAP_NET_ADMIN` in the user namespace that its network namespace belongs to.
+  /// Permission denied: it takes `CAP_NET_ADMIN` in the user namespace that owns the socket's network namespace.
   case notPermitted
-  /// This kernel, or this protocol, cannot (`CONFIG_INET_DIAG_DESTROY`).
+  /// This kernel, or this protocol, does not support it (`CONFIG_INET_DIAG_DESTROY`).
   case notSupported
-  /// Its network namespace could not be entered; why, in words.
+  /// The socket's network namespace could not be entered; the text says why.
   case unreachable(String)
-  /// The kernel refused in some other way; how, in words.
+  /// The kernel refused for another reason; the text says which.
   case refused(String)
 }
 
 extension Census {
-  /// Ends sockets of other programs, whoever they belong to (`SOCK_DESTROY`).
+  /// Destroys sockets of other programs, of any user (`SOCK_DESTROY`).
   ///
-  /// The kernel is given the cookie that the census saw, and compares it under its own lock: a socket that took over the
-  /// addresses and ports of one that has ended is never hit. What ends is the connection. The descriptor stays with its
-  /// program until that closes it.
+  /// The kernel receives the cookie that the census saw, and compares it under its own lock. So a socket that took over
+  /// the addresses and ports of one that has ended is never hit. Only the connection ends: the descriptor stays open
+  /// until its program closes it.
   ///
-  /// Each network namespace is entered by a thread of its own, which ends there. It blocks: call it outside of tasks.
-  /// - Parameter places: Which of ``Census/sockets``.
-  /// - Returns: What became of each, in the same order.
+  /// A separate thread enters each network namespace and ends afterwards. The call blocks: make it outside of tasks.
+  /// - Parameter places: Indices into ``Census/sockets``.
+  /// - Returns: The result for each socket, in the same order.
   public func destroy(_ places: [Int]) -> [Destruction] {
     var groups: [UInt16: [Int]] = [:]
     for (number, place) in places.enumerated() { groups[sockets[place].namespace, default: []].append(number) }
-    var all = [Destruction](repeating: .unreachable("no thread was to be had"), count: places.count)
+    var all = [Destruction](repeating: .unreachable("no thread could be started"), count: places.count)
     let working = groups.map { namespace, numbers in
       let rows = numbers.map { sockets[places[$0]] }
       let inode = namespaces[Int(namespace)].inode
@@ -43,18 +43,19 @@ extension Census {
     return all
   }
 
-  /// Enters the namespace, if the thread is not in it, and stays.
+  /// Destroys sockets of one namespace. The calling thread enters that namespace, if it is not there already, and
+  /// stays.
   private static func destroy(_ rows: [InetSocket], inNamespace inode: UInt32) -> [Destruction] {
     do throws(KernelError) {
       if NamespacePlace.inode(NamespacePlace.own) != inode {
         guard let place = NamespacePlace.finding(inode) else {
-          return rows.map { _ in .unreachable("its network namespace is gone, or nobody shows the way into it") }
+          return rows.map { _ in .unreachable("its network namespace is gone, or no path leads into it") }
         }
         try place.enter()
       }
       var netlink = try NetlinkSocket()
       var outcomes = rows.map { netlink.destroy($0) }
-      // Of several that are bound alike (SO_REUSEPORT), the kernel finds one: when that has gone, the next.
+      // If several sockets are bound alike (SO_REUSEPORT), the kernel finds one; once that is gone, it finds the next.
       var isProgress = true
       while isProgress {
         isProgress = false
@@ -72,7 +73,7 @@ extension Census {
 }
 
 extension NetlinkSocket {
-  /// Ends the socket of this row, if there still is one with its cookie.
+  /// Destroys the socket of this row, if a socket with its cookie still exists.
   fileprivate mutating func destroy(_ row: InetSocket) -> Destruction {
     do throws(KernelError) {
       _ = try dump({
@@ -95,7 +96,7 @@ extension NetlinkSocket {
     var found = false
     _ = try? dump({ InetDiag.exact(NetlinkMessage.socketDiagnosis, row, cookie: .max, sequence: $0) }) { bytes in
       guard let other = InetDiag.row(bytes, transport: .tcp, namespace: 0) else { return false }
-      // For a connection that is not there, the kernel gives the listener that would take it.
+      // If the connection does not exist, the kernel answers with the listener that would accept it.
       if other.cookie != row.cookie, other.remotePort == row.remotePort { found = true }
       return true
     }

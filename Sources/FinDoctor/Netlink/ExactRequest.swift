@@ -1,19 +1,20 @@
-/// Requests about one socket, by its addresses, its ports and its cookie.
+/// Requests about one socket, named by its addresses, its ports and its cookie.
 extension InetDiag {
-  /// A request that names a socket exactly (`struct inet_diag_req_v2` with its `inet_diag_sockid`), and asks for a word
-  /// at the end.
+  /// A request that names one socket exactly (`struct inet_diag_req_v2` with its `inet_diag_sockid`) and asks for an
+  /// acknowledgement.
   /// - Parameters:
-  ///   - type: ``NetlinkMessage/socketDiagnosis`` to look at it, ``NetlinkMessage/socketDestruction`` to end it.
-  ///   - socket: The row that a dump gave.
-  ///   - cookie: The cookie that it must have; all ones for any.
-  ///   - sequence: The number of the request.
+  ///   - type: ``NetlinkMessage/socketDiagnosis`` to read the socket, ``NetlinkMessage/socketDestruction`` to destroy
+  ///     it.
+  ///   - socket: The socket's row, from a dump.
+  ///   - cookie: The cookie that the socket must have; all ones for any.
+  ///   - sequence: The sequence number of the request.
   static func exact(_ type: UInt16, _ socket: InetSocket, cookie: UInt64, sequence: UInt32) -> [UInt8] {
     var bytes = NetlinkRequest(type: type, flags: NetlinkMessage.request | NetlinkMessage.answer, sequence: sequence)
     bytes.append(socket.isIPv6 ? 10 : 2)
     bytes.append(socket.transport.inOneByte)
     bytes.append(0)
     bytes.append(0)
-    bytes.append(number: UInt32.max)  // in any state
+    bytes.append(number: UInt32.max)  // any state
     bytes.append(number: socket.localPort.bigEndian)
     bytes.append(number: socket.remotePort.bigEndian)
     bytes.append(socket.localBits, isIPv6: socket.isIPv6)
@@ -27,14 +28,14 @@ extension InetDiag {
 }
 
 extension NetlinkMessage {
-  /// `SOCK_DESTROY`.
+  /// Destroys a socket (`SOCK_DESTROY`).
   static let socketDestruction: UInt16 = 21
-  /// Wants to hear how it went (`NLM_F_ACK`).
+  /// Requests an acknowledgement with the result (`NLM_F_ACK`).
   static let answer: UInt16 = 4
 }
 
 extension NetlinkRequest {
-  /// For one thing.
+  /// Begins a request about one socket.
   init(type: UInt16, flags: UInt16, sequence: UInt32) {
     append(number: UInt32(0))
     append(number: type)
@@ -43,7 +44,7 @@ extension NetlinkRequest {
     append(number: UInt32(0))
   }
 
-  /// An address in the sixteen bytes that it has in a request.
+  /// Appends an address in the sixteen bytes that a request has for it.
   fileprivate mutating func append(_ address: AddressBits, isIPv6: Bool) {
     if isIPv6 {
       append(number: address.high.bigEndian)

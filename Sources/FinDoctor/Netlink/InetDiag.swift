@@ -1,9 +1,9 @@
-/// `sock_diag` of TCP, UDP and MPTCP: what is asked, and how an answer becomes a row (`linux/inet_diag.h`).
+/// `sock_diag` of TCP, UDP and MPTCP: the requests, and the conversion of an answer to a row (`linux/inet_diag.h`).
 enum InetDiag {
   /// A request for all sockets of one family and transport (`struct inet_diag_req_v2`).
   /// - Parameters:
-  ///   - states: A bit for each state, by its number.
-  ///   - detailed: With `tcp_info`, and with what it uses of memory if `memory` is true as well.
+  ///   - states: The states to dump, a bit for each by its number.
+  ///   - detailed: Whether to ask for `tcp_info`, and for memory use if `memory` is true as well.
   static func request(
     _ transport: Transport, isIPv6: Bool, states: UInt32 = .max, detailed: Bool = true, memory: Bool = true,
     sequence: UInt32
@@ -11,13 +11,13 @@ enum InetDiag {
     var bytes = NetlinkRequest(sequence: sequence)
     bytes.append(isIPv6 ? 10 : 2)
     bytes.append(transport.inOneByte)
-    // Which attributes to send, a bit for each by its number less one; the others come by themselves.
+    // The attributes to ask for: a bit for each, by its number less one. The kernel sends the others unasked.
     let told: UInt8 = transport == .udp ? 0 : 1 << (info - 1)
-    // Of MPTCP always: what tells its connections apart is in there.
+    // MPTCP's info is always needed: it holds the token that tells its connections apart.
     bytes.append(detailed ? told | (memory ? 1 << (Self.memory - 1) : 0) : transport == .mptcp ? told : 0)
     bytes.append(0)
     bytes.append(number: states)
-    // No certain ports or addresses, on any interface, with any cookie.
+    // Any ports, any addresses, any interface, any cookie.
     for _ in 0..<10 { bytes.append(number: UInt32(0)) }
     bytes.append(number: UInt64.max)
     bytes.appendProtocol(of: transport)
@@ -35,7 +35,7 @@ enum InetDiag {
   /// The fixed part of an answer (`struct inet_diag_msg`), before its attributes.
   static let fixedLength = 72
 
-  /// Reads one answer. Nil when it makes no sense; nothing of it is taken then.
+  /// Reads one answer; nil when it is malformed, and then no part of it is used.
   static func row(_ bytes: RawSpan, transport: Transport, namespace: UInt16) -> InetSocket? {
     guard bytes.byteCount >= fixedLength else { return nil }
     let family: UInt8 = bytes.number(at: 0)
@@ -45,7 +45,7 @@ enum InetDiag {
     row.transport = transport
     row.isIPv6 = family == 10
     row.state = SocketState(rawValue: bytes.number(at: 1))
-    // Among TCP's, only sockets that are bound and nothing more are listed as closed.
+    // TCP lists a socket as closed only if it is bound and neither listening nor connected.
     if transport == .tcp, row.state == .closed { row.state = .bound }
     row.timer = SocketTimer(rawValue: bytes.number(at: 2))
     row.retransmits = bytes.number(at: 3)
@@ -66,7 +66,7 @@ enum InetDiag {
       guard let attribute = NetlinkAttribute(in: bytes, at: offset) else { return nil }
       switch attribute.type {
       case info:
-        // The number of the attribute is the same, and what it holds has nothing in common.
+        // MPTCP uses the same attribute number for a structure with another layout.
         let value = bytes.extracting(attribute.value)
         row.info = transport == .mptcp ? TCPDetail(multipath: value) : TCPDetail(value)
       case memory: row.memory = SocketMemory(bytes, attribute.value)
@@ -84,7 +84,8 @@ enum InetDiag {
     return row
   }
 
-  /// Whether MPTCP stands above this socket: an attribute of attributes, the first of which has the name.
+  /// Whether the socket is an MPTCP subflow: the upper protocol's attribute nests attributes, and the first is its
+  /// name.
   private static func isMultipath(_ bytes: RawSpan) -> Bool {
     guard let name = NetlinkAttribute(in: bytes, at: 0), name.type == 1 else { return false }
     let value = bytes.extracting(name.value)
@@ -102,16 +103,17 @@ enum InetDiag {
 }
 
 extension Transport {
-  /// As a request has it. A number that is too big stands in an attribute; a kernel that does not know that attribute is to
-  /// find no protocol at all, and not TCP, which the low bits of MPTCP's number are.
+  /// The protocol number in the one byte that a request has for it; 0 for a number that does not fit. Such a number
+  /// goes into an attribute. A kernel that does not know that attribute must find no protocol, and not TCP, whose
+  /// number is the low byte of MPTCP's.
   var inOneByte: UInt8 { UInt8(exactly: rawValue) ?? 0 }
 }
 
-/// A request under construction: the header's length is known at the end.
+/// A request under construction: the length in its header is filled in at the end.
 struct NetlinkRequest {
   private var bytes: [UInt8] = []
 
-  /// For a dump of everything.
+  /// Begins a request for a dump of all sockets.
   init(sequence: UInt32) {
     append(number: UInt32(0))
     append(number: NetlinkMessage.socketDiagnosis)
@@ -122,7 +124,7 @@ struct NetlinkRequest {
 
   mutating func append(_ byte: UInt8) { bytes.append(byte) }
 
-  /// What does not fit into the byte that a request has for it (`INET_DIAG_REQ_PROTOCOL`).
+  /// Appends the protocol number as an attribute if it does not fit into the request's byte (`INET_DIAG_REQ_PROTOCOL`).
   mutating func appendProtocol(of transport: Transport) {
     guard transport.rawValue > UInt8.max else { return }
     append(number: UInt16(8))
@@ -130,7 +132,7 @@ struct NetlinkRequest {
     append(number: UInt32(transport.rawValue))
   }
 
-  /// In the machine's order of bytes.
+  /// Appends an integer in native byte order.
   mutating func append<Number: FixedWidthInteger>(number: Number) {
     unsafe withUnsafeBytes(of: number) { unsafe bytes.append(contentsOf: $0) }
   }

@@ -1,17 +1,17 @@
-/// The parts of a netlink answer, found by their lengths; no length is believed that leads beyond what was received.
+/// One message of a netlink answer, delimited by its length. A length that leads beyond the received bytes is rejected.
 ///
-/// A message is a header of 16 bytes (length, type, flags, sequence, port) and its payload; an attribute a header of 4
-/// bytes (length, type) and its value. Both are padded to four bytes.
+/// A message is a header of 16 bytes (length, type, flags, sequence, port) and its payload; an attribute is a header of
+/// 4 bytes (length, type) and its value. Both are padded to four bytes.
 struct NetlinkMessage {
   let type: UInt16
   let flags: UInt16
   let sequence: UInt32
-  /// Where the payload lies.
+  /// The offsets of the payload.
   let payload: Range<Int>
-  /// Where the next message begins; at or beyond the end when there is none.
+  /// The offset of the next message; at or beyond the end of the bytes after the last one.
   let next: Int
 
-  /// Nil when there is no whole message here.
+  /// Reads the message at `offset`; nil when no whole message is there.
   init?(in bytes: RawSpan, at offset: Int) {
     guard offset >= 0, offset + 16 <= bytes.byteCount else { return nil }
     let length = Int(bytes.number(at: offset, as: UInt32.self))
@@ -29,19 +29,19 @@ struct NetlinkMessage {
 
   static let request: UInt16 = 1
   static let dump: UInt16 = 0x300
-  /// The tables changed while they were read.
+  /// The tables changed during the dump (`NLM_F_DUMP_INTR`).
   static let interrupted: UInt16 = 0x10
 }
 
 /// One attribute of a payload.
 struct NetlinkAttribute {
-  /// Without the two bits that say how its value is laid out.
+  /// The type, without the two flag bits that describe the value's layout.
   let type: UInt16
-  /// Where the value lies.
+  /// The offsets of the value.
   let value: Range<Int>
   let next: Int
 
-  /// Nil when there is no whole attribute here.
+  /// Reads the attribute at `offset`; nil when no whole attribute is there.
   init?(in bytes: RawSpan, at offset: Int) {
     guard offset >= 0, offset + 4 <= bytes.byteCount else { return nil }
     let length = Int(bytes.number(at: offset, as: UInt16.self))
@@ -53,12 +53,12 @@ struct NetlinkAttribute {
 }
 
 extension RawSpan {
-  /// A number of the machine's order of bytes. Whoever asks has compared the offset with the length; this traps.
+  /// Reads an integer in native byte order. The caller has checked the offset against the length; a wrong one traps.
   func number<Number: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as: Number.Type = Number.self) -> Number {
     unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: Number.self)
   }
 
-  /// The same of an attribute's value; nil when the value is shorter.
+  /// Reads an integer from an attribute's value; nil when the value is shorter.
   func number<Number: FixedWidthInteger & BitwiseCopyable>(
     in value: Range<Int>, as: Number.Type = Number.self
   ) -> Number? {

@@ -1,8 +1,8 @@
 internal import CFin
 
-/// A socket to the kernel's `sock_diag`, and the walk through what it answers.
+/// A netlink socket to the kernel's `sock_diag`, and the parser of its answers.
 ///
-/// The socket stays in the network namespace in which it was made.
+/// The socket stays in the network namespace in which it was created.
 @safe struct NetlinkSocket: ~Copyable {
   private let descriptor: OwnDescriptor
   private let buffer: UnsafeMutableRawBufferPointer
@@ -11,18 +11,18 @@ internal import CFin
   init() throws(KernelError) {
     descriptor = OwnDescriptor(
       adopting: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
-    // After what may fail: nothing is given back by an init that throws.
+    // Allocated after every call that can throw: an init that throws does not run the deinit.
     unsafe buffer = .allocate(byteCount: 1 << 18, alignment: 16)
   }
 
   deinit { unsafe buffer.deallocate() }
 
-  /// Asks, and calls `body` with the payload of each answer until the kernel says that there are no more.
+  /// Sends a request, and calls `body` with the payload of each answer until the kernel reports the end of the dump.
   /// - Parameters:
-  ///   - request: Makes the request from its number.
-  ///   - body: Takes an answer, and returns whether it made sense.
-  /// - Returns: What could not be used of what was received.
-  /// - Throws: What the kernel refused with, or `EAGAIN` when it was silent for five seconds.
+  ///   - request: Makes the request from its sequence number.
+  ///   - body: Receives an answer, and returns whether it was well-formed.
+  /// - Returns: The received messages that could not be used.
+  /// - Throws: The error with which the kernel refused, or `EAGAIN` after five seconds without an answer.
   mutating func dump(_ request: (UInt32) -> [UInt8], _ body: (RawSpan) -> Bool) throws(KernelError) -> Damage {
     sequence += 1
     let bytes = request(sequence)
@@ -37,7 +37,7 @@ internal import CFin
       let count = try calling {
         unsafe Int(fin_netlink_receive(number, buffer.baseAddress!, UInt64(buffer.count), &sender, &cut))
       }
-      // Only the kernel is asked, and only the kernel is heard.
+      // Only the kernel's answers count: its port is 0.
       if sender != 0 { continue }
       if cut != 0 { damage.answers += 1 }
       let received = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<count])
@@ -49,22 +49,22 @@ internal import CFin
     }
   }
 
-  /// What was received and not used.
+  /// The part of an answer that was received and not used.
   struct Damage: Hashable {
-    /// Messages that were cut, too long or made no sense.
+    /// The number of messages that were truncated, too long or malformed.
     var answers = 0
-    /// Whether the tables changed while they were read.
+    /// Whether the tables changed during the dump.
     var isInterrupted = false
   }
 
-  /// How a datagram of an answer ended.
+  /// The position in the dump after one datagram.
   enum Outcome: Hashable {
     case more
     case done
     case refused(KernelError)
   }
 
-  /// Walks through the messages of one datagram.
+  /// Parses the messages of one datagram.
   static func walk(
     _ bytes: RawSpan, sequence: UInt32, _ damage: inout Damage, _ body: (RawSpan) -> Bool
   ) -> Outcome {
@@ -75,14 +75,14 @@ internal import CFin
         return .more
       }
       offset = message.next
-      // What another request was answered with is no concern of this one.
+      // An answer to another request.
       if message.sequence != sequence { continue }
       if message.flags & NetlinkMessage.interrupted != 0 { damage.isInterrupted = true }
       switch message.type {
       case NetlinkMessage.socketDiagnosis:
         if !body(bytes.extracting(message.payload)) { damage.answers += 1 }
       case NetlinkMessage.done:
-        // Carries how the dump went, where the kernel says it.
+        // The end of a dump carries its result, where the kernel sends one.
         let code = bytes.number(in: message.payload, as: Int32.self) ?? 0
         return code < 0 ? .refused(KernelError(code: 0 &- code)) : .done
       case NetlinkMessage.error:

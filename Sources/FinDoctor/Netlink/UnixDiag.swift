@@ -1,14 +1,14 @@
 /// `sock_diag` of Unix sockets (`linux/unix_diag.h`).
 enum UnixDiag {
-  /// A request for all of them (`struct unix_diag_req`).
+  /// A request for all Unix sockets (`struct unix_diag_req`).
   static func request(sequence: UInt32) -> [UInt8] {
     var bytes = NetlinkRequest(sequence: sequence)
     bytes.append(1)
     bytes.append(0)
     bytes.append(number: UInt16(0))
     bytes.append(number: UInt32.max)  // every state
-    bytes.append(number: UInt32(0))  // no certain inode
-    // Name, peer, clients that wait, lengths of the queues, memory, user; not the file's device and inode.
+    bytes.append(number: UInt32(0))  // any inode
+    // Name, peer, clients waiting for accept, queue lengths, memory, user; not the file's device and inode.
     bytes.append(number: UInt32(0x01 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40))
     bytes.append(number: UInt64.max)  // any cookie
     return bytes.finished()
@@ -25,7 +25,7 @@ enum UnixDiag {
   /// The fixed part of an answer (`struct unix_diag_msg`), before its attributes.
   static let fixedLength = 16
 
-  /// Reads one answer. False when it makes no sense; nothing of it is taken then.
+  /// Reads one answer; false when it is malformed, and then no part of it is used.
   static func read(_ bytes: RawSpan, namespace: UInt16, into found: inout UnixSockets) -> Bool {
     guard bytes.byteCount >= fixedLength, bytes.number(at: 0, as: UInt8.self) == 1 else { return false }
     var row = UnixSocket()
@@ -62,7 +62,7 @@ enum UnixDiag {
   }
 }
 
-/// The rows of Unix sockets with what they point into.
+/// Rows of Unix sockets, and the names and inodes that the rows point into.
 struct UnixSockets: Sendable {
   var rows: ContiguousArray<UnixSocket> = []
   var names: ContiguousArray<UInt8> = []
@@ -80,11 +80,11 @@ struct UnixSockets: Sendable {
     return start..<UInt32(waiting.count)
   }
 
-  /// Puts others behind these, as the rows of another namespace.
+  /// Appends the rows of another namespace.
   /// - Parameters:
-  ///   - others: The others.
-  ///   - namespace: Which it is.
-  ///   - known: The cookies of those that are here already: their rows are left out.
+  ///   - others: The rows to append.
+  ///   - namespace: The index of their namespace.
+  ///   - known: The cookies of the rows that are here already; those rows are left out.
   mutating func append(_ others: UnixSockets, namespace: UInt16, except known: NumberSet = NumberSet()) {
     let firstName = UInt32(names.count)
     let firstWaiting = UInt32(waiting.count)

@@ -1,29 +1,29 @@
-/// Text under construction, as bytes: a table of a hundred thousand lines is made without a string for each cell.
+/// Text under construction, as bytes, so that a table of a hundred thousand lines needs no string for each cell.
 public struct TextBuffer: Sendable {
-  /// What was written so far, UTF-8.
+  /// The UTF-8 bytes written so far.
   public var bytes: [UInt8] = []
 
-  /// Nothing written.
+  /// Creates an empty buffer.
   public init() {}
 
   /// The text so far.
   public var text: String { String(decoding: bytes, as: UTF8.self) }
 
-  /// How many bytes there are.
+  /// The number of bytes.
   public var count: Int { bytes.count }
 
-  /// Writes text as it is.
+  /// Appends a text unchanged.
   public mutating func write(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
-  /// Writes text that stands in the program: no string is made of it.
+  /// Appends a literal without making a string of it.
   public mutating func write(literal text: StaticString) {
     unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
-  /// Writes the name of a value in an object of JSON: `,"name":`.
+  /// Writes a key of a JSON object: `,"name":`.
   /// - Parameters:
-  ///   - key: The name, which needs no escaping.
-  ///   - isFirst: Whether nothing stands before it in its object, so that no comma is due.
+  ///   - key: The key, which must need no escaping.
+  ///   - isFirst: Whether it is the first key of its object, so that no comma precedes it.
   public mutating func write(key: StaticString, isFirst: Bool) {
     let length = key.utf8CodeUnitCount
     guard length <= Line.capacity - 4 else {
@@ -56,14 +56,14 @@ public struct TextBuffer: Sendable {
   /// Writes a number in decimal.
   @inlinable public mutating func write(decimal number: some UnsignedInteger) { write(decimal: UInt64(number)) }
 
-  /// Writes a number in hexadecimal, without zeros before it.
+  /// Writes a number in hexadecimal, without leading zeros.
   public mutating func write(hexadecimal number: UInt64) {
     var line = Line()
     line.put(hexadecimal: number)
     append(line)
   }
 
-  /// Writes spaces.
+  /// Writes this number of spaces.
   public mutating func write(spaces count: Int) {
     let many: StaticString = "                                                                "
     var rest = count
@@ -81,11 +81,12 @@ public struct TextBuffer: Sendable {
   }
 }
 
-/// A few characters that are put together before they are appended: a number, an address with its port.
+/// A few characters, assembled before they are appended: a number, or an address with its port.
 ///
-/// An array asks at each append whether it has room and is nobody else's; seven million times a list are too many.
+/// Each append to an array checks its capacity and whether the storage is shared. A long listing would do that seven
+/// million times.
 private struct Line {
-  /// More than the longest address: `[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535`.
+  /// More than the longest address needs: `[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535`.
   static let capacity = 64
   var bytes = InlineArray<64, UInt8>(repeating: 0)
   var count = 0
@@ -100,7 +101,7 @@ private struct Line {
   }
 
   mutating func put(decimal number: UInt64) {
-    // The number of digits first, so that each is written to its place.
+    // Counts the digits first, so that each can be written to its final position.
     var digits = 1
     var bound: UInt64 = 10
     while digits < 20, number >= bound {
@@ -126,16 +127,16 @@ private struct Line {
   }
 }
 
-/// Addresses.
+/// Writing addresses.
 extension TextBuffer {
-  /// Writes an address: `127.0.0.1`; IPv6 as RFC 5952 asks for, with the interface of a link-local one: `fe80::1%2`.
+  /// Writes an address: `127.0.0.1`; IPv6 as in RFC 5952, with the interface of a link-local one: `fe80::1%2`.
   public mutating func write(_ address: NetworkAddress) {
     var line = Line()
     line.put(address)
     append(line)
   }
 
-  /// Writes an address and a port: `127.0.0.1:80`, `[::1]:80`; with `*` for the port 0.
+  /// Writes an address and a port: `127.0.0.1:80`, `[::1]:80`. Port 0 is written as `*`.
   public mutating func write(_ address: NetworkAddress, port: UInt16) {
     var line = Line()
     if address.isIPv6 { line.put(UInt8(ascii: "[")) }
@@ -212,7 +213,7 @@ extension NetworkAddress: CustomStringConvertible {
     return buffer.text
   }
 
-  /// With a port: `127.0.0.1:80`, `[::1]:80`.
+  /// The address with a port: `127.0.0.1:80`, `[::1]:80`.
   public func with(port: UInt16) -> String {
     var buffer = TextBuffer()
     buffer.write(self, port: port)

@@ -1,10 +1,10 @@
-/// The bytes as text that is safe to print: printable UTF-8 as it is, every other byte as `\xHH`.
+/// Returns the bytes as text that is safe to print: printable UTF-8 as it is, every other byte as `\xHH`.
 ///
-/// Names and command lines are chosen by other programs. What they hold must not move a cursor, begin a second line or
-/// turn the direction of reading, and a person must still see which bytes were there. A backslash is escaped too.
+/// Other programs choose names and command lines. Their text must not move the cursor, begin a new line or change the
+/// reading direction, and the user must still see which bytes were there. A backslash is escaped too.
 /// - Parameters:
-///   - bytes: Somebody else's.
-///   - limit: How many bytes to show at most; three dots stand for the rest.
+///   - bytes: Bytes from another program.
+///   - limit: The maximum number of bytes to show; three dots stand for the rest.
 public func visible(_ bytes: some Collection<UInt8>, limit: Int = .max) -> String {
   var shown = ""
   var rest = bytes.prefix(limit)
@@ -34,14 +34,15 @@ public func visible(_ bytes: some Collection<UInt8>, limit: Int = .max) -> Strin
   return bytes.count > limit ? shown + "..." : shown
 }
 
-/// The text with everything escaped that does more than look like something.
+/// Returns the text with every character escaped that is not plainly printable, and the backslash.
 public func visible(_ text: String, limit: Int = .max) -> String { visible(text.utf8, limit: limit) }
 
 private func isVisible(_ scalar: Unicode.Scalar) -> Bool {
   if scalar == "\\" { return false }
   if scalar.isASCII { return scalar.value >= 0x20 && scalar.value != 0x7f }
   switch scalar.properties.generalCategory {
-  // Format characters hide text or turn its direction; the others break lines, look like a space, or have no known look.
+  // Format characters hide text or change its direction. The others break lines, look like a space, or have no known
+  // glyph.
   case .control, .format, .lineSeparator, .paragraphSeparator, .spaceSeparator, .surrogate, .privateUse, .unassigned:
     return false
   default:

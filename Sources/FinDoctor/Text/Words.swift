@@ -1,4 +1,4 @@
-/// The words of a text in bytes: files under `/proc` are words between spaces, tabs and line ends.
+/// Splits bytes into words at spaces, tabs and line ends, as in the files under `/proc`.
 struct Words: Sequence, IteratorProtocol {
   private let bytes: ArraySlice<UInt8>
   private var position: Int
@@ -25,7 +25,7 @@ struct Words: Sequence, IteratorProtocol {
 }
 
 extension FixedWidthInteger {
-  /// A number that is nothing but digits of base ten, and fits.
+  /// Parses a number that consists of decimal digits only; nil if it does not fit.
   init?(decimal bytes: some Collection<UInt8>) {
     guard !bytes.isEmpty else { return nil }
     var value: Self = 0
@@ -39,7 +39,7 @@ extension FixedWidthInteger {
     self = value
   }
 
-  /// A number that is nothing but digits of base sixteen, and fits.
+  /// Parses a number that consists of hexadecimal digits only; nil if it does not fit.
   init?(hexadecimal bytes: some Collection<UInt8>) {
     guard !bytes.isEmpty, bytes.count <= Self.bitWidth / 4 else { return nil }
     var value: Self = 0
@@ -58,7 +58,7 @@ extension FixedWidthInteger {
 }
 
 extension Sequence<UInt8> {
-  /// Whether these bytes begin with the text.
+  /// Whether the bytes begin with this text.
   func begins(with text: StaticString) -> Bool {
     unsafe starts(with: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }

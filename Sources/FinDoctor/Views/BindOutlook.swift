@@ -1,4 +1,4 @@
-/// Whether a bind would succeed, what stands in its way, and until when.
+/// Predicts whether a bind would succeed, and names the obstacles and how long they last.
 ///
 /// ```swift
 /// let request = BindRequest(NetworkAddress(127, 0, 0, 1), port: 8080)
@@ -6,40 +6,40 @@
 /// if outlook.reusing == .taken { print(outlook.obstacles.map(\.sentence)) }
 /// ```
 public struct BindOutlook: Sendable {
-  /// How a bind would end.
+  /// The predicted result of a bind.
   public enum Answer: Hashable, Sendable {
-    /// Nothing stands in the way.
+    /// No obstacle: the bind will succeed.
     case free
-    /// It will be refused with `EADDRINUSE`.
+    /// The bind will be refused with `EADDRINUSE`.
     case taken
-    /// It depends on an option of the socket in the way, which cannot be seen.
+    /// The result depends on an option of the conflicting socket, which cannot be seen.
     case unsure
-    /// It will be refused for another reason, by this name.
+    /// The bind will be refused with another error, of this name.
     case refused(String)
   }
 
-  /// What somebody wants to bind.
+  /// The bind that is judged.
   public var request: BindRequest
-  /// What stands in the way, the worst first.
+  /// The obstacles, the worst first.
   public var obstacles: [Finding]
-  /// How a bind without options would end.
+  /// The result of a bind without options.
   public var plain: Answer
-  /// How a bind with `SO_REUSEADDR` would end, which is how nearly every server binds.
+  /// The result of a bind with `SO_REUSEADDR`, which nearly every server sets.
   public var reusing: Answer
-  /// What was tried; nil when nothing was.
+  /// The result of a trial bind; nil without one.
   public var trial: BindTrial?
-  /// Why the port was not tried; nil when it was.
+  /// The reason why the port was not tried; nil when it was.
   public var whyUntried: String?
-  /// What is worth to be known besides, one sentence each.
+  /// Further remarks, one sentence each.
   public var notes: [String]
 
-  /// Judges by a picture and, if something was tried, by what the kernel said to that.
+  /// Judges a bind by a census and, if there was a trial, by the kernel's answer to that.
   /// - Parameters:
-  ///   - request: What somebody wants to bind.
-  ///   - census: The picture to look in.
-  ///   - trial: What was tried.
-  ///   - reuse: Of sockets whose options were read, by inode: whether they have `SO_REUSEADDR`.
-  ///   - firstFreePort: The lowest port that needs no right (`ip_unprivileged_port_start`).
+  ///   - request: The bind to judge.
+  ///   - census: The census to look in.
+  ///   - trial: The result of a trial bind.
+  ///   - reuse: Whether a socket has `SO_REUSEADDR`, by inode, for the sockets whose options were read.
+  ///   - firstFreePort: The lowest port that needs no privilege (`ip_unprivileged_port_start`).
   public init(
     of request: BindRequest, in census: Census, trial: BindTrial? = nil, reuse: [UInt32: Bool] = [:],
     firstFreePort: Int = 1024
@@ -60,7 +60,7 @@ public struct BindOutlook: Sendable {
     take(trial)
   }
 
-  /// What was tried outweighs what was judged: the kernel sees options that nobody else does.
+  /// The trial outweighs the census, because the kernel sees options of other sockets that no program can.
   private mutating func take(_ trial: BindTrial?) {
     guard let trial else { return }
     if case .refused(let name) = trial.address {
@@ -69,7 +69,7 @@ public struct BindOutlook: Sendable {
     }
     Self.settle(&plain, by: trial.plain)
     Self.settle(&reusing, by: trial.reusing)
-    // Without an option in common there is nothing that the option could have helped with.
+    // A UDP trial leaves out the option. An error other than EADDRINUSE, such as EACCES, does not depend on it.
     if trial.reusing == .untried, case .refused = plain { reusing = plain }
   }
 
@@ -87,14 +87,14 @@ public struct BindOutlook: Sendable {
     let port = request.port
     if port < firstFreePort {
       notes.append(
-        "Port \(port) is below \(firstFreePort) (ip_unprivileged_port_start): only root may bind it, or who has "
-          + "CAP_NET_BIND_SERVICE.")
+        "Port \(port) is below \(firstFreePort) (ip_unprivileged_port_start): only root may bind it, or a "
+          + "program with CAP_NET_BIND_SERVICE.")
     }
     let limits = census.namespaces[Int(request.namespace)].limits
     if limits.isEphemeral(port), let range = limits.ephemeralPorts {
       notes.append(
-        "Port \(port) is one of those that connect chooses (\(range.lowerBound)-\(range.upperBound)): any connection may "
-          + "take it before a listener does. ip_local_reserved_ports keeps it free.")
+        "Port \(port) is in the range from which connect chooses (\(range.lowerBound)-\(range.upperBound)): any "
+          + "connection may take it before a listener does. An entry in ip_local_reserved_ports keeps it free.")
     }
     var named: Set<UInt16> = []
     for socket in census.sockets
@@ -104,8 +104,8 @@ public struct BindOutlook: Sendable {
       let name = census.program(of: socket).map { "\($0.title) (pid \($0.pid))" } ?? "A program"
       let verb = socket.transport == .tcp ? "listens on" : "has"
       notes.append(
-        "\(name) \(verb) port \(port) in another network namespace (\(census.namespace(of: socket).name)): that is in "
-          + "nobody's way here.")
+        "\(name) \(verb) port \(port) in another network namespace (\(census.namespace(of: socket).name)): that does "
+          + "not affect a bind here.")
       if named.count == 4 { break }
     }
     return notes
@@ -113,13 +113,13 @@ public struct BindOutlook: Sendable {
 }
 
 extension BindOutlook {
-  /// Takes a picture, and tries what is harmless.
+  /// Judges a bind, and tries it where that is harmless.
   ///
-  /// It blocks: call it outside of tasks.
+  /// Blocks: call it outside of tasks.
   /// - Parameters:
-  ///   - request: What somebody wants to bind.
-  ///   - census: The picture to look in.
-  ///   - reuse: Of sockets whose options were read, by inode: whether they have `SO_REUSEADDR`.
+  ///   - request: The bind to judge.
+  ///   - census: The census to look in.
+  ///   - reuse: Whether a socket has `SO_REUSEADDR`, by inode, for the sockets whose options were read.
   ///   - isTrying: Whether a bind may be tried at all.
   public static func trying(
     _ request: BindRequest, in census: Census, reuse: [UInt32: Bool] = [:], isTrying: Bool = true
@@ -130,18 +130,18 @@ extension BindOutlook {
     let start = namespace.isOwn ? Files.number("/proc/sys/net/ipv4/ip_unprivileged_port_start") : nil
     var outlook = BindOutlook(of: request, in: census, trial: trial, reuse: reuse, firstFreePort: start ?? 1024)
     if !isTrying {
-      outlook.whyUntried = "as asked"
+      outlook.whyUntried = "switched off by the caller"
     } else if trial == nil {
       outlook.whyUntried = "the namespace cannot be entered"
     } else if trial?.plain == .untried, outlook.plain == .taken, outlook.reusing == .taken {
-      outlook.whyUntried = "it is certain without"
+      outlook.whyUntried = "not needed: the answer is already certain"
     } else if !isHarmless {
       outlook.whyUntried =
         request.transport == .udp
-        ? "who binds last may get the datagrams of the one that is there"
-        : "the port is in use and is one that connect chooses, and a bind could take it from connect"
+        ? "a second socket could take datagrams from the current one"
+        : "the port is in use and in the range of connect, so a bind could take it from connect"
     } else if case .refused = trial?.address {
-      outlook.whyUntried = "the address is refused already"
+      outlook.whyUntried = "the kernel already refused the address alone"
     }
     return outlook
   }

@@ -1,39 +1,40 @@
 internal import CFin
 internal import Glibc
 
-/// What the kernel said when somebody tried: a socket of our own was bound, did not listen, and was closed at once.
+/// The kernel's answer to a trial: a socket of our own was bound, never listened, and was closed at once.
 public struct BindTrial: Hashable, Sendable {
-  /// What a bind came to.
+  /// The result of one bind.
   public enum Answer: Hashable, Sendable {
-    /// It was bound.
+    /// The bind succeeded.
     case succeeded
-    /// The kernel refused: the name of the error, `EADDRINUSE`.
+    /// The kernel refused, with the error of this name: `EADDRINUSE`.
     case refused(String)
-    /// It was not tried.
+    /// The bind was not tried.
     case untried
   }
 
-  /// Of the address alone, on no port: whether it is one of this machine's.
+  /// The result for the address alone, without a port: whether it is an address of this machine.
   public var address: Answer
-  /// Without any option.
+  /// The result without any option.
   public var plain: Answer
-  /// With `SO_REUSEADDR`.
+  /// The result with `SO_REUSEADDR`.
   public var reusing: Answer
 
-  /// From its parts.
+  /// Creates a result; by default nothing was tried.
   public init(address: Answer = .untried, plain: Answer = .untried, reusing: Answer = .untried) {
     self.address = address
     self.plain = plain
     self.reusing = reusing
   }
 
-  /// Whether binding for a moment takes nothing from anybody.
+  /// Whether a bind for a moment takes nothing away from another program.
   ///
-  /// A port that connect chose is shared by connections to several destinations, and older kernels take it out of that
-  /// use for as long as one of them lasts when anybody binds it. Of datagrams, the last one that binds gets them.
+  /// A port that connect chose is shared by connections to several destinations. When a program binds it, older kernels
+  /// stop sharing it for as long as one of these connections lasts. With UDP, the socket that binds last receives the
+  /// datagrams.
   /// - Parameters:
-  ///   - request: What somebody wants to bind.
-  ///   - census: The picture to look in.
+  ///   - request: The bind to judge.
+  ///   - census: The census to look in.
   public static func isHarmless(_ request: BindRequest, in census: Census) -> Bool {
     let used = census.sockets.contains {
       $0.localPort == request.port && $0.namespace == request.namespace && $0.transport == request.transport
@@ -43,15 +44,15 @@ public struct BindTrial: Hashable, Sendable {
     return request.transport == .tcp && limits.ephemeralPorts != nil && !limits.isEphemeral(request.port)
   }
 
-  /// Tries it.
+  /// Binds a socket for a moment and reports the result.
   ///
-  /// The address is always tried, on no port, which takes nothing from anybody. It blocks for a moment: call it outside of
-  /// tasks.
+  /// The address is always tried, without a port, which takes nothing away from another program. Blocks for a moment:
+  /// call it outside of tasks.
   /// - Parameters:
-  ///   - request: What somebody wants to bind.
-  ///   - namespace: The namespace of that request; it must be one that may be entered.
+  ///   - request: The bind to try.
+  ///   - namespace: The namespace of that request; the process must be allowed to enter it.
   ///   - withPort: Whether to try the port as well, see ``isHarmless(_:in:)``.
-  /// - Returns: Nil when the namespace cannot be entered any more.
+  /// - Returns: Nil when the namespace can no longer be entered.
   public static func run(_ request: BindRequest, in namespace: Namespace, withPort: Bool) -> BindTrial? {
     let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
     if place == nil, !namespace.isOwn { return nil }
@@ -59,7 +60,7 @@ public struct BindTrial: Hashable, Sendable {
       if let place, (try? place.enter()) == nil { return nil }
       var trial = BindTrial(address: attempt(request, port: 0))
       guard withPort, trial.address == .succeeded else { return trial }
-      // With the option first: it changes less for others.
+      // `SO_REUSEADDR` is tried first, because it changes less for other sockets.
       if request.transport == .tcp { trial.reusing = attempt(request, port: request.port, reusing: true) }
       trial.plain = attempt(request, port: request.port)
       return trial
@@ -79,7 +80,7 @@ public struct BindTrial: Hashable, Sendable {
     }
     if address.isIPv6 { set(CInt(IPPROTO_IPV6), IPV6_V6ONLY, request.isIPv6Only ? 1 : 0) }
     if reusing { set(SOL_SOCKET, SO_REUSEADDR, 1) }
-    // Then bind looks at the address and takes no port.
+    // With this option, bind checks the address and takes no port.
     if port == 0 { set(CInt(IPPROTO_IP), CInt(FIN_IP_BIND_ADDRESS_NO_PORT), 1) }
     let code: CInt
     if address.isIPv6 {
@@ -110,6 +111,6 @@ public struct BindTrial: Hashable, Sendable {
 }
 
 extension KernelError {
-  /// `EADDRINUSE`.
+  /// The error's symbolic name: `EADDRINUSE`.
   var name: String { unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "error \(code)" }
 }

@@ -1,21 +1,21 @@
-/// What comes next.
+/// The future of a socket.
 extension InetStory {
-  /// The timer that is running, what it will do, and when the kernel gives up.
+  /// The running timer, what the kernel does when it fires, and when the kernel gives up.
   var next: [String] {
     guard socket.transport == .tcp else { return [] }
     let wait = Since(atLeast: UInt64(socket.expires), atMost: UInt64(socket.expires))
     switch socket.timer {
     case .retransmit: return retransmitting(in: wait)
     case .keepalive:
-      if socket.inode == 0, socket.state == .finWait2 { return ["In \(wait) it goes."] }
+      if socket.inode == 0, socket.state == .finWait2 { return ["In \(wait) the kernel removes it."] }
       return keepingAlive(in: wait)
-    case .timeWait: return ["In \(wait) it goes, and its port is free for everybody."]
+    case .timeWait: return ["In \(wait) the kernel removes it, and its port is free for any program."]
     case .persist:
       let probes = Int(info.probes ?? socket.retransmits)
       let before = probes == 0 ? "" : " \(Counted.noun(probes, "probe")) had no answer."
       return [
-        "In \(wait) the kernel asks whether the peer's window is open.\(before)",
-        "It asks for ever, as long as the peer answers; it gives up only after "
+        "In \(wait) the kernel probes whether the peer's window is open.\(before)",
+        "It keeps probing as long as the peer answers, and gives up only after "
           + "\(Counted.noun(readings.patience.dataRetries, "probe")) without an answer (tcp_retries2).",
       ]
     default: return quiet
@@ -27,20 +27,20 @@ extension InetStory {
     case .established where socket.isWaitingForAccept: return []
     case .established, .closeWait, .finWait2:
       return socket.inode == 0
-        ? [] : ["No timer runs: nothing is on its way, and keepalive is off. The kernel will do nothing by itself."]
+        ? [] : ["No timer runs: nothing is in flight, and keepalive is off. The kernel will do nothing on its own."]
     default: return []
     }
   }
 
   private func retransmitting(in wait: Since) -> [String] {
-    let what = socket.state == .synSent ? "asks again" : socket.state.isAsked ? "answers again" : "sends it again"
+    let what =
+      socket.state == .synSent
+      ? "sends the SYN again" : socket.state.isAsked ? "sends the SYN-ACK again" : "retransmits"
     let times = socket.retransmits == 0 ? "" : " for the \(Self.ordinal(Int(socket.retransmits) + 1)) time"
     var all = ["Without an acknowledgement, the kernel \(what)\(times) in \(wait)."]
     if let left = readings.patience.givesUp(socket, readings.options) {
-      let own =
-        readings.options == nil
-        ? ", unless the program set a limit of its own (TCP_USER_TIMEOUT\(socket.state == .synSent ? ", TCP_SYNCNT" : ""))"
-        : ""
+      let names = socket.state == .synSent ? "TCP_USER_TIMEOUT, TCP_SYNCNT" : "TCP_USER_TIMEOUT"
+      let own = readings.options == nil ? ", unless the program set a limit of its own (\(names))" : ""
       let told = socket.inode == 0 ? "" : " with ETIMEDOUT"
       all.append("It gives up\(told) in \(left)\(own).")
     }
@@ -52,12 +52,12 @@ extension InetStory {
     let count = readings.options?.keepaliveCount ?? readings.patience.keepaliveProbes
     let interval = readings.options?.keepaliveInterval ?? readings.patience.keepaliveInterval
     let own = readings.options == nil ? " with the namespace's settings; the program may have its own" : ""
-    if probes == 0 { return ["Keepalive is on: in \(wait) the kernel asks whether the peer is there."] }
+    if probes == 0 { return ["Keepalive is on: in \(wait) the kernel sends a probe to the peer."] }
     let left = UInt64(socket.expires) + UInt64(max(0, count - probes)) * UInt64(max(0, interval)) * 1000
     return [
-      "Keepalive: \(Counted.noun(probes, "question")) had no answer; the next one in \(wait).",
+      "Keepalive: \(Counted.noun(probes, "probe")) had no answer; the next one is sent in \(wait).",
       "It gives up with ETIMEDOUT in \(Since(atLeast: left, atMost: left)), after "
-        + "\(Counted.noun(count, "question")) (TCP_KEEPCNT)\(own).",
+        + "\(Counted.noun(count, "probe")) (TCP_KEEPCNT)\(own).",
     ]
   }
 
@@ -73,55 +73,55 @@ extension InetStory {
     return "\(number)\(suffix)"
   }
 
-  /// What will become of it if nobody does anything.
+  /// The outcome if neither the program nor the peer does anything.
   var outlook: String {
     if socket.transport == .udp {
-      return "It stays until its program closes it; datagrams that nobody reads are dropped when the buffer is full."
+      return "It stays until its program closes it; when unread datagrams fill the buffer, new ones are dropped."
     }
     switch socket.state {
     case .established where socket.isWaitingForAccept:
-      return "It waits until its listener's program accepts it, or closes the listener: then it is reset."
+      return "It waits until its listener's program accepts it; if the program closes the listener, it is reset."
     case .closeWait where socket.inode == 0:
       return "It stays in the queue until its listener's program accepts it and reads the end of file."
     case .closeWait:
       return
-        "It stays so for ever: only the program ends CLOSE-WAIT, by close. The kernel has no limit of time for it."
+        "It stays in CLOSE-WAIT until the program closes it: the kernel has no time limit for this state."
     case .established:
       if socket.transport == .mptcp {
-        return "It stays open until one side closes it, or its last path has been gone for long."
+        return "It stays open until one side closes it, or its last subflow has been gone for a long time."
       }
       if socket.sendQueue > 0, socket.timer == .retransmit, socket.retransmits > 0 {
         return
-          "If the peer stays silent, the program is told ETIMEDOUT at the next call, and the descriptor stays open."
+          "If the peer stays silent, the program's next call gets ETIMEDOUT, and the descriptor stays open."
       }
       if socket.sendQueue > 0, socket.timer == .persist {
-        return "It stays so for as long as the peer's kernel answers and its program does not read."
+        return "It stays like this as long as the peer's kernel answers and the peer's program does not read."
       }
-      if socket.timer == .keepalive { return "If the peer has gone, keepalive finds out; else it stays open." }
-      if socket.timer == .off { return "It stays open, even if the peer's machine is gone: nothing asks." }
+      if socket.timer == .keepalive { return "If the peer is gone, keepalive detects it; else it stays open." }
+      if socket.timer == .off { return "It stays open, even if the peer's machine is gone: no probe is sent." }
       return "It stays open until one side closes it."
     case .synSent: return "The kernel tries until it gives up; then connect fails with ETIMEDOUT."
     case .synReceived, .newSynReceived:
       return "Without the peer's acknowledgement it is dropped after a few answers (tcp_synack_retries)."
     case .finWait1, .closing, .lastAck:
       return socket.inode == 0
-        ? "No program has it any more. It goes with the acknowledgement, or when the kernel gives up."
-        : "It goes on with the peer's acknowledgement, or when the kernel gives up."
+        ? "No program holds it any more. It ends with the acknowledgement, or when the kernel gives up."
+        : "It leaves this state with the peer's acknowledgement, or when the kernel gives up."
     case .finWait2 where socket.inode == 0:
-      return "It goes by itself: a closed socket rests in FIN-WAIT-2 for \(restTime) (tcp_fin_timeout)."
+      return "The kernel removes it: a closed socket stays in FIN-WAIT-2 for \(restTime) (tcp_fin_timeout)."
     case .finWait2:
       return
-        "It stays so for ever if the peer does not finish: while a program holds it, no limit of the kernel applies. After "
-        + "close it would be \(restTime)."
-    case .timeWait: return "It goes by itself. It costs little memory, and nobody has to do anything."
+        "It stays in FIN-WAIT-2 until the peer finishes: while a program holds it, the kernel has no time limit. After "
+        + "close the limit would be \(restTime)."
+    case .timeWait: return "The kernel removes it. It costs little memory, and nothing has to be done."
     case .listen:
       return waiting.isEmpty
-        ? "It takes clients until its program closes it."
+        ? "It accepts clients until its program closes it."
         : "Clients wait until the program calls accept; a full queue makes new ones retry after 1 s, 3 s, 7 s."
     case .bound: return "It keeps its port until its program closes it."
     case .closed where socket.transport == .mptcp:
-      return "It stays so for ever, and takes a descriptor: only the program ends it, by close."
-    default: return "Nobody can tell."
+      return "It stays, and takes a descriptor, until the program closes it."
+    default: return "Unknown."
     }
   }
 
@@ -135,7 +135,7 @@ extension SocketState {
   fileprivate var isAsked: Bool { self == .synReceived || self == .newSynReceived }
 }
 
-/// What else is known.
+/// Further facts.
 extension InetStory {
   private typealias Fact = SocketLife.Fact
 
@@ -151,7 +151,7 @@ extension InetStory {
       if handshaking > 0 { add(.queues, "\(Counted.noun(handshaking, "handshake")) not finished") }
       if let drops = socket.drops { add(.queues, "\(Counted.noun(Int(drops), "connection attempt")) dropped") }
       if limits.listenBacklog.map({ UInt32(clamping: $0) == socket.sendQueue }) == true {
-        add(.queues, "the limit is somaxconn, or listen asked for as much")
+        add(.queues, "the limit is somaxconn, or an equal backlog given to listen")
       }
     } else if socket.transport == .mptcp {
       multipathFacts.forEach { add($0.topic, $0.text) }
@@ -172,32 +172,32 @@ extension InetStory {
       add(
         .path,
         socket.state == .listen
-          ? "takes clients with MPTCP as well"
-          : "one path of the MPTCP connection \(ends), peer \(owner.remoteAddress.with(port: owner.remotePort))")
+          ? "accepts MPTCP clients too"
+          : "one subflow of the MPTCP connection \(ends), peer \(owner.remoteAddress.with(port: owner.remotePort))")
     }
     if hasTimes { (counts + path).forEach { add($0.topic, $0.text) } }
     (options + SocketLife.facts(of: readings.options)).forEach { add($0.topic, $0.text) }
     return all
   }
 
-  /// What waits is told in memory, and of what was sent only the paths know how far it came.
+  /// MPTCP reports unread data as memory, and only its subflows know how much of the sent data was acknowledged.
   private var multipathFacts: [Fact] {
     let detail = socket.multipath
     var all = [
       Fact(
         topic: .queues,
         text: socket.receiveQueue == 0
-          ? "nothing not read, but perhaps the end of file"
-          : "\(Counted.bytes(UInt64(socket.receiveQueue))) of memory hold what is not read")
+          ? "no unread data, but perhaps an unread end of file"
+          : "\(Counted.bytes(UInt64(socket.receiveQueue))) of memory hold unread data")
     ]
     if let bytes = detail.bytesReceived { all.append(Fact(topic: .bytes, text: "\(Counted.bytes(bytes)) received")) }
     if let bytes = detail.bytesSent {
       let again = detail.bytesRetransmitted ?? 0
-      let text = "\(Counted.bytes(bytes)) sent" + (again > 0 ? ", \(Counted.bytes(again)) of it again" : "")
+      let text = "\(Counted.bytes(bytes)) sent" + (again > 0 ? ", \(Counted.bytes(again)) of it retransmitted" : "")
       all.append(Fact(topic: .bytes, text: text))
     }
     if detail.isPlainTCP == true { all.append(Fact(topic: .path, text: "plain TCP: the other side has no MPTCP")) }
-    if paths.isEmpty { all.append(Fact(topic: .path, text: "no path is left")) }
+    if paths.isEmpty { all.append(Fact(topic: .path, text: "no subflow is left")) }
     for path in paths.prefix(8) {
       let ends =
         "\(path.localAddress.with(port: path.localPort)) to \(path.remoteAddress.with(port: path.remotePort))"
@@ -222,7 +222,7 @@ extension InetStory {
       all.append(
         Fact(
           topic: .bytes,
-          text: "\(Counted.bytes(bytes)) sent" + (again > 0 ? ", \(Counted.bytes(again)) of it again" : "")))
+          text: "\(Counted.bytes(bytes)) sent" + (again > 0 ? ", \(Counted.bytes(again)) of it retransmitted" : "")))
     }
     if let total = info.totalRetransmissions, total > 0 {
       all.append(Fact(topic: .bytes, text: "\(Counted.noun(Int(total), "retransmission")) in all"))
@@ -242,7 +242,7 @@ extension InetStory {
     if let state = info.congestionState, state > 0, state < 5 {
       add(["", "disorder", "window reduced", "recovery from loss", "loss: everything is sent again"][Int(state)])
     }
-    if let lost = info.lostSegments, lost > 0 { add("\(Counted.noun(Int(lost), "segment")) taken for lost") }
+    if let lost = info.lostSegments, lost > 0 { add("\(Counted.noun(Int(lost), "segment")) presumed lost") }
     if let limited = info.windowLimitedTime, limited > 1000 {
       add("held up by the peer's window for \(Since(atLeast: limited / 1000, atMost: limited / 1000)) in all")
     }

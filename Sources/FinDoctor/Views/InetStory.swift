@@ -1,20 +1,20 @@
-/// What can be told of a socket of TCP, UDP or MPTCP.
+/// The explanation of one TCP, UDP or MPTCP socket.
 struct InetStory {
   let socket: InetSocket
   let census: Census
-  /// The other end's row, when it is on this machine.
+  /// The row of the other end, when it is on this machine.
   let other: InetSocket?
   let readings: LifeReadings
   let limits: KernelLimits
   let since: Since
-  /// Of a listener: connections that nobody has accepted, and handshakes that are not finished.
+  /// For a listener: connections that the program has not accepted, and the number of unfinished handshakes.
   let waiting: [InetSocket]
   let handshaking: Int
-  /// How long the first of them has waited.
+  /// The time that the oldest of ``waiting`` has waited.
   let oldest: Since?
-  /// Of MPTCP, its paths.
+  /// For an MPTCP socket, its subflows.
   let paths: [InetSocket]
-  /// Of a path, its socket of MPTCP.
+  /// For a subflow, its MPTCP socket.
   let owner: InetSocket?
 
   init(_ place: Int, in census: Census, other: SocketReference?, _ readings: LifeReadings) {
@@ -36,7 +36,7 @@ struct InetStory {
       where census.sockets[index].inode == 0 && census.sockets[index].localPort == socket.localPort
         && socket.accepts(census.sockets[index])
       {
-        // Who waits with MPTCP is one client, whatever its paths.
+        // An MPTCP connection is one client, however many subflows it has.
         if census.sockets[index].isWaitingForAccept, multipath.owner(ofPath: index) == nil {
           waiting.append(census.sockets[index])
           let one = multipath.since(index, in: census.sockets, limits: limits)
@@ -60,7 +60,7 @@ struct InetStory {
     return name + ", peer \(socket.remoteAddress.with(port: socket.remotePort))"
   }
 
-  /// Whether data, acknowledgements and their times mean something in this state.
+  /// Whether data, acknowledgements and their times have a meaning in this state.
   var hasTimes: Bool {
     switch socket.state {
     case .synSent, .listen, .closed, .bound, .synReceived, .newSynReceived, .timeWait: false
@@ -68,17 +68,17 @@ struct InetStory {
     }
   }
 
-  /// Whether the peer's FIN came.
+  /// Whether the peer's FIN has arrived.
   var peerHasFinished: Bool {
     socket.state == .closeWait || socket.state == .lastAck || socket.state == .closing
   }
 
-  /// Bytes of data that came; the count has one more for a FIN.
+  /// The number of data bytes received. The kernel's count includes 1 for a FIN.
   var bytesReceived: UInt64? {
     info.bytesReceived.map { $0 > 0 && peerHasFinished ? $0 - 1 : $0 }
   }
 
-  /// Bytes that the program has not read; the queue has one more for a FIN that is not read.
+  /// The number of bytes that the program has not read. The kernel's queue includes 1 for an unread FIN.
   var unread: UInt32 {
     peerHasFinished && socket.receiveQueue > 0 ? socket.receiveQueue - 1 : socket.receiveQueue
   }
@@ -97,39 +97,40 @@ extension InetSocket {
   }
 }
 
-/// What its state means.
+/// The meaning of the state.
 extension InetStory {
   var meaning: String {
     if socket.transport == .udp {
       return socket.remotePort == 0
-        ? "Datagrams of anybody." : "Datagrams of one peer only; that it is connected binds nobody."
+        ? "Receives datagrams from any sender."
+        : "Receives datagrams from one peer only; the connection exists on this side alone."
     }
     switch socket.state {
     case .established where socket.isWaitingForAccept:
       return "Connected, and in its listener's queue: no program has accepted it."
-    case .closeWait where socket.inode == 0: return "Its client came, waited in the listener's queue, and gave up."
+    case .closeWait where socket.inode == 0: return "Its client connected, waited in the listener's queue, and gave up."
     case .established: return "Both directions are open, as far as the kernel knows."
     case .synSent: return "Our connection request has no answer yet."
     case .synReceived, .newSynReceived:
-      return "A peer's connection request is answered; its acknowledgement is awaited."
+      return "We have answered a peer's connection request; its acknowledgement has not arrived."
     case .finWait1: return "We have finished, and the peer has not acknowledged that."
     case .finWait2 where socket.inode == 0:
-      return "Closed by us; the kernel waits for the peer's end, no longer for any program."
-    case .finWait2: return "We have finished and the peer knows; it may still send, and has not finished."
-    case .timeWait: return "Both have finished, and this side was first: the pair of addresses and ports rests."
+      return "We have closed it; the kernel waits for the peer to finish, and no program holds it any more."
+    case .finWait2: return "We have finished, which the peer has acknowledged; it may still send, and has not finished."
+    case .timeWait: return "Both have finished, this side first: the kernel reserves the pair of addresses and ports."
     case .closeWait: return "The peer has finished; we have not."
     case .lastAck: return "Both have finished, the peer first; our FIN is not acknowledged."
     case .closing: return "Both have finished at once; our FIN is not acknowledged."
-    case .listen: return "Takes clients."
+    case .listen: return "Accepts clients."
     case .bound: return "Has an address and a port, and neither listens nor is connected."
     case .closed where socket.transport == .mptcp:
       return "Its connection is over: it was reset, refused or timed out, and never closed."
-    default: return "A state without a name here."
+    default: return "A state unknown to fin."
     }
   }
 }
 
-/// What happened.
+/// The past events.
 extension InetStory {
   typealias Event = SocketLife.Event
 
@@ -137,8 +138,9 @@ extension InetStory {
     if socket.transport == .udp { return [] }
     if socket.transport == .mptcp { return multipathEvents }
     switch socket.state {
-    case .synSent: return [Event(.opened, since, "connection asked for\(tries("sent again"))")]
-    case .synReceived, .newSynReceived: return [Event(.asked, since, "the peer asked\(tries("answered again"))")]
+    case .synSent: return [Event(.opened, since, "connection requested\(tries("requested again"))")]
+    case .synReceived, .newSynReceived:
+      return [Event(.asked, since, "connection requested by the peer\(tries("answered again"))")]
     case .timeWait: return [Event(.rests, since, "both had finished: TIME-WAIT began")]
     case .listen: return listening
     case .finWait2 where !hasTimes:
@@ -151,7 +153,7 @@ extension InetStory {
     socket.retransmits == 0 ? "" : ", and \(what) \(Counted.noun(Int(socket.retransmits), "time"))"
   }
 
-  /// MPTCP keeps when data passed, and when its connection was made only its paths know.
+  /// MPTCP records when data was sent and received; only its subflows know when the connection was made.
   private var multipathEvents: [Event] {
     guard socket.state != .listen, socket.remotePort != 0 else { return [] }
     var all: [Event] = []
@@ -182,8 +184,8 @@ extension InetStory {
       if unread > 0, !peerHasFinished {
         let text =
           UInt64(unread) < count
-          ? "\(Counted.bytes(UInt64(unread))) of it are not read by the program"
-          : "nothing of it is read by the program"
+          ? "the program has not read \(Counted.bytes(UInt64(unread))) of it"
+          : "the program has read none of it"
         all.append(Event(.unread, exactly(time), text))
       }
     }
@@ -191,7 +193,7 @@ extension InetStory {
       let again = (info.bytesRetransmitted ?? 0) > 0 ? " (or sent again)" : ""
       all.append(Event(.dataSent, exactly(time), "last data sent\(again)"))
     }
-    // Without data of ours, it is the handshake's, the FIN's, or an answer to keepalive.
+    // If we sent no data, this acknowledgement belongs to the handshake or the FIN, or answers keepalive.
     if let time = info.lastAcknowledgementReceived,
       (info.bytesSent ?? 1) > 0 || handshake.lower > UInt64(time) + 1000 && !peerHasFinished
     {
@@ -209,7 +211,7 @@ extension InetStory {
     return [
       Event(
         .unanswered, .unacknowledged(socket),
-        "first sent what is still not acknowledged; sent again \(Counted.noun(Int(socket.retransmits), "time")) since")
+        "first sent, still not acknowledged; sent again \(Counted.noun(Int(socket.retransmits), "time")) since")
     ]
   }
 
@@ -240,9 +242,9 @@ extension InetStory {
   }
 }
 
-/// Bounds, with the help of the other end where that is on this machine: what both know must be true at once.
+/// Age bounds, narrowed by the other end if it is on this machine: both ends' bounds must hold at once.
 extension InetStory {
-  /// How long ago both sides agreed.
+  /// The time since the handshake was complete.
   var handshake: Since {
     let own = Since.handshake(socket, finished: peerHasFinished)
     guard let other, other.info.lastAcknowledgementReceived != nil, other.state != .listen else { return own }
@@ -255,23 +257,23 @@ extension InetStory {
       guard let other, other.state == .finWait2, !other.info.isEmpty, other.inode != 0 else { return since }
       return since.narrowed(by: .inState(other, limits: limits))
     }
-    // Our own FIN came later than the peer's, unless both crossed.
+    // Our FIN came after the peer's, unless the two crossed.
     let acknowledged = UInt64(info.lastAcknowledgementReceived ?? 0)
     let later = socket.state == .lastAck ? max(acknowledged, since.lower) : acknowledged
     return .ticking(atLeast: later, atMost: info.lastDataReceived.map { max(UInt64($0), later) })
   }
 
   private var finished: Since {
-    // Data went out before the FIN; data sent again may have gone out after it.
+    // Data was sent before the FIN, but may have been retransmitted after it.
     let upper = info.bytesRetransmitted == 0 ? info.lastDataSent.map { UInt64($0) + 10 } : nil
     return Since(atLeast: since.lower, atMost: upper.map { max($0, since.lower) })
   }
 }
 
 extension Since {
-  /// How long ago a connection was made.
+  /// The time since a connection was made.
   ///
-  /// The handshake sets the times of the last data and of the last acknowledgement; whatever passes later makes one of them
+  /// The handshake sets the times of the last data and of the last acknowledgement. Any later traffic makes one of them
   /// younger.
   static func handshake(_ socket: InetSocket, finished: Bool) -> Since {
     let info = socket.info
@@ -279,7 +281,7 @@ extension Since {
       let acknowledged = info.lastAcknowledgementReceived
     else { return .unknown }
     let lower = max(UInt64(max(sent, received, acknowledged)), (info.busyTime ?? 0) / 1000)
-    // A FIN is counted, and touches no time.
+    // A FIN is counted as a byte, but changes no time.
     if let count = info.bytesReceived, count == 0 || finished && count == 1 {
       return ticking(atLeast: max(UInt64(received), lower), atMost: UInt64(received))
     }
@@ -287,7 +289,7 @@ extension Since {
     return ticking(atLeast: lower, atMost: nil)
   }
 
-  /// What both bounds allow. Bounds that contradict each other are not taken: then one of them is about something else.
+  /// The intersection of both bounds. Contradictory bounds are ignored, because then they describe different events.
   func narrowed(by other: Since) -> Since {
     let (lower, upper) = (max(lower, other.lower), min(upper, other.upper))
     return lower <= upper ? Since(atLeast: lower, atMost: upper == .max ? nil : upper) : self

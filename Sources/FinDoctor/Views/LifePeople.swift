@@ -1,4 +1,4 @@
-/// Who has it.
+/// The holders of a socket.
 extension SocketLife {
   static func holders(
     of socket: SocketReference, in census: Census, _ readings: LifeReadings
@@ -17,7 +17,7 @@ extension SocketLife {
     return all
   }
 
-  /// What is true of every descriptor stands once.
+  /// Flags shared by all descriptors are listed once.
   static func flags(of holders: [Holding]) -> [Fact] {
     let descriptors = holders.flatMap(\.descriptors)
     guard let first = descriptors.first, let closes = first.closesOnExec, let waits = first.waits else { return [] }
@@ -30,7 +30,7 @@ extension SocketLife {
     return all
   }
 
-  /// The options that only the socket itself could tell.
+  /// The options that only the socket itself can report.
   static func facts(of options: SocketOptions?) -> [Fact] {
     guard let options else { return [] }
     var all: [String] = []
@@ -57,7 +57,7 @@ extension SocketLife {
   }
 }
 
-/// Who would notice.
+/// The threads and epoll sets that would notice events on a socket.
 extension SocketLife {
   static func attention(to socket: SocketReference, in census: Census) -> [String] {
     var all: [String] = []
@@ -81,14 +81,14 @@ extension SocketLife {
         let names = Examination.names(ofEvents: interest.events)
         all.append(
           "An epoll set (descriptor \(interest.epoll)\(of)) watches it for \(names)"
-            + (interest.seesTheEnd ? "." : ": neither EPOLLIN nor EPOLLRDHUP, so the peer's close is not told."))
+            + (interest.seesTheEnd ? "." : ": neither EPOLLIN nor EPOLLRDHUP, so it does not report the peer's close."))
       }
     }
     if !all.isEmpty || holders.isEmpty { return all }
     return [
       isComplete
-        ? "Nobody, at this moment: no epoll set has it, and no thread waits on it."
-        : "Who watches it could not be read."
+        ? "Nothing at this moment: no epoll set has it, and no thread waits on it."
+        : "The epoll sets and threads that may watch it could not be read."
     ]
   }
 }
@@ -114,16 +114,17 @@ extension SocketLife.OtherEnd {
     } else if isWaiting {
       text = "in \(state), in its listener's queue: no program has accepted it"
     } else if census.inode(of: socket) == 0 {
-      text = "in \(state), and no program has it any more"
+      text = "in \(state), and no program holds it any more"
     } else {
       text = "in \(state), of a program that could not be read"
     }
   }
 }
 
-/// What is found about it.
+/// The findings about a socket.
 extension SocketLife {
-  /// The findings of this socket alone, worded as they are in all findings where they stand there as well.
+  /// The findings about this socket alone. Where one of them is part of a finding in `all`, that finding is returned,
+  /// so that both are worded alike.
   static func own(of socket: SocketReference, in census: Census, among all: [Finding]) -> [Finding] {
     var small = census
     switch socket {
@@ -131,8 +132,8 @@ extension SocketLife {
       let own = census.sockets[place]
       let multipath = Multipath(census.sockets)
       let related = Set(multipath.paths(of: place) + [multipath.owner(ofPath: place)].compactMap { $0 })
-      // Of a listener also those that belong to it; of what waits, its listener.
-      // Of MPTCP the paths as well, and of a path what stands above it.
+      // With a listener, also the connections that wait for it; with a waiting connection, its listener.
+      // With an MPTCP socket, also its subflows; with a subflow, its MPTCP socket.
       small.sockets = ContiguousArray(
         census.sockets.enumerated().lazy.filter { index, socket in
           index == place || related.contains(index)

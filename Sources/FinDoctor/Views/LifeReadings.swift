@@ -1,26 +1,26 @@
 internal import CFin
 internal import Glibc
 
-/// What is asked of the kernel about one socket beyond the picture of all.
+/// Readings about one socket that a census does not contain.
 public struct LifeReadings: Sendable {
-  /// The flags of each descriptor that holds it, `O_NONBLOCK` and `O_CLOEXEC` among them.
+  /// The flags of each descriptor that holds the socket, `O_NONBLOCK` and `O_CLOEXEC` among them.
   public var flags: [Holder: UInt32] = [:]
-  /// How long the kernel tries in the socket's namespace.
+  /// The retry limits of the kernel in the socket's namespace.
   public var patience = Patience()
-  /// The socket's options; nil when they were not asked for, or may not be read.
+  /// The socket's options; nil when they were not requested or may not be read.
   public var options: SocketOptions?
-  /// What could not be read, one sentence each.
+  /// Readings that failed, one sentence each.
   public var hidden: [String] = []
 
-  /// Nothing read.
+  /// Creates empty readings.
   public init() {}
 
-  /// Asks.
+  /// Reads from the kernel what is needed about one socket.
   /// - Parameters:
   ///   - socket: The socket.
-  ///   - census: The picture it is in.
-  ///   - readsOptions: Whether to take a copy of its descriptor for a moment and ask it. For that moment a close by the program
-  ///     ends nothing.
+  ///   - census: The census that contains it.
+  ///   - readsOptions: Whether to copy its descriptor for a moment and read the options. While the copy is open, a
+  ///     close by the program does not end the connection.
   public static func read(_ socket: SocketReference, in census: Census, readsOptions: Bool = false) -> LifeReadings {
     var all = LifeReadings()
     let holders = census.holders[census.inode(of: socket)]
@@ -38,12 +38,12 @@ public struct LifeReadings: Sendable {
     return all
   }
 
-  /// `flags:	02004002`, octal.
+  /// Parses the line `flags:	02004002`, which is octal.
   private static func flags(of holder: Holder) -> UInt32? {
     guard let bytes = try? Files.read("/proc/\(holder.pid)/fdinfo/\(holder.descriptor)", limit: 4096),
       let line = bytes.split(separator: 10).first(where: { $0.begins(with: "flags:") })
     else { return nil }
-    // The number may mean another file by now.
+    // The descriptor number may refer to another file by now.
     if let inode = bytes.split(separator: 10).first(where: { $0.begins(with: "ino:") }),
       Words(inode.dropFirst(4)).first.flatMap({ UInt32(decimal: $0) }) != holder.inode
     {

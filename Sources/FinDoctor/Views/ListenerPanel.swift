@@ -1,16 +1,17 @@
-/// One listener: who waits in its queue and for how long, what was turned away, and who should accept.
+/// A report about one listener: the clients in its accept queue and their waiting time, the attempts it turned away,
+/// and the threads and loops that should accept.
 public struct ListenerPanel: Sendable {
-  /// Which row of the census it is.
+  /// The listener's row in the census.
   public enum Place: Hashable, Sendable {
-    /// Of ``Census/sockets``.
+    /// An index in ``Census/sockets``.
     case inet(Int)
-    /// Of ``Census/unixSockets``.
+    /// An index in ``Census/unixSockets``.
     case unix(Int)
   }
 
-  /// What keeps the queue from being longer.
+  /// The origin of the limit of the accept queue.
   public enum Limit: Hashable, Sendable {
-    /// What the program gave to `listen`.
+    /// The backlog that the program gave to `listen`.
     case backlog
     /// The namespace's `somaxconn`; the program may have asked for more.
     case somaxconn
@@ -18,25 +19,25 @@ public struct ListenerPanel: Sendable {
     case unknown
   }
 
-  /// Who would accept, in one process.
+  /// How one process accepts connections.
   public struct Acceptor: Hashable, Sendable {
-    /// How it would.
+    /// A way of accepting.
     public enum Way: Hashable, Sendable {
       /// An epoll set of this descriptor watches the listener for these events.
       case epoll(descriptor: Int32, events: UInt32)
-      /// A thread is inside this system call on it.
+      /// A thread is inside this system call on the listener.
       case blocked(thread: Int32, call: String)
-      /// It has an io_uring, whose requests cannot be seen.
+      /// The process has an io_uring, whose requests cannot be seen.
       case ring
-      /// No epoll set has the listener, and no thread is in accept.
-      case nobody
-      /// It could not be read.
+      /// No epoll set contains the listener, and no thread is in accept.
+      case unattended
+      /// The process could not be read.
       case unknown
     }
 
     /// The process.
     public var pid: Int32
-    /// How it would.
+    /// The way in which it accepts.
     public var way: Way
   }
 
@@ -44,49 +45,51 @@ public struct ListenerPanel: Sendable {
   public struct DescriptorUse: Hashable, Sendable {
     /// The process.
     public var pid: Int32
-    /// How many it has open; nil where the kernel does not say.
+    /// The number of open descriptors; nil where the kernel does not report it.
     public var used: Int?
-    /// How many it may have (the soft limit); nil where it could not be read.
+    /// The soft limit of descriptors; nil where it could not be read.
     public var limit: Int?
 
-    /// Which part is used, from 0 to 1; nil if unknown.
+    /// The used part of the limit, from 0 to 1; nil if unknown.
     public var share: Double? {
       guard let used, let limit, limit > 0 else { return nil }
       return Double(used) / Double(limit)
     }
   }
 
-  /// Which row it is.
+  /// The listener's row.
   public var place: Place
-  /// Which of ``Census/namespaces`` it is in.
+  /// An index in ``Census/namespaces``.
   public var namespace: UInt16
-  /// The descriptors that hold it.
+  /// The descriptors that hold the listener.
   public var holders: [Holder]
-  /// How many listeners share the address and port with `SO_REUSEPORT`, with this one.
+  /// The number of listeners that share the address and port with `SO_REUSEPORT`, including this one.
   public var group = 1
-  /// How many wait for accept.
+  /// The number of connections that wait for accept.
   public var waiting: Int
-  /// How many may; the queue is full when more wait.
+  /// The limit of the accept queue; the queue is full when more connections wait.
   public var limit: Int
-  /// Where the limit comes from.
+  /// The origin of the limit.
   public var limitedBy = Limit.unknown
-  /// How long the one that waits longest has waited. Unix sockets keep no time.
+  /// The waiting time of the connection that has waited longest. The kernel records no times for Unix sockets.
   public var oldest: Since?
-  /// Whether ``oldest`` and ``gone`` are of the whole group: the kernel does not say in whose queue a connection is.
+  /// Whether ``oldest`` and ``gone`` are for the whole group, because the kernel does not show in whose queue a
+  /// connection waits.
   public var countsGroup = false
-  /// How many of those that wait have given up: the client has closed.
+  /// The number of waiting connections that the client has closed.
   public var gone = 0
-  /// Handshakes that the peers have not finished.
+  /// The number of handshakes that the peers have not finished.
   public var unfinished = 0
-  /// How many of these had to be answered again.
+  /// The number of these whose SYN-ACK had to be sent again.
   public var unfinishedAgain = 0
-  /// Connection attempts that were dropped since it listens; nil for a Unix socket, where nothing is: the client waits.
+  /// The connection attempts dropped since the listener began; nil for a Unix socket, which drops none: the client
+  /// waits.
   public var drops: Int?
-  /// How many of them between two looks; nil after one.
+  /// The number of drops between the two censuses; nil without an earlier one.
   public var recentDrops: Int?
-  /// How far the two looks were apart.
+  /// The time between the two censuses.
   public var interval: Duration?
-  /// Who would accept: one for each process that holds it and was asked about with ``Census/watch(_:)``.
+  /// The ways of accepting, one for each process that holds the listener and was read with ``Census/watch(_:)``.
   public var acceptors: [Acceptor] = []
   /// The descriptors of each process that holds it.
   public var descriptors: [DescriptorUse] = []
@@ -101,16 +104,16 @@ public struct ListenerPanel: Sendable {
 
   /// Whether the next client is turned away.
   public var isFull: Bool { waiting > limit }
-  /// How full the queue is, from 0 to 1.
+  /// The filled part of the queue, from 0 to 1.
   public var share: Double { isFull ? 1 : Double(waiting) / Double(max(limit, 0) + 1) }
-  /// Attempts dropped a second between the two looks; nil after one.
+  /// The attempts dropped per second between the two censuses; nil without an earlier one.
   public var dropsPerSecond: Double? {
     guard let recentDrops, let interval else { return nil }
     return Double(recentDrops) / max(interval.inSeconds, 0.001)
   }
 
-  /// How bad it looks.
-  /// - Parameter thresholds: From when on.
+  /// The severity of the listener's condition; nil when it is as it should be.
+  /// - Parameter thresholds: The limits to apply.
   public func severity(_ thresholds: Thresholds = Thresholds()) -> Severity? {
     let waited = oldest?.lower ?? 0
     let used = descriptors.compactMap(\.share).max() ?? 0
@@ -123,15 +126,16 @@ public struct ListenerPanel: Sendable {
     return (drops ?? 0) > 0 || gone > 0 || used >= thresholds.descriptorWarning ? .info : nil
   }
 
-  /// Every listener, the worst first. It asks the kernel nothing.
+  /// Returns a report for every listener, the worst first. Uses only the censuses; reads nothing from the kernel.
   /// - Parameters:
-  ///   - census: The picture. ``Census/watch(_:)`` the processes that hold listeners before, or ``acceptors`` are unknown.
-  ///   - earlier: A picture from before it, for ``recentDrops``.
+  ///   - census: The census. Call ``Census/watch(_:)`` with the processes that hold listeners first, or ``acceptors``
+  ///     are unknown.
+  ///   - earlier: An earlier census, for ``recentDrops``.
   public static func all(in census: Census, since earlier: Census? = nil) -> [ListenerPanel] {
     let look = Examination(census, Diagnosis.Options())
     var panels = look.inetListeners(since: earlier) + look.unixListeners()
     for index in panels.indices { look.addPrograms(to: &panels[index]) }
-    // Sorted by numbers first; equals keep the order in which they were met.
+    // The rank is computed once for each report; equal ranks keep the order of the census.
     return panels.enumerated().map { (rank(of: $1), $0, $1) }.sorted { ($0.0, $1.1) > ($1.0, $0.1) }.map(\.2)
   }
 
@@ -141,7 +145,7 @@ public struct ListenerPanel: Sendable {
       + min(panel.dropsPerSecond ?? 0, 1000) / 1000 + (panel.waiting > 0 ? 1 : 0)
   }
 
-  /// The processes that hold listeners: for ``Census/watch(_:)``.
+  /// The processes that hold listeners, as the argument of ``Census/watch(_:)``.
   public static func processesToWatch(in census: Census) -> Set<Int32> {
     var pids: Set<Int32> = []
     for place in census.sockets.indices where census.sockets[place].state == .listen {
@@ -155,7 +159,7 @@ public struct ListenerPanel: Sendable {
 }
 
 extension Examination {
-  /// What listeners with `SO_REUSEPORT` have in common.
+  /// The key that listeners with `SO_REUSEPORT` share.
   fileprivate struct Address: Hashable {
     var namespace: UInt16
     var bits: AddressBits
@@ -163,7 +167,7 @@ extension Examination {
     var isIPv6: Bool
   }
 
-  /// What is said of an address, and not of one listener.
+  /// Facts about an address rather than about one listener.
   fileprivate struct Queue {
     var members: [Int] = []
     var oldest: Since?
@@ -206,7 +210,7 @@ extension Examination {
       panel.limitedBy = limitedBy(listener.sendQueue, listener.namespace)
       panel.drops = listener.memory.drops.map { Int($0) }
       if let earlier, let drops = listener.memory.drops {
-        // One that was not there before has dropped all of them since.
+        // A listener that the earlier census did not contain has dropped all of them since.
         panel.recentDrops = Int(drops &- (before[listener.cookie] ?? 0))
         panel.interval = .nanoseconds(
           Int64(clamping: census.when.monotonic - min(census.when.monotonic, earlier.when.monotonic)))
@@ -232,7 +236,7 @@ extension Examination {
         .unix(index), namespace: listener.namespace, holders: Array(census.holders[listener.inode]),
         waiting: listener.receiveQueue, limit: listener.sendQueue)
       panel.limitedBy = limitedBy(listener.sendQueue, listener.namespace)
-      // A client that has gone has no inode any more.
+      // A client that has closed has no inode any more.
       panel.gone = listener.waiting.count { census.unixWaiting[Int($0)] == 0 }
       return panel
     }
@@ -240,7 +244,7 @@ extension Examination {
 
   private func limitedBy(_ limit: UInt32, _ namespace: UInt16) -> ListenerPanel.Limit {
     guard let most = census.namespaces[Int(namespace)].limits.listenBacklog else { return .unknown }
-    // One above somaxconn is from before it was lowered.
+    // A limit above somaxconn dates from before somaxconn was lowered.
     return Int(limit) == most ? .somaxconn : .backlog
   }
 
@@ -265,7 +269,7 @@ extension Examination {
     switch attention(pid, inode) {
     case .epoll(let descriptor, let events): .epoll(descriptor: descriptor, events: events)
     case .blocked(let thread, let call): .blocked(thread: thread, call: call)
-    case .nobody: census.holders.rings(of: pid).isEmpty ? .nobody : .ring
+    case .unattended: census.holders.rings(of: pid).isEmpty ? .unattended : .ring
     case .unknown: .unknown
     }
   }
@@ -294,8 +298,8 @@ extension ListenerPanel.Acceptor.Way: CustomStringConvertible {
         : "epoll (fd \(descriptor)) has it, but without EPOLLIN: for \(Examination.names(ofEvents: events))"
     case .blocked(let thread, let call): "thread \(thread) is in \(call)"
     case .ring: "perhaps through io_uring, which cannot be seen"
-    case .nobody: "nobody: no epoll set has it, no thread waits for it"
-    case .unknown: "could not be read"
+    case .unattended: "no epoll set has it, and no thread waits for it"
+    case .unknown: "its epoll sets and threads could not be read"
     }
   }
 }

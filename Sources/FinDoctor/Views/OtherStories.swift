@@ -1,4 +1,4 @@
-/// What can be told of a Unix socket: the kernel keeps no times of it.
+/// The explanation of one Unix socket. The kernel records no times for it.
 struct UnixStory {
   let socket: UnixSocket
   let name: String?
@@ -21,18 +21,18 @@ struct UnixStory {
   var state: String { socket.hasLostItsPeer ? "PEER-GONE" : socket.state.description }
 
   var meaning: String {
-    if socket.hasLostItsPeer { return "The other end has closed; what it had sent can still be read." }
+    if socket.hasLostItsPeer { return "The other end has closed; data that it sent can still be read." }
     switch socket.state {
-    case .listen: return "Takes clients of this machine."
-    case .established: return "Connected to another socket of this machine."
+    case .listen: return "Accepts clients on this machine."
+    case .established: return "Connected to another socket on this machine."
     default: return "Not connected."
     }
   }
 
   var outlook: String {
-    if socket.hasLostItsPeer { return "It stays so for ever: only the program ends it, by close." }
-    if socket.state == .listen { return "It takes clients until its program closes it; its file stays even then." }
-    return "It stays until one end closes it; the kernel has no limit of time for it."
+    if socket.hasLostItsPeer { return "It stays until the program closes it." }
+    if socket.state == .listen { return "It accepts clients until its program closes it; its file remains even then." }
+    return "It stays until one end closes it; the kernel has no time limit for it."
   }
 
   var facts: [SocketLife.Fact] {
@@ -53,7 +53,7 @@ struct UnixStory {
   }
 }
 
-/// What can be told of a descriptor whose socket no table lists.
+/// The explanation of a descriptor whose socket no kernel table lists.
 struct DetachedStory {
   let socket: DetachedSocket
   let readings: LifeReadings
@@ -65,16 +65,16 @@ struct DetachedStory {
 
   private var info: TCPDetail? { readings.options?.info.detail }
 
-  var title: String { "\(socket.transport)\(socket.isIPv6 ? " over IPv6" : ""), in no table of the kernel" }
+  var title: String { "\(socket.transport)\(socket.isIPv6 ? " over IPv6" : ""), in no kernel table" }
   var state: String { socket.transport == .udp ? "UNBOUND" : "DETACHED" }
 
   var meaning: String {
     guard socket.transport != .udp else { return "A datagram socket that has no port yet." }
     guard let info, let segments = info.segmentsReceived else {
       return
-        "Never connected, or refused, reset or timed out; and never closed. --deep asks the socket itself which of them."
+        "Never connected, or refused, reset or timed out; and never closed. --deep reads from the socket which it was."
     }
-    // connect forgets what it counted when it fails.
+    // A failed connect resets the socket's counters.
     if segments == 0 { return "Never connected, or its connection attempt was refused or timed out." }
     if (info.bytesAcknowledged ?? 0) == 0, (info.bytesReceived ?? 0) == 0, segments == 1 { return "It was refused." }
     return (info.totalTimeouts ?? 0) > 0
@@ -95,7 +95,7 @@ struct DetachedStory {
 
   var outlook: String {
     socket.transport != .udp
-      ? "It stays so for ever, and takes a descriptor: only the program ends it, by close."
+      ? "It stays, and takes a descriptor, until the program closes it."
       : "It stays until its program sends with it, binds it or closes it."
   }
 

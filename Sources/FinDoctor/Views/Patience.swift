@@ -1,25 +1,25 @@
-/// How long the kernel tries before it gives up, out of `/proc/sys/net/ipv4` of one namespace.
+/// The kernel's retry limits, from `/proc/sys/net/ipv4` of one namespace.
 ///
-/// A program may have its own limits for one socket (`TCP_USER_TIMEOUT`, `TCP_SYNCNT`, `TCP_KEEPCNT`), which are seen only
-/// where the socket's options were read.
+/// A program may set its own limits for one socket (`TCP_USER_TIMEOUT`, `TCP_SYNCNT`, `TCP_KEEPCNT`). These are known
+/// only where the socket's options were read.
 public struct Patience: Hashable, Sendable {
-  /// Retransmissions of data (`tcp_retries2`).
+  /// The number of retransmissions of data (`tcp_retries2`).
   public var dataRetries = 15
-  /// Retransmissions when no program has the connection any more (`tcp_orphan_retries`); 0 stands for 8.
+  /// The number of retransmissions once no program holds the connection (`tcp_orphan_retries`); 0 stands for 8.
   public var orphanRetries = 0
-  /// Retransmissions of the SYN (`tcp_syn_retries`).
+  /// The number of retransmissions of the SYN (`tcp_syn_retries`).
   public var synRetries = 6
-  /// How many more of them come first, a second apart (`tcp_syn_linear_timeouts`).
+  /// The number of additional ones that come first, a second apart (`tcp_syn_linear_timeouts`).
   public var linearSynRetries = 4
-  /// Seconds between two questions of keepalive (`tcp_keepalive_intvl`).
+  /// The seconds between two keepalive probes (`tcp_keepalive_intvl`).
   public var keepaliveInterval = 75
-  /// How many of them (`tcp_keepalive_probes`).
+  /// The number of keepalive probes (`tcp_keepalive_probes`).
   public var keepaliveProbes = 9
 
-  /// What Linux has unless somebody changed it.
+  /// Creates the defaults of Linux.
   public init() {}
 
-  /// Reads the settings of a namespace; what cannot be read stays as Linux has it.
+  /// Reads the settings of a namespace; a setting that cannot be read keeps Linux's default.
   public static func read(in namespace: Namespace) -> Patience {
     let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
     if place == nil, !namespace.isOwn { return Patience() }
@@ -41,15 +41,17 @@ public struct Patience: Hashable, Sendable {
     return reading.join() ?? Patience()
   }
 
-  /// The milliseconds that so many retransmissions would take beginning with the shortest time-out: what the kernel compares with.
+  /// The time that this number of retransmissions would take from the shortest timeout on, in milliseconds. The kernel
+  /// compares this value with the elapsed time.
   static func total(retries: Int) -> UInt64 {
     let retries = min(max(retries, 0), 100)
-    // 200 ms, doubled each time, up to 120 s, which the tenth doubling passes.
+    // 200 ms, doubled each time, up to 120 s; the tenth doubling exceeds that.
     if retries <= 9 { return (2 << UInt64(retries) - 1) * 200 }
     return 1023 * 200 + UInt64(retries - 9) * 120_000
   }
 
-  /// In how long the kernel will give up a connection that waits for an answer; nil when it will not, or nobody can tell.
+  /// The time until the kernel gives up a connection that waits for an answer; nil when it will not, or when that is
+  /// unknown.
   func givesUp(_ socket: InetSocket, _ options: SocketOptions? = nil) -> Since? {
     guard socket.timer == .retransmit, let timeout = socket.info.retransmitTimeout.map({ UInt64($0) / 1000 }) else {
       return nil
@@ -61,7 +63,7 @@ public struct Patience: Hashable, Sendable {
       return Self.rest(of: UInt64(own), elapsed, first: 0, step: timeout)
     }
     let retries = socket.inode == 0 ? (orphanRetries == 0 ? 8 : orphanRetries) : dataRetries
-    // It counts from the first retransmission, and looks when the timer fires.
+    // The kernel counts from the first retransmission, and checks when the timer fires.
     let first = timeout >> UInt64(min(socket.info.backoff ?? 0, 63))
     return Self.rest(of: Self.total(retries: retries), elapsed, first: first, step: timeout)
   }

@@ -1,70 +1,71 @@
-/// The local ports that connections from one address to one destination can have: how many are taken and by what, how
-/// many are left, and for how long they last.
+/// The local ports available to connections from one address to one destination: the number taken and by what, the
+/// number left, and the time until they run out.
 ///
-/// A port serves one connection for each destination, so that each destination has a budget of its own. But a port that
-/// `bind` took, before a connect or for a listener, serves nobody else at all, and is missing in every budget.
+/// A port serves one connection for each destination, so each destination has a budget of its own. A port that `bind`
+/// took, before a connect or for a listener, serves no other connection at all, and is missing from every budget.
 public struct PortBudget: Sendable {
-  /// From where to where.
+  /// A source and a destination.
   public struct Route: Hashable, Sendable {
-    /// Which of ``Census/namespaces``.
+    /// An index in ``Census/namespaces``.
     public var namespace: UInt16
-    /// The address of this side. What an IPv6 socket does through IPv4 counts as IPv4.
+    /// The local address. IPv4 traffic of an IPv6 socket counts as IPv4.
     public var source: NetworkAddress
-    /// The address of the other side.
+    /// The remote address.
     public var destination: NetworkAddress
-    /// The port of the other side; 0 when it stands for every destination that has no connection yet, from any source.
+    /// The remote port; 0 when the route stands for every destination without a connection, from any source.
     public var port: UInt16
 
-    /// Whether it stands for every destination that has no connection yet.
+    /// Whether the route stands for every destination without a connection.
     public var isAnyOther: Bool { port == 0 }
   }
 
-  /// A program, and how many ports it has.
+  /// A process and the number of its ports.
   public struct User: Hashable, Sendable {
-    /// The process; 0 for those whose process could not be read, or that have ended.
+    /// The process; 0 for processes that could not be read or have ended.
     public var pid: Int32
-    /// So many ports.
+    /// The number of ports.
     public var ports: Int
 
-    /// From both.
+    /// Creates an entry.
     /// - Parameters:
     ///   - pid: The process, or 0.
-    ///   - ports: So many ports.
+    ///   - ports: The number of ports.
     public init(pid: Int32, ports: Int) {
       self.pid = pid
       self.ports = ports
     }
   }
 
-  /// From where to where.
+  /// The source and the destination.
   public var route: Route
-  /// Ports of connections, from SYN-SENT on, that are not in TIME-WAIT.
+  /// The number of ports whose connection is in SYN-SENT or a later state other than TIME-WAIT.
   public var connected = 0
-  /// Ports that rest in TIME-WAIT.
+  /// The number of ports in TIME-WAIT.
   public var resting = 0
-  /// How many of the resting ones connect may take all the same, because they have rested long enough for
+  /// The number of ports in TIME-WAIT that connect may take all the same, because they are old enough for
   /// `tcp_tw_reuse`; needs timestamps on both sides.
   public var reusable = 0
-  /// Ports that `bind` took in this namespace, for a listener, before a connect, or for nothing yet: no connect gets them.
-  /// Those that have a connection of this route are not counted again.
+  /// The number of ports that `bind` took in this namespace, for a listener, before a connect, or without either. No
+  /// connect gets them. Ports that have a connection of this route are not counted again.
   public var bound = 0
-  /// How many of them are bound on the address of this route and not connected.
+  /// The number of them that are bound to the address of this route and not connected.
   public var boundHere = 0
-  /// How many of ``bound`` are only probably so: the kernel does not keep who chose the port of a connection.
+  /// The number of ``bound`` ports that are only probably so: the kernel does not record whether bind or connect chose
+  /// the port of a connection.
   public var boundProbably = 0
-  /// How many there are to choose from: `ip_local_port_range` less the reserved ones.
+  /// The number of ports to choose from: `ip_local_port_range` without the reserved ones.
   public var capacity: Int
-  /// The programs that have connections of this route, the one with the most first.
+  /// The processes that have connections of this route, the one with the most first.
   public var users: [User] = []
-  /// The programs that have bound ports in this namespace, the one with the most first.
+  /// The processes that have bound ports in this namespace, the one with the most first.
   public var binders: [User] = []
-  /// What happened between two looks; nil after one.
+  /// The changes between the two censuses; nil without an earlier one.
   public var pace: Pace?
-  /// One of its connections, by its place in the census.
+  /// The index of one of its connections in the census.
   var example = 0
-  /// Whether the kernel uses ports in TIME-WAIT again.
+  /// Whether the kernel reuses ports in TIME-WAIT.
   var reusesTimeWait = false
-  /// After how many seconds.
+  /// The time in TIME-WAIT before that, in seconds.
   var restBeforeReuse = 1.0
 
   init(_ route: Route, capacity: Int) {
@@ -72,42 +73,44 @@ public struct PortBudget: Sendable {
     self.capacity = capacity
   }
 
-  /// Ports that are left, without those that ``reusable`` counts.
+  /// The number of free ports, not including ``reusable``.
   public var free: Int { max(0, capacity - connected - resting - bound) }
-  /// Which part is taken, from 0 to 1.
+  /// The taken part of the ports, from 0 to 1.
   public var share: Double { capacity > 0 ? min(1, Double(capacity - free) / Double(capacity)) : 1 }
-  /// Connections a second, over the last minute, that this side opened and closed first. There may have been more: what the
-  /// other side closes first leaves nothing here, nor does a port that was used again.
+  /// The connections per second, over the last minute, that this side opened and closed first. There may have been
+  /// more: a connection that the other side closes first leaves nothing here, nor does a port that was reused.
   public var closedPerSecond: Double { Double(resting) / 60 }
-  /// How many connections a second this side can open and close first for ever: each rests for 60 s, or for a second where
-  /// the kernel may use it again.
+  /// The rate, per second, at which this side can open connections and close them first without running out of ports.
+  /// Each port is in TIME-WAIT for 60 s, or for a second where the kernel may reuse it.
   public var sustainedPerSecond: Double {
     Double(max(0, capacity - connected - bound)) / (reusesTimeWait ? restBeforeReuse : 60)
   }
-  /// What happened between two looks.
+  /// The changes between two censuses.
   public struct Pace: Hashable, Sendable {
-    /// How far apart they were.
+    /// The time between the censuses.
     public var interval: Duration
-    /// Connections that are there now, or rest, and were not there before. There may have been more, which left no trace.
+    /// The number of connections, open or in TIME-WAIT, that the earlier census did not contain. There may have been
+    /// more, which left no trace.
     public var opened: Int
-    /// At most so many were opened, by the namespace's count of all connects; nil where it is not known.
+    /// An upper bound of the number of connections opened, from the namespace's count of all connects; nil where that
+    /// is unknown.
     public var openedAtMost: Int?
-    /// How many more ports are taken than before.
+    /// The increase in the number of ports taken.
     public var growth: Int
-    /// When the ports will be gone if it goes on like this; nil when they will not.
+    /// The time until the ports run out at this rate; nil when they do not.
     ///
-    /// Those that rest now come back when their time is over. The bounds allow for one connection more or less in the
+    /// Ports in TIME-WAIT come back when their time is over. The bounds allow for one connection more or less in the
     /// interval.
     public var exhaustion: Since?
 
-    /// Connections a second, at least.
+    /// The connections opened per second, at least.
     public var openedPerSecond: Double { Double(opened) / max(interval.inSeconds, 0.001) }
-    /// Connections a second, at most.
+    /// The connections opened per second, at most.
     public var openedPerSecondAtMost: Double? { openedAtMost.map { Double($0) / max(interval.inSeconds, 0.001) } }
   }
 
-  /// The findings whose remedies help here, the most helpful first: `Fix(_:in:)` has the words.
-  /// - Parameter thresholds: From which shares on.
+  /// The findings whose remedies help here, the most helpful first; `Fix(_:in:)` gives their texts.
+  /// - Parameter thresholds: The shares from which a remedy applies.
   public func remedies(_ thresholds: Thresholds = Thresholds()) -> [FindingID] {
     guard capacity > 0 else { return [] }
     var all: [FindingID] = []
@@ -117,34 +120,34 @@ public struct PortBudget: Sendable {
     return all
   }
 
-  /// The budget of every route that has a connection, the fullest first; and where ports are bound, one for all other
-  /// destinations. It asks the kernel nothing.
+  /// Returns the budget of every route that has a connection, the fullest first, and, where ports are bound, one for
+  /// all other destinations. Uses only the censuses; reads nothing from the kernel.
   /// - Parameters:
-  ///   - census: The picture.
-  ///   - earlier: A picture from before it, for ``pace``.
+  ///   - census: The census.
+  ///   - earlier: An earlier census, for ``pace``.
   public static func all(in census: Census, since earlier: Census? = nil) -> [PortBudget] {
     Examination(census, Diagnosis.Options()).portBudgets(since: earlier)
   }
 }
 
-/// When ports will be gone.
+/// A forecast of when the ports run out.
 struct PortForecast {
-  /// Taken now.
+  /// The number of ports taken now.
   var taken: Int
-  /// How many may be.
+  /// The number of ports that may be taken.
   var limit: Int
-  /// How many more connections there are each second, those in TIME-WAIT not counted.
+  /// The growth per second in the number of connections outside TIME-WAIT.
   var held: Double
-  /// How many each second come to rest.
+  /// The number of connections per second that enter TIME-WAIT.
   var rested: Double
-  /// For how many seconds they do.
+  /// The seconds that a port stays in TIME-WAIT.
   var rest: Double
-  /// In how many seconds those that rest now come back, ascending.
+  /// The seconds until each of the ports now in TIME-WAIT comes back, ascending.
   var returning: [Double]
 
-  /// Seconds until as many are taken as there may be; nil for never.
+  /// The seconds until the limit is reached; nil for never.
   var exhaustion: Double? {
-    // Between two ports that come back, the number that is taken changes evenly.
+    // Between two returns, the number of taken ports grows at a constant rate.
     var moments = returning.filter { $0 < rest } + [rest]
     moments.sort()
     var start = 0.0
@@ -158,7 +161,7 @@ struct PortForecast {
       if moment < rest { count -= 1 }
       start = moment
     }
-    // From here on as many come back as go to rest.
+    // From here on, ports leave TIME-WAIT as fast as they enter it.
     if count >= limit { return start }
     return held > 0 ? start + (limit - count) / held : nil
   }

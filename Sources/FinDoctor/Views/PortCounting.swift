@@ -1,11 +1,11 @@
-/// A set of ports, a bit for each.
+/// A set of ports, one bit each.
 struct PortSet {
   private var words = ContiguousArray<UInt64>(repeating: 0, count: 1024)
   private(set) var count = 0
 
   func contains(_ port: UInt16) -> Bool { words[Int(port >> 6)] & 1 << UInt64(port & 63) != 0 }
 
-  /// Whether it was not in it yet.
+  /// Inserts a port and returns whether it is new.
   @discardableResult
   mutating func insert(_ port: UInt16) -> Bool {
     if contains(port) { return false }
@@ -15,9 +15,9 @@ struct PortSet {
   }
 }
 
-/// Whose ports are whose: the one count that the budgets and E1 to E3 share.
+/// The owners of ports: one count, shared by the budgets and by E1 to E3.
 extension Examination {
-  /// Whether connect or bind chose the own port.
+  /// Whether connect or bind probably chose the local port: it is ephemeral, and no listener is on it.
   func isChosen(_ index: Int) -> Bool {
     census.namespaces[Int(sockets[index].namespace)].limits.isEphemeral(sockets[index].localPort)
       && !isServerSide(index)
@@ -27,7 +27,7 @@ extension Examination {
     isListening(sockets[index].namespace, sockets[index].localBits, sockets[index].localPort)
   }
 
-  /// Ports of one source that were taken by bind and not by connect, as far as can be told.
+  /// Ports of one source address that were probably taken by bind instead of connect.
   struct BoundSource {
     struct Key: Hashable {
       var namespace: UInt16
@@ -41,15 +41,15 @@ extension Examination {
     var even = 0
     var unconnected = 0
     var destinations: Set<Finding.Endpoint> = []
-    /// Places in the census.
+    /// Indices in the census.
     var members: [Int] = []
     var count: Int { odd + even }
   }
 
-  /// Sources whose ports were bound before connect, by what the ports are.
+  /// Sources whose ports were bound before connect, judged by the port numbers.
   ///
-  /// The kernel does not keep who chose a port. But Linux gives odd ports (counted from the lowest) to bind and even ones
-  /// to connect, as long as there are any.
+  /// The kernel does not record whether bind or connect chose a port. But Linux gives odd ports (counted from the
+  /// lowest) to bind and even ones to connect, as long as there are any.
   func boundSources() -> [BoundSource] {
     var sources: [BoundSource.Key: BoundSource] = [:]
     for index in named + synSent + bound {
@@ -61,16 +61,16 @@ extension Examination {
         namespace: socket.namespace, address: socket.localBits, isIPv6: socket.isIPv6, owner: owner(of: socket))
       sources[key, default: BoundSource(key: key)].count(socket, at: index, lowest: lowest)
     }
-    // One in ten may be even: when the odd ones are gone, bind takes those.
+    // One port in ten may be even, because bind takes even ones when the odd ones run out.
     return sources.values.filter { $0.count >= thresholds.boundMany && $0.even * 9 <= $0.odd }
   }
 
-  /// The ports of a namespace that bind took, and that no connect gets.
+  /// The ports of a namespace that bind took, so that no connect gets them.
   fileprivate struct Claims {
     var certain = PortSet()
-    /// With the certain ones.
+    /// All of them, including the certain ones.
     var all = PortSet()
-    /// Bound to an address and not connected, by the address.
+    /// The number of ports bound and not connected, by address.
     var unconnected: [NetworkAddress: Int] = [:]
     var owners: [Int32: Int] = [:]
 
@@ -101,7 +101,7 @@ extension Examination {
 
   private func pid(of index: Int) -> Int32 { census.holders.first(of: sockets[index].inode)?.pid ?? 0 }
 
-  /// IPv4 as IPv4, whatever socket does it; and an interface only where it is a part of the address.
+  /// The address with IPv4-mapped IPv6 as IPv4, and with an interface only for link-local addresses.
   private func plain(_ address: NetworkAddress) -> NetworkAddress {
     if let v4 = address.asIPv4 { return NetworkAddress(AddressBits(low: UInt64(v4)), isIPv6: false) }
     return NetworkAddress(address.bits, isIPv6: true, interface: address.isLinkLocal ? address.interface : 0)
@@ -198,7 +198,7 @@ extension Examination {
       .sorted { ($1.ports, $0.pid) < ($0.ports, $1.pid) }
   }
 
-  /// Compares with an earlier picture, by cookie: a socket keeps its own when it comes to rest.
+  /// Compares with an earlier census by cookie, which a socket keeps when it enters TIME-WAIT.
   private func addPace(to budgets: inout [PortBudget], _ tallies: [PortBudget.Route: Tally], since earlier: Census) {
     let before = Examination(earlier, options)
     var wasResting: [UInt64: Bool] = [:]
@@ -226,7 +226,7 @@ extension Examination {
       old.namespace = place
       let taken = takenBefore[old]
       let others = (openedByAll[budget.route.namespace] ?? 0) - opened[index]
-      // What has come to rest since; one whose port was used again has another cookie.
+      // The connections that have entered TIME-WAIT since. A connection that reused its port has another cookie.
       let rested = members.count { sockets[$0].state == .timeWait && wasResting[sockets[$0].cookie] != true }
       var pace = PortBudget.Pace(
         interval: interval, opened: opened[index],
@@ -234,7 +234,7 @@ extension Examination {
       if let now = namespace.counters["Tcp.ActiveOpens"],
         let then = earlier.namespaces[Int(place)].counters["Tcp.ActiveOpens"], now >= then
       {
-        // The count is read before the table: what came between is in the table and not in the count.
+        // The counter is read before the table, so a connection opened in between is in the table and not in the count.
         pace.openedAtMost = max(opened[index], Int(now - then) - others)
       }
       pace.exhaustion = exhaustion(budget, members, interval, held: budget.connected - (taken?.held ?? 0), rested)

@@ -1,6 +1,7 @@
-/// The life of one socket as far as it can be known: what happened and when, who has it, and what will become of it.
+/// The life of one socket, as far as it can be known: past events with their times, holders, and outlook.
 ///
-/// It is judged from a picture of all sockets and asks the kernel nothing. Times are bounds; the truth lies between them.
+/// Everything comes from a census and the readings; nothing more is read from the kernel. Times are bounds; the true
+/// value lies between them.
 ///
 /// ```swift
 /// var census = try Census.take()
@@ -10,84 +11,84 @@
 /// for event in life.events { print(event.ago, event.text) }
 /// ```
 public struct SocketLife: Sendable {
-  /// Which socket.
+  /// The socket.
   public var socket: SocketReference
-  /// Its kind and its ends in one line: `tcp 127.0.0.1:8080, peer 127.0.0.1:51234`.
+  /// The protocol and both ends in one line: `tcp 127.0.0.1:8080, peer 127.0.0.1:51234`.
   public var title: String
-  /// Its state: `CLOSE-WAIT`; `DETACHED` for one that no table lists.
+  /// The state: `CLOSE-WAIT`; `DETACHED` for a socket that no kernel table lists.
   public var state: String
-  /// What that state means, as one sentence.
+  /// The meaning of that state, as one sentence.
   public var meaning: String
-  /// How long it has been in its state.
+  /// The time that the socket has spent in its state.
   public var since: Since
-  /// What happened, oldest first.
+  /// The past events, oldest first.
   public var events: [Event]
-  /// What the kernel will do by itself, and when; sentences.
+  /// The kernel's next actions and their times, as sentences.
   public var next: [String]
-  /// What will become of it if nobody does anything.
+  /// The outcome if neither the program nor the peer does anything.
   public var outlook: String
-  /// Who holds it.
+  /// The processes that hold the socket.
   public var holders: [Holding]
-  /// Who would notice that something happens on it; one sentence for each of them.
+  /// The threads and epoll sets that would notice events on the socket, one sentence each.
   public var attention: [String]
-  /// Who is at the other end, when that is on this machine.
+  /// The other end, when it is on this machine.
   public var otherEnd: OtherEnd?
-  /// What else is known: queues, buffers, path, bytes, options.
+  /// Further facts: queues, buffers, path, bytes, options.
   public var facts: [Fact]
-  /// The findings that are about this socket, as `Diagnosis` words them.
+  /// The findings about this socket, as `Diagnosis` words them.
   public var findings: [Finding]
 
-  /// Something that happened.
+  /// A past event.
   public struct Event: Hashable, Sendable {
-    /// What.
+    /// The kind of event.
     public var kind: Kind
-    /// How long ago.
+    /// The time since the event.
     public var ago: Since
-    /// In words, to follow the time.
+    /// The event in words that follow the time.
     public var text: String
 
-    /// From its parts.
+    /// Creates an event.
     /// - Parameters:
-    ///   - kind: What.
-    ///   - ago: How long ago.
-    ///   - text: In words, to follow the time.
+    ///   - kind: The kind of event.
+    ///   - ago: The time since the event.
+    ///   - text: The event in words that follow the time.
     public init(_ kind: Kind, _ ago: Since, _ text: String) {
       self.kind = kind
       self.ago = ago
       self.text = text
     }
 
-    /// The raw values stand in JSON.
+    /// The kinds of event. The raw values appear in JSON.
     public enum Kind: String, CaseIterable, Hashable, Sendable {
-      /// The socket was made, or its connection asked for.
+      /// The socket was created, or its connection requested.
       case opened
-      /// Both sides agreed to be connected.
+      /// The handshake was completed.
       case handshake
-      /// The peer asked, and was answered.
+      /// The peer's SYN arrived and was answered.
       case asked
-      /// Data went out last.
+      /// Data was last sent.
       case dataSent
-      /// Data came in last.
+      /// Data was last received.
       case dataReceived
-      /// The peer last acknowledged anything.
+      /// The last acknowledgement was received.
       case acknowledged
-      /// What is on its way was first sent.
+      /// The data now in flight was first sent.
       case unanswered
       /// The peer closed its window.
       case windowClosed
-      /// The oldest client began to wait.
+      /// The oldest waiting client began to wait.
       case clientWaits
-      /// We sent FIN, or queued it.
+      /// Our FIN was sent or queued.
       case finished
       /// The peer acknowledged our FIN.
       case finishAcknowledged
-      /// The peer's FIN came.
+      /// The peer's FIN arrived.
       case peerFinished
-      /// The program read the end of file.
+      /// The program read EOF.
       case endRead
-      /// The program has not read what came since.
+      /// Data arrived that the program has not read since.
       case unread
-      /// Both have finished, and the port rests.
+      /// Both sides have finished, and TIME-WAIT began.
       case rests
     }
   }
@@ -98,62 +99,63 @@ public struct SocketLife: Sendable {
     public var pid: Int32
     /// Its program, when it could be read.
     public var program: Program?
-    /// Its descriptors.
+    /// The descriptors that hold the socket.
     public var descriptors: [Descriptor]
 
     /// One descriptor.
     public struct Descriptor: Hashable, Sendable {
-      /// The number.
+      /// The descriptor number.
       public var number: Int32
-      /// Whether exec closes it; nil when that could not be read.
+      /// Whether exec closes the descriptor; nil when that could not be read.
       public var closesOnExec: Bool?
-      /// Whether calls on it wait; nil when that could not be read.
+      /// Whether calls on the descriptor block; nil when that could not be read.
       public var waits: Bool?
     }
   }
 
-  /// Who is at the other end.
+  /// The other end of a connection.
   public struct OtherEnd: Hashable, Sendable {
     /// The socket.
     public var socket: SocketReference
     /// The process with the lowest number that holds it; nil when none does.
     public var pid: Int32?
-    /// The descriptor there.
+    /// Its descriptor for the socket.
     public var descriptor: Int32?
-    /// In words: `python3 (pid 812) fd 7, in FIN-WAIT-2`.
+    /// The other end in words: `python3 (pid 812) fd 7, in FIN-WAIT-2`.
     public var text: String
   }
 
-  /// Something known.
+  /// A fact about a socket.
   public struct Fact: Hashable, Sendable {
-    /// What it is about.
+    /// The topic of the fact.
     public var topic: Topic
-    /// In words.
+    /// The fact in words.
     public var text: String
 
-    /// What facts are about. The raw values stand in JSON.
+    /// The topics of facts. The raw values appear in JSON.
     public enum Topic: String, CaseIterable, Hashable, Sendable {
-      /// What waits to be read, to be sent, or to be accepted.
+      /// Data waiting to be read or sent, and connections waiting to be accepted.
       case queues
-      /// How much may.
+      /// The use and the limits of the buffers.
       case buffers
-      /// What was counted over the life.
+      /// The counts over the socket's life.
       case bytes
       /// Round trips, windows, losses.
       case path
-      /// How the socket was set up.
+      /// The socket's settings.
       case options
     }
   }
 }
 
 extension SocketLife {
-  /// Judges.
+  /// Explains a socket.
   /// - Parameters:
   ///   - socket: A socket of the census.
-  ///   - census: The picture. Who would notice is known for the processes that `Census.watch` was asked about.
-  ///   - readings: What was asked of the kernel about this socket alone.
-  ///   - findings: All findings of this census, so that this socket's are worded as they are there.
+  ///   - census: The census. Which threads and epoll sets would notice events is known for the processes that
+  ///     `Census.watch` has read.
+  ///   - readings: Readings about this socket alone.
+  ///   - findings: All findings of this census, so that those about this socket are worded as they are there.
   public init(
     of socket: SocketReference, in census: Census, _ readings: LifeReadings = LifeReadings(), findings: [Finding] = []
   ) {
@@ -199,14 +201,15 @@ extension SocketLife {
     facts += Self.flags(of: holders)
   }
 
-  /// How it began, where somebody kept a record of that: the place in which a source of such records is asked.
+  /// The creation of the socket. A source of such records would be read here.
   ///
-  /// The kernel keeps none, neither of when `socket` was called nor of who called it.
+  /// The kernel keeps no record of when `socket` was called, nor of which program called it.
   private static func opened(_ socket: SocketReference, in census: Census) -> [Event] { [] }
 }
 
 extension SocketLife.Event {
-  /// Whether it is told before the other: by how long ago it was at least, else in the order in which things happen.
+  /// Whether this event is listed before the other: by the lower bound of its age, then in the order in which events
+  /// happen.
   fileprivate func isBefore(_ other: SocketLife.Event) -> Bool {
     (other.ago.lower, rank, other.ago.upper) < (ago.lower, other.rank, ago.upper)
   }

@@ -1,7 +1,7 @@
 internal import CFin
 internal import Glibc
 
-/// The options of another program's socket, which only a copy of its descriptor can be asked for. Nil is unknown.
+/// The options of another program's socket, read through a copy of its descriptor. Nil means unknown.
 public struct SocketOptions: Hashable, Sendable {
   /// `SO_REUSEADDR`.
   public var reusesAddress: Bool?
@@ -21,37 +21,38 @@ public struct SocketOptions: Hashable, Sendable {
   public var synCount: Int?
   /// `TCP_NODELAY`.
   public var sendsAtOnce: Bool?
-  /// `SO_LINGER`: seconds, where it is on; -1 where it is off. 0 resets at close.
+  /// `SO_LINGER` in seconds; -1 where it is off. With 0, close resets the connection.
   public var linger: Int?
   /// `TCP_CONGESTION`, made visible.
   public var congestionControl: String?
   /// `TCP_INFO`, for a socket that no table lists.
   public var info = Info()
 
-  /// What `TCP_INFO` told; of no weight when two sets of options are compared.
+  /// The contents of `TCP_INFO`. Only the state counts when two sets of options are compared.
   public struct Info: Hashable, Sendable {
-    /// The fields.
+    /// The decoded fields.
     public var detail = TCPDetail()
     /// The state, as the kernel numbers it.
     public var state: UInt8?
 
-    /// Nothing.
+    /// Creates an empty value.
     public init() {}
     public static func == (left: Info, right: Info) -> Bool { left.state == right.state }
     public func hash(into hasher: inout Hasher) { hasher.combine(state) }
   }
 
-  /// Nothing known.
+  /// Creates options that are all unknown.
   public init() {}
 
-  /// Copies the descriptor, asks, and closes the copy at once: while it is open, a close by the program ends nothing.
+  /// Copies the descriptor, reads the options, and closes the copy at once. While the copy is open, a close by the
+  /// program does not end the connection.
   ///
-  /// It never reads `SO_ERROR`, which can be read once only.
+  /// Never reads `SO_ERROR`, because reading it clears it.
   static func read(_ holder: Holder) throws(KernelError) -> SocketOptions {
     let process = OwnDescriptor(adopting: CInt(try calling { Int(fin_open_process(holder.pid)) }))
     let copy = OwnDescriptor(
       adopting: CInt(try calling { Int(fin_copy_descriptor(process.number, holder.descriptor)) }))
-    // The number may have become another socket since.
+    // The descriptor number may refer to another socket by now.
     guard try copy.status().st_ino == ino_t(holder.inode) else { throw KernelError(code: EBADF) }
     var all = SocketOptions()
     let tcp = CInt(IPPROTO_TCP)
@@ -80,10 +81,10 @@ public struct SocketOptions: Hashable, Sendable {
     return all
   }
 
-  /// Of sockets with these inodes: whether they have `SO_REUSEADDR`, as far as their descriptors may be copied.
+  /// Returns whether the sockets of these inodes have `SO_REUSEADDR`, for those whose descriptors may be copied.
   /// - Parameters:
-  ///   - inodes: Which sockets.
-  ///   - census: The picture they are in.
+  ///   - inodes: The sockets.
+  ///   - census: The census that contains them.
   public static func reuse(of inodes: some Sequence<UInt32>, in census: Census) -> [UInt32: Bool] {
     var answers: [UInt32: Bool] = [:]
     for inode in inodes {

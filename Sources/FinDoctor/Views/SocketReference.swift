@@ -1,23 +1,23 @@
-/// One socket of a census, by its place there.
+/// A socket of a census, by its index there.
 public enum SocketReference: Hashable, Sendable {
-  /// A place in ``Census/sockets``.
+  /// An index in ``Census/sockets``.
   case inet(Int)
-  /// A place in ``Census/unixSockets``.
+  /// An index in ``Census/unixSockets``.
   case unix(Int)
-  /// A place in ``Census/detached``: a descriptor whose socket no table lists.
+  /// An index in ``Census/detached``: a descriptor whose socket no kernel table lists.
   case detached(Int)
 }
 
-/// An address and a port that somebody asked for.
+/// An address and a port to search for.
 public struct SocketPlace: Hashable, Sendable {
-  /// Nil for every address.
+  /// The address; nil for every address.
   public var address: NetworkAddress?
   /// The port.
   public var port: UInt16
 
-  /// From its parts.
+  /// Creates a search for an address and a port.
   /// - Parameters:
-  ///   - address: Nil, or an unspecified one, for every address.
+  ///   - address: The address; nil or an unspecified one for every address.
   ///   - port: The port.
   public init(_ address: NetworkAddress?, port: UInt16) {
     self.address = address.flatMap { $0.isUnspecified ? nil : $0 }
@@ -26,7 +26,7 @@ public struct SocketPlace: Hashable, Sendable {
 
   func isLocal(of socket: InetSocket) -> Bool {
     guard socket.localPort == port else { return false }
-    // Who listens on every address listens on this one.
+    // A listener on every address also listens on this one.
     return matches(socket.localAddress)
       || socket.remotePort == 0 && socket.localAddress.isUnspecified
         && (socket.isIPv6 || address?.asIPv4 != nil) && !(socket.isIPv6Only == true && address?.asIPv4 != nil)
@@ -44,9 +44,9 @@ public struct SocketPlace: Hashable, Sendable {
   }
 }
 
-/// Finding what somebody asked for.
+/// Searching for sockets.
 extension Census {
-  /// The sockets of this inode: one, or none.
+  /// The sockets of this inode: one or none.
   public func references(toInode inode: UInt32) -> [SocketReference] {
     guard inode != 0 else { return [] }
     if let place = descriptorRows.first(where: { sockets[$0].inode == inode }) { return [.inet(place)] }
@@ -55,13 +55,13 @@ extension Census {
     return []
   }
 
-  /// Places of the rows that stand for what a descriptor holds: of MPTCP the connection, and not its paths.
+  /// Indices of the rows that stand for the object that a descriptor holds: the MPTCP connection and not its subflows.
   private var descriptorRows: [Int] {
     let multipath = Multipath(sockets)
     return sockets.indices.filter { multipath.isTheDescriptors($0, in: sockets) }
   }
 
-  /// The sockets that a process holds, by descriptor; sockets of other kinds than TCP, UDP, MPTCP and Unix are left out.
+  /// The TCP, UDP, MPTCP and Unix sockets that a process holds, by descriptor. Sockets of other kinds are left out.
   public func references(heldBy pid: Int32) -> [(descriptor: Int32, socket: SocketReference)] {
     var wanted: [UInt32: [Int32]] = [:]
     for holder in holders.entries where holder.pid == pid {
@@ -78,10 +78,11 @@ extension Census {
     return found.sorted { $0.descriptor < $1.descriptor }
   }
 
-  /// The sockets at an address and port, their own or their peer's; with a second one, those between the two.
+  /// The sockets at an address and port, their own or their peer's; with a second end, those between the two.
   ///
-  /// Of a connection within the machine both ends are sockets here. With two addresses it is the one to which the first of
-  /// them belongs, if there is one. A connection of MPTCP stands for those of its paths that are between the two as well.
+  /// If both ends of a connection are on this machine, both are among the results. With two ends given, the result is
+  /// the socket whose local end is `place`; if there is none, the one whose local end is `other`. An MPTCP connection
+  /// stands for its subflows between the same two ends.
   /// - Parameters:
   ///   - place: One end.
   ///   - other: The other end; nil for any.
@@ -96,7 +97,7 @@ extension Census {
     return found.isEmpty ? between(other, place) : found
   }
 
-  /// Without the paths of those that are there themselves, and with one row for each listener.
+  /// Removes subflows whose MPTCP socket is among the results, and duplicate rows of a listener.
   private func once(_ places: [Int]) -> [SocketReference] {
     let multipath = Multipath(sockets)
     let all = Set(places)
@@ -106,12 +107,12 @@ extension Census {
     }.map { .inet($0) }
   }
 
-  /// The Unix sockets of this name: a path, or `@` and an abstract one.
+  /// The Unix sockets of this name: a path, or `@` and an abstract name.
   public func references(toName name: String) -> [SocketReference] {
     unixSockets.indices.filter { self.name(of: unixSockets[$0]) == name }.map { .unix($0) }
   }
 
-  /// The inode of a socket; 0 for one that never had a descriptor, or has none left.
+  /// The inode of a socket; 0 for one that never had a descriptor or no longer has one.
   public func inode(of socket: SocketReference) -> UInt32 {
     switch socket {
     case .inet(let place): sockets[place].inode
@@ -120,7 +121,7 @@ extension Census {
     }
   }
 
-  /// The other end of a connection, when that is on this machine as well: over the loopback, or in another namespace.
+  /// The other end of a connection, when it is also on this machine: over loopback, or in another namespace.
   public func otherEnd(of socket: SocketReference) -> SocketReference? {
     switch socket {
     case .detached: return nil
@@ -131,7 +132,7 @@ extension Census {
       let own = sockets[place]
       guard own.remotePort != 0, own.state != .listen else { return nil }
       let ends = sockets.indices.filter { sockets[$0].isOtherEnd(of: own) && $0 != place }
-      // Two containers may have the same addresses: then nobody can tell which of them is meant.
+      // Two containers may use the same addresses; then the other end is ambiguous.
       let near = ends.filter { sockets[$0].namespace == own.namespace }
       return (near.count == 1 ? near.first : near.isEmpty && ends.count == 1 ? ends.first : nil).map { .inet($0) }
     }
@@ -151,20 +152,20 @@ extension InetSocket {
   }
 }
 
-/// What a descriptor is.
+/// The object behind a descriptor.
 public enum DescriptorTarget: Hashable, Sendable {
-  /// A socket, of this inode; and its protocol as the kernel names it, `TCP`, `NETLINK`, if it tells.
+  /// A socket, with its inode and the kernel's name of its protocol (`TCP`, `NETLINK`), if known.
   case socket(inode: UInt32, protocolName: String?)
-  /// Something else, made visible: `/dev/null`, `pipe:[812]`.
+  /// Any other file, made visible: `/dev/null`, `pipe:[812]`.
   case other(String)
-  /// The process has no descriptor of this number.
+  /// The process has no such descriptor.
   case closed
   /// There is no such process.
   case noProcess
-  /// It may not be looked at.
+  /// The process may not be read.
   case hidden
 
-  /// Looks what a process has under a number.
+  /// Reads the target of a process's descriptor.
   public static func read(_ pid: Int32, _ descriptor: Int32) -> DescriptorTarget {
     let path = "/proc/\(pid)/fd/\(descriptor)"
     do throws(KernelError) {

@@ -1,13 +1,13 @@
-/// Sockets as a person names them who wants to end one: by one end, or by both.
+/// The sockets that a user wants to destroy, named by one end or by both.
 public struct SocketTarget: Hashable, Sendable {
-  /// One end of a connection. With an interface, a link-local address is of that link alone.
+  /// One end of a connection. A link-local address with an interface belongs to that link alone.
   public struct End: Hashable, Sendable {
-    /// The address; an IPv4 address is the same as the IPv6 one that it is mapped to.
+    /// The address; an IPv4 address equals the IPv6 address that it is mapped to.
     public var address: NetworkAddress
-    /// The port; 0 names nothing.
+    /// The port; 0 matches nothing.
     public var port: UInt16
 
-    /// From both.
+    /// Creates an end.
     /// - Parameters:
     ///   - address: The address.
     ///   - port: The port, above 0.
@@ -16,7 +16,7 @@ public struct SocketTarget: Hashable, Sendable {
       self.port = port
     }
 
-    /// Whether it names this address and port.
+    /// Whether it matches this address and port.
     /// - Parameters:
     ///   - other: A socket's address.
     ///   - port: Its port.
@@ -28,21 +28,21 @@ public struct SocketTarget: Hashable, Sendable {
     }
   }
 
-  /// The local end; of a name with one end alone, either.
+  /// The local end; without a ``second`` one, either end.
   public var first: End
-  /// The remote end.
+  /// The remote end; nil for any.
   public var second: End?
 
-  /// From its ends.
+  /// Creates a target from one or both ends.
   /// - Parameters:
-  ///   - first: The local end, or without a second one, either end.
+  ///   - first: The local end; without a second one, either end.
   ///   - second: The remote end.
   public init(_ first: End, _ second: End? = nil) {
     self.first = first
     self.second = second
   }
 
-  /// Whether it names this socket.
+  /// Whether this socket is a target.
   /// - Parameter socket: Its row.
   public func matches(_ socket: InetSocket) -> Bool {
     let isLocal = first.names(socket.localAddress, socket.localPort)
@@ -52,43 +52,43 @@ public struct SocketTarget: Hashable, Sendable {
 }
 
 extension InetSocket {
-  /// Why destroying it needs to be asked for by name, or cannot work; nil for a connection.
+  /// The reason why destroying a socket has to be requested explicitly or cannot work.
   public enum Sparing: Hashable, Sendable {
-    /// A listener: whoever wants to connect would be refused.
+    /// A listener. Without it, new clients are refused.
     case listener
-    /// Bound and nothing more: the kernel finds no such socket to end.
+    /// Bound and nothing more. The kernel finds no such socket to destroy.
     case bound
   }
 
-  /// Why it is no connection that one may simply end.
+  /// The reason not to destroy the socket without an explicit request; nil for a connection.
   public var sparing: Sparing? {
     if transport == .udp { return nil }
     return state == .listen ? .listener : state == .bound ? .bound : nil
   }
 
-  /// What destroying it does, to its program and to its peer, in words.
+  /// The effect of destroying the socket on its program and on its peer, in words.
   public var effectOfDestruction: String {
     if transport == .udp {
-      return "Its program gets ECONNABORTED once, and a port that it asked for stays bound; the peer is told nothing."
+      return "Its program gets ECONNABORTED once, and a port that it asked for stays bound; the peer receives nothing."
     }
     switch state {
-    case .timeWait: return "The entry goes and the port is free at once; nobody is told."
+    case .timeWait: return "The kernel removes the entry and the port is free at once; no program is notified."
     case .finWait2 where inode == 0 && info.isEmpty:
-      return "The entry goes and the port is free at once; the peer is told when it sends."
+      return "The kernel removes the entry and the port is free at once; the peer notices when it sends."
     case .listen:
       return "It stops listening: its program gets EINVAL from accept, and clients that wait are reset. A port that it "
         + "asked for stays bound."
-    case .synSent: return "Its program gets ECONNABORTED; the peer is told nothing."
-    case .lastAck, .closing: return "What was not delivered is lost; the peer is told nothing."
-    case .synReceived, .newSynReceived: return "The handshake is given up."
+    case .synSent: return "Its program gets ECONNABORTED; the peer receives nothing."
+    case .lastAck, .closing: return "Undelivered data is lost; the peer receives nothing."
+    case .synReceived, .newSynReceived: return "The kernel gives up the handshake."
     case .established, .closeWait, .finWait1, .finWait2:
       if isWaitingForAccept {
-        return "The peer is sent a RST. Its place in the queue stays taken until it is accepted; the first call then "
-          + "gets ECONNABORTED."
+        return "The kernel sends the peer a RST. The connection keeps its place in the queue until the program accepts "
+          + "it; the first call then gets ECONNABORTED."
       }
       return inode == 0
-        ? "The peer is sent a RST; what was not delivered is lost."
-        : "Its program gets ECONNABORTED, and the peer is sent a RST."
+        ? "The kernel sends the peer a RST; undelivered data is lost."
+        : "Its program gets ECONNABORTED, and the kernel sends the peer a RST."
     default: return "Its program gets ECONNABORTED."
     }
   }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Findings: listeners that keep clients waiting", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct AcceptingFound {
-  @Test("A1 and A2: a full queue, its limit, what was dropped, and the clients who try in vain, as one chain")
+  @Test("A1 and A2: a full accept queue, its limit, its drops, and the clients that cannot connect, as one chain")
   func overflow() throws {
     try Scene.with("accepting", "overflow", "2", "8") { scene in
       let finding = try scene.awaitFinding(.acceptOverflow) { $0.count > 0 }
@@ -21,15 +21,15 @@ struct AcceptingFound {
     }
   }
 
-  @Test("A1: the count says how many were dropped; where none was, how many wait")
+  @Test("A1 counts the dropped attempts, or the waiting clients if none was dropped")
   func overflowCounts() throws {
     var listener = InetSocket()
     listener.state = .listen
     listener.localPort = 80
     (listener.receiveQueue, listener.sendQueue, listener.cookie) = (3, 2, 5)
     for (drops, before, count, word) in [
-      (0, nil, 3, "clients that wait"), (7, nil, 7, "attempts dropped"), (7, 5, 2, "attempts dropped"),
-      (7, 7, 3, "clients that wait"),
+      (0, nil, 3, "waiting clients"), (7, nil, 7, "dropped attempts"), (7, 5, 2, "dropped attempts"),
+      (7, 7, 3, "waiting clients"),
     ] as [(UInt32, UInt32?, Int, String)] {
       listener.memory.drops = drops
       var options = Diagnosis.Options()
@@ -39,12 +39,12 @@ struct AcceptingFound {
         options.earlier = Census(sockets: [earlier])
       }
       let finding = try Diagnosis.findings(in: Census(sockets: [listener]), options).only(.acceptOverflow)
-      #expect(finding.severity == .critical && finding.count == count && finding["counted"] == word)
+      #expect(finding.severity == .critical && finding.count == count && finding["the count is of"] == word)
     }
   }
 
   @Test(
-    "A2: clients wait, how many have given up, and that the program does something else",
+    "A2: waiting clients, clients that gave up, and a program that is busy elsewhere",
     arguments: ["stalled", "given-up", "busy"])
   func stalled(mode: String) throws {
     try Scene.with("accepting", mode, "16", "5") { scene in
@@ -60,7 +60,7 @@ struct AcceptingFound {
     }
   }
 
-  @Test("A1 and A2, their neighbour: a listener whose program accepts at once")
+  @Test("A1 and A2 do not report a listener whose program accepts at once")
   func accepts() throws {
     try Scene.with("accepting", "accepts", "64", "8") { scene in
       let found = try scene.allFindings().ids
@@ -68,7 +68,7 @@ struct AcceptingFound {
     }
   }
 
-  @Test("A1, its neighbour: the last place in the queue is taken, and nobody was turned away")
+  @Test("A1 does not report a queue that is just full and has turned no client away")
   func brimful() throws {
     try Scene.with("accepting", "stalled", "5", "5") { scene in
       let stalled = try scene.awaitFinding(.acceptStalled) { $0.count == 5 }
@@ -78,7 +78,7 @@ struct AcceptingFound {
     }
   }
 
-  @Test("A2, its neighbour: clients that have only just come")
+  @Test("A2 does not report clients that have just connected")
   func newcomers() throws {
     var listener = InetSocket()
     (listener.state, listener.localPort, listener.inode) = (.listen, 80, 7)
@@ -92,7 +92,7 @@ struct AcceptingFound {
     }
   }
 
-  @Test("A4: no descriptor is left to accept with: the cause of what waits; with descriptors it is not found")
+  @Test("A4: no descriptor left for accept is the cause of waiting clients; not reported while one is left")
   func withoutDescriptors() throws {
     try Scene.with("accepting", "no-descriptors", "16", "5") { scene in
       let finding = try scene.awaitFinding(.acceptWithoutDescriptors) { $0.count == 5 }
@@ -112,14 +112,14 @@ struct AcceptingFound {
         #expect(found.contains(.acceptStalled) && !found.contains(.acceptWithoutDescriptors), "\(mode)")
       }
     }
-    // At the limit, and nobody waits.
+    // At the limit, but no client waits.
     try Scene.with("accepting", "no-descriptors", "16", "0") { scene in
       let found = try scene.findings().ids
       #expect(found.contains(.descriptorLimit) && !found.contains(.acceptWithoutDescriptors))
     }
   }
 
-  @Test("A3, its neighbour: many handshakes that have only begun, as when everybody comes back at once")
+  @Test("A3 does not report many handshakes that have just begun, as when all clients reconnect at once")
   func handshakesBegin() {
     var listener = InetSocket()
     (listener.state, listener.localPort, listener.sendQueue) = (.listen, 80, 16)
@@ -136,7 +136,7 @@ struct AcceptingFound {
     #expect(Diagnosis.findings(in: Census(sockets: sockets)).map(\.id) == [.synBacklog])
   }
 
-  @Test("A3: handshakes that the peers do not finish; one that is on its way is none")
+  @Test("A3: many handshakes that the peers do not finish; a few are not reported")
   func synBacklog() throws {
     let network = try NetworkNamespace()
     let other = try NetworkNamespace()

@@ -3,15 +3,15 @@ import Peers
 import TestTraits
 import Testing
 
-@Suite("Since when: the truth lies between the bounds", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("Age bounds contain the true age", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct BoundsHold {
   private struct Truth {
     var kind: Substring
-    /// By the monotonic clock, just before and just after the client finished.
+    /// The monotonic clock just before and just after the client finished.
     var before, after: UInt64
   }
 
-  @Test("300 random connections: CLOSE-WAIT and FIN-WAIT-2 lie between their bounds, every one")
+  @Test("300 random connections: every true age of CLOSE-WAIT and FIN-WAIT-2 lies within its bounds")
   func randomTraffic() throws {
     let seed = UInt32.random(in: 0 ... .max)
     try Scene.with("bounds", "\(seed)", "300") { scene in
@@ -31,12 +31,12 @@ struct BoundsHold {
         guard let truth = socket.state == .closeWait ? servers[socket.cookie] : clients[socket.cookie] else { continue }
         seen += 1
         let since = Since.inState(socket)
-        // The row was read somewhere between the two moments.
+        // The row was read at some time between the two censuses.
         let least = (census.when.monotonic - truth.after) / 1_000_000
         let most = (end - truth.before) / 1_000_000
         #expect(
           since.lower <= most && since.upper >= least,
-          "seed \(seed), \(truth.kind) in \(socket.state): \(least) to \(most) ms, said \(since.lower) to \(since.upper)"
+          "seed \(seed), \(truth.kind), \(socket.state): \(least) to \(most) ms, said \(since.lower) to \(since.upper)"
         )
         if socket.state == .closeWait, truth.kind != "late-write", truth.kind != "keepalive" {
           quiet += 1
@@ -44,7 +44,7 @@ struct BoundsHold {
         }
       }
       #expect(seen == 600)
-      // Whoever writes after the end, or asks with keepalive, overwrites what tells the time.
+      // A write after the end or a keepalive probe overwrites the timestamp that gives the age.
       #expect(narrow * 10 >= quiet * 9, "seed \(seed): \(narrow) of \(quiet) within a tenth")
     }
   }

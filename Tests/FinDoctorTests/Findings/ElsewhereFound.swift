@@ -4,12 +4,12 @@ import TestTraits
 import Testing
 
 @Suite(
-  "Findings: sockets that outlive their descriptor, or die before they were read", .needsScenes, .onThreads,
-  .timeLimit(.minutes(30))
+  "Findings: sockets held by another process or by no descriptor, and sockets closed with unread data",
+  .needsScenes, .onThreads, .timeLimit(.minutes(30))
 )
 struct ElsewhereFound {
   @Test(
-    "L5: a program that was started holds the connection, or the listener, of who started it",
+    "L5: a child process holds a connection or a listener that it inherited",
     arguments: ["connection", "listener"])
   func inherited(mode: String) throws {
     try Scene.with("inherited", mode) { scene in
@@ -20,14 +20,14 @@ struct ElsewhereFound {
       #expect(finding.fix.code.contains("close_fds=True"))
       #expect(finding.why?.contains(mode == "listener" ? "a restart of" : "sends no FIN") == true)
       guard mode == "connection" else { return }
-      // Of its own leak the program has one descriptor, and the heir another.
+      // The program holds one descriptor of the leaked connection, and the child another.
       let leak = try scene.allFindings().only(.closeWaitKnown)
       #expect(leak.count == 1 && leak.who?.descriptors.count == 1 && leak.who?.others.count == 1)
     }
   }
 
   @Test(
-    "L5, its neighbours: workers of one program, and a child that was given nothing", arguments: ["prefork", "cloexec"])
+    "L5 does not report workers of one program, or a child that inherited nothing", arguments: ["prefork", "cloexec"])
   func inheritedNeighbours(mode: String) throws {
     try Scene.with("inherited", mode) { scene in
       let found = try scene.allFindings().ids
@@ -36,10 +36,10 @@ struct ElsewhereFound {
   }
 
   @Test(
-    "L5, its neighbour: a listener that the service manager opened for the program", arguments: ["systemd", "inetd"])
+    "L5 does not report a listener that the service manager opened for the program", arguments: ["systemd", "inetd"])
   func handedOver(manager: String) throws {
     try Scene.with("inherited", "listener") { scene in
-      // No test may be the machine's service manager: what is held by whom is real, the name is not.
+      // A test cannot be the machine's service manager: the holders are real, the name is not.
       let found = try scene.allFindings { $0.programs[scene.pid]?.name = manager }.ids
       #expect(!found.contains(.inherited))
       let byAnother = try scene.allFindings { $0.programs[scene.pid]?.name = "make" }.ids
@@ -48,7 +48,7 @@ struct ElsewhereFound {
   }
 
   @Test(
-    "L6: a connection in a message that nobody has received, and one in a ring of io_uring",
+    "L6: a connection in an unreceived SCM_RIGHTS message, and one in an io_uring ring",
     arguments: ["in-flight", "ring"])
   func withoutDescriptor(mode: String) throws {
     let scene: Scene
@@ -64,7 +64,7 @@ struct ElsewhereFound {
     #expect(finding.who?.pid == (mode == "ring" ? scene.pid : nil))
   }
 
-  @Test("L6, its neighbour: the paths of an MPTCP connection that was closed")
+  @Test("L6 does not report the subflows of a closed MPTCP connection")
   func multipath() throws {
     let scene: Scene
     do {
@@ -80,7 +80,7 @@ struct ElsewhereFound {
     #expect(!found.contains(.noDescriptor))
   }
 
-  @Test("L6, its neighbour: a descriptor holds it; and one that was only just closed is not taken for it")
+  @Test("L6 does not report a socket with a descriptor, one just closed, or one that an unreadable process may hold")
   func withDescriptor() throws {
     try Scene.with("no_descriptor", "neighbour") { scene in
       let found = try scene.allFindings().ids
@@ -92,13 +92,13 @@ struct ElsewhereFound {
       options.passingBefore = []
       let found = Diagnosis.findings(in: census, options).ids
       #expect(!found.contains(.noDescriptor))
-      // A process that could not be read may hold it.
+      // A process that could not be read may hold the socket.
       let blind = try scene.allFindings { $0.blindness.unreadableProcesses[0] = 1 }.ids
       #expect(!blind.contains(.noDescriptor))
     }
   }
 
-  @Test("L7: closes with unread data are counted between two looks; their neighbour drains first")
+  @Test("L7 counts closes with unread data between two censuses; none if the program drains first")
   func closedUnread() throws {
     try Scene.with("unread_close", "situation") { scene in
       let earlier = try scene.census()
@@ -122,7 +122,7 @@ struct ElsewhereFound {
     }
   }
 
-  @Test("L7 by events: of a real program the listener is named, and how much it left unread")
+  @Test("L7 from destroy events names the listener of a real program and its unread bytes")
   func closedUnreadOfAProgram() throws {
     try Scene.with("unread_close", "situation") { scene in
       let earlier = try scene.census()
@@ -141,7 +141,7 @@ struct ElsewhereFound {
     }
   }
 
-  @Test("L7 by events: the listener is named; the end of file alone is not unread data")
+  @Test("L7 from destroy events names the listener; EOF alone is not unread data")
   func closedUnreadByEvents() {
     var listener = InetSocket()
     listener.state = .listen

@@ -3,9 +3,9 @@ import Peers
 import TestTraits
 import Testing
 
-@Suite("Findings: half-closed connections, orphans, closed windows", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("Findings: half-closed connections, orphans, zero windows", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct HalvesAndWindowsFound {
-  @Test("H1: twelve connections that wait for their peers to finish, without a limit")
+  @Test("H1: twelve connections in FIN-WAIT-2 that wait for their peers without a timeout")
   func finWait2() throws {
     try Scene.with("half_closed", "situation", "12") { scene in
       let finding = try scene.findings().only(.finWait2Held)
@@ -17,7 +17,7 @@ struct HalvesAndWindowsFound {
     }
   }
 
-  @Test("H1, its neighbour: the peer still sends, for longer than the threshold")
+  @Test("H1 does not report half-closed connections whose peer still sends after the threshold")
   func finWait2Neighbour() throws {
     try Scene.with("half_closed", "answered", "12") { scene in
       var thresholds = Thresholds.eager
@@ -28,7 +28,7 @@ struct HalvesAndWindowsFound {
     }
   }
 
-  @Test("H1, its neighbour: who asks with keepalive whether the peer is still there")
+  @Test("H1 does not report half-closed connections with keepalive")
   func finWait2WithKeepalive() throws {
     try Scene.with("half_closed", "keepalive", "12") { scene in
       let waiting = try scene.census().sockets.count { $0.state == .finWait2 && $0.timer == .keepalive }
@@ -38,13 +38,13 @@ struct HalvesAndWindowsFound {
     }
   }
 
-  @Test("H2: connections that were closed with data the peer does not take")
+  @Test("H2: closed connections whose peer does not take the remaining data")
   func orphans() throws {
     try Scene.with("orphans", "situation", "3") { scene in
       let finding = try scene.allFindings().only(.orphans)
       #expect(finding.count == 3)
       #expect(finding["inode"] == "0: no descriptor is left" && finding["timer"] == "persist")
-      // Three do not matter to a machine that can have tens of thousands.
+      // Three orphans do not matter on a machine that allows tens of thousands.
       #expect(finding.severity == .info)
       for (limit, severity) in [(9, Severity.warning), (5, .critical)] {
         let strict = try scene.allFindings {
@@ -60,7 +60,7 @@ struct HalvesAndWindowsFound {
     }
   }
 
-  @Test("H2, its neighbour: closed, with bytes that have only just been sent to a peer that has room for them")
+  @Test("H2 does not report a closed connection that has just sent its last bytes to a peer with room for them")
   func orphansOnTheirWay() {
     var socket = InetSocket()
     (socket.state, socket.timer, socket.sendQueue) = (.finWait1, .retransmit, 1001)
@@ -71,7 +71,7 @@ struct HalvesAndWindowsFound {
   }
 
   @Test(
-    "W1 and W2: a peer that does not read, and the program that is this peer; one chain, cause first",
+    "W1 and W2: a peer that does not read, and the local program that is this peer, as one chain, cause first",
     arguments: ["situation", "shrunk"])
   func zeroWindow(mode: String) throws {
     try Scene.with("zero_window", mode, "11") { scene in
@@ -88,7 +88,8 @@ struct HalvesAndWindowsFound {
     }
   }
 
-  @Test("W1: eleven to one peer are critical, one to each of eleven are not; what is shown is what the kernel said")
+  @Test(
+    "W1: eleven connections to one peer are critical, one to each of eleven peers a warning, with the kernel's values")
   func zeroWindowPeers() throws {
     for (peers, severity) in [(1, Severity.critical), (11, .warning)] {
       let sockets = (0..<11).map { number -> InetSocket in
@@ -107,7 +108,7 @@ struct HalvesAndWindowsFound {
     }
   }
 
-  @Test("W2, its neighbour: a buffer with something in it, and room for more")
+  @Test("W2 does not report a receive buffer with unread data and room for more")
   func halfFull() throws {
     try Scene.with("zero_window", "some", "3") { scene in
       let receiver = Int32(try scene.number(1))
@@ -121,7 +122,7 @@ struct HalvesAndWindowsFound {
     }
   }
 
-  @Test("W1 and W2, their neighbour: a peer that is slow and steady, for longer than the threshold")
+  @Test("W1 and W2 do not report a peer that reads slowly but steadily for longer than the threshold")
   func slow() throws {
     try Scene.with("zero_window", "slow", "3") { scene in
       var thresholds = Thresholds.eager

@@ -3,9 +3,9 @@ import Peers
 import TestTraits
 import Testing
 
-@Suite("Findings: descriptors that a program keeps", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("Findings: leaked descriptors", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct LeaksFound {
-  @Test("L1: twelve connections whose end of file was read are named, with their descriptors and since when")
+  @Test("L1: twelve connections kept open after EOF was read, with their descriptors and age")
   func known() throws {
     let before = ContinuousClock.now
     try Scene.with("close_wait", "known", "12") { scene in
@@ -22,7 +22,7 @@ struct LeaksFound {
     }
   }
 
-  @Test("L1, its neighbours: who closes when told, who has nobody finished, and who still answers")
+  @Test("L1 does not accuse: a server that closes at EOF, open connections, half-closed connections still sending")
   func knownNeighbours() throws {
     for mode in ["closed", "open"] {
       try Scene.with("close_wait", mode) {
@@ -37,7 +37,7 @@ struct LeaksFound {
     }
   }
 
-  @Test("L1: a few are for information; while they are young nothing is said of them")
+  @Test("L1: a few connections are information only, and young ones are not reported")
   func young() throws {
     try Scene.with("close_wait", "known", "3") { scene in
       let few = try scene.findings().only(.closeWaitKnown)
@@ -50,11 +50,11 @@ struct LeaksFound {
   }
 
   @Test(
-    "L2: an end of file that nobody reads, and why",
+    "L2: EOF that the program does not read, with the reason",
     arguments: [
       ("forgotten", "No epoll set has them and no thread waits on them"), ("masked", "neither EPOLLIN nor EPOLLRDHUP"),
-      ("watched", "the loop was told and did not act"), ("blocked", "is in sendto on them"),
-      ("unread", "data lies there unread"), ("polled", "is in poll on them"),
+      ("watched", "the program did not act on it"), ("blocked", "is in sendto on them"),
+      ("unread", "data is unread too"), ("polled", "is in poll on them"),
     ])
   func unseen(mode: String, why: String) throws {
     try Scene.with("close_wait", mode, "11") { scene in
@@ -68,7 +68,7 @@ struct LeaksFound {
     }
   }
 
-  @Test("L2, its neighbours: idle connections in a pool whose server has just closed, and open ones")
+  @Test("L2 does not accuse: open connections, idle pooled connections whose server has just closed")
   func unseenNeighbours() throws {
     try Scene.with("close_wait", "forgotten", "12") { scene in
       let young = try scene.findings(.patient)
@@ -81,19 +81,19 @@ struct LeaksFound {
     }
   }
 
-  @Test("L3: descriptors of sockets that no table lists", arguments: ["reset", "refused", "unused"])
+  @Test("L3: descriptors of sockets in no kernel table", arguments: ["reset", "refused", "unused"])
   func detached(mode: String) throws {
     try Scene.with("detached", mode, "8") { scene in
       let finding = try scene.findings().only(.detached)
       #expect(finding.count == 8 && finding.severity == .warning)
       #expect(finding.who?.descriptors.count == 8)
       #expect(finding["system.sockprotoname"] == "TCP")
-      // Of this machine's namespaces only the scene's was asked for: these may be sockets of another one.
+      // Only the scene's network namespace was read: these may be sockets of another one.
       guard case .possible = finding.confidence else { throw RigError("sure: \(finding.confidence)") }
     }
   }
 
-  @Test("L3, its neighbours: sockets that TCP's tables could not list, and one between socket and connect")
+  @Test("L3 does not accuse: sockets of other protocols, sockets between socket() and connect()")
   func detachedNeighbours() throws {
     try Scene.with("detached", "others") {
       let ids = try $0.findings().ids; #expect(!ids.contains(.detached))
@@ -107,7 +107,7 @@ struct LeaksFound {
   }
 
   @Test(
-    "L1 and L3: what there is more of at each of three later looks is critical; not what grew once, or stays",
+    "L1 and L3: a leak that grows from census to census is critical; one that grew once or stays is a warning",
     arguments: [("close_wait", FindingID.closeWaitKnown), ("detached", .detached)])
   func growing(program: String, id: FindingID) throws {
     try Scene.with(program, "growing", "12") { scene in
@@ -127,12 +127,12 @@ struct LeaksFound {
       }
       let steady = try finding([looks[1], looks[2]])
       #expect(steady.severity == .critical)
-      #expect(steady["in the earlier looks"] == counts.map { "\($0)" }.joined(separator: ", "))
+      #expect(steady["in the earlier snapshots"] == counts.map { "\($0)" }.joined(separator: ", "))
       for between in [[looks[0], looks[0]], [looks[1], looks[1]], [looks[2], looks[1]]] {
         #expect(try finding(between).severity == .warning)
       }
       let single = try finding([])
-      #expect(single.severity == .critical && single["in the earlier look"] == "\(counts[0])")
+      #expect(single.severity == .critical && single["in the earlier snapshot"] == "\(counts[0])")
     }
   }
 
@@ -147,7 +147,7 @@ struct LeaksFound {
     }
   }
 
-  @Test("L4: what grows is told when it will be at its limit; what has grown as much in a day is far from it")
+  @Test("L4 predicts when growth reaches the limit, and ignores the same growth over a day")
   func descriptorForecast() throws {
     try Scene.with("fd_limit", "50", "growing") { scene in
       let earlier = try scene.census()
@@ -161,7 +161,7 @@ struct LeaksFound {
     }
   }
 
-  @Test("L1 explains L4, and stands before it")
+  @Test("L1 explains L4 and comes before it in the chain")
   func chain() throws {
     try Scene.with("fd_limit", "95", "close-wait") { scene in
       let chains = Diagnosis.chains(try scene.findings().filter { FindingID.leaks.contains($0.id) })

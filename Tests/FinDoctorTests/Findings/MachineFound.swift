@@ -5,10 +5,10 @@ import Testing
 
 @Suite("Findings: the machine and Unix sockets", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct MachineFound {
-  @Test("S1: the share of TCP's memory, and who holds most of it; as a rule there is enough")
+  @Test("S1: the share of TCP memory in use and its largest holder; not reported at normal use")
   func memory() throws {
     try Scene.with("zero_window", "situation", "11") { scene in
-      // A machine's memory is not to be filled for a test: what is full of it is real, the limit is not.
+      // A test cannot fill the machine's memory: the memory in use is real, the limit is not.
       func found(of limit: Int) throws -> [Finding] {
         try scene.allFindings(Thresholds()) {
           $0.namespaces[0].counters.values["sockstat.TCP.mem"] = 75
@@ -27,7 +27,7 @@ struct MachineFound {
   }
 
   @Test(
-    "S1: tracked connections, from 70 % a warning, from 90 % critical",
+    "S1: a connection tracking table is a warning from 70 % and critical from 90 %",
     arguments: [(60, nil), (75, Severity.warning), (95, .critical)])
   func tracked(used: Int, severity: Severity?) {
     var namespace = Namespace()
@@ -37,11 +37,11 @@ struct MachineFound {
   }
 
   @Test(
-    "U1: a full queue, peers that are gone, data that nobody reads",
+    "U1: a full Unix accept queue, closed peers, unread data; healthy sockets are not reported",
     arguments: ["full", "gone", "unread", "healthy", "waiting"]
   )
   func unix(mode: String) throws {
-    // An abstract name belongs to the network: no file is left behind.
+    // An abstract name belongs to the network namespace and leaves no file behind.
     let path = "@fin-scene-\(mode)"
     try Scene.with("unix", mode, path) { scene in
       let found = try scene.findings().filter { $0.id == .unix }
@@ -59,7 +59,7 @@ struct MachineFound {
     }
   }
 
-  @Test("U1, its neighbour: a pair of which one end was closed just now, and the other is about to be")
+  @Test("U1 does not report a pair of which one side was just closed and the other is about to be")
   func unixPassing() throws {
     try Scene.with("unix", "gone", "@fin-scene-passing") { scene in
       let census = try scene.census()

@@ -5,11 +5,11 @@ import Testing
 @testable import FinDoctor
 
 @Suite(
-  "Findings: a connection of MPTCP is one connection, whatever its paths", .needsScenes, .onThreads,
+  "Findings: an MPTCP connection counts once, however many subflows it has", .needsScenes, .onThreads,
   .timeLimit(.minutes(30))
 )
 struct MultipathFound {
-  /// Nothing, where the kernel has no MPTCP.
+  /// Runs `body` with the scene; does nothing if the kernel has no MPTCP.
   private func with(_ mode: String, _ body: (Scene) throws -> Void) throws {
     let scene: Scene
     do {
@@ -25,7 +25,7 @@ struct MultipathFound {
     try scene.census().sockets.filter { $0.transport == .mptcp && $0.state == state && ($0.inode != 0) == isHeld }
   }
 
-  @Test("L1: the peers have closed, each connection is counted once, and its paths are still established")
+  @Test("L1 counts MPTCP connections in CLOSE-WAIT once, while their subflows are still ESTABLISHED")
   func closeWait() throws {
     try with("known") { scene in
       try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
@@ -43,14 +43,14 @@ struct MultipathFound {
       let finding = try scene.findings().only(.closeWaitKnown)
       #expect(finding.count == 3 && finding.who?.descriptors.count == 3)
       #expect(finding.sentence.contains("keeps 3 MPTCP connections on local port \(scene.words[0]) open"))
-      // MPTCP's queue has no place for the end of file.
-      #expect(finding.why?.contains("Whether the end of file was as well") == true)
+      // The receive queue of an MPTCP socket does not include EOF.
+      #expect(finding.why?.contains("does not show whether the end of file was read") == true)
       let ids = try scene.allFindings().ids
       #expect(ids.isDisjoint(with: [.closeWaitUnseen, .noDescriptor, .finWait2Held, .detached, .inherited]))
     }
   }
 
-  @Test("L2: data before the end lies there unread")
+  @Test("L2: MPTCP connections with unread data whose peer has finished")
   func unread() throws {
     try with("unread") { scene in
       try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
@@ -62,7 +62,7 @@ struct MultipathFound {
     }
   }
 
-  @Test("L1: the other side has no MPTCP: the one path is in CLOSE-WAIT too, and both are one, with the path's times")
+  @Test("L1 counts an MPTCP connection that fell back to TCP once, with the age of its only subflow")
   func plain() throws {
     try with("plain") { scene in
       try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
@@ -80,7 +80,7 @@ struct MultipathFound {
     }
   }
 
-  @Test("L3: connections that were reset stay in MPTCP's table, with their descriptors and without a path")
+  @Test("L3: reset MPTCP connections stay in the kernel's table, with a descriptor and without a subflow")
   func over() throws {
     try with("over") { scene in
       try eventually("three are over", equals: 3) { try rows(scene, .closed).count }
@@ -90,7 +90,7 @@ struct MultipathFound {
     }
   }
 
-  @Test("H1: the program has finished and its peers have not, each counted once")
+  @Test("H1 counts half-closed MPTCP connections once")
   func halfClosed() throws {
     try with("half") { scene in
       try eventually("three in FIN-WAIT-2", equals: 3) { try rows(scene, .finWait2).count }
@@ -99,7 +99,7 @@ struct MultipathFound {
     }
   }
 
-  @Test("A2: clients that wait, each once, and the one that gave up, though its path is established")
+  @Test("A2 counts waiting MPTCP clients once, also one that gave up while its subflow is ESTABLISHED")
   func queue() throws {
     try with("queue") { scene in
       try eventually("one has given up", equals: 1) { try rows(scene, .closeWait, isHeld: false).count }
@@ -112,19 +112,19 @@ struct MultipathFound {
     }
   }
 
-  @Test("L5: a child that has three connections and their listener holds three connections and one listener")
+  @Test("L5 counts inherited MPTCP connections and their listener once")
   func inherited() throws {
     try with("held") { scene in
       let found = try scene.allFindings().filter { $0.id == .inherited }
-      // Both ends of three connections are the program's.
+      // The program holds both sides of three connections.
       #expect(Set(found.map(\.count)) == [6, 1], "\(found.map(\.sentence))")
     }
   }
 
-  @Test("their neighbours: connections in use, and those that both sides have closed", arguments: ["healthy", "ended"])
+  @Test("MPTCP connections in use, or closed by both sides, are not reported", arguments: ["healthy", "ended"])
   func silent(mode: String) throws {
     try with(mode) { scene in
-      // Of the machine and of other programs there may be something to say.
+      // Findings about the machine and about other programs are possible.
       let found = try scene.allFindings().filter {
         $0.id != .memory && ($0.who?.pid == nil || $0.who?.pid == scene.pid)
       }
@@ -132,7 +132,7 @@ struct MultipathFound {
     }
   }
 
-  @Test("accepted connections that have their listener's cookie are told apart, and explained each for itself")
+  @Test("accepted MPTCP connections that share their listener's cookie are distinguished")
   func cookies() throws {
     try with("healthy") { scene in
       let census = try scene.census()
@@ -144,19 +144,19 @@ struct MultipathFound {
         #expect(references.count == 1 && census.sockets[place].transport == .mptcp)
         #expect(census.sockets[place].inode == socket.inode)
       }
-      // Each descriptor is one socket: three connections with two ends each, and a listener that TCP's row tells of.
+      // Each descriptor is one socket: both sides of three connections, and a listener, which has a row in TCP's table.
       let held = census.references(heldBy: scene.pid)
       #expect(held.count == 7 && Set(held.map(\.descriptor)).count == 7)
     }
   }
 
-  @Test("a life of it: when the peer finished, over which paths, and no garbage out of another structure")
+  @Test("an MPTCP connection is explained with its subflows, and without values of a misread structure")
   func life() throws {
     try with("known") { scene in
       try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
       let census = try scene.census()
       let held = census.references(heldBy: scene.pid)
-      // The other one is the listener.
+      // The lower descriptor is the listener.
       let socket = try #require(held.max { $0.descriptor < $1.descriptor })
       let life = SocketLife(of: socket.socket, in: census, .read(socket.socket, in: census))
       #expect(life.title.hasPrefix("mptcp 127.0.0.1:") && life.state == "CLOSE-WAIT")

@@ -1,9 +1,10 @@
 import FinDoctor
 import Testing
 
-@Suite("Findings: mutes, ranking, words")
+@Suite("Findings: mutes, ranking, catalogue")
 struct MutesAndRanking {
-  /// What is found of a program, its first connection two minutes older than the others, with so many other descriptors.
+  /// The findings about a program with leaked connections, the first of them two minutes older than the others, and
+  /// with `others` other descriptors.
   private func found(
     _ name: String = "api", _ count: Int = 12, pid: Int32 = 5, besides others: Int = 4
   ) -> [Finding] {
@@ -30,11 +31,11 @@ struct MutesAndRanking {
         programs: [pid: program], when: Census.Moment(monotonic: 1)))
   }
 
-  @Test("with the catalogue's thresholds: twelve for 209 seconds are a warning, 300 of 1,024 descriptors critical")
+  @Test("with default thresholds, twelve connections for 209 seconds are a warning, 300 of 1,024 descriptors critical")
   func severities() throws {
     let some = try found().only(.closeWaitKnown)
     #expect(some.severity == .warning && some.who?.descriptorRanges() == "7-18")
-    // The oldest tells since when, and what is shown is its own.
+    // The age and the evidence are those of the oldest connection.
     #expect(some.since == Since(atLeast: 208_990, atMost: 210_010))
     #expect(some["tcpi_last_ack_recv"] == "209,000 ms" && some["tcpi_last_data_recv"] == "210,000 ms")
     #expect(some["tcpi_last_data_sent"] == "215,000 ms" && some["for example"]?.hasSuffix(":50000") == true)
@@ -44,7 +45,7 @@ struct MutesAndRanking {
     #expect(one.severity == .warning)
   }
 
-  @Test("a mute is a finding by code or name, or *, and a form of the program's name")
+  @Test("a mute names a finding by code, name or *, and a program by a pattern")
   func mutes() throws {
     let finding = try found("api-7").only(.closeWaitKnown)
     for text in [
@@ -57,27 +58,27 @@ struct MutesAndRanking {
     }
   }
 
-  @Test("a line that makes no sense is refused with its number, and nothing is muted by its file")
+  @Test("an invalid line is rejected with its number, and its file mutes nothing")
   func badLines() {
     for (text, line) in [("L1 a\nL99 b", 2), ("L1", 1), ("\n\nL1 a b", 3), ("L1 # why", 1)] {
       #expect { try Mutes(parsing: text) } throws: { ($0 as? Mutes.BadLine)?.line == line }
     }
   }
 
-  @Test("a form with many stars takes no time to refuse a long name")
+  @Test("a pattern with many stars rejects a long name quickly")
   func stars() throws {
     let mutes = try Mutes(parsing: "L1 " + String(repeating: "*a", count: 50) + "b")
     let finding = try found(String(repeating: "a", count: 5000)).only(.closeWaitKnown)
     #expect(!mutes.mutes(finding))
   }
 
-  @Test("the worst comes first")
+  @Test("the worst finding comes first")
   func ranking() {
     let chains = Diagnosis.chains(found("few", 3) + found("many", 300) + found("some", 12))
     #expect(chains.map { $0[0].count } == [300, 12, 3])
   }
 
-  @Test("what is worse comes before what is more")
+  @Test("severity ranks before count")
   func severityFirst() {
     let chains = Diagnosis.chains(
       found("calm", 299).map { finding in
@@ -89,7 +90,7 @@ struct MutesAndRanking {
   }
 
   @Test(
-    "a leak explains its own program's limit, if it is a good part of it; a leak of a few explains no thousand files")
+    "a leak explains the descriptor limit of its own program only if it is a large part of it")
   func causesOfLimits() {
     func chains(_ findings: [Finding]) -> [[FindingID]] { Diagnosis.chains(findings).map { $0.map(\.id) } }
     #expect(chains(found("api", 300, besides: 700)) == [[.closeWaitKnown, .descriptorLimit]])
@@ -98,7 +99,7 @@ struct MutesAndRanking {
     #expect(chains(limit + found("api", 300)) == [[.descriptorLimit], [.closeWaitKnown]])
   }
 
-  @Test("a full queue explains the attempts that are made there, and no others")
+  @Test("a full accept queue explains only the connection attempts to its address and port")
   func causesOfAttempts() {
     var listener = InetSocket()
     (listener.state, listener.localPort, listener.localBits) = (.listen, 80, AddressBits(low: 0x0a00_0001))
@@ -115,7 +116,7 @@ struct MutesAndRanking {
     }
   }
 
-  @Test("every finding has a code, a name, and a change in words of its own")
+  @Test("every finding has a unique code and name")
   func catalogue() {
     #expect(FindingID.allCases.count == 25)
     #expect(Set(FindingID.allCases.map(\.name)).count == 25)
@@ -125,7 +126,7 @@ struct MutesAndRanking {
   }
 
   @Test(
-    "a program's language is known by its name, whatever its version",
+    "a program's language is recognised by its executable's name, in any version",
     arguments: [
       ("python3.11", Language.python), ("node", .node), ("java", .java), ("nodejs", .node), ("pythonic", .unknown),
       ("nginx", .unknown),

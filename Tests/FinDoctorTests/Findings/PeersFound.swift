@@ -3,16 +3,16 @@ import Peers
 import TestTraits
 import Testing
 
-@Suite("Findings: peers that are gone", .needsScenes, .onThreads, .needsTUN, .timeLimit(.minutes(30)))
+@Suite("Findings: peers that do not answer", .needsScenes, .onThreads, .needsTUN, .timeLimit(.minutes(30)))
 struct PeersFound {
-  /// Runs the body with a server on the right of a link, and its port.
+  /// Runs `body` with a link that has a server on its right side, and the server's port.
   private func withServer(_ body: (LossyLink, String) throws -> Void) throws {
     try withLossyLink { link in
       try Scene.with("across", "serve", LossyLink.rightAddress, in: link.right) { try body(link, $0.words[0]) }
     }
   }
 
-  @Test("P1: data that nobody acknowledges, as soon as the path is cut; not before")
+  @Test("P1: unacknowledged data is reported once the path is cut, not before")
   func unacknowledged() throws {
     try withServer { link, port in
       try Scene.with("across", "send", LossyLink.rightAddress, port, "6", in: link.left) { scene in
@@ -32,7 +32,7 @@ struct PeersFound {
     }
   }
 
-  /// Finds once nothing has been said on any of the scene's three connections for longer than the threshold.
+  /// The findings once all three connections of the scene have been idle for longer than the threshold.
   private func findingsWhenIdle(_ scene: Scene, _ thresholds: Thresholds) throws -> Set<FindingID> {
     try eventually(within: .seconds(120), "three connections without a word") {
       let census = try scene.census()
@@ -44,7 +44,7 @@ struct PeersFound {
     return try scene.findings(thresholds).ids
   }
 
-  @Test("P2: idle connections without keepalive to another machine; with keepalive, or on the loopback, not")
+  @Test("P2: idle connections to another machine without keepalive; not with keepalive, and not on loopback")
   func idle() throws {
     var thresholds = Thresholds.eager
     thresholds.idle = .milliseconds(300)
@@ -67,11 +67,11 @@ struct PeersFound {
     }
   }
 
-  @Test("P3: keepalive that is not answered, once the path is cut; not before")
+  @Test("P3: unanswered keepalive probes are reported once the path is cut, not before")
   func keepalive() throws {
     try withServer { link, port in
       try Scene.with("across", "keepalive", LossyLink.rightAddress, port, "2", in: link.left) { scene in
-        // A probe that is on its way just then is not answered yet, and on a machine that is busy it is so for a while.
+        // A probe in flight is not answered yet, and on a busy machine that may take a while.
         try steadily(for: .milliseconds(2500), "P3 among the findings of probes that are answered", equals: false) {
           try scene.findings().contains { $0.id == .keepaliveFailing && $0["probes"] != "1" }
         }
@@ -82,7 +82,7 @@ struct PeersFound {
     }
   }
 
-  @Test("P4: connection attempts that nobody answers; those that were answered are none")
+  @Test("P4: unanswered connection attempts; not reported once they are answered")
   func connecting() throws {
     try withServer { link, port in
       link.cut()

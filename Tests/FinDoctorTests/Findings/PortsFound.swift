@@ -5,21 +5,21 @@ import Testing
 
 @Suite("Findings: local ports", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct PortsFound {
-  /// A network with so few ports that a test can use them up.
+  /// A network namespace with so few ephemeral ports that a test can use them up.
   private func smallNetwork(_ range: String = "40000 40099") throws -> NetworkNamespace {
     let network = try NetworkNamespace()
     try network.setSysctl("net/ipv4/ip_local_port_range", range)
     return network
   }
 
-  @Test("E1: 70 of 100 ports for one destination are a warning, 90 critical; the same over three destinations nothing")
+  @Test("E1: 70 of 100 ports to one destination are a warning, 90 critical, 90 over three destinations nothing")
   func exhausted() throws {
     for (count, places, severity) in [("70", "1", Severity.warning), ("90", "1", .critical), ("90", "3", nil)] {
       try Scene.with("ports", "plain", count, places, in: smallNetwork()) { scene in
         let found = try scene.findings().first { $0.id == .portsExhausted }
         #expect(found?.severity == severity, "\(count) to \(places)")
         guard let found else { return }
-        // The listener's own port is one of the range, too.
+        // The listener's own port is in the range too.
         #expect(found.count == (Int(count) ?? 0) + 1 && found["connected"] == count)
         #expect(found["bound, for every destination"] == "1")
         #expect(
@@ -29,7 +29,7 @@ struct PortsFound {
     }
   }
 
-  @Test("E1: reserved ports are none to choose from")
+  @Test("E1 does not count reserved ports as available")
   func reserved() throws {
     let network = try smallNetwork()
     try network.setSysctl("net/ipv4/ip_local_reserved_ports", "40050-40099")
@@ -40,10 +40,10 @@ struct PortsFound {
   }
 
   @Test(
-    "E2: ports that were bound before connect; chosen by connect they are none",
+    "E2: ports bound before connect; not ports that connect chose",
     arguments: ["bound", "late-bound", "plain"])
   func bound(mode: String) throws {
-    // The listener's own port is one of those that bind chooses.
+    // bind chooses the listener's own port from the range.
     try Scene.with("ports", mode, "30", "2", in: smallNetwork()) { scene in
       let found = try scene.findings().first { $0.id == .bindBeforeConnect }
       #expect((found != nil) == (mode == "bound"))
@@ -53,18 +53,18 @@ struct PortsFound {
     }
   }
 
-  @Test("E3: ports that rest after a close by this side: 40 of 100 a warning, 10 for information, 3 nothing")
+  @Test("E3: 40 of 100 ports in TIME-WAIT after this side closed are a warning, 10 information, 3 nothing")
   func timeWait() throws {
     for (count, severity) in [("40", Severity.warning), ("10", .info), ("3", nil)] {
       try Scene.with("ports", "churn", count, in: smallNetwork()) { scene in
         let found = try scene.allFindings().first { $0.id == .timeWaitChurn }
         #expect(found?.severity == severity, "\(count)")
-        if let found { #expect(found.count == Int(count) && found.sentence.contains("rest in TIME-WAIT")) }
+        if let found { #expect(found.count == Int(count) && found.sentence.contains("are in TIME-WAIT")) }
       }
     }
   }
 
-  @Test("E4: a bind is told who listens there, and how long a port rests; a free one has nothing in its way")
+  @Test("E4 names the listener that blocks a bind, or the rest of TIME-WAIT; nothing blocks a free port")
   func bindBlocked() throws {
     let local = NetworkAddress(127, 0, 0, 1)
     try Scene.with("close_wait", "known", "2") { scene in
@@ -72,11 +72,11 @@ struct PortsFound {
       let census = try scene.census()
       let found = Diagnosis.bindBlocked(in: census, BindRequest(local, port: port))
       #expect(found.first?.severity == .critical && found.first?.who?.pid == scene.pid)
-      #expect(found.first?.sentence.contains("listens there: 127.0.0.1:\(port) is taken") == true)
+      #expect(found.first?.sentence.hasPrefix("127.0.0.1:\(port) is taken: ") == true)
       #expect(found.dropFirst().allSatisfy { $0.severity == .warning })
       let any = NetworkAddress(AddressBits(), isIPv6: true)
       #expect(!Diagnosis.bindBlocked(in: census, BindRequest(any, port: port)).isEmpty)
-      // Its neighbours: another address, another port.
+      // Not reported for another address or another port.
       #expect(Diagnosis.bindBlocked(in: census, BindRequest(NetworkAddress(127, 0, 0, 2), port: port)).isEmpty)
       #expect(Diagnosis.bindBlocked(in: census, BindRequest(local, port: 1)).isEmpty)
     }
@@ -89,7 +89,7 @@ struct PortsFound {
     }
   }
 
-  @Test("E3: on the server's side it is said to be harmless")
+  @Test("E3 calls TIME-WAIT on the server's side harmless")
   func timeWaitOfServer() throws {
     var listener = InetSocket()
     listener.state = .listen

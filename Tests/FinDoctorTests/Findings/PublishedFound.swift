@@ -4,10 +4,11 @@ import TestTraits
 import Testing
 
 @Suite(
-  "What a program says of its own sockets, and what is taken of it", .needsScenes, .onThreads, .timeLimit(.minutes(30))
+  "A published ledger adds source lines and intent to findings, as far as it is valid",
+  .needsScenes, .onThreads, .timeLimit(.minutes(30))
 )
 struct PublishedFound {
-  /// What is found and what is left out, about the scene's own program, with its ledger read.
+  /// The findings about the scene's program with its ledger read, and the findings that its declared intent suppresses.
   private func outcome(
     _ scene: Scene, change: (inout Census, inout Diagnosis.Options) -> Void = { _, _ in }
   ) throws -> (findings: [Finding], onPurpose: [OnPurpose], census: Census) {
@@ -20,7 +21,7 @@ struct PublishedFound {
     return (outcome.findings.filter { $0.who?.pid == scene.pid }, outcome.onPurpose, census)
   }
 
-  @Test("the sentence, the fields and the change name the lines, those that opened most first")
+  @Test("a finding names the source lines that opened its sockets, the most frequent first")
   func lines() throws {
     // Phase 8: the peer has finished.
     try Scene.with("ledger", "known", "3", "8") { scene in
@@ -31,13 +32,13 @@ struct PublishedFound {
       #expect(
         origin.sites.map { "\($0.file):\($0.line) \($0.count)" }
           == ["Server/Handler.swift:112 2", "Server/Handler.swift:7 1"])
-      #expect(origin.phaseWords == "peer finished" && origin.waitWords == "nobody" && origin.count == 3)
+      #expect(origin.phaseWords == "peer finished" && origin.waitWords == "no operation" && origin.count == 3)
       #expect(leak.fix.code.contains("close(_:)") && onPurpose.isEmpty)
       #expect(census.blindness.unreadLedgers.isEmpty)
     }
   }
 
-  /// A finding, its situation, the phase and the purpose that belong to it, and a purpose that does not.
+  /// A finding, its situation, the phase and the intent that explain it, and an intent that does not.
   private static let meant: [(FindingID, String, phase: Int, purpose: Int, other: Int)] = [
     (.closeWaitKnown, "known", 8, 1, 14), (.closeWaitUnseen, "forgotten", 6, 8, 5),
     (.closeWaitUnseen, "forgotten", 6, 2, 5), (.closeWaitUnseen, "unread", 6, 2, 13),
@@ -45,7 +46,7 @@ struct PublishedFound {
   ]
 
   @Test(
-    "what is meant is left out and counted; not with another purpose, in another phase, or when its time is over",
+    "declared intent suppresses a finding and is counted; not another intent, another phase or an expired one",
     arguments: meant)
   func purposes(id: FindingID, situation: String, phase: Int, purpose: Int, other: Int) throws {
     try Scene.with("ledger", situation, "2", "\(phase)", "\(purpose)", "600") { scene in
@@ -54,7 +55,7 @@ struct PublishedFound {
       let left = try #require(onPurpose.first { $0.id == id })
       #expect(left.count == 2 && left.who.pid == scene.pid && left.reason.hasPrefix("declared "))
       #expect((500_000...600_000).contains(left.milliseconds))
-      // Who has ended means nothing any more.
+      // The same sockets are reported if declared intent is ignored.
       let ended = try outcome(scene) { $1.heedsPurposes = false }
       #expect(ended.findings.ids.contains(id) && ended.onPurpose.isEmpty)
     }
@@ -69,9 +70,10 @@ struct PublishedFound {
     }
   }
 
-  @Test("a wait that will end is left out; none that has no end, is over, is days away, or is not for this")
+  @Test(
+    "a wait with a deadline suppresses a finding; not an endless, expired or distant one, or one for another reason")
   func waits() throws {
-    // Sending an answer with a deadline; receiving one after having finished; closing.
+    // Waits with a deadline: sending an answer, receiving after the own end, closing.
     for (id, situation, phase, input, output) in [
       (.closeWaitKnown, "known", 8, "0", "60"), (.finWait2Held, "half", 7, "60", "0"),
       (.closeWaitUnseen, "forgotten", 13, "60", "0"),
@@ -94,7 +96,7 @@ struct PublishedFound {
     }
   }
 
-  @Test("another program's ledger says nothing of sockets that it does not hold")
+  @Test("a ledger has no effect on sockets that its program does not hold")
   func forged() throws {
     try Scene.with("ledger", "forged", "3", "8", "1", "600") { scene in
       let (findings, onPurpose, census) = try outcome(scene) { census, _ in
@@ -105,7 +107,7 @@ struct PublishedFound {
     }
   }
 
-  @Test("a record of another socket that had the same descriptor says nothing of this one")
+  @Test("a stale record of another socket with the same descriptor is ignored")
   func stale() throws {
     try Scene.with("ledger", "stale", "3", "8", "1", "600") { scene in
       let (findings, onPurpose, census) = try outcome(scene)
@@ -114,7 +116,7 @@ struct PublishedFound {
     }
   }
 
-  @Test("the ledger of a parent tells the line, and nothing of what its child means")
+  @Test("a parent's ledger gives the source lines of inherited sockets, but not their intent")
   func inherited() throws {
     try Scene.with("ledger", "inherited", "2", "8", "1", "600") { scene in
       let (findings, onPurpose, _) = try outcome(scene)
@@ -124,9 +126,10 @@ struct PublishedFound {
   }
 
   @Test(
-    "what is no ledger, or none that is known here, is said, and nothing is taken from it",
+    "an invalid or unknown ledger is reported as a gap, and nothing is taken from it",
     arguments: [
-      ("version", "has version 7, which this fin does not know"), ("foreign", "is none"), ("absurd", "makes no sense"),
+      ("version", "has version 7, which this fin cannot read"), ("foreign", "is not in the format of a ledger"),
+      ("absurd", "is malformed"),
       ("moving", "changed too fast: 2 records could not be read"),
     ])
   func unreadable(mode: String, complaint: String) throws {
@@ -137,7 +140,7 @@ struct PublishedFound {
     }
   }
 
-  @Test("a terabyte of nothing, a file that ends too soon, twenty of them: what is there is taken, in no time")
+  @Test("a sparse terabyte, a truncated ledger and twenty ledgers are read quickly, as far as they are valid")
   func sizes() throws {
     try Scene.with("ledger", "huge", "2", "8") { scene in
       let start = ContinuousClock.now
@@ -156,7 +159,7 @@ struct PublishedFound {
     }
   }
 
-  @Test("a name that moves the cursor or turns the text is made visible")
+  @Test("control characters and bidirectional overrides in a file name are escaped")
   func escapes() throws {
     try Scene.with("ledger", "escapes", "2", "8") { scene in
       let leak = try outcome(scene).findings.only(.closeWaitKnown)

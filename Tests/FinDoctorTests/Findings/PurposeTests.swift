@@ -2,9 +2,9 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("A purpose silences what looks the same, and nothing else")
+@Suite("Declared intent suppresses only the finding that it explains")
 struct PurposeTests {
-  /// One idle connection to another machine, of process 50, which says this of it.
+  /// Examines one idle connection of process 50 to another machine, with this record in the ledger of the process.
   private func outcome(
     _ purpose: PublishedSocket.Purpose, phase: PublishedSocket.Phase = .connected, ends: UInt64 = 3_000_000_000,
     input: PublishedSocket.Wait = .none, second: Bool = false
@@ -24,7 +24,7 @@ struct PurposeTests {
     return Diagnosis.examine(census)
   }
 
-  @Test("P2: idle or kept, for a second more; not half closed, not reading, or in another phase")
+  @Test("P2 is suppressed by a matching intent until it expires, not by another intent or in another phase")
   func idle() {
     for purpose in [.idle, .kept, [.idle, .halfClosed]] as [PublishedSocket.Purpose] {
       let outcome = outcome(purpose)
@@ -39,15 +39,15 @@ struct PurposeTests {
     #expect(outcome(.idle, phase: .sendFinished).findings.count == 1)
   }
 
-  @Test("P2: a wait with a deadline is as good; a wait without end is not")
+  @Test("P2 is suppressed by a wait with a deadline, not by an expired or endless wait")
   func waiting() {
     #expect(outcome([], input: .until(2_500_000_000)).findings.isEmpty)
     #expect(outcome([], input: .until(1_500_000_000)).findings.count == 1)
     let forever = outcome([], input: .forever)
-    #expect(forever.findings.first?.origin?.waitWords == "without end on 1")
+    #expect(forever.findings.first?.origin?.waitWords == "1 without a deadline")
     #expect(forever.findings.first?.sentence.hasSuffix(" It was opened at a/b.swift:3.") == true)
   }
 
-  @Test("a second descriptor of the same socket, of which nothing was said: found")
+  @Test("the intent of one descriptor does not cover a second descriptor of the same socket")
   func twice() { #expect(outcome(.idle, second: true).findings.count == 1) }
 }

@@ -2,17 +2,17 @@ import FinDoctor
 import Peers
 import Testing
 
-/// A small program that has made a situation, in a network of its own, and keeps it while the test looks.
+/// A small program that has created a situation in its own network namespace and keeps it during the test.
 struct Scene {
   let program: Child
-  /// What it said after "ready".
+  /// The words that it printed after "ready".
   let words: [String]
   let network: NetworkNamespace
 
   var pid: Int32 { program.number }
   func number(_ place: Int) throws -> Int { try #require(Int(words[place])) }
 
-  /// Runs a program of the folder `Scenes`, and `body` as soon as its situation stands; it ends with `body`.
+  /// Starts a program of the folder `Scenes`, runs `body` once its situation is ready, and ends the program.
   static func with<R>(
     _ program: String, _ arguments: String..., in network: NetworkNamespace? = nil, _ body: (Scene) throws -> R
   ) throws -> R {
@@ -45,14 +45,14 @@ struct Scene {
     #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
     .joined(separator: "/") + "/Scenes/"
 
-  /// A picture of this scene's network, taken from inside of it.
+  /// A census of this scene's network namespace, taken inside it.
   func census() throws -> Census {
     var options = Census.Options()
     options.readsAllNamespaces = false
     return try network.run { try Census.take(options) }
   }
 
-  /// What is found now: about the program of the scene, or about any process of it when `pid` says so.
+  /// The findings about the program of the scene, or about process `pid`.
   func findings(
     _ thresholds: Thresholds = .eager, of pid: Int32? = nil, since earlier: Census? = nil, between: [Census] = [],
     closed: [InetSocket] = []
@@ -62,7 +62,7 @@ struct Scene {
     }
   }
 
-  /// What is found in this network, whoever it is about.
+  /// All findings in this network namespace.
   func allFindings(
     _ thresholds: Thresholds = .eager, since earlier: Census? = nil, between: [Census] = [],
     closed: [InetSocket] = [], change: (inout Census) -> Void = { _ in }
@@ -78,7 +78,7 @@ struct Scene {
     return Diagnosis.findings(in: census, options)
   }
 
-  /// Awaits a finding: what the kernel counts in seconds needs its time.
+  /// Polls until there is a finding that meets a condition, because the kernel's timers take seconds.
   func awaitFinding(
     _ id: FindingID, _ thresholds: Thresholds = .eager, of pid: Int32? = nil, since earlier: Census? = nil,
     between: [Census] = [], within limit: Duration = .seconds(120), where condition: (Finding) -> Bool = { _ in true }
@@ -93,8 +93,8 @@ struct Scene {
 }
 
 extension Thresholds {
-  /// The catalogue's, with no time to wait for, so that a test need not sleep for a minute; and nothing is bad for its
-  /// age alone, so that a slow machine finds the same.
+  /// The default thresholds without minimum ages, so that a test need not sleep for a minute. No finding becomes more
+  /// severe by its age alone, so that a slow machine finds the same.
   static var eager: Thresholds {
     var all = patient
     all.closeWait = .zero
@@ -105,7 +105,7 @@ extension Thresholds {
     return all
   }
 
-  /// The catalogue's for who has an hour: everything is young, on whatever machine.
+  /// The default thresholds with ages of an hour, so that everything is young even on a slow machine.
   static var patient: Thresholds {
     var all = Thresholds()
     for time in [

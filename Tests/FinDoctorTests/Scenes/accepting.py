@@ -1,4 +1,4 @@
-"""A listener and its queue: accepting.py MODE BACKLOG CLIENTS. The clients are a child."""
+"""A listener and its accept queue: accepting.py MODE BACKLOG CLIENTS. The clients run in a child process."""
 import resource
 from stage import *
 
@@ -34,7 +34,7 @@ def accept_all():
 
 
 def use_up_descriptors():
-    """The limit is one of numbers: those that are free below it go too."""
+    """Lowers the limit to the numbers in use, and fills the free numbers below it."""
     soft = max(int(name) for name in os.listdir("/proc/self/fd")) + 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
     used = []
@@ -45,9 +45,9 @@ def use_up_descriptors():
         return used
 
 
-if what == "accepts":  # innocent: takes everybody at once
+if what == "accepts":  # not reported: accepts every client at once
     threading.Thread(target=accept_all, daemon=True).start()
-elif what == "no-descriptors":  # at the limit, in a loop that gets EMFILE for ever
+elif what == "no-descriptors":  # at the limit, in an endless loop that gets EMFILE
     kept += use_up_descriptors()
 
     def try_to_accept():
@@ -57,9 +57,9 @@ elif what == "no-descriptors":  # at the limit, in a loop that gets EMFILE for e
             pass
 
     often(try_to_accept, 0.01)
-elif what == "last-descriptor":  # innocent of being at the limit: one is left
+elif what == "last-descriptor":  # not at the limit: one descriptor is left
     os.close(use_up_descriptors()[0])
-elif what == "busy":  # accepts one, and then does something else for ever
+elif what == "busy":  # accepts one client and no more
     kept.append(l.accept()[0])
 os.read(said, 1)
 port = l.getsockname()[1]

@@ -1,6 +1,6 @@
 """One side of connections between two networks: across.py serve|send|talk|idle|keepalive|connect ADDRESS PORT COUNT.
 
-Says "ready", and then does what each line of its input asks: "send" puts data on the way.
+Prints "ready", then executes each line of its input: "send" sends data on every connection.
 """
 from stage import *
 

@@ -1,4 +1,4 @@
-"""Runs a program on a terminal, answers its question, and prints its status and what it said: ask.py ANSWER PROGRAM …"""
+"""Runs a program on a terminal, answers its question, prints its status and output: ask.py ANSWER PROGRAM …"""
 import os, pty, sys
 
 pid, terminal = pty.fork()

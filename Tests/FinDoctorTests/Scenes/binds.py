@@ -1,6 +1,7 @@
-"""What stands in the way of a bind: binds.py SITUATION. Says the address to ask about, and what the kernel answers to real binds there.
+"""Obstacles to a bind: binds.py SITUATION. Prints the address in question and the kernel's answers to real binds there.
 
-The answers are those of bind and listen (of bind, for datagrams): without an option, with SO_REUSEADDR, with SO_REUSEPORT.
+The answers are those of bind and listen (only bind for datagrams): without an option, with SO_REUSEADDR, and with
+SO_REUSEPORT.
 """
 import errno
 from stage import *
@@ -13,7 +14,7 @@ REUSE, SHARE, ONLY6 = socket.SO_REUSEADDR, socket.SO_REUSEPORT, "only6"
 
 
 def make(address, port, *options, listen=None, kind=KIND):
-    """A socket that is bound, and listens unless it is one of datagrams."""
+    """Makes a bound socket, which listens unless it is a datagram socket."""
     s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     if ":" in address:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if ONLY6 in options else 0)
@@ -36,7 +37,7 @@ def port_of(s):
 
 
 def attempt(address, port, only6, *options):
-    """The name of what a real bind and listen say; the socket is closed at once."""
+    """The error name of a real bind and listen, or OK; the socket is closed at once."""
     try:
         make(address, port, *options, *((ONLY6,) if only6 else ())).close()
         return "OK"
@@ -45,7 +46,10 @@ def attempt(address, port, only6, *options):
 
 
 def connected(first, *options):
-    """One connection without its listener, and its port; the server's end is closed first, and the client's after it, or not."""
+    """Makes one connection, closes its listener, and returns its port.
+
+    `first` is "nobody" (both sides stay open), "server" (the server closes) or "both" (the client closes after it).
+    """
     l = make("127.0.0.1", 0, *options)
     port = port_of(l)
     c, a = pair(l)
@@ -109,19 +113,19 @@ elif what == "connected":
     port = connected("nobody")
 elif what == "connected-reuse":
     port = connected("nobody", REUSE)
-elif what == "client":  # the port is one that connect chose
+elif what == "client":  # connect chose the port
     l = keep(make("127.0.0.2", 0))
     c = keep(socket.create_connection(l.getsockname()))
     address, port = c.getsockname()
-elif what == "dead":  # bound, connected, reset: no table lists a connection, and the port is still taken
+elif what == "dead":  # bound, connected, reset: in no kernel table, but the port is still taken
     l = keep(make("127.0.0.2", 0))
     c = keep(socket.socket())
-    c.bind((address, 8123))  # a port that was asked for by its number stays bound when the connection goes
+    c.bind((address, 8123))  # a port that was bound by its number stays bound after the connection ends
     c.connect(l.getsockname())
     port = port_of(c)
     reset(l.accept()[0])
     reach(c, CLOSE)
-elif what == "inherited":  # the program has closed its listener; a child that knows nothing of it has not
+elif what == "inherited":  # the program has closed its listener, but a child that inherited it has not
     s = make(address, 0)
     port = port_of(s)
     child = os.fork()
@@ -129,11 +133,11 @@ elif what == "inherited":  # the program has closed its listener; a child that k
         sys.stdin.read()
         os._exit(0)
     s.close()
-elif what == "udp-tcp":  # a listener is in no datagram's way
+elif what == "udp-tcp":  # a TCP listener does not block a UDP bind
     port = port_of(keep(make(address, 0, kind=socket.SOCK_STREAM)))
 elif what == "not-local":
     address, port = "192.0.2.7", 8080
-elif what == "privileged":  # and the program may not
+elif what == "privileged":  # for which the program lacks permission
     port = 81
     os.setuid(65534)
 

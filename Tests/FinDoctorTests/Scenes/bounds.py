@@ -1,4 +1,4 @@
-"""300 connections with random traffic, each finished by its client at a moment that is written down."""
+"""300 connections with random traffic, each finished by its client at a recorded time."""
 import random
 from stage import *
 

@@ -1,4 +1,4 @@
-"""The peer has closed and the program keeps its end: close_wait.py MODE COUNT. Each mode is another reason."""
+"""The peer has closed and the program keeps its socket: close_wait.py MODE COUNT. Each mode is another reason."""
 from stage import *
 
 what, count = mode(), number(2, 12)
@@ -8,43 +8,43 @@ epoll = select.epoll()
 for _ in range(count):
     c, a = pair(l)
     kept.append(a)
-    if what in ("known", "growing"):  # reads the end of file, and keeps the descriptor
+    if what in ("known", "growing"):  # reads EOF and keeps the descriptor
         c.close()
         assert a.recv(1) == b""
-    elif what == "forgotten":  # nobody looks at it any more
+    elif what == "forgotten":  # not watched at all
         c.close()
-    elif what == "masked":  # watched, but not for what would tell
+    elif what == "masked":  # in an epoll set, but not for an event that would show EOF
         epoll.register(a, select.EPOLLOUT | select.EPOLLET)
         c.close()
-    elif what == "watched":  # watched for it, and the loop does not come round
+    elif what == "watched":  # in an epoll set for EPOLLIN, but the event loop does not run
         epoll.register(a, select.EPOLLIN)
         c.close()
-    elif what == "unread":  # a request lies there as well
+    elif what == "unread":  # with an unread request before EOF
         c.send(b"GET / HTTP/1.1\r\n\r\n")
         c.close()
-    elif what == "blocked":  # a thread waits in it for something else
+    elif what == "blocked":  # a thread is blocked in send on it
         kept.append(c)
         c.shutdown(socket.SHUT_WR)
         fill(a)
         a.setblocking(True)
         threading.Thread(target=a.send, args=(b"z" * 65536,), daemon=True).start()
-    elif what == "polled":  # a thread waits for it in poll, but not for what would tell
+    elif what == "polled":  # a thread is in poll on it, but not for an event that would show EOF
         c.close()
-    elif what == "replying":  # innocent: the peer has only finished asking
+    elif what == "replying":  # not accused: the peer has only finished sending its request
         kept.append(c)
         c.shutdown(socket.SHUT_WR)
         assert a.recv(1) == b""
         often(lambda a=a, c=c: (a.send(b"more"), c.recv(100)))
-    elif what == "closed":  # innocent: closes when told
+    elif what == "closed":  # not reported: closes at EOF
         c.close()
         assert a.recv(1) == b""
         a.close()
         kept.pop()
-    elif what == "open":  # innocent: both still talk
+    elif what == "open":  # not reported: both sides are open
         kept.append(c)
     if what not in ("closed", "open"):
         reach(a, CLOSE_WAIT)
-if what == "growing":  # known, and one more from time to time
+if what == "growing":  # like "known", with one more connection from time to time
 
     def one():
         c, a = pair(l)
@@ -55,7 +55,7 @@ if what == "growing":  # known, and one more from time to time
     often(one, 0.05)
 if what == "closed":
     rest(count)
-if what == "replying":  # since the end, and not in the same millisecond
+if what == "replying":  # sent after EOF, and not in the same millisecond
     sent, received = ((lambda a, at=at: struct.unpack_from("I", info(a), at)[0]) for at in (44, 52))
     until("each has replied since", lambda: all(sent(a) < received(a) for a in kept[1::2]))
 if what == "blocked":

@@ -1,13 +1,13 @@
-"""Many sockets of which no test knows: crowd.py COUNT [PLACE]. They are both ends of connections that say nothing.
+"""Many sockets that belong to no test: crowd.py COUNT [PLACE]. They are both sides of idle connections.
 
-Their addresses are no test's, and there are so few for each pair of addresses that half of the ports are not used: a bind to any
-address finds one that is free. Processes that have another PLACE each have other addresses.
+No test uses their addresses, and each pair of addresses has so few connections that half of the ports stay free: a bind
+to any address finds a free one. Processes with different PLACE use different addresses.
 """
 import resource
 from stage import *
 
 count, place = number(1, 100_000), number(2, 1)
-EACH = 10_000  # connections for a pair of addresses
+EACH = 10_000  # connections per pair of addresses
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 kept = []
@@ -23,5 +23,5 @@ while len(kept) < count:
         kept += [c, l.accept()[0]]
 print("ready", len(kept), flush=True)
 listening = select.poll()
-listening.register(1, 0)  # until its reader has gone
+listening.register(1, 0)  # until the reader of its output has closed
 listening.poll()

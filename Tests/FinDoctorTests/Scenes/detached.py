@@ -1,11 +1,11 @@
-"""Descriptors whose sockets no table lists: detached.py MODE COUNT."""
+"""Descriptors of sockets in no kernel table: detached.py MODE COUNT."""
 from stage import *
 
 what, count = mode(), number(2, 8)
 l = listener()
 kept = [l]
 for _ in range(count):
-    if what in ("reset", "growing"):  # the peer's reset was heard, and the descriptor kept
+    if what in ("reset", "growing"):  # the peer has reset, and the descriptor is kept
         c, a = pair(l)
         reset(c)
         reach(a, CLOSE)
@@ -14,9 +14,9 @@ for _ in range(count):
         s = socket.socket()
         assert s.connect_ex(("127.0.0.1", 1)) != 0
         kept.append(s)
-    elif what in ("unused", "late"):  # made, and never connected, or not yet
+    elif what in ("unused", "late"):  # never connected, or not yet
         kept.append(socket.socket())
-    elif what == "others":  # innocent: sockets that no table of TCP could list
+    elif what == "others":  # not reported: sockets of other protocols than TCP
         kept.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
         kept.extend(socket.socketpair())
         u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -31,7 +31,7 @@ if what == "growing":
         kept.append(a)
 
     often(one, 0.05)
-if what == "busy":  # innocent: between socket() and connect() all the time
+if what == "busy":  # not accused: always between socket() and connect()
 
     def once():
         s = [socket.socket() for _ in range(count)]
@@ -41,7 +41,7 @@ if what == "busy":  # innocent: between socket() and connect() all the time
             reset(x)
 
     often(once, 0)
-if what == "kinds":  # three that no table lists, then three that one does
+if what == "kinds":  # three in no kernel table, then three in one
     c, a = pair(l)
     gone, survivor = pair(l)
     reset(gone)
@@ -49,7 +49,7 @@ if what == "kinds":  # three that no table lists, then three that one does
     bare, datagrams = socket.socket(socket.AF_INET6), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     kept += [survivor, bare, datagrams, c, a]
     stand(*(os.fstat(s.fileno()).st_ino for s in (survivor, bare, datagrams, l, c, a)))
-elif what == "late":  # connects when it is told
+elif what == "late":  # connects on the first line of input
     print("ready", flush=True)
     sys.stdin.readline()
     for s in kept[1:]:

@@ -1,4 +1,4 @@
-"""Close to the limit of descriptors: fd_limit.py SHARE-IN-PERCENT [close-wait]."""
+"""A program close to its descriptor limit: fd_limit.py SHARE-IN-PERCENT [close-wait|growing]."""
 import resource
 from stage import *
 

@@ -1,4 +1,7 @@
-"""Handshakes that are never finished: half_open.py MODE ADDRESS NETWORK BACKLOG COUNT. SYNs from a network that nobody answers for."""
+"""Handshakes that are never finished: half_open.py MODE ADDRESS NETWORK BACKLOG COUNT.
+
+The SYNs come from addresses of a network in which no host answers.
+"""
 from stage import *
 
 what, address, network, backlog, count = mode(), mode(2), mode(3), number(4, 16), number(5, 12)
@@ -29,7 +32,7 @@ def knock():
         raw.sendto(syn("%s.%d" % (network, i + 1), 3000 + i), (address, 0))
 
 
-often(knock, 1)  # a backlog that is half full forgets the oldest after some seconds, and any after a minute
+often(knock, 1)  # a half full backlog drops the oldest handshake after some seconds, and any after a minute
 
 
 def waiting():

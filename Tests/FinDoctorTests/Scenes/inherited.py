@@ -1,4 +1,4 @@
-"""Another program holds the socket as well: inherited.py MODE."""
+"""A socket that another program holds too: inherited.py MODE."""
 import subprocess
 from stage import *
 
@@ -6,14 +6,14 @@ what = mode()
 l = listener()
 kept = [l]
 child = None
-if what == "connection":  # the peer closes, this program too, and a child still holds it
+if what == "connection":  # the peer closes; this program and a child still hold the socket
     c, a = pair(l)
     os.set_inheritable(a.fileno(), True)
     child = subprocess.Popen(["sleep", "600"], close_fds=False)
     c.close()
     kept.append(a)
     assert a.recv(1) == b""
-elif what == "abandoned":  # only the child still holds it
+elif what == "abandoned":  # only the child still holds the socket
     c, a = pair(l)
     os.set_inheritable(a.fileno(), True)
     child = subprocess.Popen(["sleep", "600"], close_fds=False)
@@ -22,7 +22,7 @@ elif what == "abandoned":  # only the child still holds it
 elif what == "listener":
     os.set_inheritable(l.fileno(), True)
     child = subprocess.Popen(["sleep", "600"], close_fds=False)
-elif what == "prefork":  # innocent: workers of the same program share the listener on purpose
+elif what == "prefork":  # not reported: workers of one program share the listener intentionally
     r, w = os.pipe()
     for _ in range(3):
         if os.fork() == 0:
@@ -31,7 +31,7 @@ elif what == "prefork":  # innocent: workers of the same program share the liste
             os._exit(0)
     os.close(r)
     kept.append(w)
-elif what == "cloexec":  # innocent
+elif what == "cloexec":  # not reported: the child inherits nothing
     kept.extend(pair(l))
     child = subprocess.Popen(["sleep", "600"], close_fds=False)
 if child:

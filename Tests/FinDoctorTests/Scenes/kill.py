@@ -1,7 +1,9 @@
-"""Connections to be ended: kill.py [ADDRESS]. Prints the ports of a pair, its descriptors, and one pair more.
+"""Sockets to be destroyed: kill.py [ADDRESS]. Prints the ports of two connections and two UDP sockets, and
+descriptors.
 
-Each line of the input asks what a socket says: `client`, `server`: the next recv; `close client`, `close server`;
-`state`: of both.
+Each line of the input is a command for one socket, `client`, `server`, `client2`, `server2`, `udp` or `ubound`: its
+name alone prints the result of recv; `wait NAME` waits for input first; `error NAME` prints SO_ERROR; `close NAME`
+closes it.
 """
 import errno
 from stage import *
@@ -44,7 +46,7 @@ for line in sys.stdin:
             code = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             print(errno.errorcode.get(code, "nothing"), flush=True)
         else:
-            # "wait" awaits what comes; a bare name asks what is there now.
+            # "wait" waits for input; a bare name receives what is available now.
             if words[0] == "wait":
                 select.select([s], [], [], LIMIT)
             data = s.recv(1)

@@ -1,8 +1,8 @@
-"""A program that publishes a ledger of its sockets, or something by that name:
+"""A program that publishes a ledger of its sockets, or an invalid file by that name:
 ledger.py SITUATION COUNT PHASE PURPOSE SECONDS INPUT OUTPUT
 
-PURPOSE holds for SECONDS from now on, INPUT and OUTPUT are when waits end, in seconds from now; 0 for none, "ever" for no end.
-Written after the description of the layout, and with nothing of Fin's."""
+PURPOSE, the declared intent, holds for SECONDS from now on. INPUT and OUTPUT are the ends of waits, in seconds from
+now; 0 for none, "ever" for no end. Written after the description of the layout, without any code of Fin."""
 from stage import *
 
 what, count, phase, purpose = mode(), number(2, 3), number(3, 6), number(4, 0)
@@ -61,7 +61,7 @@ for _ in range(count):
         reach(a, CLOSE_WAIT)
 
 records = b"".join(record(cookie(s), s.fileno(), 112 if n else 7) for n, s in enumerate(mine))
-if what == "forged":  # a child, which holds none of them, declares them meant
+if what == "forged":  # a child that holds none of the sockets declares them intended
     published, publishes = os.pipe()
     child = os.fork()
     if child == 0:
@@ -72,9 +72,9 @@ if what == "forged":  # a child, which holds none of them, declares them meant
         sys.stdin.read()
         os._exit(0)
     assert os.read(published, 1) == b"."
-elif what == "stale":  # of sockets that had these descriptors before
+elif what == "stale":  # records of sockets that had these descriptors before
     publish(header(count) + b"".join(record(cookie(s) + 100_000, s.fileno(), 112) for s in mine))
-elif what == "inherited":  # written by a parent that has gone on; this one only has a copy
+elif what == "inherited":  # written by the parent; this process has an inherited copy
     file = publish(header(count) + records)
     os.pwrite(file, struct.pack("=I", os.getpid() + 1), 20)
 elif what == "version":
@@ -83,17 +83,17 @@ elif what == "foreign":
     publish(header(count, magic=b"whatever") + records)
 elif what == "absurd":
     publish(header(count, size=7) + records)
-elif what == "huge":  # a terabyte, of which nothing is there, and more records than anybody has
+elif what == "huge":  # a sparse terabyte, with an impossible number of records
     file = publish(header(count, used=1 << 62) + records)
     os.ftruncate(file, 1 << 40)
 elif what == "short":  # ends in the middle of a record
     file = publish(header(count, used=1000) + records)
     os.ftruncate(file, 128 + 128 * count - 60)
-elif what == "moving":  # for ever being changed
+elif what == "moving":  # always being changed: an odd sequence number
     publish(header(count) + b"".join(record(cookie(s), s.fileno(), 112, sequence=3) for s in mine))
 elif what == "escapes":
     publish(header(count) + b"".join(record(cookie(s), s.fileno(), 1, b"\x1b[31m\nA\xe2\x80\xae/B\xff.swift") for s in mine))
-elif what == "many":  # the first is believed, and no more than some are read
+elif what == "many":  # the first is used, and only some are read
     for n in range(20):
         publish(header(count) + records)
 else:

@@ -1,6 +1,6 @@
-"""One connection whose life is noted: life.py MODE. Each step stands between two moments of the monotonic clock.
+"""One connection whose events are recorded: life.py MODE. Each step has the monotonic time before and after it.
 
-After "ready" come the server's descriptor, the client's, and NAME:BEFORE:AFTER for each step, in nanoseconds.
+Prints "ready", the server's descriptor, the client's, and NAME:BEFORE:AFTER for each step, in nanoseconds.
 """
 from stage import *
 
@@ -16,7 +16,7 @@ def step(name, action, pause=0.15):
     return result
 
 
-if what == "unix":  # a pair with a process at each end
+if what == "unix":  # a pair with a process on each side
     one, two = socket.socketpair()
     said, say = os.pipe()
     child = os.fork()
@@ -29,7 +29,7 @@ if what == "unix":  # a pair with a process at each end
     os.read(said, 1)
     stand(one.fileno(), child)
 
-if what == "connecting":  # nobody takes the handshake: the queue is full and stays so
+if what == "connecting":  # the handshake is never accepted: the accept queue is full and stays so
     l = listener(backlog=0)
     first = socket.create_connection(l.getsockname())
     c = socket.socket()
@@ -44,7 +44,7 @@ if what == "connecting":  # nobody takes the handshake: the queue is full and st
     until("the second try", lambda: struct.unpack_from("B", info(c), 2)[0] >= 1)
     stand(l.fileno(), c.fileno(), "asked:%d:%d" % (began, began))
 
-if what == "clients":  # two wait, the second for less long
+if what == "clients":  # two clients wait, the second for a shorter time
     l = listener()
     a = step("first", lambda: socket.create_connection(l.getsockname()))
     b = step("second", lambda: socket.create_connection(l.getsockname()))
@@ -70,7 +70,7 @@ if what in ("read", "unread", "finished", "rests", "open", "polled", "selected",
 if what == "read":
     step("peerFinished", lambda: c.shutdown(socket.SHUT_WR))
     step("endRead", lambda: a.recv(1))
-elif what == "silent":  # not one byte either way
+elif what == "silent":  # no byte in either direction
     step("peerFinished", lambda: c.shutdown(socket.SHUT_WR))
 elif what == "unread":
     step("received", lambda: c.send(b"q" * 19))

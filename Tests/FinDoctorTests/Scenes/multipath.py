@@ -1,4 +1,4 @@
-"""Connections of MPTCP: multipath.py MODE COUNT. Every mode has COUNT of them, each over two paths where that can be."""
+"""MPTCP connections: multipath.py MODE COUNT. Every mode has COUNT of them, each with two subflows if possible."""
 import subprocess
 from stage import *
 
@@ -20,7 +20,7 @@ if ip and what not in ("plain", "over"):
     subprocess.run([ip, "mptcp", "endpoint", "add", "127.0.0.2", "dev", "lo", "subflow"], stderr=subprocess.DEVNULL)
 
 def heard(s):
-    """The end of a side of MPTCP is worked upon behind the caller's back, at both ends."""
+    """Waits for the peer's end, which the kernel processes asynchronously on both sides of an MPTCP connection."""
     polling = select.poll()
     polling.register(s, select.POLLRDHUP)
     assert polling.poll(1000 * LIMIT), "the end was not heard of"
@@ -30,7 +30,7 @@ l = socket.socket() if what in ("plain", "over") else mptcp()
 l.bind(("127.0.0.1", 0))
 l.listen(64)
 kept = [l]
-# Whoever looks at the listener first gives it a cookie, and the connections that it accepts get the same one.
+# The first dump that lists the listener gives it a cookie, and the connections that it accepts inherit it.
 for ss in ("/bin/ss", "/usr/bin/ss", "/sbin/ss", "/usr/sbin/ss"):
     if os.path.exists(ss):
         subprocess.run([ss, "-Mane"], stdout=subprocess.DEVNULL)
@@ -46,13 +46,13 @@ for _ in range(count):
     assert a.recv(3) == b"abc"
     a.sendall(b"xyz")
     assert c.recv(3) == b"xyz"
-    if what in ("known", "unread"):  # the client ends, and the program keeps its end
+    if what in ("known", "unread"):  # the client closes, and the program keeps its side
         if what == "unread":
             c.sendall(b"more")
         c.close()
         heard(a)
         kept.append(a)
-    elif what == "plain":  # the other side has no MPTCP, and ends: the client keeps its end
+    elif what == "plain":  # the other side has no MPTCP and closes; the client keeps its side
         a.close()
         assert c.recv(1) == b""
         kept.append(c)
@@ -60,18 +60,18 @@ for _ in range(count):
         reset(a)
         until("the reset", lambda: c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0)
         kept.append(c)
-    elif what == "half":  # the program has finished, and the client has not
+    elif what == "half":  # the program has finished sending, and the client has not
         a.shutdown(socket.SHUT_WR)
         heard(c)
         kept += [a, c]
-    elif what == "ended":  # innocent: the program closes too
+    elif what == "ended":  # not reported: the program closes too
         c.close()
         assert a.recv(1) == b""
         a.close()
-    else:  # innocent: both are there
+    else:  # not reported: both sides are open
         kept += [a, c]
 if what == "queue":
     kept.pop().close()
-if what == "held":  # a child has all of them as well: one descriptor more, and no connection more
+if what == "held":  # a child holds all of them too: more descriptors, but no more connections
     subprocess.Popen(["/bin/sleep", "1000"], close_fds=False, pass_fds=[s.fileno() for s in kept])
 stand(l.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A socket that no descriptor holds: no_descriptor.py MODE."""
+"""A socket without a descriptor: no_descriptor.py MODE."""
 import array, ctypes
 from stage import *
 
@@ -7,7 +7,7 @@ l = listener()
 c, a = pair(l)
 kept = [l, c]
 inode = os.fstat(a.fileno()).st_ino
-if what == "in-flight":  # sent to somebody who has not received it
+if what == "in-flight":  # in an SCM_RIGHTS message that was not received
     x, y = socket.socketpair()
     x.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [a.fileno()]))])
     a.close()
@@ -21,7 +21,7 @@ elif what == "ring":  # a registered file of an io_uring
     files = (ctypes.c_int * 1)(a.fileno())
     assert libc.syscall(427, ring, 2, files, 1) == 0
     a.close()
-elif what == "multipath":  # innocent: closed, and its paths stay for a while
+elif what == "multipath":  # not reported: closed, but its subflows stay for a while
     try:
         l = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
         l.bind(("127.0.0.1", 0))
@@ -34,6 +34,6 @@ elif what == "multipath":  # innocent: closed, and its paths stay for a while
     kept.append(l.accept()[0])
     inode = os.fstat(c.fileno()).st_ino
     c.close()
-else:  # innocent: a descriptor holds it
+else:  # not reported: it has a descriptor
     kept.append(a)
 stand(inode)

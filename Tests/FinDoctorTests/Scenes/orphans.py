@@ -1,4 +1,4 @@
-"""Closed with data that the peer does not take: orphans.py MODE COUNT."""
+"""Connections closed with data that the peer does not take: orphans.py MODE COUNT."""
 from stage import *
 
 what, count = mode(), number(2, 3)
@@ -11,7 +11,7 @@ for _ in range(count):
         fill(c)
         kept.append(a)
         c.close()
-    else:  # innocent: the peer took everything
+    else:  # not reported: the peer took everything
         c.send(b"z" * 1000)
         c.close()
         while a.recv(65536):

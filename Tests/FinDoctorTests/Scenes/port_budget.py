@@ -1,7 +1,8 @@
-"""A budget of ports, used to known numbers: port_budget.py CONNECTED RESTING BOUND [bind-first].
+"""Known numbers of ports in use: port_budget.py CONNECTED RESTING BOUND [bind-first].
 
-The test has set a range in this network. The listener stands outside of it. Each line of the input is a wish: `fill` connects
-(to 7001 with a second word) until no port is left and says how many and why; `churn N PAUSE` opens and closes N connections; `hold N` keeps N more.
+The test has set the ephemeral range of this network; the listeners are outside it. Each line of the input is a command.
+`fill` connects until no port is left (to 7001 with a second word) and prints the count and the reason; `churn N` opens
+and closes N connections; `hold N` keeps N more.
 """
 import errno
 from stage import *

@@ -7,14 +7,14 @@ kept = list(listeners)
 for i in range(count):
     l = listeners[i % places]
     s = socket.socket()
-    if what == "bound":  # the port is taken for every destination
+    if what == "bound":  # the port is unavailable for every destination
         s.bind(("127.0.0.6", 0))
-    elif what == "late-bound":  # innocent: the port is chosen by connect
+    elif what == "late-bound":  # not reported: connect chooses the port
         s.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
         s.bind(("127.0.0.6", 0))
     s.connect(l.getsockname())
     a, _ = l.accept()
-    if what == "churn":  # this side closes first, and the port rests
+    if what == "churn":  # this side closes first, so the port is in TIME-WAIT
         s.close()
         a.recv(1)
         a.close()

@@ -1,4 +1,4 @@
-"""Listeners that several accept on: prefork.py WORKERS shared|reuseport|unix [NAME]. Prints the numbers of the workers."""
+"""Listeners with several workers: prefork.py WORKERS shared|reuseport|unix [NAME]. Prints the workers' process ids."""
 from stage import *
 
 workers, how = number(1, 3), mode(2, "shared")

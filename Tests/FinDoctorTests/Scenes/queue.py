@@ -1,4 +1,7 @@
-"""Clients in a listener's queue: queue.py WAITING GIVEN_UP [BACKLOG]. Prints between which two times the first connected."""
+"""Clients in an accept queue: queue.py WAITING GIVEN_UP [BACKLOG].
+
+Prints the times before and after the first connect.
+"""
 from stage import *
 
 l = listener(backlog=number(3, 16))

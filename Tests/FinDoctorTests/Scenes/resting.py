@@ -1,4 +1,4 @@
-"""Two connections; with each line of input one is closed, by the client first, so that its end rests in TIME-WAIT."""
+"""Two connections; each line of input closes one, the client first, so that the client's side is in TIME-WAIT."""
 from stage import *
 
 l = listener()

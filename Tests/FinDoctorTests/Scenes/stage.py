@@ -1,4 +1,4 @@
-"""What the scenes share. A scene makes its situation, prints "ready", keeps it until its input ends, and goes."""
+"""Shared code of the scenes. A scene makes its situation, prints "ready", keeps it until EOF of its input, exits."""
 import os, select, socket, struct, sys, threading, time
 
 ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT = 1, 4, 5, 6, 7, 8
@@ -15,7 +15,7 @@ def state(s):
 
 
 def until(what, condition):
-    """Awaits a fact of the kernel that announces itself to nobody."""
+    """Polls until a condition of the kernel's state holds, for which there is no event."""
     end = time.monotonic() + LIMIT
     while not condition():
         if time.monotonic() > end:
@@ -28,17 +28,17 @@ def reach(s, wanted):
 
 
 def states():
-    """The state of every IPv4 socket of this network, those that no descriptor holds too."""
+    """The state of every IPv4 TCP socket of this network, including those without a descriptor."""
     return [int(line.split()[3], 16) for line in open("/proc/thread-self/net/tcp").readlines()[1:]]
 
 
 def rest(count):
-    """The second FIN is on its way when close returns; the port rests when it has come."""
+    """Waits for `count` sockets in TIME-WAIT: when close returns, the second FIN is still in flight."""
     until("%d ports rest" % count, lambda: states().count(TIME_WAIT) >= count)
 
 
 def queue(l, count):
-    """A client's connect may return before its connection stands in the listener's queue."""
+    """Waits for `count` clients in the accept queue: connect may return before the connection is in it."""
     until("%d in the queue" % count, lambda: struct.unpack_from("I", info(l), 24)[0] == count)
 
 
@@ -59,7 +59,7 @@ def listener(address="127.0.0.1", port=0, backlog=4096, receive_buffer=None):
 
 
 def pair(l):
-    """A client, and the connection that the listener has for it."""
+    """A client, and the connection that the listener accepted from it."""
     c = socket.create_connection(l.getsockname(), timeout=LIMIT)
     a, _ = l.accept()
     c.settimeout(None)
@@ -72,7 +72,7 @@ def reset(s):
 
 
 def fill(s):
-    """Sends until the peer's buffer and our own are full."""
+    """Sends until the peer's receive buffer and our send buffer are full."""
     s.setblocking(False)
     calm = 0
     while calm < 20:
@@ -86,13 +86,13 @@ def fill(s):
 
 
 def window(s):
-    """How many bytes the peer has room for."""
+    """The send window: the number of bytes that the peer has room for."""
     return struct.unpack_from("I", info(s), 228)[0]
 
 
 def often(action, pause=0.02):
-    """Does something here and now, so that a scene that is ready has done it, and then again and again in a thread for as
-    long as the scene stands and its peers do."""
+    """Performs an action once now, before the scene is ready, and then repeatedly in a thread, until the scene or its
+    peers end."""
     action()
 
     def work():
@@ -100,14 +100,14 @@ def often(action, pause=0.02):
             while True:
                 time.sleep(pause)
                 action()
-        except ConnectionError:  # the peer has ended: the scene is over
+        except ConnectionError:  # the peer has closed: the scene is over
             pass
 
     threading.Thread(target=work, daemon=True).start()
 
 
 def stand(*words):
-    """The situation is there, as the kernel says: tells the test, with what it wants to know, and waits for the end."""
+    """Reports that the situation is ready, with the words that the test needs, and waits for EOF of the input."""
     print("ready", *words, flush=True)
     sys.stdin.read()
     os._exit(0)

@@ -13,7 +13,7 @@ def server(backlog):
     return l
 
 
-if what == "full":  # more wait than the listener wanted to have waiting
+if what == "full":  # more clients wait than the backlog
     l = server(1)
     for _ in range(3):
         c = socket.socket(socket.AF_UNIX)
@@ -23,7 +23,7 @@ if what == "full":  # more wait than the listener wanted to have waiting
         except BlockingIOError:
             pass
         kept.append(c)
-elif what == "gone":  # the peer has closed, and the program keeps its end
+elif what == "gone":  # the peer has closed, and the program keeps its socket
     l = server(8)
     for _ in range(6):
         c = socket.socket(socket.AF_UNIX)
@@ -38,7 +38,7 @@ elif what == "unread":
     a, _ = l.accept()
     fill(c)
     kept += [c, a]
-elif what == "healthy":  # innocent
+elif what == "healthy":  # not reported
     l = server(8)
     for _ in range(3):
         c = socket.socket(socket.AF_UNIX)
@@ -49,7 +49,7 @@ elif what == "healthy":  # innocent
     x, y = socket.socketpair()
     x.shutdown(socket.SHUT_RDWR)
     kept += [*socket.socketpair(), x, y]
-elif what == "waiting":  # innocent: the last place in the queue is taken
+elif what == "waiting":  # not reported: the queue is just full
     l = server(1)
     c = socket.socket(socket.AF_UNIX)
     c.connect(path)

@@ -1,4 +1,7 @@
-"""Closes with data unread, which resets the peer: unread_close.py situation|neighbour, about 50 times a second."""
+"""A program that closes with unread data, which resets the peer: unread_close.py situation|neighbour.
+
+It does so about 50 times a second; "neighbour" reads everything before it closes.
+"""
 from stage import *
 
 what = mode()

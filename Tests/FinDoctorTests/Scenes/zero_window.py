@@ -15,21 +15,21 @@ if child == 0:
         if what == "shrunk":
             a.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
     os.write(say, b"x")
-    while what == "slow":  # innocent: slow, and steady
+    while what == "slow":  # not reported: slow but steady
         ready, _, _ = select.select([told] + kept, [], [], 1)
         if told in ready:
             os._exit(0)
         for a in kept:
             if a in ready:
                 a.recv(65536)
-        time.sleep(0.3)  # long enough for the window to close, and not for long
+        time.sleep(0.3)  # long enough for the window to close, but only briefly
     os.read(told, 1)
     os._exit(0)
 os.close(told)
 kept = [socket.create_connection(l.getsockname(), timeout=LIMIT) for _ in range(count)]
 os.read(said, 1)  # the receivers have accepted
 for c in kept:
-    if what == "some":  # innocent: there is room for more
+    if what == "some":  # not reported: there is room for more
         c.send(b"z" * 8192)
         until("it has arrived", lambda: struct.unpack_from("I", info(c), 24)[0] == 0)
     elif what != "slow":

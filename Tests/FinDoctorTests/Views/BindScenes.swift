@@ -3,7 +3,7 @@ import Peers
 import TestTraits
 import Testing
 
-@Suite("What stands in the way of a bind is what the kernel says", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("The forecast of a bind agrees with the kernel", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct BindScenes {
   private static let loopback = NetworkAddress(127, 0, 0, 1)
 
@@ -25,7 +25,7 @@ struct BindScenes {
       transport: situation.hasPrefix("udp") ? .udp : .tcp, isIPv6Only: situation == "asked-only6")
   }
 
-  /// Whether what is said can be so: an answer that is sure must be the kernel's.
+  /// Whether a forecast is compatible with the kernel's answer: a certain one must equal it.
   private static func agrees(_ answer: BindOutlook.Answer, _ kernel: String) -> Bool {
     switch answer {
     case .free: kernel == "OK"
@@ -36,7 +36,7 @@ struct BindScenes {
   }
 
   @Test(
-    "judged from the picture alone, by a copy of the sockets' options, and by trying: never against the kernel",
+    "from the census alone, from socket options, and from a trial: a forecast never contradicts the kernel",
     arguments: [
       "free", "listens", "listens-reuse", "listens-share", "listens-everywhere", "listens-elsewhere",
       "asked-everywhere", "listens-dual", "listens-only6", "asked-dual", "asked-only6", "dual-against-one6", "mapped",
@@ -52,7 +52,7 @@ struct BindScenes {
       let judged = BindOutlook(of: request, in: census)
       #expect(
         Self.agrees(judged.plain, plain) && Self.agrees(judged.reusing, reusing), "judged \(judged), \(scene.words)")
-      // Without an option nothing is left to be unsure of.
+      // Without SO_REUSEADDR the forecast is never uncertain.
       #expect(judged.plain != .unsure)
       #expect(judged.obstacles.isEmpty == (judged.plain == .free))
       #expect(judged.obstacles.contains { $0.severity == .critical } == (judged.reusing == .taken))
@@ -68,7 +68,7 @@ struct BindScenes {
       #expect(Self.agrees(tried.plain, plain) && Self.agrees(tried.reusing, reusing), "tried \(tried), \(scene.words)")
       #expect(tried.trial?.address == .succeeded)
       if plain == "OK", situation != "listens-elsewhere", situation != "udp-elsewhere" {
-        // Nothing is there, so that it was tried.
+        // A bind is tried only if no socket has the port.
         let isPortUsed = census.sockets.contains { $0.localPort == request.port && $0.transport == request.transport }
         #expect((tried.trial?.plain == .succeeded) == !isPortUsed)
       }
@@ -76,12 +76,12 @@ struct BindScenes {
   }
 
   @Test(
-    "outside of the ports that connect chooses it is tried although connections are there, and nothing stays unsure")
+    "outside the ephemeral range a bind is tried despite existing connections, and the forecast is certain")
   func tried() throws {
     for (situation, reusing) in [("rests", "EADDRINUSE"), ("rests-reuse", "OK"), ("connected-reuse", "OK")] {
       let network = try NetworkNamespace()
       try Scene.with("binds", situation, in: network) { scene in
-        // The scene has its port; from now on connect chooses from others.
+        // Moves the ephemeral range away from the scene's port.
         let port = try scene.number(1)
         try network.setSysctl("net/ipv4/ip_local_port_range", port < 40000 ? "50000 50099" : "20000 20099")
         let (request, census) = (try Self.request(scene, situation), try scene.census())
@@ -92,7 +92,7 @@ struct BindScenes {
     }
   }
 
-  @Test("who is in the way: the child that inherited it, the program whose connection died, the client by chance")
+  @Test("the obstacle is named: an inherited listener, the holder of a dead connection, a client's ephemeral port")
   func owners() throws {
     try Scene.with("binds", "inherited") { scene in
       let outlook = BindOutlook(of: try Self.request(scene, "inherited"), in: try scene.census())
@@ -106,23 +106,23 @@ struct BindScenes {
     }
     try Scene.with("binds", "client") { scene in
       let outlook = BindOutlook(of: try Self.request(scene, "client"), in: try scene.census())
-      #expect(outlook.obstacles.first?.sentence.contains("1 connection of python3") == true)
-      #expect(outlook.notes.contains { $0.contains("one of those that connect chooses") })
+      #expect(outlook.obstacles.first?.sentence.contains("has 1 connection on") == true)
+      #expect(outlook.notes.contains { $0.contains("in the range from which connect chooses") })
     }
   }
 
-  @Test("until when: a port that rests is free in what is left of its minute, and both bounds are of the kernel")
+  @Test("a port in TIME-WAIT is predicted to be free when the kernel's timer expires")
   func untilWhen() throws {
     try Scene.with("binds", "rests") { scene in
       let census = try scene.census()
       let outlook = BindOutlook(of: try Self.request(scene, "rests"), in: census)
       let resting = try #require(census.sockets.first { $0.state == .timeWait })
       let left = Since(atLeast: UInt64(resting.expires), atMost: UInt64(resting.expires))
-      #expect(outlook.obstacles.map(\.sentence).contains { $0.hasSuffix("rests in TIME-WAIT: free in \(left).") })
+      #expect(outlook.obstacles.map(\.sentence).contains { $0.hasSuffix("is in TIME-WAIT: free in \(left).") })
     }
   }
 
-  @Test("an address that the machine does not have, unless the namespace allows it")
+  @Test("an address that the machine does not have is refused, unless ip_nonlocal_bind allows it")
   func foreign() throws {
     let network = try NetworkNamespace()
     try Scene.with("binds", "not-local", in: network) { scene in
@@ -137,7 +137,7 @@ struct BindScenes {
     }
   }
 
-  @Test("a low port: who may have it is said, by the namespace's own limit")
+  @Test("a privileged port is explained by the namespace's own limit")
   func privileged() throws {
     let network = try NetworkNamespace()
     try Scene.with("binds", "privileged", in: network) { scene in
@@ -152,7 +152,7 @@ struct BindScenes {
     }
   }
 
-  @Test("a listener in another network namespace is in nobody's way, and is told of; from there it is in the way")
+  @Test("a listener in another network namespace does not block a bind but is mentioned; inside its own it blocks")
   func elsewhere() throws {
     try Scene.with("binds", "listens") { scene in
       let own = try NetworkNamespace()

@@ -4,9 +4,9 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("Ending sockets of other programs: what is asked, and what is named")
+@Suite("Destroying sockets of other programs: the request and its target")
 struct DestroyingRows {
-  @Test("a request names the socket by every field that it has, in the kernel's order")
+  @Test("a request contains every field of the socket, in the kernel's order")
   func request() {
     var socket = InetSocket()
     socket.localPort = 0x1234
@@ -32,7 +32,7 @@ struct DestroyingRows {
 
   private func end(_ address: NetworkAddress, _ port: UInt16) -> SocketTarget.End { .init(address, port: port) }
 
-  @Test("one end names it as local or remote; two name it in one direction; port 0 names nothing")
+  @Test("one address matches as local or remote; two match in one direction; port 0 matches nothing")
   func targets() {
     var socket = InetSocket()
     socket.localBits = AddressBits(low: 0x7f00_0001)
@@ -48,7 +48,7 @@ struct DestroyingRows {
     #expect(!SocketTarget(end(two, 0)).matches(socket))
   }
 
-  @Test("an IPv4 address is the one it is mapped to; an interface tells link-local addresses apart")
+  @Test("an IPv4 address matches its IPv6-mapped form; an interface distinguishes link-local addresses")
   func addresses() {
     var socket = InetSocket()
     socket.isIPv6 = true
@@ -68,7 +68,7 @@ struct DestroyingRows {
     #expect(link(2).matches(socket) && link(0).matches(socket) && !link(3).matches(socket))
   }
 
-  @Test("listeners and what is only bound are spared; every state says what its end does")
+  @Test("listeners and bound sockets are spared; the effect of destroying is described for every state")
   func spared() {
     var socket = InetSocket()
     for state in SocketState.named {
@@ -77,11 +77,11 @@ struct DestroyingRows {
       #expect(socket.sparing == sparing && !socket.effectOfDestruction.isEmpty)
     }
     socket.state = .lastAck
-    #expect(socket.effectOfDestruction.contains("told nothing"))
+    #expect(socket.effectOfDestruction.contains("receives nothing"))
   }
 }
 
-@Suite("Ending sockets of other programs, really", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("Destroying sockets of running programs", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct DestroyingScenes {
   private func row(_ census: Census, local: Int, _ transport: Transport = .tcp) throws -> Int {
     try #require(
@@ -97,13 +97,13 @@ struct DestroyingScenes {
   }
 
   @Test(
-    "the program gets ECONNABORTED, its peer ECONNRESET, and the descriptor is still there; neighbours go on",
+    "the program gets ECONNABORTED and keeps its descriptor, its peer ECONNRESET; other sockets are unaffected",
     arguments: ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
   func destroyed(address: String) throws {
     try Scene.with("kill", address) { scene in
       let census = try scene.census()
       let client = try row(census, local: scene.number(1))
-      // From outside of its network: a thread of its own enters.
+      // This thread is outside the scene's network namespace: `destroy` enters it on a thread of its own.
       #expect(census.destroy([client]) == [.destroyed])
       #expect(try ask("wait client", scene) == "ECONNABORTED")
       #expect(try ask("wait server", scene) == "ECONNRESET")
@@ -117,7 +117,7 @@ struct DestroyingScenes {
     }
   }
 
-  @Test("with another's cookie nothing is ended, and it is said that another has the ports; nor after it has gone")
+  @Test("a wrong cookie destroys nothing, and the result tells a replaced socket from one that has ended")
   func wrongCookie() throws {
     try Scene.with("kill") { scene in
       var census = try scene.census()
@@ -128,7 +128,7 @@ struct DestroyingScenes {
       census.sockets[client].cookie -= 1
       #expect(census.destroy([client]) == [.destroyed])
       #expect(census.destroy([client]) == [.endedBefore(isReplaced: false)])
-      // A network that is gone.
+      // A network namespace that does not exist.
       census.namespaces[0].inode = 1
       guard case .unreachable? = census.destroy([client]).first else {
         Issue.record("a network that is not there was entered")
@@ -137,7 +137,7 @@ struct DestroyingScenes {
     }
   }
 
-  @Test("an entry in TIME-WAIT goes, and its port is free at once")
+  @Test("destroying an entry in TIME-WAIT frees its port at once")
   func timeWait() throws {
     let network = try NetworkNamespace()
     try network.setSysctl("net/ipv4/ip_local_port_range", "40000 40009")
@@ -151,7 +151,7 @@ struct DestroyingScenes {
     }
   }
 
-  @Test("a client that waits for accept is reset; its place in the queue stays")
+  @Test("a client in the accept queue is reset; its place in the queue stays taken")
   func waiting() throws {
     try Scene.with("queue", "2", "0") { scene in
       let census = try scene.census()
@@ -174,7 +174,7 @@ struct DestroyingScenes {
     }
   }
 
-  @Test("three listeners of one address all end, although the kernel finds only one of them at a time")
+  @Test("three listeners of one address are all destroyed, although the kernel finds one at a time")
   func reuseport() throws {
     try Scene.with("reuseport") { scene in
       let census = try scene.census()

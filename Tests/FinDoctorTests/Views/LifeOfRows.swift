@@ -2,7 +2,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("The life of a socket is told from its row, in every state")
+@Suite("A socket is explained from its row, in every state")
 struct LifeOfRows {
   private func row(
     _ state: SocketState, timer: SocketTimer = .off, inode: UInt32 = 7, _ change: (inout InetSocket) -> Void = { _ in }
@@ -32,7 +32,9 @@ struct LifeOfRows {
     return SocketLife(of: .inet(0), in: census, readings)
   }
 
-  @Test("CLOSE-WAIT: the queue tells whether the program knows", arguments: [(0, true), (1, false), (20, false)])
+  @Test(
+    "CLOSE-WAIT: the receive queue shows whether the program has read EOF",
+    arguments: [(0, true), (1, false), (20, false)])
   func closeWait(queue: UInt32, knows: Bool) {
     let told = life(
       row(.closeWait) {
@@ -48,7 +50,7 @@ struct LifeOfRows {
     #expect(told.facts.contains { $0.text == "100 bytes received" }, "the FIN is no byte")
   }
 
-  @Test("oldest first: what was before is told before")
+  @Test("events are listed oldest first")
   func order() {
     let told = life(row(.finWait2) { times(&$0, sent: 4000, received: 8000, acknowledged: 3000) })
     #expect(
@@ -56,7 +58,7 @@ struct LifeOfRows {
     #expect(told.events.first?.ago == Since(atLeast: 7990))
   }
 
-  @Test("what both ends know must be true at once: the one that never received knows the handshake exactly")
+  @Test("bounds from both sides are combined: a side that never received knows the time of the handshake exactly")
   func bothEnds() {
     let mine = row(.established) { times(&$0, sent: 4000, received: 3000, acknowledged: 3000) }
     #expect(life(mine).events.first?.ago == Since(atLeast: 3990))
@@ -68,7 +70,7 @@ struct LifeOfRows {
     (other.localPort, other.remotePort, other.cookie) = (50000, 80, 2)
     let told = SocketLife(of: .inet(0), in: Census(sockets: [mine, other]))
     #expect(told.events.first?.ago == Since(atLeast: 8990, atMost: 9010))
-    // Two containers with the same addresses: nobody can tell which of them it is.
+    // Two containers with the same addresses: it is unknown which of them is the other side.
     var twin = other
     (other.namespace, twin.namespace, twin.cookie) = (1, 2, 3)
     let namespaces = [Namespace(), Namespace(inode: 1), Namespace(inode: 2)]
@@ -77,7 +79,7 @@ struct LifeOfRows {
     #expect(Census(sockets: [mine, other], namespaces: namespaces).otherEnd(of: .inet(0)) == .inet(1))
   }
 
-  @Test("bounds that contradict each other are not taken")
+  @Test("contradictory bounds are not combined")
   func narrowed() {
     let wide = Since(atLeast: 10, atMost: 100)
     #expect(wide.narrowed(by: Since(atLeast: 50)) == Since(atLeast: 50, atMost: 100))
@@ -85,7 +87,7 @@ struct LifeOfRows {
     #expect(wide.narrowed(by: .unknown) == wide)
   }
 
-  @Test("how long the kernel tries: as its documents have it")
+  @Test("the kernel's retry times agree with its documentation")
   func patience() {
     #expect(Patience.total(retries: 15) == 924_600)
     #expect(Patience.total(retries: 8) == 102_200)
@@ -113,22 +115,22 @@ struct LifeOfRows {
   }
 
   @Test(
-    "keepalive: how many questions had no answer, and when it ends; with the program's own numbers when they are known")
+    "keepalive: the unanswered probes and the time of giving up, with the socket's own settings if they are known")
   func keepalive() {
     let asking = row(.established, timer: .keepalive) {
       times(&$0, sent: 9000, received: 9000, acknowledged: 9000)
       ($0.expires, $0.info.probes) = (5000, 2)
     }
-    #expect(life(asking).next.last?.contains("in 8.8 min, after 9 questions") == true, "\(life(asking).next)")
+    #expect(life(asking).next.last?.contains("in 8.8 min, after 9 probes") == true, "\(life(asking).next)")
     let known = life(asking) { _, readings in
       var options = SocketOptions()
       (options.keepaliveCount, options.keepaliveInterval) = (3, 10)
       readings.options = options
     }
-    #expect(known.next.last == "It gives up with ETIMEDOUT in 15 s, after 3 questions (TCP_KEEPCNT).")
+    #expect(known.next.last == "It gives up with ETIMEDOUT in 15 s, after 3 probes (TCP_KEEPCNT).")
   }
 
-  @Test("addresses: mapped IPv4 is IPv4, a listener on every address answers for each, both ports are looked at")
+  @Test("lookup by address: mapped IPv4 equals IPv4, a wildcard listener matches, both ports are compared")
   func places() {
     let v4 = NetworkAddress(10, 0, 0, 1)
     let mapped = NetworkAddress(AddressBits(low: 0xffff_0a00_0001), isIPv6: true)
@@ -158,7 +160,7 @@ struct LifeOfRows {
     #expect(!found(SocketPlace(v4, port: 8080)).contains(.inet(0)))
   }
 
-  @Test("a link-local bind meets its own interface and those without one")
+  @Test("a link-local bind conflicts with sockets on its own interface and with those without one")
   func scopes() {
     let local = AddressBits(high: 0xfe80 << 48, low: 1)
     func other(_ interface: UInt32) -> InetSocket {
@@ -172,7 +174,7 @@ struct LifeOfRows {
       !request.meets(row(.newSynReceived) { ($0.isIPv6, $0.localBits) = (true, local) }), "no handshake has a port")
   }
 
-  @Test("a bind is tried where nobody loses by it")
+  @Test("a bind is tried only where it is harmless")
   func harmless() {
     var namespace = Namespace()
     namespace.limits.ephemeralPorts = 40000...49999
@@ -190,7 +192,7 @@ struct LifeOfRows {
     #expect(!isHarmless(80, .udp), "the last one that binds gets the datagrams")
   }
 
-  @Test("no state, timer or number that a kernel may send makes a trap, an empty text, or a time that is upside down")
+  @Test("random states, timers and numbers never trap, and never give an empty text or inverted bounds")
   func anything() {
     var dice = SeededDice(seed: 12)
     for _ in 0..<600 {
@@ -216,12 +218,12 @@ struct LifeOfRows {
     }
   }
 
-  @Test("the states that no program can change say so, and none is without words", arguments: SocketState.named)
+  @Test("every state has an explanation and an outlook, with and without a descriptor", arguments: SocketState.named)
   func states(state: SocketState) {
     for inode: UInt32 in [0, 7] {
       let told = life(row(state, inode: inode) { times(&$0, sent: 1, received: 1, acknowledged: 1) })
       #expect(
-        told.meaning.hasSuffix(".") && told.outlook.hasSuffix(".") && !told.meaning.contains("without a name")
+        told.meaning.hasSuffix(".") && told.outlook.hasSuffix(".") && !told.meaning.contains("unknown to fin")
           || state == .closed)
     }
   }

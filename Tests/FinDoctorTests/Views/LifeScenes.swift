@@ -4,9 +4,9 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("The life of a socket: what is said of it is true", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("Explanations of real sockets are true", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct LifeScenes {
-  /// Steps of a scene, each between two moments.
+  /// The steps of a scene, each with the times before and after it.
   private typealias Steps = [String: (before: UInt64, after: UInt64)]
 
   private func steps(_ scene: Scene) throws -> Steps {
@@ -38,7 +38,7 @@ struct LifeScenes {
   ) throws {
     let truth = try #require(truth)
     let event = try #require(life.life.events.first { $0.kind == kind }, "\(comment): no \(kind)")
-    // The row was read somewhere between the two pictures.
+    // The row was read at some time between the two censuses.
     let least = (life.from - truth.after) / 1_000_000
     let most = (life.to - truth.before) / 1_000_000
     #expect(
@@ -47,7 +47,7 @@ struct LifeScenes {
   }
 
   @Test(
-    "each printed interval holds what happened then, at both ends",
+    "each printed interval contains the true time of its event, on both sides",
     arguments: ["read", "unread", "silent", "finished", "open"])
   func truth(mode: String) throws {
     try Scene.with("life", mode) { scene in
@@ -72,7 +72,7 @@ struct LifeScenes {
         try expect(server, .finished, steps["finished"], mode)
         try expect(client, .peerFinished, steps["finished"], mode)
       }
-      // Nothing that did not happen is told.
+      // No event is listed that did not happen.
       let kinds = Set(server.life.events.map(\.kind))
       #expect(kinds.contains(.endRead) == (mode == "read"))
       #expect(kinds.contains(.unread) == (mode == "unread" || mode == "silent"))
@@ -83,14 +83,14 @@ struct LifeScenes {
     }
   }
 
-  @Test("an end of file that lies there with data: how many bytes, and that nobody would notice")
+  @Test("unread EOF behind data: the number of bytes, and that the program would not notice")
   func unread() throws {
     try Scene.with("life", "unread") { scene in
       let life = try life(scene, Int32(try scene.number(0))).life
       #expect(life.state == "CLOSE-WAIT")
       #expect(life.events.last?.text == "19 bytes and the end of file not read by the program since: it does not know")
-      #expect(life.attention == ["Nobody, at this moment: no epoll set has it, and no thread waits on it."])
-      #expect(life.outlook.contains("It stays so for ever"))
+      #expect(life.attention == ["Nothing at this moment: no epoll set has it, and no thread waits on it."])
+      #expect(life.outlook.contains("no time limit for this state"))
       #expect(life.facts.contains { $0.topic == .bytes && $0.text == "119 bytes received" })
       #expect(life.facts.contains { $0.topic == .queues && $0.text == "19 bytes not read" })
       #expect(life.holders.map(\.pid) == [scene.pid] && life.holders[0].descriptors[0].closesOnExec == true)
@@ -98,19 +98,19 @@ struct LifeScenes {
   }
 
   @Test(
-    "who would notice: a thread in poll or in select, a mask that hides the close",
+    "watchers of a socket: a thread in poll or select, and an epoll mask that hides the close",
     arguments: [("polled", "waits in "), ("selected", "select on it."), ("masked", "neither EPOLLIN nor EPOLLRDHUP")])
   func attention(mode: String, words: String) throws {
     try Scene.with("life", mode) { scene in
       let noticed = try life(scene, Int32(try scene.number(0))).life.attention
       #expect(noticed.count == 1 && noticed[0].contains(words), "\(noticed)")
-      // Its neighbour, the other end, is in nobody's set.
+      // The other side is in no epoll set.
       let other = try life(scene, Int32(try scene.number(1))).life.attention
-      #expect(other.count == 1 && other[0].hasPrefix("Nobody"), "\(other)")
+      #expect(other.count == 1 && other[0].hasPrefix("Nothing at this moment"), "\(other)")
     }
   }
 
-  @Test("a port that rests: since when, how much is left, and both are a minute together")
+  @Test("TIME-WAIT: its age and the time left")
   func rests() throws {
     try Scene.with("life", "rests") { scene in
       let steps = try steps(scene)
@@ -119,11 +119,11 @@ struct LifeScenes {
       let life = SocketLife(of: .inet(place), in: census)
       try expect((life, census.when.monotonic, try scene.census().when.monotonic), .rests, steps["rests"], "rests")
       #expect(life.holders.isEmpty && life.attention.isEmpty)
-      #expect(life.next.count == 1 && life.next[0].hasSuffix("it goes, and its port is free for everybody."))
+      #expect(life.next.count == 1 && life.next[0].hasSuffix("and its port is free for any program."))
     }
   }
 
-  @Test("a listener: how many wait, the oldest since when, and each of those is in its queue")
+  @Test("a listener: the number of waiting clients and the age of the oldest; a client is in its listener's queue")
   func clients() throws {
     try Scene.with("life", "clients") { scene in
       let steps = try steps(scene)
@@ -135,7 +135,7 @@ struct LifeScenes {
     }
   }
 
-  @Test("a connection attempt: when the kernel gives up is said before it does")
+  @Test("a connection attempt: the predicted time of giving up is right")
   func givingUp() throws {
     let network = try NetworkNamespace()
     try network.setSysctl("net/ipv4/tcp_syn_retries", "2")
@@ -155,14 +155,14 @@ struct LifeScenes {
       let ended = try #require(try scene.program.readLine(within: .seconds(60))).split(separator: " ")
       #expect(ended[1] == "110", "ETIMEDOUT")
       let end = try #require(UInt64(ended[0])) / 1_000_000
-      // The row was read somewhere between the two moments; a timer may fire late, by a part of its length, and the
-      // thread is told a moment after it.
+      // The row was read at some time between the two censuses. A timer may fire late, by a part of its length, and the
+      // thread returns a moment after it.
       #expect(end + 20 >= census.when.monotonic / 1_000_000 + left.lower)
       #expect(end <= seen / 1_000_000 + left.upper + left.upper / 4 + 1000, "\(left)")
     }
   }
 
-  @Test("a Unix pair: the process at the other end")
+  @Test("a Unix pair: the process on the other side is named")
   func unix() throws {
     try Scene.with("life", "unix") { scene in
       let life = try life(scene, Int32(try scene.number(0))).life
@@ -171,18 +171,18 @@ struct LifeScenes {
     }
   }
 
-  @Test("datagrams: no times, and what is not read; the other end is known by the addresses")
+  @Test("a datagram socket has no ages, and its unread bytes are shown")
   func datagrams() throws {
     try Scene.with("life", "datagrams") { scene in
       let life = try life(scene, Int32(try scene.number(0))).life
-      #expect(life.events.isEmpty && life.since == .unknown && life.meaning == "Datagrams of anybody.")
+      #expect(life.events.isEmpty && life.since == .unknown && life.meaning == "Receives datagrams from any sender.")
       #expect(
         life.facts.contains { $0.topic == .queues && $0.text.hasSuffix("not read") && $0.text != "0 bytes not read" })
     }
   }
 
   @Test(
-    "a socket that no table lists: its copy tells what became of it",
+    "a socket in no kernel table: its options, read through a duplicate, show how it ended",
     arguments: [
       ("reset", "It was connected, and was reset or aborted."),
       ("unused", "Never connected, or its connection attempt was refused or timed out."),
@@ -201,20 +201,20 @@ struct LifeScenes {
     }
   }
 
-  @Test("the options of another program's socket, and a close during the look that still ends it")
+  @Test("the options of another program's socket are read, and no duplicate of it stays open")
   func options() throws {
     try Scene.with("life", "open") { scene in
       let life = try life(scene, Int32(try scene.number(0)), readsOptions: true).life
       let options = life.facts.filter { $0.topic == .options }.map(\.text)
       #expect(options.contains("SO_REUSEADDR") && options.contains("keepalive off") && options.contains("blocking"))
-      // No copy is left behind: the program's end is the end.
+      // No duplicate is left behind: only the program holds its sockets.
       let census = try scene.census()
       let mine = census.references(at: SocketPlace(nil, port: census.sockets.first { $0.state == .listen }!.localPort))
       #expect(mine.allSatisfy { census.holders[census.inode(of: $0)].allSatisfy { $0.pid == scene.pid } })
     }
   }
 
-  @Test("the findings about it are worded as among all")
+  @Test("the findings of one socket are worded as in the whole diagnosis")
   func findings() throws {
     try Scene.with("close_wait", "known", "12") { scene in
       var census = try scene.census()
@@ -224,7 +224,7 @@ struct LifeScenes {
       let all = Diagnosis.findings(in: census, options)
       let leak = try #require(all.first { $0.id == .closeWaitKnown })
       let place = try #require(census.sockets.firstIndex { $0.state == .closeWait })
-      // Alone it would be too young to be said; nothing is said then that is not so.
+      // With default thresholds the socket would be too young for a finding; any finding must have the same words.
       for finding in SocketLife(of: .inet(place), in: census, findings: all).findings {
         #expect(finding.sentence == leak.sentence)
       }
@@ -233,7 +233,7 @@ struct LifeScenes {
     }
   }
 
-  @Test("what a descriptor is: a socket, something else, closed, and of nobody")
+  @Test("the target of a descriptor: a socket, another file, closed, or of no process")
   func targets() throws {
     try Scene.with("life", "open") { scene in
       guard case .socket(_, "TCP"?) = DescriptorTarget.read(scene.pid, Int32(try scene.number(0))) else {

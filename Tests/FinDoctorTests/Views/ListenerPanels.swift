@@ -4,7 +4,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("The panel of listeners, from rows")
+@Suite("Listener reports, from rows")
 struct ListenerPanelRows {
   private func listener(
     _ port: UInt16, waiting: UInt32 = 0, limit: UInt32 = 128, drops: UInt32 = 0, cookie: UInt64 = 1, address: UInt64 = 0
@@ -38,7 +38,7 @@ struct ListenerPanelRows {
       when: Census.Moment(monotonic: seconds * 1_000_000_000))
   }
 
-  @Test("a full queue comes first, then one that drops, then one that is half full; what is well has no severity")
+  @Test("a full queue comes first, then dropping ones, then a half full one; healthy listeners have no severity")
   func order() {
     let before = census([listener(2, drops: 5, cookie: 2)], seconds: 10)
     let panels = ListenerPanel.all(
@@ -54,7 +54,7 @@ struct ListenerPanelRows {
     #expect(panels[0].isFull && panels[0].share == 1)
   }
 
-  @Test("the queue's limit is the backlog, or somaxconn; a backlog of 0 lets one wait")
+  @Test("the accept queue is limited by the backlog or by somaxconn; a backlog of 0 admits one client")
   func limits() {
     #expect(ListenerPanel.all(in: census([listener(1, limit: 4096)]))[0].limitedBy == .somaxconn)
     #expect(ListenerPanel.all(in: census([listener(1, limit: 5)]))[0].limitedBy == .backlog)
@@ -63,7 +63,7 @@ struct ListenerPanelRows {
     #expect(ListenerPanel.all(in: census([listener(1, waiting: 1, limit: 0)]))[0].isFull)
   }
 
-  @Test("clients and handshakes are their listener's: of the address, else of every address; of the namespace")
+  @Test("clients and handshakes belong to the listener of their address, else to the wildcard one, in their namespace")
   func whose() {
     var stranger = connection(80, .closeWait)
     stranger.namespace = 1
@@ -80,7 +80,7 @@ struct ListenerPanelRows {
     #expect(exact?.group == 1 && exact?.countsGroup == false)
   }
 
-  @Test("listeners of one address are a group; whose the clients are is not told unless only one has any")
+  @Test("listeners of one address form a group; clients are assigned only if a single listener has any")
   func groups() {
     let one = ListenerPanel.all(
       in: census([listener(80, waiting: 1, cookie: 1), listener(80, cookie: 2), connection(80, .established)]))
@@ -94,7 +94,7 @@ struct ListenerPanelRows {
     #expect(both.map(\.countsGroup) == [true, true] && both.map(\.gone) == [1, 1])
   }
 
-  @Test("a Unix client that has gone has no inode any more; an epoll set without EPOLLIN is named")
+  @Test("a closed Unix client has no inode; an epoll set without EPOLLIN is named")
   func unix() throws {
     var listener = UnixSocket()
     listener.state = .listen
@@ -119,7 +119,7 @@ struct ListenerPanelRows {
   }
 }
 
-@Suite("The panel of listeners, beside real ones", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("Listener reports of real listeners", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct ListenerPanelScenes {
   private func panels(_ scene: Scene, since earlier: Census? = nil) throws -> (Census, [ListenerPanel]) {
     var census = try scene.census()
@@ -127,7 +127,7 @@ struct ListenerPanelScenes {
     return (census, ListenerPanel.all(in: census, since: earlier))
   }
 
-  @Test("a full queue: its limit, what is dropped for each second, and that nobody accepts")
+  @Test("a full accept queue: its limit, the drops per second, and that no thread accepts")
   func full() throws {
     try Scene.with("accepting", "overflow", "2", "8") { scene in
       let earlier = try scene.census()
@@ -136,22 +136,23 @@ struct ListenerPanelScenes {
       }
       let panel = try #require(try panels(scene, since: earlier).1.first)
       #expect(panel.waiting == 3 && panel.limit == 2 && panel.isFull && panel.limitedBy == .backlog)
-      #expect(panel.severity() == .critical && panel.acceptors.map(\.way) == [.nobody])
+      #expect(panel.severity() == .critical && panel.acceptors.map(\.way) == [.unattended])
       #expect((panel.drops ?? 0) >= (panel.recentDrops ?? .max) && panel.dropsPerSecond ?? 0 > 0)
     }
   }
 
-  @Test("the time of the oldest waiter lies within its bounds; who has given up is counted", arguments: [0, 3])
+  @Test(
+    "the waiting time of the oldest client lies within its bounds; clients that gave up are counted", arguments: [0, 3])
   func oldest(gone: Int) throws {
     try Scene.with("queue", "2", "\(gone)") { scene in
       let (before, after) = (UInt64(try scene.number(1)), UInt64(try scene.number(2)))
-      try eventually(within: .seconds(30), "a time that can be told from nothing") {
+      try eventually(within: .seconds(30), "a waiting time above 300 ms") {
         try panels(scene).1.first?.oldest?.lower ?? 0 > 300
       }
       let (census, all) = try panels(scene)
       let panel = try #require(all.first)
       let oldest = try #require(panel.oldest)
-      // The look began when it says, and took less than ten seconds.
+      // The census began at its recorded time and took less than ten seconds.
       let least = (census.when.monotonic - after) / 1_000_000
       let most = (census.when.monotonic - before) / 1_000_000 + 10_000
       #expect(oldest.lower <= most && oldest.upper >= least, "\(oldest) is not within \(least) and \(most)")
@@ -160,7 +161,7 @@ struct ListenerPanelScenes {
     }
   }
 
-  @Test("prefork: all that hold the listener, and which of them are in accept")
+  @Test("prefork: all processes that hold the listener, and those that are in accept")
   func prefork() throws {
     try Scene.with("prefork", "3", "shared") { scene in
       let workers = try (1...3).map { Int32(try scene.number($0)) }
@@ -170,14 +171,14 @@ struct ListenerPanelScenes {
         if case .blocked(_, let call) = acceptor.way {
           #expect(workers.contains(acceptor.pid) && call.hasPrefix("accept"))
         } else {
-          #expect(acceptor.pid == scene.pid && acceptor.way == .nobody)
+          #expect(acceptor.pid == scene.pid && acceptor.way == .unattended)
         }
       }
       #expect(panel.descriptors.allSatisfy { $0.used ?? 0 > 0 && $0.limit ?? 0 > 0 })
     }
   }
 
-  @Test("SO_REUSEPORT: one for each worker, and together a group")
+  @Test("SO_REUSEPORT: one listener per worker, together one group")
   func reuseport() throws {
     try Scene.with("prefork", "3", "reuseport") { scene in
       let workers = Set(try (1...3).map { Int32(try scene.number($0)) })
@@ -187,7 +188,7 @@ struct ListenerPanelScenes {
     }
   }
 
-  @Test("a Unix listener: how many wait, how many may, and who has gone")
+  @Test("a Unix listener: the waiting clients, the limit, and the clients that have closed")
   func unix() throws {
     let name = "fin-panel-\(UInt32.random(in: 0 ... .max))"
     try Scene.with("prefork", "0", "unix", name) { scene in

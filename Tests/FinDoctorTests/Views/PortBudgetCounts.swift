@@ -3,11 +3,11 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("The budget of ports, from rows")
+@Suite("The port budget, from rows")
 struct PortBudgetCounts {
   private let local = NetworkAddress(127, 0, 0, 1)
 
-  /// A row of a connection to port 443 of 10.0.0.1, unless said otherwise.
+  /// A row of a connection, by default to port 443 of 10.0.0.1.
   private func socket(
     _ port: UInt16, _ state: SocketState = .established, from source: UInt64 = 0x7f00_0001, to remote: UInt16 = 443,
     cookie: UInt64 = 0, namespace: UInt16 = 0, expires: UInt32 = 0
@@ -39,13 +39,13 @@ struct PortBudgetCounts {
       when: Census.Moment(monotonic: seconds * 1_000_000_000))
   }
 
-  @Test("each source, destination, port and namespace has its own; SYN-SENT counts, a server's side does not")
+  @Test("each source, destination, port and namespace has its own budget; SYN-SENT counts, a server's side does not")
   func routes() {
     let all = PortBudget.all(
       in: census([
         socket(40000), socket(40002, .synSent), socket(40004, .timeWait), socket(40006, .finWait2),
         socket(40008, from: 0x7f00_0002), socket(40008, to: 444), socket(40000, namespace: 1),
-        // Not one of those that connect chooses, and the server's side of a connection.
+        // A port outside the ephemeral range, and the server's side of a connection.
         socket(50000), socket(40050, .listen), socket(40050, to: 55555),
       ]))
     let own = all.first { $0.route.namespace == 0 && $0.route.port == 443 && $0.route.source == local }
@@ -57,7 +57,7 @@ struct PortBudgetCounts {
     #expect(all.first?.connected == 3)
   }
 
-  @Test("IPv4 through an IPv6 socket is the same route; reserved ports are none to have")
+  @Test("IPv4 through an IPv6 socket is the same route; reserved ports are not available")
   func mapped() throws {
     var mapped = socket(40010)
     mapped.isIPv6 = true
@@ -70,7 +70,7 @@ struct PortBudgetCounts {
     #expect(budget.route.source == local)
   }
 
-  @Test("what is bound is missing everywhere, and once; a destination without connections has a budget, too")
+  @Test("a bound port counts once in every budget; a destination without connections has a budget too")
   func bound() throws {
     var lateBound = socket(40020)
     lateBound.options = 1 << 8
@@ -81,7 +81,8 @@ struct PortBudgetCounts {
     let other = try #require(all.first { $0.route.isAnyOther })
     #expect(other.bound == 2 && other.free == 98 && other.boundHere == 2)
 
-    // Twenty odd ports of one program: bind gave them. Those of a route are its connections, and bound for all others.
+    // Twenty odd port numbers of one program: bind chose them. Each counts as a connection of its own route, and as
+    // bound for all others.
     let odd = (0..<20).map { socket(40001 + 2 * UInt16($0), to: $0 < 15 ? 443 : 444) }
     let probable = PortBudget.all(in: census(odd))
     let first = try #require(probable.first { $0.route.port == 443 })
@@ -93,7 +94,7 @@ struct PortBudgetCounts {
         == [.bindBeforeConnect])
   }
 
-  @Test("a range that is not known, or of one port, or all reserved: nothing is divided by nothing")
+  @Test("an unknown, single-port or fully reserved range causes no division by zero")
   func odd() {
     var unknown = census([socket(40000)])
     unknown.namespaces[0].limits.ephemeralPorts = nil
@@ -106,26 +107,26 @@ struct PortBudgetCounts {
     #expect(PortBudget.all(in: one).isEmpty)
   }
 
-  @Test("two looks: what is new, what the counter allows, and when the ports are gone")
+  @Test("two censuses: new connections, the upper bound from the counter, and the time until the ports are exhausted")
   func pace() throws {
     let before = census((0..<10).map { socket(40000 + 2 * $0) }, seconds: 100, opens: 1000)
-    // Ten a second are held; and in 2 s there were 25 connects, of which some have left no trace.
+    // Ten more per second are held. In 2 s there were 25 connects, some of which have left no trace.
     let after = census((0..<30).map { socket(40000 + 2 * $0) }, seconds: 102, opens: 1025)
     let budget = try #require(PortBudget.all(in: after, since: before).first)
     let pace = try #require(budget.pace)
     #expect(pace.interval == .seconds(2) && pace.opened == 20 && pace.openedAtMost == 25 && pace.growth == 20)
     #expect(pace.openedPerSecond == 10 && pace.openedPerSecondAtMost == 12.5)
-    // 70 are left: 7 s, and one connection more or less in 2 s.
+    // 70 ports are left: 7 s, with a tolerance of one connection in 2 s.
     let since = try #require(pace.exhaustion)
     #expect(since.lower < 7000 && since.lower > 6600 && since.upper > 7000 && since.upper < 7400)
 
     let still = try #require(PortBudget.all(in: before, since: before).first?.pace)
     #expect(still.opened == 0 && still.growth == 0 && still.exhaustion == nil)
-    // A look that is older than the first: a clock cannot go back, but a caller can be wrong.
+    // The second census is older than the first, which only a mistaken caller can pass.
     #expect(PortBudget.all(in: before, since: after).first?.pace?.exhaustion == nil)
   }
 
-  @Test("a port that rests and comes back in time is no loss: the same rate is for ever, or not")
+  @Test("the forecast includes ports that return from TIME-WAIT: a low rate never exhausts the ports, a high rate does")
   func forecast() {
     func seconds(_ held: Double, _ rested: Double, taken: Int = 10, returning: [Double] = []) -> Double? {
       PortForecast(taken: taken, limit: 100, held: held, rested: rested, rest: 60, returning: returning).exhaustion
@@ -133,13 +134,13 @@ struct PortBudgetCounts {
     #expect(seconds(0, 0) == nil)
     #expect(seconds(9, 0) == 10)
     #expect(seconds(0, 9) == 10)
-    // 90 a minute rest at last, with the ten 100.
+    // In the end 90 are in TIME-WAIT at 1.5 per second; with the ten that is 100.
     #expect(seconds(0, 1.5) == 60)
     #expect(seconds(0, 1.4) == nil)
-    // One more is held every 10 s, beside 60 that rest: 30 s after they do.
+    // One more is held every 10 s, besides 60 in TIME-WAIT and the ten: 30 more, which takes 300 s.
     let late = seconds(0.1, 1) ?? 0
     #expect(late > 299 && late < 301)
-    // 50 rest now and come back at 5 s: at 48 it goes on from there. Faster, the ports are gone before that.
+    // 50 are in TIME-WAIT now and return at 5 s, which leaves 48 taken. At a higher rate the ports run out before.
     let returning = [Double](repeating: 5, count: 50)
     let back = seconds(0, 1.6, taken: 90, returning: returning) ?? 0
     #expect(back > 37.4 && back < 37.6)
@@ -148,7 +149,7 @@ struct PortBudgetCounts {
     #expect(seconds(1, 0, taken: 100) == 0)
   }
 
-  @Test("a hundred thousand sockets in a thousand routes")
+  @Test("100,000 sockets in 1,000 routes are counted per route")
   func thousands() {
     let many = (0..<100_000).map { (number: Int) -> InetSocket in
       socket(UInt16(40000 + number % 100), to: UInt16(number / 100 + 1), cookie: UInt64(number + 1))

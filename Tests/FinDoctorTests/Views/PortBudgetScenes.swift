@@ -3,9 +3,9 @@ import Peers
 import TestTraits
 import Testing
 
-@Suite("The budget of ports, beside the kernel's", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
+@Suite("The port budget agrees with the kernel", .needsScenes, .onThreads, .timeLimit(.minutes(30)))
 struct PortBudgetScenes {
-  /// A network with a hundred ports.
+  /// A network namespace with a hundred ephemeral ports.
   private func network(reuse: String = "0") throws -> NetworkNamespace {
     let network = try NetworkNamespace()
     try network.setSysctl("net/ipv4/ip_local_port_range", "40000 40099")
@@ -20,14 +20,14 @@ struct PortBudgetScenes {
       })
   }
 
-  /// Has the program do something, and gives what it says: how many, and why no more.
+  /// Sends the program a command and returns its answer: a count, and the reason why it stopped.
   private func wish(_ words: String, _ scene: Scene) throws -> String {
     try scene.program.write(words + "\n")
     return try #require(try scene.program.readLine(within: .seconds(60)))
   }
 
   @Test(
-    "connected, resting and bound are counted exactly, and so many connects are left as it says are free",
+    "connected, TIME-WAIT and bound ports are counted exactly, and connect succeeds as often as predicted",
     arguments: [(20, 15, 5), (0, 40, 0), (60, 0, 39), (1, 0, 99)])
   func exact(connected: Int, resting: Int, bound: Int) throws {
     try Scene.with("port_budget", "\(connected)", "\(resting)", "\(bound)", in: network()) { scene in
@@ -44,7 +44,7 @@ struct PortBudgetScenes {
     }
   }
 
-  @Test("what a program bound before it connected is missing for every other destination, as connect finds out")
+  @Test("a port bound before connect is unavailable for every other destination")
   func bindFirst() throws {
     try Scene.with("port_budget", "30", "0", "0", "bind-first", in: network()) { scene in
       let here = try budget(scene)
@@ -54,7 +54,7 @@ struct PortBudgetScenes {
       #expect(other.remedies() == [.bindBeforeConnect])
       #expect(try wish("fill other", scene) == "70 EADDRNOTAVAIL")
     }
-    // Chosen by connect, they are missing for nobody else.
+    // Ports that connect chose stay available for other destinations.
     try Scene.with("port_budget", "30", "0", "0", in: network()) { (scene) throws in
       #expect(try wish("fill other", scene) == "100 EADDRNOTAVAIL")
       #expect(try budget(scene, to: 7001).connected == 100)
@@ -62,7 +62,7 @@ struct PortBudgetScenes {
     }
   }
 
-  @Test("a reserved port is none to have")
+  @Test("a reserved port is not available")
   func reserved() throws {
     let network = try network()
     try network.setSysctl("net/ipv4/ip_local_reserved_ports", "40050-40059,40070")
@@ -73,7 +73,7 @@ struct PortBudgetScenes {
     }
   }
 
-  @Test("where TIME-WAIT may be used again, those that have rested for a second are named, and connect gets them")
+  @Test("with tcp_tw_reuse, ports in TIME-WAIT for a second are counted as reusable, and connect gets them")
   func reuse() throws {
     try Scene.with("port_budget", "10", "30", "0", in: network(reuse: "2")) { scene in
       try eventually(within: .seconds(30), "30 that may be used again") { try self.budget(scene).reusable == 30 }
@@ -83,7 +83,7 @@ struct PortBudgetScenes {
     }
   }
 
-  @Test("two looks: each connect in between is counted, those that rest already as well")
+  @Test("two censuses: every connect between them is counted, also those already in TIME-WAIT")
   func pace() throws {
     try Scene.with("port_budget", "5", "5", "0", in: network()) { scene in
       let earlier = try scene.census()
@@ -92,7 +92,7 @@ struct PortBudgetScenes {
       let budget = try budget(scene, since: earlier)
       let pace = try #require(budget.pace)
       #expect(pace.opened == 16 && pace.openedAtMost == 16 && pace.growth == 16)
-      // 74 are left, and 16 went in that time.
+      // 74 ports are left, and 16 were taken in that time.
       let seconds = Double(pace.interval / .milliseconds(1)) / 1000
       let exhaustion = try #require(pace.exhaustion)
       let expected = UInt64(74 / 16 * seconds * 1000)

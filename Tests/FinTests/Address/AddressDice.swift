@@ -1,12 +1,12 @@
 import Fin
 
-/// Random addresses and texts from a seed, so that a failure can be seen again.
+/// Random addresses and texts from a seed, so that a failure can be reproduced.
 struct AddressDice: RandomNumberGenerator {
   private var state: UInt64
 
   init(seed: UInt64) { state = seed }
 
-  /// SplitMix64.
+  /// The next value of SplitMix64.
   mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state
@@ -19,7 +19,8 @@ struct AddressDice: RandomNumberGenerator {
 
   mutating func ipv4() -> IPv4Address { IPv4Address(rawValue: UInt32(truncatingIfNeeded: next())) }
 
-  /// Groups are zero as often as not, so that "::" has all its cases; some addresses are IPv4-mapped, some have a scope.
+  /// A random IPv6 address. Half of the groups are zero, so that "::" occurs in all its forms; some addresses are
+  /// IPv4-mapped, some have a scope.
   mutating func ipv6() -> IPv6Address {
     if Int.random(in: 0..<10, using: &self) == 0 { return IPv6Address(mapping: ipv4()) }
     var halves: [UInt64] = [0, 0]
@@ -30,7 +31,7 @@ struct AddressDice: RandomNumberGenerator {
     return IPv6Address(high: halves[0], low: halves[1], scope: scope)
   }
 
-  /// Bytes of any value, or of those that have a meaning in a path's text.
+  /// Random bytes: of any value, or only those with a special meaning in the text of a path.
   mutating func bytes(_ count: ClosedRange<Int>, from lowest: UInt8) -> [UInt8] {
     let telling: [UInt8] = Array("\\x00@(unnamed)./:\"é\u{202E} ".utf8)
     let isTelling = Bool.random(using: &self)
@@ -55,7 +56,7 @@ struct AddressDice: RandomNumberGenerator {
     }
   }
 
-  /// Pieces of addresses put together without sense, and now and then any scalar.
+  /// Random text: pieces of addresses in meaningless order, with an occasional arbitrary scalar.
   mutating func text() -> String {
     let pieces = [
       "1", "255", "256", "0", "00", "65535", "65536", ".", ":", "::", ":::", "[", "]", "%", "%lo", "%2", "@", "/", "./",

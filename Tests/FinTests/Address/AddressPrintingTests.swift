@@ -2,12 +2,12 @@ import Testing
 
 @testable import Fin
 
-@Suite("Address: what is printed reads back as the same address")
+@Suite("Addresses: the printed text parses back to the same address")
 struct AddressPrinting {
   @Test(
-    "RFC 5952: every example has one text",
+    "every example of RFC 5952 prints in its canonical form",
     arguments: [
-      // Section 1 and 2: the many ways to write one address.
+      // Sections 1 and 2: the many ways to write one address.
       ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"), ("2001:0db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
       ("2001:db8::1:0:0:1", "2001:db8::1:0:0:1"), ("2001:db8::0:1:0:0:1", "2001:db8::1:0:0:1"),
       ("2001:0db8::1:0:0:1", "2001:db8::1:0:0:1"), ("2001:db8:0:0:1::1", "2001:db8::1:0:0:1"),
@@ -15,13 +15,14 @@ struct AddressPrinting {
       ("2001:db8:aaaa:bbbb:cccc:dddd:eeee:0001", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:1"),
       ("2001:db8:aaaa:bbbb:cccc:dddd::1", "2001:db8:aaaa:bbbb:cccc:dddd:0:1"),
       ("2001:db8:aaaa:bbbb:cccc:dddd:eeee:AaAa", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:aaaa"),
-      // Section 4: leading zeros, "::" as short as it can be, not for one group, the first of two runs, lower case.
+      // Section 4: leading zeros; "::" as short as possible, not for a single group, for the first of two runs; lower
+      // case.
       ("2001:0db8::0001", "2001:db8::1"), ("2001:db8:0:0:0:0:2:1", "2001:db8::2:1"),
       ("2001:db8::0:1", "2001:db8::1"), ("2001:db8::1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
       ("2001:0:0:1:0:0:0:1", "2001:0:0:1::1"), ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
-      // Section 5: an IPv4 address inside.
+      // Section 5: an embedded IPv4 address.
       ("0:0:0:0:0:ffff:192.0.2.1", "::ffff:192.0.2.1"), ("::ffff:c000:201", "::ffff:192.0.2.1"),
-      // The ends.
+      // Boundary cases.
       ("0:0:0:0:0:0:0:0", "::"), ("0:0:0:0:0:0:0:1", "::1"), ("1:0:0:0:0:0:0:0", "1::"), ("1::", "1::"),
       ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"), ("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8"),
       ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"), ("::1.2.3.4", "::102:304"), ("64:ff9b::192.0.2.33", "64:ff9b::c000:221"),
@@ -32,7 +33,7 @@ struct AddressPrinting {
     #expect(try IPv6Address(parsing: printed) == IPv6Address(parsing: written))
   }
 
-  @Test("ten thousand IP addresses of each version read back")
+  @Test("ten thousand random IP addresses of each version survive printing and parsing")
   func ipAddressesReadBack() throws {
     var dice = AddressDice(seed: 5952)
     for _ in 0..<10_000 {
@@ -45,7 +46,7 @@ struct AddressPrinting {
     }
   }
 
-  @Test("ten thousand socket addresses read back, as themselves and as endpoints")
+  @Test("ten thousand random socket addresses survive printing and parsing, as addresses and as endpoints")
   func socketAddressesReadBack() throws {
     var dice = AddressDice(seed: 107)
     for _ in 0..<10_000 {
@@ -58,7 +59,7 @@ struct AddressPrinting {
     }
   }
 
-  @Test("sixty thousand texts without sense are read and printed alike, or refused inside the text")
+  @Test("sixty thousand random texts parse and print consistently, or are refused at a place inside the text")
   func nonsense() {
     var dice = AddressDice(seed: 53)
     var readable = 0
@@ -82,7 +83,7 @@ struct AddressPrinting {
     #expect(readable > 1000, "the dice must hit readable texts too")
   }
 
-  @Test("endpoints print what reads back, also those that name a host or a service")
+  @Test("printed endpoints parse back, including those with a host or service name")
   func endpointsReadBack() {
     for text in [
       "localhost:80", "localhost:http", ":0", ":http", "[::1]:http", "1.2.3.4:http", "a.example.:1", "unix:-:",
@@ -93,7 +94,7 @@ struct AddressPrinting {
     #expect(Endpoint("no\nport").description == "no\\x0aport")
   }
 
-  @Test("bytes that do not print are shown as numbers, and those that do as they are")
+  @Test("unprintable bytes are escaped as numbers, printable ones are shown as they are")
   func unixPathsPrint() throws {
     #expect(try UnixPath(path: "/run/é b.sock").description == "/run/é b.sock")
     #expect(try UnixPath(path: [0x2F, 0xFF, 0x0A, 0xC3]).description == "/\\xff\\x0a\\xc3")
@@ -108,7 +109,7 @@ struct AddressPrinting {
     #expect(try SocketAddress.unix("@x\0y").path?.bytes == [0x78, 0, 0x79])
   }
 
-  @Test("a path has 107 bytes at most, and so has an abstract name")
+  @Test("a path has at most 107 bytes, and so has an abstract name")
   func lengths() throws {
     let longest = "/" + String(repeating: "p", count: 106)
     #expect(try SocketAddress.unix(longest).path?.bytes.count == 107)
@@ -120,7 +121,7 @@ struct AddressPrinting {
     #expect(try UnixPath(abstract: [UInt8](repeating: 0, count: 107)).bytes.count == 107)
   }
 
-  @Test("addresses know their kind and order")
+  @Test("addresses are ordered, and report their kind: loopback, private, link-local, mapped")
   func kinds() throws {
     #expect(IPv4Address(9, 255, 255, 255) < IPv4Address(10, 0, 0, 0))
     #expect(IPAddress.v4(.broadcast) < .v6(.any))

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Address: what people write is read exactly, or refused with where")
+@Suite("Addresses: text is parsed exactly, or refused with the place of the error")
 struct AddressReading {
   struct Malformed: CustomTestStringConvertible, Sendable {
     let text: String
@@ -15,7 +15,7 @@ struct AddressReading {
   }
 
   @Test(
-    "an IPv4 text that is not four plain numbers is refused at the place",
+    "an IPv4 text that is not four plain decimal numbers is refused with the place of the error",
     arguments: [
       Malformed("", 0, "nothing where an IPv4 address belongs"),
       Malformed("1.2.3", 5, "three numbers where four belong"),
@@ -44,7 +44,7 @@ struct AddressReading {
   }
 
   @Test(
-    "an IPv6 text outside RFC 4291 is refused at the place",
+    "an IPv6 text that RFC 4291 does not allow is refused with the place of the error",
     arguments: [
       Malformed("", 0, "nothing where an IPv6 address belongs"),
       Malformed(":", 0, "one colon at the beginning"),
@@ -53,8 +53,8 @@ struct AddressReading {
       Malformed("1::2:", 4, "one colon at the end"),
       Malformed(":::", 2, "three colons"),
       Malformed("1:::2", 3, "three colons"),
-      Malformed("1::2::3", 4, "a second time"),
-      Malformed("::1::", 3, "a second time"),
+      Malformed("1::2::3", 4, "a second \"::\""),
+      Malformed("::1::", 3, "a second \"::\""),
       Malformed("1:2:3:4:5:6:7", 13, "seven groups where eight belong"),
       Malformed("1", 1, "one group where eight belong"),
       Malformed("1:2:3:4:5:6:7:8:9", 16, "more than eight groups"),
@@ -85,7 +85,7 @@ struct AddressReading {
   }
 
   @Test(
-    "an endpoint's text that could mean two things, or none, is refused at the place",
+    "an ambiguous or meaningless endpoint is refused with the place of the error",
     arguments: [
       Malformed("", 0, "write host:port or a path"),
       Malformed("localhost", 9, "no port"),
@@ -117,8 +117,8 @@ struct AddressReading {
       Malformed("[::1]80", 5, "where a colon and the port belong"),
       Malformed("[::1]:", 6, "nothing where a port belongs"),
       Malformed("[]:80", 1, "nothing where an IPv6 address belongs"),
-      Malformed("[1.2.3.4]:80", 1, "leave them out"),
-      Malformed("[localhost]:80", 1, "leave them out"),
+      Malformed("[1.2.3.4]:80", 1, "without brackets"),
+      Malformed("[localhost]:80", 1, "without brackets"),
       Malformed("[::1%nope]:80", 5, "no interface is called \"nope\""),
       Malformed("[::g]:80", 3, "\"g\""),
       Malformed("a..b:80", 2, "between two dots"),
@@ -144,7 +144,7 @@ struct AddressReading {
     expect(`case`) { () throws(AddressError) in _ = try Endpoint(parsing: `case`.text) }
     expect(`case`) { () throws(AddressError) in _ = try Endpoint(`case`.text) }
     #expect(SocketAddress(`case`.text) == nil)
-    // The literal's way keeps the same refusal, and resolving gives it back.
+    // A literal stores the same refusal, and `resolve` throws it.
     let literal = Endpoint(stringLiteral: `case`.text)
     #expect(literal.problem?.offset == `case`.offset)
     #expect(throws: ResolveError.self) { _ = try literal.resolve() }
@@ -161,12 +161,12 @@ struct AddressReading {
     }
   }
 
-  @Test("a name where an exact address belongs is refused, and so is a missing host")
+  @Test("a host name, or no host, is refused where a numeric address is required")
   func exactAddressesOnly() {
     for text in ["localhost:80", "1.2.3.4:http", ":80", "*:80"] { #expect(SocketAddress(text) == nil, "\(text)") }
   }
 
-  @Test("a refusal says what was wrong and at which character, and escapes what a terminal would act on")
+  @Test("a parse error names the problem and the character, and escapes terminal control characters")
   func refusalsInWords() {
     #expect(
       Endpoint("1.2.3.4.5:80").problem?.description
@@ -174,8 +174,8 @@ struct AddressReading {
     let hostile = Endpoint(stringLiteral: "é\u{1B}[2J\u{202E}:80x")
     #expect(
       hostile.problem?.description
-        == "address \"é\\x1b[2J\\xe2\\x80\\xae:80x\": \"é\" in a host's name, which is ASCII: "
-        + "write the name's form with xn--, at character 0")
+        == "address \"é\\x1b[2J\\xe2\\x80\\xae:80x\": \"é\" in a host's name, which must be ASCII: "
+        + "write the name in its xn-- form, at character 0")
     let long = Endpoint(stringLiteral: String(repeating: "a", count: 1_000_000))
     #expect(long.problem.map { $0.description.utf8.count < 600 } == true)
     #expect(AddressError(text: "ab", offset: 9, reason: "").offset == 2)
@@ -188,7 +188,7 @@ struct AddressReading {
     #expect(Endpoint("unix:80").address == .unix(try! UnixPath(path: "80")))
   }
 
-  @Test("what people write means what it says")
+  @Test("each way to write an endpoint parses to the address that it means")
   func meanings() throws {
     #expect(Endpoint("1.2.3.4:80").address == .v4(IPv4Address(1, 2, 3, 4), port: 80))
     #expect(Endpoint("[::1]:0").address == .loopback6(port: 0))

@@ -3,15 +3,15 @@ import Testing
 
 @testable import Fin
 
-@Suite("Address: resolving answers within its time, or says why there is no answer")
+@Suite("Addresses: resolving answers within its timeout, or says why it cannot")
 struct Resolving {
-  @Test("numbers and Unix paths are known without a question")
+  @Test("numeric addresses and Unix paths resolve without a lookup")
   func known() throws {
     #expect(try Endpoint("1.2.3.4:80").resolve() == [.v4(IPv4Address(1, 2, 3, 4), port: 80)])
     #expect(try Endpoint("[::1]:80").resolve(.listen) == [.loopback6(port: 80)])
     #expect(try Endpoint("/run/x.sock").resolve() == [.unix("/run/x.sock")])
     #expect(try Endpoint("@x").resolve(.listen, family: .unix) == [.unix("@x")])
-    // A question would need more time than none.
+    // A lookup could not finish within a timeout of zero.
     #expect(try Endpoint("1.2.3.4:80").resolve(within: .zero).count == 1)
     guard case .known = try Endpoint(":0").plan(.listen, family: nil, kind: .stream) else {
       Issue.record("a question for :0")
@@ -19,7 +19,7 @@ struct Resolving {
     }
   }
 
-  @Test("no host is this machine when connecting and every address when listening")
+  @Test("an empty host is loopback when connecting, and every address when listening")
   func noHost() throws {
     #expect(try Endpoint(":80").resolve() == [.loopback(port: 80)])
     #expect(try Endpoint("*:80").resolve(.connect, family: .ipv6) == [.loopback6(port: 80)])
@@ -27,7 +27,7 @@ struct Resolving {
     #expect(try Endpoint(":80").resolve(.listen, family: .ipv6) == [.any6(port: 80)])
   }
 
-  @Test("localhost and services come from the system's tables")
+  @Test("localhost and service names come from the system's tables")
   func names() throws {
     let localhost = try Endpoint("localhost:80").resolve(family: .ipv4)
     #expect(localhost == [.loopback(port: 80)])
@@ -37,7 +37,7 @@ struct Resolving {
     #expect(try Endpoint("[::2%9]:http").resolve().first?.description == "[::2%9]:80")
   }
 
-  @Test("a service that does not exist is refused by its name")
+  @Test("an unknown service is refused with its name")
   func unknownService() {
     for endpoint in ["localhost:nosuch", "127.0.0.1:nosuch", ":nosuch"] as [Endpoint] {
       #expect(throws: ResolveError.unknownService(name: "nosuch")) { _ = try endpoint.resolve() }
@@ -45,7 +45,7 @@ struct Resolving {
     #expect(ResolveError.unknownService(name: "nosuch").description.contains("\"nosuch\""))
   }
 
-  @Test("a family that the address is not of is refused before any question")
+  @Test("a family that does not match the address is refused before any lookup")
   func wrongFamily() {
     let cases: [(Endpoint, AddressFamily)] = [
       ("1.2.3.4:80", .ipv6), ("[::1]:80", .ipv4), ("/run/x", .ipv4), ("localhost:80", .unix), ("1.2.3.4:http", .ipv6),
@@ -59,7 +59,7 @@ struct Resolving {
     #expect(throws: Never.self) { _ = try Endpoint("(unnamed)").resolve(.listen) }
   }
 
-  @Test("a literal that cannot be read throws when it is resolved")
+  @Test("an invalid string literal throws when it is resolved")
   func malformedLiteral() throws {
     let host = "::1"
     let endpoint: Endpoint = "\(host):80"
@@ -67,7 +67,7 @@ struct Resolving {
     #expect(throws: ResolveError.malformed(problem)) { _ = try endpoint.resolve() }
   }
 
-  @Test("an answer that does not come is given up at the deadline, and dropped when it comes")
+  @Test("a lookup without an answer is abandoned at the deadline, and its late answer is dropped")
   func deadline() throws {
     let slots = Lookup.Slots(limit: 1)
     let release = Rendezvous<Bool>()
@@ -84,7 +84,7 @@ struct Resolving {
     }
     let waited = start.duration(to: clock.now)
     #expect(waited >= .milliseconds(50) && waited < .seconds(20))
-    // Its thread still has the only slot: the next question is refused, not gathered.
+    // The abandoned lookup's thread still occupies the only slot, so the next lookup is refused and not queued.
     #expect(throws: ResolveError.tooManyLookups(limit: 1)) {
       _ = try lookup.answer(within: .seconds(60), slots: slots) { _ in .success([]) }
     }
@@ -101,16 +101,16 @@ struct Resolving {
       ])
   }
 
-  @Test("a name that no one has holds no one beyond the deadline, whatever the name servers do")
+  @Test("looking up a name that does not exist ends by the deadline, whatever the name servers do")
   func realResolver() {
     let clock = ContinuousClock()
     let start = clock.now
-    // RFC 2606 reserves .invalid; a machine without name servers says so, or says nothing at all.
+    // RFC 2606 reserves .invalid. A machine without name servers reports an error, or does not answer at all.
     #expect(throws: ResolveError.self) { _ = try Endpoint("no-one.invalid:80").resolve(within: .milliseconds(200)) }
     #expect(start.duration(to: clock.now) < .seconds(20))
   }
 
-  @Test("no time left is a time-out without a question")
+  @Test("a timeout of zero expires without a lookup")
   func noTime() {
     for duration in [Duration.zero, .seconds(-1)] {
       #expect(throws: ResolveError.timedOut(name: "a.example", after: duration)) {
@@ -121,14 +121,14 @@ struct Resolving {
     }
   }
 
-  @Test("the longest duration is as good as for ever, and does not overflow")
+  @Test("the longest duration means no limit, and does not overflow")
   func longest() throws {
     let longest = Duration(secondsComponent: .max, attosecondsComponent: 999_999_999_999_999_999)
     let answer = try Self.lookup("a.example").answer(within: longest) { _ in .success([.loopback(port: 3)]) }
     #expect(answer == [.loopback(port: 3)])
   }
 
-  @Test("a thousand answers are cut to the limit, in their order, each once")
+  @Test("a thousand answers are cut to the limit, in order, without duplicates")
   func manyAnswers() throws {
     let listed = (0..<1000).flatMap { number in
       let address = SocketAddress.v4(IPv4Address(10, 0, UInt8(number / 256), UInt8(number % 256)), port: 0)
@@ -142,7 +142,7 @@ struct Resolving {
     #expect(Self.kept(of: [], by: Self.lookup("none.example")).isEmpty)
   }
 
-  @Test("what went wrong says what a person can do")
+  @Test("a resolve error says what a person can do")
   func descriptions() {
     let notFound = ResolveError.notFound(name: "a\u{1B}.example", reason: "Name or service not known", code: EAI_NONAME)
     #expect(
@@ -156,7 +156,7 @@ struct Resolving {
     Lookup(name: name, address: nil, port: .number(80), family: nil, kind: .stream, limit: limit)
   }
 
-  /// What the lookup keeps of a list as `getaddrinfo` makes it.
+  /// The addresses that the lookup keeps of a list as `getaddrinfo` returns it.
   private static func kept(of addresses: [SocketAddress], by lookup: Lookup) -> [SocketAddress] {
     let entries = UnsafeMutablePointer<addrinfo>.allocate(capacity: max(addresses.count, 1))
     let storage = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: max(addresses.count, 1))

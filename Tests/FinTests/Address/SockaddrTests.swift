@@ -3,9 +3,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("Address: the kernel is told exactly what was meant, and believed no further than its length")
+@Suite("Addresses: sockaddr conversion is exact, and never reads beyond the kernel's length")
 struct Sockaddrs {
-  @Test("ten thousand addresses come back from the bytes the kernel is given")
+  @Test("ten thousand random addresses survive conversion to a sockaddr and back")
   func bytesReadBack() throws {
     var dice = AddressDice(seed: 110)
     for _ in 0..<10_000 {
@@ -15,7 +15,7 @@ struct Sockaddrs {
     }
   }
 
-  @Test("what the body throws comes out with its type")
+  @Test("withSockaddr rethrows its body's error with the type")
   func typedThrow() {
     do throws(AddressError) {
       try unsafe SocketAddress.loopback(port: 1).withSockaddr { (_, _) throws(AddressError) -> Void in
@@ -45,7 +45,7 @@ struct Sockaddrs {
     #expect(bound.port != 0)
   }
 
-  @Test("abstract names with any byte, of any length, come back from the kernel")
+  @Test("abstract names of any bytes and any length come back from the kernel unchanged")
   func boundAbstract() throws {
     for count in [1, 2, 50, 106, 107] {
       let unique = Array("fin-\(getpid())-".utf8).prefix(count)
@@ -53,12 +53,12 @@ struct Sockaddrs {
       let address = SocketAddress.unix(try UnixPath(abstract: name))
       #expect(try Self.bind(address) == address)
     }
-    // Not bound to an empty name, of which a machine has one: the bytes alone.
+    // The empty name is not bound, because a machine has only one: only its bytes are checked.
     let empty = SocketAddress.unix(try UnixPath(abstract: ""))
     #expect(unsafe empty.withSockaddr { _, length in length } == 3)
   }
 
-  @Test("paths of 1 to 107 bytes come back from the kernel, and one of 108 that a stranger bound")
+  @Test("paths of 1 to 107 bytes come back from the kernel, and so does one of 108 that another program bound")
   func boundPaths() throws {
     var template = Array("/tmp/fin-XXXXXX".utf8CString)
     try #require(unsafe mkdtemp(&template) != nil)
@@ -66,7 +66,7 @@ struct Sockaddrs {
     defer { unsafe _ = rmdir(folder) }
     for count in [folder.utf8.count + 2, 106, 107, 108] {
       let path = folder + "/" + String(repeating: "p", count: count - folder.utf8.count - 1)
-      // 108 cannot be written by a person, but it can be met.
+      // A path of 108 bytes cannot be created through the API, but another program can bind one.
       let address = SocketAddress.unix(
         count == 108 ? UnixPath(kind: .path, bytes: Array(path.utf8)) : try UnixPath(path: path))
       defer { unsafe _ = unlink(path) }
@@ -74,7 +74,7 @@ struct Sockaddrs {
     }
   }
 
-  @Test("sockets without a name are unnamed")
+  @Test("a socket without a name has the unnamed address")
   func unnamed() throws {
     var pair: [CInt] = [0, 0]
     try #require(unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &pair) == 0)
@@ -88,12 +88,12 @@ struct Sockaddrs {
     #expect(bound?.path?.kind == .abstract, "binding to no name lets the kernel choose one")
   }
 
-  @Test("every length of every family is read or refused, and reads no byte behind it")
+  @Test("every sockaddr length of every family is decoded or refused, and no byte beyond it is read")
   func hostileLengths() throws {
     for family in [AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AF_NETLINK, 0xFFFF] {
       for filling in [UInt8(0), 0x41, 0xFF] {
         for count in 0...200 {
-          // Exactly as many bytes as there are said to be, so that a sanitizer sees a step beyond.
+          // A buffer of exactly the stated length, so that a sanitizer detects a read beyond it.
           let bytes =
             (unsafe withUnsafeBytes(of: sa_family_t(family)) { unsafe Array($0) }
             + [UInt8](repeating: filling, count: 200)).prefix(count)
@@ -120,7 +120,7 @@ struct Sockaddrs {
     #expect(nothing.address == nil)
   }
 
-  @Test("a path ends at its NUL, whatever stands behind it")
+  @Test("a path ends at its NUL, whatever bytes follow")
   func pathWithTail() {
     var storage = sockaddr_storage()
     storage.ss_family = sa_family_t(AF_UNIX)
@@ -132,7 +132,7 @@ struct Sockaddrs {
 
   static let hasIPv6 = (try? bind(.loopback6(port: 0))) != nil
 
-  /// Binds a raw socket to the address and says what the kernel then calls it.
+  /// Binds a raw socket to the address and returns the name that the kernel then reports.
   static func bind(_ address: SocketAddress) throws -> SocketAddress? {
     let descriptor = socket(address.family.rawValue, SocketKind.stream.rawValue, 0)
     try #require(descriptor >= 0)

@@ -8,7 +8,8 @@ import Testing
 @Suite("Promise 2: close always answers: abort and background")
 struct AbortTests {
   @Test(
-    "an abort is exactly one RST, whatever was unread or unsent, and leaves nothing behind", .faults(27), .needsTUN,
+    "an abort sends exactly one RST, whatever was unread or unsent, and leaves no socket behind", .faults(27),
+    .needsTUN,
     arguments: [Behaviour.good, .neverAcknowledges, .zeroWindowForEver], [false, true])
   func oneReset(_ behaviour: Behaviour, hasUnread: Bool) throws {
     try withRawPeer(behaviour) { peer in
@@ -19,20 +20,20 @@ struct AbortTests {
         try connection.awaitReceived(2)
       }
       try connection.awaitUnacknowledged(behaviour.name == "good" ? 0 : 3)
-      // What it says after the abort would get a reset as its answer.
+      // A segment from the peer after the abort would be answered with another reset.
       peer.vanish()
       let report = connection.abort()
       #expect(report.ending == .aborted)
       #expect(report.duration < slack)
       try peer.awaitLog("the reset") { $0.count(.rst) > 0 }
       #expect(try peer.namespace.run { try KernelView.tcp(localPort: nil, remotePort: 7).isEmpty })
-      // A second one would follow at once.
+      // A second reset would follow at once.
       try steadily(for: .milliseconds(50), "the number of resets", equals: 1) { peer.log.count(.rst) }
       #expect(peer.log.count(.fin) == 0, "\(peer.log)")
     }
   }
 
-  @Test("an abort after our FIN is one RST too", .faults(27), .needsTUN)
+  @Test("an abort after our FIN sends exactly one RST too", .faults(27), .needsTUN)
   func afterFinishing() throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer).finishSending()
@@ -44,7 +45,7 @@ struct AbortTests {
     }
   }
 
-  @Test("the peer of an abort hears a reset", .faults(27))
+  @Test("the peer of an abort reads a reset", .faults(27))
   func heard() throws {
     let pair = try Loopback()
     let stream = pair.ours
@@ -54,7 +55,7 @@ struct AbortTests {
   }
 
   @Test(
-    "a background close returns at once; the kernel's orphan is gone after its time", .faults(21, 23), .needsTUN,
+    "a background close returns at once; the kernel's orphan is gone after its timeout", .faults(21, 23), .needsTUN,
     arguments: [Behaviour.neverAcknowledges, .zeroWindowForEver, .neverFinishes])
   func orphan(_ behaviour: Behaviour) throws {
     try withRawPeer(behaviour) { peer in
@@ -63,16 +64,16 @@ struct AbortTests {
       let report = connection.close(.background(orphanTimeout: .seconds(1)))
       #expect(report.ending == .background)
       #expect(report.duration < slack)
-      // No descriptor leads to it any more, and the kernel still works on it.
+      // No descriptor refers to the connection any more, but the kernel still works on it.
       #expect(try peer.namespace.run { try KernelView.orphanCount() } == 1)
-      // Without a bound of ours the kernel would keep it for a minute or more.
+      // Without Fin's bound the kernel would keep the orphan for a minute or more.
       try eventually(within: .seconds(15), "orphans", equals: 0) {
         try peer.namespace.run { try KernelView.orphanCount() }
       }
     }
   }
 
-  @Test("a background close delivers all the same, when it can", .needsTUN)
+  @Test("a background close still delivers to a peer that acknowledges", .needsTUN)
   func backgroundDelivers() throws {
     try withRawPeer(.good) { peer in
       let connection = try connection(to: peer)
@@ -85,8 +86,8 @@ struct AbortTests {
     }
   }
 
-  // A descriptor from a stranger may linger; then close(2) would wait, even where nothing blocks.
-  @Test("an adopted descriptor that lingers does not hold its close", .faults(28), .needsTUN)
+  // A descriptor from elsewhere may have SO_LINGER set; close(2) would then block, even on a non-blocking descriptor.
+  @Test("an adopted descriptor with SO_LINGER set does not block its close", .faults(28), .needsTUN)
   func adoptedLinger() throws {
     try withRawPeer(.zeroWindowForEver) { peer in
       let plain = try peer.connectedSocket()
@@ -100,7 +101,7 @@ struct AbortTests {
     }
   }
 
-  @Test("SO_LINGER is set in one place, to no time, and by nobody else", .faults(28))
+  @Test("SO_LINGER is set in one place only, to zero, and callers cannot set it", .faults(28))
   func noLinger() throws {
     let sources = #filePath.split(separator: "/").dropLast(4).map { "/\($0)" }.joined() + "/Sources/Fin"
     var uses: [String] = []
@@ -112,7 +113,7 @@ struct AbortTests {
     let times = code.filter { $0.contains("l_linger:") }
     #expect(!times.isEmpty)
     for use in times { #expect(use.contains("l_linger: 0"), "\(use)") }
-    // The option is named where it is set, and where a caller's wish to set it is refused.
+    // The option is named only where Fin sets it and where Fin refuses a caller's attempt to set it.
     for use in code where !use.contains("l_linger:") {
       #expect(
         use.contains("Kernel/Syscalls.swift") || use.contains("throw") || use.contains("option.name == SO_LINGER"),
@@ -121,7 +122,7 @@ struct AbortTests {
     let pair = try Connection.pair()
     let option = SocketOption<[UInt8]>.raw("SO_LINGER", level: SOL_SOCKET, name: SO_LINGER, size: 8)
     let refusal = cause { () throws(SocketError) in try pair.first.set(option, to: [1, 0, 0, 0, 5, 0, 0, 0]) }
-    #expect(refusal == .invalid("SO_LINGER belongs to close(_:)"))
+    #expect(refusal == .invalid("SO_LINGER cannot be set: the policies of close(_:) replace it"))
     pair.first.close()
     pair.second.close()
   }

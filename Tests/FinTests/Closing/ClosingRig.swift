@@ -5,18 +5,18 @@ import Testing
 
 @testable import Fin
 
-/// A connection of ours to a hand-made peer, in the peer's namespace.
+/// A Fin connection to a hand-made peer, in the peer's namespace.
 func connection(to peer: RawPeer, timeouts: Timeouts = .default) throws -> Connection {
   let address = try SocketAddress(parsing: "\(RawPeer.peerAddress):7")
   return try peer.namespace.run { () throws -> Connection in try Connection.connect(to: address, timeouts: timeouts) }
 }
 
-/// A connection of ours and the stranger at its other end.
+/// A Fin connection, with a plain socket as its peer.
 struct Loopback: ~Copyable {
   var ours: Connection
   var peer: PlainSocket
 
-  /// - Parameter host: the address both are at, in the calling thread's namespace.
+  /// - Parameter host: the address of both ends, in the calling thread's namespace.
   init(_ host: String = "127.0.0.1", timeouts: Timeouts = .default) throws {
     let listener = try PlainSocket.listening(on: host)
     let name = host.contains(":") ? "[\(host)]:\(listener.port)" : "\(host):\(listener.port)"
@@ -27,17 +27,17 @@ struct Loopback: ~Copyable {
 }
 
 extension Core {
-  /// The number without its gate, for a test that knows the socket open.
+  /// The descriptor's number without entering the gate, for a test that knows the socket to be open.
   var number: CInt { record.descriptor }
 }
 
 extension SocketEnd where Self: ~Copyable {
-  /// The port of this end.
+  /// The local port of this end.
   var port: UInt16 { localAddress?.port ?? 0 }
 }
 
 extension StreamEnd where Self: ~Copyable {
-  /// Awaits that the kernel has so many bytes of the peer, read or not, its FIN counted as one.
+  /// Waits until the kernel has received this many bytes from the peer, read or not. The peer's FIN counts as one.
   borrowing func awaitReceived(_ bytes: UInt64) throws {
     let number = reference.core.number
     try eventually(within: .seconds(10), "bytes received", equals: bytes) {
@@ -45,27 +45,27 @@ extension StreamEnd where Self: ~Copyable {
     }
   }
 
-  /// Awaits a state of the kernel's; the state does not ask for the error, which asking would clear.
+  /// Waits for a TCP state. Reading the state does not read the socket's error, which would clear it.
   borrowing func awaitState(_ state: TCPState) throws {
     let number = reference.core.number
     try eventually(within: .seconds(10), "the state", equals: state) { try TCPInfo.read(number).state }
   }
 
-  /// Awaits that so many bytes of ours are not acknowledged.
+  /// Waits until this many of our bytes are unacknowledged.
   borrowing func awaitUnacknowledged(_ bytes: Int) throws {
     let core = reference.core
     try eventually(within: .seconds(10), "bytes not acknowledged", equals: bytes) { core.unacknowledged(.thread) }
   }
 }
 
-/// What a call threw as its cause; `nil` when it threw nothing.
+/// The cause of the error that `body` threw; `nil` when it threw none.
 func cause(_ body: () throws(SocketError) -> Void) -> SocketError.Cause? {
   do { try body() } catch { return error.cause }
   return nil
 }
 
 extension ClosePolicy {
-  /// The four policies with little time: for peers that use all of it.
+  /// The four policies with short timeouts, for peers that use all of the time.
   static let brief: [ClosePolicy] = [
     .confirmed(within: .milliseconds(400)),
     .lingering(within: .milliseconds(400), idle: .milliseconds(100), discarding: 1 << 20),
@@ -73,10 +73,11 @@ extension ClosePolicy {
   ]
 }
 
-/// How much later than its time a report may come where the machine has other things to do.
+/// How much later than its timeout a report may arrive on a busy machine.
 let slack = Duration.seconds(3)
 
-/// A thread that receives exactly `count` bytes; returns when it has found nothing and is about to wait, or waits.
+/// Starts a thread that receives exactly `count` bytes. Returns when that thread has found no data and waits, or is
+/// about to.
 func waitingReceiver(_ connection: SharedConnection, _ count: Int) throws -> Joining<SocketError.Cause?> {
   let waits = Flag()
   let thread = onThread { () -> SocketError.Cause? in

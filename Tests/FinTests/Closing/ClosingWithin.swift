@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("A close by a holder that is inside does not wait for itself")
+@Suite("A close from inside a loan of the descriptor does not wait for itself")
 struct ClosingWithin {
   enum Way: String, CaseIterable, CustomTestStringConvertible {
     case thread = "in a thread"
@@ -21,7 +21,7 @@ struct ClosingWithin {
   }
 
   @Test(
-    "closed while its number is lent: the close is as ever, and the number goes when the loan ends",
+    "closed while its descriptor is lent: the close works as usual, and the number is freed when the loan ends",
     arguments: Way.allCases, ClosePolicy.all)
   func closing(_ way: Way, _ policy: ClosePolicy) throws {
     let ledger = Ledger()
@@ -33,7 +33,7 @@ struct ClosingWithin {
       if policy == .lingering { try peer.finishSending() }
       let (report, isOpen) = try way.run {
         try ours.withDescriptor { number in
-          // Twice inside: each loan of this thread counts.
+          // Two nested loans: each loan of this thread counts.
           let report = try? ours.withDescriptor { _ in ours.close(policy) }
           return (report, fcntl(number.rawValue, F_GETFD) != -1 && ledger.counts.open == 1)
         }
@@ -50,7 +50,7 @@ struct ClosingWithin {
     }
   }
 
-  @Test("closed while its number is lent and another thread waits in it: that one wakes, and nothing hangs")
+  @Test("closed while its descriptor is lent and another thread waits: that thread wakes, and nothing hangs")
   func others() throws {
     let pair = try Connection.pair()
     let ours = pair.first.share()
@@ -61,7 +61,7 @@ struct ClosingWithin {
     pair.second.close()
   }
 
-  @Test("closed by another thread while its number is lent: the loan's own close does not wait for that one")
+  @Test("closed by another thread while its descriptor is lent: a close inside the loan does not wait for it")
   func second() throws {
     let pair = try Connection.pair()
     let ours = pair.first.share()
@@ -81,7 +81,7 @@ struct ClosingWithin {
     pair.second.close()
   }
 
-  @Test("a later close by another thread returns when the loan has ended, and not before")
+  @Test("a later close by another thread returns when the loan of the descriptor has ended, and not before")
   func later() throws {
     let pair = try Connection.pair()
     let ours = pair.first.share()
@@ -98,7 +98,7 @@ struct ClosingWithin {
     pair.second.close()
   }
 
-  @Test("a datagram socket closed while its number is lent goes when the loan ends")
+  @Test("a datagram socket closed while its descriptor is lent is released when the loan ends")
   func datagrams() throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -113,7 +113,7 @@ struct ClosingWithin {
     }
   }
 
-  @Test("a half that is kept beyond duplex does not hold up the close: it hears that the connection is closed")
+  @Test("a half that is kept beyond duplex does not block the close: its calls throw .closed")
   func keptHalf() throws {
     let pair = try Connection.pair()
     let ours = Keeping(pair.first)
@@ -141,7 +141,7 @@ private final class Keeping: Sendable {
   init(_ connection: consuming Connection) { self.connection = connection }
 }
 
-/// A half that a program kept.
+/// A half of a connection that the program kept beyond `duplex`.
 private final class KeptHalf: @unchecked Sendable {
   private var half: ReceivingHalf?
   func keep(_ half: consuming ReceivingHalf) { self.half = consume half }

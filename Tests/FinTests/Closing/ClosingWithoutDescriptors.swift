@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A close that has nothing to wait with is a healthy close all the same")
+@Suite("A close that finds no descriptor to wait with is a proper close all the same")
 struct ClosingWithoutDescriptors {
-  /// What the kernel refuses, with which error.
+  /// The call that the kernel refuses, and its error.
   enum Refusal: String, CaseIterable, Codable, CustomTestStringConvertible {
     case poller, event, watch
     var testDescription: String { rawValue }
@@ -21,18 +21,18 @@ struct ClosingWithoutDescriptors {
     }
   }
 
-  @Test("in a task, before the first loop is there: confirmed, and not reset", arguments: Refusal.allCases)
+  @Test("a close in a task that cannot get an event loop: confirmed, and not reset", arguments: Refusal.allCases)
   func beforeTheFirstLoop(_ refusal: Refusal) async {
-    // In a process of its own, in which there is no loop yet.
+    // A separate process, in which no event loop exists yet.
     await #expect(processExitsWith: .success) { [refusal = refusal as Refusal] in
       let (ours, peer, lent) = try synchronously { () throws -> (SharedConnection, CInt, [EdgeWatch]) in
         let pair = try Loopback()
         let peer = pair.peer
         try pair.ours.send([1, 2, 3])
-        // What was made ahead is in use by other closes.
+        // The watch that was prepared in advance is in use by another close.
         return (pair.ours.share(), peer.detach(), refusal == .poller ? [try EdgeWatch.pool.borrow()] : [])
       }
-      // The peer reads only when it sees our FIN, and then finishes: this close has to wait.
+      // The peer reads and finishes only after it has seen our FIN, so this close has to wait.
       let reading = onThread {
         let peer = PlainSocket(adopting: peer)
         try eventually("our FIN") { try TCPInfo.read(peer.descriptor).state == .closeWait }
@@ -46,7 +46,7 @@ struct ClosingWithoutDescriptors {
     }
   }
 
-  @Test("in a task that is cancelled meanwhile: an abort, with its report", .needsTUN)
+  @Test("a close in a task without an epoll watch, cancelled meanwhile: an abort, with its report", .needsTUN)
   func cancelled() throws {
     try withRawPeer(.neverAcknowledges) { peer in
       let connection = try connection(to: peer).share()
@@ -63,7 +63,9 @@ struct ClosingWithoutDescriptors {
     }
   }
 
-  @Test("in a thread whose watch is refused: acknowledged, not reset", .needsTUN, arguments: [Refusal.watch, .event])
+  @Test(
+    "a close in a thread whose watch is refused: acknowledged, and not reset", .needsTUN,
+    arguments: [Refusal.watch, .event])
   func inThread(_ refusal: Refusal) throws {
     try withLossyLink(Weather(delay: .milliseconds(100))) { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
@@ -78,7 +80,7 @@ struct ClosingWithoutDescriptors {
     }
   }
 
-  @Test("in a thread whose watch is refused: a time-out at its time, and an abort at once", .needsTUN)
+  @Test("a close in a thread whose watch is refused: times out on time, and an abort returns at once", .needsTUN)
   func ends() throws {
     for isAborted in [false, true] {
       try withRawPeer(.neverAcknowledges) { peer in

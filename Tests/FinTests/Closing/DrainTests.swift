@@ -4,9 +4,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: close always answers: waiting without asking, reading what still comes")
+@Suite("Promise 2: close always answers: waiting without polling, reading what still arrives")
 struct DrainTests {
-  @Test("a confirmed close sleeps until the acknowledgement's edge: it asks the kernel a handful of times", .needsTUN)
+  @Test("a confirmed close sleeps until the acknowledgement arrives: a handful of system calls", .needsTUN)
   func edge() throws {
     try withLossyLink(Weather(delay: .milliseconds(150))) { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
@@ -19,16 +19,17 @@ struct DrainTests {
       let report = Seam.$script.withValue(script) { connection.close() }
       #expect(report.ending == .acknowledged)
       #expect(report.duration >= .milliseconds(295), "\(report)")
-      // One edge for what the socket is when the watch begins, one for the data's acknowledgement, one for the FIN's.
+      // At most three edges: the socket's state when the watch begins, the acknowledgement of the data, the
+      // acknowledgement of the FIN.
       #expect(script.count(.poll) <= 4, "\(script.count(.poll)) polls")
-      // SIOCOUTQ after each edge; and what is unread, queued and never sent for the report.
+      // SIOCOUTQ after each edge; and the unread, queued and never-sent counts for the report.
       #expect(script.count(.ioctl) <= 9, "\(script.count(.ioctl)) ioctls")
       #expect(script.count(.recv) <= 8, "\(script.count(.recv)) receives")
       #expect(try accepted.receiveAll() == [1, 2, 3])
     }
   }
 
-  @Test("a peer that acknowledges nothing is waited for in one sleep", .needsTUN)
+  @Test("a close waits for a peer that acknowledges nothing in one sleep", .needsTUN)
   func oneSleep() throws {
     try withRawPeer(.neverAcknowledges) { peer in
       let connection = try connection(to: peer).share()
@@ -41,7 +42,7 @@ struct DrainTests {
   }
 
   @Test(
-    "what we have not read does not become a reset: it is read, counted, and the peer gets a FIN", .faults(26),
+    "unread input does not turn a close into a reset: it is read and counted, and the peer gets a FIN", .faults(26),
     .needsTUN, arguments: [ClosePolicy.confirmed, .lingering, .background])
   func unread(_ policy: ClosePolicy) throws {
     try withRawPeer(.good) { peer in
@@ -56,7 +57,7 @@ struct DrainTests {
     }
   }
 
-  @Test("what was buffered and not taken counts as discarded", .faults(26))
+  @Test("bytes that were read ahead and not taken count as discarded", .faults(26))
   func bufferedUnread() throws {
     let pair = try Loopback()
     let stream = pair.ours
@@ -68,7 +69,7 @@ struct DrainTests {
     #expect(stream.close(.lingering).bytesDiscarded == 9)
   }
 
-  @Test("an abort, and a close after a reset, count what they throw away unread")
+  @Test("an abort, and a close after a reset, count the unread bytes that they discard")
   func thrownAway() throws {
     for isReset in [false, true] {
       let pair = try Loopback()
@@ -89,7 +90,7 @@ struct DrainTests {
     unix.second.close(.background)
   }
 
-  @Test("what still comes after our FIN is read and counted until the peer finishes", .needsTUN)
+  @Test("bytes that arrive after our FIN are read and counted until the peer finishes", .needsTUN)
   func lateInput() throws {
     let talks = Behaviour("answers the FIN with 3,000 bytes and its own") { conversation, segment in
       let hadTaken = conversation.hasTakenFIN
@@ -108,7 +109,7 @@ struct DrainTests {
     }
   }
 
-  @Test("more than may be discarded: what is over the budget is not read, and all ours was acknowledged")
+  @Test("input beyond the discard budget is not read, and the ending is acknowledged")
   func discardBudget() throws {
     let pair = try Loopback()
     let stream = pair.ours
@@ -122,7 +123,7 @@ struct DrainTests {
     #expect(report.duration < .seconds(5))
   }
 
-  @Test("silence ends a lingering close: everything ours is acknowledged by then", .needsTUN)
+  @Test("a silent peer ends a lingering close, with all our bytes acknowledged", .needsTUN)
   func idle() throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer)
@@ -135,7 +136,7 @@ struct DrainTests {
   }
 
   @Test(
-    "a peer that sends without end is not listened to beyond the policy's time",
+    "a peer that sends without end does not extend a close beyond its timeout",
     arguments: [
       ClosePolicy.confirmed(within: .milliseconds(300)),
       .lingering(within: .milliseconds(300), idle: .seconds(10), discarding: .max),
@@ -148,7 +149,7 @@ struct DrainTests {
     let peer = pair.peer
     let talker = onThread(taking: peer) { peer in
       let chunk = [UInt8](repeating: 1, count: 1 << 16)
-      // Until the reset.
+      // Sends until the reset arrives.
       while (try? peer.send(chunk)) != nil {}
       return true
     }
@@ -160,7 +161,7 @@ struct DrainTests {
   }
 
   @Test(
-    "where there is always more to read, the policy's time ends it all the same", .timeLimit(.minutes(30)),
+    "a lingering close that always finds more to read ends at its timeout all the same", .timeLimit(.minutes(30)),
     arguments: [
       ClosePolicy.confirmed(within: .milliseconds(300)),
       .lingering(within: .milliseconds(300), idle: .seconds(10), discarding: .max),
@@ -168,19 +169,19 @@ struct DrainTests {
   func alwaysMore(_ policy: ClosePolicy) throws {
     let pair = try Loopback()
     let ours = pair.ours.share()
-    // The kernel says that another megabyte was there, whenever it is asked.
+    // Every `recv` reports another megabyte.
     let report = Seam.$script.withValue(Script(.every(.recv, .value(1 << 20)))) { ours.close(policy) }
     #expect(report.duration < .milliseconds(300) + slack, "\(report)")
     #expect(report.bytesDiscarded >= 16 << 20)
   }
 
-  @Test("a peer that trickles for ever is not listened to beyond the policy's time", .needsTUN)
+  @Test("a peer that sends a byte now and then does not extend a close beyond its timeout", .needsTUN)
   func trickle() throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer)
       let isOver = Flag()
       let talker = onThread {
-        // Its own pace: a byte every few milliseconds.
+        // Independent of the reader: one byte every few milliseconds.
         while !isOver.isSet {
           try peer.send([1])
           usleep(5000)
@@ -197,7 +198,7 @@ struct DrainTests {
     }
   }
 
-  @Test("a reply of 4,000,045 bytes to a client that is still uploading arrives whole, 20 times of 20")
+  @Test("a reply of 4,000,045 bytes to a client that is still uploading arrives whole, 20 times out of 20")
   func flush() throws {
     let reply = [UInt8](repeating: 42, count: 4_000_045)
     for _ in 0..<20 {
@@ -213,7 +214,7 @@ struct DrainTests {
           return true
         }
         let received = try socket.receiveAll().count
-        // That the server took all of the upload is not promised.
+        // The server does not promise to read the whole upload, so this may fail.
         _ = try? upload.join()
         return received
       }

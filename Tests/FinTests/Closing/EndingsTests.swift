@@ -3,11 +3,12 @@ import Testing
 
 @testable import Fin
 
-/// A hand-made peer, what is done with it before the close, and how each policy then ends. We have sent 100 bytes.
+/// A hand-made peer, what happens on the connection before the close, and the ending that each policy reports. We have
+/// sent 100 bytes.
 struct Situation: Sendable, CustomTestStringConvertible {
   let name: String
   let behaviour: Behaviour
-  /// Bytes not acknowledged when the close begins, and so when it ends.
+  /// Bytes unacknowledged when the close begins, and still when it ends.
   var unacknowledged = 0
   var neverSent = 0
   var peerFinishes = false
@@ -15,7 +16,7 @@ struct Situation: Sendable, CustomTestStringConvertible {
   let confirmed: Ending
   let lingering: Ending
   var background = Ending.background
-  /// A reset that comes before close(2) is told, and one that comes after cannot be.
+  /// A reset that arrives before close(2) is reported; one that arrives after it cannot be.
   var mayHearReset = false
   var abort = Ending.aborted
 
@@ -72,7 +73,7 @@ struct Situation: Sendable, CustomTestStringConvertible {
 @Suite("Promise 2: close always answers: every policy, every ending", .needsTUN)
 struct EndingsTests {
   @Test(
-    "the report names the ending and the bytes", .faults(20, 21, 23, 25, 32), arguments: Situation.all,
+    "a close report names the ending and the bytes", .faults(20, 21, 23, 25, 32), arguments: Situation.all,
     ClosePolicy.brief)
   func report(_ situation: Situation, _ policy: ClosePolicy) throws {
     try withRawPeer(situation.behaviour) { peer in
@@ -95,13 +96,13 @@ struct EndingsTests {
       #expect(report.bytesNeverSent == situation.neverSent, "\(report)")
       #expect(report.bytesDiscarded == 0)
       #expect(report.duration < .milliseconds(400) + slack, "\(report)")
-      // Success is said only where every byte was seen to be acknowledged.
+      // The report says delivered only when every byte was seen to be acknowledged.
       #expect(!report.isDelivered || situation.unacknowledged == 0)
     }
   }
 
   @Test(
-    "a FIN that comes together with the acknowledgement of ours, at whichever look, is heard",
+    "a FIN that arrives together with the acknowledgement of ours is seen, at whichever check",
     arguments: [(SystemCall.recv, 1), (.recv, 2), (.ioctl, 1)])
   func finBetweenLooks(_ call: SystemCall, _ number: Int) throws {
     try withRawPeer(.neverAcknowledges) { peer in
@@ -129,7 +130,7 @@ struct EndingsTests {
     }
   }
 
-  @Test("no time left, or none at all: one look, no wait", .faults(29), arguments: [Duration.zero, .seconds(-5)])
+  @Test("a timeout of zero or less: one check, no wait", .faults(29), arguments: [Duration.zero, .seconds(-5)])
   func noTime(within: Duration) throws {
     for policy in [ClosePolicy.confirmed(within: within), .lingering(within: within, idle: within, discarding: 1000)] {
       try withRawPeer(.neverAcknowledges) { peer in
@@ -142,7 +143,7 @@ struct EndingsTests {
         #expect(report.bytesUnacknowledged == 3)
         #expect(report.duration < .seconds(1))
       }
-      // What had arrived by then is seen.
+      // An acknowledgement that had arrived by then is seen.
       try withRawPeer(.neverFinishes) { peer in
         let connection = try connection(to: peer)
         try connection.send([1, 2, 3])
@@ -154,7 +155,7 @@ struct EndingsTests {
     }
   }
 
-  @Test("a peer whose window let half of it through: never sent is what did not leave, without the FIN", .faults(23))
+  @Test("a peer whose window stays full: bytesNeverSent counts the data that never left, without the FIN", .faults(23))
   func neverSent() throws {
     var halfOpen = Behaviour.neverAcknowledges
     halfOpen.window = 500
@@ -170,7 +171,7 @@ struct EndingsTests {
     }
   }
 
-  @Test("a reset in the middle of much data: what was acknowledged by then is not counted", .faults(20))
+  @Test("a reset in the middle of much data: bytes acknowledged by then do not count as unacknowledged", .faults(20))
   func resetInTheMiddle() throws {
     try withRawPeer(.acknowledges(first: 3000)) { peer in
       let connection = try connection(to: peer).share()
@@ -186,7 +187,7 @@ struct EndingsTests {
     }
   }
 
-  @Test("a program that closes without reading, seen while we linger: acknowledged, then discarded", .faults(25))
+  @Test("a peer program that closes without reading while we linger: acknowledged, then discarded", .faults(25))
   func discardedWhileLingering() throws {
     try withRawPeer(.acknowledgesThenResets) { peer in
       let connection = try connection(to: peer)
@@ -198,7 +199,7 @@ struct EndingsTests {
     }
   }
 
-  @Test("the first two FINs are lost: it waits until the third is acknowledged", .faults(22))
+  @Test("the first two FINs are lost: the close waits until the third is acknowledged", .faults(22))
   func lostFINs() throws {
     try withRawPeer(.losesFINs(2)) { peer in
       let connection = try connection(to: peer)
@@ -211,7 +212,7 @@ struct EndingsTests {
     }
   }
 
-  @Test("a reset between the last look and our FIN: all of the bytes are counted, and none for a FIN", .faults(20))
+  @Test("a reset between the last check and our FIN: all bytes are counted, and none for a FIN", .faults(20))
   func resetBeforeFIN() throws {
     for count in [1, 5] {
       try withRawPeer(.neverAcknowledges) { peer in

@@ -8,7 +8,7 @@ import Testing
 @Suite("Half-close: one direction ends, the other goes on")
 struct HalfCloseTests {
   @Test(
-    "we finish first: the peer reads our bytes and the end, and its answer still comes",
+    "we finish first: the peer reads our bytes and EOF, and its answer still arrives",
     arguments: ["127.0.0.1", "::1"])
   func weFinish(host: String) throws {
     let pair = try Loopback(host)
@@ -28,7 +28,7 @@ struct HalfCloseTests {
     #expect(report.ending == .peerFinished && report.isDelivered)
   }
 
-  @Test("the peer finishes first: we read its end and may still send", .faults(18), arguments: ["127.0.0.1", "::1"])
+  @Test("the peer finishes first: we read EOF and may still send", .faults(18), arguments: ["127.0.0.1", "::1"])
   func peerFinishes(host: String) throws {
     let pair = try Loopback(host)
     let stream = pair.ours
@@ -47,7 +47,7 @@ struct HalfCloseTests {
     #expect(ours.close().ending == .peerFinished)
   }
 
-  @Test("finishing twice is finishing once: one FIN", .faults(18), .needsTUN)
+  @Test("finishing twice sends one FIN", .faults(18), .needsTUN)
   func twice() throws {
     try withRawPeer(.neverFinishes) { peer in
       let owner = try connection(to: peer)
@@ -65,7 +65,7 @@ struct HalfCloseTests {
     }
   }
 
-  @Test("what is not connected has nothing to finish, and can still connect and send", .faults(18))
+  @Test("finishing before the connect is refused, and the socket can still connect and send", .faults(18))
   func unconnected() throws {
     let listener = try PlainSocket.listening()
     let connection = try SharedConnection(unconnected: .ipv4)
@@ -80,7 +80,7 @@ struct HalfCloseTests {
     connection.close()
   }
 
-  @Test("after a close there is nothing to finish")
+  @Test("finishing after a close throws .closed")
   func closed() throws {
     let pair = try Connection.pair()
     let ours = pair.first.share()
@@ -91,7 +91,7 @@ struct HalfCloseTests {
 
   @Test("sending after finishing is an error that says so, and never SIGPIPE", .faults(19))
   func sendAfterFinishing() async {
-    // In a process of its own, where SIGPIPE would end it.
+    // A separate process, which SIGPIPE would end.
     await #expect(processExitsWith: .success) {
       try synchronously {
         func check(_ ours: SharedConnection) throws {
@@ -102,7 +102,7 @@ struct HalfCloseTests {
             let gathered = cause { () throws(SocketError) in try ours.send(gathering: [[1], [2]]) }
             precondition(gathered == .finished, "\(String(describing: gathered))")
           }
-          // The other direction goes on.
+          // The other direction still works.
           let received = try ours.receive(exactly: 1, within: .seconds(10))
           precondition(received == [7])
           ours.abort()
@@ -115,7 +115,7 @@ struct HalfCloseTests {
         try tcp.peer.send([7])
         try check(tcp.ours.share())
 
-        // A peer that is gone is no signal either.
+        // A peer that has closed causes no signal either.
         let gone = try Loopback()
         let peer = gone.peer
         let left = gone.ours

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: close always answers: the earlier deadline of two closes holds", .needsTUN)
+@Suite("Promise 2: close always answers: of two closes, the earlier deadline holds", .needsTUN)
 struct LaterCloses {
   private static func policy(_ phase: Phase, _ within: Duration) -> ClosePolicy {
     phase == .confirming
@@ -13,7 +13,8 @@ struct LaterCloses {
   }
 
   @Test(
-    "a second close with less time ends the first at its time, in threads", arguments: [Phase.confirming, .lingering])
+    "a second close with a shorter timeout ends the first one by then, in threads",
+    arguments: [Phase.confirming, .lingering])
   func shorter(_ phase: Phase) throws {
     try withRawPeer(.neverAcknowledges) { peer in
       let connection = try connection(to: peer).share()
@@ -33,7 +34,8 @@ struct LaterCloses {
   }
 
   @Test(
-    "a second close with less time ends the first at its time, in tasks", arguments: [Phase.confirming, .lingering],
+    "a second close with a shorter timeout ends the first one by then, in tasks",
+    arguments: [Phase.confirming, .lingering],
     Place.allCases)
   func shorterInTasks(_ phase: Phase, _ place: Place) throws {
     try withRawPeer(.neverAcknowledges) { peer in
@@ -49,7 +51,7 @@ struct LaterCloses {
     }
   }
 
-  @Test("a second close with more time, or in the background, changes nothing")
+  @Test("a second close with a longer timeout, or in the background, changes nothing")
   func longer() throws {
     for second in [ClosePolicy.confirmed(within: .seconds(60)), .lingering, .background] {
       try withRawPeer(.neverAcknowledges) { peer in
@@ -65,7 +67,7 @@ struct LaterCloses {
     }
   }
 
-  @Test("a second close without any time is one look, and what was confirmed by then is said")
+  @Test("a second close with a timeout of zero checks once, and reports what was confirmed by then")
   func noTime() throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer).share()
@@ -81,10 +83,10 @@ struct LaterCloses {
   }
 }
 
-@Suite("Promise 2: close always answers: budgets of nothing, and budgets beyond counting")
+@Suite("Promise 2: close always answers: budgets of zero, and budgets too large to count")
 struct Budgets {
   @Test(
-    "nothing may be discarded: the FIN goes out, and the peer's is awaited", .needsTUN, arguments: [0, -1, Int.min])
+    "with a discard budget of zero, our FIN is sent and the peer's is awaited", .needsTUN, arguments: [0, -1, Int.min])
   func nothingDiscarded(_ most: Int) throws {
     let policy = ClosePolicy.lingering(within: .seconds(10), idle: .seconds(10), discarding: most)
     for isInTask in [false, true] {
@@ -98,7 +100,7 @@ struct Budgets {
     }
   }
 
-  @Test("nothing may be discarded, and the peer says nothing: all of ours was acknowledged", .needsTUN)
+  @Test("with a discard budget of zero and a silent peer, the ending is acknowledged", .needsTUN)
   func silence() throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer)
@@ -110,7 +112,7 @@ struct Budgets {
   }
 
   @Test(
-    "the first byte beyond the budget ends it; as many as the budget, and the end, are the peer's finish", .needsTUN)
+    "the first byte beyond the discard budget ends a close; exactly the budget and then EOF is peerFinished", .needsTUN)
   func beyond() throws {
     for (sent, budget) in [(1, 0), (3000, 3000), (3001, 3000), (0, 0)] {
       let talks = Behaviour("answers the FIN with \(sent) bytes and its own") { conversation, segment in
@@ -132,7 +134,7 @@ struct Budgets {
     }
   }
 
-  @Test("nothing may be discarded on a Unix stream either: the peer's end is awaited, and its first byte ends it")
+  @Test("with a discard budget of zero on a Unix stream, EOF is awaited, and a first byte ends the close")
   func unix() throws {
     let policy = ClosePolicy.lingering(within: .seconds(10), idle: .seconds(10), discarding: 0)
     let quiet = try Connection.pair()
@@ -145,7 +147,9 @@ struct Budgets {
     talking.second.close(.background)
   }
 
-  @Test("no silence is allowed: acknowledged is enough", .needsTUN, arguments: [Duration.zero, .seconds(-1)])
+  @Test(
+    "with an idle limit of zero, a lingering close ends once everything is acknowledged", .needsTUN,
+    arguments: [Duration.zero, .seconds(-1)])
   func noIdle(_ idle: Duration) throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer)
@@ -156,7 +160,7 @@ struct Budgets {
   }
 
   @Test(
-    "an orphan's time is what was asked for, within what the kernel can count",
+    "an orphan's timeout is the requested one, within the kernel's range",
     arguments: [
       (Duration.seconds(-5), CInt(1)), (.zero, 1), (.nanoseconds(1), 1), (.milliseconds(7), 7), (.seconds(30), 30_000),
       (.milliseconds(CInt.max - 1), .max - 1), (.milliseconds(CInt.max), .max),
@@ -167,7 +171,8 @@ struct Budgets {
     let pair = try Loopback()
     let peer = pair.peer
     try pair.ours.send([1])
-    // A number of the test's own keeps the socket, so that its options can be read when ours has gone.
+    // The test's own duplicate keeps the socket alive, so that its options can be read after Fin has closed its
+    // descriptor.
     let spy = try pair.ours.withDescriptor { dup($0.rawValue) }
     defer { close(spy) }
     #expect(pair.ours.close(.background(orphanTimeout: timeout)).ending == .background)
@@ -177,7 +182,7 @@ struct Budgets {
       return unsafe getsockopt(spy, CInt(IPPROTO_TCP), name, &value, &size) == 0 ? value : -1
     }
     #expect(option(18) == milliseconds, "TCP_USER_TIMEOUT")
-    // The kernel keeps 120 s at most; that it is no longer "for ever" is what counts.
+    // The kernel caps this at 120 s. It only matters that the time is now bounded.
     #expect((1...120).contains(option(TCP_LINGER2)), "TCP_LINGER2")
     _ = consume peer
   }

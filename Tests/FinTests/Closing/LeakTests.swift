@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Promise 7: a leak is reported and repaired")
 struct LeakTests {
-  /// Runs `body` with a ledger of its own; what leaked there.
+  /// Runs `body` with its own ledger. Returns the leak reports and the ledger's counts.
   private func leaks(_ body: () throws -> Void) throws -> (reports: [LeakReport], counts: Ledger.Counts) {
     let ledger = Ledger()
     let reports = Reports()
@@ -23,7 +23,7 @@ struct LeakTests {
   }
 
   @Test(
-    "it says where it was opened, how old it is, its state, what was unread and what was unacknowledged", .faults(14),
+    "a leak report names the opening line, the age, the state, and the unread and unacknowledged bytes", .faults(14),
     .needsTUN)
   func report() throws {
     try withRawPeer(.neverAcknowledges) { peer in
@@ -51,13 +51,13 @@ struct LeakTests {
       ] {
         #expect(text.contains(part), "\(text)")
       }
-      // Closed all the same: with bytes unread that is a reset, and no socket is left.
+      // The descriptor is closed all the same: the unread bytes make that a reset, and no socket is left.
       try peer.awaitLog("the reset") { $0.count(.rst) == 1 }
       #expect(try peer.namespace.run { try KernelView.tcp(localPort: nil, remotePort: 7).isEmpty })
     }
   }
 
-  @Test("bytes that were read ahead and not taken are unread too", .faults(14))
+  @Test("a leak report counts bytes that were read ahead and not taken as unread", .faults(14))
   func buffered() throws {
     let (reports, _) = try leaks {
       let pair = try Connection.pair()
@@ -71,11 +71,11 @@ struct LeakTests {
 
   @Test("every kind of owner, dropped open, is reported and its descriptor closed", .faults(14))
   func everyKind() async {
-    // In a process of its own, where no other test opens descriptors.
+    // A separate process, in which no other test opens descriptors.
     await #expect(processExitsWith: .success) {
       try synchronously {
         Ledger.current.leakPolicy = .quiet
-        // Only the sockets: what runs the tests makes timers of its own at any moment.
+        // Only sockets are compared: the test runner may create timers at any moment.
         func sockets() throws -> [OpenDescriptor] { try KernelView.openDescriptors().filter { $0.socketInode != nil } }
         let before = try sockets()
         let leaked = Ledger.current.counts.leaked
@@ -99,7 +99,7 @@ struct LeakTests {
     }
   }
 
-  @Test("what was closed, aborted, detached or given on is no leak")
+  @Test("a socket that was closed, aborted, detached or passed on is no leak")
   func noLeak() throws {
     let (reports, counts) = try leaks {
       let pair = try Connection.pair()
@@ -115,7 +115,7 @@ struct LeakTests {
     #expect(counts.leaked == 0 && counts.open == 0 && counts.detached == 1 && counts.opened == 6)
   }
 
-  @Test("report: one line on standard error, and the program goes on", .faults(14))
+  @Test("leak policy report: one line on standard error, and the program goes on", .faults(14))
   func policyReport() async throws {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       do {
@@ -129,7 +129,7 @@ struct LeakTests {
     #expect(lines.allSatisfy { $0.contains("opened at FinTests/LeakTests.swift:") }, "\(text)")
   }
 
-  @Test("trap: the program stops with the report", .faults(14))
+  @Test("leak policy trap: the program stops with the report", .faults(14))
   func policyTrap() async throws {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       Ledger.current.leakPolicy = .trap
@@ -142,7 +142,7 @@ struct LeakTests {
     #expect(text.contains("leaked: a listener 127.0.0.1:"), "\(text)")
   }
 
-  @Test("quiet: nothing is said, and the ledger counts it", .faults(14))
+  @Test("leak policy quiet: nothing is printed, and the ledger counts the leak", .faults(14))
   func policyQuiet() async throws {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       Ledger.current.leakPolicy = .quiet

@@ -1,19 +1,20 @@
 @testable import Fin
 
-/// Where every phase × event leads, said by rule: what the table of the lifecycle is judged by, so it must not read it.
+/// The next phase for every phase × event, stated as rules. The lifecycle's table is checked against these rules, so
+/// they must not read it.
 enum LifecycleRules {
   static let before: Set<Phase> = [.fresh, .bound, .connecting, .listening, .paused, .stopping]
   static let open: Set<Phase> = [.connected, .sendFinished, .peerFinished, .bothFinished]
   static let closing: Set<Phase> = [.confirming, .confirmingLast, .lingering, .lingeringAcknowledged]
 
-  /// Whether our FIN is out, in an open phase.
+  /// Whether our FIN has been sent, in an open phase.
   static func weFinished(_ phase: Phase) -> Bool { phase == .sendFinished || phase == .bothFinished }
-  /// Whether the peer's FIN was read, in an open phase.
+  /// Whether the peer's FIN has been read, in an open phase.
   static func peerFinished(_ phase: Phase) -> Bool { phase == .peerFinished || phase == .bothFinished }
 
   /// - Returns: the next phase; `nil` when the pair is illegal.
   static func next(_ phase: Phase, _ event: Event) -> Phase? {
-    // Nothing happens to what is over.
+    // A closed socket accepts no event.
     if phase == .closed { return nil }
     switch event.kind {
     case .call: return call(phase, event)
@@ -24,9 +25,9 @@ enum LifecycleRules {
   private static func call(_ phase: Phase, _ event: Event) -> Phase? {
     switch event {
     case .bind: return phase == .fresh ? .bound : nil
-    // A bound socket may connect, and a fresh one.
+    // A fresh socket may connect, and so may a bound one.
     case .connect: return phase == .fresh || phase == .bound ? .connecting : nil
-    // Without an address there is nothing to listen on.
+    // Only a socket with an address can listen.
     case .listen: return phase == .bound ? .listening : nil
     case .pause: return phase == .listening ? .paused : nil
     case .resume: return phase == .paused ? .listening : nil
@@ -35,16 +36,17 @@ enum LifecycleRules {
       guard open.contains(phase), !weFinished(phase) else { return nil }
       return peerFinished(phase) ? .bothFinished : .sendFinished
     case .closeConfirmed, .closeLingering:
-      // What has no peer, or has lost it, needs no grace; what is closing already takes no second policy.
+      // A socket without a peer, or one that has lost it, closes at once. A close that is under way takes no second
+      // policy.
       if before.contains(phase) || phase == .failed { return .closed }
       guard open.contains(phase) else { return nil }
-      // When the peer has finished there is nothing to linger for.
+      // When the peer has already finished, there is no reason to linger.
       if peerFinished(phase) { return .confirmingLast }
       return event == .closeConfirmed ? .confirming : .lingering
     case .closeBackground, .drop: return closing.contains(phase) ? nil : .closed
-    // An abort is possible always, and ends a graceful close.
+    // An abort is legal in every phase, and ends a graceful close.
     case .abort: return .closed
-    // A number in the middle of a handshake or of a close is nothing to give away.
+    // A descriptor in the middle of a connect attempt or of a close cannot be given away.
     case .detach: return closing.contains(phase) || phase == .connecting ? nil : .closed
     default: return nil
     }
@@ -63,10 +65,10 @@ enum LifecycleRules {
       if open.contains(phase) { return .failed }
       return closing.contains(phase) ? .closed : nil
     case .acknowledged:
-      // Only while an acknowledgement is awaited; and only a lingering close goes on after it.
+      // Only while an acknowledgement is awaited. Only a lingering close continues after it.
       if phase == .lingering { return .lingeringAcknowledged }
       return phase == .confirming || phase == .confirmingLast ? .closed : nil
-    // Time is up where something is awaited: a handshake, a drain, a close.
+    // A deadline can expire only where something is awaited: a connect attempt, a drain, a close.
     case .deadline: return closing.contains(phase) || phase == .connecting || phase == .stopping ? .closed : nil
     default: return nil
     }

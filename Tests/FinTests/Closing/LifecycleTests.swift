@@ -8,7 +8,7 @@ import Testing
 struct LifecycleTests {
   private static let pairs = Phase.allCases.flatMap { phase in Event.allCases.map { (phase, $0) } }
 
-  @Test("every pair leads where the rules say, and nowhere where they say nothing")
+  @Test("every phase and event lead to the phase that the rules state; all other pairs are illegal")
   func everyPair() {
     for (phase, event) in Self.pairs {
       #expect(
@@ -44,7 +44,7 @@ struct LifecycleTests {
     #expect(reached.contains(.closed))
   }
 
-  @Test("every phase is reached from fresh")
+  @Test("every phase can be reached from fresh")
   func allReachable() {
     var reached: Set<Phase> = [.fresh]
     while true {
@@ -56,19 +56,20 @@ struct LifecycleTests {
   }
 
   @Test(
-    "a phase that is closing ends on a deadline, a failure and an abort",
+    "a deadline, a failure and an abort each end a closing phase",
     arguments: Phase.allCases.filter { $0.isClosing && $0 != .closed })
   func waysOut(of phase: Phase) {
     for event in [Event.deadline, .failed, .abort] {
       let transition = Lifecycle.transition(phase, on: event)
       #expect(transition?.next == .closed, "\(phase) × \(event)")
-      // Forceful is graceful with no time left: our own doing ends in a reset, the peer's or the kernel's needs none.
+      // A close that runs out of time, or is aborted, ends with a reset. After a failure by the peer or the kernel no
+      // reset is needed.
       #expect(transition?.actions.contains(.armReset) == (event != .failed), "\(phase) × \(event)")
     }
     #expect(LifecycleRules.closing.contains(phase))
   }
 
-  @Test("closed is reached with a release or a hand-over, one of them, and an outcome; nothing else has either")
+  @Test("each transition to closed has one release or hand-over, and an outcome; no other transition has either")
   func releasedOnce() {
     for row in Lifecycle.transitions {
       let isOver = row.next == .closed
@@ -78,7 +79,7 @@ struct LifecycleTests {
     }
   }
 
-  @Test("what a connection knows is read before anything spoils it: no release without a snapshot")
+  @Test("a connection's state is recorded before it is lost: no release without a snapshot")
   func snapshotFirst() {
     for row in Lifecycle.transitions where row.actions.contains(.release) && !LifecycleRules.before.contains(row.phase)
     {
@@ -89,7 +90,7 @@ struct LifecycleTests {
     #expect(Actions.armReset.rawValue < Actions.release.rawValue)
   }
 
-  @Test("our FIN goes out once: by the first call that ends sending gracefully")
+  @Test("our FIN is sent once: by the first call that ends sending gracefully")
   func oneFIN() {
     for row in Lifecycle.transitions {
       let endsSending: Bool =

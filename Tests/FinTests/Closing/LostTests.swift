@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 3: what the kernel gave up is told for ever, and is no end of file")
+@Suite("Promise 3: a connection that the kernel gave up is a lasting error, and no end of file")
 struct LostTests {
-  /// Every call tells the same, and the report too.
+  /// Expects the same error from every call, and the same ending in the report.
   private func expectLost(_ code: Errno, _ connection: consuming Connection, _ ending: Ending) throws {
     for _ in 0..<2 {
       #expect(cause { () throws(SocketError) in _ = try connection.receive(upTo: 1) } == .lost(code))
@@ -18,7 +18,7 @@ struct LostTests {
     #expect(report.ending == ending, "\(report)")
   }
 
-  @Test("a peer that vanishes while nothing is said: keepalive finds out", .faults(24), .needsTUN)
+  @Test("a peer that vanishes from an idle connection: keepalive detects it", .faults(24), .needsTUN)
   func keepAlive() throws {
     try withRawPeer { peer in
       let probes = KeepAlive(idle: .seconds(1), interval: .seconds(1), count: 1)
@@ -31,7 +31,7 @@ struct LostTests {
     }
   }
 
-  @Test("with a time for sends, that much silence and one probe are enough, however many probes are allowed", .needsTUN)
+  @Test("with a send timeout, that much silence and one probe are enough, however many probes are allowed", .needsTUN)
   func keepAliveWithUserTimeout() throws {
     try withRawPeer { peer in
       let probes = KeepAlive(idle: .seconds(1), interval: .seconds(1), count: 100)
@@ -45,7 +45,7 @@ struct LostTests {
   }
 
   @Test(
-    "bytes that stay unacknowledged for the time for sends: the connection is given up, and they are counted",
+    "bytes that stay unacknowledged for the send timeout: the connection is lost, and they are counted",
     .faults(24), .needsTUN, arguments: [Behaviour.neverAcknowledges, .zeroWindowForEver])
   func userTimeout(_ behaviour: Behaviour) throws {
     try withRawPeer(behaviour) { peer in
@@ -57,7 +57,7 @@ struct LostTests {
     }
   }
 
-  @Test("the kernel gives up in the middle of a close: time ran out in that phase", .faults(24), .needsTUN)
+  @Test("the kernel gives up in the middle of a close: the ending is a timeout in that phase", .faults(24), .needsTUN)
   func duringClose() throws {
     try withRawPeer(.neverAcknowledges) { peer in
       let connection = try connection(to: peer, timeouts: Timeouts(send: .milliseconds(600)))
@@ -69,7 +69,7 @@ struct LostTests {
     }
   }
 
-  /// Whether this kernel lets an administrator end a connection: tried once, in a namespace.
+  /// Whether this kernel lets an administrator end a connection. Tried once, in a namespace of its own.
   static let canDestroy: Bool = {
     guard Rights.canMakeNamespaces, let namespace = try? NetworkNamespace(),
       let pair = try? namespace.run({ () throws -> Loopback in try Loopback() })
@@ -88,7 +88,7 @@ struct LostTests {
   }
 
   @Test(
-    "a connection that an administrator ends: lost, and queued data first", .faults(66),
+    "a connection that an administrator ends: queued data is read first, then it is lost", .faults(66),
     .enabled(if: canDestroy, "needs root, ss, and a kernel with INET_DIAG_DESTROY"))
   func destroyed() throws {
     let namespace = try NetworkNamespace()
@@ -105,7 +105,7 @@ struct LostTests {
   }
 
   @Test(
-    "a waiting receive hears that an administrator ended the connection", .faults(66),
+    "a waiting receive throws .lost when an administrator ends the connection", .faults(66),
     .enabled(if: canDestroy, "needs root, ss, and a kernel with INET_DIAG_DESTROY"))
   func destroyedWhileWaiting() throws {
     let namespace = try NetworkNamespace()

@@ -4,12 +4,12 @@ import Testing
 
 @testable import Fin
 
-/// Which call hears of it first.
+/// The call that reports the reset first.
 enum FirstToHear: String, CaseIterable, Sendable {
   case send, receive, finishSending, failure, waitingReceive, duplicateSend, duplicateFailure, duplicateReceive, close
 }
 
-/// One way a reset reaches us: where, with what before it, and who hears it.
+/// One way in which a reset reaches us: on which address, with or without data before it, and which call reports it.
 struct ResetCase: Sendable, CustomTestStringConvertible {
   let host: String
   let hasData: Bool
@@ -26,7 +26,7 @@ struct ResetCase: Sendable, CustomTestStringConvertible {
 
 @Suite("Promise 3: a reset is never an end of file")
 struct ResetTests {
-  @Test("what was queued is delivered, then the reset, for ever, whatever call asks", arguments: ResetCase.all)
+  @Test("queued data is delivered, then every later call reports the reset", arguments: ResetCase.all)
   func latched(_ fault: ResetCase) throws {
     let pair = try Loopback(fault.host)
     let stream = pair.ours
@@ -39,7 +39,7 @@ struct ResetTests {
       try ours.awaitReceived(3)
     }
     if fault.first == .waitingReceive {
-      // It waits for more than there is, and what there was stays readable.
+      // The receive waits for more bytes than there are; those that arrived stay readable.
       let waiting = try waitingReceiver(ours, 10)
       peer.abort()
       #expect(try waiting.join() == .reset)
@@ -67,7 +67,7 @@ struct ResetTests {
       rest = []
       #expect(cause { () throws(SocketError) in _ = try other.receive(upTo: 1) } == .reset)
     case .close:
-      // The duplicate goes; the connection's end is told by the last to close.
+      // Closing the duplicate does not end the connection: the last close reports its ending.
       #expect(other.close().ending == .background)
     }
     if !rest.isEmpty { #expect(try ours.receive(exactly: rest.count) == rest) }
@@ -82,11 +82,11 @@ struct ResetTests {
     }
     other.close()
     let report = ours.close()
-    // We had sent nothing that could have been discarded.
+    // We had sent nothing that the peer could have discarded.
     #expect(report.ending == .reset && report.bytesUnacknowledged == 0, "\(report)")
   }
 
-  @Test("an owner that finished sending hears the reset from receive")
+  @Test("receive reports a reset to an owner that finished sending")
   func afterFinishing() throws {
     let pair = try Loopback()
     let stream = pair.ours
@@ -101,7 +101,7 @@ struct ResetTests {
     #expect(ours.close().ending == .reset)
   }
 
-  @Test("a line cut by a reset is no line, and its bytes stay readable")
+  @Test("a line that is cut off by a reset is no line, and its bytes stay readable")
   func cutLine() throws {
     let pair = try Loopback()
     let stream = pair.ours
@@ -117,7 +117,7 @@ struct ResetTests {
   }
 
   @Test(
-    "a FIN, then a reset: the data and a true end, and sends say that the peer takes no more",
+    "a FIN, then a reset: the data and a true EOF, and sends report that the peer reads no more",
     arguments: [
       FirstToHear.send, .receive, .finishSending, .failure, .duplicateSend, .duplicateFailure, .duplicateReceive,
       .close,
@@ -155,7 +155,7 @@ struct ResetTests {
     #expect(!ours.close().isDelivered)
   }
 
-  @Test("a FIN, ours, then a reset: the data and a true end", .needsTUN)
+  @Test("the peer's FIN, our FIN, then a reset: the data and a true EOF", .needsTUN)
   func bothFINsThenReset() throws {
     try withRawPeer(.acknowledgesDataNeverFIN) { peer in
       let connection = try connection(to: peer).share()
@@ -174,7 +174,7 @@ struct ResetTests {
     }
   }
 
-  @Test("data after a FIN is ignored: the end stays the end", .faults(33), .needsTUN)
+  @Test("data after a FIN is ignored: EOF stays EOF", .faults(33), .needsTUN)
   func dataAfterFIN() throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer)
@@ -192,7 +192,7 @@ struct ResetTests {
     }
   }
 
-  @Test("a blind reset outside the window, and one beside the exact number, change nothing", .needsTUN)
+  @Test("a blind reset outside the window, and one that misses the exact sequence number, change nothing", .needsTUN)
   func blindResets() throws {
     try withRawPeer(.good) { peer in
       let connection = try connection(to: peer)
@@ -211,7 +211,7 @@ struct ResetTests {
     }
   }
 
-  @Test("an urgent byte is taken out of the stream, unless it is asked to stay", .faults(65), .needsTUN)
+  @Test("an urgent byte between data is removed from the stream, unless SO_OOBINLINE keeps it", .faults(65), .needsTUN)
   func urgentByte() throws {
     for isInline in [false, true] {
       try withRawPeer(.neverFinishes) { peer in
@@ -233,7 +233,7 @@ struct ResetTests {
 @Suite("Promise 3: a reset is never an end of file: Unix streams")
 struct UnixResetTests {
   @Test(
-    "the peer closes with our bytes unread: what it sent is delivered, then the reset, for ever",
+    "the peer closes with our bytes unread: its data is delivered, then every call reports the reset",
     arguments: [false, true], [FirstToHear.send, .receive, .finishSending, .failure, .waitingReceive])
   func closesUnread(hasData: Bool, first: FirstToHear) throws {
     let pair = try Connection.pair()
@@ -241,7 +241,7 @@ struct UnixResetTests {
     try ours.send([9, 9, 9])
     if hasData { try pair.second.send([1, 2, 3]) }
     let waiting = first == .waitingReceive ? try waitingReceiver(ours, 10) : nil
-    // Unread: plain close(2) of the other side, as a stranger's program does it.
+    // Data is unread, and the other side calls plain close(2), as any other program would.
     PlainSocket(adopting: try pair.second.detach().descriptor.rawValue).close()
     switch first {
     case .send: #expect(cause { () throws(SocketError) in try ours.send([9]) } == .reset)
@@ -259,7 +259,7 @@ struct UnixResetTests {
     #expect(!ours.close().isDelivered)
   }
 
-  @Test("the peer closes having read all: what it sent is delivered, then a true end; sends say it takes no more")
+  @Test("the peer closes after reading everything: its data, then a true EOF; sends report that it reads no more")
   func closesHavingRead() throws {
     let pair = try Connection.pair()
     let ours = pair.first
@@ -273,7 +273,7 @@ struct UnixResetTests {
     ours.close()
   }
 
-  @Test("a confirmed close waits until the peer's program has read all, and says when it did not")
+  @Test("a confirmed close of a Unix stream waits until the peer's program has read everything, or says it has not")
   func confirmed() throws {
     for reads in [true, false] {
       let pair = try Connection.pair()
@@ -289,7 +289,7 @@ struct UnixResetTests {
     }
   }
 
-  @Test("many confirmed closes, each with a reader at work in another thread: no acknowledgement is missed")
+  @Test("many confirmed closes of Unix streams, each read by another thread: no acknowledgement is missed")
   func manyReaders() throws {
     for _ in 0..<2000 {
       let pair = try Connection.pair()

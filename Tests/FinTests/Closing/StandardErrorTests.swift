@@ -5,12 +5,12 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 7: a leak's report ends no program and holds none up")
+@Suite("Promise 7: a leak report neither ends nor blocks a program")
 struct StandardErrorTests {
-  /// Leaks a connection, and whatever comes of its report, the program has to be alive after it.
+  /// Leaks a connection. The program must survive, whatever happens to the report.
   private static func leak() throws {
     let pair = try Connection.pair()
-    // The other end is dropped open.
+    // Only the other end is closed; the first is dropped open.
     pair.second.abort()
   }
 
@@ -20,7 +20,7 @@ struct StandardErrorTests {
     return (ends[0], ends[1])
   }
 
-  /// Runs `body` with another standard error. What the test says in the end goes where it went before.
+  /// Runs `body` with another standard error, and restores the old one for the test's own output.
   private static func withStandardError(_ number: CInt, _ body: () throws -> Void) rethrows {
     let before = fcntl(2, F_DUPFD_CLOEXEC, 100)
     dup2(number, 2)
@@ -28,7 +28,7 @@ struct StandardErrorTests {
     try body()
   }
 
-  @Test("standard error is a pipe that nobody reads any more: the program goes on, and SIGPIPE is as it was before")
+  @Test("standard error is a pipe without a reader: the program goes on, and SIGPIPE's handling is unchanged")
   func brokenPipe() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -49,7 +49,7 @@ struct StandardErrorTests {
     }
   }
 
-  @Test("a SIGPIPE that the program itself has pending stays pending")
+  @Test("a SIGPIPE that the program already has pending stays pending")
   func pendingBefore() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -68,23 +68,23 @@ struct StandardErrorTests {
     }
   }
 
-  @Test("standard error is a pipe that is full: the report is lost, and nobody waits for a reader")
+  @Test("standard error is a full pipe: the report is lost, and the program does not wait for a reader")
   func fullPipe() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
         let (reading, writing) = try StandardErrorTests.pipe()
-        // A description of its own for the filling: the other stays blocking.
+        // A separate open file description to fill the pipe with: the one under test stays blocking.
         let filling = unsafe open("/proc/self/fd/\(writing)", O_WRONLY | O_NONBLOCK | O_CLOEXEC)
         precondition(filling >= 0)
         let block = [UInt8](repeating: 0x2E, count: 4096)
         while unsafe write(filling, block, block.count) > 0 {}
         try StandardErrorTests.withStandardError(writing) {
-          // Who would wait is ended by it.
+          // The alarm ends a process that waits for a reader.
           alarm(30)
           for _ in 0..<50 { try StandardErrorTests.leak() }
           alarm(0)
           precondition(Ledger.current.counts.leaked == 50)
-          // With room again, the next one is told.
+          // Once there is room again, the next report is written.
           var room = [UInt8](repeating: 0, count: 1 << 20)
           _ = unsafe read(reading, &room, room.count)
           try StandardErrorTests.leak()
@@ -95,10 +95,11 @@ struct StandardErrorTests {
     }
   }
 
-  @Test("standard error is closed, and its number has become a socket of ours: no peer gets a report among its bytes")
+  @Test("standard error is closed and its number now a Fin socket: no peer gets a report among its bytes")
   func becameASocket() async {
     await #expect(processExitsWith: .success) {
-      // A table of its own: in the process's table a thread of libdispatch takes any number that comes free.
+      // A separate descriptor table: in the process's own table a libdispatch thread takes any number that becomes
+      // free.
       try DescriptorTable.apart { _ in
         close(2)
         let pair = try Connection.pair()
@@ -110,14 +111,14 @@ struct StandardErrorTests {
         precondition(heard == Array("all".utf8))
         pair.first.abort()
         pair.second.abort()
-        // Closed: EBADF.
+        // Descriptor 2 is closed again: writing fails with EBADF.
         try StandardErrorTests.leak()
         precondition(Ledger.current.counts.leaked == 2)
       }
     }
   }
 
-  @Test("a file takes the report, whole lines one after the other")
+  @Test("standard error is a file: each report is written as a whole line")
   func file() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

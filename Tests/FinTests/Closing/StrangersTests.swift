@@ -3,10 +3,10 @@ import Glibc
 import Peers
 import Testing
 
-/// Peers that are programs of their own, and networks that break.
+/// Peers that are separate programs, and networks that fail.
 @Suite("Promise 2: close always answers: programs and networks that fail")
 struct StrangersTests {
-  /// Takes one client, tells its port, obeys one word at a time: read, close, or nothing.
+  /// A program that accepts one client, prints its port, and obeys one-word commands: read, close, or nothing.
   private static let server = """
     import socket, sys
     s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(1)
@@ -26,7 +26,8 @@ struct StrangersTests {
   }
 
   @Test(
-    "a program closes with our bytes unread: all acknowledged, and discarded", .faults(25), .needsProgram("python3"),
+    "a peer program closes with our bytes unread: all are acknowledged, then discarded", .faults(25),
+    .needsProgram("python3"),
     arguments: ClosePolicy.brief)
   func closesUnread(_ policy: ClosePolicy) throws {
     try withServer { child, connection throws in
@@ -41,7 +42,9 @@ struct StrangersTests {
     }
   }
 
-  @Test("a program is killed with our bytes unread, while we linger", .faults(25), .needsProgram("python3"))
+  @Test(
+    "a peer program is killed with our bytes unread, while we linger: discarded by the peer", .faults(25),
+    .needsProgram("python3"))
   func killedUnread() throws {
     try withServer { child, connection throws in
       try connection.send([UInt8](repeating: 1, count: 1000))
@@ -55,7 +58,7 @@ struct StrangersTests {
     }
   }
 
-  @Test("a program is killed that had read all: the peer finished", .needsProgram("python3"))
+  @Test("a peer program is killed after reading everything: the ending is peerFinished", .needsProgram("python3"))
   func killedHavingRead() throws {
     try withServer { child, connection throws in
       try connection.send([1, 2, 3])
@@ -72,7 +75,7 @@ struct StrangersTests {
   }
 
   @Test(
-    "the link goes down: time runs out in the phase it was in; the bytes are counted", .faults(24), .needsNamespaces)
+    "the link goes down: the close times out in its phase, and the bytes are counted", .faults(24), .needsNamespaces)
   func linkDown() throws {
     let namespace = try NetworkNamespace()
     let pair = try namespace.run { () throws -> Loopback in try Loopback() }
@@ -84,7 +87,7 @@ struct StrangersTests {
     #expect(report.duration >= .milliseconds(300) && report.duration < .milliseconds(300) + slack, "\(report)")
   }
 
-  @Test("the link heals in time: the close waits through and all arrives", .needsNamespaces)
+  @Test("the link recovers in time: the close goes on waiting, and everything arrives", .needsNamespaces)
   func linkHeals() throws {
     let namespace = try NetworkNamespace()
     let pair = try namespace.run { () throws -> Loopback in try Loopback() }
@@ -101,7 +104,7 @@ struct StrangersTests {
   }
 
   @Test(
-    "the link goes down and the kernel gives up before the close: that is in the report", .faults(24), .needsNamespaces)
+    "the link goes down and the kernel gives up before the close: the report says so", .faults(24), .needsNamespaces)
   func kernelGivesUp() throws {
     let namespace = try NetworkNamespace()
     let pair = try namespace.run { () throws -> Loopback in
@@ -115,13 +118,13 @@ struct StrangersTests {
     #expect(report.bytesUnacknowledged == 5)
   }
 
-  @Test("a stopped program that never reads holds nobody beyond the policy's time", .needsProgram("python3"))
+  @Test("a stopped peer program does not extend a close beyond its timeout", .needsProgram("python3"))
   func stopped() throws {
     try withServer { child, connection throws in
       child.stop()
       defer { child.resume() }
       let chunk = [UInt8](repeating: 1, count: 1 << 20)
-      // Until its buffers and ours are full.
+      // Sends until both sides' buffers are full.
       while cause({ () throws(SocketError) in try connection.send(chunk, within: .milliseconds(200)) }) == nil {}
       let unacknowledged = try connection.bytesUnacknowledged()
       let report = connection.close(.confirmed(within: .milliseconds(300)))

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("TIME-WAIT: on the side that closes first, and no hindrance to a restart", .needsNamespaces)
 struct TimeWaitTests {
-  @Test("only the first closer's side has it", arguments: [true, false])
+  @Test("only the side that closes first has a TIME-WAIT", arguments: [true, false])
   func oneSide(clientFirst: Bool) throws {
     let namespace = try NetworkNamespace()
     let listener = try namespace.run { () throws -> Listener in try Listener.bind(.loopback(port: 0)) }
@@ -44,7 +44,7 @@ struct TimeWaitTests {
       first.close()
       let port = address.port ?? 0
       #expect(try KernelView.tcp(localPort: port).map(\.state) == [.timeWait])
-      // The control: without SO_REUSEADDR the port is not to be had.
+      // The control: without SO_REUSEADDR the port cannot be bound.
       let plain = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
       defer { close(plain) }
       var name = sockaddr_in()

@@ -6,23 +6,23 @@ import Testing
 
 @testable import Fin
 
-@Suite("Counters near their ends: none traps, and none comes round into a wrong answer")
+@Suite("Counters near overflow: none traps, and none wraps into a wrong answer")
 struct CountersComeRound {
-  /// A loop's counters, a few steps from their ends.
+  /// A loop's counters, a few steps before they wrap.
   private static let last = Loop.Beginnings(
     generation: .max - 1, changes: 1 << 56 - 3, wakes: .max - 3, turn: .max - 2)
 
-  @Test("every verb works while the generations, the changes, the wakes and the turns of a reactor come round")
+  @Test("every verb works while a reactor's counters of generations, changes, wakes and turns wrap")
   func verbs() throws {
     let reactor = try Reactor(count: 2, beginnings: CountersComeRound.last)
-    // The slots are used again and again.
+    // The slots are used repeatedly.
     for _ in 0..<4 {
       try errand(on: reactor.executor) { try await everyVerb { Loop.current != nil } }.join(within: .seconds(30))
     }
     reactor.stop()
   }
 
-  @Test("a reactor's turns go round its loops, beyond the last number as well")
+  @Test("a reactor hands out its loops in turn, even when its counter wraps")
   func turns() throws {
     let reactor = try Reactor(count: 3, beginnings: CountersComeRound.last)
     let loops = (0..<12).map { _ in ObjectIdentifier(reactor.next()) }
@@ -30,10 +30,10 @@ struct CountersComeRound {
     reactor.stop()
   }
 
-  @Test("a bell that is full rings all the same")
+  @Test("a wake of a poller whose event counter is full still wakes it")
   func bell() throws {
     let poller = try Poller(wakes: .max - 1)
-    // What was true when the watch began is the first event.
+    // The first event reports the state at the time the watch began.
     poller.wait(until: .init(after: .zero)) { _, _ in }
     for _ in 0..<3 {
       poller.wake()
@@ -43,7 +43,7 @@ struct CountersComeRound {
     }
   }
 
-  @Test("a seat's count of changes comes round beside what is ready, and clears nothing that came since")
+  @Test("a registration's change counter wraps without touching readiness, and clears nothing that arrived since")
   func changes() throws {
     let loop = try Loop(Loop.Beginnings(changes: 1 << 56 - 1))
     let seat = try loop.makeSeat()
@@ -58,22 +58,22 @@ struct CountersComeRound {
   }
 
   @Test(
-    "a wait for a change is over when something has changed: once, round the end, or exactly 2³² times",
+    "a wait for a change ends after one change, after a wrap, and after exactly 2³² changes",
     arguments: [1, 2, 1 << 24, 1 << 32, 1 << 48] as [UInt64])
   func since(_ steps: UInt64) throws {
     let before = (1 << 56 - 1) as UInt64
     let now = (before &+ steps) & (1 << 56 - 1)
-    // A seat that has seen so many changes since.
+    // A registration that has counted `steps` changes since `before`.
     let seat = try Loop(Loop.Beginnings(changes: now)).makeSeat()
     #expect(try inTask { await seat.park(.change(since: before), until: .passed) } == .ready)
-    // And none since now.
+    // No change since `now`, so this wait lasts.
     let waiting = errand { await seat.park(.change(since: now), until: .never) }
     try eventually("a waiter", equals: 1) { seat.waiterCount }
     seat.wake()
     #expect(try waiting.join() == .look)
   }
 
-  @Test("an event of a slot's last generation is not told to its first", .faults(9))
+  @Test("an event for a slot's last generation is not delivered to its first", .faults(9))
   func generations() throws {
     let loop = try Loop(Loop.Beginnings(generation: .max))
     #expect(loop.start(name: "generations") == 0)
@@ -85,7 +85,7 @@ struct CountersComeRound {
     let duplicate = fcntl(ends[0], F_DUPFD_CLOEXEC, 0)
     try #require(duplicate >= 0)
     defer { for number in [duplicate, ends[1]] { close(number) } }
-    // The duplicate keeps the watch alive.
+    // The duplicate keeps the epoll watch alive.
     close(ends[0])
     first.leave()
     let second = try loop.makeSeat()
@@ -101,7 +101,7 @@ struct CountersComeRound {
     second.leave()
   }
 
-  @Test("of two tasks that wait at one seat a cancellation reaches the one it is for, however many waited before")
+  @Test("of two tasks that wait for one socket, a cancellation reaches the right one, however many waited before")
   func cancellations() throws {
     let pair = try Medium.pair.open()
     let datagrams = try DatagramSocket.pair()
@@ -123,7 +123,7 @@ struct CountersComeRound {
     pair.1.abort()
   }
 
-  @Test("the gate is closed with as many inside as there may be, and the last one out is told")
+  @Test("a gate full of operations can be closed, and only the last one to leave releases the descriptor")
   func references() throws {
     let door = Door()
     for _ in 0..<1_048_575 { try door.enterPassing() }
@@ -135,7 +135,7 @@ struct CountersComeRound {
     #expect(door.leave(.passing))
   }
 
-  @Test("a published record is not written by one whose number is the same in its lower half")
+  @Test("a published record is not written by a socket whose id has the same lower half")
   func identities() throws {
     let ledger = Ledger()
     try ledger.publish()
@@ -149,7 +149,7 @@ struct CountersComeRound {
     let second = ledger.open(number, isDatagram: false, site, .connected)
     #expect(second.id == 1 << 32 + 1 && second.slot == first.slot && first.id == 1)
     let published = try #require(ledger.published)
-    // It has no cookie, being no socket: one is written for it.
+    // /dev/null is not a socket and has no cookie, so the test writes one.
     published.enter(second, cookie: .max, nil)
     published.wait(first, for: .input, until: .never)
     published.leave(first)
@@ -160,14 +160,14 @@ struct CountersComeRound {
     ledger.close(second, .closed)
   }
 
-  @Test("a socket beyond the last slot of a published ledger is counted as without room, and leaves the others alone")
+  @Test("a socket beyond the last slot of a published ledger is counted as unpublished, and leaves the others alone")
   func slots() throws {
     let ledger = Ledger()
     try ledger.publish()
     let last = PublishedLedger.most
     ledger.book.withLock { book in
       book.records = Array(repeating: nil, count: last + 2)
-      // Taken from the end.
+      // Slots are taken from the end of this list.
       book.free = [UInt32(last + 1), UInt32(last)]
     }
     let number = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
@@ -183,7 +183,7 @@ struct CountersComeRound {
     #expect(ledger.counts.open == 0)
   }
 
-  @Test("the bytes of a server's report stop at what can be counted")
+  @Test("the byte counts of a server's report saturate at the maximum")
   func reports() {
     var report = ServerReport()
     report.add(bytesUnacknowledged: .max - 5)
@@ -193,7 +193,7 @@ struct CountersComeRound {
     #expect(report.bytesUnacknowledged == .max)
   }
 
-  @Test("deadlines at the ends of the clock: the heap keeps them in order, and what is left of them can be told")
+  @Test("deadlines at both ends of the clock: the heap keeps them in order, and their remaining time is right")
   func deadlines() {
     var deadlines = Deadlines()
     let times: [Int64] = [.max - 1, .min, 0, .min + 1, -1, 1]
@@ -215,7 +215,7 @@ struct CountersComeRound {
     #expect(Fin.Deadline(after: Allowance(nanoseconds: .min)).nanoseconds <= Instant.now.nanoseconds)
   }
 
-  @Test("waits with deadlines at the ends of the clock: what comes is heard, in a thread and in a task")
+  @Test("waits with deadlines at both ends of the clock: data is received, in a thread and in a task")
   func waits() throws {
     let (ours, theirs) = try Medium.pair.open()
     for within in [Duration.nanoseconds(Int64.max), .nanoseconds(Int64.max - 1), .seconds(Int64.max)] {

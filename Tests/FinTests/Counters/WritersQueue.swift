@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Writers that wait for their turn: each step takes the same, and there is a limit")
+@Suite("Queued writers: each step takes constant time, and the queue has a limit")
 struct WritersQueue {
   private static let count = 20_000
 
@@ -13,7 +13,7 @@ struct WritersQueue {
     try (0..<WritersQueue.count).map { _ in try gate.queue() }
   }
 
-  /// The order in which writers give up.
+  /// The order in which the writers give up.
   enum Order: String, CaseIterable, Sendable {
     case firstFirst, lastFirst, middleOut
 
@@ -21,7 +21,7 @@ struct WritersQueue {
       switch self {
       case .firstFirst: elements
       case .lastFirst: elements.reversed()
-      // The halves in turn, from the middle: neither end is near.
+      // Alternates between the two halves, from the middle outwards: neither end of the queue is near.
       case .middleOut:
         zip(elements[..<(elements.count / 2)].reversed(), elements[(elements.count / 2)...]).flatMap { [$0, $1] }
       }
@@ -29,7 +29,7 @@ struct WritersQueue {
   }
 
   @Test(
-    "20,000 writers that queue and give up look at 40,000 turns, in whatever order they do",
+    "20,000 writers that queue and give up visit 40,000 entries of the queue, in whatever order",
     arguments: Order.allCases)
   func givingUp(_ order: Order) throws {
     let gate = Door()
@@ -42,14 +42,14 @@ struct WritersQueue {
     #expect(!gate.leave(.writing))
   }
 
-  @Test("20,000 writers that are let in one after the other look at 40,000 turns, and go in as they came")
+  @Test("20,000 writers that enter one after the other visit 40,000 entries of the queue, in order of arrival")
   func handingOver() throws {
     let gate = Door()
     try gate.enterWriting()
     let turns = try queue(gate)
     for turn in turns {
       #expect(!gate.leave(.writing))
-      // Whose turn it is goes in; its successor waits.
+      // The writer that was granted its turn enters; its successor waits.
       try gate.leaveQueue(turn)
     }
     #expect(gate.queueSteps == 2 * WritersQueue.count)
@@ -57,7 +57,7 @@ struct WritersQueue {
     #expect(gate.snapshot == .init())
   }
 
-  @Test("a close refuses 20,000 of them at once")
+  @Test("a close refuses 20,000 queued writers at once")
   func refused() throws {
     let gate = Door()
     try gate.enterWriting()
@@ -68,7 +68,7 @@ struct WritersQueue {
     #expect(gate.leave(.passing))
   }
 
-  @Test("of writers that come, give up and are let in at random, those who stay go in as they came", arguments: 1...8)
+  @Test("writers that queue, give up and enter at random: those that stay enter in order of arrival", arguments: 1...8)
   func model(seed: Int) throws {
     var dice = Dice(seed: UInt64(seed))
     let gate = Door()
@@ -94,7 +94,7 @@ struct WritersQueue {
     #expect(waiting.allSatisfy { $0.state == .refused })
   }
 
-  @Test("65,536 writers may wait at one socket; one more is refused with .tooManyOperations, in a thread and in a task")
+  @Test("65,536 writers may queue at one socket; one more gets .tooManyOperations, in a thread and in a task")
   func limit() throws {
     let (ours, theirs) = try Medium.pair.open()
     let core = ours.reference.core
@@ -105,7 +105,7 @@ struct WritersQueue {
     let refused = #expect(throws: SocketError.self) { try ours.send("x", within: .seconds(20)) }
     #expect(refused?.cause == .tooManyOperations)
     #expect(try errand { try await ours.send("x", within: .seconds(20)) }.refusal().cause == .tooManyOperations)
-    // One that gives up makes room for one.
+    // A writer that gives up makes room for another.
     #expect(throws: Gate.Refusal.timedOut) { try core.gate.leaveQueue(turns[7]) }
     let late = #expect(throws: SocketError.self) { try ours.send("x", within: .zero) }
     #expect(late?.cause == .timedOut)
@@ -117,7 +117,7 @@ struct WritersQueue {
     theirs.abort()
   }
 
-  @Test("20,000 tasks that wait for their turn are cancelled, and none has sent anything")
+  @Test("20,000 queued tasks are cancelled, and none has sent anything")
   func cancelled() throws {
     let (ours, theirs) = try Medium.pair.open()
     let full = try ours.fill()

@@ -1,21 +1,21 @@
 import Testing
 
-/// A rule of the house: which files it looks at, and what it finds wrong in one.
+/// A house rule: the files it covers, and what it finds wrong in one.
 ///
-/// A rule is a pure function of a path and what stands in the file. With it come texts that break it, so that a rule that cannot fail
-/// is found out, and texts that look like it and do not.
+/// A rule is a pure function of a path and a file's text. Samples that break it show that it can fail; samples that
+/// come close and do not break it show that it is fair.
 struct HouseRule: Sendable, CustomTestStringConvertible {
   /// The rule as a sentence.
   let name: String
-  /// Whether the checkout has files for it; `false` for a folder that may not be there.
+  /// Whether the checkout must have files that it covers; `false` for a folder that may be missing.
   var mustLookAtSomething = true
   /// Whether the file at this path, relative to the package's root, is under the rule.
   let covers: @Sendable (_ path: String) -> Bool
-  /// The lines that break the rule, counted from 1, with what is wrong there.
+  /// Returns the lines that break the rule, counted from 1, with what is wrong there.
   let find: @Sendable (_ source: SwiftText) -> [Finding]
   /// Texts that break the rule.
   let broken: [Sample]
-  /// Texts that do not, close as they come.
+  /// Texts that come close and do not break the rule.
   let sound: [Sample]
 
   struct Finding {
@@ -35,7 +35,7 @@ struct HouseRule: Sendable, CustomTestStringConvertible {
 
   var testDescription: String { name }
 
-  /// Every offence in this file, as `path:line: text`.
+  /// Every finding in this file, as `path:line: text`.
   func offences(path: String, source: SwiftText) -> [String] {
     guard covers(path) else { return [] }
     return find(source).map { "\(path):\($0.line): \($0.text)" }
@@ -43,7 +43,7 @@ struct HouseRule: Sendable, CustomTestStringConvertible {
 
   func offences(path: String, text: String) -> [String] { offences(path: path, source: SwiftText(text)) }
 
-  /// A rule about single lines of Swift code, blind to comments and strings.
+  /// A rule about single lines of Swift code, which ignores comments and strings.
   static func code(
     _ name: String, mustLookAtSomething: Bool = true, in folder: String, except excepted: String? = nil,
     breaks: @escaping @Sendable (_ code: Substring) -> Bool, broken: [Sample], sound: [Sample]

@@ -1,9 +1,9 @@
 extension HouseRule {
-  /// All of them. DESIGN: folders are the architecture, and the arrows between them may not be bent.
+  /// Every house rule. The order of the folders is ``Arrows``' own test.
   static let all = [
     lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin,
     shortFiles, nothingLeftUndone, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
-    limitInOnePlace, numbersThroughTheGate, atomicsWrap,
+    limitInOnePlace, numbersThroughTheGate, atomicsWrap, plainWords, noEmptyDocs, shortLines,
   ]
 
   static let lifecycleImportsNothing = code(
@@ -36,7 +36,7 @@ extension HouseRule {
     "only Address casts sockaddr pointers", in: "Sources/Fin/", except: "Sources/Fin/Address/",
     breaks: { line in
       guard line.contains("sockaddr") else { return false }
-      // A pointer made a sockaddr's, or the value of a certain family. To pass a pointer on is nobody's offence.
+      // A pointer that is bound to sockaddr, or a value of one family. Passing a pointer on breaks no rule.
       return line.contains(
         /(assumingMemoryBound|bindMemory|withMemoryRebound|load|loadUnaligned)\(\s*(to|as):\s*sockaddr/)
         || line.contains(/unsafeBitCast\(.*sockaddr/) || line.contains(/\bsockaddr(_in6?|_un|_storage|_nl)?\(\)/)
@@ -51,7 +51,8 @@ extension HouseRule {
     ],
     sound: [
       Sample(
-        "Sources/Fin/Kernel/Syscalls.swift", "func bind(_ fd: CInt, _ p: UnsafePointer<sockaddr>, _ n: socklen_t) {}\n"),
+        "Sources/Fin/Kernel/Syscalls.swift",
+        "func bind(_ fd: CInt, _ p: UnsafePointer<sockaddr>, _ n: socklen_t) {}\n"),
       Sample("Sources/Fin/Kernel/Syscalls.swift", "let room = MemoryLayout<sockaddr_storage>.size\n"),
       Sample("Sources/Fin/Address/Sockaddr.swift", "var storage = sockaddr_storage()\n"),
     ])
@@ -147,7 +148,7 @@ extension HouseRule {
     ])
 
   static let noPathsOfAMachine = HouseRule(
-    name: "no paths of somebody's machine",
+    name: "no paths of one machine",
     covers: { _ in true },
     find: { source in
       let homes = ["/wor\u{6B}/", "/roo\u{74}/"]
@@ -202,9 +203,9 @@ extension HouseRule {
     ])
 
   static let numbersThroughTheGate = HouseRule(
-    name: "a descriptor's number is had from whatever the gate handed out, and no world is made up",
+    name: "a descriptor's number comes from the access that the gate hands out, and no access is made up",
     covers: { path in
-      // Where the gate is entered, where it is closed, and what keeps the number: these alone say which world it is.
+      // The files that enter the gate, close it, or keep the number: these alone name the access.
       let makers = ["Inside", "Core", "End", "Closing"].map { "Sources/Fin/Sockets/\($0).swift" }
       return path.hasPrefix("Sources/Fin/") && path.hasSuffix(".swift") && !makers.contains(path)
         && !path.hasPrefix("Sources/Fin/Descriptor/")
@@ -231,7 +232,7 @@ extension HouseRule {
       Sample("Sources/Fin/Descriptor/Ledger.swift", "try? Syscalls.cookie(record.descriptor)\n"),
     ])
 
-  // MARK: How they look
+  // MARK: Matching
 
   /// The module that this line imports: `Foundation` for `internal import struct Foundation.Data`.
   private static func imported(by line: Substring) -> Substring? {
@@ -239,7 +240,10 @@ extension HouseRule {
     guard line.contains("import") else { return nil }
     return line.firstMatch(
       of:
-        /^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|protocol|typealias|func|var|let)\s+)?(\w+)/
+        #/
+        ^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?
+        import\s+(?:(?:struct|class|enum|protocol|typealias|func|var|let)\s+)?(\w+)
+        /#
     )?.output.1
   }
 
@@ -248,7 +252,7 @@ extension HouseRule {
       .map { Finding(line: $0.offset + 1, text: $0.element) }
   }
 
-  /// What a protocol of the standard library asks for has its documentation there.
+  /// Requirements of standard protocols, which are documented there.
   private static let witnesses = [
     "var description: String", "var debugDescription: String", "func hash(into", "init?(_ description:",
     "init(stringLiteral", "init(stringInterpolation", "init(rawValue", "init?(rawValue", "let rawValue", "var rawValue",
@@ -258,7 +262,11 @@ extension HouseRule {
     let line = source.code[index]
     guard line.contains("public") || line.contains("open") else { return false }
     let words =
-      /^\s*(@\w+(\([^)]*\))?\s+)*(public|open)\s+((static|final|class|consuming|borrowing|mutating|nonisolated|convenience|override|indirect|isolated)\s+)*(struct|enum|class|actor|protocol|func|init|var|let|subscript|typealias|associatedtype|macro)\b/
+      #/
+      ^\s*(@\w+(\([^)]*\))?\s+)*(public|open)\s+
+      ((static|final|class|consuming|borrowing|mutating|nonisolated|convenience|override|indirect|isolated)\s+)*
+      (struct|enum|class|actor|protocol|func|init|var|let|subscript|typealias|associatedtype|macro)\b
+      /#
     guard line.contains(words) else { return false }
     if witnesses.contains(where: line.contains) || line.contains(/\bfunc\s+[<>=!~+\-]+\s*\(/) { return false }
     var above = index - 1

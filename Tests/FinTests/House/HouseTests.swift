@@ -1,6 +1,6 @@
 import Testing
 
-@Suite("The house: the arrows are not bent")
+@Suite("House rules")
 struct HouseTests {
   @Test("every file of the checkout keeps the rule", arguments: HouseRule.all)
   func holds(_ rule: HouseRule) {
@@ -10,7 +10,7 @@ struct HouseTests {
     #expect(offences.isEmpty, "\(rule.name):\n\(offences.joined(separator: "\n"))")
   }
 
-  @Test("a text that breaks the rule is found, whichever way it breaks it", arguments: HouseRule.all)
+  @Test("flags every text that breaks the rule", arguments: HouseRule.all)
   func canFail(_ rule: HouseRule) {
     #expect(!rule.broken.isEmpty)
     for sample in rule.broken {
@@ -18,7 +18,7 @@ struct HouseTests {
     }
   }
 
-  @Test("a text that only looks like it is left in peace", arguments: HouseRule.all)
+  @Test("does not flag near misses", arguments: HouseRule.all)
   func isFair(_ rule: HouseRule) {
     #expect(!rule.sound.isEmpty)
     for sample in rule.sound {
@@ -26,7 +26,7 @@ struct HouseTests {
     }
   }
 
-  @Test("every step that the gate's comments name stands in the model's table")
+  @Test("every step in the gate's comments is in the model's table")
   func stepsStandInTheModel() throws {
     let model = try #require(Checkout.files.first { $0.path == "Proof/gate.pml" }).text
     let steps = ModelSteps.listed(in: model)
@@ -34,10 +34,10 @@ struct HouseTests {
     let gate = try #require(Checkout.files.first { $0.path == "Sources/Fin/Descriptor/Gate.swift" }).text
     let named = ModelSteps.named(in: gate)
     #expect(named.count > 10, "the gate names its steps")
-    #expect(named.subtracting(steps) == [], "steps that nobody has modelled")
+    #expect(named.subtracting(steps) == [], "steps that the model lacks")
   }
 
-  @Test("every step that the seat's comments name stands in the model's table, and the other way round")
+  @Test("the steps in the registration's comments and in the model's table are the same")
   func stepsOfTheSeat() throws {
     let model = try #require(Checkout.files.first { $0.path == "Proof/seat.pml" }).text
     let code = ["Sources/Fin/Reactor/Seat.swift", "Sources/Fin/Sockets/Inside.swift"]
@@ -46,20 +46,20 @@ struct HouseTests {
     #expect(named.reduce([]) { $0.union($1) } == ModelSteps.listed(in: model))
   }
 
-  @Test("a step that nobody modelled is found")
+  @Test("a step that the model lacks is found")
   func stepsCanBeMissing() {
     #expect(ModelSteps.listed(in: " *  LEAVE            one CAS\n *  prose\n") == ["LEAVE"])
     #expect(
       ModelSteps.named(in: "  /// LEAVE.\n  // WAKE_ALL: why\n/// A TCP word, SHUT_WR.\n") == ["LEAVE", "WAKE_ALL"])
   }
 
-  @Test("an offence names the file and the line")
+  @Test("a finding names the file and the line")
   func namesTheLine() {
     let offences = HouseRule.noFoundation.offences(path: "Sources/Fin/A.swift", text: "// one\nimport Foundation\n")
     #expect(offences == ["Sources/Fin/A.swift:2: import Foundation"])
   }
 
-  @Test("the checkout is the package's root, with its own files in it and nobody else's")
+  @Test("the checkout is the package's root: its own files, without builds and git's")
   func readsTheCheckout() {
     let paths = Checkout.files.map(\.path)
     #expect(paths.contains("Package.swift"))
@@ -68,7 +68,7 @@ struct HouseTests {
   }
 
   @Test(
-    "comments and strings are no code",
+    "comments and strings are not code",
     arguments: [
       ("let a = 1 // errno", "let a = 1 "),
       ("say(\"// no comment\") + b", "say(\"\") + b"),
@@ -80,7 +80,7 @@ struct HouseTests {
     #expect(SwiftText(line).code == [code])
   }
 
-  @Test("a string of several lines is no code until it ends")
+  @Test("a string of several lines is not code until it ends")
   func stringsOfSeveralLines() {
     let text = "let a = \"\"\"\n  errno \"quoted\"\n  \"\"\" + b\nerrno"
     #expect(SwiftText(text).code == ["let a = \"", "", "\" + b", "errno"])

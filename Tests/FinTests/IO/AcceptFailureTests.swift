@@ -5,10 +5,10 @@ import Testing
 
 @testable import Fin
 
-@Suite("What goes wrong at accept: one client's trouble is not the listener's")
+@Suite("Errors of accept: one client's failure is not the listener's")
 struct AcceptFailures {
   @Test(
-    "trouble with one client, or of the network, is passed over", .faults(36),
+    "errors of accept about one client, or about the network, are skipped", .faults(36),
     arguments: [
       Errno.connectionAbort, .interrupted, .protocolError, .protocolNotAvailable, .networkDown, .hostIsDown,
       Errno(rawValue: ENONET), .noRouteToHost, .networkUnreachable, Errno(rawValue: ENOSR),
@@ -27,7 +27,7 @@ struct AcceptFailures {
   }
 
   @Test(
-    "what says that the listener is none is an error, at once",
+    "errors of accept that mean the socket is no listener are thrown at once",
     arguments: [Errno.badFileDescriptor, .notSocket, .badAddress])
   func fatal(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
@@ -41,7 +41,8 @@ struct AcceptFailures {
   }
 
   @Test(
-    "no room and nobody waiting: it waits as always, and takes who comes then", .faults(35, 36),
+    "accept without descriptors or memory, no client queued: it waits as usual, and accepts the next client",
+    .faults(35, 36),
     arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
   func noRoomNobody(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
@@ -49,10 +50,10 @@ struct AcceptFailures {
     try scripted(script) { () throws in
       let error = try refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(20)) }
       #expect(error.cause == .timedOut)
-      // No busy loop: the kernel was asked once.
+      // No busy loop: `accept` was called only once.
       #expect(script.count(.accept) == 1)
     }
-    // The second failure comes while nobody waits; the client comes while the listener does.
+    // `accept` fails again while no client is queued. The client connects while the listener waits.
     let address = listener.address
     let comes = Script(
       .first(.accept, .fail(code)),
@@ -64,12 +65,12 @@ struct AcceptFailures {
   }
 
   @Test(
-    "no room and a client waiting: an error, and the client stays queued", .faults(35, 36),
+    "accept without descriptors or memory, a client queued: it throws, and the client stays queued", .faults(35, 36),
     arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
   func noRoomSomebody(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let client = try Connection.connect(to: listener.address)
-    // Twice a call: it looks whether somebody waits, and asks again if so.
+    // Each call fails twice: it checks whether a client is queued, and retries `accept` if so.
     let script = Script(
       .first(.accept, .fail(code)), .nth(2, .accept, .fail(code)), .nth(3, .accept, .fail(code)),
       .nth(4, .accept, .fail(code)))
@@ -88,7 +89,7 @@ struct AcceptFailures {
   }
 
   @Test(
-    "no room for a moment, and a client that comes when there is some again: it is taken", .faults(35, 36),
+    "accept briefly without descriptors or memory: a client that connects afterwards is accepted", .faults(35, 36),
     arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
   func roomAgain(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
@@ -101,7 +102,9 @@ struct AcceptFailures {
     listener.close()
   }
 
-  @Test("a client that was reset in the queue comes as a connection whose first receive says so", .faults(37))
+  @Test(
+    "a client that was reset in the queue is accepted as a connection whose first receive reports the reset",
+    .faults(37))
   func resetInTheQueue() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.address.port ?? 0)
@@ -124,7 +127,7 @@ struct AcceptFailures {
     listener.close()
   }
 
-  @Test("a client that was reset is served and counted as one, and the next is served", .faults(37))
+  @Test("clients that were reset in the queue are counted by their ending, and the next one is served", .faults(37))
   func resetInTheQueueOfAServer() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle

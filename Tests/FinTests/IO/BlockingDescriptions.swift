@@ -6,11 +6,11 @@ import Testing
 
 @testable import Fin
 
-@Suite("Another holder may make a shared description blocking: every time limit still holds", .onThreads)
+@Suite("Another holder may make a shared open file description blocking: every timeout still holds", .onThreads)
 struct BlockingDescriptions {
   private static let limit = Duration.milliseconds(100)
 
-  /// A task of its own on a thread of its own, which a call that blocks would keep.
+  /// Runs `body` in a task on a thread of its own, which a blocking call would hold.
   private func inATask(_ body: @escaping @Sendable () async throws -> Void) throws -> SocketError {
     try errand(on: OwnThread(), body).refusal(within: .seconds(8))
   }
@@ -19,7 +19,7 @@ struct BlockingDescriptions {
     try onThread { try refusal(body) }.join(within: .seconds(8))
   }
 
-  @Test("receiving, on every stream", arguments: StreamKind.all)
+  @Test("a receive on a blocking description keeps its timeout, on every kind of stream", arguments: StreamKind.all)
   func receiving(kind: StreamKind) throws {
     let pair = try kind.connected()
     let first = pair.first.share()
@@ -36,7 +36,9 @@ struct BlockingDescriptions {
     first.abort()
   }
 
-  @Test("sending to a peer that does not read, on every stream", arguments: StreamKind.all)
+  @Test(
+    "a send on a blocking description keeps its timeout when the peer does not read, on every kind of stream",
+    arguments: StreamKind.all)
   func sending(kind: StreamKind) throws {
     let pair = try kind.connected()
     let first = pair.first.share()
@@ -56,7 +58,7 @@ struct BlockingDescriptions {
     first.abort()
   }
 
-  @Test("datagrams, both ways", arguments: [AddressFamily.ipv4, .unix])
+  @Test("datagrams on a blocking description keep their timeouts, both ways", arguments: [AddressFamily.ipv4, .unix])
   func datagrams(family: AddressFamily) throws {
     let home: SocketAddress = family == .unix ? try StreamKind.unix.freshAddress : .loopback(port: 0)
     let socket = try DatagramSocket.bind(home).share()
@@ -77,7 +79,9 @@ struct BlockingDescriptions {
     socket.close()
   }
 
-  @Test("accepting, without a client and with one", arguments: StreamKind.all.filter { $0 != .pair })
+  @Test(
+    "accept on a blocking description keeps its timeout, without a client and with one",
+    arguments: StreamKind.all.filter { $0 != .pair })
   func accepting(kind: StreamKind) throws {
     let keeper = Keeper(try Listener.bind(try kind.freshAddress))
     OtherHolder.makeBlocking(try keeper.listener.lent())
@@ -94,7 +98,7 @@ struct BlockingDescriptions {
     keeper.end()
   }
 
-  @Test("connecting: the attempt is made without waiting in the kernel, in a thread and in a task")
+  @Test("connect on a blocking description does not wait inside the kernel, in a thread and in a task")
   func connecting() throws {
     let keeper = Keeper(try Listener.bind(try StreamKind.unix.freshAddress, backlog: 0))
     let address = keeper.listener.address
@@ -114,7 +118,7 @@ struct BlockingDescriptions {
     keeper.end()
   }
 
-  @Test("closing reads what a Unix peer still sends without waiting for it")
+  @Test("a close on a blocking description reads what a Unix peer still sends without waiting for it")
   func closing() throws {
     let pair = try Connection.pair()
     let first = pair.first.share()

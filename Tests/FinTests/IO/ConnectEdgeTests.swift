@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("Connecting at the edges: each way to fail has its own words")
+@Suite("Connect failures: each has a message of its own")
 struct ConnectEdges {
-  @Test("a Unix path of 107 bytes serves; one of 108 is refused before any system call", .faults(53))
+  @Test("a Unix path of 107 bytes works; one of 108 is refused before any system call", .faults(53))
   func longPaths() throws {
     let folder = "/tmp/fin-io-\(getpid())-paths"
     unsafe mkdir(folder, 0o700)
@@ -35,7 +35,7 @@ struct ConnectEdges {
   }
 
   @Test(
-    "what cannot be an address is refused before any system call, with the place of the mistake", .faults(53),
+    "an invalid address is refused before any system call, with the place of the error", .faults(53),
     arguments: ["127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "1.2.3.4.5:80", "[::1%nope]:80", "127.0.0.1"])
   func malformed(text: String) throws {
     let script = Script()
@@ -49,22 +49,22 @@ struct ConnectEdges {
     #expect(script.count(.socket) == 0)
   }
 
-  @Test("a name that does not resolve", .faults(54), .needsNamespaces)
+  @Test("connecting to a name that does not resolve fails in time, with the name", .faults(54), .needsNamespaces)
   func unknownName() throws {
     let namespace = try NetworkNamespace()
     try namespace.run { () throws in
       let time = try elapsed {
         let error = try refusal { () throws(SocketError) in
-          try Connection.connect(to: "nobody.invalid:80", within: .seconds(5))
+          try Connection.connect(to: "unknown.invalid:80", within: .seconds(5))
         }
         guard case .unresolved(let why) = error.cause else { throw RigError("\(error)") }
-        #expect("\(why)".contains("nobody.invalid"), "\(why)")
+        #expect("\(why)".contains("unknown.invalid"), "\(why)")
       }
       #expect(time < .seconds(20))
     }
   }
 
-  @Test("nobody listens", .faults(47), arguments: StreamKind.tcp)
+  @Test("connecting to a port without a listener is refused", .faults(47), arguments: StreamKind.tcp)
   func refused(kind: StreamKind) throws {
     let listener = try Listener.bind(try kind.freshAddress)
     let address = listener.address
@@ -75,25 +75,25 @@ struct ConnectEdges {
     }
     #expect(error.cause == .system(.connectionRefused))
     #expect(error.operation == .connect && error.peer == address)
-    #expect("\(error)".contains("nobody listens there"), "\(error)")
+    #expect("\(error)".contains("no program listens there"), "\(error)")
     #expect(ledger.counts.open == 0 && ledger.counts.opened == 1)
   }
 
-  @Test("a path that is not there, and one whose server has gone", .faults(47))
+  @Test("connecting to a missing Unix path, and to one whose server is gone", .faults(47))
   func paths() throws {
     let path = "/tmp/fin-io-\(getpid())-gone"
     let missing = try refusal { () throws(SocketError) in try Connection.connect(to: Endpoint(stringLiteral: path)) }
     #expect(missing.cause == .system(.noSuchFileOrDirectory))
     let listener = try Listener.bind(.unix(path))
     defer { unsafe unlink(path) }
-    // A server that dies does not come to remove its path.
+    // A server that crashes does not remove its path.
     _ = try close(listener.detach().rawValue)
     let stale = try refusal { () throws(SocketError) in try Connection.connect(to: Endpoint(stringLiteral: path)) }
     #expect(stale.cause == .system(.connectionRefused))
     #expect("\(stale)".contains("dead server"), "\(stale)")
   }
 
-  @Test("no route at all", .faults(47), .needsNamespaces)
+  @Test("connecting without a route", .faults(47), .needsNamespaces)
   func noRoute() throws {
     let namespace = try NetworkNamespace()
     try namespace.run { () throws in
@@ -105,7 +105,8 @@ struct ConnectEdges {
   }
 
   @Test(
-    "routes that refuse: unreachable, prohibit, blackhole", .faults(47), .needsNamespaces, .needsProgram("ip"),
+    "connecting over a route that refuses: unreachable, prohibit, blackhole", .faults(47), .needsNamespaces,
+    .needsProgram("ip"),
     arguments: [
       ("unreachable", Errno.noRouteToHost), ("prohibit", .permissionDenied), ("blackhole", .invalidArgument),
     ])
@@ -121,7 +122,8 @@ struct ConnectEdges {
     }
   }
 
-  @Test("a host that drops SYNs: the deadline, and no SYN is left", .faults(47), .needsNamespaces)
+  @Test(
+    "connecting to a host that drops SYNs ends at the deadline, and leaves no SYN-SENT", .faults(47), .needsNamespaces)
   func silence() throws {
     let namespace = try NetworkNamespace()
     try namespace.linkDown("lo")
@@ -140,7 +142,7 @@ struct ConnectEdges {
   }
 
   @Test(
-    "while the deadline runs there is a SYN; a shared attempt that is aborted leaves none", .faults(47),
+    "a connect attempt is in SYN-SENT until its deadline; an aborted shared attempt leaves none", .faults(47),
     .needsNamespaces)
   func abortedAttempt() throws {
     let namespace = try NetworkNamespace()
@@ -157,7 +159,7 @@ struct ConnectEdges {
     #expect(try namespace.run { () throws in try KernelView.tcp().isEmpty })
   }
 
-  @Test("a peer that answers the SYN with a reset", .faults(47), .needsTUN)
+  @Test("connecting to a peer that answers the SYN with a reset is refused", .faults(47), .needsTUN)
   func resetToSYN() throws {
     try withRawPeer(.answersSYNWithReset) { peer throws in
       try peer.namespace.run { () throws in
@@ -169,7 +171,8 @@ struct ConnectEdges {
   }
 
   @Test(
-    "a port below 1024 as an ordinary user says what is missing", .enabled(if: Rights.isRoot, "needs root"),
+    "binding a port below 1024 as an ordinary user names the missing capability",
+    .enabled(if: Rights.isRoot, "needs root"),
     .needsNamespaces)
   func privilegedPort() async {
     await #expect(processExitsWith: .success) { try ConnectEdges.bindAsNobody() }
@@ -180,7 +183,7 @@ struct ConnectEdges {
     try namespace.setSysctl("net/ipv4/ip_unprivileged_port_start", "1024")
     try namespace.run { () throws in
       #expect(seteuid(65534) == 0)
-      // Before the thread goes home, which takes the right that root has.
+      // Restores root before the thread returns to its own namespace, which needs root's capability.
       defer { _ = seteuid(0) }
       let error = try refusal { () throws(SocketError) in try Listener.bind(.loopback(port: 80)) }
       #expect(error.cause == .system(.permissionDenied))
@@ -191,7 +194,7 @@ struct ConnectEdges {
     }
   }
 
-  @Test("an address that is not this machine's; a port that is taken")
+  @Test("binding an address of another machine, and a port that is taken")
   func bindings() throws {
     let foreign = SocketAddress.v4(IPv4Address(192, 0, 2, 1), port: 0)
     let away = try refusal { () throws(SocketError) in try Listener.bind(foreign) }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Receiving up to a delimiter, and lines")
 struct Delimiters {
-  /// A stream on which these bytes have arrived, and whose peer has finished or not.
+  /// Runs `body` with a stream on which these bytes have arrived, and whose peer has finished if `finished` is set.
   private func holding(
     _ text: String, finished: Bool = false, _ body: (borrowing Connection, borrowing Connection) throws -> Void
   ) throws {
@@ -27,12 +27,14 @@ struct Delimiters {
     pair.second.abort()
   }
 
-  @Test("split at every place into two system calls, a delimiter is found", arguments: ["\n", "--", "\r\n\r\n", "aab"])
+  @Test(
+    "a delimiter is found wherever its bytes are split between two system calls",
+    arguments: ["\n", "--", "\r\n\r\n", "aab"])
   func split(delimiter: String) throws {
     let first = "aaa-\r\n-a a\r\n\ra"
     let second = "tail"
     let whole = first + delimiter + second + delimiter
-    // What comes first in the text, not what was meant.
+    // The first occurrence in the text counts, even if that is not the delimiter that was appended.
     let expected = whole.utf8Prefix(before: delimiter)
     for cut in 1..<whole.utf8.count {
       try holding(whole) { connection, _ throws in
@@ -45,7 +47,7 @@ struct Delimiters {
   }
 
   @Test(
-    "one byte a call: the delimiter is found, and what follows it is not lost",
+    "a delimiter that arrives one byte per call is found, and the bytes after it are not lost",
     arguments: ["\n", "--", "\r\n\r\n", "aab"])
   func bytewise(delimiter: String) throws {
     try holding("xyz" + delimiter + delimiter + "more") { connection, _ throws in
@@ -57,7 +59,9 @@ struct Delimiters {
     }
   }
 
-  @Test("exactly at the limit it is found; one more is too many, and stays readable", arguments: [1, 2, 100])
+  @Test(
+    "a delimiter exactly at the limit is found; one byte more is an error, and the bytes stay readable",
+    arguments: [1, 2, 100])
   func limit(call: Int) throws {
     let script = Script(.every(.recv, .limit(call)))
     try holding("12345--67890--") { connection, _ throws in
@@ -70,7 +74,7 @@ struct Delimiters {
         #expect(try connection.receive(until: Array("--".utf8), limit: 5) == Array("67890".utf8))
       }
     }
-    // Nothing but the delimiter is within a limit of nothing.
+    // With a limit of 0 only a line that consists of the delimiter alone fits.
     try holding("\n\nx\n") { connection, _ throws in
       try scripted(script) { () throws in
         #expect(try connection.receive(until: 0x0A, limit: 0) == [])
@@ -82,7 +86,7 @@ struct Delimiters {
     }
   }
 
-  @Test("a limit of everything, an empty delimiter, a limit below nothing")
+  @Test("receiving to a delimiter: the largest limit, an empty delimiter, a negative limit")
   func arguments() throws {
     try holding("ab\n") { connection, _ throws in
       for wrong in [-1, .min] {
@@ -98,7 +102,7 @@ struct Delimiters {
     try holding("ab\r\n") { connection, _ throws in #expect(try connection.readLine(limit: .max) == "ab") }
   }
 
-  @Test("the end before the delimiter: nil before the first byte, endOfStream after it, and what came stays")
+  @Test("EOF before the delimiter: nil before the first byte, endOfStream after it, and the bytes stay readable")
   func end() throws {
     try holding("", finished: true) { connection, _ throws in
       #expect(try connection.receive(until: 0x0A) == nil)
@@ -125,7 +129,7 @@ struct Delimiters {
     }
   }
 
-  @Test("a line exactly at its limit, with either end; one byte more is too many", arguments: [1, 3, 100])
+  @Test("a line exactly at its limit is read, with either line end; one byte more is an error", arguments: [1, 3, 100])
   func lineLimit(call: Int) throws {
     try holding("12345\n12345\r\n123456\n") { connection, _ throws in
       try scripted(Script(.every(.recv, .limit(call)))) { () throws in
@@ -140,7 +144,7 @@ struct Delimiters {
     }
   }
 
-  @Test("a peer that goes silent, or finishes, one byte beyond the limit has gone beyond it")
+  @Test("a line one byte beyond its limit is an error, even if the peer goes silent or finishes there")
   func overAndSilent() throws {
     try holding("123456") { connection, _ throws in
       let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5, within: .seconds(10)) }
@@ -151,7 +155,7 @@ struct Delimiters {
       #expect(
         try refusal { () throws(SocketError) in try connection.readLine(limit: 5) }.cause == .limit("line limit", 5))
     }
-    // With a \r the sixth byte may be the end of a line of five.
+    // After a \r the sixth byte may be part of the end of a five-byte line.
     try holding("12345\r") { connection, peer throws in
       let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5, within: .milliseconds(5)) }
       #expect(error.cause == .timedOut)
@@ -160,7 +164,7 @@ struct Delimiters {
     }
   }
 
-  @Test("a line that is not UTF-8 is no text, and stays readable as bytes")
+  @Test("a line that is not UTF-8 is an error, and stays readable as bytes")
   func notText() throws {
     let pair = try StreamKind.ipv4.connected()
     try pair.first.send([0xFF, 0x41, 0x0A, 0x42, 0x0A])
@@ -173,14 +177,14 @@ struct Delimiters {
     pair.second.abort()
   }
 
-  @Test("letters of several bytes, cut by every system call, come whole")
+  @Test("characters of several bytes, split across system calls, arrive whole")
   func cutLetters() throws {
     try holding("Ärger 日本 🏁\n") { connection, _ throws in
       try scripted(Script(.every(.recv, .limit(1)))) { () throws in #expect(try connection.readLine() == "Ärger 日本 🏁") }
     }
   }
 
-  @Test("time is up in the middle of a line: the line is not lost", .faults(61))
+  @Test("a timeout in the middle of a line does not lose the line", .faults(61))
   func timeIsUp() throws {
     try holding("half a ") { connection, peer throws in
       let error = try refusal { () throws(SocketError) in try connection.readLine(within: .milliseconds(5)) }
@@ -190,7 +194,7 @@ struct Delimiters {
     }
   }
 
-  @Test("ten thousand short lines in one buffer")
+  @Test("ten thousand short lines in one buffer are read in order")
   func manyLines() throws {
     let pair = try Connection.pair()
     let text = (0..<10_000).map { "\($0)\n" }.joined()

@@ -5,47 +5,53 @@ import Testing
 
 @testable import Fin
 
-/// In processes of their own, because the limit is the process's, and in a table of their own, because libdispatch needs
-/// descriptors too.
+/// Each test runs in a separate process, because the limit belongs to the process, and in a separate descriptor table,
+/// because libdispatch needs descriptors too.
 @Suite("The descriptor limit, reached for real")
 struct DescriptorLimit {
-  @Test("accept with a client waiting: an error that says what to do; the client stays queued", .faults(35))
+  @Test(
+    "accept at the descriptor limit, a client queued: an error that says what to do; the client stays queued",
+    .faults(35))
   func acceptSomebody() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.acceptSomebody($0) } }
   }
 
-  @Test("accept with nobody waiting: it waits, and takes who comes once there is room", .faults(35))
+  @Test(
+    "accept at the descriptor limit, no client queued: it waits, and accepts the next one once there is room",
+    .faults(35))
   func acceptNobody() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.acceptNobody($0) } }
   }
 
-  @Test("connect, pair, socket, bind and duplicate: an error each, and nothing is left behind", .faults(35))
+  @Test(
+    "connect, pair, socket, bind and duplicate at the descriptor limit: an error each, and nothing is left behind",
+    .faults(35))
   func makers() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.makers($0) } }
   }
 
-  @Test("what is open goes on: it sends, receives, waits and closes with confirmation", .faults(35))
+  @Test("at the descriptor limit, open sockets still send, receive, wait and close with confirmation", .faults(35))
   func openOnes() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.openOnes($0) } }
   }
 
-  @Test("a shared connection waits and is closed from another thread without a descriptor to be had", .faults(35))
+  @Test("a shared connection can wait and be closed from another thread without a free descriptor", .faults(35))
   func sharedWaits() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.sharedWaits($0) } }
   }
 
-  @Test("a server at the limit serves everyone in the end", .faults(35))
+  @Test("a server at the descriptor limit serves every client in the end", .faults(35))
   func server() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.server($0) } }
   }
 }
 
-/// Takes every descriptor that is left, and gives back as many as are asked for.
+/// Takes every free descriptor, and releases as many as the test asks for.
 private struct Hoard: ~Copyable {
   private var numbers: [CInt] = []
 
   init(_ table: DescriptorTable) throws {
-    // Low enough to be reached soon.
+    // Low enough to be reached quickly.
     try table.lowerLimit(leaving: 40)
     fill()
   }
@@ -62,7 +68,8 @@ private struct Hoard: ~Copyable {
     for _ in 0..<count { _ = close(numbers.removeLast()) }
   }
 
-  /// What is refused when there is none left: also of those that another thread of the program has just closed.
+  /// The error that `body` throws when no descriptor is free. Takes the ones that other threads have closed in the
+  /// meantime, too.
   mutating func refusal<R: ~Copyable>(_ body: () throws(SocketError) -> R) throws -> SocketError {
     fill()
     return try FinTests.refusal(body)
@@ -100,7 +107,7 @@ private enum AtTheLimit {
       listener.close()
       return peer
     }
-    // One for the client's end, one for the server's, and some for what waiting on both sides may need.
+    // One for the client's end, one for the server's, and spare ones for the waits on both sides.
     hoard.give(8)
     let client = try Connection.connect(to: address)
     #expect(try accepting.join(within: .seconds(20)) == client.localAddress)
@@ -126,7 +133,7 @@ private enum AtTheLimit {
       #expect(bind.cause == full && bind.operation == .bind)
       let duplicate = try hoard.refusal { () throws(SocketError) in try kept.first.duplicate() }
       #expect(duplicate.cause == full && duplicate.operation == .duplicate)
-      // A pair needs two: with one left, it takes none.
+      // A pair needs two descriptors: with only one free, it takes none.
       hoard.give(1)
       _ = try refusal { () throws(SocketError) in try Connection.pair() }
       let single = try Socket(.ipv4)
@@ -176,7 +183,7 @@ private enum AtTheLimit {
     _ = consume hoard
   }
 
-  /// The server may have taken what was left: then a client comes when there is room again.
+  /// Connects to the server. The server may have taken the last descriptors: then this retries until one is free again.
   private static func connected(_ port: UInt16) throws -> PlainSocket {
     let deadline = Deadline.after(.seconds(20))
     while true {
@@ -193,7 +200,7 @@ private enum AtTheLimit {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
     let address = listener.address
-    // The clients' ends are many; the server gets what they leave.
+    // The clients' ends take many descriptors; the server gets the remaining ones.
     try table.lowerLimit(leaving: 60)
     let clients = onThread { () throws -> Int in
       defer { handle.stop() }

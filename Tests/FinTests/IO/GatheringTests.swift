@@ -29,14 +29,14 @@ struct Gathering {
     #expect(try sender.join(within: .seconds(30)).isDelivered)
   }
 
-  @Test("empty pieces anywhere", arguments: StreamKind.all)
+  @Test("a gathered send skips empty pieces, wherever they are", arguments: StreamKind.all)
   func empty(kind: StreamKind) throws {
     try check(kind, [[], [1], [], [], [2, 3], []])
     try check(kind, [[], [], [4]])
     try check(kind, [[5], [], []])
   }
 
-  @Test("more pieces than one system call takes", arguments: StreamKind.all)
+  @Test("a gathered send of more pieces than one system call takes", arguments: StreamKind.all)
   func many(kind: StreamKind) throws {
     for count in [255, 256, 257, 1023, 1024, 1025, 3000] {
       let script = Script()
@@ -45,16 +45,18 @@ struct Gathering {
     }
   }
 
-  @Test("two hundred thousand pieces cost neither the stack nor the square of their number")
+  @Test("a gathered send of 200,000 pieces needs neither a deep stack nor quadratic time")
   func veryMany() throws {
     let many = [[UInt8]](repeating: [1, 2, 3], count: 200_000)
     let time = try elapsed { try check(.ipv4, many) }
     #expect(time < .seconds(30))
   }
 
-  @Test("the kernel stops in the middle of a piece, again and again", .faults(59), arguments: StreamKind.all)
+  @Test(
+    "a gathered send continues when the kernel stops in the middle of a piece, again and again", .faults(59),
+    arguments: StreamKind.all)
   func short(kind: StreamKind) throws {
-    // Pieces far larger than the kernel takes at once: a call cannot but end in the middle of one.
+    // Pieces far larger than the kernel accepts at once, so that a call must end in the middle of one.
     let large = [pattern(1_500_001), [], pattern(7), pattern(2_000_003), pattern(1)]
     let script = Script()
     try check(kind, large, script: script, buffer: 32 << 10)
@@ -62,7 +64,9 @@ struct Gathering {
     #expect(script.count(.poll) > 0)
   }
 
-  @Test("the kernel takes so many bytes of each call, wherever that is", .faults(59), arguments: 1...12)
+  @Test(
+    "a gathered send continues when the kernel accepts 1 to 12 bytes per call, wherever that ends", .faults(59),
+    arguments: 1...12)
   func everyCut(most: Int) throws {
     let pieces: [[UInt8]] = [[1, 2, 3], [4], [], [5, 6, 7, 8, 9, 10, 11], [12, 13]]
     let script = Script(.every(.sendmsg, .limit(most)))

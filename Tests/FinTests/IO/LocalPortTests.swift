@@ -5,11 +5,11 @@ import Testing
 
 @testable import Fin
 
-@Suite("Local ports: meeting oneself, and running out")
+@Suite("Local ports: self-connection, and exhaustion")
 struct LocalPorts {
-  @Test("a connection that met itself is refused, and leaves the port to who would listen there", .faults(49))
+  @Test("a connect that reaches itself is refused, and leaves the port free for a listener", .faults(49))
   func selfConnect() throws {
-    // A port that is free now.
+    // A port that is currently free.
     let probe = try PlainSocket.listening()
     let address = SocketAddress.loopback(port: probe.port)
     probe.close()
@@ -22,12 +22,13 @@ struct LocalPorts {
       #expect(error.cause == .system(.connectionRefused))
       #expect("\(error)".contains("connected to itself"), "\(error)")
       #expect(ledger.counts.open == 0)
-      // TIME-WAIT would keep the port from a server that does not set SO_REUSEADDR.
+      // TIME-WAIT would block the port for a server that does not set SO_REUSEADDR.
       #expect(try KernelView.tcp(localPort: address.port, remotePort: address.port).isEmpty)
     }
   }
 
-  @Test("by chance, among few ports: no attempt ever gives a connection", .faults(49), .needsNamespaces)
+  @Test(
+    "a connect that reaches itself by chance, among few ports, never gives a connection", .faults(49), .needsNamespaces)
   func byChance() throws {
     let namespace = try NetworkNamespace()
     try namespace.setSysctl("net/ipv4/ip_local_port_range", "50000 50003")
@@ -47,13 +48,13 @@ struct LocalPorts {
         }
       }
     }
-    // One attempt a call, so that nothing loops.
+    // One `connect` per call: Fin does not retry in a loop.
     #expect(script.count(.connect) == 400)
     #expect(ledger.counts.open == 0)
   }
 
   @Test(
-    "every port to a destination taken: an error that says so, and a port that comes free serves", .faults(50),
+    "every local port to a destination taken: an error that says so, and a freed port works again", .faults(50),
     .needsNamespaces)
   func exhausted() throws {
     let namespace = try NetworkNamespace()
@@ -67,7 +68,7 @@ struct LocalPorts {
       let error = try refusal { () throws(SocketError) in try Connection.connect(to: address) }
       #expect(error.cause == .system(.addressNotAvailable))
       #expect("\(error)".contains("every local port to this destination is taken"), "\(error)")
-      // To another destination the same ports serve again.
+      // The same ports still work for another destination.
       let third = try Connection.connect(to: other.address)
       first.abort()
       let fourth = try Connection.connect(to: listener.address)
@@ -79,7 +80,9 @@ struct LocalPorts {
     }
   }
 
-  @Test("bound to a source without a port, connections take no port before they connect", .faults(50), .needsNamespaces)
+  @Test(
+    "bound to a source address without a port, a connection takes no port before it connects", .faults(50),
+    .needsNamespaces)
   func sourceBound() throws {
     let namespace = try NetworkNamespace()
     try namespace.setSysctl("net/ipv4/ip_local_port_range", "50000 50001")

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Random chunks and random verbs: no byte is lost, doubled or moved")
 struct StreamOrder {
-  /// What has been sent and not received, and a check of everything that is.
+  /// The bytes that were sent and not yet received. Checks every byte that is received.
   fileprivate struct Model {
     var outstanding: [UInt8] = []
     var taken = 0
@@ -20,7 +20,7 @@ struct StreamOrder {
     }
   }
 
-  @Test("a random conversation", .faults(59), arguments: 0..<24)
+  @Test("a random sequence of sends and receives delivers every byte once and in order", .faults(59), arguments: 0..<24)
   func random(seed: Int) throws {
     var dice = Dice(seed: UInt64(seed) &* 7919 &+ 1)
     let kind = StreamKind.all[seed % StreamKind.all.count]
@@ -29,13 +29,13 @@ struct StreamOrder {
     var script = Script()
     for step in 0..<600 {
       if step % 50 == 0 {
-        // Now and then the system calls are short.
+        // Occasionally `recv` is limited to a few bytes.
         script =
           Bool.random(using: &dice) ? Script() : Script(.every(.recv, .limit(Int.random(in: 1...40, using: &dice))))
       }
       if Bool.random(using: &dice), model.outstanding.count < 60_000 {
         var chunk = pattern(Int.random(in: 0...400, using: &dice), seed: dice.next())
-        // Line ends and delimiters are common enough to be met.
+        // Line ends and delimiters are frequent enough to occur.
         for index in chunk.indices where chunk[index] < 24 { chunk[index] = chunk[index] < 12 ? 0x0A : 0x0D }
         try pair.first.send(chunk)
         model.outstanding += chunk
@@ -54,7 +54,7 @@ struct StreamOrder {
     pair.second.abort()
   }
 
-  /// Loopback delivers before send returns, but for the kernel's own batches.
+  /// Waits for the bytes to arrive. Loopback delivers before `send` returns, except where the kernel batches.
   private func awaitArrival(_ connection: borrowing Connection, _ model: Model) throws {
     let expected = UInt64(model.taken + model.outstanding.count)
     try eventually("the bytes") { try connection.tcpInfo()?.bytesReceived ?? expected >= expected }
@@ -108,7 +108,7 @@ struct StreamOrder {
 }
 
 extension StreamOrder.Model {
-  /// Takes bytes that a verb gave, as that verb's own error.
+  /// Checks the bytes that a verb returned, and reports a mismatch as an error of that verb.
   fileprivate mutating func check(_ bytes: [UInt8], _ verb: String, count: Int? = nil) throws(SocketError) {
     if let count, !bytes.isEmpty, bytes.count != count {
       throw SocketError(.receive, .invalid("\(verb) gave \(bytes.count) bytes for \(count)"))

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("Receiving: into a span, up to, exactly, a look ahead")
+@Suite("Receiving: into a span, up to a number, exactly a number, and peeking")
 struct ReceivingBytes {
-  /// Receives into a span with so much room.
+  /// Receives into a span of this capacity.
   private func into(_ room: Int, _ connection: borrowing Connection, within: Duration? = nil) throws -> [UInt8] {
     var storage = [UInt8](repeating: 0xEE, count: room)
     let count = try unsafe storage.withUnsafeMutableBytes { buffer in
@@ -20,7 +20,7 @@ struct ReceivingBytes {
     return Array(storage.prefix(count))
   }
 
-  @Test("into a span: what came, no more than there is room for; 0 is the end", arguments: StreamKind.all)
+  @Test("receive into a span: the bytes that arrived, at most its room; 0 at EOF", arguments: StreamKind.all)
   func intoSpan(kind: StreamKind) throws {
     let pair = try kind.connected()
     try pair.first.send([1, 2, 3, 4, 5])
@@ -42,7 +42,7 @@ struct ReceivingBytes {
     _ = try connection.receive(into: &output)
   }
 
-  @Test("a span that is half full is filled up, and what was in it stays")
+  @Test("receive into a half-full span fills it up, and keeps its content")
   func appends() throws {
     let pair = try Connection.pair()
     try pair.first.send([3, 4, 5, 6])
@@ -62,7 +62,7 @@ struct ReceivingBytes {
     pair.second.abort()
   }
 
-  @Test("up to: at least one, at most so many, nil at the end for ever", arguments: StreamKind.all)
+  @Test("receive(upTo:): at least one byte, at most the limit, nil at EOF every time", arguments: StreamKind.all)
   func upTo(kind: StreamKind) throws {
     let pair = try kind.connected()
     try pair.first.send([1, 2, 3])
@@ -80,7 +80,7 @@ struct ReceivingBytes {
   }
 
   @Test(
-    "exactly: all of them, nil before the first, endOfStream in the middle and what came stays",
+    "receive(exactly:): all bytes; at EOF nil before the first, endOfStream after it, and the bytes stay",
     arguments: StreamKind.all)
   func exactly(kind: StreamKind) throws {
     let pair = try kind.connected()
@@ -104,7 +104,7 @@ struct ReceivingBytes {
     second.abort()
   }
 
-  @Test("exactly, and time is up in the middle: what came stays, in order", .faults(61))
+  @Test("receive(exactly:) that times out in the middle: the bytes that arrived stay, in order", .faults(61))
   func exactlyTimedOut() throws {
     let pair = try StreamKind.ipv4.connected()
     try pair.first.send([1, 2, 3])
@@ -120,7 +120,7 @@ struct ReceivingBytes {
     pair.second.abort()
   }
 
-  @Test("exactly, and a reset in the middle: what came stays, then the reset")
+  @Test("receive(exactly:) with a reset in the middle: the bytes that arrived stay, then comes the reset")
   func exactlyReset() throws {
     let streams = try Strangers.connected()
     let ours = streams.ours
@@ -136,7 +136,7 @@ struct ReceivingBytes {
     ours.close()
   }
 
-  @Test("a length sent by a stranger costs nothing: a tebibyte is asked for, and no memory taken")
+  @Test("receive(exactly:) of a tebibyte allocates no memory in advance")
   func hugeLengths() async {
     await #expect(processExitsWith: .success) { try ReceivingBytes.askForATebibyte() }
   }
@@ -166,7 +166,7 @@ struct ReceivingBytes {
     pair.second.abort()
   }
 
-  /// Bytes resident, of this process.
+  /// The resident memory of this process, in bytes.
   private static func memory() throws -> Int {
     guard let file = unsafe fopen("/proc/self/statm", "r") else { throw RigError("statm") }
     defer { unsafe fclose(file) }
@@ -177,7 +177,7 @@ struct ReceivingBytes {
     return (Int(fields[1]) ?? 0) * 4096
   }
 
-  @Test("a look ahead takes nothing: the same bytes come to whatever asks next", arguments: StreamKind.all)
+  @Test("peek consumes nothing: the next receive returns the same bytes", arguments: StreamKind.all)
   func peek(kind: StreamKind) throws {
     let pair = try kind.connected()
     try pair.first.send("abcdef")
@@ -193,7 +193,7 @@ struct ReceivingBytes {
     pair.second.abort()
   }
 
-  @Test("unread bytes of a look ahead count as unread when the connection is closed")
+  @Test("peeked bytes count as unread when the connection is closed")
   func peekThenClose() throws {
     let pair = try StreamKind.ipv4.connected()
     try pair.first.send("abc")
@@ -203,7 +203,7 @@ struct ReceivingBytes {
     pair.first.abort()
   }
 
-  @Test("detached in the middle of buffered reading: what was read ahead comes along")
+  @Test("detaching in the middle of buffered reading returns the bytes that were read ahead")
   func peekThenDetach() throws {
     let pair = try StreamKind.ipv4.connected()
     try pair.first.send("line\nrest")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("An array that was received keeps the room of what came, not of what could have come")
+@Suite("A received array has the capacity of the bytes that arrived, not of the limit")
 struct RoomOfArrays {
   private static let counts = [1, 100, 5000, 60_000, 150_000]
 
@@ -14,7 +14,7 @@ struct RoomOfArrays {
     #expect(bytes.capacity <= 2 * count + 64, "\(count) bytes keep \(bytes.capacity)")
   }
 
-  @Test("received up to more than came", arguments: counts)
+  @Test("receive(upTo:) with a limit above what arrived: the capacity fits", arguments: counts)
   func upTo(count: Int) throws {
     let pair = try Connection.pair()
     for option in [SocketOption.sendBuffer, .receiveBuffer] { _ = try pair.first.set(option, to: 1 << 20) }
@@ -24,7 +24,7 @@ struct RoomOfArrays {
     pair.second.abort()
   }
 
-  @Test("what was looked at before, and what was read ahead")
+  @Test("bytes that were peeked or read ahead: the capacity fits")
   func buffered() throws {
     let pair = try Connection.pair()
     try pair.first.send("x")
@@ -40,7 +40,7 @@ struct RoomOfArrays {
     pair.second.abort()
   }
 
-  @Test("received exactly, in a task too, and by datagram")
+  @Test("receive(exactly:), in a task too, and datagrams: the capacity fits")
   func others() throws {
     let pair = try Connection.pair()
     let second = pair.second.share()

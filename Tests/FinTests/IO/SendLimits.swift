@@ -6,15 +6,15 @@ import Testing
 
 @testable import Fin
 
-@Suite("The kernel's limit for bytes that stay unacknowledged follows what the sender allows", .onThreads)
+@Suite("TCP_USER_TIMEOUT, the kernel's limit for unacknowledged bytes, follows the send timeout", .onThreads)
 struct SendLimits {
   private static let short = Timeouts(send: .milliseconds(300))
 
-  /// More than any two buffers hold.
+  /// More than both sides' buffers hold together.
   private static let plenty = [UInt8](repeating: 7, count: 24 << 20)
 
   @Test(
-    "the limit of a send does not end an attempt to connect: it is set when there is a connection",
+    "the send timeout does not end a connect attempt: the kernel's limit is set once connected",
     arguments: [nil, Place.loop])
   func notBefore(place: Place?) throws {
     let listener = try Listener.bind(.loopback(port: 0))
@@ -35,11 +35,11 @@ struct SendLimits {
     listener.close()
   }
 
-  @Test("an attempt without an answer lasts as long as the call allows, however short a send may be")
+  @Test("an unanswered connect lasts as long as the call's timeout, however short the send timeout is")
   func attempt() throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 0)
     let address = listener.address
-    // The kernel drops a SYN that comes to a full queue, without a word.
+    // When a queue is full, the kernel drops a new SYN without an answer.
     var queued: [SharedConnection] = []
     while let one = try? Connection.connect(to: address, within: .milliseconds(200)) { queued.append(one.share()) }
     let time = try elapsed {
@@ -53,7 +53,7 @@ struct SendLimits {
     listener.close()
   }
 
-  /// How a longer time is given.
+  /// How a test sets the longer timeout.
   enum Longer: String, CaseIterable, Sendable { case call, times }
 
   private func send(_ ours: SharedConnection, _ longer: Longer, _ place: Place?) throws -> SocketError {
@@ -68,7 +68,7 @@ struct SendLimits {
   }
 
   @Test(
-    "a longer time holds against a peer that does not read, and what was accepted then arrives",
+    "a longer send timeout holds against a peer that does not read, and the accepted bytes then arrive",
     arguments: [nil, Place.loop], Longer.allCases)
   func longer(place: Place?, longer: Longer) throws {
     let (ours, plain) = try openStrangers(timeouts: SendLimits.short)
@@ -90,7 +90,7 @@ struct SendLimits {
     ours.abort()
   }
 
-  @Test("a time that no call has made longer is kept: the kernel gives up")
+  @Test("a send timeout that no call made longer is kept: the kernel gives up")
   func kept() throws {
     let (ours, plain) = try openStrangers(timeouts: SendLimits.short)
     let error = try refusal { () throws(SocketError) in try ours.send(SendLimits.plenty, within: .milliseconds(300)) }
@@ -100,7 +100,7 @@ struct SendLimits {
     plain.close()
   }
 
-  @Test("a limit that the program set by itself stays, whatever a call allows")
+  @Test("a TCP_USER_TIMEOUT that the program set itself stays, whatever a call's timeout")
   func ownOption() throws {
     let (ours, plain) = try openStrangers()
     #expect(try ours.set(.userTimeout, to: .milliseconds(300)) == .milliseconds(300))

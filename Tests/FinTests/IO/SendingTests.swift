@@ -8,7 +8,7 @@ import Testing
 @Suite("Sending: all of the bytes, or an error that says how many")
 struct SendingAll {
   @Test(
-    "a peer that stalls: the deadline passes in the middle, and the number is the number that arrives", .faults(59, 61),
+    "a peer that stalls: a send that times out reports exactly the number of bytes that arrive", .faults(59, 61),
     arguments: StreamKind.all)
   func stalled(kind: StreamKind) throws {
     let pair = try kind.connected()
@@ -27,7 +27,9 @@ struct SendingAll {
     pair.second.abort()
   }
 
-  @Test("gathering to a peer that stalls tells the number too", .faults(59, 61), arguments: StreamKind.all)
+  @Test(
+    "a peer that stalls: a gathered send that times out reports the number of bytes too", .faults(59, 61),
+    arguments: StreamKind.all)
   func stalledGathering(kind: StreamKind) throws {
     let pair = try kind.connected()
     let pieces = (0..<200).map { pattern(100_003, seed: UInt64($0)) }
@@ -45,14 +47,14 @@ struct SendingAll {
   }
 
   @Test(
-    "closed by another thread in the middle: the number accepted is the number that arrives", .faults(59),
+    "a send that another thread closes reports exactly the number of bytes that arrive", .faults(59),
     arguments: StreamKind.all)
   func closedInTheMiddle(kind: StreamKind) throws {
     let pair = try kind.connected()
     let shared = pair.first.share()
     let bytes = pattern(32 << 20)
     let sender = onThread { try refusal { () throws(SocketError) in try shared.send(bytes, within: .seconds(30)) } }
-    // The peer reads nothing until the sender waits: the queue then stays as it is.
+    // The peer does not read before the sender waits, so that the queue stays full.
     try awaitFullQueue(shared)
     let closer = onThread { shared.close(.confirmed(within: .seconds(20))) }
     let error = try sender.join()
@@ -76,7 +78,7 @@ struct SendingAll {
     }
   }
 
-  @Test("a peer whose machine takes the first bytes only", .faults(59), .needsTUN)
+  @Test("a peer that acknowledges only the first bytes: the send reports the bytes accepted", .faults(59), .needsTUN)
   func partlyAcknowledged() throws {
     try withRawPeer(.acknowledges(first: 20_000)) { peer throws in
       let connection = try peer.namespace.run { () throws in
@@ -94,7 +96,8 @@ struct SendingAll {
     }
   }
 
-  @Test("a peer that resets in the middle: the number accepted, then reset for ever", .faults(59))
+  @Test(
+    "a peer that resets in the middle of a send: the bytes accepted are reported, then always the reset", .faults(59))
   func resetInTheMiddle() throws {
     let streams = try Strangers.connected()
     let ours = streams.ours.share()
@@ -109,7 +112,7 @@ struct SendingAll {
     ours.close()
   }
 
-  @Test("no bytes: no system call, and nothing arrives", .faults(59), arguments: StreamKind.all)
+  @Test("sending no bytes makes no system call, and nothing arrives", .faults(59), arguments: StreamKind.all)
   func nothing(kind: StreamKind) throws {
     let pair = try kind.connected()
     let script = Script()
@@ -132,7 +135,7 @@ struct SendingAll {
     pair.second.abort()
   }
 
-  @Test("no bytes after the end: refused like any others")
+  @Test("sending no bytes after finishing or closing is refused like any send")
   func nothingAfterTheEnd() throws {
     let pair = try Connection.pair()
     let shared = pair.first.share()
@@ -144,7 +147,9 @@ struct SendingAll {
     pair.second.abort()
   }
 
-  @Test("one byte a system call, in both directions, for a whole conversation", .faults(59), arguments: StreamKind.all)
+  @Test(
+    "a whole conversation works with one byte per system call, in both directions", .faults(59),
+    arguments: StreamKind.all)
   func oneByteCalls(kind: StreamKind) throws {
     let pair = try kind.connected()
     let script = Script(.every(.recv, .limit(1)), .every(.send, .limit(1)), .every(.sendmsg, .limit(1)))
@@ -171,9 +176,9 @@ struct SendingAll {
     #expect(script.count(.recv) > 200)
   }
 
-  @Test("64 MiB to a slow reader arrive as they were sent", arguments: [StreamKind.ipv4, .unix])
+  @Test("64 MiB arrive unchanged at a slow reader", arguments: [StreamKind.ipv4, .unix])
   func slowReader(kind: StreamKind) throws {
-    // A block whose length divides nothing, again and again.
+    // A block, repeated, whose length divides no buffer size.
     let block = pattern(1_000_003)
     let total = 64 << 20
     let pair = try kind.connected()
@@ -200,11 +205,11 @@ struct SendingAll {
     pair.second.close()
     let report = try sender.join(within: .seconds(60))
     #expect(report.isDelivered && report.bytesUnacknowledged == 0, "\(report)")
-    // It was slow enough to make the sender wait.
+    // The reader was slow enough to make the sender wait.
     #expect(script.count(.poll) > 0)
   }
 
-  @Test("whatever the bytes are kept in, they are the same bytes on the wire", arguments: StreamKind.all)
+  @Test("every kind of collection sends the same bytes", arguments: StreamKind.all)
   func forms(kind: StreamKind) throws {
     let pair = try kind.connected()
     let text = "Ärger, 日本, 🏁, and plain\n"
@@ -231,7 +236,7 @@ struct SendingAll {
     pair.second.abort()
   }
 
-  @Test("sendSome takes what there is room for, and waits only while there is none", arguments: StreamKind.all)
+  @Test("sendSome sends what there is room for, and waits only while there is none", arguments: StreamKind.all)
   func some(kind: StreamKind) throws {
     let pair = try kind.connected()
     let bytes = pattern(8 << 20)
@@ -260,7 +265,7 @@ struct SendingAll {
 }
 
 extension [UInt8] {
-  /// Whether these bytes are those of an endless repetition of `block`, from a position on.
+  /// Whether these bytes are those of an endless repetition of `block`, starting at `position`.
   func elementsEqualBlock(_ block: [UInt8], at position: Int) -> Bool {
     var done = 0
     while done < count {

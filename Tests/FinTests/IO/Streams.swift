@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-/// The streams that a promise holds for.
+/// The kinds of stream that a promise holds for.
 enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case ipv4 = "TCP over IPv4"
   case ipv6 = "TCP over IPv6"
@@ -15,13 +15,13 @@ enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
   var testDescription: String { rawValue }
 
-  /// Those that this machine has.
+  /// The kinds that this machine supports.
   static let all: [StreamKind] = allCases.filter { unsafe $0 != .ipv6 || access("/proc/net/if_inet6", R_OK) == 0 }
   static let tcp: [StreamKind] = all.filter { $0 == .ipv4 || $0 == .ipv6 }
 
   private static let names = Atomic<Int>(0)
 
-  /// An address to listen on that nobody else has.
+  /// An unused address to listen on.
   var freshAddress: SocketAddress {
     get throws {
       switch self {
@@ -34,7 +34,7 @@ enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
   }
 
-  /// Two ends of one connection; the first is the one that connected.
+  /// Both ends of one connection. The first is the one that connected.
   func connected(timeouts: Timeouts = .default) throws -> ConnectionPair {
     if self == .pair { return try Connection.pair(timeouts: timeouts) }
     let listener = try Listener.bind(try freshAddress, timeouts: timeouts)
@@ -45,7 +45,7 @@ enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   }
 }
 
-/// A connection of ours, and at its other end a socket with nothing around it.
+/// A Fin connection, with a plain socket as its peer.
 struct Strangers: ~Copyable {
   var ours: Connection
   var plain: PlainSocket
@@ -61,16 +61,17 @@ struct Strangers: ~Copyable {
 
 /// The error that `body` throws.
 ///
-/// - Throws: `RigError` when it throws none.
+/// - Throws: `RigError` when `body` throws none.
 func refusal<R: ~Copyable>(_ body: () throws(SocketError) -> R) throws -> SocketError {
   do { _ = try body() } catch { return error }
   throw RigError("an error was expected, and none was thrown")
 }
 
-/// The pieces as one, a piece at a time: `joined()` walks byte by byte, and takes a second for a few megabytes unoptimised.
+/// Concatenates the pieces, one whole piece at a time: `joined()` walks byte by byte, which takes a second for a few
+/// megabytes in a debug build.
 func joined(_ pieces: [[UInt8]]) -> [UInt8] { pieces.reduce(into: []) { $0 += $1 } }
 
-/// So many bytes without a pattern that a shift or a swap would keep.
+/// This many bytes, without a pattern that would survive a shift or a swap.
 func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
   var dice = Dice(seed: seed)
   var bytes = [UInt8](repeating: 0, count: count)
@@ -88,7 +89,7 @@ func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
   return bytes
 }
 
-/// SplitMix64: random numbers from a seed, so that a failure can be seen again.
+/// SplitMix64: random numbers from a seed, so that a failure can be reproduced.
 struct Dice: RandomNumberGenerator {
   private var state: UInt64
   init(seed: UInt64) { state = seed }
@@ -102,14 +103,14 @@ struct Dice: RandomNumberGenerator {
   }
 }
 
-/// Time that passed while `body` ran.
+/// The time that `body` took.
 func elapsed(_ body: () throws -> Void) rethrows -> Duration {
   let start = Fin.Instant.now
   try body()
   return start.elapsed
 }
 
-/// Runs `body` with a script in force; unlike `withValue` it can hand out an owner.
+/// Runs `body` with a script in force. Unlike `withValue`, it can return a noncopyable owner.
 func scripted<R: ~Copyable>(_ script: Script, _ body: () throws -> R) throws -> R {
   var result: R?
   var failure: (any Error)?

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 5: nothing waits for ever: per call, for ever only when asked, never overflowing")
+@Suite("Promise 5: nothing waits forever: per call, unlimited only when asked, never overflowing")
 struct Times {
-  @Test("all(…) sets the four, and what a call says goes before it")
+  @Test("Timeouts.all(…) sets all four timeouts, and a call's own timeout takes precedence")
   func all() throws {
     let times = Timeouts.all(.milliseconds(30))
     #expect(times.connect == .milliseconds(30) && times.send == .milliseconds(30))
@@ -18,7 +18,7 @@ struct Times {
     #expect(try refusal { () throws(SocketError) in try listener.accept() }.cause == .timedOut)
     let client = try Connection.connect(to: listener.address)
     var server = try listener.accept()
-    // What is accepted has the listener's times.
+    // An accepted connection has the listener's timeouts.
     #expect(server.timeouts == times)
     #expect(try refusal { () throws(SocketError) in try server.receive(upTo: 1) }.cause == .timedOut)
     #expect(try refusal { () throws(SocketError) in try server.readLine() }.cause == .timedOut)
@@ -36,7 +36,7 @@ struct Times {
     listener.close()
   }
 
-  @Test("a wait lasts its time, not less", .faults(61), arguments: [1, 20, 150])
+  @Test("a wait lasts its whole timeout, not less", .faults(61), arguments: [1, 20, 150])
   func notLess(milliseconds: Int) throws {
     let pair = try Connection.pair()
     let time = try elapsed {
@@ -50,7 +50,7 @@ struct Times {
     pair.second.abort()
   }
 
-  @Test("nil is for ever: nothing but the peer or a close ends the wait")
+  @Test("a timeout of nil is unlimited: only the peer or a close ends the wait")
   func forEver() throws {
     let listener = try Listener.bind(.loopback(port: 0), timeouts: .all(nil))
     let handle = listener.handle
@@ -63,13 +63,13 @@ struct Times {
       return error
     }
     let receiving = onThread { try shared.receive(upTo: 10) }
-    try steadily(for: .milliseconds(100), "the end of a wait for ever", equals: false) {
+    try steadily(for: .milliseconds(100), "the end of an unlimited wait", equals: false) {
       accepting.isFinished || receiving.isFinished
     }
     try pair.second.send([1, 2])
     #expect(try receiving.join() == [1, 2])
     let again = onThread { try refusal { () throws(SocketError) in try shared.receive(upTo: 10) } }
-    try steadily(for: .milliseconds(50), "the end of a wait for ever", equals: false) { again.isFinished }
+    try steadily(for: .milliseconds(50), "the end of an unlimited wait", equals: false) { again.isFinished }
     shared.abort()
     #expect(try again.join().cause == .closed)
     handle.stop()
@@ -79,7 +79,8 @@ struct Times {
   }
 
   @Test(
-    "zero, and less, is one try: what is there is given, else time is up", .faults(61), arguments: [0, -1, -1_000_000])
+    "a timeout of zero or less is one attempt: available data is returned, else it times out", .faults(61),
+    arguments: [0, -1, -1_000_000])
   func zero(seconds: Int) throws {
     let now = Duration.seconds(seconds)
     let listener = try Listener.bind(.loopback(port: 0))
@@ -101,7 +102,7 @@ struct Times {
     listener.close()
   }
 
-  @Test("a connection over loopback is made within no time at all")
+  @Test("a connect over loopback succeeds with a timeout of zero")
   func zeroConnect() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let connection = try Connection.connect(to: listener.address, within: .zero)
@@ -111,12 +112,12 @@ struct Times {
   }
 
   @Test(
-    "a line that trickles has one deadline, and not one for each byte", .faults(61),
+    "a line that arrives byte by byte has one deadline, and not one for each byte", .faults(61),
     arguments: ["line", "until", "exactly"])
   func trickle(verb: String) throws {
     let pair = try Connection.pair()
     let peer = pair.second.share()
-    // Whenever the receiver waits, one byte comes first: every wait ends at once, and none of them ends the line.
+    // Before every wait of the receiver one byte arrives: every wait ends at once, and no byte ends the line.
     let script = Script(.every(.poll, .before { try? peer.send([0x61]) }))
     let first = pair.first.share()
     let receiving = onThread {
@@ -143,7 +144,7 @@ struct Times {
   }
 
   @Test(
-    "times too long to count are for ever, and do not overflow", .faults(61),
+    "durations too long to count are unlimited, and do not overflow", .faults(61),
     arguments: [
       Duration.seconds(Int64.max), Duration(secondsComponent: .max, attosecondsComponent: 999_999_999_999_999_999),
       .seconds(9_223_372_036), .nanoseconds(Int64.max),
@@ -165,7 +166,7 @@ struct Times {
     #expect(try receiving.join() == [1, 2, 3])
   }
 
-  @Test("the arithmetic of deadlines at both ends of the clock")
+  @Test("deadline arithmetic is right at both ends of the clock")
   func arithmetic() {
     #expect(Fin.Deadline.adding(.seconds(1), to: 5) == 1_000_000_005)
     #expect(Fin.Deadline.adding(.nanoseconds(-1), to: 5) == 4)
@@ -181,7 +182,7 @@ struct Times {
   }
 
   @Test(
-    "setting the machine's clock moves nothing: no source but one reads a clock, and that one the monotonic",
+    "setting the machine's clock moves no deadline: one source file reads a clock, the monotonic one",
     .faults(61))
   func monotonic() throws {
     let root = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")

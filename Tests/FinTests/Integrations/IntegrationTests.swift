@@ -22,7 +22,7 @@ struct Integrations {
       written.allSatisfy { $0.hasPrefix("warning leaked: a connection") && $0.contains("IntegrationTests.swift") })
   }
 
-  @Test("the ledger's counts reach the metrics backend, and each change is told once")
+  @Test("the ledger's counts reach the metrics backend, and each change is reported once")
   func metrics() throws {
     let backend = CountingMetrics()
     let ledger = Ledger()
@@ -51,7 +51,8 @@ struct Integrations {
     let group = ServiceGroup(
       services: [service], logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     async let running: Void = group.run()
-    // Not in a thread that is waited for here: that would block one of the few that the group's own tasks run on.
+    // Not in a thread that this test waits for: that would block one of the few pool threads that run the group's own
+    // tasks.
     let line = try await withConnection(to: Endpoint(address)) { connection in
       try await connection.send("x\n")
       return try await connection.readLine()

@@ -5,14 +5,14 @@ import Peers
 import ServiceLifecycle
 import Testing
 
-// Nothing here blocks: the service, its group and these tests share the few threads of Swift's own pool.
+// No test here blocks: the service, its group and these tests share the few threads of Swift's own pool.
 @Suite("Integrations: a listener served in tasks, as a service")
 struct IntegrationsInTasks {
   private func group(_ service: ListenerService) -> ServiceGroup {
     ServiceGroup(services: [service], logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
   }
 
-  /// A client that has been answered once, and then goes on with `rest`.
+  /// Connects a client, exchanges one line, and then runs `rest` on its connection.
   private func visit<R>(
     _ address: SocketAddress, _ rest: (borrowing Connection) async throws -> R
   ) async throws -> R {
@@ -28,7 +28,7 @@ struct IntegrationsInTasks {
     while let line = try await connection.readLine() { try await connection.send("\(line)\n") }
   }
 
-  @Test("a graceful shutdown takes nobody any more, and lets whoever is in conversation finish it")
+  @Test("a graceful shutdown accepts no more clients, and lets running conversations finish")
   func drains() async throws {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }
@@ -39,7 +39,7 @@ struct IntegrationsInTasks {
     async let running: Void = group.run()
     let last = try await visit(address) { connection in
       await group.triggerGracefulShutdown()
-      // In the middle of the drain.
+      // Now the drain is under way.
       while handle.phase == .listening { await Task.yield() }
       try await connection.send("still there\n")
       return try await connection.readLine()
@@ -51,7 +51,7 @@ struct IntegrationsInTasks {
     await #expect(throws: SocketError.self, "it runs once") { try await service.run() }
   }
 
-  @Test("when the drain's time is over, what still runs is cancelled and its peer hears a reset")
+  @Test("when the drain times out, running handlers are cancelled, and their peers read a reset")
   func drainEnds() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
@@ -60,7 +60,7 @@ struct IntegrationsInTasks {
     async let running: Void = group.run()
     let heard = try await visit(address) { connection in
       await group.triggerGracefulShutdown()
-      // It says nothing more.
+      // The client sends nothing more.
       do throws(SocketError) { return try await connection.readLine(within: .seconds(20)) } catch {
         return "\(error.cause)"
       }
@@ -70,7 +70,7 @@ struct IntegrationsInTasks {
     #expect(service.report?.abortedAtStop == 1)
   }
 
-  @Test("a handler hears of the shutdown, and may end its conversation before the drain's time is over")
+  @Test("a handler is notified of the shutdown, and may end its conversation before the drain times out")
   func heardByHandlers() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
@@ -94,7 +94,7 @@ struct IntegrationsInTasks {
     #expect(service.report?.abortedAtStop == 0)
   }
 
-  @Test("a service that is cancelled aborts what runs, and ends")
+  @Test("a service that is cancelled aborts its connections, and ends")
   func cancelled() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address

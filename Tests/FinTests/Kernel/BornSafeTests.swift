@@ -13,7 +13,7 @@ struct BornSafe {
     try end.withDescriptor { KernelView.descriptorFlags($0.rawValue) }
   }
 
-  @Test("a socket closes on exec and does not block", .faults(11), arguments: [AddressFamily.ipv4, .ipv6, .unix])
+  @Test("a new socket is close-on-exec and non-blocking", .faults(11), arguments: [AddressFamily.ipv4, .ipv6, .unix])
   func socket(family: AddressFamily) throws {
     let socket = try Socket(family)
     #expect(try flags(socket) == Self.safe)
@@ -25,7 +25,7 @@ struct BornSafe {
   }
 
   @Test(
-    "a listener, the connection that comes and the one that is accepted", .faults(11),
+    "a listener, a connecting and an accepted connection are close-on-exec and non-blocking", .faults(11),
     arguments: StreamKind.all.filter { $0 != .pair })
   func acceptedAndConnected(kind: StreamKind) throws {
     let listener = try Listener.bind(try kind.freshAddress)
@@ -39,7 +39,7 @@ struct BornSafe {
     listener.close()
   }
 
-  @Test("a listener made of a bound socket", .faults(11))
+  @Test("a listener made of a bound socket is close-on-exec and non-blocking", .faults(11))
   func twoSteps() throws {
     let socket = try Socket(.ipv4)
     try socket.bind(to: .loopback(port: 0))
@@ -48,7 +48,7 @@ struct BornSafe {
     listener.close()
   }
 
-  @Test("both ends of a pair, and a duplicate", .faults(11))
+  @Test("both ends of a pair, and a duplicate, are close-on-exec and non-blocking", .faults(11))
   func pairAndDuplicate() throws {
     let pair = try Connection.pair()
     let duplicate = try pair.first.duplicate()
@@ -60,7 +60,7 @@ struct BornSafe {
     pair.second.abort()
   }
 
-  @Test("an adopted descriptor that was neither becomes both", .faults(11))
+  @Test("an adopted descriptor becomes close-on-exec and non-blocking", .faults(11))
   func adopted() throws {
     let (ours, theirs) = try rawPair()
     #expect(KernelView.descriptorFlags(ours) == DescriptorFlags(closesOnExec: false, isNonBlocking: false))
@@ -70,7 +70,7 @@ struct BornSafe {
     _ = close(theirs)
   }
 
-  @Test("what waits need: wakers and pollers close on exec", .faults(11))
+  @Test("the descriptors of wakers and pollers are close-on-exec", .faults(11))
   func wakers() throws {
     let waker = try Waker()
     #expect(KernelView.descriptorFlags(waker.descriptor) == Self.safe)
@@ -79,7 +79,7 @@ struct BornSafe {
     Syscalls.close(poller)
   }
 
-  @Test("a detached descriptor is still both", .faults(11))
+  @Test("a detached descriptor is still close-on-exec and non-blocking", .faults(11))
   func detached() throws {
     let pair = try Connection.pair()
     let given = try pair.first.detach()
@@ -88,7 +88,7 @@ struct BornSafe {
     pair.second.abort()
   }
 
-  @Test("a program that we start inherits nothing", .faults(11), .needsProgram("ls"))
+  @Test("a program that is started inherits no descriptor", .faults(11), .needsProgram("ls"))
   func exec() async {
     await #expect(processExitsWith: .success) { try BornSafe.startAProgram() }
   }
@@ -101,7 +101,7 @@ struct BornSafe {
       _ = try child.wait()
       return lines.count { $0.contains("socket:[") || $0.contains("anon_inode:") }
     }
-    // What the test's own runner lets through is none of ours.
+    // Descriptors that the test runner passes on are not counted.
     let before = try inherited()
 
     let listener = try Listener.bind(.loopback(port: 0))
@@ -121,7 +121,7 @@ struct BornSafe {
 
     #expect(try inherited() == before)
 
-    // The control: with one flag taken away, the child has it.
+    // The control: without close-on-exec, the child inherits the descriptor.
     _ = fcntl(number, F_SETFD, 0)
     #expect(try inherited() == before + 1)
     _ = waker.descriptor
@@ -167,7 +167,7 @@ struct BornSafe {
         try writeToTheDead(pair.first, verb, kind)
       }
     }
-    // A stream that never was connected: send says EPIPE.
+    // On a stream that was never connected, `send` fails with EPIPE.
     let fresh = try Socket(.ipv4)
     let code = try fresh.withDescriptor { descriptor -> Errno? in
       do {
@@ -183,7 +183,7 @@ struct BornSafe {
   private static func writeToTheDead(_ connection: consuming Connection, _ verb: Int, _ kind: StreamKind) throws {
     let three: [UInt8] = [1, 2, 3]
     let error = try refusal { () throws(SocketError) in
-      // The first one may still be accepted: the reset has to come back first.
+      // The first send may still be accepted: the reset has to arrive first.
       for _ in 0..<1_000_000 {
         switch verb {
         case 0: try connection.send(three)
@@ -197,7 +197,7 @@ struct BornSafe {
     connection.abort()
   }
 
-  /// A pair without flags, as a program that does not know better makes it.
+  /// A pair without flags, as a naive program creates it.
   private static func rawPair() throws -> (CInt, CInt) {
     var numbers: [CInt] = [-1, -1]
     guard unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &numbers) == 0 else { throw RigError("socketpair") }

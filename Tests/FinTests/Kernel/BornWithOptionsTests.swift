@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 8: born with the options that end waits")
+@Suite("Promise 8: born safe: with the options that end waits")
 struct BornWithOptions {
   private let times = Timeouts(
     send: .seconds(7), keepAlive: KeepAlive(idle: .seconds(21), interval: .seconds(5), count: 3))
@@ -30,7 +30,7 @@ struct BornWithOptions {
     pair.second.abort()
   }
 
-  @Test("the same through bind, listen and connect in steps, and through an endpoint")
+  @Test("keepalive, user timeout and no-delay, after bind, listen and connect in steps, and through an endpoint")
   func inSteps() throws {
     let bound = try Socket(.ipv4, timeouts: times)
     try bound.bind(to: .loopback(port: 0))
@@ -54,7 +54,7 @@ struct BornWithOptions {
     listener.close()
   }
 
-  @Test("asked for none, there is none", arguments: StreamKind.tcp)
+  @Test("without a send timeout and keepalive times, neither option is set", arguments: StreamKind.tcp)
   func none(kind: StreamKind) throws {
     let pair = try kind.connected(timeouts: Timeouts(send: nil, keepAlive: nil))
     #expect(try pair.first.option(.userTimeout) == .zero)
@@ -78,7 +78,7 @@ struct BornWithOptions {
     second.close()
   }
 
-  @Test("nobody is born with SO_LINGER", arguments: StreamKind.all)
+  @Test("no socket is born with SO_LINGER", arguments: StreamKind.all)
   func noLinger(kind: StreamKind) throws {
     let pair = try kind.connected()
     let linger = SocketOption.raw("SO_LINGER", level: SOL_SOCKET, name: SO_LINGER, size: 8)
@@ -88,7 +88,7 @@ struct BornWithOptions {
     pair.second.abort()
   }
 
-  @Test("times longer than the kernel can count do not stand in the way of a connection")
+  @Test("times longer than the kernel can count do not prevent a connection")
   func hugeTimes() throws {
     let pair = try StreamKind.ipv4.connected(timeouts: .all(.seconds(Int64.max)))
     #expect(try pair.first.option(.userTimeout) == .milliseconds(CInt.max))

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Interrupted system calls, and those for which the kernel has no memory")
 struct Interruptions {
-  /// Everything that a stream does, in one thread.
+  /// Exercises everything that a stream does, in one thread.
   private static func conversation(_ kind: StreamKind) throws -> CloseReport {
     let pair = try kind.connected()
     try pair.first.send("hello\n")
@@ -29,7 +29,7 @@ struct Interruptions {
   }
 
   @Test(
-    "EINTR three times at each call changes nothing", .faults(58),
+    "EINTR three times at each system call changes nothing", .faults(58),
     arguments: [
       SystemCall.socket, .bind, .listen, .accept, .recv, .send, .sendmsg, .shutdown, .getsockopt, .setsockopt,
       .getsockname, .ioctl, .fcntl, .poll,
@@ -46,7 +46,7 @@ struct Interruptions {
     #expect(ledger.counts.open == 0)
   }
 
-  @Test("EINTR at socketpair", .faults(58))
+  @Test("socketpair is retried after EINTR", .faults(58))
   func pair() throws {
     let script = Script(.first(.socketpair, .fail(.interrupted)))
     try scripted(script) { () throws in
@@ -57,12 +57,12 @@ struct Interruptions {
     #expect(script.count(.socketpair) == 2)
   }
 
-  @Test("an interrupted connect goes on: it is not made again", .faults(48, 58))
+  @Test("an interrupted connect goes on: connect(2) is not called again", .faults(48, 58))
   func connect() throws {
     let listener = try PlainSocket.listening()
     let peer = SocketAddress.loopback(port: listener.port)
     let socket = try Socket(.ipv4)
-    // The kernel has begun the handshake when the signal comes; here somebody else begins it.
+    // A real signal arrives after the kernel has started the TCP handshake. Here the test starts the handshake itself.
     try socket.withDescriptor { descriptor in
       unsafe peer.withSockaddr { pointer, length in _ = unsafe Glibc.connect(descriptor.rawValue, pointer, length) }
     }
@@ -77,7 +77,7 @@ struct Interruptions {
     connection.abort()
   }
 
-  @Test("an interrupted connect that is refused says so", .faults(48))
+  @Test("an interrupted connect that is then refused reports the refusal", .faults(48))
   func connectRefused() throws {
     let listener = try PlainSocket.listening()
     let peer = SocketAddress.loopback(port: listener.port)
@@ -95,7 +95,9 @@ struct Interruptions {
     #expect(script.count(.connect) == 1)
   }
 
-  @Test("close is never retried, whatever it says", .faults(13), arguments: [Errno.interrupted, .ioError, .noSpace])
+  @Test(
+    "close is never retried, whatever error it returns", .faults(13),
+    arguments: [Errno.interrupted, .ioError, .noSpace])
   func close(code: Errno) throws {
     let pair = try Connection.pair()
     let number = try pair.first.withDescriptor { $0.rawValue }
@@ -104,7 +106,7 @@ struct Interruptions {
     let report = try scripted(script) { () throws in handed.take()!.abort() }
     #expect(report.ending == .aborted)
     #expect(script.count(.close) == 1)
-    // The script kept the real call from being made.
+    // The script replaced the real call, so the test closes the descriptor.
     _ = Glibc.close(number)
     pair.second.abort()
   }
@@ -146,13 +148,13 @@ struct Interruptions {
     pair.second.abort()
   }
 
-  @Test("threads that are signalled all the time lose no byte and no client", .faults(58))
+  @Test("threads under a constant stream of signals lose no byte and no client", .faults(58))
   func signalled() async {
     await #expect(processExitsWith: .success) { try SignalStorm.run() }
   }
 }
 
-/// How many signals were handled.
+/// The number of signals handled.
 private let handled = Atomic<Int>(0)
 
 /// A server thread and a client thread under a storm of signals.
@@ -160,7 +162,7 @@ private enum SignalStorm {
   static func run() throws {
     handled.store(0, ordering: .relaxed)
     var action = sigaction()
-    // Without SA_RESTART: every call that can be interrupted is.
+    // Without SA_RESTART: every interruptible call is interrupted.
     unsafe action.__sigaction_handler.sa_handler = { _ in handled.add(1, ordering: .relaxed) }
     guard unsafe sigaction(SIGUSR1, &action, nil) == 0 else { throw RigError("sigaction") }
 
@@ -171,7 +173,7 @@ private enum SignalStorm {
       try pelted {
         while true {
           let connection = try listener.accept(within: .seconds(30))
-          // A client that says nothing is the last one.
+          // A client that finishes without sending is the last one.
           guard let received = try connection.receive(exactly: bytes.count, within: .seconds(30)) else {
             _ = connection.close()
             return
@@ -186,7 +188,7 @@ private enum SignalStorm {
     }
     let client = onThread {
       try pelted {
-        // As long as it takes to be interrupted often.
+        // Runs until it has been interrupted often enough.
         let end = Fin.Deadline(after: .seconds(60))
         while handled.load(ordering: .relaxed) < 1000, !end.hasPassed {
           let connection = try Connection.connect(to: address)
@@ -205,9 +207,9 @@ private enum SignalStorm {
     #expect(handled.load(ordering: .relaxed) >= 1000)
   }
 
-  /// Runs `body` while another thread sends this one a signal after the other.
+  /// Runs `body` while another thread sends this one signal after signal.
   private static func pelted(_ body: () throws -> Void) throws {
-    // Threads inherit their creator's mask, and those of a pool have every signal blocked.
+    // A thread inherits its creator's signal mask, and pool threads have every signal blocked.
     var signals = sigset_t()
     unsafe sigemptyset(&signals)
     unsafe sigaddset(&signals, SIGUSR1)
@@ -221,7 +223,7 @@ private enum SignalStorm {
       }
       return true
     }
-    // The thread may not end before the last signal to it is sent.
+    // This thread must not end before the last signal has been sent to it.
     defer {
       isOver.set()
       _ = try? storm.join()

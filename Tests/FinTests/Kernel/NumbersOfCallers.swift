@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A number that makes no sense is an error with a sentence, never a trap")
+@Suite("An invalid number from a caller is an error with an explanation, never a trap")
 struct NumbersOfCallers {
-  @Test("the size of a raw option", arguments: [Int.min, -1, (64 << 20) + 1, .max])
+  @Test("an invalid size of a raw option is an error", arguments: [Int.min, -1, (64 << 20) + 1, .max])
   func rawSize(size: Int) throws {
     let pair = try Connection.pair()
     let error = try refusal { () throws(SocketError) in
@@ -19,7 +19,7 @@ struct NumbersOfCallers {
     pair.second.abort()
   }
 
-  @Test("a backlog, wherever it is given", arguments: [-1, Int.min])
+  @Test("an invalid backlog is an error, wherever it is given", arguments: [-1, Int.min])
   func backlog(backlog: Int) throws {
     let plain = try PlainSocket.listening()
     let number = plain.descriptor
@@ -35,7 +35,7 @@ struct NumbersOfCallers {
     listener.close()
   }
 
-  @Test("how many bytes to receive, how long a line, how long a datagram", arguments: [-1, Int.min])
+  @Test("an invalid limit for bytes, a line or a datagram is an error", arguments: [-1, Int.min])
   func counts(count: Int) throws {
     let pair = try Connection.pair()
     try pair.first.send("x\n")
@@ -60,7 +60,7 @@ struct NumbersOfCallers {
     ends.second.close()
   }
 
-  @Test("the hint of a refusal on a stream speaks of a connection, and that of a datagram socket of datagrams")
+  @Test("an error's hint speaks of a connection on a stream, and of datagrams on a datagram socket")
   func refusedHint() throws {
     let pair = try StreamKind.ipv4.connected()
     let script = Script(.first(.recv, .fail(.connectionRefused)))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Options: each with its unit, and what the kernel made of it")
+@Suite("Options: each with its unit, and the value that the kernel made of it")
 struct Options {
   private func onTCP(_ body: (borrowing Connection) throws -> Void) throws {
     let pair = try StreamKind.ipv4.connected()
@@ -14,7 +14,7 @@ struct Options {
     pair.second.abort()
   }
 
-  /// As getsockopt(2) gives it, without us.
+  /// The value that plain getsockopt(2) returns, without Fin.
   private func plain(_ connection: borrowing Connection, _ level: CInt, _ name: CInt) throws -> CInt {
     try connection.withDescriptor { descriptor in
       var value: CInt = -1
@@ -24,7 +24,7 @@ struct Options {
     }
   }
 
-  @Test("whole numbers round-trip")
+  @Test("integer options round-trip")
   func integers() throws {
     try onTCP { connection throws in
       #expect(try connection.set(.keepAliveCount, to: 5) == 5)
@@ -35,7 +35,7 @@ struct Options {
     }
   }
 
-  @Test("buffers: Linux doubles what is asked for, and set says so", .faults(63))
+  @Test("buffer sizes: Linux doubles the request, and set returns the result", .faults(63))
   func buffers() throws {
     try onTCP { connection throws in
       #expect(try connection.set(.sendBuffer, to: 40_000) == 80_000)
@@ -44,7 +44,7 @@ struct Options {
     }
   }
 
-  @Test("a receive buffer of 1 GiB is clamped, and set returns the kernel's figure", .faults(63))
+  @Test("a receive buffer of 1 GiB is clamped, and set returns the kernel's value", .faults(63))
   func clamped() throws {
     try onTCP { connection throws in
       let given = try connection.set(.receiveBuffer, to: 1 << 30)
@@ -54,7 +54,7 @@ struct Options {
   }
 
   @Test(
-    "yes and no round-trip",
+    "boolean options round-trip",
     arguments: [
       SocketOption.noDelay, .keepAlive, .reuseAddress, .reusePort, .broadcast, .urgentInline,
     ])
@@ -78,7 +78,7 @@ struct Options {
     listener.close()
   }
 
-  @Test("durations round-trip in their units, rounded up")
+  @Test("duration options round-trip in their units, rounded up")
   func durations() throws {
     try onTCP { connection throws in
       #expect(try connection.set(.userTimeout, to: .milliseconds(1500)) == .milliseconds(1500))
@@ -93,7 +93,7 @@ struct Options {
     }
   }
 
-  @Test("out of range is refused before the kernel is asked, and the option is named", .faults(63))
+  @Test("an option value out of range is refused before any system call, and the error names the option", .faults(63))
   func outOfRange() throws {
     try onTCP { connection throws in
       let before = try connection.option(.userTimeout)
@@ -107,14 +107,14 @@ struct Options {
         #expect("\(error)".contains("SO_SNDBUF"), "\(error)")
       }
       #expect(try connection.option(.userTimeout) == before)
-      // What only the kernel knows to be out of range.
+      // A value that only the kernel knows to be out of range.
       let error = try refusal { () throws(SocketError) in try connection.set(.keepAliveCount, to: 1000) }
       #expect(error.cause == .system(.invalidArgument))
       #expect("\(error)".contains("TCP_KEEPCNT"), "\(error)")
     }
   }
 
-  @Test("an option that this kind of socket has not: the error names it", .faults(63))
+  @Test("an option that this kind of socket does not have: the error names it", .faults(63))
   func wrongType() throws {
     let pair = try Connection.pair()
     let set = try refusal { () throws(SocketError) in try pair.first.set(.noDelay, to: true) }
@@ -135,7 +135,7 @@ struct Options {
     }
   }
 
-  @Test("a wrong level, a wrong size, a name that no kernel has", .faults(63))
+  @Test("an option with a wrong level, a wrong size or an unknown name is an error", .faults(63))
   func wrongShape() throws {
     try onTCP { connection throws in
       let name = SocketOption.integer("NO_SUCH_OPTION", level: SOL_SOCKET, name: 4711)
@@ -149,7 +149,7 @@ struct Options {
       let size = try refusal { () throws(SocketError) in try connection.set(short, to: [1]) }
       #expect(size.cause == .system(.invalidArgument))
       #expect("\(size)".contains("short TCP_NODELAY"), "\(size)")
-      // The kernel answers with 8 bytes where a number has 4.
+      // The kernel returns 8 bytes for an option that was declared as a 4-byte integer.
       let wide = SocketOption<Int>(
         label: "a wide SO_COOKIE", level: SOL_SOCKET, name: 57, size: 8, encode: { _ in nil },
         decode: SocketOption.integer("", level: 0, name: 0).decode)
@@ -158,7 +158,7 @@ struct Options {
     }
   }
 
-  @Test("SO_LINGER cannot be set and SO_ERROR cannot be read, not as bytes either", .faults(63))
+  @Test("SO_LINGER cannot be set and SO_ERROR cannot be read, not even as raw bytes", .faults(63))
   func reserved() throws {
     try onTCP { connection throws in
       let linger = SocketOption.raw("SO_LINGER", level: SOL_SOCKET, name: SO_LINGER, size: 8)
@@ -176,7 +176,7 @@ struct Options {
     }
   }
 
-  @Test("after the close an option is not asked for: closed")
+  @Test("getting or setting an option after the close throws .closed")
   func afterClose() throws {
     let pair = try StreamKind.ipv4.connected()
     let shared = pair.first.share()
@@ -186,7 +186,9 @@ struct Options {
     #expect(try refusal { () throws(SocketError) in try shared.set(.noDelay, to: true) }.cause == .closed)
   }
 
-  @Test("the urgent byte leaves the stream; with SO_OOBINLINE it stays", .faults(65), arguments: [false, true])
+  @Test(
+    "an urgent byte leaves the stream of a connection; with SO_OOBINLINE it stays", .faults(65),
+    arguments: [false, true])
   func urgent(isInline: Bool) throws {
     let streams = try Strangers.connected()
     if isInline { try streams.ours.set(.urgentInline, to: true) }

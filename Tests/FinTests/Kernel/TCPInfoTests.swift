@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("TCP_INFO, read by the length that came back")
+@Suite("TCP_INFO, read by the length that the kernel returned")
 struct TCPInfoByLength {
-  /// Each field: its place, its size, its value as a number.
+  /// Each field: its name, offset, size, and its value as an integer.
   private static let fields: [(name: String, offset: Int, size: Int, value: @Sendable (TCPInfo) -> UInt64?)] = [
     ("retransmitsInARow", 2, 1, { $0.retransmitsInARow.map(UInt64.init) }),
     ("probesInARow", 3, 1, { $0.probesInARow.map(UInt64.init) }),
@@ -42,7 +42,7 @@ struct TCPInfoByLength {
     return UInt64(seconds) * 1_000_000 + UInt64(attoseconds / 1_000_000_000_000)
   }
 
-  @Test("cut at every length from 0 to 300, a field is there whole or is nil")
+  @Test("cut at every length from 0 to 300, each field is complete or nil")
   func cut() {
     let bytes = pattern(300, seed: 11)
     for length in 0...300 {
@@ -60,7 +60,7 @@ struct TCPInfoByLength {
     }
   }
 
-  @Test("any bytes at all are read without a trap", arguments: 0..<20)
+  @Test("TCP_INFO of any bytes is read without a trap", arguments: 0..<20)
   func anything(seed: Int) {
     var dice = Dice(seed: UInt64(seed))
     for _ in 0..<100 {
@@ -72,7 +72,7 @@ struct TCPInfoByLength {
     }
   }
 
-  @Test("a state that RFC 9293 has not is nil; each that it has is known")
+  @Test("a TCP state that RFC 9293 does not define is nil; each one that it defines is known")
   func states() {
     for number in UInt8.min...UInt8.max {
       #expect(TCPInfo(bytes: [number]).state == TCPState(rawValue: number))
@@ -82,7 +82,7 @@ struct TCPInfoByLength {
     #expect(TCPInfo(bytes: [12]).state == nil)
   }
 
-  /// A connection on which both sides have said something, and everything is acknowledged.
+  /// A connection on which both sides have sent data, and everything is acknowledged.
   private func quiet() throws -> ConnectionPair {
     let pair = try StreamKind.ipv4.connected()
     try pair.first.send(pattern(10_000))
@@ -96,7 +96,7 @@ struct TCPInfoByLength {
     return pair
   }
 
-  @Test("the values are those of the C struct")
+  @Test("the values of TCP_INFO are those of the C struct")
   func asTheStruct() throws {
     let pair = try quiet()
     let info = try #require(try pair.first.tcpInfo())
@@ -122,7 +122,7 @@ struct TCPInfoByLength {
     pair.second.abort()
   }
 
-  @Test("the counters are those that ss prints", .needsProgram("ss"))
+  @Test("the counters of TCP_INFO are those that ss prints", .needsProgram("ss"))
   func asSS() throws {
     let pair = try quiet()
     let local = try #require(pair.first.localAddress?.port)

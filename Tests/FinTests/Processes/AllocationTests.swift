@@ -1,15 +1,15 @@
-// A sanitizer brings an allocator of its own, which is not counted.
+// A sanitizer replaces the allocator with its own, which is not counted.
 #if !FIN_TSAN
 import Glibc
 import Peers
 import Testing
 
-/// `.ci/allocations` counts the same, and what a round trip asks for, in a release build.
+/// `.ci/allocations` counts the same in a release build, and the allocations of a round trip.
 @Suite("Promise 10: cheap")
 struct Cheap {
-  @Test("sending a mebibyte of a string or an array copies nothing: counted by a program whose allocator is counted")
+  @Test("sending a mebibyte of a string or an array copies nothing, counted by a program with a counting allocator")
   func copies() throws {
-    // Beside this program, where it was built.
+    // The program is built into the same folder as this one.
     let program = try #require(Misuse.buildFolder.map { "\($0)/Allocations" })
     try #require(unsafe access(program, X_OK) == 0, "swift build --build-tests makes it")
     try withChild(program, ["copies"]) { child in

@@ -5,22 +5,22 @@ import Peers
 import TestTraits
 import Testing
 
-/// Random sequences of verbs, by a program that has its descriptors to itself: `Tests/Differential`. `swift run
+/// Random sequences of verbs, played by `Tests/Differential`, a program with a descriptor table of its own. `swift run
 /// Differential` plays as many as wanted.
-@Suite("The kernel shows what the model says", .onThreads)
+@Suite("The kernel behaves as the model predicts", .onThreads)
 struct DifferentialTests {
   @Test(
-    "two holders, a peer and a stranger, in threads and tasks: a thousand scripts of random verbs agree with the model")
+    "a thousand random scripts of two holders, a peer and a stranger, in threads and tasks, agree with the model")
   func scripts() throws {
     #expect(try run(["1000", "1"], within: .seconds(280)) == .exited(0))
   }
 
-  @Test("a script that once found a fault agrees with the model", arguments: FoundScripts.all)
+  @Test("a script that once found a bug agrees with the model", arguments: FoundScripts.all)
   func found(_ script: String) throws {
     #expect(try run(["play", script], within: .seconds(120)) == .exited(0), "Differential play '\(script)'")
   }
 
-  @Test("a model that is wrong is objected to, and the script is shrunk to the steps that show it")
+  @Test("a wrong model is detected, and the script is shrunk to the steps that show it")
   func wrongModel() throws {
     try withChild(program(), ["wrong", "1", "3"]) { child in
       let said = try child.readToEnd(within: .seconds(280))
@@ -47,30 +47,34 @@ struct DifferentialTests {
   }
 }
 
-/// Scripts that found a fault, shrunk.
+/// Scripts that found a bug, shrunk.
 enum FoundScripts {
   static let all: [String] = [
-    // Half-closed by a lent number: a send is refused as finished, and two FINs are no reset.
+    // Half-closed through a lent descriptor: a later send fails as finished, and two FINs are not a reset.
     "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.send.1.0",
     "stream,tcp,connect,thread,thread,wide:P.finish.0.0 A.shut.0.0 A.receive.1.-1",
     "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.receive.1.-1 P.close.0.0",
     "stream,tcp,connect,thread,thread,wide:P.close.0.0 A.shut.0.0 A.background.0.0",
     "stream,tcp,connect,thread,thread,wide:P.finish.0.0 A.send.1.0 A.shut.0.0 A.background.0.0",
     "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 P.close.0.0 B.shut.0.0 A.receive.1.20",
-    // One duplicate finishes sending, the peer finishes, and the other closes: a clean end.
+    // One duplicate finishes sending, the peer finishes, and the other duplicate closes: a clean end.
     "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 B.finish.0.0 B.abort.0.0 P.finish.0.0 A.background.0.0",
-    // A duplicate that went out of Fin's hands and back is still one of two.
+    // A duplicate that was detached and adopted again is still one of two.
     "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 A.detach.0.0 P.finish.0.0 A.adopt.0.0 A.lingering.1.300",
-    // A connection that had finished sending comes back as one: neither its sends nor its end look like the peer's doing.
+    // The last duplicate, detached and adopted again, is counted once, and its abort resets.
+    "stream,tcp,connect,thread,thread,wide:A.duplicate.0.0 B.share.0.0 B.background.0.0 A.detach.0.0 A.adopt.0.0 "
+      + "A.abort.0.0",
+    // A connection that had finished sending is adopted as one that has: neither the error of its sends nor its end is
+    // blamed on the peer.
     "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.detach.0.0 A.adopt.0.0 A.send.1.0",
     "stream,tcp,connect,thread,thread,wide:A.shut.0.0 A.detach.0.0 A.adopt.0.0 P.close.0.0 A.receive.1.20",
     "stream,unix,connect,thread,thread,wide:A.shut.0.0 A.detach.0.0 A.adopt.0.0 A.send.1.0",
-    // A later close leaves the one under way its own time, when that is less.
+    // A later close does not extend the timeout of the close under way, when that is shorter.
     "stream,tcp,connect,thread,thread,wide:A.share.0.0 B.lingering.1.-1 A.lingering.0.300",
     "stream,unix,connect,thread,loop,wide:A.share.0.0 A.send.1.0 B.confirmed.0.-1 A.confirmed.0.300",
-    // A budget of bytes that is spent at once.
+    // A discard budget that is spent at once.
     "stream,tcp,connect,thread,thread,wide:P.send.7.0 P.send.7.0 A.lingering.10.300",
-    // A Unix listener is paused and resumed, and takes clients again.
+    // A Unix listener is paused and resumed, and accepts clients again.
     "listener,unix,connect,thread,thread,wide:P.connect.0.0 B.pause.0.0 A.resume.0.0 P.connect.0.0 A.accept.0.20",
     "listener,unix,connect,loop,thread,wide:A.accept.0.-1 B.pause.0.0 P.connect.0.0 A.resume.0.0 A.accept.0.20",
   ]

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A descriptor is shared when a process forks, and Fin says what it does about it")
+@Suite("A fork shares descriptors: a child cannot use them through Fin, and cannot harm its parent")
 struct Forking {
-  @Test("a child forked without exec is stopped at its first operation, with the reason", .faults(12))
+  @Test("a child forked without exec traps at its first operation, with the reason", .faults(12))
   func child() async throws {
     let result = try await #require(
       processExitsWith: .success, observing: [\.standardErrorContent]
@@ -21,9 +21,9 @@ struct Forking {
         }
         var status: CInt = 0
         unsafe waitpid(child, &status, 0)
-        // Killed by the trap, not by its own _exit.
+        // The trap killed it, not its own _exit.
         precondition(status & 0x7f != 0, "the child ended well: \(status)")
-        // The parent's connection has not been touched.
+        // The parent's connection is unaffected.
         try pair.first.send("x")
         let heard = try pair.second.receive(upTo: 10)
         precondition(heard == Array("x".utf8))
@@ -56,16 +56,16 @@ struct Forking {
   }
 
   @Test(
-    "a child that only drops what it inherited: the parent still hears of its sockets, and its paths stay")
+    "a child that only drops inherited sockets: the parent still gets their events, and its paths stay")
   func childDrops() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       try synchronously { try dropInChild() }
     }
-    // The child reports no leak: the sockets are its parent's.
+    // The child reports no leak: the sockets belong to its parent.
     #expect(!String(decoding: result.standardErrorContent, as: UTF8.self).contains("leaked"))
   }
 
-  @Test("closing one of two descriptors of a connection ends nothing; the last one's close does", .faults(10))
+  @Test("closing one of two descriptors does not end the connection; closing the last one does", .faults(10))
   func duplicates() throws {
     let pair = try Connection.pair()
     let copy = try pair.first.duplicate()
@@ -85,13 +85,13 @@ private func dropInChild() throws {
   var ours: SharedConnection? = pair.ours.share()
   var listener: Listener? = try Listener.bind(.unix("\(folder.path)/s"))
   let number = ours!.reference.core.number
-  // Watched by a loop: the watch is of what both processes have.
+  // An event loop watches the socket. The epoll watch belongs to the open file description, which both processes share.
   _ = try ours!.reference.core.seat(.task)
   let child = peers_fork()
   if child == 0 {
     ours = nil
     listener = nil
-    // Its own number is closed, and that is all.
+    // The child's descriptor is closed, and nothing else happened.
     _exit(fcntl(number, F_GETFD) == -1 ? 0 : 1)
   }
   var status: CInt = 0

@@ -5,11 +5,11 @@ import Testing
 
 @Suite("Promise 9: a limit on everything")
 struct Many {
-  @Test("9,000 open sockets are counted one by one, and none is left", .faults(46))
+  @Test("9,000 open sockets are all counted, and none is left", .faults(46))
   func pairs() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
-        // Those that this process was started with.
+        // The sockets that this process was started with.
         let before = try KernelView.openDescriptors().filter { $0.socketInode != nil }.count
         var shared: [SharedConnection] = []
         for _ in 0..<4_500 {
@@ -27,7 +27,7 @@ struct Many {
     }
   }
 
-  @Test("a flood of SYNs does not disturb a connection that is there", .needsTUN, .faults(39))
+  @Test("a SYN flood does not disturb an established connection", .needsTUN, .faults(39))
   func flood() throws {
     try withRawPeer { peer in
       let listener = try peer.namespace.run { try Listener.bind("10.8.0.1:5000", backlog: 8) }
@@ -40,7 +40,9 @@ struct Many {
     }
   }
 
-  @Test("an IPv6 listener takes IPv4 clients under mapped addresses, or not, as it was told", .needsIPv6, .faults(55))
+  @Test(
+    "an IPv6 listener accepts IPv4 clients under mapped addresses, or not, as IPV6_V6ONLY says", .needsIPv6, .faults(55)
+  )
   func dualStack() throws {
     let both = try Listener.bind(.any6(port: 0), options: .init(ipv6Only: false))
     let port = try #require(both.address.port)

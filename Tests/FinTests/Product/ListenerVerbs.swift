@@ -4,7 +4,7 @@ import SystemPackage
 
 @testable import Fin
 
-/// A verb of a listener, tried once with a client in the queue or without.
+/// A verb of a listener, tried once, with or without a client in the queue.
 struct ListenerVerb {
   let name: String
 
@@ -14,7 +14,7 @@ struct ListenerVerb {
     let isVisited = name == "accept, a client queued" || name == "close, a client queued"
     let client = isVisited ? try family.plainConnection(to: address) : nil
     if let client, family != .unix {
-      // Queued when the last segment of its handshake has come.
+      // The client is in the accept queue once the last segment of its TCP handshake has arrived.
       try eventually("a queued client") {
         try TCPInfo.read(owner.listener.reference.core.number(.thread)).segmentsUnacknowledged == 1
       }

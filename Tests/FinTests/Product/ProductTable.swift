@@ -1,4 +1,5 @@
-/// What each verb does for each family in each phase: a cell is a word, "works" or how it is refused. "–" is what cannot be.
+/// The behaviour of each verb for each family in each phase. A cell is "works", or the word for the refusal; "–" marks
+/// an impossible combination.
 ///
 /// The article "What each family does" shows these very tables.
 enum ProductTable {

@@ -4,11 +4,11 @@ import Testing
 
 @testable import Fin
 
-/// A table of ``ProductTable``, taken apart.
+/// A parsed row of a table of ``ProductTable``.
 struct ProductRow: CustomTestStringConvertible, Sendable {
   let verb: String
   let phase: String
-  /// Column and word.
+  /// The column and the word in it.
   let cells: [(column: String, word: String)]
 
   var testDescription: String { "\(verb), \(phase)" }
@@ -33,9 +33,9 @@ extension Substring {
   }
 }
 
-@Suite("What each verb does: every verb, phase and family, in threads and in tasks, as the tables say")
+@Suite("Every verb, in every phase and family, in threads and in tasks, does what the tables say")
 struct Product {
-  /// Compares a cell with what is seen.
+  /// Compares a cell with the observed behaviour.
   private func expect(
     _ table: String, _ row: ProductRow, _ column: String, _ how: String, _ word: String, _ seen: () throws -> String
   ) throws {
@@ -52,7 +52,7 @@ struct Product {
     return phase
   }
 
-  @Test("streams", arguments: ProductRow.rows(ProductTable.streams))
+  @Test("the verbs of a stream do what the table says", arguments: ProductRow.rows(ProductTable.streams))
   func streams(row: ProductRow) throws {
     let phase = try phase(row.phase)
     for (column, word) in row.cells where word != "–" {
@@ -66,7 +66,7 @@ struct Product {
     }
   }
 
-  @Test("listeners", arguments: ProductRow.rows(ProductTable.listeners))
+  @Test("the verbs of a listener do what the table says", arguments: ProductRow.rows(ProductTable.listeners))
   func listeners(row: ProductRow) throws {
     let phase = try phase(row.phase)
     for (column, word) in row.cells where word != "–" {
@@ -80,7 +80,7 @@ struct Product {
     }
   }
 
-  @Test("datagrams", arguments: ProductRow.rows(ProductTable.datagrams))
+  @Test("the verbs of a datagram socket do what the table says", arguments: ProductRow.rows(ProductTable.datagrams))
   func datagrams(row: ProductRow) throws {
     for (column, word) in row.cells where word != "–" {
       let families: [ProductFamily] = column == "UDP" ? [.tcp4, .tcp6] : [.unix]
@@ -94,7 +94,9 @@ struct Product {
     }
   }
 
-  @Test("sockets that are neither connected nor listening", arguments: ProductRow.rows(ProductTable.sockets))
+  @Test(
+    "the verbs of a socket that is neither connected nor listening do what the table says",
+    arguments: ProductRow.rows(ProductTable.sockets))
   func sockets(row: ProductRow) throws {
     for (column, word) in row.cells where word != "–" {
       for family in ProductFamily.of(column: column) {
@@ -105,7 +107,7 @@ struct Product {
     }
   }
 
-  @Test("descriptors from elsewhere", arguments: ProductRow.rows(ProductTable.adopting, keys: 1))
+  @Test("adopting a descriptor does what the table says", arguments: ProductRow.rows(ProductTable.adopting, keys: 1))
   func adopting(row: ProductRow) throws {
     for (column, word) in row.cells where word != "–" && (ProductFamily.hasMPTCP || !row.verb.hasPrefix("MPTCP")) {
       let who = column.split(separator: ".").first.map(String.init) ?? ""
@@ -114,7 +116,7 @@ struct Product {
   }
 
   @Test(
-    "the article shows these tables, and the overview names it",
+    "the article shows the tables of verbs, and the overview links to it",
     arguments: [
       ProductTable.streams, ProductTable.listeners, ProductTable.datagrams, ProductTable.sockets, ProductTable.adopting,
     ])

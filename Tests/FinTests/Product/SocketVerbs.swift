@@ -27,7 +27,7 @@ enum SocketVerb {
     } catch { return error.cause.word }
   }
 
-  /// The verbs after which it is still what it was.
+  /// The verbs that leave the socket as it was.
   private static func keeping(
     _ name: String, _ socket: borrowing Socket, _ family: ProductFamily
   ) throws(SocketError) -> String {
@@ -42,7 +42,7 @@ enum SocketVerb {
   }
 }
 
-/// What each `adopt` says to a descriptor.
+/// The answer of each `adopt` to each kind of descriptor.
 enum AdoptVerb {
   static func outcome(_ who: String, _ what: String) throws -> String {
     let listener = try ProductFamily.tcp4.plainListener()
@@ -71,7 +71,7 @@ enum AdoptVerb {
       default: try DatagramSocket.adopt(descriptor).close()
       }
     } catch {
-      // Untouched: it is still the caller's to close.
+      // The descriptor is untouched: the caller still has to close it.
       guard Glibc.close(number) == 0 else { return "closed" }
       return error.cause.word
     }

@@ -5,11 +5,11 @@ import SystemPackage
 
 @testable import Fin
 
-/// What a column of the tables stands for; TCP and UDP are tried over both IPs.
+/// A column of the tables. TCP and UDP are tried over IPv4 and IPv6.
 enum ProductFamily: String, CaseIterable {
   case tcp4, tcp6, mptcp, unix
 
-  /// What Fin opens; MPTCP comes by adoption only.
+  /// The family that Fin opens. MPTCP sockets are adopted only.
   var family: AddressFamily {
     switch self {
     case .tcp4, .mptcp: .ipv4
@@ -37,7 +37,7 @@ enum ProductFamily: String, CaseIterable {
   private static let protocolMPTCP: CInt = 262
   private static let names = Atomic(0)
 
-  /// An address that nothing has: a port that the kernel chooses, or an abstract name.
+  /// An unused address: port 0, so that the kernel chooses, or an abstract name.
   var freshAddress: SocketAddress {
     switch self {
     case .tcp4, .mptcp: .loopback(port: 0)
@@ -47,7 +47,7 @@ enum ProductFamily: String, CaseIterable {
     }
   }
 
-  /// A socket of this column, made without Fin.
+  /// A socket of this column, created without Fin.
   func plain() throws -> CInt {
     let number = socket(
       family.rawValue, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue),
@@ -56,7 +56,7 @@ enum ProductFamily: String, CaseIterable {
     return number
   }
 
-  /// A listener of this column, made without Fin.
+  /// A listener of this column, created without Fin.
   func plainListener(backlog: CInt = 16) throws -> PlainSocket {
     let number = try plain()
     try Syscalls.bind(number, freshAddress)
@@ -72,12 +72,12 @@ enum ProductFamily: String, CaseIterable {
   }
 }
 
-/// A stream in one phase, with all that stands around it.
+/// A stream in one phase, with its peer and listener.
 final class StreamStage: Sendable {
   let ours: SharedConnection
-  /// The other end; `nil` where there is none.
+  /// The other end; `nil` when there is none.
   let peer: PlainSocket?
-  /// Where `connect` leads.
+  /// The address that `connect` uses.
   let target: SocketAddress
   private let listener: PlainSocket
   private let filler: PlainSocket?
@@ -116,7 +116,7 @@ final class StreamStage: Sendable {
       _ = try ours.receive(upTo: 1, within: .seconds(20))
       if phase == .bothFinished { try ours.finishSending() }
     case .failed:
-      // A Unix stream is reset by what its peer did not read.
+      // A Unix stream is reset when its peer closes with unread bytes.
       if family == .unix { try ours.send("unread") }
       peer.take()?.abort()
       do { _ = try ours.receive(upTo: 1, within: .seconds(20)) } catch {}
@@ -131,10 +131,10 @@ final class StreamStage: Sendable {
     self.attempt = attempt
   }
 
-  /// What the other end receives next, empty at the end of file; `nil` when there is none.
+  /// The bytes that the other end receives next, empty at EOF; `nil` when there is no other end.
   func peerReceives() throws -> [UInt8]? { try peer?.receive() }
 
-  /// Ends all of it.
+  /// Closes everything.
   func strike() throws {
     ours.abort()
     _ = try attempt?.join(within: .seconds(20))
@@ -142,7 +142,7 @@ final class StreamStage: Sendable {
 }
 
 extension SocketError.Cause {
-  /// The word of the tables.
+  /// The word for this cause in the tables.
   var word: String {
     switch self {
     case .closed: ".closed"

@@ -4,11 +4,11 @@ import SystemPackage
 
 @testable import Fin
 
-/// A verb of a stream, tried once, and the word for what came of it.
+/// A verb of a stream, tried once, with the word for its result.
 struct StreamVerb {
   let name: String
 
-  /// Verbs that find a line from the peer, where it can send one.
+  /// Verbs that need a line from the peer, where it can send one.
   var isReceiving: Bool { ["receive", "readLine", "peek", "duplex"].contains(name) }
 
   func outcome(_ family: ProductFamily, _ phase: Phase, _ world: ServingWorld) throws -> String {
@@ -26,7 +26,7 @@ struct StreamVerb {
   }
 }
 
-/// How long a verb waits that may have nothing to wait for.
+/// The timeout for a verb that may have to wait in vain.
 private func patience(_ stage: StreamStage) -> Duration {
   stage.ours.phase == .connecting ? .milliseconds(50) : .seconds(20)
 }
@@ -75,7 +75,7 @@ private func inTask(_ name: String, _ stage: StreamStage) async throws -> String
 
 private let lingering = ClosePolicy.lingering(within: .seconds(20), idle: .milliseconds(10), discarding: 1 << 20)
 
-/// The verbs that never wait, and so are one in threads and tasks.
+/// The verbs that never wait, and so behave alike in threads and tasks.
 private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(SocketError) -> String {
   switch name {
   case "duplicate": try Connection(core: ours.reference.core, timeouts: .default).duplicate().close(.background)
@@ -97,7 +97,7 @@ private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(Soc
   return "works"
 }
 
-/// Whether what worked did so for the other end, too.
+/// Checks that a verb that worked also had its effect at the other end.
 private func arrived(_ name: String, _ stage: StreamStage) throws -> String {
   switch name {
   case "send": return try stage.peerReceives() ?? [120] == [120] ? "works" : "lost"

@@ -3,8 +3,8 @@ import Peers
 
 @testable import Fin
 
-/// Reads a published ledger as another process would: by the layout that `PublishedLedger` describes, and by nothing that it
-/// knows.
+/// Reads a published ledger as another process would: by the layout that `PublishedLedger` documents, without sharing
+/// its code.
 struct LedgerReader {
   struct Record: Hashable {
     var cookie: UInt64
@@ -50,7 +50,7 @@ struct LedgerReader {
     return Int(status.st_size)
   }
 
-  /// Every record that is as it was at one moment, and in how many places it was not.
+  /// Returns every consistent record, and the number of slots that were being written.
   func look() -> (records: [Record], unsettled: Int) {
     var records: [Record] = []
     var unsettled = 0
@@ -76,8 +76,8 @@ struct LedgerReader {
 
   var records: [Record] { look().records }
 
-  /// The record of a descriptor. While one is being written it is looked again: its writer may have lost the processor in the
-  /// middle of it.
+  /// The record of a descriptor. Retries while the record is being written: its writer may have been preempted in the
+  /// middle.
   subscript(descriptor: CInt) -> Record? {
     let deadline = Peers.Deadline.after(.seconds(20))
     while true {

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A published ledger tells other processes which line opened a socket, and what became of it")
+@Suite("A published ledger shows other processes which line opened a socket, and its phase")
 struct Published {
-  /// A ledger of its own, published, and its reader.
+  /// Runs `body` with a new, published ledger and a reader of it.
   private func with(_ body: (Ledger, LedgerReader) throws -> Void) throws {
     let ledger = Ledger()
     try ledger.publish()
@@ -15,7 +15,7 @@ struct Published {
     try Ledger.$current.withValue(ledger) { try body(ledger, reader) }
   }
 
-  @Test("a socket appears with its line, changes with its phase, and disappears before its number is another's")
+  @Test("a socket appears with its line, changes with its phase, and disappears before its number is reused")
   func life() throws {
     try with { _, reader in
       #expect(reader.records.isEmpty)
@@ -45,7 +45,7 @@ struct Published {
     }
   }
 
-  @Test("what was open before is published too, with what was declared of it; a second time changes nothing")
+  @Test("sockets opened earlier are published too, with their declared intent; a second publish changes nothing")
   func later() throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -64,7 +64,7 @@ struct Published {
     }
   }
 
-  @Test("the header says how to read it, and the file can neither shrink nor be sealed further")
+  @Test("the header describes the layout, and the file can neither shrink nor be sealed further")
   func header() throws {
     try with { _, reader in
       #expect(reader.word(0) == 0x7267_646c_2d6e_6966)
@@ -73,7 +73,7 @@ struct Published {
       let link = try readLink("/proc/self/fd/\(reader.number)")
       #expect(link.hasPrefix("/memfd:fin-ledger"))
       #expect(ftruncate(reader.number, 0) == -1)
-      // F_GET_SEALS: F_SEAL_SEAL and F_SEAL_SHRINK, perhaps F_SEAL_EXEC.
+      // F_GET_SEALS: F_SEAL_SEAL and F_SEAL_SHRINK, and possibly F_SEAL_EXEC.
       #expect(fcntl(reader.number, 1034) & 3 == 3)
       #expect(fcntl(reader.number, F_GETFD) & FD_CLOEXEC != 0)
     }
@@ -87,7 +87,7 @@ struct Published {
     return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
   }
 
-  @Test("a name that is too long keeps its end, from a whole character on")
+  @Test("a file name that is too long keeps its end, from a whole character on")
   func names() throws {
     try with { _, reader in
       let pair = try Connection.pair(
@@ -101,7 +101,7 @@ struct Published {
     }
   }
 
-  @Test("more sockets than the file had room for: it grows, and what was there stays where it was")
+  @Test("more sockets than the file has room for: it grows, and existing records stay where they are")
   func growth() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -122,14 +122,14 @@ struct Published {
         precondition(Set(records.map(\.cookie)).count == 1402)
         for pair in pairs { _ = (pair.0.abort(), pair.1.abort()) }
         precondition(reader.records.isEmpty)
-        // Places are used again.
+        // Slots are reused.
         try open()
         precondition(reader.count == 1402 && reader.records.count == 2)
       }
     }
   }
 
-  @Test("what cannot grow says how many sockets found no room, and the sockets are as good as any")
+  @Test("a file that cannot grow counts the sockets without a record, and those sockets work as usual")
   func withoutRoom() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -154,7 +154,7 @@ struct Published {
     }
   }
 
-  @Test("eight threads open, change and close while another reads: no record is ever a mixture of two")
+  @Test("eight threads open, change and close while another reads: no record is ever a mixture of two writes")
   func threads() throws {
     try with { ledger, reader in
       let over = Flag()
@@ -163,7 +163,7 @@ struct Published {
         while !over.isSet {
           for record in reader.records {
             seen += 1
-            // Each thread has a file and a line of its own, and declares a time of its own.
+            // Each thread uses a file name, a line and a declared time of its own.
             let thread = UInt64(record.line) / 1000
             let isWhole =
               record.file == "Threads/Number\(thread).swift" && record.kind == 3

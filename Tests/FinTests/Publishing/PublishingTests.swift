@@ -6,12 +6,12 @@ import Testing
 
 @testable import Fin
 
-@Suite("Publishing a ledger: when it begins, what it says of waits and purposes, and what becomes of it in a child")
+@Suite("Publishing a ledger: when it starts, its waits and declared intents, and forked children")
 struct PublishingTests {
-  // MARK: Beginning
+  // MARK: Starting to publish
 
   @Test(
-    "without a descriptor, memory or addresses it throws, says what to do, and changes nothing",
+    "publishing without a free descriptor, memory or address space throws, says what to do, and changes nothing",
     arguments: [
       (SystemCall.memfdCreate, Errno.tooManyOpenFiles, "ulimit -n"), (.memfdCreate, .noFunction, "Linux 3.17"),
       (.fallocate, .noSpace, "ENOSPC"), (.mmap, .noMemory, "ulimit -v"),
@@ -24,13 +24,13 @@ struct PublishingTests {
       let said = error.map { "\($0)" } ?? ""
       #expect(said.contains(hint) && said.hasPrefix("publish the ledger: "), "\(said)")
       #expect(!ledger.isPublished)
-      // The script says no once.
+      // The script fails only the first call.
       #expect(throws: Never.self) { try ledger.publish() }
     }
     #expect(ledger.isPublished)
   }
 
-  @Test("FIN_LEDGER=1 publishes the process's ledger from its first use on, and nothing else does")
+  @Test("FIN_LEDGER=1, and no other value, publishes the process's ledger from its first use on")
   func environment() async {
     await #expect(processExitsWith: .success) {
       unsafe setenv("FIN_LEDGER", "1", 1)
@@ -46,7 +46,7 @@ struct PublishingTests {
     }
   }
 
-  @Test("FIN_LEDGER=1 where it cannot be: said once on standard error, and the program goes on")
+  @Test("FIN_LEDGER=1 where publishing fails: said once on standard error, and the program goes on")
   func environmentWithout() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       unsafe setenv("FIN_LEDGER", "1", 1)
@@ -65,14 +65,14 @@ struct PublishingTests {
     #expect(said.split(separator: "\n").count { $0.hasPrefix("fin: publish the ledger: ") } == 1, "\(said)")
   }
 
-  @Test("FIN_LEDGER with a value that means nothing is not passed over in silence")
+  @Test("FIN_LEDGER with an unknown value is reported on standard error")
   func environmentOdd() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       unsafe setenv("FIN_LEDGER", "yes", 1)
       precondition(!Ledger.current.isPublished)
     }
     let said = String(decoding: result.standardErrorContent, as: UTF8.self)
-    #expect(said.contains("fin: FIN_LEDGER has a value that means nothing"), "\(said)")
+    #expect(said.contains("fin: FIN_LEDGER has an unknown value"), "\(said)")
   }
 
   // MARK: Waits
@@ -96,7 +96,7 @@ struct PublishingTests {
     return abs(Int64(clamping: deadline) - expected) < 20_000_000_000
   }
 
-  @Test("in a thread: the deadline is that of the wait, while it waits; all ones for a wait without end")
+  @Test("a wait in a thread publishes its deadline while it lasts; all ones for a wait without a limit")
   func inThread() throws {
     try withPair { reader, first, second in
       let number = first.reference.core.number
@@ -119,7 +119,7 @@ struct PublishingTests {
     }
   }
 
-  @Test("in a thread: whoever has no room to send waits for output")
+  @Test("a send in a thread without room is published as a wait for output")
   func sending() throws {
     try withPair { reader, first, second in
       let number = first.reference.core.number
@@ -132,9 +132,9 @@ struct PublishingTests {
     }
   }
 
-  @Test("in a task: the same, and a cancelled wait is over")
+  @Test("a wait in a task publishes its deadline too, and a cancelled wait is removed")
   func inTask() throws {
-    // Swift's pool has a thread a processor, and all tests that have begun stand before it.
+    // Not Swift's pool, which has one thread per processor and a queue of all running tests.
     let executor = try Reactor.shared.executor
     try withPair { reader, first, second in
       let number = first.reference.core.number
@@ -151,7 +151,7 @@ struct PublishingTests {
       #expect(throws: SocketError.self) { try cancelled.join() }
       #expect(reader[number]?.input == 0)
 
-      // A close that waits for its peer: the time that it has at most.
+      // A close that waits for its peer publishes its deadline.
       try first.send("unread")
       let closing = Working(on: executor) { await first.close(.confirmed(within: .seconds(100))) }
       try eventually(within: .seconds(20), "the wait is published") { isWaiting(reader[number]?.input) }
@@ -162,12 +162,13 @@ struct PublishingTests {
     }
   }
 
-  /// Of a socket that has a record: one without any waits for nothing that is published.
+  /// Whether this published deadline, of a socket that has a record, belongs to a wait. A socket without a record
+  /// publishes no wait.
   private func isWaiting(_ deadline: UInt64?) -> Bool { deadline ?? 0 != 0 }
 
-  // MARK: Purposes
+  // MARK: Declared intents
 
-  @Test("a purpose stands with its end until it is replaced, taken back, or over")
+  @Test("a declared intent is published with its expiry until it is replaced, withdrawn or expired")
   func purposes() throws {
     try withPair { reader, first, _ in
       let number = first.reference.core.number
@@ -187,9 +188,9 @@ struct PublishingTests {
     }
   }
 
-  // MARK: Children
+  // MARK: Child processes
 
-  @Test("a process that publishes and forks before its first socket: parent and child publish each their own")
+  @Test("a process that publishes and forks before its first socket: parent and child each publish their own ledger")
   func fork() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -223,7 +224,7 @@ struct PublishingTests {
         let before = reader.records
         let child = peers_fork()
         if child == 0 {
-          // What any code of the program may still do there.
+          // A state change, as any code of the program may still cause in the child.
           _ = pair.first.reference.core.advance(.finishSending)
           precondition(Ledger.current.published == nil)
           _exit(0)

@@ -4,9 +4,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A loop's inbox: what other threads bring is run, whether or not somebody brings more")
+@Suite("A loop's inbox: a job from another thread runs, whether or not another job follows")
 struct Mailbox {
-  @Test("of two jobs, the second at any time after the first, both run before anybody brings another")
+  @Test("of two jobs, the second enqueued at any time after the first, both run without a third one")
   func twoAtAnyDistance() throws {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }
@@ -14,10 +14,10 @@ struct Mailbox {
     let done = Tally()
     for round in 1...10_000 {
       Task(executorPreference: executor) { done.add() }
-      // Until the loop wakes, and while it takes the first in: some fifty microseconds in all.
+      // Spins until the loop is waking or takes the first job in: some fifty microseconds at most.
       for _ in 0..<(round * 7 % 997) { _ = Fin.Instant.now }
       Task(executorPreference: executor) { done.add() }
-      // One that is lost would be found with the next that comes.
+      // A lost job would be found with the next one that is enqueued, so none is enqueued here.
       let end = Fin.Deadline(after: .seconds(10))
       while done.value < 2 * round {
         if end.hasPassed { throw RigError("of the two jobs of round \(round) one has not run") }
@@ -26,7 +26,7 @@ struct Mailbox {
     }
   }
 
-  @Test("a job for a loop that sleeps, with a deadline or without, wakes it")
+  @Test("a job for a sleeping loop wakes it, with a deadline or without")
   func asleep() throws {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }

@@ -4,14 +4,14 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 4: closing wakes everyone, those too who wait at a place that another task has just made")
+@Suite("Promise 4: closing wakes everyone, even on a registration that another task has just made")
 struct SeatOfferTests {
-  @Test("whoever finds a socket's place finds it where a close will wake it")
+  @Test("a socket's registration is visible to others only when a close will wake it")
   func heardBeforeOffered() throws {
     for _ in 0..<2000 {
       let pair = try Connection.pair()
       let core = pair.first.reference.core
-      // Looks at the very moment at which the place can be found.
+      // Reads the gate the moment the registration becomes visible.
       let finder = onThread {
         while core.place.load() == nil {}
         return core.gate.snapshot.parked
@@ -23,7 +23,7 @@ struct SeatOfferTests {
     }
   }
 
-  @Test("two tasks that make it at the same time: one place, woken once, and nothing is kept of the other")
+  @Test("two tasks that register a socket at the same time: one registration, woken once, and the other is discarded")
   func madeTwice() throws {
     for _ in 0..<500 {
       let pair = try Connection.pair()
@@ -37,19 +37,19 @@ struct SeatOfferTests {
     }
   }
 
-  @Test("an abort that comes when the closing task goes to sleep cuts it short, and neither waits for the other")
+  @Test("an abort while the closing task goes to sleep cuts its close short, and neither waits for the other")
   func cutShortWhileParking() async throws {
     for round in 0..<100 {
       let pair = try Connection.pair()
       let shared = pair.first.share()
       let core = shared.reference.core
-      // Its peer never finishes: the close has to wait.
+      // Its peer never finishes, so the close has to wait.
       let closing = Task {
         await shared.close(.lingering(within: .seconds(60), idle: .seconds(60), discarding: 1 << 20))
       }
       let aborting = onThread { () -> CloseReport in
         while core.closing.withLock({ $0.waker == nil }) {}
-        // Somewhere on its way to sleep.
+        // Varies the point on the closing task's way to sleep.
         for _ in 0..<(round % 60) { _ = core.phase }
         return shared.abort()
       }

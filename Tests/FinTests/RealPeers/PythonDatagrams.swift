@@ -4,7 +4,7 @@ import Testing
 extension PythonName {
   static let all = streams + ends + programs + datagrams
 
-  /// Datagrams: both ends of a pair that is not connected.
+  /// Runs `body` with both ends of an unconnected datagram pair.
   private static func ends(
     _ body: (borrowing DatagramSocket, borrowing DatagramSocket, _ address: SocketAddress) throws -> Void
   ) throws {

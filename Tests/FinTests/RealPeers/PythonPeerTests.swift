@@ -11,7 +11,7 @@ struct PythonPeers {
     try withChild(program, ["-u", "-c", script] + arguments) { try body($0) }
   }
 
-  @Test("as a client that closes half and reads the answer")
+  @Test("Python as a client that half-closes and reads the answer")
   func client() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let script = """
@@ -33,7 +33,7 @@ struct PythonPeers {
       while let bytes = try connection.receive(upTo: 1 << 16, within: .seconds(20)) { count += bytes.count }
       #expect(count == 300_000)
       #expect(connection.phase == .peerFinished)
-      // The peer has finished; we have not, and say all we have to say.
+      // The peer has finished; we have not, and send everything we have to send.
       try connection.send("first" + String(repeating: "-", count: 200_000) + "last!")
       let report = connection.close()
       #expect(report.ending == .peerFinished, "\(report)")
@@ -61,7 +61,7 @@ struct PythonPeers {
     print("done")
     """
 
-  @Test("as a server, to which we close half")
+  @Test("Python as a server to which we half-close")
   func server() throws {
     try python(Self.server) { child in
       let port = try #require(UInt16(try child.readLine(within: .seconds(20)) ?? ""))
@@ -77,7 +77,7 @@ struct PythonPeers {
     }
   }
 
-  @Test("as a server that closes without reading: acknowledged, then discarded")
+  @Test("Python as a server that closes without reading: acknowledged, then discarded")
   func discards() throws {
     let script = """
       import socket, sys
@@ -103,7 +103,7 @@ struct PythonPeers {
     }
   }
 
-  @Test("as a client that sets SO_LINGER to nothing: a reset, not an end")
+  @Test("Python as a client with SO_LINGER zero: a reset, and no EOF")
   func resets() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let script = """
@@ -125,7 +125,7 @@ struct PythonPeers {
     listener.close()
   }
 
-  @Test("fifty clients at once, each with a line of its own")
+  @Test("fifty Python clients at once, each with a line of its own")
   func many() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
@@ -155,7 +155,7 @@ struct PythonPeers {
     #expect(report.endings[.peerFinished] == 50, "\(report)")
   }
 
-  @Test("a Unix path in both directions")
+  @Test("Python over a Unix path, in both directions")
   func unixPath() throws {
     let address = try StreamKind.unix.freshAddress
     let name = try #require(address.path).bytes

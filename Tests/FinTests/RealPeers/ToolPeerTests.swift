@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Real peers: socat, ncat, curl")
 struct ToolPeers {
-  /// A port that is free now, for a program that cannot tell which one it was given.
+  /// A port that is currently free, for a program that cannot report which port the kernel gave it.
   private func freePort() throws -> UInt16 {
     let listener = try PlainSocket.listening()
     let port = listener.port
@@ -20,7 +20,7 @@ struct ToolPeers {
     while true {
       do { return try Connection.connect(to: .loopback(port: port)) } catch {
         guard error.cause == .system(.connectionRefused), !deadline.hasPassed else { throw error }
-        // Nothing tells that another program listens; the kernel's table is asked.
+        // No event reports that another program listens, so this polls the kernel's table.
         try eventually(within: .seconds(20), "the program to listen") {
           try KernelView.tcp(localPort: port).contains { $0.state == .listen }
         }
@@ -28,7 +28,7 @@ struct ToolPeers {
     }
   }
 
-  /// We are the client: send, finish, read the answer to its end.
+  /// Plays the client: sends, finishes, reads the answer to EOF.
   private func speakToAServer(_ name: String, _ arguments: (UInt16) -> [String]) throws {
     let program = try #require(Programs.find(name))
     let port = try freePort()
@@ -37,7 +37,7 @@ struct ToolPeers {
       try connection.send("to \(name)\n")
       let half = connection.finishSending()
       #expect(try child.readLine(within: .seconds(20)) == "to \(name)")
-      // Its reading side is at the end; its sending side is not.
+      // The program has read EOF; its sending side is still open.
       try child.write("from \(name)\n")
       #expect(try half.readLine(within: .seconds(20)) == "from \(name)")
       child.closeInput()
@@ -47,7 +47,7 @@ struct ToolPeers {
     }
   }
 
-  /// We are the server: the program finishes first, then we answer.
+  /// Plays the server: the program finishes first, then the answer is sent.
   private func answerAClient(_ name: String, _ arguments: (UInt16) -> [String]) throws {
     let program = try #require(Programs.find(name))
     let listener = try Listener.bind(.loopback(port: 0))
@@ -76,7 +76,7 @@ struct ToolPeers {
     try answerAClient("socat") { ["-t", "20", "-", "TCP4:127.0.0.1:\($0)"] }
   }
 
-  @Test("ncat as a server, which ends when its client finishes: it finishes first", .needsProgram("ncat"))
+  @Test("ncat as a server, which ends when its client finishes: here ncat finishes first", .needsProgram("ncat"))
   func ncatServer() throws {
     let program = try #require(Programs.find("ncat"))
     let port = try freePort()
@@ -99,7 +99,7 @@ struct ToolPeers {
     try answerAClient("ncat") { ["127.0.0.1", "\($0)"] }
   }
 
-  @Test("curl reads what a server of ours sends until its end", .needsProgram("curl"))
+  @Test("curl reads a Fin server's answer to EOF", .needsProgram("curl"))
   func curlGets() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
@@ -114,7 +114,7 @@ struct ToolPeers {
     }
     let report = listener.serve(threads: 2) { connection in
       _ = try connection.receive(until: Array("\r\n\r\n".utf8))
-      // Without a length: the end of file is the end of the answer.
+      // Without Content-Length, EOF ends the answer.
       try connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
       try connection.send(body)
     }
@@ -124,7 +124,7 @@ struct ToolPeers {
     #expect(report.endings == [.peerFinished: 1], "\(report)")
   }
 
-  @Test("a client that is reset in the middle of the answer knows that it was cut", .needsProgram("curl"))
+  @Test("curl, reset in the middle of the answer, knows that it was cut off", .needsProgram("curl"))
   func curlIsCut() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let program = try #require(Programs.find("curl"))
@@ -134,14 +134,14 @@ struct ToolPeers {
       try connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf\n")
       #expect(try child.readLine(within: .seconds(20)) == "half")
       connection.abort()
-      // 56: failure in receiving network data. With an end of file it would have been a success.
+      // Exit status 56: failure in receiving network data. With an EOF curl would have succeeded.
       let exit = try child.wait()
       #expect(exit == .exited(56))
     }
     listener.close()
   }
 
-  @Test("curl posts more than we read: lingering lets it hear the answer", .needsProgram("curl"))
+  @Test("curl posts more than the server reads: a lingering close lets it read the answer", .needsProgram("curl"))
   func curlPosts() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let program = try #require(Programs.find("curl"))
@@ -160,7 +160,7 @@ struct ToolPeers {
     }
     let report = listener.serve(threads: 2) { connection in
       _ = try connection.receive(until: Array("\r\n\r\n".utf8))
-      // The body is not read; without lingering, closing now would reset and destroy the answer.
+      // The body is not read. Closing now without lingering would send a reset, which would destroy the answer.
       try connection.send("HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
     }
     let (answer, exit) = try client.join(within: .seconds(30))

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-/// A name of Python's socket module, and what a person writes here instead.
+/// A name of Python's socket module, and its counterpart in Fin.
 struct PythonName: Sendable, CustomTestStringConvertible {
   let name: String
   let here: String
@@ -21,12 +21,12 @@ struct PythonName: Sendable, CustomTestStringConvertible {
   var testDescription: String { "\(name): \(here)" }
 }
 
-@Suite("What Python calls …")
+@Suite("Each name of Python's socket module has a counterpart in Fin")
 struct WhatPythonCalls {
-  @Test("each name has its counterpart", arguments: PythonName.all)
+  @Test("each name of Python's socket module has a working counterpart", arguments: PythonName.all)
   func counterpart(row: PythonName) throws { try row.check() }
 
-  /// Names of Python's socket objects that have no row, and why.
+  /// Names of Python's socket objects that have no row, with the reason or the counterpart.
   static let without: [String: String] = [
     "family": "AddressFamily, of localAddress", "type": "option(.type)", "proto": "a stream has one protocol",
     "timeout": "timeouts", "get_inheritable": "never inheritable", "set_inheritable": "never inheritable",
@@ -35,7 +35,7 @@ struct WhatPythonCalls {
     "sendfile": "not there: read the file and send", "ioctl": "Windows", "share": "Windows",
   ]
 
-  @Test("no name of Python's socket objects is forgotten", .needsProgram("python3"))
+  @Test("each name of Python's socket objects has a counterpart or a reason for having none", .needsProgram("python3"))
   func complete() throws {
     let program = try #require(Programs.find("python3"))
     let script = "import socket; print(*[n for n in dir(socket.socket) if not n.startswith('_')])"
@@ -58,7 +58,7 @@ extension PythonName {
     pair.second.abort()
   }
 
-  /// Making streams, and moving bytes.
+  /// Creating streams, and transferring bytes.
   static let streams: [PythonName] = [
     PythonName("socket", here: "Socket(.ipv4)") {
       let socket = try Socket(.ipv4)
@@ -103,7 +103,7 @@ extension PythonName {
       do throws(SocketError) {
         let connection = try Connection.connect(to: address)
         connection.abort()
-        Issue.record("connected to nobody")
+        Issue.record("connected without a listener")
       } catch { #expect(error.cause == .system(.connectionRefused)) }
     },
     PythonName("send", here: "sendSome, which says how many") {
@@ -169,7 +169,7 @@ extension PythonName {
     },
   ]
 
-  /// Ending, naming, options, times.
+  /// Closing, names, options, timeouts.
   static let ends: [PythonName] = [
     PythonName("shutdown(SHUT_WR)", here: "finishSending()") {
       let pair = try StreamKind.ipv4.connected()
@@ -193,7 +193,7 @@ extension PythonName {
       #expect(report.ending == .peerFinished && report.bytesDiscarded == 8, "\(report)")
       #expect(try second.join().isDelivered)
     },
-    PythonName("shutdown(SHUT_RDWR)", here: "close from another thread: it wakes whoever waits") {
+    PythonName("shutdown(SHUT_RDWR)", here: "close from another thread: it wakes waiting calls") {
       let pair = try StreamKind.ipv4.connected()
       let shared = pair.first.share()
       let waiting = onThread { try refusal { () throws(SocketError) in try shared.receive(upTo: 1) } }
@@ -281,7 +281,7 @@ extension PythonName {
     },
   ]
 
-  /// What programs are made of.
+  /// The patterns that programs are built from.
   static let programs: [PythonName] = [
     PythonName("with socket: …", here: "withConnection, which closes on every path") {
       let listener = try Listener.bind(.loopback(port: 0))
@@ -306,7 +306,7 @@ extension PythonName {
       }
       let (seen, error) = try server.join()
       #expect(seen.isDelivered)
-      // The peer of a body that threw learns that it did not end well.
+      // When the body throws, its peer gets a reset and so learns that the connection did not end well.
       #expect(error.cause == .reset)
     },
     PythonName("a thread for each client", here: "listener.serve(threads:)") {

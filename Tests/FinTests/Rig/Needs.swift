@@ -1,7 +1,8 @@
 import Peers
 import Testing
 
-/// What a test asks of the machine; where it is missing, the test is skipped and says what to do.
+/// The requirements that a test has of the machine. Where one is missing, the test is skipped with a note on how to
+/// meet it.
 extension Trait where Self == ConditionTrait {
   static var needsNamespaces: Self {
     .enabled(if: Rights.canMakeNamespaces, "needs the right to make network namespaces: run as root")

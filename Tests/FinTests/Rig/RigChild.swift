@@ -6,7 +6,7 @@ import Testing
 struct RigChild {
   private let shell = Programs.find("sh") ?? "/bin/sh"
 
-  @Test("what it writes is read by line and to its end; its exit code is known")
+  @Test("a child's output is read by line and to EOF; its exit code is known")
   func output() throws {
     try withChild(shell, ["-c", "echo one; echo two; printf three; exit 5"]) { child throws in
       #expect(try child.readLine() == "one")
@@ -16,7 +16,7 @@ struct RigChild {
     }
   }
 
-  @Test("what is written it reads, until its input ends")
+  @Test("a child reads what the test writes, until its input ends")
   func input() throws {
     try withChild(shell, ["-c", "while read word; do echo \"got $word\"; done; echo end"]) { child throws in
       try child.write("fish\n")
@@ -27,7 +27,7 @@ struct RigChild {
     }
   }
 
-  @Test("it has the environment that it is given, and no descriptor of ours")
+  @Test("a child has the environment that it is given, and inherits no descriptor")
   func inheritance() throws {
     let listener = try PlainSocket.listening()
     let ours = try #require(try KernelView.openDescriptors().first { $0.number == listener.descriptor })
@@ -41,7 +41,7 @@ struct RigChild {
     #expect(listener.port != 0)
   }
 
-  @Test("stopped, it says nothing; resumed, it goes on; killed, it is reaped")
+  @Test("a stopped child is silent; resumed, it goes on; killed, it is reaped")
   func signals() throws {
     let child = try Child.spawn(shell, ["-c", "while read word; do echo $word; done"])
     child.stop()
@@ -55,26 +55,44 @@ struct RigChild {
     #expect(throws: RigError.self) { try child.write("more") }
   }
 
-  @Test("a write to a program that reads no more is an error, not the end of the tests")
+  @Test("a program that has not reached its exec yet holds no socket of ours: closing a listener ends it")
+  func beforeExec() throws {
+    let folder = try TemporaryFolder()
+    let fifo = folder.path + "/fifo"
+    try #require(unsafe mkfifo(fifo, 0o600) == 0)
+    let release = { _ = close(unsafe open(fifo, O_RDWR | O_NONBLOCK)) }
+    defer { release() }
+    let listener = try PlainSocket.listening()
+    let port = listener.port
+    let name = "spawn-\(port)"
+    // The child's first action opens a FIFO, which waits for a writer, with the table that it has until its exec.
+    let spawning = onThread { [shell] () throws -> Child in
+      try KernelView.nameThread(name)
+      return try Child.spawn(shell, ["-c", "exit 3"], firstOpening: fifo)
+    }
+    try eventually("the child waits before its exec") { KernelView.isProcess(named: name) }
+    listener.close()
+    #expect(throws: RigError("connect", code: ECONNREFUSED)) {
+      _ = try PlainSocket.connected(to: "127.0.0.1", port: port)
+    }
+    release()
+    #expect(try spawning.join(within: .seconds(20)).wait() == .exited(3))
+  }
+
+  @Test("a write to a child that no longer reads is an error, and does not end the tests")
   func brokenPipe() throws {
     try withChild(shell, ["-c", "exec <&-; echo closed; sleep 60"]) { child throws in
       #expect(try child.readLine() == "closed")
-      // A program that another test is starting at this moment holds the pipe as well, until its exec.
-      var failure: RigError?
-      try eventually(within: .seconds(10), "an error") {
-        do throws(RigError) { try child.write("x") } catch { failure = error }
-        return failure != nil
-      }
-      #expect(failure == RigError("write", code: EPIPE))
+      #expect(throws: RigError("write", code: EPIPE)) { try child.write("x") }
     }
   }
 
-  @Test("a program that is not there is an error")
+  @Test("starting a program that does not exist is an error")
   func missing() {
     #expect(throws: RigError.self) { try Child.spawn("/no/such/program") }
   }
 
-  @Test("it runs in the namespace of the thread that started it", .needsNamespaces)
+  @Test("a child runs in the namespace of the thread that started it", .needsNamespaces)
   func namespace() throws {
     let namespace = try NetworkNamespace()
     let child = try namespace.run { try Child.spawn(shell, ["-c", "ls -l /proc/self/ns/net"]) }

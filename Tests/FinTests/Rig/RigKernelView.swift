@@ -21,14 +21,14 @@ struct RigKernelView {
     #expect(try KernelView.tcp(localPort: port).map(\.state).contains(.listen))
   }
 
-  @Test("an IPv6 socket has the name that its owner writes", .needsIPv6)
+  @Test("an IPv6 socket is listed under its address as people write it", .needsIPv6)
   func tcp6() throws {
     let listener = try PlainSocket.listening(on: "::1")
     let port = listener.port
     #expect(try KernelView.tcp(localPort: port).contains { $0.state == .listen && $0.localAddress == "::1" })
   }
 
-  @Test("TIME-WAIT and the counters of a namespace", .needsNamespaces)
+  @Test("TIME-WAIT sockets and the counters of a namespace are read", .needsNamespaces)
   func counts() throws {
     let namespace = try NetworkNamespace()
     let listener = try namespace.run { try PlainSocket.listening() }
@@ -51,7 +51,7 @@ struct RigKernelView {
     }
   }
 
-  @Test("Unix sockets: a listener and its connection by their name")
+  @Test("a Unix listener and its connection are found by their name")
   func unix() throws {
     let name = "@rig-\(getpid())"
     let listener = try PlainSocket.listening(onUnix: name)
@@ -64,7 +64,7 @@ struct RigKernelView {
     #expect(rows.allSatisfy { $0.kind == 1 && $0.inode != 0 })
   }
 
-  @Test("flags of a descriptor, and none of a closed one")
+  @Test("the flags of a descriptor are read, and a closed one has none")
   func flags() throws {
     let listener = try PlainSocket.listening()
     let expected = DescriptorFlags(closesOnExec: true, isNonBlocking: false)

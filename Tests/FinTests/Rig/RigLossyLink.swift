@@ -2,10 +2,10 @@ import Glibc
 import Peers
 import Testing
 
-@Suite("Rig: a link with weather")
+@Suite("Rig: a link that delays, loses, duplicates and reorders packets")
 struct RigLossyLink {
   @Test(
-    "a stream arrives whole in any weather", .needsTUN,
+    "a stream arrives whole, whatever the link loses, duplicates or reorders", .needsTUN,
     arguments: [
       ("fair", Weather()), ("slow", Weather(delay: .milliseconds(10), jitter: .milliseconds(10))),
       ("lossy", Weather(seed: 7, loss: 0.1, delay: .milliseconds(2))),
@@ -27,7 +27,7 @@ struct RigLossyLink {
     }
   }
 
-  @Test("every packet takes its delay", .needsTUN)
+  @Test("every packet takes the link's delay", .needsTUN)
   func delay() throws {
     try withLossyLink(Weather(delay: .milliseconds(50))) { link in
       let start = Deadline.now
@@ -38,7 +38,7 @@ struct RigLossyLink {
     }
   }
 
-  @Test("only what a rule names is lost: three FINs, and no data", .needsTUN)
+  @Test("a link loses only what a rule names: three FINs, and no data", .needsTUN)
   func rule() throws {
     let losesFINs = Weather(drops: { side, segment in side == .left && segment?.flags.contains(.fin) == true })
     try withLossyLink(losesFINs) { link in
@@ -56,7 +56,7 @@ struct RigLossyLink {
     }
   }
 
-  @Test("a link that is cut is silent; when it heals, the stream goes on", .needsTUN)
+  @Test("a link that is cut is silent; when it recovers, the stream goes on", .needsTUN)
   func cut() throws {
     try withLossyLink { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
@@ -71,7 +71,7 @@ struct RigLossyLink {
     }
   }
 
-  @Test("the same seed decides the same, another seed otherwise")
+  @Test("the same seed gives the same decisions, another seed different ones")
   func seeds() {
     func draws(_ seed: UInt64) -> [UInt64] {
       var random = SeededRandom(seed: seed)
@@ -79,7 +79,7 @@ struct RigLossyLink {
     }
     #expect(draws(1) == draws(1))
     #expect(draws(1) != draws(2))
-    // The published first number of SplitMix64 for seed 0.
+    // The published first value of SplitMix64 for seed 0.
     #expect(draws(0)[0] == 0xe220_a839_7b1d_cdaf)
     var random = SeededRandom(seed: 3)
     let lost = (0..<10_000).count { _ in random.share() < 0.3 }

@@ -21,7 +21,7 @@ struct RigNamespaces {
     #expect(try other.run { try KernelView.tcp().isEmpty })
   }
 
-  @Test("the calling thread comes back, also when the body throws")
+  @Test("the calling thread returns to its namespace, even when the body throws")
   func comesBack() throws {
     let before = try KernelView.namespace()
     let namespace = try NetworkNamespace()
@@ -32,7 +32,7 @@ struct RigNamespaces {
     #expect(try namespace.onThread { try KernelView.namespace() }.join() == inside)
   }
 
-  @Test("settings are of the namespace alone")
+  @Test("a setting applies to its namespace alone")
   func settings() throws {
     let namespace = try NetworkNamespace()
     let other = try NetworkNamespace()
@@ -43,7 +43,7 @@ struct RigNamespaces {
     #expect(throws: RigError.self) { try namespace.setSysctl("net/ipv4/no_such", "3") }
   }
 
-  @Test("links: silence while loopback is down, a connection when it is up again; more addresses, also IPv6")
+  @Test("links: silence while loopback is down, a connection when it is up again; more addresses, even IPv6")
   func links() throws {
     let namespace = try NetworkNamespace()
     #expect(throws: RigError("connect", code: ENETUNREACH)) {
@@ -68,7 +68,8 @@ struct RigNamespaces {
     #expect(throws: RigError.self) { try namespace.addAddress("10.3.0.1", prefix: 32, to: "lo") }
   }
 
-  @Test("joined by veth: a link that is down is silent and heals, a route leads on, a deleted link is none", .needsVeth)
+  @Test(
+    "joined by veth: a link that is down is silent and recovers, a route forwards, a deleted link is gone", .needsVeth)
   func veth() throws {
     let left = try NetworkNamespace()
     let right = try NetworkNamespace()

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Rig: a hand-made peer and the kernel's answer to it", .needsTUN)
 struct RigRawPeer {
-  @Test("good: the stream arrives whole and both sides finish")
+  @Test("a good peer: the stream arrives whole and both sides finish")
   func good() throws {
     try withRawPeer { peer in
       let socket = try peer.connectedSocket()
@@ -22,7 +22,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("data and FIN acknowledged, no FIN back: outq 0, FIN-WAIT-2")
+  @Test("a peer that acknowledges data and FIN, and sends no FIN: outq 0, FIN-WAIT-2")
   func neverFinishes() throws {
     try withRawPeer(.neverFinishes) { peer in
       let socket = try peer.connectedSocket()
@@ -33,7 +33,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("acknowledges data, never the FIN: outq 1, FIN-WAIT-1, the FIN is repeated")
+  @Test("a peer that acknowledges data, never the FIN: outq 1, FIN-WAIT-1, the FIN is repeated")
   func neverAcknowledgesFIN() throws {
     try withRawPeer(.acknowledgesDataNeverFIN) { peer in
       let socket = try peer.connectedSocket()
@@ -45,7 +45,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("acknowledges all but the last byte: outq 2, FIN-WAIT-1")
+  @Test("a peer that acknowledges all but the last byte: outq 2, FIN-WAIT-1")
   func allButLastByte() throws {
     try withRawPeer(.acknowledgesAllButLastByte) { peer in
       let socket = try peer.connectedSocket()
@@ -57,7 +57,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("acknowledges the first bytes only")
+  @Test("a peer that acknowledges only the first bytes: outq counts the rest")
   func firstBytes() throws {
     try withRawPeer(.acknowledges(first: 2000)) { peer in
       let socket = try peer.connectedSocket()
@@ -66,7 +66,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("zero window for ever: outq 1001, FIN-WAIT-1, probes; a user timeout ends it with ETIMEDOUT")
+  @Test("a peer whose window stays zero: outq 1001, FIN-WAIT-1, probes; a user timeout ends it with ETIMEDOUT")
   func zeroWindow() throws {
     try withRawPeer(.zeroWindowForEver) { peer in
       let socket = try peer.connectedSocket()
@@ -81,7 +81,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("zero window, the program gone: an orphan that keeps its bytes")
+  @Test("a peer whose window stays zero, our program gone: an orphan that keeps its bytes")
   func orphan() throws {
     try withRawPeer(.zeroWindowForEver) { peer in
       let socket = try peer.connectedSocket()
@@ -90,13 +90,13 @@ struct RigRawPeer {
       try eventually("orphans", equals: 1) { try peer.namespace.run { try KernelView.orphanCount() } }
       let row = try peer.namespace.run { try KernelView.tcp(localPort: nil, remotePort: 7).first }
       #expect(row?.transmitQueue == 501 && row?.inode == 0, "\(String(describing: row))")
-      // Ends it, so that the namespace can go.
+      // Ends the connection, so that the namespace can be destroyed.
       try peer.reset()
       try eventually("orphans", equals: 0) { try peer.namespace.run { try KernelView.orphanCount() } }
     }
   }
 
-  @Test("never acknowledges: the data is repeated, outq stays")
+  @Test("a peer that never acknowledges: the data is repeated, outq stays")
   func neverAcknowledges() throws {
     try withRawPeer(.neverAcknowledges) { peer in
       let socket = try peer.connectedSocket()
@@ -120,7 +120,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("a reset in the middle of much data, at the test's moment: outq stays")
+  @Test("a reset in the middle of much data, at a moment that the test chooses: outq stays")
   func resetMuchData() throws {
     try withRawPeer(.acknowledges(first: 3000)) { peer in
       let socket = try peer.connectedSocket()
@@ -156,7 +156,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("vanishes after some bytes: what came before is acknowledged")
+  @Test("a peer that vanishes after some bytes: the bytes before that are acknowledged")
   func vanishes() throws {
     try withRawPeer(.vanishes(afterBytes: 10)) { peer in
       let socket = try peer.connectedSocket()
@@ -205,7 +205,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("one byte a segment: all arrive, in order")
+  @Test("one byte per segment: all arrive, in order")
   func oneByteSegments() throws {
     try withRawPeer(.oneByteSegments(500)) { peer in
       let socket = try peer.connectedSocket()
@@ -259,7 +259,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("a blind reset outside the window, and one beside the exact number: the connection lives")
+  @Test("a blind reset outside the window, and one that misses the exact sequence number: the connection lives")
   func blindResets() throws {
     try withRawPeer { peer in
       let socket = try peer.connectedSocket()
@@ -274,7 +274,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("a flood of SYNs leaves half-open connections, and those that live unharmed")
+  @Test("a SYN flood leaves half-open connections, and established ones unharmed")
   func flood() throws {
     try withRawPeer { peer in
       let listener = try peer.namespace.run {
@@ -291,7 +291,7 @@ struct RigRawPeer {
     }
   }
 
-  @Test("a behaviour is any closure")
+  @Test("any closure can be a peer's behaviour")
   func custom() throws {
     let echo = Behaviour("echoes in capitals") { conversation, segment in
       conversation.take(segment)

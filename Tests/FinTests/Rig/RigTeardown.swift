@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Rig: nothing is left behind")
 struct RigTeardown {
-  @Test("links and programs, also those whose test failed, leave no descriptor and no process", .needsTUN)
+  @Test("links and programs, even of a failed test, leave no descriptor and no process", .needsTUN)
   func linksAndPrograms() async {
     await #expect(processExitsWith: .success) {
       func use(_ number: Int) throws {
@@ -28,9 +28,9 @@ struct RigTeardown {
     }
   }
 
-  @Test("thirty peers, also those whose test failed, leave no descriptor and no thread", .needsTUN)
+  @Test("thirty peers, even of failed tests, leave no descriptor and no thread", .needsTUN)
   func peers() async {
-    // In a process of its own: no other test opens descriptors there.
+    // A separate process, in which no other test opens descriptors.
     await #expect(processExitsWith: .success) {
       try withRawPeer { _ in }
       let before = try KernelView.lastingDescriptors()
@@ -44,7 +44,7 @@ struct RigTeardown {
       }
       let after = try KernelView.lastingDescriptors()
       precondition(before == after, "\(before) became \(after)")
-      // A thread for each that failed would be ten. Dispatch's own come and go.
+      // A leaked thread for each failed test would be ten. Dispatch's own threads come and go.
       try eventually("threads", equals: true) { try KernelView.threadCount() < threads + 10 }
     }
   }

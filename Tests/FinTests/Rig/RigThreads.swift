@@ -3,17 +3,17 @@ import Testing
 
 @Suite("Rig: threads and deadlines")
 struct RigThreads {
-  @Test("a thread's value is joined")
+  @Test("join returns the thread's value")
   func value() throws {
     #expect(try onThread { 6 * 7 }.join() == 42)
   }
 
-  @Test("what a thread throws, the join throws")
+  @Test("join throws what the thread throws")
   func failure() {
     #expect(throws: RigError("no")) { try onThread { () throws -> Int in throw RigError("no") }.join() }
   }
 
-  @Test("a thread that does not end is a message, not a hang")
+  @Test("joining a thread that does not end is an error, not a hang")
   func timeOut() throws {
     let listener = try PlainSocket.listening()
     let thread = onThread { () throws -> Int in
@@ -25,7 +25,7 @@ struct RigThreads {
     #expect(!thread.isFinished)
   }
 
-  @Test("an owner that cannot be copied goes to a thread and comes back")
+  @Test("a noncopyable owner can be moved into a thread and back")
   func owners() throws {
     let listener = try PlainSocket.listening()
     let port = listener.port
@@ -41,7 +41,7 @@ struct RigThreads {
     #expect(try accepted.receiveAll() == Array("hello".utf8))
   }
 
-  @Test("a condition that comes late is awaited; one that never comes is named")
+  @Test("eventually waits for a condition that comes late, and names one that never comes")
   func eventual() throws {
     let deadline = Deadline.after(.milliseconds(20))
     try eventually("the deadline") { deadline.hasPassed }
@@ -51,7 +51,7 @@ struct RigThreads {
     #expect(error?.awaited == "the answer is 42; it is 41")
   }
 
-  @Test("two hundred threads at once")
+  @Test("two hundred threads can run at once")
   func many() throws {
     let threads = (0..<200).map { number in onThread { number } }
     #expect(try threads.map { try $0.join() } == Array(0..<200))

@@ -1,7 +1,7 @@
 import Glibc
 import Peers
 
-/// A folder that goes with this object, with the files in it.
+/// A temporary folder, removed with its files when this object is deinitialized.
 final class TemporaryFolder: Sendable {
   let path: String
 
@@ -16,7 +16,7 @@ final class TemporaryFolder: Sendable {
     unsafe _ = rmdir(path)
   }
 
-  /// The names in it, in order.
+  /// The names of the files in it, sorted.
   var entries: [String] {
     guard let folder = unsafe opendir(path) else { return [] }
     defer { unsafe _ = closedir(folder) }
@@ -30,7 +30,7 @@ final class TemporaryFolder: Sendable {
     return names.sorted()
   }
 
-  /// The type and the permissions of a file, as `lstat` tells them; nil when there is none.
+  /// The type and permissions of a file, from `lstat`; `nil` when there is none.
   static func mode(_ path: String) -> (type: mode_t, permissions: mode_t)? {
     var value = stat()
     guard unsafe lstat(path, &value) == 0 else { return nil }

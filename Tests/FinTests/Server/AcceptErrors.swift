@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-/// An error of accept that lasts: accept(2) and tcp(7) name these, and a filter may say whatever it likes.
+/// A persistent error of `accept`. accept(2) and tcp(7) document these; a seccomp filter may return any other.
 struct LastingError: CustomTestStringConvertible, Sendable {
   let code: Errno
   let kind: Kind
@@ -21,17 +21,17 @@ struct LastingError: CustomTestStringConvertible, Sendable {
       ESOCKTNOSUPPORT, EPROTONOSUPPORT, ETIMEDOUT, ECONNRESET,
     ].map { LastingError(code: Errno(rawValue: $0), kind: .client) }
     + [EMFILE, ENFILE, ENOBUFS, ENOMEM].map { LastingError(code: Errno(rawValue: $0), kind: .capacity) }
-    // EOPNOTSUPP is a network error, too, and EINVAL a filter's: the listener is asked whether it is one.
+    // EOPNOTSUPP is a network error too, and a filter may return EINVAL: Fin asks the socket whether it still listens.
     + [EPERM, EACCES, ENOSYS, EIO, EBUSY, EINVAL, EOPNOTSUPP, 512].map {
       LastingError(code: Errno(rawValue: $0), kind: .refused)
     }
     + [EBADF, ENOTSOCK, EFAULT].map { LastingError(code: Errno(rawValue: $0), kind: .gone) }
 }
 
-@Suite("Promise 9: an error of accept that lasts neither ends a server nor keeps a processor busy")
+@Suite("Promise 9: a lasting error of accept neither ends a server nor makes it spin")
 struct AcceptErrors {
   @Test(
-    "a server whose accept always fails tries now and then, and a stop ends it at once",
+    "a server whose accept always fails retries with pauses, and a stop ends it at once",
     arguments: LastingError.all.filter { $0.kind != .gone }, ServingWorld.allCases)
   func lasting(error: LastingError, world: ServingWorld) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
@@ -39,11 +39,11 @@ struct AcceptErrors {
     let reactor = try Reactor(loops: 1)
     let script = Script(.every(.accept, .fail(error.code)))
     let server = Served(owner, in: world, on: reactor, script: script)
-    // One round is two tries at most, or sixteen when another client could be the next.
+    // One round is at most two attempts, or sixteen when the next client could be a different one.
     let tries = error.kind == .client ? 16 : 2
     try eventually(within: .seconds(20), "three rounds") { script.count(.accept) >= 3 * tries }
     let before = script.count(.accept)
-    // Pauses of 20, 40, 80, 160 ms have room in this time, and one that has begun.
+    // Fits the pauses of 20, 40, 80 and 160 ms, and one that has already begun.
     try steadily(for: .milliseconds(300), "few tries", equals: true) { script.count(.accept) <= before + 6 * tries }
     #expect(!server.isFinished())
     if let cancel = server.cancel, error.code.rawValue % 2 == 0 {
@@ -63,19 +63,19 @@ struct AcceptErrors {
   }
 
   @Test(
-    "a second episode is counted as one more, and the clients between and after are served",
+    "a second series of failed accepts is counted as one more, and the clients between and after are served",
     arguments: [Errno.tooManyOpenFiles, .notPermitted, .permissionDenied, .connectionAbort], ServingWorld.allCases)
   func episodes(code: Errno, world: ServingWorld) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let port = owner.listener.address.port!
     let reactor = try Reactor(loops: 1)
-    // Twice: four rounds of failures, then a success.
+    // Twice: four rounds of failures, then one success.
     let round = code == .connectionAbort ? 16 : 2
     let lines = (0..<8 * round + 2).compactMap { index -> Script.Line? in
       index == 4 * round || index == 8 * round + 1 ? nil : .nth(index + 1, .accept, .fail(code))
     }
     let script = Script(lines: lines)
-    // They wait before it serves, so that no try finds an empty queue.
+    // The visitors are queued before the server starts, so that no attempt finds an empty queue.
     let visitors = try (0..<3).map { _ in try Visitor(port) }
     let server = Served(owner, in: world, on: reactor, script: script)
     for (number, visitor) in visitors.enumerated() { #expect(try visitor.ask("\(number)") == "\(number)\n") }
@@ -88,7 +88,8 @@ struct AcceptErrors {
   }
 
   @Test(
-    "accept by hand: a lasting error is thrown after few tries, in a thread and in a task", arguments: LastingError.all)
+    "accept without serve: a lasting error is thrown after few attempts, in a thread and in a task",
+    arguments: LastingError.all)
   func byHand(error: LastingError) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let client = try Connection.connect(to: owner.listener.address)
@@ -116,7 +117,7 @@ struct AcceptErrors {
     owner.listener.reference.core.end()
   }
 
-  @Test("EAGAIN again and again with a client in the queue is no reason to spin")
+  @Test("accept does not spin when it gets EAGAIN again and again with a client in the queue")
   func again() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let client = try Connection.connect(to: listener.address)
@@ -131,7 +132,7 @@ struct AcceptErrors {
   }
 
   @Test(
-    "a real filter that forbids accept: the server tries now and then, says so in its report, and a stop ends it",
+    "a seccomp filter that forbids accept: the server retries with pauses, reports it, and a stop ends it",
     arguments: [EPERM, EACCES])
   func filter(code: CInt) async {
     await #expect(processExitsWith: .success) { [code = code as CInt] in

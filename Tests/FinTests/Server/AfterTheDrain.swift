@@ -5,10 +5,11 @@ import Testing
 
 @testable import Fin
 
-/// The drain of a server that stops aborts what a handler still owns. The handler goes on, and so may its verbs.
-@Suite("What a handler still calls when the drain has ended its connection hits no stranger")
+/// The drain of a stopping server aborts a connection that its handler still owns. The handler continues, and so may
+/// its calls.
+@Suite("After the drain has aborted its connection, a handler's calls never reach a stranger's descriptor")
 struct AfterTheDrain {
-  /// How a handler ends its sending side.
+  /// The way in which a handler finishes sending.
   enum Way: String, CaseIterable, Codable, CustomTestStringConvertible {
     case thread = "in a thread"
     case task = "in a task"
@@ -16,9 +17,11 @@ struct AfterTheDrain {
     var testDescription: String { rawValue }
   }
 
-  @Test("a socket that was given the number since keeps its sending side", arguments: Way.allCases)
+  @Test(
+    "a late finishSending leaves a socket alone that has since got the same descriptor number", arguments: Way.allCases)
   func finishing(_ way: Way) async {
-    // In a process of its own: the number that the drain has released is given to a stranger here, and to no other test.
+    // A separate process: the descriptor number that the drain released is given to another socket here, and to no
+    // other test.
     await #expect(processExitsWith: .success) { [way = way as Way] in
       try synchronously { try AfterTheDrain.finish(way) }
     }
@@ -81,7 +84,7 @@ struct AfterTheDrain {
     check(unsafe send(number.value!, &byte, 1, CInt(MSG_NOSIGNAL)) == 1, "the stranger cannot send")
   }
 
-  @Test("giving the descriptor away in a thread throws .closed, and serve tells the abort")
+  @Test("detaching in a thread after the drain's abort throws .closed, and serve reports the abort")
   func detachingInThread() throws {
     let barrier = Barrier()
     let outcome = Kept<SocketError.Cause>()
@@ -102,7 +105,7 @@ struct AfterTheDrain {
     #expect(report.endings == [.aborted: 1] && report.detached == 0, "\(report)")
   }
 
-  @Test("giving the descriptor away in a task throws .closed, and serve tells the abort")
+  @Test("detaching in a task after the drain's abort throws .closed, and serve reports the abort")
   func detachingInTask() throws {
     let door = Hold()
     let outcome = Kept<SocketError.Cause>()

@@ -11,12 +11,12 @@ struct FailingAccept {
   static let ofTheListener: [Errno] = [.badFileDescriptor, .notSocket, .badAddress]
 
   @Test(
-    "what is wrong with the listener ends serve: who was taken is served, and the report says why",
+    "an error of accept about the listener ends serve: accepted clients are served, and the report says why",
     arguments: ofTheListener)
   func listener(_ code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let visitor = try Visitor(listener.address.port!)
-    // The second call: the first client is served to its end all the same.
+    // The second `accept` fails. The client that the first one took is served to its end all the same.
     let server = Running(listener, threads: 2, script: Script(.nth(2, .accept, .fail(code))), echo)
     #expect(try visitor.ask("x") == "x\n")
     let report = try server.thread.join(within: .seconds(20))
@@ -25,7 +25,7 @@ struct FailingAccept {
     #expect(server.handle.phase == .closed)
   }
 
-  @Test("a listener that somebody else shut down is a failure, not a loop", .faults(41))
+  @Test("a listener that other code shut down ends serve with a failure, and not with a busy loop", .faults(41))
   func shutDownByStranger() throws {
     let server = try Running(threads: 2, echo)
     _ = try Visitor(server.port).ask("x")
@@ -35,7 +35,8 @@ struct FailingAccept {
   }
 
   @Test(
-    "serve lives through a want of room: it is counted, and the client is served", .faults(35), arguments: ofCapacity)
+    "serve survives a lack of descriptors or memory: it is counted, and the client is served", .faults(35),
+    arguments: ofCapacity)
   func serveThroughCapacity(_ code: Errno) throws {
     let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
     let listener = try Listener.bind(.loopback(port: 0))
@@ -46,7 +47,7 @@ struct FailingAccept {
     #expect(report.endings == [.peerFinished: 1] && report.timesOutOfDescriptors == 1, "\(report)")
   }
 
-  @Test("a want of room that lasts beyond the drain does not hold up its end", .faults(35))
+  @Test("a lack of descriptors that outlasts the drain does not delay its end", .faults(35))
   func stopWithoutRoom() throws {
     let script = Script(.every(.accept, .fail(.tooManyOpenFiles)))
     let listener = try Listener.bind(.loopback(port: 0))

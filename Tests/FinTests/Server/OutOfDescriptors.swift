@@ -7,7 +7,7 @@ import Testing
 @Suite("Promise 9: out of descriptors")
 struct OutOfDescriptors {
   @Test(
-    "forty clients and two dozen descriptors: all are served in the end, nobody fails, and nothing spins", .faults(35))
+    "forty clients and 24 descriptors: all are served in the end, none fails, and nothing spins", .faults(35))
   func forty() async {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in
@@ -20,7 +20,7 @@ struct OutOfDescriptors {
         try table.leaving(24) {
           let server = onThread {
             let report = owner.listener.serve(threads: 64) { connection in
-              // Waits for what the visitor says next, for which a descriptor is needed.
+              // Waits for the visitor's next byte; this wait needs a descriptor.
               _ = try connection.receive(exactly: 1)
               barrier.arrived.add()
               _ = try connection.readLine()
@@ -29,7 +29,7 @@ struct OutOfDescriptors {
             return (report, threadTime())
           }
           try eventually("handlers") { barrier.arrived.value >= 3 }
-          // Not all can come in: 40 clients need 40 descriptors, at least.
+          // Not all clients can be accepted: 40 clients need at least 40 descriptors.
           try steadily(for: .milliseconds(500), "clients wait", equals: true) {
             try TCPInfo.read(handle.core.number).segmentsUnacknowledged ?? 0 > 0
           }

@@ -8,7 +8,7 @@ import Testing
 @Suite("Promise 2: a paused listener keeps its port")
 struct Pausing {
   @Test(
-    "paused: who is queued is reset, who comes is refused, the port stays; resumed: it serves again", .faults(41),
+    "paused: queued clients are reset, new ones refused, the port stays bound; resumed: it serves again", .faults(41),
     arguments: [true, false])
   func pauseAndResume(isPortExplicit: Bool) throws {
     var listener = try Listener.bind(.loopback(port: 0))
@@ -38,7 +38,7 @@ struct Pausing {
         Issue.record("a second pause: \(String(describing: error))")
       }
     }
-    // Nobody else can have the port meanwhile.
+    // No other socket can take the port while the listener is paused.
     let other = try PlainSocket.listening()
     #expect(other.port != port)
     try listener.resume()
@@ -50,14 +50,14 @@ struct Pausing {
     listener.close()
   }
 
-  @Test("an accept that waits is told of the pause; serve waits for the resumption and goes on", .faults(41))
+  @Test("a pause during serve: running clients go on, new ones are refused; resumed, it serves again", .faults(41))
   func whileServing() throws {
     let server = try Running(threads: 2, echo)
     let running = try Visitor(server.port)
     try running.socket.send([10])
     #expect(running.next == .success(1))
     try server.handle.pause()
-    // Who was being served goes on.
+    // Conversations already under way continue.
     try running.socket.send([10])
     #expect(running.next == .success(1))
     #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(server.port) }
@@ -68,7 +68,7 @@ struct Pausing {
     #expect(try server.stop().endings == [.peerFinished: 2])
   }
 
-  @Test("stopped while paused: what runs is drained, and serve returns")
+  @Test("stopped while paused: running handlers are drained, and serve returns")
   func stopWhilePaused() throws {
     let server = try Running(threads: 2, echo)
     let running = try Visitor(server.port)
@@ -82,13 +82,13 @@ struct Pausing {
     #expect(server.handle.phase == .closed)
   }
 
-  @Test("a pause that is over before accept hears of it is no failure of the listener")
+  @Test("a pause that is over before accept notices it is no failure of the listener")
   func briefPause() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
     let port = listener.address.port!
     let visitor = Kept<Visitor>()
-    // Accept answers as it does while paused; when that is heard, it is resumed already.
+    // Makes `accept` answer as it does while paused. By the time Fin handles that answer, the listener is resumed.
     shutdown(handle.core.number(.thread), CInt(SHUT_RD))
     let script = Script(
       .first(
@@ -106,7 +106,7 @@ struct Pausing {
     listener.close()
   }
 
-  @Test("a stop that comes while it is resumed leaves it stopped: it takes no new clients")
+  @Test("a stop during a resume leaves the listener stopped: it accepts no new clients")
   func stopInResumption() throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
     let handle = listener.handle
@@ -116,18 +116,19 @@ struct Pausing {
     try Seam.$script.withValue(script) { try listener.resume() }
     try stopping.value?.join()
     #expect(listener.phase == .stopping)
-    // Of a listener this is its backlog.
+    // On a listener this field is the backlog.
     #expect(try TCPInfo.read(handle.core.number(.thread)).segmentsSacked == 0)
     listener.close()
   }
 
-  @Test("a pause and a resumption that meet leave a listener that is what its phase says", arguments: [true, false])
+  @Test(
+    "a concurrent pause and resume leave the listener in the state that its phase reports", arguments: [true, false])
   func meeting(isPauseFirst: Bool) throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
     let handle = listener.handle
     if !isPauseFirst { try listener.pause() }
     let other = Kept<Joining<Void>>()
-    // In the middle of the first one, another thread begins the second.
+    // While the first call is under way, another thread makes the second.
     let script = Script(
       .first(
         isPauseFirst ? .shutdown : .listen,
@@ -144,7 +145,7 @@ struct Pausing {
     listener.close()
   }
 
-  @Test("two resumptions at once: one resumes, the other is refused, and the queue is as wide as it was")
+  @Test("two concurrent resumes: one succeeds, the other is refused, and the backlog is what it was")
   func twoResumptions() throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
     let handle = listener.handle
@@ -166,7 +167,7 @@ struct Pausing {
     listener.close()
   }
 
-  @Test("what is no longer listening cannot be resumed, and what stops cannot be paused")
+  @Test("a stopping listener can be neither paused nor resumed")
   func afterStop() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     listener.stop()
@@ -177,7 +178,7 @@ struct Pausing {
     listener.close()
   }
 
-  @Test("a paused listener that is given away has SO_REUSEADDR again, is no listener, and becomes one by listen(2)")
+  @Test("a paused listener, detached, has SO_REUSEADDR again, does not listen, and listens after listen(2)")
   func detachPaused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
@@ -197,7 +198,7 @@ struct Pausing {
     again.close()
   }
 
-  @Test("an adopted listener that stops leaves the queue of its other holders as wide as it was, and open")
+  @Test("stopping an adopted listener leaves it open for its other holders, with the same backlog")
   func stopAdopted() throws {
     let plain = try PlainSocket.listening(backlog: 100)
     let port = plain.port
@@ -218,7 +219,7 @@ struct Pausing {
     listener.close()
   }
 
-  @Test("pausing and resuming while clients come and go ends neither the server nor the port")
+  @Test("pausing and resuming while clients come and go loses neither the server nor the port")
   func often() throws {
     let server = try Running(threads: 4, echo)
     let isOver = Tally()

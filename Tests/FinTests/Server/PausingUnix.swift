@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a Unix listener that is paused is alive again when it is resumed")
+@Suite("Promise 2: a paused Unix listener accepts clients again when it is resumed")
 struct PausingUnix {
   enum Name: CaseIterable {
     case path, abstract
@@ -24,7 +24,7 @@ struct PausingUnix {
   }
 
   @Test(
-    "paused: who is queued stays queued, one more is let in, the next waits, none is refused; resumed: all are taken, in order",
+    "a paused Unix listener: queued clients stay, one more enters, the next waits; resumed: all are accepted",
     arguments: Name.allCases)
   func pauseAndResume(name: Name) throws {
     let folder = try TemporaryFolder()
@@ -36,7 +36,7 @@ struct PausingUnix {
     #expect(accepted.cause == .paused)
     let again = try refusal { () throws(SocketError) in try listener.pause() }
     #expect(again.cause == .invalid("the listener is paused"))
-    // The queue holds one already, which is all that a backlog of 0 has room for.
+    // One client is queued, which is all that a backlog of 0 allows.
     let address = listener.address
     let waiting = onThread { try Connection.connect(to: address, within: .seconds(20)) }
     try steadily(for: .milliseconds(50), "connected", equals: false) { waiting.isFinished }
@@ -49,7 +49,7 @@ struct PausingUnix {
     let second = try listener.accept(within: .seconds(10))
     try second.send("2")
     #expect(try late.receive(exactly: 1, within: .seconds(10)) == [50])
-    // And again: a pause is no end.
+    // A second time: a pause can be repeated.
     try listener.pause()
     let third = try Self.visitor(name, in: folder)
     try listener.resume()
@@ -63,7 +63,7 @@ struct PausingUnix {
     listener.close()
   }
 
-  @Test("an accept that waits is told of the pause, in a thread and in a task", arguments: Name.allCases)
+  @Test("a waiting accept on a Unix listener fails as paused, in a thread and in a task", arguments: Name.allCases)
   func waiting(name: Name) throws {
     let folder = try TemporaryFolder()
     let owner = Keeper(try Self.bind(name, in: folder))
@@ -83,7 +83,8 @@ struct PausingUnix {
   }
 
   @Test(
-    "serve waits for the resumption and goes on; who came meanwhile is served then", arguments: Name.allCases,
+    "serve on a paused Unix listener waits for the resume; clients that came meanwhile are then served",
+    arguments: Name.allCases,
     ServingWorld.allCases)
   func whileServing(name: Name, world: ServingWorld) throws {
     let folder = try TemporaryFolder()
@@ -108,7 +109,8 @@ struct PausingUnix {
   }
 
   @Test(
-    "stopped while paused: who is queued is served before it ends", arguments: Name.allCases, ServingWorld.allCases)
+    "a Unix listener stopped while paused: queued clients are served before it ends", arguments: Name.allCases,
+    ServingWorld.allCases)
   func stopWhilePaused(name: Name, world: ServingWorld) throws {
     let folder = try TemporaryFolder()
     let owner = Keeper(try Self.bind(name, in: folder))
@@ -123,7 +125,7 @@ struct PausingUnix {
   }
 
   @Test(
-    "stopped: all who are queued are served, who comes is refused from that moment, and so is who waited for a place",
+    "a stopped Unix listener: queued clients are served, new ones and those waiting for room are refused",
     arguments: Name.allCases)
   func stop(name: Name) throws {
     let folder = try TemporaryFolder()
@@ -150,7 +152,7 @@ struct PausingUnix {
     listener.close()
   }
 
-  @Test("an adopted Unix listener that stops leaves it to its other holders, who take clients as before")
+  @Test("stopping an adopted Unix listener leaves it to its other holders, which accept clients as before")
   func stopAdopted() throws {
     let folder = try TemporaryFolder()
     let plain = try PlainSocket.listening(onUnix: "\(folder.path)/s")
@@ -165,7 +167,7 @@ struct PausingUnix {
     listener.close()
   }
 
-  @Test("a paused Unix listener that is given away keeps its queue, and takes clients again by listen(2)")
+  @Test("a paused Unix listener, detached, keeps its queue, and accepts clients again after listen(2)")
   func detachPaused() throws {
     let folder = try TemporaryFolder()
     let listener = try Self.bind(.path, in: folder)
@@ -182,7 +184,7 @@ struct PausingUnix {
     again.close()
   }
 
-  @Test("a Unix listener that another program shut down is a failure of accept, at once", arguments: Name.allCases)
+  @Test("a Unix listener that another program shut down makes accept fail at once", arguments: Name.allCases)
   func shutDown(name: Name) throws {
     let folder = try TemporaryFolder()
     let listener = try Self.bind(name, in: folder)
@@ -196,7 +198,7 @@ struct PausingUnix {
     listener.close()
   }
 
-  @Test("a Unix listener that another program shut down ends serve, with its failure", arguments: ServingWorld.allCases)
+  @Test("a Unix listener that another program shut down ends serve with a failure", arguments: ServingWorld.allCases)
   func shutDownServing(world: ServingWorld) throws {
     let folder = try TemporaryFolder()
     let owner = Keeper(try Self.bind(.path, in: folder))

@@ -3,15 +3,15 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: what a server's report says")
+@Suite("Promise 2: the text of a server's report")
 struct ReportText {
-  @Test("nothing came")
+  @Test("a server's report without any client")
   func nothing() {
     #expect("\(ServerReport())" == "0 served")
     #expect(ServerReport().served == 0)
   }
 
-  @Test("endings by how many, with separators; what did not happen is not mentioned")
+  @Test("a server's report lists endings with their counts and separators; zero counts are not mentioned")
   func endings() {
     var report = ServerReport()
     report.endings = [.peerFinished: 1198, .reset: 4, .timedOut(.lingering): 2]
@@ -19,7 +19,7 @@ struct ReportText {
     #expect(report.served == 1204)
   }
 
-  @Test("everything at once")
+  @Test("a server's report with every count")
   func everything() {
     var report = ServerReport()
     report.endings = [.peerFinished: 1_000_000, .acknowledged: 3, .discardedByPeer: 3, .aborted: 2, .background: 1]
@@ -37,7 +37,7 @@ struct ReportText {
     let text =
       "1,000,010 served: 1,000,000 peer finished, 3 acknowledged, 3 discarded by peer, 2 aborted, 1 background, "
       + "1 detached; 2 handlers failed; 12 refused; 3 aborted at the stop; 1 reset in the queue; "
-      + "1 time out of descriptors; 1 handler still running; 12,345 bytes not acknowledged; "
+      + "1 time at the descriptor limit; 1 handler still running; 12,345 bytes not acknowledged; "
       + "accept failed 2 times (last accept 127.0.0.1:7: operation not permitted (EPERM)); "
       + "ended by: accept 127.0.0.1:7: bad file descriptor (EBADF)"
     #expect("\(report)" == text)

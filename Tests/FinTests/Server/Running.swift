@@ -33,48 +33,48 @@ struct Running: Sendable {
 
   var port: UInt16 { address.port! }
 
-  /// Stops it and waits for its report.
+  /// Stops the server and waits for its report.
   func stop(within: Duration = .seconds(10)) throws -> ServerReport {
     handle.stop(within: within)
     return try thread.join(within: .seconds(30))
   }
 }
 
-/// A client that shares no code with the server, in an array.
+/// A client that uses no code of Fin. A class, so that it fits into an array.
 final class Visitor: Sendable {
   let socket: PlainSocket
 
   init(_ port: UInt16) throws { socket = try PlainSocket.connected(to: "127.0.0.1", port: port) }
   init(_ socket: consuming PlainSocket) { self.socket = socket }
 
-  /// Sends a line and reads what comes until the server finishes.
+  /// Sends a line, finishes, and returns everything that the server sends until EOF.
   func ask(_ line: String) throws -> String {
     try socket.send(Array("\(line)\n".utf8))
     try socket.finishSending()
     return String(decoding: try socket.receiveAll(), as: UTF8.self)
   }
 
-  /// What the next read says: how many bytes, or which error.
+  /// The result of the next read: the number of bytes, or the error.
   var next: Result<Int, RigError> { Result { () throws(RigError) in try socket.receive().count } }
 }
 
 extension Result where Success == Int, Failure == RigError {
-  /// The server reset the connection.
+  /// The result of a read on a connection that the server reset.
   static var reset: Self { .failure(RigError("recv", code: ECONNRESET)) }
 }
 
-/// Sends every line back.
+/// Echoes every line.
 @Sendable func echo(_ connection: consuming Connection) throws {
   while let line = try connection.readLine() { try connection.send("\(line)\n") }
 }
 
-/// Holds whoever passes until it is opened.
+/// Blocks each thread that passes until the barrier is opened.
 final class Barrier: Sendable {
   private let isOpen = Atomic<Bool>(false)
   private let parked = Mutex<[Parker]>([])
   let arrived = Tally()
 
-  /// - Returns: `false` when it was not opened in time.
+  /// - Returns: `false` when the barrier was not opened in time.
   @discardableResult
   func pass(within: Duration = .seconds(60)) -> Bool {
     arrived.add()
@@ -94,7 +94,7 @@ final class Barrier: Sendable {
     for parker in all { parker.wake() }
   }
 
-  /// Lets the first who waits pass, and nobody else.
+  /// Releases the thread that has waited longest, and no other.
   func letOnePass() {
     let first = parked.withLock { $0.isEmpty ? nil : $0.removeFirst() }
     first?.wake()

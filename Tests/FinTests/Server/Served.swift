@@ -2,22 +2,22 @@ import Peers
 
 @testable import Fin
 
-/// In which kind of server a promise is tried.
+/// The kind of server that a promise is tested with.
 enum ServingWorld: String, CaseIterable {
   case threads, tasks
 }
 
-/// A server of a listener that the test keeps: others may serve it too.
+/// A server of a listener that the test owns, so that other servers may serve it too.
 struct Served: Sendable {
-  /// Waits for its report.
+  /// Waits for the server's report.
   let join: @Sendable (Duration) throws -> ServerReport
   let isFinished: @Sendable () -> Bool
-  /// Cancels the task that serves; `nil` when it is a thread.
+  /// Cancels the serving task; `nil` for a server in a thread.
   let cancel: (@Sendable () -> Void)?
 
-  /// Sends every line back, behind the server's name.
+  /// Echoes every line, prefixed with the server's name.
   ///
-  /// - Parameter reactor: the loops of a server in tasks.
+  /// - Parameter reactor: the event loops of a server in tasks.
   init(
     _ owner: Keeper, in world: ServingWorld, on reactor: Reactor, limits: Limits = .default, script: Script? = nil,
     named name: String = ""
@@ -50,7 +50,7 @@ struct Served: Sendable {
 }
 
 extension Visitor {
-  /// Sends a line and reads one answer; the conversation goes on.
+  /// Sends a line and reads one answer; the connection stays open.
   func exchange(_ line: String) throws -> String {
     try socket.send(Array("\(line)\n".utf8))
     var answer: [UInt8] = []

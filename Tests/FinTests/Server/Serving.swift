@@ -7,7 +7,9 @@ import Testing
 
 @Suite("Promise 9: a limit on everything; a server in threads")
 struct Serving {
-  @Test("never more handlers at once than threads; who comes while all are busy waits, and is served", .faults(42))
+  @Test(
+    "never more handlers at once than threads; a client that comes while all are busy waits, and is served", .faults(42)
+  )
   func limit() throws {
     let inside = Tally()
     let barrier = Barrier()
@@ -19,7 +21,7 @@ struct Serving {
     }
     let visitors = try (0..<12).map { _ in try Visitor(server.port) }
     try eventually("handlers", equals: 3) { inside.value }
-    // Backpressure: the others stay in the kernel's queue, connected and unharmed.
+    // Backpressure: the other clients stay in the kernel's queue, connected and unharmed.
     try eventually("queued clients", equals: 9) { try listeningQueue(server.port) }
     barrier.open()
     for (number, visitor) in visitors.enumerated() { #expect(try visitor.ask("\(number)") == "\(number)\n") }
@@ -28,7 +30,7 @@ struct Serving {
     #expect(report.served == 12 && report.endings == [.peerFinished: 12], "\(report)")
   }
 
-  @Test("a handler that throws: its peer hears a reset, not an end, and the report counts it")
+  @Test("a handler that throws: its peer reads a reset, not an EOF, and the report counts it")
   func throwing() throws {
     struct Refused: Error {}
     let server = try Running(threads: 2) { connection in
@@ -43,7 +45,7 @@ struct Serving {
     #expect(report.handlersFailed == 1 && report.endings == [.aborted: 1], "\(report)")
   }
 
-  @Test("a connection that the handler closed itself, or gave away, is counted as it ended")
+  @Test("a connection that the handler closed or detached itself is counted by its ending")
   func endedByHandler() throws {
     let given = Kept<CInt>()
     let number = Tally()
@@ -61,14 +63,14 @@ struct Serving {
     let report = try server.stop()
     #expect(report.endings == [.background: 1, .aborted: 1] && report.detached == 1 && report.served == 3, "\(report)")
     let descriptor = try #require(given.value)
-    // It is still connected, and ours to close.
+    // The connection is still open, and the test has to close it.
     let detached = PlainSocket(adopting: descriptor)
     try detached.send([7])
     #expect(visitors[2].next == .success(1))
   }
 
   @Test(
-    "connections of one address are limited; one more is reset at once, and another address is not concerned",
+    "connections of one address are limited; one more is reset at once, and other addresses are unaffected",
     .faults(42))
   func perPeer() throws {
     let server = try Running(threads: 8, limits: Limits(connectionsPerPeer: 2), echo)
@@ -80,14 +82,14 @@ struct Serving {
     }
     let third = try Visitor(server.port)
     #expect(third.next == .reset)
-    // Another address of the same machine.
+    // A client with another address of the same machine.
     let socket = try Socket(.ipv4)
     try socket.bind(to: try SocketAddress(ip: "127.0.0.2", port: 0))
     let other = try socket.connect(to: server.address)
     try other.send("x\n")
     #expect(try other.readLine() == "x")
     other.close()
-    // A place that came free is given again.
+    // A connection that ended makes room for another.
     #expect(try first.ask("last") == "last\n")
     try eventually("a free place") {
       let again = try Visitor(server.port)
@@ -98,7 +100,7 @@ struct Serving {
     #expect(report.refused >= 1 && report.endings[.peerFinished] == 4, "\(report)")
   }
 
-  @Test("a connection that its handler gave away is not counted for its address any more")
+  @Test("a connection that its handler detached no longer counts for its address")
   func perPeerDetached() throws {
     let given = Kept<CInt>()
     let server = try Running(threads: 2, limits: Limits(connectionsPerPeer: 1)) { connection in
@@ -107,14 +109,14 @@ struct Serving {
     let first = try Visitor(server.port)
     try eventually("the descriptor") { given.value != nil }
     let detached = PlainSocket(adopting: try #require(given.value))
-    // The handler returns a moment after it gave the descriptor away.
+    // The handler returns shortly after it gave the descriptor away.
     try eventually("a place") { (try? Visitor(server.port).ask("x")) == "x\n" }
     try detached.send([1])
     #expect(first.next == .success(1))
     #expect(try server.stop().detached == 1)
   }
 
-  @Test("a client that sends byte by byte meets the deadline of the line, not one for each byte", .faults(43))
+  @Test("a client that sends byte by byte runs into the deadline of the line, not one for each byte", .faults(43))
   func slowloris() throws {
     let server = try Running(threads: 1, timeouts: Timeouts(receive: .milliseconds(300))) { connection in
       _ = try connection.readLine()
@@ -122,7 +124,7 @@ struct Serving {
     let visitor = try Visitor(server.port)
     let start = Peers.Deadline.now
     let writer = onThread {
-      // Well within the deadline after each byte.
+      // Each byte comes well within the timeout of one read.
       while (try? visitor.socket.send([65])) != nil { usleep(10_000) }
     }
     try writer.join(within: .seconds(20))
@@ -131,7 +133,7 @@ struct Serving {
     #expect(report.handlersFailed == 1 && report.endings == [.aborted: 1], "\(report)")
   }
 
-  @Test("the queue is full: whoever comes runs into his own deadline, and those inside are unharmed", .faults(38))
+  @Test("with a full accept queue, a new client runs into its own deadline, and running ones are unharmed", .faults(38))
   func fullQueue() throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 1)
     let port = listener.address.port!
@@ -147,7 +149,7 @@ struct Serving {
     #expect(try server.stop().served == 2)
   }
 
-  @Test("a client that was reset in the queue is one failed handler, not the end of the server", .faults(37))
+  @Test("a client that was reset in the queue is one failed handler, and does not end the server", .faults(37))
   func resetInQueue() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     try PlainSocket.connected(to: "127.0.0.1", port: listener.address.port!).abort()

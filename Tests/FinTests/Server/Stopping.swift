@@ -26,7 +26,7 @@ struct Stopping {
     #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(server.port) }
   }
 
-  @Test("a listener that is closed with clients in the queue tells how many it reset", .faults(40))
+  @Test("a listener that is closed with clients in the queue reports how many it reset", .faults(40))
   func closedWithQueue() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let port = listener.address.port!
@@ -36,7 +36,7 @@ struct Stopping {
     for visitor in visitors { #expect(visitor.next == .reset) }
   }
 
-  @Test("stopped before it serves: the queue is served, then serve returns")
+  @Test("a listener stopped before serve: the queue is served, then serve returns")
   func beforeServing() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let visitor = try Visitor(listener.address.port!)
@@ -48,7 +48,7 @@ struct Stopping {
     #expect(report.endings == [.peerFinished: 1], "\(report)")
   }
 
-  @Test("accept by hand after a stop gives the queued clients, one a call, then .closed, and the port is released")
+  @Test("accept after a stop returns the queued clients, one per call, then .closed, and the port is released")
   func byHand() throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -74,7 +74,7 @@ struct Stopping {
     #expect(ledger.counts.open == 0 && ledger.counts.leaked == 0)
   }
 
-  @Test("what runs may finish within the time of the drain", .faults(44))
+  @Test("running handlers may finish within the drain's timeout", .faults(44))
   func drain() throws {
     let server = try Running(threads: 2, echo)
     let visitor = try Visitor(server.port)
@@ -88,7 +88,7 @@ struct Stopping {
   }
 
   @Test(
-    "what waits for its peer when the drain is over is aborted: its wait ends with .closed, its peer hears a reset",
+    "a handler that waits for its peer when the drain ends is aborted: it gets .closed, its peer a reset",
     .faults(44, 45))
   func overdue() throws {
     let cause = Kept<SocketError.Cause>()
@@ -124,7 +124,7 @@ struct Stopping {
   }
 
   @Test(
-    "a handler in the middle of a long send is aborted at the end of the drain, and hears how far it got", .faults(45))
+    "a handler in a long send is aborted at the end of the drain, and gets the number of bytes accepted", .faults(45))
   func stuckInSend() throws {
     let failure = Kept<SocketError>()
     let server = try Running(threads: 1) { connection in
@@ -140,7 +140,7 @@ struct Stopping {
     #expect(report.endings == [.aborted: 1] && report.bytesUnacknowledged > 0, "\(report)")
   }
 
-  @Test("the drain's time is over with clients still queued: they are reset, counted, and serve returns")
+  @Test("the drain times out with clients still queued: they are reset and counted, and serve returns")
   func overdueQueue() throws {
     let barrier = Barrier()
     defer { barrier.open() }
@@ -156,9 +156,9 @@ struct Stopping {
     #expect(visitors.map(\.next) == [.reset, .reset, .reset, .reset])
   }
 
-  @Test("clients that never cease to come do not hold up the end of the drain")
+  @Test("an endless stream of clients does not delay the end of the drain")
   func endlessClients() throws {
-    // In a network of its own, where there may be one: each client leaves a TIME-WAIT behind.
+    // In a network namespace of its own, where the machine allows one: each client leaves a TIME-WAIT behind.
     if Rights.canMakeNamespaces { try NetworkNamespace().run { try endless() } } else { try endless() }
   }
 
@@ -179,7 +179,7 @@ struct Stopping {
       }
     }
     try eventually(within: .seconds(20), "clients") { ended.value > 5 }
-    // Long enough that only the deadline can end it, should the queue never be found empty.
+    // If the queue is never found empty, only this deadline ends the drain.
     server.handle.stop(within: .milliseconds(300))
     let report = try server.thread.join(within: .seconds(20))
     isOver.add()

@@ -5,10 +5,10 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a program that serves ends well when it is told to")
+@Suite("Promise 2: a program that serves ends well on SIGTERM")
 struct Terminating {
   @Test(
-    "one SIGTERM: who is queued is served, a conversation goes on to its own end, and the exit status is 0",
+    "one SIGTERM: queued clients are served, a conversation runs to its own end, and the exit status is 0",
     .faults(30))
   func once() async {
     await #expect(processExitsWith: .exitCode(0)) {
@@ -31,7 +31,7 @@ struct Terminating {
   }
 
   @Test(
-    "a second SIGTERM: the conversation that runs is aborted, its peer hears a reset, and the exit status is another",
+    "a second SIGTERM: the running conversation is aborted, its peer reads a reset, the exit status differs",
     .faults(30))
   func twice() async {
     await #expect(processExitsWith: .exitCode(Program.statusWhenAborted)) {
@@ -39,7 +39,8 @@ struct Terminating {
         let talking = try Visitor(server.port)
         try Terminating.converse(talking)
         kill(getpid(), SIGTERM)
-        // Stopping and not released: the conversation keeps the only thread, and with it the queue is not yet empty.
+        // The listener is stopping and not yet released: the conversation occupies the only thread, so the queue cannot
+        // be drained.
         try eventually(within: .seconds(20), "the stop") { server.handle.phase == .stopping }
         try Terminating.converse(talking)
         kill(getpid(), SIGTERM)
@@ -49,7 +50,7 @@ struct Terminating {
     }
   }
 
-  /// A line there and back; the conversation is in its middle then.
+  /// Exchanges one line, which leaves the conversation open.
   private static func converse(_ visitor: Visitor) throws {
     try visitor.socket.send(Array("x\n".utf8))
     let next = visitor.next
@@ -57,14 +58,14 @@ struct Terminating {
   }
 }
 
-/// A program that serves as the example `echo` does. Its clients are in the same process, which signals itself.
+/// A program that serves like the example `echo`. Its clients run in the same process, which signals itself.
 private enum Program {
-  /// 1 is what a test that failed exits with.
+  /// Exit status 1 means that a test failed, so this is another.
   static let statusWhenAborted: CInt = 3
 
-  /// Serves, in one thread, until it has been told to stop; exits with a status that says how that went.
+  /// Serves, in one thread, until a signal stops it. The exit status says how the drain went.
   static func serve(_ clients: (Running) throws -> Void) throws -> Never {
-    // Whatever happens, this is over before the test's own time is.
+    // The alarm ends this process before the test's own time limit.
     alarm(120)
     let server = try Running(threads: 1, echo)
     let signals = stopOnSignal(server.handle)
@@ -74,14 +75,14 @@ private enum Program {
     exit(report.abortedAtStop == 0 && report.failure == nil ? 0 : statusWhenAborted)
   }
 
-  /// The first signal stops, the next brings the end of the drain to now.
+  /// The first signal stops the listener; the second ends the drain at once.
   private static func stopOnSignal(_ listener: ListenerHandle) -> any DispatchSourceSignal {
     let source = DispatchSource.makeSignalSource(signal: SIGTERM, queue: DispatchQueue(label: "signals"))
     let isHeard = DispatchSemaphore(value: 0)
     source.setRegistrationHandler { isHeard.signal() }
     source.setEventHandler { listener.stop(within: listener.phase == .listening ? .seconds(60) : .zero) }
     source.resume()
-    // Until then the signal ends the program.
+    // Before the handler is installed, the signal would kill the program.
     isHeard.wait()
     return source
   }

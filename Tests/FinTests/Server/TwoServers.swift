@@ -10,7 +10,7 @@ struct TwoServers {
     (.threads, .threads), (.threads, .tasks), (.tasks, .threads), (.tasks, .tasks),
   ]
 
-  /// Two servers with room for some connections each, and a visitor in each at least.
+  /// Two servers with room for a few connections each, and at least one visitor in each.
   private struct Scene {
     let owner: Keeper
     let handle: ListenerHandle
@@ -18,7 +18,7 @@ struct TwoServers {
     let reactor: Reactor
     let servers: [Served]
     let visitors: [Visitor]
-    /// Which server has which visitor.
+    /// The server that each visitor is connected to.
     let places: [Int]
 
     init(_ worlds: (ServingWorld, ServingWorld), room: Int = 1) throws {
@@ -33,7 +33,7 @@ struct TwoServers {
       ]
       var visitors: [Visitor] = []
       var places: [Int] = []
-      // One more than has room in one of them finds the other.
+      // One visitor more than one server has room for must reach the other.
       while Set(places).count < 2, places.count <= room {
         let visitor = try Visitor(port)
         places.append(try visitor.exchange("x") == "0:x\n" ? 0 : 1)
@@ -44,7 +44,7 @@ struct TwoServers {
     }
   }
 
-  @Test("a place that comes free in either of them is taken by the client that waits", arguments: pairs)
+  @Test("when either server has room again, the waiting client is accepted", arguments: pairs)
   func place(first: ServingWorld, second: ServingWorld) throws {
     for leaver in 0..<2 {
       let scene = try Scene((first, second))
@@ -59,7 +59,7 @@ struct TwoServers {
     }
   }
 
-  @Test("both hear a pause, a resumption and a stop, and each drains its own", arguments: pairs)
+  @Test("both servers follow a pause, a resume and a stop, and each drains its own connections", arguments: pairs)
   func words(first: ServingWorld, second: ServingWorld) throws {
     let scene = try Scene((first, second))
     try scene.handle.pause()
@@ -78,11 +78,11 @@ struct TwoServers {
     #expect(scene.handle.phase == .closed)
   }
 
-  @Test("both hear that the drain is to end earlier: each aborts its own", arguments: pairs)
+  @Test("both servers follow a stop that ends the drain earlier: each aborts its own connections", arguments: pairs)
   func earlier(first: ServingWorld, second: ServingWorld) throws {
     let scene = try Scene((first, second), room: 2)
     scene.handle.stop(within: .seconds(60))
-    // The queue is drained, and both wait for their handlers.
+    // The queue is drained, and both servers wait for their handlers.
     try eventually("the listener is released", equals: .closed) { scene.handle.phase }
     scene.handle.stop(within: .zero)
     for visitor in scene.visitors { #expect(visitor.next == .reset) }
@@ -95,7 +95,7 @@ struct TwoServers {
   }
 
   @Test(
-    "the failure of one's accept ends the listener for both, and stands in the report of that one", arguments: pairs)
+    "a failed accept of one server ends the listener for both, and is in the report of that one", arguments: pairs)
   func failure(first: ServingWorld, second: ServingWorld) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let reactor = try Reactor(loops: 2)
@@ -106,7 +106,8 @@ struct TwoServers {
     #expect(try visitor.exchange("x") == "x\n")
     let script = Script(.every(.accept, .fail(.badFileDescriptor)))
     let failing = Served(owner, in: second, on: reactor, limits: limits, script: script)
-    // The sound one is full: the next client is the other's, which may have tried, and failed, before it comes.
+    // The healthy server is full, so the next client falls to the failing one, whose `accept` may have failed before
+    // the client connects.
     _ = try? Visitor(port)
     try eventually("the listener is released", equals: .closed) { owner.listener.phase }
     #expect(try visitor.ask("y") == "y\n")

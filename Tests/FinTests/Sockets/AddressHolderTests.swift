@@ -4,7 +4,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@Suite("Address in use: by whom")
+@Suite("Address in use: the error names the holder")
 struct AddressInUse {
   private func refusal(_ address: SocketAddress, isStream: Bool = true) throws -> SocketError {
     let error = #expect(throws: SocketError.self) {
@@ -16,7 +16,7 @@ struct AddressInUse {
   }
 
   @Test(
-    "a port of this program's is named with its descriptor", .faults(52),
+    "a port held by this program: the error names the descriptor", .faults(52),
     arguments: [SocketAddress.loopback(port: 0), .loopback6(port: 0)])
   func ours(home: SocketAddress) throws {
     let listener = try Listener.bind(home)
@@ -33,7 +33,7 @@ struct AddressInUse {
     socket.close()
   }
 
-  @Test("a wildcard that is in the way is named as what it is", .faults(52))
+  @Test("a port that conflicts with a wildcard address: the error names the address that holds it", .faults(52))
   func wildcards() throws {
     let listener = try Listener.bind(.any(port: 0))
     let port = listener.address.port!
@@ -53,7 +53,8 @@ struct AddressInUse {
     both.close()
   }
 
-  @Test("another program is named with its process and descriptor", .faults(52), .needsProgram("python3"))
+  @Test(
+    "a port held by another program: the error names its process and descriptor", .faults(52), .needsProgram("python3"))
   func anothers() throws {
     let script = """
       import socket, sys, os
@@ -70,7 +71,7 @@ struct AddressInUse {
       let numbers = line.split(separator: " ").map { Int($0)! }
       #expect(try child.readLine() == "named")
       let process = numbers[0]
-      // What a program calls itself is shown so that it cannot move the cursor.
+      // The program's name for itself is escaped, so that it cannot move the cursor.
       let name = "evil\\x1b[2J (pid \(process))"
       #expect(try refusal(.loopback(port: UInt16(numbers[1]))).note == "held by \(name), descriptor \(numbers[2])")
       #expect(
@@ -82,7 +83,7 @@ struct AddressInUse {
   }
 
   @Test(
-    "a program of another user, which may not be looked into, is said to be that", .faults(52),
+    "a port held by a program of another user, which may not be examined: the error says so", .faults(52),
     .enabled(if: Rights.isRoot, "needs root, to become another user"))
   func anotherUsers() async throws {
     let held = try Listener.bind(.loopback(port: 0))
@@ -99,14 +100,14 @@ struct AddressInUse {
     held.close()
   }
 
-  @Test("when only TIME-WAIT is left, it says so and what to do", .faults(51, 52))
+  @Test("a port held by TIME-WAIT alone: the error says so, and what to do", .faults(51, 52))
   func timeWait() throws {
     let listener = try plainListener()
     let port = listener.port
     let client = try PlainSocket.connected(to: "127.0.0.1", port: port)
     let served = try listener.accept()
     listener.close()
-    // The side that closes first keeps the port.
+    // The side that closes first keeps the port in TIME-WAIT.
     served.close()
     #expect(try client.receive() == [])
     client.close()
@@ -115,11 +116,11 @@ struct AddressInUse {
     }
     let error = try refusal(.loopback(port: port))
     #expect(
-      error.note == "nobody holds it: a connection in TIME-WAIT, of a program that had not set SO_REUSEADDR: set it"
-        + " there, or wait up to 60 s")
+      error.note == "no process holds it, only a connection in TIME-WAIT of a program that had not set "
+        + "SO_REUSEADDR: set it in that program, or wait up to 60 s")
   }
 
-  @Test("when only connections of an old listener are left, it says so and whose they are", .faults(52))
+  @Test("a port held by connections of an old listener alone: the error says so, and whose they are", .faults(52))
   func children() throws {
     let listener = try plainListener()
     let port = listener.port
@@ -128,21 +129,22 @@ struct AddressInUse {
     listener.close()
     let error = try refusal(.loopback(port: port))
     #expect(
-      error.note == "no listener has it, but a connection of one that had not set SO_REUSEADDR: held by this program,"
-        + " descriptor \(served.descriptor); close them there, or set it there")
+      error.note == "no listener has it, only a connection of a listener that had not set SO_REUSEADDR, held by this "
+        + "program, descriptor \(served.descriptor): close them in that program, or set the option there")
     served.abort()
     client.close()
   }
 
-  @Test("a socket that is bound and does not listen is in no table: that is all that is said", .faults(52))
+  @Test(
+    "a port held by a bound socket that does not listen, which no table shows: the error says only that", .faults(52))
   func boundOnly() throws {
     let socket = PlainSocket(adopting: try boundDescriptor())
     let error = try refusal(.loopback(port: socket.port))
-    #expect(error.note == "no listener has it, but perhaps a socket that is bound and does not listen")
+    #expect(error.note == "no listener has it, but perhaps a bound socket that does not listen")
     socket.close()
   }
 
-  @Test("without a descriptor to look with, the error is the same and says less")
+  @Test("without a free descriptor for the search, the error is the same, without a holder")
   func noDescriptors() async {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in
@@ -160,7 +162,8 @@ struct AddressInUse {
     }
   }
 
-  @Test("it looks in the network namespace of the thread that binds", .faults(52), .needsNamespaces)
+  @Test(
+    "the holder of a port is searched in the network namespace of the thread that binds", .faults(52), .needsNamespaces)
   func namespaces() throws {
     let namespace = try NetworkNamespace()
     let port = try namespace.run { () throws -> UInt16 in
@@ -174,7 +177,7 @@ struct AddressInUse {
     #expect(port != 0)
   }
 
-  /// A listener without `SO_REUSEADDR`, from its bind on.
+  /// A listener that never set `SO_REUSEADDR`, not even before its bind.
   private func plainListener() throws -> PlainSocket {
     let number = try boundDescriptor()
     #expect(listen(number, 4) == 0)

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A conversation, from connect to the report of its close")
 struct Conversation {
-  @Test("a served client gets its lines back, and both sides say how it ended")
+  @Test("a served client gets its lines back, and both sides report how the connection ended")
   func echo() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle

@@ -7,7 +7,8 @@ import Testing
 
 @Suite("Datagrams: closing wakes everyone, and nothing is left behind")
 struct DatagramLife {
-  @Test("closing wakes every receiver that waits, and every later call says closed", .faults(1, 5, 6, 7))
+  @Test(
+    "closing a datagram socket wakes every waiting receiver, and every later call throws .closed", .faults(1, 5, 6, 7))
   func closeWakesReceivers() throws {
     let folder = try TemporaryFolder()
     for home: SocketAddress in [.loopback(port: 0), try .unix("\(folder.path)/s")] {
@@ -33,7 +34,7 @@ struct DatagramLife {
     }
   }
 
-  @Test("a receiver that is parked already wakes with the close", .faults(1))
+  @Test("closing a datagram socket wakes a receiver that is already parked", .faults(1))
   func closeWakesParked() throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -51,7 +52,7 @@ struct DatagramLife {
     #expect(ledger.counts.open == 0 && ledger.counts.closed == 1)
   }
 
-  @Test("closing wakes a sender that waits for a full queue", .faults(2))
+  @Test("closing a datagram socket wakes a sender that waits for room in a full queue", .faults(2))
   func closeWakesSender() throws {
     let folder = try TemporaryFolder()
     let address = try SocketAddress.unix("\(folder.path)/full")
@@ -75,7 +76,7 @@ struct DatagramLife {
     server.close()
   }
 
-  @Test("many receive at once, and each datagram goes to one of them")
+  @Test("many threads receive at once, and each datagram goes to one of them")
   func manyReceivers() throws {
     let shared = try DatagramSocket.bind(.loopback(port: 0)).share()
     let receivers = (0..<4).map { _ in
@@ -96,7 +97,8 @@ struct DatagramLife {
     sender.close()
   }
 
-  @Test("a socket dropped open is closed and reported with the line that opened it, fresh or bound", .faults(14))
+  @Test(
+    "a datagram socket dropped open, fresh or bound, is closed and reported with the line that opened it", .faults(14))
   func leak() throws {
     let reports = Mutex<[LeakReport]>([])
     let ledger = Ledger()
@@ -115,7 +117,7 @@ struct DatagramLife {
     #expect(ledger.counts.leaked == 2 && ledger.counts.open == 0)
   }
 
-  @Test("closing releases the port at once: UDP has no TIME-WAIT")
+  @Test("closing a UDP socket releases its port at once: UDP has no TIME-WAIT")
   func rebind() throws {
     let address = SocketAddress.loopback(port: quietPort(3))
     let socket = try DatagramSocket.bind(address)
@@ -126,7 +128,7 @@ struct DatagramLife {
     again.close()
   }
 
-  @Test("two programs cannot have one port, also with SO_REUSEADDR on the second", .faults(52))
+  @Test("two programs cannot have one UDP port, even with SO_REUSEADDR on the second", .faults(52))
   func noSteal() throws {
     let socket = try DatagramSocket.bind(.loopback(port: 0))
     let thief = try DatagramSocket(.ipv4)
@@ -137,13 +139,13 @@ struct DatagramLife {
     socket.close()
   }
 
-  @Test("a socket from elsewhere is taken over, safe from then on, and given away again", .faults(15))
+  @Test("a datagram socket from elsewhere is adopted, made safe, and can be detached again", .faults(15))
   func adoptAndDetach() throws {
     let number = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
     let adopted = try DatagramSocket.adopt(FileDescriptor(rawValue: number))
     #expect(KernelView.descriptorFlags(number) == DescriptorFlags(closesOnExec: true, isNonBlocking: true))
     let twice = #expect(throws: SocketError.self) { _ = try DatagramSocket.adopt(FileDescriptor(rawValue: number)) }
-    #expect(twice?.cause == .invalid("descriptor \(number) is Fin's already"))
+    #expect(twice?.cause == .invalid("descriptor \(number) belongs to Fin already"))
     let server = try DatagramSocket.bind(.loopback(port: 0))
     try adopted.send("x", to: server.localAddress!)
     #expect(try server.receive(within: .seconds(10)).bytes == Array("x".utf8))
@@ -154,7 +156,7 @@ struct DatagramLife {
     server.close()
   }
 
-  @Test("what is no datagram socket is refused, and untouched", .faults(15, 34, 64))
+  @Test("adopting a descriptor that is no datagram socket is refused, and leaves it untouched", .faults(15, 34, 64))
   func refusals() throws {
     let datagrams = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
     let file = unsafe open("/dev/null", O_RDONLY)

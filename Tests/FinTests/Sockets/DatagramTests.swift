@@ -4,7 +4,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@Suite("Datagrams: each whole, or it says what was cut")
+@Suite("Datagrams: each arrives whole, or says that it was truncated")
 struct Datagrams {
   static let homes: [SocketAddress] = [.loopback(port: 0), .loopback6(port: 0)]
 
@@ -25,7 +25,9 @@ struct Datagrams {
     server.close()
   }
 
-  @Test("0, 1 and 65,507 bytes arrive as they are, and 0 bytes are no end", .faults(59), arguments: [0, 1, 65_507])
+  @Test(
+    "datagrams of 0, 1 and 65,507 bytes arrive as they are, and 0 bytes are no EOF", .faults(59),
+    arguments: [0, 1, 65_507])
   func sizes(count: Int) throws {
     let server = try DatagramSocket.bind(.loopback(port: 0))
     let client = try DatagramSocket(.ipv4)
@@ -42,7 +44,7 @@ struct Datagrams {
     server.close()
   }
 
-  @Test("65,508 bytes are refused with the limit in words, and the socket goes on", .faults(59))
+  @Test("a datagram of 65,508 bytes is refused with the limit in the message, and the socket still works", .faults(59))
   func tooLong() throws {
     let server = try DatagramSocket.bind(.loopback(port: 0))
     let client = try DatagramSocket(.ipv4)
@@ -63,7 +65,7 @@ struct Datagrams {
     server.close()
   }
 
-  @Test("a datagram that is cut says so, and how long it was; the rest is not the next datagram", .faults(59))
+  @Test("a truncated datagram says so, and how long it was; its rest is not the next datagram", .faults(59))
   func truncated() throws {
     let folder = try TemporaryFolder()
     for home: SocketAddress in [.loopback(port: 0), .loopback6(port: 0), try .unix("\(folder.path)/s")] {
@@ -86,7 +88,7 @@ struct Datagrams {
     }
   }
 
-  @Test("what is received into memory of the caller's stands behind what is there, with its envelope", .faults(59))
+  @Test("a datagram received into the caller's memory is appended to its content, and has its envelope", .faults(59))
   func intoSpan() throws {
     let pair = try DatagramSocket.pair()
     try pair.first.send([1, 2, 3])
@@ -109,7 +111,7 @@ struct Datagrams {
     pair.second.close()
   }
 
-  @Test("a pair is connected, keeps each datagram apart, and its sender has no name")
+  @Test("a datagram pair is connected, keeps datagrams apart, and its sender has no name")
   func pair() throws {
     let pair = try DatagramSocket.pair()
     try pair.first.send([])
@@ -121,7 +123,7 @@ struct Datagrams {
     pair.second.close()
   }
 
-  @Test("a connected socket hears its peer alone, and may be connected to another")
+  @Test("a connected datagram socket receives from its peer alone, and may be connected to another")
   func connected() throws {
     let first = try DatagramSocket.bind(.loopback(port: 0))
     let second = try DatagramSocket.bind(.loopback(port: 0))
@@ -132,7 +134,7 @@ struct Datagrams {
     try client.send("hello")
     let address = try first.receive(within: .seconds(10)).from!
     #expect(address == client.localAddress)
-    // The stranger's datagram is not delivered, the peer's after it is.
+    // The other sender's datagram is dropped; the peer's datagram after it is delivered.
     try second.send("stranger", to: address)
     try first.send("peer", to: address)
     #expect(try client.receive(within: .seconds(10)).bytes == Array("peer".utf8))
@@ -144,7 +146,7 @@ struct Datagrams {
     second.close()
   }
 
-  @Test("what sending without an address fails with says what to do", .faults(64))
+  @Test("sending a datagram without an address is an error that says what to do", .faults(64))
   func unconnected() throws {
     let socket = try DatagramSocket(.ipv4)
     let error = #expect(throws: SocketError.self) { try socket.send("to whom?") }
@@ -175,22 +177,22 @@ struct Datagrams {
     receiver.close()
   }
 
-  @Test("a port that nobody has is told once for each datagram, and the socket goes on")
+  @Test("a datagram to a port without a socket is reported as refused once, and the sender still works")
   func unreachable() throws {
-    // Not one of the kernel's own choice: between close and send a test beside this one would be given it.
+    // Not a port from the ephemeral range: between close and send the kernel could give it to a concurrent test.
     let address = SocketAddress.v4(IPv4Address(127, 9, 8, 7), port: quietPort(1))
     let client = try DatagramSocket(.ipv4)
     try client.connect(to: address)
     for _ in 0..<3 {
-      try client.send("anybody?")
+      try client.send("hello?")
       let error = #expect(throws: SocketError.self) { try client.receive(within: .seconds(10)) }
       #expect(error?.cause == .system(.connectionRefused))
-      #expect(error?.description.contains("this socket goes on") == true, "\(error!)")
+      #expect(error?.description.contains("this socket is still usable") == true, "\(error!)")
       let silence = #expect(throws: SocketError.self) { try client.receive(within: .zero) }
       #expect(silence?.cause == .timedOut, "told once")
     }
     let again = try DatagramSocket.bind(address)
-    try client.send("anybody?")
+    try client.send("hello?")
     let question = try again.receive(within: .seconds(10))
     try again.send("me", to: question.from!)
     #expect(try client.receive(within: .seconds(10)).bytes == Array("me".utf8))
@@ -199,7 +201,7 @@ struct Datagrams {
     client.close()
   }
 
-  @Test("a receive that nothing comes for ends at its deadline; one past already looks once", .faults(61))
+  @Test("a datagram receive without data ends at its deadline; one already past allows one attempt", .faults(61))
   func deadlines() throws {
     let server = try DatagramSocket.bind(.loopback(port: 0), timeouts: .all(.milliseconds(30)))
     let clock = ContinuousClock()
@@ -212,7 +214,7 @@ struct Datagrams {
     server.close()
   }
 
-  @Test("a Unix receiver whose queue is full holds the sender until its deadline")
+  @Test("a datagram to a Unix receiver with a full queue waits until the sender's deadline")
   func fullQueue() throws {
     let folder = try TemporaryFolder()
     let address = try SocketAddress.unix("\(folder.path)/full")
@@ -227,7 +229,7 @@ struct Datagrams {
     }
     #expect(error?.cause == .timedOut)
     #expect(sent > 0)
-    // Room again: a sender that waits goes on.
+    // The queue has room again, so a sender that waits continues.
     let waiting = onThread(taking: client) { client in
       try client.send([2], to: address, within: .seconds(10))
       client.close()
@@ -239,7 +241,7 @@ struct Datagrams {
     server.close()
   }
 
-  @Test("a send to a peer that takes no more is an error and no signal", .faults(57))
+  @Test("a datagram to a peer that reads no more is an error and no signal", .faults(57))
   func noSignal() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -268,7 +270,8 @@ struct Datagrams {
     }
   }
 
-  @Test("options of another kind of socket are refused by name, and what buffers became is read back", .faults(63))
+  @Test(
+    "a datagram socket refuses options of other kinds of socket by name, and reads its buffer sizes back", .faults(63))
   func options() throws {
     let socket = try DatagramSocket.bind(.loopback(port: 0))
     let error = #expect(throws: SocketError.self) { try socket.set(.userTimeout, to: .seconds(1)) }
@@ -284,7 +287,7 @@ struct Datagrams {
     socket.close()
   }
 
-  @Test("options may be set before an address is given, and the kernel's table then shows it")
+  @Test("options may be set on a datagram socket before its bind, and take effect")
   func bindLater() throws {
     let socket = try DatagramSocket(.ipv6)
     #expect(try socket.set(.ipv6Only, to: true))
@@ -300,5 +303,5 @@ struct Datagrams {
   }
 }
 
-/// A port that the kernel gives to nobody by itself, and another run of these tests, most likely, does not use.
+/// A port outside the ephemeral range, which another run of these tests is unlikely to use.
 func quietPort(_ number: Int) -> UInt16 { UInt16(10_000 + (Int(getpid()) * 7 + number) % 20_000) }

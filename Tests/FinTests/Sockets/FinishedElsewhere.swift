@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A FIN that another part of the program sent is known: a clean end stays clean")
+@Suite("A FIN that another part of the program sent is noticed: a clean end stays clean")
 struct FinishedElsewhere {
-  /// How a connection stands when it is adopted, and what its first phase is then.
+  /// The TCP state of a connection when it is adopted, and its first phase in Fin.
   enum Standing: String, CaseIterable, CustomTestStringConvertible {
     case established = "ESTABLISHED"
     case finWait1 = "FIN-WAIT-1"
@@ -28,7 +28,7 @@ struct FinishedElsewhere {
     var weFinish: Bool { self != .established && self != .closeWait }
   }
 
-  @Test("a connection is adopted in the phase that the kernel's state means", .needsTUN, arguments: Standing.allCases)
+  @Test("an adopted connection has the phase that matches its TCP state", .needsTUN, arguments: Standing.allCases)
   func adopted(_ standing: Standing) throws {
     try withRawPeer(standing.behaviour) { peer in
       let first = try connection(to: peer)
@@ -52,7 +52,7 @@ struct FinishedElsewhere {
     }
   }
 
-  @Test("adopted with its FIN out: the answer is read, then the end, and the close says that the peer finished")
+  @Test("adopted after its FIN was sent: the answer and EOF are read, and the close reports that the peer finished")
   func adoptedCleanEnd() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -69,7 +69,7 @@ struct FinishedElsewhere {
     #expect(again.close().ending == .peerFinished)
   }
 
-  @Test("adopted with its FIN out, then reset: that is a reset and no end")
+  @Test("adopted after its FIN was sent, then reset: a reset and no EOF")
   func adoptedReset() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -81,7 +81,7 @@ struct FinishedElsewhere {
     again.abort()
   }
 
-  @Test("what has ended by two FINs, or by a reset, is not adopted: ENOTCONN, and it is untouched")
+  @Test("a connection that ended by two FINs, or by a reset, is not adopted: ENOTCONN, and it is untouched")
   func ended() throws {
     for isReset in [false, true] {
       let pair = try Loopback()
@@ -97,7 +97,7 @@ struct FinishedElsewhere {
       try eventually("the state", equals: .closed) { try TCPInfo.read(number.rawValue).state }
       let error = #expect(throws: SocketError.self) { _ = try Connection.adopt(number) }
       #expect(error?.cause == .system(.socketNotConnected))
-      // The reset is still the caller's to hear.
+      // The caller can still read the reset.
       var byte: UInt8 = 0
       let count = unsafe recv(number.rawValue, &byte, 1, 0)
       #expect(count == (isReset ? -1 : 0))
@@ -105,7 +105,8 @@ struct FinishedElsewhere {
     }
   }
 
-  @Test("finished through the lent number: the peer's end is an end, and sending is over", arguments: [false, true])
+  @Test(
+    "finished through the lent descriptor: the peer's FIN is an EOF, and sending is over", arguments: [false, true])
   func lent(peerFinishesFirst: Bool) throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -127,7 +128,7 @@ struct FinishedElsewhere {
     #expect(ours.close().ending == .peerFinished)
   }
 
-  @Test("finished through the lent number in a task: the end of the answer is an end")
+  @Test("finished through the lent descriptor in a task: the end of the answer is an EOF")
   func lentInTask() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -150,7 +151,7 @@ struct FinishedElsewhere {
     #expect(try inTask { await ours.close() }.ending == .peerFinished)
   }
 
-  @Test("lent and not finished: the connection goes on, and a reset is a reset")
+  @Test("lent but not finished: the connection goes on, and a reset is a reset")
   func lentOnly() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -166,7 +167,7 @@ struct FinishedElsewhere {
     ours.abort()
   }
 
-  @Test("a Unix stream that has finished is known for it: adopted, and through the lent number")
+  @Test("a Unix stream that has finished sending is noticed: when adopted, and through the lent descriptor")
   func unix() throws {
     let lent = try Connection.pair()
     let first = lent.first.share()
@@ -184,7 +185,7 @@ struct FinishedElsewhere {
       #expect(end.phase == .bothFinished)
       end.close()
     }
-    // A peer that has gone is no finish of this side's.
+    // A peer that has closed does not mean that this side has finished.
     let left = try Connection.pair()
     left.second.close(.background)
     let alone = try Connection.adopt(left.first.detach().descriptor)
@@ -193,7 +194,7 @@ struct FinishedElsewhere {
     alone.close()
   }
 
-  @Test("the other descriptor of a connection finished: the last one's close is the clean end that it is")
+  @Test("another descriptor of the connection finished sending: the last close reports a clean end")
   func duplicate() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -209,14 +210,14 @@ struct FinishedElsewhere {
   }
 }
 
-@Suite("A descriptor that is adopted is one owner's, and its connection's")
+@Suite("An adopted descriptor has one owner, and shares the state of its connection")
 struct Adopting {
-  @Test("of two that adopt a number at the same moment, one gets it, and the other hears that it is taken")
+  @Test("of two concurrent adoptions of one descriptor, one succeeds, and the other fails because it is taken")
   func atOnce() throws {
     for role in ["connection", "datagrams", "listener"] {
       let number = try descriptor(role)
       let second = Kept<SocketError.Cause>()
-      // The second comes while the first is asking the kernel what it has there.
+      // The second adoption starts while the first one is querying the descriptor.
       let script = Script(
         .first(
           .getsockname,
@@ -226,14 +227,14 @@ struct Adopting {
             }
           }))
       try Seam.$script.withValue(script) { try adoptAndAbort(role, number) }
-      #expect(second.value == .invalid("descriptor \(number.rawValue) is Fin's already"), "\(role)")
+      #expect(second.value == .invalid("descriptor \(number.rawValue) belongs to Fin already"), "\(role)")
       #expect(
         fcntl(number.rawValue, F_GETFD) == -1
           || !Ledger.current.openSockets().contains { $0.descriptor == number.rawValue })
     }
   }
 
-  @Test("a number that could not be adopted is the caller's, and can be adopted when it can")
+  @Test("a descriptor whose adoption failed stays the caller's, and can be adopted later")
   func again() throws {
     let number = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
     let descriptor = FileDescriptor(rawValue: number)
@@ -251,7 +252,7 @@ struct Adopting {
     }
   }
 
-  @Test("a duplicate that left and came back is one of several again: the last to close ends the connection")
+  @Test("a duplicate that was detached and adopted again is one of several: the last close ends the connection")
   func comesBack() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -260,13 +261,13 @@ struct Adopting {
     #expect(again.close().ending == .background)
     try copy.send([1])
     #expect(try peer.receive() == [1])
-    // And it is the last one: the peer reads the end, and the report is the connection's.
+    // The copy is the last descriptor: the peer reads EOF, and the report is that of the connection.
     let report = copy.close()
     #expect(report.ending == .acknowledged, "\(report)")
     #expect(try peer.receiveAll() == [])
   }
 
-  @Test("what one of them has heard of the connection's end, the one that came back knows")
+  @Test("a duplicate that is adopted again knows the connection's end that another descriptor has read")
   func sharesTheLatch() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -279,7 +280,7 @@ struct Adopting {
     #expect(copy.close().ending == .reset)
   }
 
-  @Test("one more number for a connection that has two: the first two to close let go of it")
+  @Test("a third descriptor adopted for a connection that has two: the first two closes do not end it")
   func third() throws {
     let pair = try Loopback()
     let peer = pair.peer
@@ -301,7 +302,7 @@ extension SharedConnection {
   }
 }
 
-/// A descriptor that can be adopted so.
+/// A descriptor that can be adopted as the given kind of socket.
 private func descriptor(_ role: String) throws -> FileDescriptor {
   switch role {
   case "connection":

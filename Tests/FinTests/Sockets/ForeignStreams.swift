@@ -8,7 +8,7 @@ import Testing
 @Suite("A stream that is neither TCP nor Unix is refused by its name")
 struct ForeignStreams {
   @Test(
-    "SCTP, and a protocol without a name of ours",
+    "adopting an SCTP stream, or one of an unknown protocol, is refused with its name",
     arguments: [(132, "is an SCTP socket"), (256, "speaks protocol 256")])
   func refused(number: Int, reason: String) throws {
     let pair = try StreamKind.ipv4.connected()

@@ -4,9 +4,9 @@ import Peers
 import SystemPackage
 import Testing
 
-@Suite("Listeners from elsewhere, and to elsewhere")
+@Suite("Listeners that are adopted from elsewhere, or detached")
 struct HandOver {
-  @Test("a listener that somebody else made is served, its queued clients too, and safe from then on", .faults(11, 15))
+  @Test("an adopted listener is made safe and can be served, with its queued clients", .faults(11, 15))
   func adopt() throws {
     let plain = try PlainSocket.listening()
     let address = SocketAddress.loopback(port: plain.port)
@@ -32,7 +32,7 @@ struct HandOver {
     listener.close()
   }
 
-  @Test("a listener given away keeps its clients: its successor serves them", .faults(15, 40))
+  @Test("a detached listener keeps its queued clients: its successor serves them", .faults(15, 40))
   func detach() throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -52,7 +52,7 @@ struct HandOver {
     #expect(ledger.counts.open == 0)
   }
 
-  @Test("a Unix listener given away keeps its path; who takes it over leaves it to who made it", .faults(15, 56))
+  @Test("a detached Unix listener keeps its path; its adopter does not remove it", .faults(15, 56))
   func path() throws {
     let folder = try TemporaryFolder()
     let first = try Listener.bind(.unix("\(folder.path)/s"))
@@ -68,7 +68,7 @@ struct HandOver {
     #expect(folder.entries == ["s"])
   }
 
-  @Test("what does not listen is refused, and untouched", .faults(15, 34, 64))
+  @Test("adopting a descriptor that does not listen is refused, and leaves it untouched", .faults(15, 34, 64))
   func refusals() throws {
     func cause(_ number: CInt) -> SocketError.Cause? {
       #expect(throws: SocketError.self) { _ = try Listener.adopt(FileDescriptor(rawValue: number)) }?.cause
@@ -79,7 +79,7 @@ struct HandOver {
     let file = unsafe open("/dev/null", O_RDONLY)
     #expect(cause(stream) == .invalid("descriptor \(stream) does not listen"))
     #expect(cause(packets) == .invalid("descriptor \(packets) is a sequenced packet socket"))
-    #expect(cause(netlink) == .invalid("descriptor \(netlink) is of a family that Fin does not know"))
+    #expect(cause(netlink) == .invalid("descriptor \(netlink) has an address family that Fin does not use"))
     #expect(cause(file) == .system(.notSocket))
     for number in [stream, packets, netlink, file] {
       #expect(KernelView.descriptorFlags(number) == DescriptorFlags(closesOnExec: false, isNonBlocking: false))
@@ -87,7 +87,7 @@ struct HandOver {
     }
     let ours = try Listener.bind(.loopback(port: 0))
     let number = try ours.withDescriptor { $0.rawValue }
-    #expect(cause(number) == .invalid("descriptor \(number) is Fin's already"))
+    #expect(cause(number) == .invalid("descriptor \(number) belongs to Fin already"))
     let plain = try PlainSocket.listening()
     let connection = #expect(throws: SocketError.self) {
       _ = try Connection.adopt(FileDescriptor(rawValue: plain.descriptor))
@@ -97,7 +97,7 @@ struct HandOver {
     ours.close()
   }
 
-  @Test("a listener that a stop has released cannot be given away: closed", .faults(15))
+  @Test("detaching a listener that a stop has released throws .closed", .faults(15))
   func detachAfterStop() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     listener.stop()
@@ -111,7 +111,7 @@ struct HandOver {
     #expect(cause == .closed)
   }
 
-  @Test("a paused listener keeps its port, also one that the kernel chose, and takes clients there again")
+  @Test("a paused listener keeps its port, even an ephemeral one, and accepts clients there again")
   func pausedPort() throws {
     for (home, address) in [(SocketAddress.loopback(port: 0), "127.0.0.1"), (.loopback6(port: 0), "::1")] {
       let listener = try Listener.bind(home)
@@ -119,7 +119,7 @@ struct HandOver {
       for _ in 0..<3 {
         try listener.pause()
         #expect(try KernelView.tcp(localPort: port).allSatisfy { $0.state != .listen })
-        // A stranger that sets SO_REUSEADDR, as every listener does.
+        // Another program's listener, with SO_REUSEADDR as every listener sets it.
         let stranger = #expect(throws: RigError.self) { _ = try PlainSocket.listening(on: address, port: port) }
         #expect(stranger?.code == EADDRINUSE)
         try listener.resume()
@@ -127,7 +127,7 @@ struct HandOver {
         #expect(try listener.option(.reuseAddress))
         let client = try Connection.connect(to: listener.address, within: .seconds(10))
         let served = try listener.accept(within: .seconds(10))
-        // Connections of the old times do not keep it from listening again.
+        // Connections accepted before the pause do not prevent it from listening again.
         served.close()
         client.close()
       }
@@ -135,7 +135,7 @@ struct HandOver {
     }
   }
 
-  @Test("a stopping or paused listener can be given away")
+  @Test("a stopping or paused listener can be detached")
   func detachPaused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Fin
 
-/// Whether this kernel speaks it.
+/// Multipath TCP, and whether this kernel supports it.
 private enum MPTCP {
   static let number: CInt = 262
   static let isThere: Bool = {
@@ -18,10 +18,10 @@ private enum MPTCP {
 }
 
 @Suite(
-  "Multipath TCP from elsewhere: it is taken over, and does what the kernel lets it do", .onThreads,
+  "Multipath TCP: an adopted socket does what the kernel allows", .onThreads,
   .enabled(if: MPTCP.isThere, "this kernel has no MPTCP"))
 struct Multipath {
-  /// A listener, adopted with the times that every listener has.
+  /// An adopted listener, with the timeouts that listeners have by default.
   private func listener(_ timeouts: Timeouts = .default) throws -> Listener {
     let plain = try #require(OtherHolder.socket(AF_INET, MPTCP.number))
     try Syscalls.bind(plain, .loopback(port: 0))
@@ -35,7 +35,7 @@ struct Multipath {
     return try Connection.adopt(FileDescriptor(rawValue: plain))
   }
 
-  @Test("a listener and both ends; each option that MPTCP has is set, and one that it has not is no error")
+  @Test("adopting an MPTCP listener and both ends sets each option that MPTCP has; a missing one is no error")
   func options() throws {
     let listener = try listener()
     let client = try client(of: listener)
@@ -50,7 +50,8 @@ struct Multipath {
     listener.close()
   }
 
-  @Test("bytes both ways, a half close, and a close that knows what was acknowledged", arguments: [nil, Place.loop])
+  @Test(
+    "MPTCP: bytes both ways, a half-close, and a close that knows what was acknowledged", arguments: [nil, Place.loop])
   func conversation(place: Place?) throws {
     let listener = try listener()
     let client = try client(of: listener).share()
@@ -80,7 +81,7 @@ struct Multipath {
     listener.close()
   }
 
-  @Test("a peer that does not read: the report names bytes that it did not take")
+  @Test("an MPTCP peer that does not read: the report counts the unacknowledged bytes")
   func notTaken() throws {
     let listener = try listener()
     let client = try client(of: listener)
@@ -95,7 +96,7 @@ struct Multipath {
     listener.close()
   }
 
-  @Test("an abort is heard as a reset, for as long as one asks")
+  @Test("an MPTCP abort is read as a reset, by every later call")
   func reset() throws {
     let listener = try listener()
     let client = try client(of: listener)
@@ -109,7 +110,7 @@ struct Multipath {
     listener.close()
   }
 
-  @Test("no report counts the kernel's mark of an end as a byte: not a close's, and not a leak's")
+  @Test("no report of a close or leak counts the byte that MPTCP's kernel uses as its end mark")
   func marks() throws {
     let ledger = Ledger()
     let leaked = Mutex<[LeakReport]>([])
@@ -129,14 +130,14 @@ struct Multipath {
       try listener.accept(within: .seconds(10)).abort()
       #expect(throws: SocketError.self) { try client.receive(upTo: 1, within: .seconds(10)) }
       #expect(client.close().bytesDiscarded == 0)
-      // Dropped open, here.
+      // The listener is dropped open here.
       _ = consume listener
     }
     let reports = leaked.withLock { $0 }
     #expect(reports.count == 1 && reports[0].bytesUnacknowledged == 0 && reports[0].bytesUnread == 0, "\(reports)")
   }
 
-  @Test("an attempt that is still under way is refused: not connected", .needsNamespaces)
+  @Test("adopting a TCP or MPTCP socket whose connect is still under way is refused: not connected", .needsNamespaces)
   func attempt() throws {
     let namespace = try NetworkNamespace()
     try namespace.linkDown("lo")
@@ -152,7 +153,7 @@ struct Multipath {
     }
   }
 
-  @Test("a client without MPTCP is served by the same listener")
+  @Test("an MPTCP listener serves a client without MPTCP too")
   func fallback() throws {
     let listener = try listener()
     let client = try Connection.connect(to: listener.address, within: .seconds(10))
@@ -165,7 +166,7 @@ struct Multipath {
   }
 
   @Test(
-    "a kernel that lets it set no option at all (before 5.17): it is taken over all the same",
+    "MPTCP on a kernel that allows no options (before 5.17) is adopted all the same",
     arguments: [Errno.notSupportedOnSocket, .protocolNotAvailable])
   func oldKernel(code: Errno) throws {
     let plain = try #require(OtherHolder.socket(AF_INET, MPTCP.number))
@@ -183,7 +184,7 @@ struct Multipath {
     listener.close()
   }
 
-  @Test("a kernel that does not tell what is acknowledged (before 5.17): the close says that nothing is known to be")
+  @Test("MPTCP on a kernel that does not report acknowledgements (before 5.17): the close claims none")
   func untold() throws {
     let listener = try listener()
     let client = try client(of: listener)

@@ -6,13 +6,13 @@ import Testing
 
 @testable import Fin
 
-@Suite("A stream that is not connected yet: only its handshake hears how the attempt ends", .onThreads)
+@Suite("A stream that is not connected yet: only its connect learns how the attempt ends", .onThreads)
 struct NotYetConnected {
-  /// An act of another holder while the attempt is under way.
+  /// An operation by another holder while the connect attempt is under way.
   enum Meddling: String, CaseIterable, Sendable {
     case failure, send, gather, receive, readLine, finishSending, plainError, errorOfDuplicate
 
-    /// Whether it takes the kernel's reason past the library.
+    /// Whether it reads the kernel's error directly, so that Fin cannot see it.
     var isPastTheLibrary: Bool { self == .plainError || self == .errorOfDuplicate }
 
     func happens(to shared: SharedConnection) throws {
@@ -35,7 +35,7 @@ struct NotYetConnected {
     }
   }
 
-  /// The attempt has come to nothing by the time the other holder acts, and the handshake has not looked yet.
+  /// Runs the operation after the attempt has failed and before the connect attempt has read the result.
   private func meddling(_ meddling: Meddling, _ shared: SharedConnection) -> Script {
     Script(
       .first(
@@ -62,7 +62,7 @@ struct NotYetConnected {
   }
 
   @Test(
-    "an attempt that was refused never succeeds, whatever another holder asks meanwhile, in a thread",
+    "a refused connect never succeeds, whatever another holder calls meanwhile, in a thread",
     arguments: StreamKind.tcp, Meddling.allCases)
   func inThread(kind: StreamKind, verb: Meddling) throws {
     let address = try gone(kind)
@@ -74,7 +74,7 @@ struct NotYetConnected {
   }
 
   @Test(
-    "an attempt that was refused never succeeds, whatever another holder asks meanwhile, in a task",
+    "a refused connect never succeeds, whatever another holder calls meanwhile, in a task",
     arguments: Place.allCases, Meddling.allCases)
   func inATask(place: Place, verb: Meddling) throws {
     let address = try gone(.ipv4)
@@ -86,7 +86,7 @@ struct NotYetConnected {
     check(try attempt.refusal(), verb, shared)
   }
 
-  /// A verb that a caller may try before the connection is made.
+  /// A verb that a caller may try before the connection is established.
   enum Early: String, CaseIterable, Sendable {
     case send, some, gather, receive, exactly, readLine, peek, finishSending
 
@@ -122,7 +122,7 @@ struct NotYetConnected {
     }
   }
 
-  @Test("a signal that finds a connect in a Unix queue leaves no connection behind that is none: it is asked again")
+  @Test("a Unix connect that a signal interrupts is called again, and not taken for an established connection")
   func interruptedInAQueue() throws {
     let listener = try Listener.bind(try StreamKind.unix.freshAddress)
     let address = listener.address
@@ -155,7 +155,7 @@ struct NotYetConnected {
   }
 
   @Test(
-    "a verb that comes before the connection is refused, asks the kernel nothing and changes nothing, in a thread",
+    "a verb before the connection is refused, without a system call and without a change, in a thread",
     arguments: kinds, Early.allCases)
   func early(kind: StreamKind, verb: Early) throws {
     let listener = try Listener.bind(try kind.freshAddress)
@@ -170,7 +170,7 @@ struct NotYetConnected {
   }
 
   @Test(
-    "a verb that comes before the connection is refused, asks the kernel nothing and changes nothing, in a task",
+    "a verb before the connection is refused, without a system call and without a change, in a task",
     arguments: kinds, Early.allCases)
   func earlyInATask(kind: StreamKind, verb: Early) throws {
     let listener = try Listener.bind(try kind.freshAddress)
@@ -184,7 +184,8 @@ struct NotYetConnected {
   }
 
   @Test(
-    "a datagram without a receiver is refused, and the later connect works", arguments: [AddressFamily.ipv4, .unix])
+    "sending a datagram without a destination is refused, and a later connect works",
+    arguments: [AddressFamily.ipv4, .unix])
   func datagrams(family: AddressFamily) throws {
     let home: SocketAddress = family == .unix ? try StreamKind.unix.freshAddress : .loopback(port: 0)
     let server = try DatagramSocket.bind(home)

@@ -5,8 +5,8 @@ import Testing
 
 @testable import Fin
 
-/// Acts on a description past the library, as any other holder of it can: a parent, a child, a part of this program
-/// that was lent the number.
+/// Operations on an open file description that bypass Fin, as any other holder may perform them: a parent, a child, or
+/// a part of this program with a lent descriptor.
 enum OtherHolder {
   /// Reads `SO_ERROR`, which clears it.
   @discardableResult
@@ -28,7 +28,7 @@ enum OtherHolder {
   /// Clears `O_NONBLOCK`, for every holder.
   static func makeBlocking(_ number: CInt) { _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) & ~O_NONBLOCK) }
 
-  /// Messages of the error queue, taken until there is none.
+  /// Reads the error queue until it is empty. Returns the number of messages.
   static func drainErrorQueue(_ number: CInt) -> Int {
     var count = 0
     var byte = [UInt8](repeating: 0, count: 2048)
@@ -38,7 +38,7 @@ enum OtherHolder {
     return count
   }
 
-  /// A stream socket of this family and protocol; `nil` where the kernel has none.
+  /// A stream socket of this family and protocol; `nil` where the kernel does not support it.
   static func socket(_ family: CInt, _ protocolNumber: CInt) -> CInt? {
     let number = Glibc.socket(family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), protocolNumber)
     return number < 0 ? nil : number
@@ -46,11 +46,11 @@ enum OtherHolder {
 }
 
 extension SocketEnd where Self: ~Copyable {
-  /// The number, for what another holder does.
+  /// The descriptor's number, for an operation of another holder.
   borrowing func lent() throws -> CInt { try withDescriptor { $0.rawValue } }
 }
 
-/// How much of a processor the calling thread used for `body`.
+/// The processor time that the calling thread used for `body`.
 func processorTime(_ body: () throws -> Void) rethrows -> Duration {
   func now() -> Duration {
     var time = timespec()

@@ -3,9 +3,9 @@ import Glibc
 import Peers
 import Testing
 
-@Suite("Who is on the other end of a Unix stream")
+@Suite("The peer credentials of a Unix stream")
 struct UnixPeers {
-  @Test("a Unix peer's process, user and group are the kernel's word; TCP has none")
+  @Test("a Unix peer's process, user and group come from the kernel; TCP has none")
   func credentials() throws {
     let folder = try TemporaryFolder()
     let listener = try Listener.bind(.unix("\(folder.path)/s"))

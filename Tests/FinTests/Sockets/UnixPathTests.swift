@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Unix paths: ours is removed, a dead one replaced, every other left alone")
+@Suite("Unix paths: our own is removed, a dead one replaced, every other left alone")
 struct UnixPaths {
   @Test("closing removes the path of a listener and of a datagram socket", .faults(56))
   func removed() throws {
@@ -19,7 +19,7 @@ struct UnixPaths {
     #expect(folder.entries == [])
   }
 
-  @Test("a listener that was stopped, dropped, or never came to listen leaves no path", .faults(56))
+  @Test("a listener that was stopped, dropped, or never listened leaves no path", .faults(56))
   func removedOtherwise() throws {
     let folder = try TemporaryFolder()
     let address = try SocketAddress.unix("\(folder.path)/s")
@@ -42,7 +42,7 @@ struct UnixPaths {
     #expect(folder.entries == [])
   }
 
-  @Test("a path that somebody else has replaced is left alone", .faults(56))
+  @Test("a path that another program has replaced is left alone", .faults(56))
   func replaced() throws {
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/s"
@@ -55,7 +55,7 @@ struct UnixPaths {
     let client = try PlainSocket.connected(toUnix: path)
     client.close()
     other.close()
-    // Also when it has become a file, or has gone.
+    // Also when the path has become a regular file, or has been removed.
     let second = try Listener.bind(.unix(path))
     #expect(unsafe unlink(path) == 0)
     close(unsafe open(path, O_CREAT | O_WRONLY, 0o600))
@@ -93,7 +93,8 @@ struct UnixPaths {
   }
 
   @Test(
-    "a living listener's path is never taken; the error says whose it is, and it hears nothing", .faults(52, 56))
+    "a live listener's path is never taken; the error says whose it is, and the listener gets no client",
+    .faults(52, 56))
   func living() throws {
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/s"
@@ -113,7 +114,7 @@ struct UnixPaths {
     living.close()
   }
 
-  @Test("who is bound and does not listen yet, is paused, or has a full queue is living too", .faults(56))
+  @Test("a socket that is bound but not listening, is paused, or has a full queue counts as live", .faults(56))
   func livingQuietly() throws {
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/s"
@@ -153,17 +154,18 @@ struct UnixPaths {
       #expect(error?.cause == .system(.addressInUse))
       return error?.note
     }
-    #expect(refusal(link)?.hasPrefix("a symbolic link is there") == true)
+    #expect(refusal(link)?.hasPrefix("the path is a symbolic link") == true)
     try leaveBehind(target)
-    #expect(refusal(link)?.hasPrefix("a symbolic link is there") == true)
+    #expect(refusal(link)?.hasPrefix("the path is a symbolic link") == true)
     close(unsafe open(file, O_CREAT | O_WRONLY, 0o600))
-    #expect(refusal(file)?.hasPrefix("a file that is no socket is there") == true)
-    #expect(refusal(folder.path)?.hasPrefix("a file that is no socket is there") == true)
+    #expect(refusal(file)?.hasPrefix("the path is a file and not a socket") == true)
+    #expect(refusal(folder.path)?.hasPrefix("the path is a file and not a socket") == true)
     #expect(folder.entries == ["file", "link", "target"])
     #expect(TemporaryFolder.mode(link)?.type == S_IFLNK)
   }
 
-  @Test("of many that start at once on a stale path exactly one wins, and the others leave it be", .faults(56))
+  @Test(
+    "of many servers that start at once on a stale path, exactly one wins, and the others leave it alone", .faults(56))
   func race() throws {
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/s"
@@ -175,11 +177,11 @@ struct UnixPaths {
           while !start.isSet {}
           do throws(SocketError) {
             let listener = try Listener.bind(try! .unix(path))
-            // Whoever has it is reached until it closes.
+            // The process that owns the path can be reached until it closes.
             let isReached = (try? PlainSocket.connected(toUnix: path)) != nil
             let client = try listener.accept(within: .seconds(10))
             client.abort()
-            // It stays until the others have tried.
+            // The listener stays open until the others have tried.
             try? eventually("the others have tried") { end.isSet }
             listener.close()
             return (true, isReached)
@@ -200,7 +202,9 @@ struct UnixPaths {
     }
   }
 
-  @Test("who comes between the look at a stale path and its removal waits, and then finds it taken", .faults(56))
+  @Test(
+    "a server that starts between the check of a stale path and its removal waits, and then finds it taken", .faults(56)
+  )
   func between() throws {
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/s"
@@ -233,7 +237,7 @@ struct UnixPaths {
     #expect(folder.entries == [])
   }
 
-  @Test("while another program holds the folder's lock, a stale path stays and the error says why", .faults(56))
+  @Test("while another program holds the folder's lock, a stale path stays, and the error says why", .faults(56))
   func locked() throws {
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/s"
@@ -244,7 +248,7 @@ struct UnixPaths {
     let error = #expect(throws: SocketError.self) { _ = try Listener.bind(.unix(path)) }
     #expect(error?.note?.contains("another program holds the lock of its folder") == true, "\(error!)")
     #expect(TemporaryFolder.inode(path) == inode)
-    // A free path needs no lock.
+    // A path that does not exist needs no lock.
     let free = try Listener.bind(.unix("\(folder.path)/free"))
     free.close()
     close(holder)
@@ -253,10 +257,10 @@ struct UnixPaths {
     #expect(folder.entries == [])
   }
 
-  @Test("the path is born with exactly the permissions asked for, whatever the umask", .faults(56))
+  @Test("a Unix path is created with exactly the permissions asked for, whatever the umask", .faults(56))
   func permissions() async {
     await #expect(processExitsWith: .success) {
-      // The umask is the process's.
+      // A separate process, because the umask belongs to the process.
       for mask: mode_t in [0, 0o022, 0o077] {
         umask(mask)
         let folder = try TemporaryFolder()
@@ -277,7 +281,7 @@ struct UnixPaths {
     }
   }
 
-  @Test("107 bytes are bound and removed, 108 are refused before any system call", .faults(56))
+  @Test("a path of 107 bytes is bound and removed, one of 108 is refused before any system call", .faults(56))
   func length() throws {
     let folder = try TemporaryFolder()
     let name = String(repeating: "n", count: 107 - folder.path.utf8.count - 1)
@@ -296,7 +300,7 @@ struct UnixPaths {
     #expect(folder.entries == [])
   }
 
-  @Test("an abstract name needs no file, and goes with its socket; a NUL may stand in it", .faults(56))
+  @Test("an abstract name needs no file, disappears with its socket, and may contain a NUL", .faults(56))
   func abstract() throws {
     let name = SocketAddress.unix(try UnixPath(abstract: "fin\0test \(getpid())\n"))
     let listener = try Listener.bind(name)
@@ -308,7 +312,7 @@ struct UnixPaths {
     again.close()
   }
 
-  @Test("a folder that is not there, or does not let this user write, is named as what is in the way", .faults(52, 56))
+  @Test("a folder that is missing, or that this user may not write to, is named in the error", .faults(52, 56))
   func folders() async throws {
     let folder = try TemporaryFolder()
     let missing = #expect(throws: SocketError.self) { _ = try Listener.bind(.unix("\(folder.path)/none/s")) }
@@ -333,19 +337,19 @@ struct UnixPaths {
       }
       let new = refusal(path)!
       precondition(new.cause == .system(.permissionDenied), "\(new)")
-      precondition(new.description.contains("does not let this user write"), "\(new)")
+      precondition(new.description.contains("this user may not write"), "\(new)")
       let old = refusal(stale)!
       precondition(old.cause == .system(.addressInUse), "\(old)")
       precondition(old.note == "a dead server left the path behind, and this user may not remove it", "\(old)")
       let unknown = refusal(hidden)!
-      precondition(unknown.note?.hasPrefix("a socket of another user is there") == true, "\(unknown)")
+      precondition(unknown.note?.hasPrefix("the path is a socket of another user") == true, "\(unknown)")
       if isRoot { precondition(seteuid(0) == 0) }
       unsafe _ = chmod(folder.path, 0o755)
       precondition(folder.entries == ["hidden", "stale"])
     }
   }
 
-  @Test("a path relative to the process's folder is removed also after the process has moved", .faults(56))
+  @Test("a relative path is removed even after the process has changed its working directory", .faults(56))
   func relative() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -366,7 +370,7 @@ struct UnixPaths {
   }
 }
 
-/// What a server that was killed leaves: a socket's file without a socket.
+/// Leaves behind the file of a killed server: a socket file without a socket.
 private func leaveBehind(_ path: String, isStream: Bool = true) throws {
   let kind = isStream ? SOCK_STREAM : SOCK_DGRAM
   let plain = PlainSocket(adopting: socket(AF_UNIX, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))

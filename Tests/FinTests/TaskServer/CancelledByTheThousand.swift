@@ -5,31 +5,32 @@ import Testing
 
 @testable import Fin
 
-/// `FIN_THOUSAND` sets how many (1,000).
-@Suite("Promise 5: cancelled by the thousand")
+/// `FIN_THOUSAND` sets the number of operations (default 1,000).
+@Suite("Promise 5: nothing waits forever: a thousand cancelled operations")
 struct CancelledByTheThousand {
   @Test(
-    "a thousand receives are cancelled while they wait: each says so, and what comes later is still received",
+    "a thousand receives are cancelled while they wait: each says so, and later data is still received",
     .faults(46, 62))
   func receiving() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.receive) } }
   }
 
   @Test(
-    "a thousand sends are cancelled while they wait for room: each says how many bytes are on their way, and those arrive",
+    "a thousand sends are cancelled while they wait for room: each reports the bytes accepted, and those arrive",
     .faults(46, 62))
   func sending() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.send) } }
   }
 
   @Test(
-    "a thousand connects are cancelled while they wait for an answer: no socket and no SYN is left", .faults(46, 62))
+    "a thousand connects are cancelled while they wait for an answer: no socket and no SYN-SENT is left",
+    .faults(46, 62))
   func connecting() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.connect) } }
   }
 
   @Test(
-    "a thousand accepts are cancelled, first in peace, then while clients come: every client is taken or still queued",
+    "a thousand accepts are cancelled, without and with clients: every client is accepted or still queued",
     .faults(46, 62))
   func accepting() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.accept) } }
@@ -42,7 +43,7 @@ struct CancelledByTheThousand {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.close) } }
   }
 
-  @Test("who connects in a task that is cancelled already hears so, and nothing is left open", .faults(62))
+  @Test("a connect in a task that is already cancelled throws .cancelled, and leaves nothing open", .faults(62))
   func connectingCancelled() throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -65,7 +66,7 @@ struct CancelledByTheThousand {
           == .cancelled)
       let shared = try SharedConnection(unconnected: .ipv4)
       #expect(try heard { () async throws(SocketError) in try await shared.connect(to: address) } == .cancelled)
-      // As after any attempt that failed.
+      // The phase is the same as after any failed attempt.
       #expect(shared.phase == .closed)
       listener.close()
     }
@@ -77,7 +78,8 @@ private enum Thousand {
   static let count = stormNumber("FIN_THOUSAND", 1000)
   typealias Pair = (near: SharedConnection, far: SharedConnection)
 
-  /// In a network of its own, where there may be one, and with everything counted.
+  /// In a network namespace of its own, where the machine allows one, and with descriptors and sockets counted before
+  /// and after.
   static func run(_ body: (Reactor) throws -> Void) throws {
     guard Rights.canMakeNamespaces else { return try runHere(body) }
     try NetworkNamespace().run { try runHere(body) }
@@ -103,8 +105,8 @@ private enum Thousand {
     }
   }
 
-  /// Starts one task for each of so many, waits until all of them wait, cancels them in any order, and returns what each ended
-  /// with.
+  /// Starts one task per index, waits until all of them wait, cancels them in random order, and returns the result of
+  /// each.
   private static func cancelled<Value: Sendable>(
     _ reactor: Reactor, _ areWaiting: () throws -> Bool, _ body: @escaping @Sendable (Int) async throws -> Value
   ) throws -> [Value] {
@@ -158,7 +160,7 @@ private enum Thousand {
   static func connect(_ reactor: Reactor) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0), backlog: 1))
     let address = owner.listener.address
-    // Its queue is full: nobody answers.
+    // The listener's queue is full, so no SYN is answered.
     let visitors = try (0..<2).map { _ in try Visitor(address.port!) }
     try eventually(within: .seconds(20), "queued clients", equals: 2) { try listeningQueue(address.port!) }
     let ledger = Ledger.current
@@ -193,7 +195,7 @@ private enum Thousand {
         return try Visitor(port)
       }
     }
-    // Nobody waits for all of them to wait: some are cancelled before they begin.
+    // This does not wait until all tasks wait: some are cancelled before they begin.
     let heard = try cancelled(reactor, { core.gate.snapshot.references > count / 4 }, take)
     let visitors = try clients.join(within: .seconds(60))
     check(heard.allSatisfy { $0 == nil || $0 == .cancelled }, "\(Set(heard.map { "\(String(describing: $0))" }))")
@@ -209,7 +211,7 @@ private enum Thousand {
     for (index, pair) in pairs.enumerated() {
       try pair.near.send("unread")
       guard index % 2 == 0 else { continue }
-      // More than its peer's kernel takes, so that it cannot be acknowledged.
+      // More than the peer's kernel accepts, so that it cannot be acknowledged.
       try pair.far.set(.receiveBuffer, to: 2048)
       try pair.near.set(.sendBuffer, to: 8192)
       _ = try pair.near.sendAllThatFits()

@@ -5,12 +5,12 @@ import Testing
 
 @Suite("Promise 5: a peer that never stops sending")
 struct EndlessPeer {
-  /// An operation that never has to wait, as long as its peer sends faster than it takes.
+  /// An operation that never has to wait, as long as its peer sends faster than it receives.
   private static func take(_ flood: Flood, within: Duration) throws(SocketError) {
     _ = try flood.connection.receive(until: 0, limit: 1 << 28, within: within)
   }
 
-  @Test("a line without an end meets its deadline in a thread, though there always is one more byte", .faults(43))
+  @Test("a line without an end runs into its deadline in a thread, although there always is one more byte", .faults(43))
   func deadline() throws {
     let flood = try Flood()
     let error = #expect(throws: SocketError.self) { try EndlessPeer.take(flood, within: .milliseconds(20)) }
@@ -18,7 +18,7 @@ struct EndlessPeer {
     flood.connection.abort()
   }
 
-  @Test("a line without an end meets its deadline in a task, though there always is one more byte", .faults(43))
+  @Test("a line without an end runs into its deadline in a task, although there always is one more byte", .faults(43))
   func deadlineInTask() throws {
     let flood = try Flood()
     let reactor = try Reactor(loops: 1)

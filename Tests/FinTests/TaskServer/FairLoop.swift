@@ -6,23 +6,25 @@ import Testing
 
 @testable import Fin
 
-/// On one loop, in a currency that no load of the machine changes: not milliseconds, but how much the greedy got done between
-/// what happened and when it was heard. All of it is counted on the loop's own thread.
-@Suite("Promise 5: nobody keeps a loop to itself")
+/// Fairness on one event loop, measured in a unit that is independent of the machine's load: the number of operations
+/// that the greedy tasks performed between an event and its delivery, not milliseconds. Everything is counted on the
+/// loop's own thread.
+@Suite("Promise 5: no task keeps an event loop to itself")
 struct FairLoop {
-  /// Tasks that never leave their loop of their own accord.
+  /// Tasks that never leave their loop voluntarily.
   enum Greed: String, CaseIterable, Sendable {
-    /// Each has a peer that sends without end, and receives for ever, byte by byte.
+    /// Each has a peer that sends endlessly, and receives byte by byte.
     case receiving
-    /// Each waits for nothing, and lets others run after every step.
+    /// Each never waits, and yields after every step.
     case yielding
 
-    /// What three of them may do in a turn: a job each with its share of operations, or all the jobs of the turn.
+    /// The number of steps that three greedy tasks may take in one turn of the loop: one job each, with its share of
+    /// operations, or all jobs of the turn.
     var perTurn: Int { self == .receiving ? 3 * Loop.operationsAJob : Loop.jobsATurn }
   }
 
   @Test(
-    "beside those who never wait, a byte between two others is heard within two turns of the loop",
+    "beside tasks that never wait, a byte between two others is delivered within sixteen turns of the loop",
     arguments: Greed.allCases)
   func echo(_ greed: Greed) throws {
     try beside(greed) { greedy in
@@ -50,7 +52,8 @@ struct FairLoop {
   }
 
   @Test(
-    "beside those who never wait, a deadline of 20 ms is kept to sixteen turns of the loop", arguments: Greed.allCases)
+    "beside tasks that never wait, a deadline of 20 ms is kept to within sixteen turns of the loop",
+    arguments: Greed.allCases)
   func timer(_ greed: Greed) throws {
     try beside(greed) { greedy in
       let pair = try Connection.pair()
@@ -70,11 +73,12 @@ struct FairLoop {
   }
 
   @Test(
-    "beside those who never wait, a client is accepted, and its handler runs, within three turns of the loop",
+    "beside tasks that never wait, a client is accepted and its handler runs within three turns of the loop",
     arguments: Greed.allCases)
   func accept(_ greed: Greed) throws {
     try beside(greed) { greedy in
-      // A Unix socket: its client is in the queue when connect returns, whatever the network's own threads do.
+      // A Unix socket, because its client is queued when `connect` returns, independent of the kernel's network
+      // threads.
       let listener = Keeper(try Listener.bind(try .unix("@fin fair \(getpid()) \(greed)")))
       let server = Task(executorPreference: greedy.loop) {
         await listener.listener.serve(on: greedy.reactor) { connection in
@@ -98,7 +102,7 @@ struct FairLoop {
   }
 
   @Test(
-    "one receive that never has to wait, because its peer sends faster than it can take, is cancelled within two turns all the same"
+    "a receive that never has to wait, because its peer sends too fast, is cancelled within two turns"
   )
   func longOperation() throws {
     try beside(.receiving) { greedy in
@@ -110,7 +114,7 @@ struct FairLoop {
           await cause { () async throws(SocketError) in _ = try await connection.receive(until: 0, limit: 1 << 28) }
         }
       }
-      // Others run while it does.
+      // Other tasks run during the receive.
       while script.count(.recv) < 200 { await Task.yield() }
       greedy.mark()
       task.cancel()
@@ -122,7 +126,7 @@ struct FairLoop {
     }
   }
 
-  /// Runs `body` on a loop that three greedy tasks have to themselves otherwise.
+  /// Runs `body` on a loop that it shares with three greedy tasks only.
   private func beside(_ greed: Greed, _ body: @escaping @Sendable (Greedy) async throws -> Void) throws {
     let greedy = try Greedy()
     let floods = try (0..<3).map { _ in try Flood() }
@@ -140,7 +144,7 @@ struct FairLoop {
     }
     let test = Working(on: greedy.loop) {
       defer { greedy.isOver.set() }
-      // Begun, all of them.
+      // All of them have begun.
       while greedy.steps < 1000 { await Task.yield() }
       try await body(greedy)
       for flood in floods { await flood.end() }
@@ -151,12 +155,12 @@ struct FairLoop {
   }
 }
 
-/// What the greedy tasks of a loop have done.
+/// The steps of the greedy tasks of one loop.
 private final class Greedy: Sendable {
   private struct State {
     var steps = 0
     var mark: Int?
-    /// How long after the next step something will happen.
+    /// The time between the next step and the event.
     var delay: Duration?
     var markAt: Fin.Deadline?
     var worst = 0
@@ -188,13 +192,13 @@ private final class Greedy: Sendable {
     }
   }
 
-  /// Something happens now.
+  /// Records that the event happens now.
   func mark() { state.withLock { $0.mark = $0.steps } }
 
-  /// Something will happen, so long after an operation that is about to begin.
+  /// Records that the event will happen this long after an operation that is about to begin.
   ///
-  /// Nobody else runs on the loop until the operation waits: it has begun by the next step, however long the processor was
-  /// lent to others in between.
+  /// Nothing else runs on the loop until that operation waits. So the operation has begun by the next step, however
+  /// long other threads had the processor in between.
   func markAfter(_ delay: Duration) {
     state.withLock {
       $0.mark = nil
@@ -203,10 +207,10 @@ private final class Greedy: Sendable {
     }
   }
 
-  /// It is heard now.
+  /// Records that the event has been delivered.
   func heard() { state.withLock { $0.worst = max($0.worst, $0.steps - ($0.mark ?? $0.steps)) } }
 
-  /// The most they ever did between what happened and when it was heard.
+  /// The largest number of steps between an event and its delivery.
   var worst: Int { state.withLock { $0.worst } }
 }
 

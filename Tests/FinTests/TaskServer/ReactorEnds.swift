@@ -9,7 +9,7 @@ import Testing
 @Suite("Promise 4: stopping a reactor wakes everyone")
 struct ReactorEnds {
   @Test(
-    "a stop wakes whoever waits, in every way to wait, with .reactorStopped, and says so to whoever would wait later")
+    "a stop wakes every kind of wait with .reactorStopped, and later waits throw it too")
   func wakes() throws {
     let other = try Reactor(loops: 1)
     let ledger = Ledger()
@@ -30,7 +30,7 @@ struct ReactorEnds {
         heard { () async throws(SocketError) in
           try await sending.0.send(Pattern.bytes(from: 0, count: 1 << 20), within: .seconds(60))
         },
-        // Behind the one that sends.
+        // This send is queued behind the one that waits.
         heard { () async throws(SocketError) in try await sending.0.send("x", within: .seconds(60)) },
         heard { () async throws(SocketError) in try await listener.listener.accept(within: .seconds(60)).abort() },
         heard { () async throws(SocketError) in try await Connection.connect(to: target, within: .seconds(60)).abort()
@@ -44,17 +44,17 @@ struct ReactorEnds {
       reactor.stop()
       reactor.stop()
       for task in waiting { #expect(try task.join() == .reactorStopped) }
-      // A socket stays at its reactor, whoever uses it and from where.
+      // A socket stays with its reactor, whichever task uses it.
       let later = Working(on: other.executor) {
         await cause { () async throws(SocketError) in _ = try await receiving.0.receive(upTo: 1, within: .seconds(60)) }
       }
       #expect(try later.join() == .reactorStopped)
-      // What needs no wait goes on.
+      // Operations that need not wait still work.
       try receiving.1.send("here")
       let there = Working(on: other.executor) { try await receiving.0.receive(exactly: 4) }
       #expect(try there.join() == Array("here".utf8))
       let ending = Working(on: other.executor) {
-        // Its peer does not read: it cannot be confirmed without a wait.
+        // The peer does not read, so the close cannot be confirmed without a wait.
         let confirmed = await sending.0.close(.confirmed(within: .seconds(60)))
         let aborted = await receiving.0.abort()
         return [confirmed.ending, aborted.ending]
@@ -71,20 +71,20 @@ struct ReactorEnds {
   }
 
   @Test(
-    "tasks that still prefer the executor of a reactor that was stopped go on in Swift's own pool, and can wait there")
+    "tasks that prefer the executor of a stopped reactor go on in Swift's own pool, and can wait there")
   func goesOn() async {
     await #expect(processExitsWith: .success) {
       let reactor = try Reactor(loops: 1)
       let task = Working(on: reactor.executor) {
         check(threadName() == "fin-loop-0", "begun on \(threadName())")
         reactor.stop()
-        // Its thread ends when it has nothing to do.
+        // The loop's thread ends when it has nothing left to do.
         while threadName() == "fin-loop-0" { try await Task.sleep(for: .milliseconds(1)) }
         let names = try threadNames()
         check(!names.contains("fin-loop-1"), "\(names)")
         let pair = try Connection.pair()
         let (near, far) = (pair.first.share(), pair.second.share())
-        // A child task prefers what its parent prefers.
+        // A child task inherits its parent's executor preference.
         async let answer = far.receive(upTo: 1, within: .seconds(20))
         async let nobody = cause { () async throws(SocketError) in
           _ = try await near.receive(upTo: 1, within: .milliseconds(20))
@@ -102,7 +102,7 @@ struct ReactorEnds {
     }
   }
 
-  @Test("a reactor whose last reference is dropped stops: its executor and a socket that waits there do not hold it")
+  @Test("a reactor whose last reference is dropped stops: its executor and registered sockets do not keep it")
   func dropped() throws {
     let (ours, theirs) = try Medium.pair.open()
     func begin() throws -> (Working<SocketError.Cause?>, any TaskExecutor) {
@@ -118,7 +118,7 @@ struct ReactorEnds {
     let (waiting, executor) = try begin()
     #expect(try waiting.join() == .reactorStopped)
     withExtendedLifetime(executor) {}
-    // What needs no wait goes on.
+    // Operations that need not wait still work.
     try theirs.send("x")
     #expect(try errand { try await ours.receive(upTo: 1) }.join() == Array("x".utf8))
     let later = errand {
@@ -129,22 +129,22 @@ struct ReactorEnds {
     theirs.abort()
   }
 
-  @Test("a reactor that is stopped gives back its threads and its descriptors; so does one that is dropped")
+  @Test("a reactor that is stopped or dropped releases its threads and its descriptors")
   func givesBack() async {
     await #expect(processExitsWith: .success) { try synchronously { try ReactorEnds.countStopped() } }
   }
 
-  @Test("a reactor for which there are no descriptors throws, and leaves neither thread nor descriptor")
+  @Test("creating a reactor without free descriptors throws, and leaves neither thread nor descriptor")
   func withoutDescriptors() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.makeWithout($0) } }
   }
 
-  @Test("the shared reactor is made when there is a descriptor again, for the next who needs it")
+  @Test("the shared reactor, after a failure for lack of descriptors, is created at its next use")
   func sharedLater() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.shareLater($0) } }
   }
 
-  @Test("a job that comes while the reactor is being stopped runs all the same: on the loop, or in the pool")
+  @Test("a job enqueued while the reactor is being stopped runs all the same: on the loop, or in the pool")
   func lastJob() async {
     await #expect(processExitsWith: .success) {
       for round in 0..<3000 {
@@ -159,7 +159,7 @@ struct ReactorEnds {
     }
   }
 
-  @Test("two tasks that come together to wait for a socket wait at one loop, which watches it once")
+  @Test("two tasks that wait for a socket for the first time together share one loop, which watches it once")
   func seatOnce() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -170,10 +170,11 @@ struct ReactorEnds {
           .first(
             .epollControl,
             .before {
-              // Whoever comes next gets the same loop; on a machine with one processor that is so anyway.
+              // Advances the reactor so that the next caller gets the same loop. On a machine with one processor it
+              // does so anyway.
               for _ in 1..<Reactor.processors { _ = try? Reactor.shared.next() }
               let thread = onThread { try core.seat(.task).token }
-              // Beside this one, or behind it.
+              // Runs concurrently with this call, or after it.
               try? steadily(for: .milliseconds(50), "waits", equals: false) { thread.isFinished }
               second.value = thread
             }))
@@ -187,7 +188,7 @@ struct ReactorEnds {
     }
   }
 
-  /// What this process has open, sockets and lent descriptors aside.
+  /// The open descriptors of this process, except sockets and pooled descriptors.
   private static func open() throws -> [OpenDescriptor] {
     Waker.pool.releaseIdle()
     EdgeWatch.pool.releaseIdle()
@@ -206,7 +207,7 @@ struct ReactorEnds {
       let count = try open().count
       check(count == before.count + 6, "\(before.count) became \(count)")
       do {
-        // Used: one has exchanged and closed, one waits.
+        // The reactor has been used: one connection has exchanged data and closed, another waits.
         let (near, far) = try Medium.tcp.open()
         let exchange = Working(on: executor) {
           async let got = far.receive(upTo: 1)
@@ -253,7 +254,7 @@ struct ReactorEnds {
   }
 
   private static func shareLater(_ table: DescriptorTable) throws {
-    // Away from Swift's pool, whose threads have another table.
+    // Not in Swift's pool, whose threads use another descriptor table.
     let elsewhere = TestThreads(count: 1).one()
     let (near, far) = try Medium.pair.open()
     let refused = Kept<SocketError.Cause>()
@@ -262,7 +263,7 @@ struct ReactorEnds {
         do throws(SocketError) { _ = try Reactor.shared } catch { refused.value = error.cause }
         check(refused.value == .system(.tooManyOpenFiles), "\(String(describing: refused.value))")
       }
-      // Who has to wait hears it; who need not, does not.
+      // An operation that has to wait fails with the error; one that need not wait succeeds.
       let waiting = Working(on: elsewhere) {
         await cause { () async throws(SocketError) in _ = try await near.receive(upTo: 1) }
       }

@@ -11,7 +11,7 @@ struct ServingInTasks {
   @TaskLocal private static var mark = "none"
   private struct Refused: Error {}
 
-  @Test("the report counts every way in which a connection can end, and every byte that was not acknowledged")
+  @Test("a report of serve in tasks counts every kind of ending, and every unacknowledged byte")
   func everyEnding() throws {
     let server = try ServingInTask(loops: 2) { connection in
       guard let line = try await connection.readLine() else { return }
@@ -22,7 +22,7 @@ struct ServingInTasks {
       case "aborted": connection.abort()
       case "throws": throw Refused()
       case "detached": close(try connection.detach().descriptor.rawValue)
-      case "discarded": try await connection.send("nobody reads this")
+      case "discarded": try await connection.send("not read")
       case "timed out":
         try? await connection.send(Pattern.bytes(from: 0, count: 32 << 20), within: .milliseconds(20))
         await connection.close(.confirmed(within: .milliseconds(20)))
@@ -43,7 +43,7 @@ struct ServingInTasks {
     #expect(try say("throws").next == .reset)
     #expect(try say("detached").next == .success(0))
     do {
-      // Closed with the answer unread.
+      // The visitor closes without reading the answer.
       let visitor = try say("discarded")
       try eventually(within: .seconds(20), "the end") { visitor.socket.state == .closeWait }
     }
@@ -54,7 +54,7 @@ struct ServingInTasks {
     }
     let slow = try say("timed out")
     try eventually(within: .seconds(20), "the reset") { slow.socket.state == .closed }
-    // What is on its way to its end has the time for it.
+    // Connections that are about to end have time to do so.
     let report = try server.stop(within: .seconds(20))
     #expect(
       report.endings == [
@@ -67,7 +67,7 @@ struct ServingInTasks {
   }
 
   @Test(
-    "never more handlers at once than connections are allowed; the next waits in the kernel's queue, and is served when one leaves",
+    "never more handlers in tasks than connections allowed; the next client waits in the queue, and is then served",
     .faults(42))
   func limit() throws {
     let inside = Tally()
@@ -90,7 +90,7 @@ struct ServingInTasks {
   }
 
   @Test(
-    "in tasks too connections of one address are limited; one more is reset at once, and another address is not concerned",
+    "in tasks too, connections of one address are limited; one more is reset at once, others are unaffected",
     .faults(42))
   func perPeer() throws {
     let server = try ServingInTask(limits: Limits(connectionsPerPeer: 2), echoInTask)
@@ -117,7 +117,7 @@ struct ServingInTasks {
     #expect(report.refused >= 1 && report.endings == [.peerFinished: 4], "\(report)")
   }
 
-  @Test("a handler in a task that throws: its peer hears a reset, not an end, and the next client is served")
+  @Test("a handler in a task that throws: its peer reads a reset, not an EOF, and the next client is served")
   func throwing() throws {
     let number = Tally()
     let server = try ServingInTask { connection in
@@ -134,7 +134,7 @@ struct ServingInTasks {
     #expect(report.handlersFailed == 1 && report.endings == [.aborted: 1, .peerFinished: 1], "\(report)")
   }
 
-  @Test("a handler that gives its connection away: it stays connected, and is the handler's to close")
+  @Test("a handler that detaches its connection: it stays connected, and the handler has to close it")
   func detaching() throws {
     let given = Kept<CInt>()
     let server = try ServingInTask { connection in
@@ -164,7 +164,7 @@ struct ServingInTasks {
         await listener.listener.serve(on: reactor) { connection in
           let isLedgers = Ledger.current === ledger
           let before = [ServingInTasks.mark, "\(Task.currentPriority)", threadName(), "\(isLedgers)"]
-          // After a wait it is where it was.
+          // After a wait the handler runs where it ran before.
           _ = try await connection.readLine()
           seen.withLock { $0.append(before + [threadName()]) }
         }
@@ -178,7 +178,7 @@ struct ServingInTasks {
     for one in all {
       #expect(one[0] == "the caller's" && one[1] == "\(TaskPriority.utility)" && one[2] == one[4], "\(one)")
     }
-    // One after the other, in turn.
+    // The connections are assigned to the loops in turn.
     let names = all.map { $0[2] }
     #expect(
       names.filter { $0 == "fin-loop-0" }.count == 3 && names.filter { $0 == "fin-loop-1" }.count == 3, "\(names)")
@@ -186,7 +186,7 @@ struct ServingInTasks {
   }
 
   @Test(
-    "paused while it serves in tasks: who is being served goes on, who comes is refused; resumed, it goes on",
+    "paused while it serves in tasks: running clients go on, new ones are refused; resumed, it serves again",
     .faults(41))
   func pausing() throws {
     let server = try ServingInTask(loops: 2, echoInTask)
@@ -210,7 +210,7 @@ struct ServingInTasks {
   }
 
   @Test(
-    "a listener that somebody else shut down ends a server in tasks: who runs is served, and the report says why",
+    "a listener that other code shut down ends a server in tasks: running clients are served, the report says why",
     .faults(41))
   func shutDownByStranger() throws {
     let server = try ServingInTask(loops: 2, echoInTask)
@@ -225,7 +225,7 @@ struct ServingInTasks {
   }
 
   @Test(
-    "a listener that is closed under a server in tasks: it takes nobody any more, and who runs is served to the end")
+    "a listener closed under a server in tasks: no more clients are accepted, running ones are served to the end")
   func closedUnderIt() throws {
     let server = try ServingInTask(loops: 2, echoInTask)
     let visitor = try Visitor(server.port)

@@ -28,7 +28,7 @@ struct StoppingInTasks {
     #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(server.port) }
   }
 
-  @Test("stopped before it serves in tasks: the queue is served, then serve returns", .faults(40))
+  @Test("a listener stopped before serve in tasks: the queue is served, then serve returns", .faults(40))
   func beforeServing() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let visitors = try (0..<5).map { _ in try Visitor(listener.address.port!) }
@@ -41,7 +41,7 @@ struct StoppingInTasks {
     #expect(report.endings == [.peerFinished: 5], "\(report)")
   }
 
-  @Test("what runs in tasks may finish within the time of the drain", .faults(44))
+  @Test("running handlers in tasks may finish within the drain's timeout", .faults(44))
   func drain() throws {
     let server = try ServingInTask(loops: 2, echoInTask)
     let visitor = try Visitor(server.port)
@@ -55,7 +55,7 @@ struct StoppingInTasks {
   }
 
   @Test(
-    "what waits for its peer when the drain is over is cancelled: it hears so, and its peer hears a reset",
+    "a handler in a task that waits for its peer when the drain ends is cancelled, and its peer reads a reset",
     .faults(44, 45, 62))
   func overdue() throws {
     let heard = Kept<SocketError.Cause>()
@@ -74,14 +74,14 @@ struct StoppingInTasks {
     try eventually(within: .seconds(20), "handlers", equals: 1) { begun.value }
     let report = try server.stop(within: .milliseconds(50))
     #expect(visitor.next == .reset)
-    // Cancelled and aborted together: either is the truth.
+    // The task is cancelled and its connection aborted at the same moment: the send may report either.
     #expect(heard.value == .cancelled || heard.value == .closed, "\(String(describing: heard.value))")
     #expect(isCancelled.value == true)
     #expect(report.abortedAtStop == 1 && report.endings == [.aborted: 1] && report.handlersFailed == 1, "\(report)")
   }
 
   @Test(
-    "a handler that ignores its cancellation: its peer hears a reset at once, and serve returns when the handler does",
+    "a handler that ignores its cancellation: its peer reads a reset at once; serve returns when the handler does",
     .faults(45))
   func stubborn() throws {
     let door = Hold()
@@ -102,7 +102,7 @@ struct StoppingInTasks {
   }
 
   @Test(
-    "a handler in a task in the middle of a long send is cut at the end of the drain, and hears how far it got",
+    "a handler in a task in a long send is cut off at the end of the drain, and gets the bytes accepted",
     .faults(45))
   func inSend() throws {
     let failure = Kept<SocketError>()
@@ -120,7 +120,7 @@ struct StoppingInTasks {
     #expect(report.endings == [.aborted: 1] && report.bytesUnacknowledged > 0, "\(report)")
   }
 
-  @Test("stopped a second time the drain can only end earlier: it is brought to now, and never put off", .faults(44))
+  @Test("a second stop can only end the drain earlier, and never later", .faults(44))
   func twice() throws {
     for second in [Duration.zero, .seconds(3600)] {
       let server = try ServingInTask(loops: 2, echoInTask)
@@ -136,7 +136,7 @@ struct StoppingInTasks {
   }
 
   @Test(
-    "the drain of a full server in tasks is over with clients still queued: they are reset, and counted", .faults(40))
+    "the drain of a full server in tasks times out with clients still queued: they are reset and counted", .faults(40))
   func overdueQueue() throws {
     let door = Hold()
     let server = try ServingInTask(limits: Limits(connections: 1)) { connection in
@@ -154,7 +154,7 @@ struct StoppingInTasks {
   }
 
   @Test(
-    "cancelling serve's task stops it with no time left: who runs is cancelled, who is queued is reset, and the report comes",
+    "cancelling serve's task stops it at once: handlers are cancelled, queued clients reset, the report returned",
     .faults(40, 62))
   func cancelled() throws {
     let isCancelled = Tally()
@@ -181,7 +181,8 @@ struct StoppingInTasks {
   }
 
   @Test(
-    "cancelled while it accepts, while it is paused, before it began: serve returns its report each time", .faults(62))
+    "serve cancelled while it accepts, while it is paused, before it began: it returns its report each time",
+    .faults(62))
   func cancelledAnywhere() throws {
     let idle = try ServingInTask(echoInTask)
     #expect(try Visitor(idle.port).ask("x") == "x\n")
@@ -206,9 +207,9 @@ struct StoppingInTasks {
     #expect(owner.listener.phase == .closed)
   }
 
-  @Test("a server whose reactor is stopped: its report comes, and says so; the port is released")
+  @Test("a server whose reactor is stopped: its report is returned, and says so; the port is released")
   func reactorStopped() async {
-    // Its tasks go on in Swift's pool, of which a test that blocks holds a thread.
+    // The tasks continue in Swift's pool, whose threads a blocking test would hold: hence a separate process.
     await #expect(processExitsWith: .success) { try synchronously { try StoppingInTasks.stopReactor() } }
   }
 
@@ -234,9 +235,9 @@ struct StoppingInTasks {
     check(ledger.counts.open == 0 && ledger.counts.leaked == 0, "\(ledger.counts)")
   }
 
-  @Test("clients that never cease to come do not hold up the end of a drain in tasks")
+  @Test("an endless stream of clients does not delay the end of a drain in tasks")
   func endlessClients() throws {
-    // In a network of its own, where there may be one: each client leaves a TIME-WAIT behind.
+    // In a network namespace of its own, where the machine allows one: each client leaves a TIME-WAIT behind.
     if Rights.canMakeNamespaces { try NetworkNamespace().run { try endless() } } else { try endless() }
   }
 

@@ -4,10 +4,10 @@ import Synchronization
 
 @testable import Fin
 
-/// A task, and the value or error that it will end with, for a test that waits for it in a thread.
+/// A task, with the value or error that it ends with, for a test that waits for it in a thread.
 ///
-/// It runs on an executor that has threads of its own: a test that blocks holds a thread of Swift's pool, which has one a
-/// processor.
+/// The task runs on an executor with threads of its own: a blocking test holds a thread of Swift's pool, which has one
+/// per processor.
 final class Working<Value: Sendable>: Sendable {
   private let outcome = Rendezvous<Result<Value, any Error>>()
   private let task: Task<Void, Never>
@@ -73,19 +73,19 @@ struct ServingInTask: Sendable {
 
   var port: UInt16 { address.port! }
 
-  /// Stops it and waits for its report.
+  /// Stops the server and waits for its report.
   func stop(within: Duration = .seconds(10)) throws -> ServerReport {
     handle.stop(within: within)
     return try task.join(within: .seconds(30))
   }
 }
 
-/// Sends every line back.
+/// Echoes every line.
 @Sendable func echoInTask(_ connection: consuming Connection) async throws {
   while let line = try await connection.readLine() { try await connection.send("\(line)\n") }
 }
 
-/// Holds the tasks that pass until it is opened; cancelling them does not let them go.
+/// Suspends each task that passes until it is opened. Cancelling a task does not resume it.
 final class Hold: Sendable {
   private struct State {
     var isOpen = false
@@ -116,7 +116,7 @@ final class Hold: Sendable {
   }
 }
 
-/// What the kernel calls the thread that this runs on.
+/// The kernel's name for the calling thread.
 func threadName() -> String { line(of: "/proc/thread-self/comm") ?? "" }
 
 private func line(of path: String) -> String? {
@@ -128,7 +128,7 @@ private func line(of path: String) -> String? {
   return String(decoding: bytes.prefix(max(0, count)).prefix { $0 != 10 }, as: UTF8.self)
 }
 
-/// What the threads of this process are called.
+/// The names of this process's threads.
 func threadNames() throws -> [String] {
   guard let directory = unsafe opendir("/proc/self/task") else { throw RigError("opendir /proc/self/task") }
   defer { unsafe closedir(directory) }
@@ -137,13 +137,13 @@ func threadNames() throws -> [String] {
     let number = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
       unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
-    // A thread that has ended since has none.
+    // A thread that has ended meanwhile has no name.
     if Int(number) != nil, let name = line(of: "/proc/self/task/\(number)/comm") { names.append(name) }
   }
   return names
 }
 
-/// The cause of a failure; `nil` when there was none.
+/// The cause of the error that `body` throws; `nil` when it throws none.
 func cause(_ body: () async throws(SocketError) -> Void) async -> SocketError.Cause? {
   do throws(SocketError) {
     try await body()

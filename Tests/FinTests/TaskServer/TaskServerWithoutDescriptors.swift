@@ -8,7 +8,7 @@ import Testing
 @Suite("Promise 9: a server in tasks that is out of descriptors")
 struct TaskServerWithoutDescriptors {
   @Test(
-    "forty clients, two dozen descriptors: the reserve is let go and had again, all are served, nobody fails, nothing spins",
+    "forty clients, 24 descriptors: spare descriptors are closed and reopened, all are served, nothing spins",
     .faults(35))
   func forty() async {
     await #expect(processExitsWith: .success) {
@@ -17,7 +17,7 @@ struct TaskServerWithoutDescriptors {
   }
 
   @Test(
-    "a want of room in a server in tasks is counted, and the client is served", .faults(35),
+    "a lack of descriptors or memory in a server in tasks is counted, and the client is served", .faults(35),
     arguments: FailingAccept.ofCapacity.map(\.rawValue))
   func capacity(_ code: CInt) throws {
     let answer = Answer.fail(.init(rawValue: code))
@@ -30,7 +30,7 @@ struct TaskServerWithoutDescriptors {
     #expect(report.endings == [.peerFinished: 1] && report.timesOutOfDescriptors == 1, "\(report)")
   }
 
-  @Test("a want of room that lasts beyond the drain does not hold up the end of a server in tasks", .faults(35))
+  @Test("a lack of descriptors that outlasts the drain does not delay the end of a server in tasks", .faults(35))
   func stopWithoutRoom() throws {
     for isCancelled in [false, true] {
       let script = Script(.every(.accept, .fail(.tooManyOpenFiles)))
@@ -51,7 +51,7 @@ struct TaskServerWithoutDescriptors {
     let port = owner.listener.address.port!
     let visitors = try (0..<40).map { _ in try Visitor(port) }
     for visitor in visitors { try visitor.socket.send([65]) }
-    // Its own loops' descriptors are there before.
+    // The server's event loops open their descriptors beforehand.
     let reactor = try Reactor(loops: 2)
     let bells = try KernelView.openDescriptors().count { $0.target == "anon_inode:[eventfd]" }
     func reserve() -> Int? {
@@ -68,7 +68,7 @@ struct TaskServerWithoutDescriptors {
         }
       }
       try eventually(within: .seconds(20), "handlers") { arrived.value >= 10 }
-      // Let go, while more clients wait than there is room for.
+      // The server closes its spare descriptors while more clients are queued than descriptors are free.
       try eventually(within: .seconds(20), "an empty reserve", equals: 0) { reserve() }
       try steadily(for: .milliseconds(300), "clients wait", equals: true) {
         try TCPInfo.read(handle.core.number).segmentsUnacknowledged ?? 0 > 0
@@ -77,7 +77,7 @@ struct TaskServerWithoutDescriptors {
       try steadily(for: .milliseconds(500), "clients wait", equals: true) {
         try TCPInfo.read(handle.core.number).segmentsUnacknowledged ?? 0 > 0
       }
-      // Half of what one spinning thread would use; the test looks a hundred times itself.
+      // Half of what one spinning thread would use. The test itself polls a hundred times.
       check(processTime() - before < .milliseconds(250), "it used \(processTime() - before) of 500 ms")
       for (number, visitor) in visitors.enumerated() {
         let answer = try visitor.ask("\(number)")

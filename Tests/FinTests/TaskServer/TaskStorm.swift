@@ -5,29 +5,31 @@ import Testing
 
 @testable import Fin
 
-/// The storm of the threads, in tasks: everything at once, at random, cancelled at random, and every byte accounted for.
+/// The storm of `Storm`, in tasks: all operations concurrently, at random, cancelled at random, and every byte
+/// accounted for.
 ///
-/// `FIN_STORM_ROUNDS` sets how many streams are opened (10,000), `FIN_STORM_SEED` which storm it is (1). The same under the
-/// thread sanitizer: `TSAN_OPTIONS="suppressions=$PWD/Tests/tsan.suppressions" swift test --sanitize=thread
-/// -Xswiftc -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
-@Suite("Promise 1: the storm, in tasks")
+/// `FIN_STORM_ROUNDS` sets the number of streams (10,000), `FIN_STORM_SEED` the random seed (1). With the thread
+/// sanitizer: `TSAN_OPTIONS="suppressions=$PWD/Tests/tsan.suppressions" swift test --sanitize=thread -Xswiftc
+/// -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
+@Suite("Promise 1: closed once: a storm of random operations in tasks")
 struct TaskStorm {
   @Test(
-    "eight tasks open, exchange and close at random, and cancel each other: every byte lands where it was sent or is reported",
+    "eight tasks open, exchange, close and cancel at random: every byte arrives or is reported, and nothing is left",
     .faults(1, 2, 5, 6, 7, 8, 9, 60, 62))
   func tasks() async {
     await #expect(processExitsWith: .success) { try synchronously { try TaskStorm.blow(threads: 0, tasks: 8) } }
   }
 
   @Test(
-    "four tasks and four threads on the same sockets, at random: every byte lands where it was sent or is reported",
+    "four tasks and four threads on the same sockets, at random: every byte arrives or is reported",
     .faults(1, 2, 5, 6, 7, 8, 9, 60, 62))
   func mixture() async {
     await #expect(processExitsWith: .success) { try synchronously { try TaskStorm.blow(threads: 4, tasks: 4) } }
   }
 
   private static func blow(threads: Int, tasks: Int) throws {
-    // In a network of its own, where there may be one: the machine's tables are others' business.
+    // In a network namespace of its own, where the machine allows one, so that the storm does not touch the machine's
+    // own socket tables.
     guard Rights.canMakeNamespaces else { return try blowHere(threads, tasks) }
     try NetworkNamespace().run { try blowHere(threads, tasks) }
   }
@@ -35,9 +37,11 @@ struct TaskStorm {
   private static func blowHere(_ threads: Int, _ tasks: Int) throws {
     let rounds = stormNumber("FIN_STORM_ROUNDS", 10_000)
     let seed = UInt64(stormNumber("FIN_STORM_SEED", 1))
-    // Its threads are in the network of the thread that makes it, and what is opened on them is too.
+    // The reactor's threads are in the network namespace of the thread that creates it, and so are the sockets opened
+    // on them.
     let reactor = try Reactor(loops: 2)
-    // Where those wait whose task is on no loop; and the watch that is kept for the next close.
+    // Opens beforehand the shared reactor, where a task on no loop waits, and the watch that is kept for the next
+    // close.
     _ = try Reactor.shared
     let (first, second) = try Medium.tcp.open()
     first.abort()
@@ -49,7 +53,7 @@ struct TaskStorm {
       onThread { try Ledger.$current.withValue(ledger) { try sky.run(seed &* 1000 &+ UInt64(index)) } }
     }
     let tasks = (0..<tasks).map { index in
-      // Every fourth is on no loop: each of its waits is a hop away.
+      // Every fourth task is on no event loop: each of its waits takes a hop.
       Working(on: index % 4 == 3 ? globalConcurrentExecutor : reactor.executor) {
         try await Ledger.$current.withValue(ledger) { try await sky.run(seed &* 1000 &+ 100 &+ UInt64(index)) }
       }
@@ -61,7 +65,7 @@ struct TaskStorm {
     check(sky.streams.value == rounds, "\(sky.streams.value) streams")
     check(ledger.counts.opened >= 2 * rounds, "\(ledger.counts)")
     let summary = sky.summary
-    // A storm in which nothing happens shows nothing.
+    // Each of these endings must occur: a storm in which nothing happens proves nothing.
     for ending in ["acknowledged", "peer finished", "reset", "aborted", "background"] {
       check(summary.endings[ending, default: 0] > 0, "seed \(seed): no close was \(ending): \(summary)")
     }
@@ -73,7 +77,7 @@ struct TaskStorm {
   }
 }
 
-/// All streams, and the steps that are still to be taken, by whichever thread or task draws them.
+/// All streams, with the remaining steps, which threads and tasks draw at random.
 private final class TaskSky: Sendable {
   private struct Step {
     enum Verb { case send(number: UInt64, length: Int), receive, receiveAll, look, close(ClosePolicy) }
@@ -84,20 +88,20 @@ private final class TaskSky: Sendable {
 
   struct Summary: Sendable {
     var endings: [String: Int] = [:]
-    /// Directions that were read to their end of file.
+    /// Directions that were read to EOF.
     var whole = 0
     /// Directions that lost bytes, as reported.
     var torn = 0
     var bytes = 0
-    /// Operations that said so.
+    /// Operations that failed as cancelled.
     var cancelled = 0
   }
 
   private let rounds: Int
-  /// Where streams are opened.
+  /// The reactor on which streams are opened.
   private let home: Reactor
   private let steps = Mutex<[Step]>([])
-  /// Steps under way, for others to cancel.
+  /// Steps under way, which other tasks may cancel.
   private let victims = Mutex<[Task<Void, Never>]>([])
   private let results = Mutex(Summary())
   let streams = Tally()
@@ -112,7 +116,7 @@ private final class TaskSky: Sendable {
 
   private enum Next { case open(UInt64), step(Step), end }
 
-  /// Opens streams while few steps are left, else draws a step at random.
+  /// Opens a stream while few steps are left; otherwise draws a step at random.
   private func next(_ random: inout SeededRandom) -> Next {
     if steps.withLock({ $0.count < 60 }) {
       let number = opened.add(1, ordering: .relaxed).oldValue
@@ -126,9 +130,9 @@ private final class TaskSky: Sendable {
     return step.map { .step($0) } ?? .end
   }
 
-  // MARK: The parts
+  // MARK: The steps of threads and tasks
 
-  /// One thread's part.
+  /// Runs one thread's share of the steps.
   func run(_ seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     let listener = try Listener.bind(.loopback(port: 0))
@@ -151,7 +155,8 @@ private final class TaskSky: Sendable {
     }
   }
 
-  /// One task's part. Each step is a task of its own, which may be cancelled before it begins, or by somebody else meanwhile.
+  /// Runs one task's share of the steps. Each step is a task of its own, which may be cancelled before it begins, or
+  /// meanwhile by another task.
   func run(_ seed: UInt64) async throws {
     var random = SeededRandom(seed: seed)
     let isOnLoop = Loop.current != nil
@@ -191,7 +196,7 @@ private final class TaskSky: Sendable {
   private func plan(_ id: UInt64, _ opened: consuming ConnectionPair, _ random: inout SeededRandom) {
     var pair = opened
     if random.next() % 8 == 0 {
-      // Given away and taken back: the same number with another owner.
+      // Detached and adopted again: the same descriptor with a new owner.
       guard let first = try? Connection.adopt(try pair.first.detach().descriptor) else {
         return check(false, "what was given away could not be taken back")
       }
@@ -205,7 +210,8 @@ private final class TaskSky: Sendable {
     }
     plan.append((0, .close(policy(&random))))
     plan.append((1, .close(policy(&random))))
-    // Half of the streams are read to their end by an orderly program before it closes; the others just as it comes.
+    // Half of the streams are read to EOF before the close, as an orderly program does; the others are closed at any
+    // point.
     if random.next() % 2 == 0 { plan[plan.count - 1].1 = .receiveAll }
     let stream = TaskStream(id: id, pair.first.share(), pair.second.share(), steps: plan.count)
     steps.withLock { $0 += plan.map { Step(stream: stream, side: $0.0, verb: $0.1) } }
@@ -251,7 +257,7 @@ private final class TaskSky: Sendable {
     }
   }
 
-  /// With the last step both ends are closed: where did every byte go?
+  /// Checks every byte of a stream when its last step has closed both ends.
   private func finish(_ step: Step) {
     let stream = step.stream
     guard stream.isOver() else { return }

@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import Fin
 
-/// Two shared ends, used by whoever comes, in a thread or in a task.
+/// A stream's two shared ends, used by any thread or task.
 final class TaskStream: Sendable {
   let id: UInt64
   let ends: [TaskStreamEnd]
@@ -15,11 +15,11 @@ final class TaskStream: Sendable {
     stepsLeft = Atomic(steps)
   }
 
-  /// Whether the step that was just taken was the last.
+  /// Whether the step just taken was the last.
   func isOver() -> Bool { stepsLeft.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
 }
 
-/// One end, and what was done through it.
+/// One end, with a record of the operations on it.
 final class TaskStreamEnd: Sendable {
   struct Received {
     var bytes: [UInt8] = []
@@ -36,7 +36,7 @@ final class TaskStreamEnd: Sendable {
 
   init(_ connection: SharedConnection) { self.connection = connection }
 
-  /// What was sent, and how many bytes of each the kernel accepted.
+  /// The messages sent, and the number of bytes that the kernel accepted of each.
   var sent: [Message: Int] { outgoing.withLock { $0 } }
   var received: Received { incoming.withLock { $0 } }
   var report: CloseReport? { ending.withLock { $0 } }
@@ -64,9 +64,10 @@ final class TaskStreamEnd: Sendable {
 
   // MARK: Receiving
 
-  /// Takes what has arrived; with `toEnd`, until the end, a reset, or silence.
+  /// Receives what has arrived; with `toEnd`, until EOF, a reset, or a timeout.
   func receive(toEnd: Bool) {
-    // One at a time keeps the bytes in their order. Whoever finds somebody there shows that a second is refused.
+    // One reader at a time keeps the bytes in order. A task that finds another reading checks that a second reader is
+    // refused.
     guard isReceiving.set() else { return look() }
     defer { isReceiving.clear() }
     do throws(SocketError) {
@@ -99,9 +100,9 @@ final class TaskStreamEnd: Sendable {
     if error.cause == .reset { incoming.withLock { $0.sawReset = true } }
   }
 
-  // MARK: The rest
+  // MARK: Other operations
 
-  /// Everything that changes nothing.
+  /// Calls every operation that changes nothing.
   func look() {
     do throws(SocketError) {
       _ = try connection.peek(upTo: 10, within: .zero)
@@ -138,7 +139,7 @@ final class TaskStreamEnd: Sendable {
   }
 }
 
-/// Taken by one at a time, across an `await` too.
+/// A flag that one task at a time can hold, across an `await` too.
 private final class Flagged: Sendable {
   private let isTaken = Atomic<Bool>(false)
   func set() -> Bool { !isTaken.exchange(true, ordering: .acquiringAndReleasing) }

@@ -7,7 +7,7 @@ import Testing
 @Suite("Promise 9: ten thousand connections at once")
 struct TenThousand {
   @Test(
-    "10,000 connections under a limit of 20,000 descriptors are opened, used, and drained by a stop, without an error",
+    "10,000 connections under a limit of 20,000 descriptors are opened, used and drained without an error",
     .faults(46))
   func drained() async {
     await #expect(processExitsWith: .success) {
@@ -18,7 +18,7 @@ struct TenThousand {
     }
   }
 
-  /// Both ends of each are in this process.
+  /// Both ends of each connection are in this process.
   private static func serve() throws {
     let allowed = DescriptorTable.raiseLimit(to: 20_000)
     check(allowed >= 10_500, "this machine allows \(allowed) descriptors")

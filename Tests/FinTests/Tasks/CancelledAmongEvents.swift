@@ -4,11 +4,12 @@ import Testing
 
 @testable import Fin
 
-/// A wait whose event is there already is no wait. An event may bring nothing: a client that another task was faster to take, room
-/// that another descriptor's bytes filled. Where each look is followed by one more, an operation never sleeps.
-@Suite("Cancellation: an operation that always finds one more event hears of it all the same")
+/// A wait whose event is already there does not suspend, and an event may bring nothing: another task may have accepted
+/// the client, bytes of another descriptor may have filled the room. An operation that finds one more event after each
+/// attempt never suspends.
+@Suite("Cancellation: an operation that always finds one more event is cancelled all the same")
 struct CancelledAmongEvents {
-  /// A connection with nothing to read; whenever it has looked, an event tells it to look again.
+  /// A connection with nothing to read. After each of its attempts an event makes it retry.
   private func restless(_ body: (SharedConnection, Script) throws -> Void) throws {
     let pair = try Connection.pair()
     let ours = pair.first.share()
@@ -20,7 +21,7 @@ struct CancelledAmongEvents {
     pair.second.abort()
   }
 
-  @Test("a receive is cancelled, and ends at its deadline")
+  @Test("a receive that always finds one more event can be cancelled, and ends at its deadline")
   func receive() throws {
     let place = OwnThread()
     try restless { ours, script in
@@ -35,7 +36,7 @@ struct CancelledAmongEvents {
     }
   }
 
-  @Test("in the hands of withConnection too, which hears for it")
+  @Test("withConnection too: a receive that always finds one more event can be cancelled")
   func scope() throws {
     let listener = try PlainSocket.listening()
     let endpoint = Endpoint(.loopback(port: listener.port))
@@ -63,7 +64,7 @@ struct CancelledAmongEvents {
   }
 
   @Test(
-    "a close that waits for its peer to finish, and reads what comes without end, becomes an abort",
+    "a cancelled close that waits for its peer, and always finds more to read, becomes an abort",
     arguments: [true, false])
   func close(_ isCancelled: Bool) throws {
     let pair = try Connection.pair()
@@ -83,7 +84,7 @@ struct CancelledAmongEvents {
 }
 
 extension Core {
-  /// What `receive(upTo: 1)` does; its owner cannot be named in a closure.
+  /// The same as `receive(upTo: 1)`, whose noncopyable owner cannot be captured by a closure.
   fileprivate nonisolated(nonsending) func receiveOne() async throws -> [UInt8]? {
     var patience = Patience(nil)
     var progress = NoProgress()

@@ -5,10 +5,10 @@ import Testing
 
 @testable import Fin
 
-@Suite("Cancellation: an accept, a connect, a question or a datagram that is cancelled")
+@Suite("Cancellation: a cancelled accept, connect, name lookup or datagram")
 struct CancelledArrivals {
   @Test(
-    "cancelled before it begins or while it waits, an accept takes no client; the next one does", .faults(62),
+    "an accept cancelled before it begins or while it waits takes no client; the next one does", .faults(62),
     arguments: Place.allCases)
   func accept(_ place: Place) throws {
     let keeper = try openListener()
@@ -32,7 +32,7 @@ struct CancelledArrivals {
     keeper.end()
   }
 
-  @Test("cancelled at the moment when the kernel gives a client, an accept returns it", .faults(62))
+  @Test("an accept cancelled at the moment when the kernel returns a client returns that client", .faults(62))
   func clientInHand() throws {
     let keeper = try openListener()
     let client = try Connection.connect(to: keeper.listener.address)
@@ -48,7 +48,7 @@ struct CancelledArrivals {
     keeper.end()
   }
 
-  @Test("of accepts that are cancelled while clients come, none loses a client", .faults(62))
+  @Test("accepts that are cancelled while clients come lose no client", .faults(62))
   func noneLost() throws {
     let keeper = try openListener()
     let address = keeper.listener.address
@@ -79,7 +79,7 @@ struct CancelledArrivals {
   }
 
   @Test(
-    "cancelled while its SYN has no answer, a connect ends with .cancelled, the reference is closed, and no SYN is left",
+    "a connect cancelled while its SYN is unanswered throws .cancelled, is closed, and leaves no SYN-SENT",
     .faults(62), .needsTUN, arguments: Place.allCases)
   func connect(_ place: Place) throws {
     try withRawPeer(.neverAnswersSYN) { peer in
@@ -97,7 +97,7 @@ struct CancelledArrivals {
   }
 
   @Test(
-    "cancelled before it begins, a connect sends no SYN, leaks nothing, and the reference is closed", .faults(62),
+    "a connect cancelled before it begins sends no SYN, leaks nothing, and is closed", .faults(62),
     .needsTUN)
   func connectBefore() throws {
     try withRawPeer(.good) { peer in
@@ -129,7 +129,7 @@ struct CancelledArrivals {
     }
   }
 
-  @Test("cancelled at the moment when connect(2) has been called, a connect leaves no socket behind", .faults(62))
+  @Test("a connect cancelled at the moment when connect(2) has been called leaves no socket behind", .faults(62))
   func connectInHand() throws {
     let keeper = try openListener()
     let address = keeper.listener.address
@@ -139,17 +139,17 @@ struct CancelledArrivals {
     let connecting = Ledger.$current.withValue(ledger) {
       Seam.$script.withValue(script) { errand { try await Connection.connect(to: address).share() } }
     }
-    // The handshake may have been over by then: then there is a connection.
+    // The TCP handshake may have completed by then; in that case there is a connection.
     do { try connecting.join().abort() } catch let error as SocketError { #expect(error.cause == .cancelled) }
     #expect(ledger.counts.open == 0 && ledger.counts.leaked == 0, "\(ledger.counts)")
-    // Who accepts it all the same finds it ended.
+    // Accepting that client nevertheless gives a connection that has ended.
     let served = try inTask { try await keeper.listener.accept(within: .seconds(10)).share() }
     #expect(throws: SocketError.self) { if try served.receive(upTo: 1) == nil { throw SocketError(.receive, .reset) } }
     served.abort()
     keeper.end()
   }
 
-  @Test("cancelled while a Unix listener's queue is full, a connect ends and leaves nothing", .faults(56, 62))
+  @Test("a connect cancelled while a Unix listener's queue is full ends, and leaves no socket behind", .faults(56, 62))
   func fullUnixQueue() throws {
     let address = try StreamKind.unix.freshAddress
     let keeper = Keeper(try Listener.bind(address, backlog: 0))
@@ -166,7 +166,7 @@ struct CancelledArrivals {
     keeper.end()
   }
 
-  @Test("cancelled while a name is looked up, the wait is over at once, and the answer is dropped", .faults(54, 62))
+  @Test("a name lookup that is cancelled ends at once, and its answer is dropped", .faults(54, 62))
   func lookup() throws {
     let slots = Lookup.Slots(limit: 1)
     let asked = Flag()
@@ -196,7 +196,7 @@ struct CancelledArrivals {
   }
 
   @Test(
-    "cancelled while it waits for a datagram, a receive takes none; the next one gets it whole", .faults(62),
+    "a datagram receive cancelled while it waits takes none; the next one gets it whole", .faults(62),
     arguments: [SocketAddress.loopback(port: 0), .loopback6(port: 0), nil])
   func datagram(_ address: SocketAddress?) throws {
     let pair = try DatagramSocket.pair()
@@ -228,7 +228,8 @@ struct CancelledArrivals {
     pair.second.close()
   }
 
-  @Test("cancelled while the receiver's queue is full, a datagram is not sent", .faults(62), arguments: [true, false])
+  @Test(
+    "a datagram send cancelled while the receiver's queue is full sends nothing", .faults(62), arguments: [true, false])
   func datagramSend(isConnected: Bool) throws {
     let folder = try TemporaryFolder()
     let receiver = try DatagramSocket.bind(try .unix("\(folder.path)/s"))
@@ -245,14 +246,14 @@ struct CancelledArrivals {
     #expect(error.cause == .cancelled && error.operation == .send)
     for _ in 0..<sent { #expect(try receiver.receive(within: .seconds(10)).bytes == Array("full".utf8)) }
     #expect(cause { () throws(SocketError) in _ = try receiver.receive(within: .zero) } == .timedOut)
-    // There is room again, and whoever waits for it is told so.
+    // The queue has room again, and a waiting sender is woken.
     try inTask { try await sender.send("the next", to: peer) }
     #expect(try receiver.receive(within: .seconds(10)).bytes == Array("the next".utf8))
     sender.close()
     receiver.close()
   }
 
-  @Test("cancelled, withConnection's body ends with .cancelled and the peer hears a reset", .faults(62))
+  @Test("withConnection in a cancelled task: its body ends with .cancelled, and the peer reads a reset", .faults(62))
   func scope() throws {
     let listener = try PlainSocket.listening()
     let endpoint = Endpoint(.loopback(port: listener.port))

@@ -4,13 +4,13 @@ import Testing
 
 @testable import Fin
 
-/// A verb of ``Receiving``, asked for "ab" and the end of its line.
+/// A verb of ``Receiving``, called for "ab" and the end of its line.
 enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case into, upTo, exactly, until, readLine, peek
 
   var testDescription: String { rawValue }
 
-  /// - Returns: the bytes; of a line those before its end.
+  /// - Returns: the bytes; for a line, those before its end.
   func ask(_ connection: SharedConnection, within: Duration? = nil) async throws -> [UInt8]? {
     switch self {
     case .into: return try await receiveInto(connection, within)
@@ -31,17 +31,17 @@ enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
     return count == 0 ? nil : unsafe Array(room[..<count])
   }
 
-  /// What it answers to "ab\n".
+  /// The result for "ab\n".
   var answer: [UInt8] { Array((self == .until || self == .readLine ? "ab" : "ab\n").utf8) }
 
-  /// Those that wait for more when they have got some.
+  /// The verbs that go on waiting after a part has arrived.
   static let patient: [ReceiveVerb] = [.exactly, .until, .readLine]
 }
 
-@Suite("Cancellation: a receive that is cancelled takes nothing away")
+@Suite("Cancellation: a cancelled receive consumes nothing")
 struct CancelledReceiving {
   @Test(
-    "cancelled before it begins, a receive asks the kernel nothing; the next one gets every byte", .faults(62),
+    "a receive cancelled before it begins makes no system call; the next one gets every byte", .faults(62),
     arguments: ReceiveVerb.allCases, Place.allCases)
   func before(_ verb: ReceiveVerb, _ place: Place) throws {
     let (ours, theirs) = try Medium.tcp.open()
@@ -63,7 +63,7 @@ struct CancelledReceiving {
   }
 
   @Test(
-    "cancelled while it waits, a receive ends with .cancelled; the next one gets every byte", .faults(62),
+    "a receive cancelled while it waits throws .cancelled; the next one gets every byte", .faults(62),
     arguments: ReceiveVerb.allCases, StreamKind.all)
   func parked(_ verb: ReceiveVerb, _ kind: StreamKind) throws {
     for place in Place.allCases {
@@ -76,7 +76,7 @@ struct CancelledReceiving {
       #expect(error.cause == .cancelled && error.operation == .receive)
       try ours.awaitParked(0)
       #expect(!ours.gate.hasReader && ours.phase == .connected)
-      // It was no end of anything: a second wait is one like the first.
+      // The cancellation ended nothing else: a second wait behaves like the first.
       let second = errand(on: place) { try await verb.ask(ours) }
       try ours.awaitParked()
       try pair.second.send("ab\n")
@@ -87,7 +87,7 @@ struct CancelledReceiving {
   }
 
   @Test(
-    "cancelled when half of it has come, a receive leaves that half where the next one finds it", .faults(62),
+    "a receive cancelled when half of its data has arrived leaves that half to the next one", .faults(62),
     arguments: ReceiveVerb.patient, ReceiveVerb.allCases)
   func half(_ verb: ReceiveVerb, _ next: ReceiveVerb) throws {
     let (ours, theirs) = try Medium.tcp.open()
@@ -99,7 +99,7 @@ struct CancelledReceiving {
     #expect(try inTask { try await ours.peek(upTo: 9) } == Array("ab".utf8))
     try theirs.send("\n")
     try theirs.finishSending()
-    // Some verbs are content with the half that is there: what they leave comes next.
+    // Some verbs return the half that is there; the rest follows.
     var all = try inTask { try await next.ask(ours) } ?? []
     if next == .peek { all = [] }
     if next == .until || next == .readLine { all += [0x0A] }
@@ -114,7 +114,7 @@ struct CancelledReceiving {
   }
 
   @Test(
-    "cancelled at the moment when the kernel gives the bytes, a receive returns them", .faults(62),
+    "a receive cancelled at the moment when the kernel returns the bytes returns them", .faults(62),
     arguments: ReceiveVerb.allCases, Place.allCases)
   func inHand(_ verb: ReceiveVerb, _ place: Place) throws {
     let (ours, theirs) = try Medium.tcp.open()
@@ -129,7 +129,8 @@ struct CancelledReceiving {
   }
 
   @Test(
-    "cancelled at the moment when the kernel gives half of it, a receive leaves that half to the next", .faults(62),
+    "a receive cancelled at the moment when the kernel returns half of its data leaves that half to the next one",
+    .faults(62),
     arguments: ReceiveVerb.patient)
   func halfInHand(_ verb: ReceiveVerb) throws {
     let (ours, theirs) = try Medium.tcp.open()
@@ -143,7 +144,7 @@ struct CancelledReceiving {
     theirs.abort()
   }
 
-  @Test("receives cancelled at any moment, ten thousand bytes: each arrives once, in order", .faults(62))
+  @Test("ten thousand bytes, with receives cancelled at any moment: each byte arrives once, in order", .faults(62))
   func anyMoment() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let bytes = pattern(10_000)
@@ -172,7 +173,7 @@ struct CancelledReceiving {
         } else {
           #expect(error.cause == .cancelled)
           cancelled += 1
-          // Without this a machine that is busy would cancel each before it begins.
+          // Without this, a busy machine would cancel every receive before it begins.
           if cancelled % 3 == 0, let some = try inTask({ try await ours.receive(upTo: 1000) }) { received += some }
         }
       }

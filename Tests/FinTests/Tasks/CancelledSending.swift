@@ -14,7 +14,7 @@ enum SendVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
     switch self {
     case .span: try await connection.send(unsafe bytes.span.bytes, within: within)
     case .array: try await connection.send(bytes, within: within)
-    // Its bytes lie in another order than in memory.
+    // A collection whose bytes are in another order in memory.
     case .collection: try await connection.send(Array(bytes.reversed()).reversed(), within: within)
     case .gathering:
       let pieces = stride(from: 0, to: bytes.count, by: 100_003).map {
@@ -25,9 +25,9 @@ enum SendVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite("Cancellation: a send that is cancelled says how many bytes are on their way")
+@Suite("Cancellation: a cancelled send reports how many bytes were accepted")
 struct CancelledSending {
-  @Test("cancelled before it begins, a send hands the kernel nothing", .faults(62), arguments: SendVerb.allCases)
+  @Test("a send cancelled before it begins hands the kernel nothing", .faults(62), arguments: SendVerb.allCases)
   func before(_ verb: SendVerb) throws {
     let (ours, theirs) = try Medium.tcp.open()
     let script = Script()
@@ -47,11 +47,11 @@ struct CancelledSending {
   }
 
   @Test(
-    "cancelled while it waits for room, a send tells how many bytes were accepted: exactly those arrive",
+    "a send cancelled while it waits for room reports the bytes accepted: exactly those arrive",
     .faults(45, 62), arguments: SendVerb.allCases, StreamKind.all)
   func parked(_ verb: SendVerb, _ kind: StreamKind) throws {
     let pair = try kind.connected()
-    // Small buffers fill soon, also where a machine has little time.
+    // Small buffers fill soon, even on a busy machine.
     try pair.first.set(.sendBuffer, to: 1 << 16)
     try pair.second.set(.receiveBuffer, to: 1 << 16)
     let ours = pair.first.share()
@@ -62,7 +62,7 @@ struct CancelledSending {
     let error = try sending.refusal()
     #expect(error.cause == .cancelled && error.operation == .send)
     #expect(error.bytesAccepted > 0 && error.bytesAccepted < bytes.count)
-    // Whoever sends on goes on behind them.
+    // A later send continues after the accepted bytes.
     let rest = errand {
       try await ours.send("the rest")
       try await ours.finishSending()
@@ -77,7 +77,8 @@ struct CancelledSending {
   }
 
   @Test(
-    "cancelled at the moment when the kernel takes some, a send counts them", .faults(62), arguments: SendVerb.allCases)
+    "a send cancelled at the moment when the kernel accepts some bytes counts them", .faults(62),
+    arguments: SendVerb.allCases)
   func inHand(_ verb: SendVerb) throws {
     let (ours, theirs) = try Medium.tcp.open()
     try ours.set(.sendBuffer, to: 1 << 16)
@@ -94,7 +95,7 @@ struct CancelledSending {
     theirs.abort()
   }
 
-  @Test("cancelled at the moment when the kernel takes all, a send has sent", .faults(62))
+  @Test("a send cancelled at the moment when the kernel accepts all bytes succeeds", .faults(62))
   func allInHand() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let script = Script(.first(.send, .after { cancelThisTask() }))
@@ -111,7 +112,7 @@ struct CancelledSending {
   }
 
   @Test(
-    "cancelled in the queue behind another writer, a send has sent nothing, and those behind it move up", .faults(62))
+    "a send cancelled in the queue behind another writer sends nothing, and those behind it move up", .faults(62))
   func queued() throws {
     let (ours, theirs) = try Medium.pair.open()
     let filled = try ours.fill()
@@ -134,7 +135,7 @@ struct CancelledSending {
     theirs.abort()
   }
 
-  @Test("cancelled in the queue behind a writer, finishSending has sent no FIN", .faults(62))
+  @Test("finishSending cancelled in the queue behind a writer sends no FIN", .faults(62))
   func finishing() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let bytes = pattern(24 << 20)
@@ -146,7 +147,7 @@ struct CancelledSending {
     let error = try finishing.refusal()
     #expect(error.cause == .cancelled && error.operation == .finishSending)
     #expect(ours.phase == .connected && !writer.isFinished)
-    // One that is cancelled before it begins neither.
+    // The same holds for a task that is cancelled before it begins.
     let late = errand {
       cancelThisTask()
       try await ours.finishSending()
@@ -161,7 +162,7 @@ struct CancelledSending {
     theirs.abort()
   }
 
-  @Test("sendSome that is cancelled while it waits has sent nothing", .faults(62))
+  @Test("sendSome cancelled while it waits sends nothing", .faults(62))
   func some() throws {
     let (ours, theirs) = try Medium.pair.open()
     let filled = try ours.fill()

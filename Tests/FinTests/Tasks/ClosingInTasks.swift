@@ -7,7 +7,7 @@ import Testing
 @Suite("Promise 2: close always answers, in a task: every policy, every ending", .needsTUN)
 struct EndingsInTasks {
   @Test(
-    "the report names the ending and the bytes", .faults(20, 21, 23, 25, 32), arguments: Situation.all,
+    "a close report names the ending and the bytes", .faults(20, 21, 23, 25, 32), arguments: Situation.all,
     ClosePolicy.brief)
   func report(_ situation: Situation, _ policy: ClosePolicy) throws {
     try withRawPeer(situation.behaviour) { peer in
@@ -35,7 +35,7 @@ struct EndingsInTasks {
     }
   }
 
-  @Test("a close whose socket has been waited for in a task ends as one that has not", arguments: Place.allCases)
+  @Test("a close of a socket that a task has waited for before ends like any other", arguments: Place.allCases)
   func seated(_ place: Place) throws {
     for (behaviour, ending) in [
       (Behaviour.good, Ending.peerFinished), (.neverFinishes, .acknowledged),
@@ -49,7 +49,7 @@ struct EndingsInTasks {
           }
           #expect(error?.cause == .timedOut)
           try await connection.send([UInt8](repeating: 7, count: 100))
-          // A peer that finishes does so when it has our FIN: only who lingers waits for that.
+          // The peer finishes when it has our FIN. Only a lingering close waits for that.
           return await connection.close(
             ending == .peerFinished
               ? .lingering : .confirmed(within: .milliseconds(ending == .acknowledged ? 9000 : 400)))
@@ -59,7 +59,7 @@ struct EndingsInTasks {
     }
   }
 
-  @Test("no time left, or none at all: one look, no wait", .faults(29), arguments: [Duration.zero, .seconds(-5)])
+  @Test("a timeout of zero or less: one check, no wait", .faults(29), arguments: [Duration.zero, .seconds(-5)])
   func noTime(within: Duration) throws {
     for policy in [ClosePolicy.confirmed(within: within), .lingering(within: within, idle: within, discarding: 1000)] {
       try withRawPeer(.neverAcknowledges) { peer in
@@ -81,7 +81,7 @@ struct EndingsInTasks {
   }
 
   @Test(
-    "a confirmed close in a task sleeps until the acknowledgement's edge: it asks the kernel a handful of times")
+    "a confirmed close in a task sleeps until the acknowledgement arrives: a handful of system calls")
   func edge() throws {
     try withLossyLink(Weather(delay: .milliseconds(150))) { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
@@ -101,10 +101,11 @@ struct EndingsInTasks {
   }
 }
 
-@Suite("Promise 2: close always answers, in a task that is cancelled: it is an abort, with a report", .needsTUN)
+@Suite("Promise 2: close always answers, in a task that is cancelled: an abort, with a report", .needsTUN)
 struct CancelledClosing {
   @Test(
-    "cancelled before it begins: the peer hears a reset and no FIN, and the bytes are in the report", .faults(62),
+    "a close cancelled before it begins: the peer reads a reset and no FIN, and the report counts the bytes",
+    .faults(62),
     arguments: ClosePolicy.all)
   func before(_ policy: ClosePolicy) throws {
     try withRawPeer(.neverAcknowledges) { peer in
@@ -123,7 +124,7 @@ struct CancelledClosing {
   }
 
   @Test(
-    "cancelled in the middle: the peer hears a reset, and the bytes it did not acknowledge are in the report",
+    "a close cancelled in the middle: the peer reads a reset, and the report counts the unacknowledged bytes",
     .faults(62), arguments: Place.allCases)
   func middle(_ place: Place) throws {
     let policies: [(ClosePolicy, Phase)] = [
@@ -147,7 +148,7 @@ struct CancelledClosing {
     }
   }
 
-  @Test("cancelled while it lingers after all is acknowledged: an abort all the same", .faults(62))
+  @Test("a close cancelled while it lingers after all is acknowledged: an abort all the same", .faults(62))
   func lingering() throws {
     try withRawPeer(.neverFinishes) { peer in
       let connection = try connection(to: peer).share()
@@ -164,7 +165,7 @@ struct CancelledClosing {
   }
 
   @Test(
-    "cancelled while a peer reads nothing and both buffers are full: what it did not take is in the report",
+    "a close cancelled while both buffers are full: the report counts the bytes that the peer did not take",
     .faults(62))
   func fullBuffers() throws {
     let (ours, plain) = try openStrangers()
@@ -175,7 +176,7 @@ struct CancelledClosing {
     let report = try closing.join()
     #expect(report.ending == .aborted && report.bytesUnacknowledged > 0, "\(report)")
     #expect(report.bytesNeverSent > 0 && report.bytesNeverSent <= report.bytesUnacknowledged)
-    // Its kernel has all the others, and then the reset.
+    // The peer's kernel has all other bytes, followed by the reset.
     var arrived = 0
     #expect(throws: RigError.self) {
       while true {
@@ -207,7 +208,7 @@ struct CancelledClosing {
     }
   }
 
-  @Test("an owner's close in a cancelled task: aborted, and nothing is left", .faults(62))
+  @Test("an owner's close in a cancelled task: aborted, and no socket is left", .faults(62))
   func owner() throws {
     let ledger = Ledger()
     ledger.leakPolicy = .quiet

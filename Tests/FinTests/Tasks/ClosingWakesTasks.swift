@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-/// Who closes.
+/// The kind of caller that closes.
 enum Closer: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case task, thread
 
@@ -20,14 +20,14 @@ enum Closer: String, CaseIterable, Sendable, CustomTestStringConvertible {
 }
 
 extension Errand {
-  /// What it failed with, whatever it would have brought.
+  /// The cause of its failure, with the type of its value erased.
   fileprivate var erased: () throws -> SocketError.Cause { { try self.refusal().cause } }
 }
 
 @Suite("Promise 4: closing wakes everyone, in tasks and threads")
 struct ClosingWakesTasks {
   @Test(
-    "a close wakes the tasks that wait in it, and the threads: each hears .closed", .faults(1, 2),
+    "a close wakes the tasks and the threads that wait for the socket: each gets .closed", .faults(1, 2),
     arguments: Closer.allCases, ClosePolicy.all)
   func everybody(_ closer: Closer, _ policy: ClosePolicy) throws {
     let ledger = Ledger()
@@ -44,7 +44,7 @@ struct ClosingWakesTasks {
       try eventually("queued writers", equals: 3) { ours.gate.queuedWriters }
       let closing = onThread { try closer.close(ours, policy) }
       try eventually("closing") { ours.gate.isClosing }
-      // The peer reads and ends now, so that no policy has to wait for it.
+      // The peer reads and closes only now, so that no policy has to wait for it.
       let peer = onThread { () throws -> Int in
         defer { theirs.close(.background) }
         var count = 0
@@ -89,7 +89,7 @@ struct ClosingWakesTasks {
     }
   }
 
-  @Test("a stop wakes the accepts that wait in tasks and threads, and the port is free", .faults(3))
+  @Test("a stop wakes the waiting accepts in tasks and threads, and the port is free", .faults(3))
   func accept() throws {
     let keeper = try openListener()
     let address = keeper.listener.address
@@ -107,7 +107,7 @@ struct ClosingWakesTasks {
     try Listener.bind(address).close()
   }
 
-  @Test("a pause ends the accepts that wait in tasks with .paused", .faults(3))
+  @Test("a pause ends the waiting accepts in tasks with .paused", .faults(3))
   func pause() throws {
     let keeper = try openListener()
     let waiting = errand { try await keeper.listener.accept().share() }
@@ -123,7 +123,8 @@ struct ClosingWakesTasks {
   }
 
   @Test(
-    "a connect that waits in a task wakes with .closed, whoever closes, and no SYN is left", .faults(4), .needsTUN,
+    "a waiting connect in a task wakes with .closed, closed by task or thread, and no SYN-SENT is left", .faults(4),
+    .needsTUN,
     arguments: Closer.allCases)
   func connect(_ closer: Closer) throws {
     try withRawPeer(.neverAnswersSYN) { peer in
@@ -138,7 +139,7 @@ struct ClosingWakesTasks {
     }
   }
 
-  @Test("datagrams: a close wakes whoever waits for one", arguments: Closer.allCases)
+  @Test("a close in a task or a thread wakes a task that waits for a datagram", arguments: Closer.allCases)
   func datagrams(_ closer: Closer) throws {
     let ours = try DatagramSocket.bind(.loopback(port: 0)).share()
     let receiving = errand { try await ours.receive() }

@@ -3,15 +3,16 @@ import Testing
 
 @testable import Fin
 
-@Suite("A loop's deadlines and jobs, beside a naive model")
+@Suite("A loop's deadlines and jobs, compared with a naive model")
 struct DeadlineHeap {
-  @Test("three thousand random steps: the same times come up, in order, one entry a slot", arguments: 1...12)
+  @Test(
+    "three thousand random steps: the heap returns the same deadlines, in order, one entry per slot", arguments: 1...12)
   func model(seed: Int) {
     var dice = Dice(seed: UInt64(seed))
     var deadlines = Deadlines()
     var naive: [UInt32: Int64] = [:]
     var now: Int64 = 0
-    // Few slots and few times, so that there are collisions and ties.
+    // Few slots and few times, so that collisions and ties occur.
     let slots = UInt32([1, 2, 7, 64, 500][seed % 5])
     for _ in 0..<3000 {
       switch Int.random(in: 0..<10, using: &dice) {
@@ -28,7 +29,7 @@ struct DeadlineHeap {
         let taken = deadlines.takeDue(at: now)
         let first = naive.values.min()
         if let first, first <= now {
-          // Of several that are due at the same time any may come.
+          // Any of several slots with the same deadline may be returned.
           guard let taken, naive.removeValue(forKey: taken) == first else {
             Issue.record("at \(now) came \(String(describing: taken)), and \(first) was due")
             return
@@ -48,7 +49,7 @@ struct DeadlineHeap {
     #expect(naive.isEmpty && deadlines.earliest == .never)
   }
 
-  @Test("a later deadline changes nothing, an earlier one does, and a slot that was taken out has none")
+  @Test("a later deadline changes nothing, an earlier one does, and a removed slot has none")
   func lazy() {
     var deadlines = Deadlines()
     deadlines.set(3, Deadline(nanoseconds: 60))
@@ -63,7 +64,7 @@ struct DeadlineHeap {
     #expect(deadlines.takeDue(at: .min) == 3)
   }
 
-  /// An executor that keeps its jobs.
+  /// An executor that only stores its jobs.
   private final class Collector: TaskExecutor, Sendable {
     private let jobs = Mutex<[UnownedJob]>([])
     func enqueue(_ job: consuming ExecutorJob) {
@@ -78,7 +79,7 @@ struct DeadlineHeap {
     }
   }
 
-  @Test("jobs come out in the order in which they went in, however the ring has turned and grown", arguments: 1...6)
+  @Test("jobs leave the ring in the order in which they entered, however it has wrapped and grown", arguments: 1...6)
   func jobs(seed: Int) {
     let collector = Collector()
     let ran = Tally()

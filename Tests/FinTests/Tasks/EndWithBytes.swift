@@ -3,17 +3,17 @@ import Testing
 
 @testable import Fin
 
-@Suite("In a task: the peer's last bytes and its end")
+@Suite("In a task: the peer's last bytes and its FIN")
 struct EndWithBytes {
-  @Test("told by the kernel in one event, both are heard: the bytes, which leave room in the buffer, and then the end")
+  @Test("last bytes and a FIN in one event are both read, although the bytes leave room in the buffer")
   func together() throws {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }
     let (ours, plain) = try openStrangers()
-    // It has its place at this loop, and nothing has come yet.
+    // The socket is registered with this loop now, and nothing has arrived yet.
     let early = try onLoop(of: reactor) { try await ours.receive(upTo: 100, within: .zero) }.refusal()
     #expect(early.cause == .timedOut)
-    // The loop's thread is busy while they come.
+    // The loop's thread is kept busy while the bytes and the FIN arrive.
     let (isHeld, release) = (Flag(), Rendezvous<Void>())
     let holding = try onLoop(of: reactor) {
       isHeld.set()

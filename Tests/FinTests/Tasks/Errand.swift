@@ -4,10 +4,10 @@ import Testing
 
 @testable import Fin
 
-/// A task of a test, for the test's own thread to start, to cancel and to wait for.
+/// A task that a test starts, cancels and waits for from its own thread.
 ///
-/// It runs on an executor whose thread nobody else has: tests that block hold the threads of Swift's own pool, and could keep
-/// from running what they wait for.
+/// The task runs on an executor with a thread of its own: blocking tests hold the threads of Swift's own pool, and
+/// could block the task that they wait for.
 final class Errand<Value: Sendable>: Sendable {
   private let task: Task<Void, Never>
   private let outcome: Rendezvous<Result<Value, any Error>>
@@ -32,7 +32,7 @@ final class Errand<Value: Sendable>: Sendable {
 
   /// Waits for the task to end.
   ///
-  /// - Throws: what it threw; `TimedOut`.
+  /// - Throws: the error that the task threw; `TimedOut`.
   func join(within limit: Duration = .seconds(10)) throws -> Value {
     let end = Fin.Deadline(after: limit)
     while outcome.delivered == nil, !end.hasPassed { _ = outcome.wait(for: end.remaining ?? .zero) }
@@ -40,7 +40,7 @@ final class Errand<Value: Sendable>: Sendable {
     return try delivered.get()
   }
 
-  /// The same in a task.
+  /// The task's value, awaited in another task.
   var value: Value {
     get async throws {
       await task.value
@@ -48,14 +48,14 @@ final class Errand<Value: Sendable>: Sendable {
     }
   }
 
-  /// The error that it ends with.
+  /// The error that the task ends with.
   func refusal(within limit: Duration = .seconds(10)) throws -> SocketError {
     do { _ = try join(within: limit) } catch let error as SocketError { return error }
     throw RigError("the task started at \(origin) threw no error")
   }
 }
 
-/// Starts a task.
+/// Starts a task in the given place.
 func errand<Value: Sendable>(
   on place: Place = .loop, file: String = #fileID, line: Int = #line,
   _ body: @escaping @Sendable () async throws -> Value
@@ -79,11 +79,11 @@ func inTask<Value: Sendable>(
   try errand(on: place, file: file, line: line, body).join(within: limit)
 }
 
-/// Where tasks run.
+/// The executor that a task runs on.
 enum Place: String, CaseIterable, Sendable, CustomTestStringConvertible {
-  /// Where their sockets are waited for: they are resumed without a hop.
+  /// On the event loop that their sockets are registered with: tasks resume without a hop.
   case loop = "on a loop"
-  /// Each wait then takes a hop.
+  /// On another executor: each wait takes a hop.
   case elsewhere = "on another executor"
 
   var testDescription: String { rawValue }
@@ -122,7 +122,7 @@ final class OwnThread: TaskExecutor, Sendable {
     precondition(code == 0, "no thread for an executor")
   }
 
-  /// Runs `body` once, in the thread of whoever next brings a job, before the job is taken.
+  /// Runs `body` once, in the thread that enqueues the next job, before the job is stored.
   func beforeNextJob(_ body: @escaping @Sendable () -> Void) { hook.withLock { $0 = body } }
 
   func enqueue(_ job: consuming ExecutorJob) {
@@ -133,31 +133,31 @@ final class OwnThread: TaskExecutor, Sendable {
   }
 }
 
-/// Cancels the task that calls.
+/// Cancels the calling task.
 func cancelThisTask() { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
 
 extension SocketEnd where Self: ~Copyable {
-  /// Awaits that so many tasks wait for this socket.
+  /// Waits until this many tasks wait for this socket.
   borrowing func awaitParked(_ count: Int = 1) throws {
     let core = reference.core
     try eventually(within: .seconds(10), "tasks that wait", equals: count) { core.place.load()?.waiterCount ?? 0 }
   }
 }
 
-/// A listener of ours that tasks use.
+/// A Fin listener that tasks use.
 func openListener(_ address: SocketAddress = .loopback(port: 0)) throws -> Keeper {
   Keeper(try Listener.bind(address))
 }
 
 extension Keeper {
-  /// Ends the listener, of which nobody can be the last owner here, and whoever is in its queue.
+  /// Stops the listener, which is shared and cannot be consumed here, and aborts every queued client.
   func end() {
     listener.stop(within: .zero)
     do { while true { try listener.accept(within: .zero).abort() } } catch {}
   }
 }
 
-/// A shared connection of ours, and the plain socket at its other end.
+/// A shared Fin connection, with the plain socket at its other end.
 func openStrangers(timeouts: Timeouts = .default) throws -> (ours: SharedConnection, plain: Plain) {
   let pair = try Strangers.connected(timeouts: timeouts)
   let plain = Plain(pair.plain)

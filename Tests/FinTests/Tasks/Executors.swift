@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-/// Every verb once, wherever it is called: the waits are real, because the peer answers only then.
+/// Calls every verb once, in the calling task. The waits are real, because the peer answers only then.
 func everyVerb(_ isHere: @Sendable () -> Bool) async throws {
   let keeper = try openListener()
   let address = keeper.listener.address
@@ -98,7 +98,7 @@ private actor Own {
 
   func verbs() async throws {
     try await everyVerb { Own.executor.isCurrent }
-    // State of the actor's own, touched behind a wait, without another hop.
+    // Accesses the actor's state after a wait, without another hop.
     count += 1
     #expect(Own.executor.isCurrent && count == 1)
   }
@@ -124,24 +124,24 @@ private func mainVerbs() async throws {
 }
 
 private enum Traced {
-  @TaskLocal static var name = "nobody"
+  @TaskLocal static var name = "unset"
 }
 
-@Suite("Tasks that run elsewhere: every verb works, and whoever waited goes on where it was")
+@Suite("Tasks on any executor: every verb works, and a task resumes where it waited")
 struct Executors {
-  @Test("on a loop: resumed in its own thread")
+  @Test("every verb works on a loop, and resumes in the loop's own thread")
   func loop() throws {
     try inTask { try await everyVerb { Loop.current != nil } }
   }
 
-  @Test("on a task executor that is nobody's reactor")
+  @Test("every verb works on a task executor that is no reactor's")
   func taskExecutor() throws {
     try inTask(on: .elsewhere) { try await everyVerb { Loop.current == nil } }
   }
 
-  // In processes of their own: here Swift's pool is full of tests that block, and each hop would wait for all of them.
+  // In separate processes: here Swift's pool is full of blocking tests, and each hop would wait for all of them.
 
-  @Test("in an actor, and in one with an executor of its own")
+  @Test("every verb works in an actor, and in one with an executor of its own")
   func actors() async {
     await #expect(processExitsWith: .success) {
       try await Plainly.shared.verbs()
@@ -149,24 +149,24 @@ struct Executors {
     }
   }
 
-  @Test("on the main actor")
+  @Test("every verb works on the main actor")
   func main() async {
     await #expect(processExitsWith: .success) {
       try await mainVerbs()
     }
   }
 
-  @Test("in Swift's own pool")
+  @Test("every verb works in Swift's own pool")
   func pool() async {
     await #expect(processExitsWith: .success) {
       try await Task.detached { try await everyVerb { Loop.current == nil } }.value
     }
   }
 
-  @Test("in a child task and a group, with the values and the priority of the task that waits")
+  @Test("a child task and a task group keep the task-local values of the waiting task")
   func values() throws {
     let (ours, theirs) = try Medium.pair.open()
-    let seen = Traced.$name.withValue("somebody") {
+    let seen = Traced.$name.withValue("traced") {
       errand { () async throws -> [String] in
         let before = Traced.name
         async let line = ours.readLine()
@@ -186,7 +186,7 @@ struct Executors {
         return [before, Traced.name] + both
       }
     }
-    #expect(try seen.join() == Array(repeating: "somebody", count: 4))
+    #expect(try seen.join() == Array(repeating: "traced", count: 4))
 
     let listener = try PlainSocket.listening()
     let endpoint = Endpoint(.loopback(port: listener.port))
@@ -208,7 +208,7 @@ struct Executors {
     theirs.abort()
   }
 
-  @Test("a task keeps its priority behind its waits")
+  @Test("a task keeps its priority after its waits")
   func priority() async {
     await #expect(processExitsWith: .success) {
       for priority in [TaskPriority.high, .medium, .background] {
@@ -228,7 +228,7 @@ struct Executors {
     }
   }
 
-  @Test("a socket first waited for at one loop is used from another, and from none")
+  @Test("a socket first waited for on one loop can be used from another loop, and from none")
   func moved() throws {
     let (ours, theirs) = try Medium.tcp.open()
     for round in 0..<12 {

@@ -5,11 +5,11 @@ import Testing
 
 @testable import Fin
 
-/// Counted in operations of the one that never waits, on one thread: no load of the machine changes them.
-@Suite("Promise 5: nobody keeps an executor to itself, on whatever thread")
+/// Fairness counted in operations of the task that never waits, on one thread: independent of the machine's load.
+@Suite("Promise 5: no task keeps an executor to itself, on any thread")
 struct FairElsewhere {
-  /// Takes byte after byte of what has all arrived, and has another job enqueued from time to time; how many operations each had
-  /// to wait for at most.
+  /// Receives, byte by byte, data that has all arrived, and enqueues another job from time to time. Returns the largest
+  /// number of operations that any of these jobs had to wait for.
   private static func worst(
     of count: Int = 4000, enqueueing enqueue: (@escaping @Sendable () -> Void) -> Void,
     _ isolation: isolated (any Actor)? = #isolation
@@ -53,14 +53,14 @@ struct FairElsewhere {
     }
   }
 
-  @Test("on an actor with an executor of its own, the same")
+  @Test("on an actor with an executor of its own, a job runs within 64 operations of another that never waits")
   func actor() throws {
     let actor = Own(OwnSerialThread())
     let worst = try inTask(on: .elsewhere) { try await actor.worst() }
     #expect(worst <= Loop.operationsAJob)
   }
 
-  @Test("on a task executor of one thread, the same")
+  @Test("on a task executor of one thread, a job runs within 64 operations of another that never waits")
   func taskExecutor() throws {
     let executor = OwnThread()
     let worst = try errand(on: executor) {
@@ -69,13 +69,13 @@ struct FairElsewhere {
     #expect(worst <= Loop.operationsAJob)
   }
 
-  @Test("whoever waits begins a new share, and does not yield besides")
+  @Test("a task that waits begins a new share of operations, and does not yield in addition")
   func waits() throws {
     let operations = try errand(on: OwnThread()) { () async throws -> Int in
       let pair = try Connection.pair()
       for _ in 0..<40 { try await pair.first.send([1]) }
       do { _ = try await pair.first.receive(upTo: 1, within: .milliseconds(1)) } catch {}
-      // Counts itself.
+      // This call counts as an operation itself.
       let operations = fin_count_operation()
       pair.first.abort()
       pair.second.abort()
@@ -85,7 +85,7 @@ struct FairElsewhere {
   }
 }
 
-/// What the one that never waits has done, and how long others waited for their turn.
+/// The number of operations of the task that never waits, and the longest wait of the other jobs.
 private final class Counts: Sendable {
   private let state = Mutex((operations: 0, worst: 0, heard: 0))
   var operations: Int { state.withLock { $0.operations } }

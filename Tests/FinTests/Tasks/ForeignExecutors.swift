@@ -7,15 +7,15 @@ import Testing
 
 @testable import Fin
 
-@Suite("Executors of other people: what wakes a task holds no lock, whatever the executor does in enqueue")
+@Suite("A program's own executors: a task is woken without a lock held, whatever the executor does in enqueue")
 struct ForeignExecutors {
-  @Test("every verb works, whoever runs the jobs and when", arguments: Foreign.allCases)
+  @Test("every verb works on each kind of executor that a program may bring", arguments: Foreign.allCases)
   func verbs(_ foreign: Foreign) throws {
     try errand(on: foreign.make()) { try await everyVerb { true } }.join(within: .seconds(30))
   }
 
   @Test(
-    "a close wakes a receive, a send that waits for room and three in the queue behind it, and each hears .closed",
+    "a close wakes a receive, a send that waits for room and three writers behind it, and each gets .closed",
     arguments: Foreign.allCases, [true, false])
   func closing(_ foreign: Foreign, inTask: Bool) throws {
     let executor = foreign.make()
@@ -37,14 +37,14 @@ struct ForeignExecutors {
     theirs.abort()
   }
 
-  @Test("writers that wait in a queue are let in one after the other, and each sends", arguments: Foreign.allCases)
+  @Test("queued writers enter one after the other, and each sends", arguments: Foreign.allCases)
   func queue(_ foreign: Foreign) throws {
     let executor = foreign.make()
     let (ours, theirs) = try Medium.pair.open()
     let full = try ours.fill()
     let first = onThread { try ours.send([7, 7]) }
     try eventually("a writer that waits") { ours.gate.hasWriter }
-    // As many as would not fit into a thread's stack, if each were let in inside of the one before it.
+    // Enough to overflow a thread's stack if each entered inside the handover of the one before it.
     let count = 3000
     let writers = (0..<count).map { number in
       errand(on: executor) { try await ours.send([UInt8(truncatingIfNeeded: number)]) }
@@ -63,13 +63,13 @@ struct ForeignExecutors {
     theirs.abort()
   }
 
-  @Test("what never waits yields on a loop, and nobody is lost", arguments: Foreign.allCases)
+  @Test("a receive that never waits yields on a loop, and loses no byte", arguments: Foreign.allCases)
   func yielding(_ foreign: Foreign) throws {
     let executor = foreign.make()
     let reactor = try Reactor(loops: 1)
     let (ours, theirs) = try Medium.pair.open()
-    // Begun on a loop, so that the socket is waited for there: an executor that runs jobs inside of `enqueue` then goes on in the
-    // loop's thread.
+    // Starts on a loop, so that the socket is registered there: an executor that runs jobs inside `enqueue` then
+    // continues in the loop's thread.
     let total = 20_000
     let receiving = errand(on: reactor.executor) {
       _ = try await ours.receive(upTo: 1)
@@ -88,7 +88,7 @@ struct ForeignExecutors {
     reactor.stop()
   }
 
-  @Test("several tasks wait at one datagram socket: each datagram goes to one of them", arguments: Foreign.allCases)
+  @Test("several tasks wait for one datagram socket: each datagram goes to one of them", arguments: Foreign.allCases)
   func together(_ foreign: Foreign) throws {
     let executor = foreign.make()
     let reactor = try Reactor(loops: 1)
@@ -96,7 +96,7 @@ struct ForeignExecutors {
     let (ours, theirs) = (pair.first.share(), pair.second.share())
     let count = 500
     let waiting = (0..<4).map { _ in
-      // Begun on a loop, in whose thread an executor that runs jobs at once then goes on.
+      // Starts on a loop, in whose thread an executor that runs jobs at once then continues.
       errand(on: reactor.executor) {
         try await withTaskExecutorPreference(executor) {
           var mine = 0
@@ -112,7 +112,7 @@ struct ForeignExecutors {
     }
     try ours.awaitParked(4)
     for number in 0..<count { try theirs.send([UInt8(truncatingIfNeeded: number)]) }
-    try eventually(within: .seconds(20), "datagrams that nobody took", equals: 0) {
+    try eventually(within: .seconds(20), "unread datagrams", equals: 0) {
       try Int(Syscalls.queue(theirs.withDescriptor { $0.rawValue }, CInt(FIN_SIOCOUTQ)))
     }
     ours.close()
@@ -140,7 +140,7 @@ struct ForeignExecutors {
     keeper.listener.stop(within: .zero)
     #expect(try accepting.join() == .closed)
 
-    // A socket waits at the loop of the task that waits for it first.
+    // A socket is registered with the loop of the first task that waits for it.
     let reactor = try Reactor(loops: 1)
     let (near, far) = try Medium.pair.open()
     let stopped = errand(on: reactor.executor) { () async throws -> SocketError.Cause? in
@@ -158,12 +158,14 @@ struct ForeignExecutors {
     for end in [ours, theirs, near, far] { end.abort() }
   }
 
-  @Test("a close in a task waits until those inside are out, and an abort cuts it short", arguments: Foreign.allCases)
+  @Test(
+    "a close in a task waits until the operations inside have left, and an abort cuts it short",
+    arguments: Foreign.allCases)
   func cutShort(_ foreign: Foreign) throws {
     let executor = foreign.make()
     let (ours, theirs) = try Medium.tcp.open()
     try ours.fill()
-    // The peer does not read: nothing confirms this close.
+    // The peer does not read, so this close cannot be confirmed.
     let closing = errand(on: executor) { await ours.close(.confirmed(within: .seconds(60))).ending }
     try eventually("the close that waits") { ours.phase == .confirming }
     try ours.awaitParked()
@@ -175,7 +177,8 @@ struct ForeignExecutors {
     theirs.abort()
   }
 
-  @Test("a serve whose handlers run elsewhere is paused, resumed and stopped", arguments: Foreign.allCases)
+  @Test(
+    "a server whose handlers run on the program's executor is paused, resumed and stopped", arguments: Foreign.allCases)
   func serving(_ foreign: Foreign) throws {
     let executor = foreign.make()
     let keeper = try openListener()
@@ -200,7 +203,7 @@ struct ForeignExecutors {
     #expect(try serving.join(within: .seconds(30)).served == 2)
   }
 
-  // MARK: A lock that is held around a call
+  // MARK: A lock held around a call
 
   /// Waits until a job waits for the executor's lock, which the caller holds, and then calls `body`.
   private func whileEnqueuing<R: Sendable>(
@@ -208,8 +211,9 @@ struct ForeignExecutors {
     _ body: @escaping @Sendable () throws -> R
   ) throws -> R {
     let waking = Kept<Joining<Void>>()
-    // On a thread of its own, for a deadline: a call that waits for the waking thread would never end.
-    // Who is to be woken has suspended, and is not only about to: one that is resumed before that goes on without a job.
+    // On a thread of its own, so that the wait has a deadline: a call that waits for the waking thread would never
+    // return. The empty errand makes sure that the task to be woken has suspended: a task that is resumed just before
+    // it suspends goes on without a job.
     try errand(on: executor) {}.join()
     let calling = onThread { () throws -> R in
       try executor.withLock {
@@ -223,7 +227,7 @@ struct ForeignExecutors {
     return result
   }
 
-  @Test("while a turn to send is being granted, its executor held up, others enter and leave the queue")
+  @Test("while a writer's turn is being granted to a blocked executor, others enter and leave the queue")
   func lockAroundSend() throws {
     let executor = LockingExecutor()
     let (ours, theirs) = try Medium.pair.open()
@@ -232,7 +236,7 @@ struct ForeignExecutors {
     try eventually("a writer that waits") { ours.gate.hasWriter }
     let second = errand(on: executor) { try await ours.send([8]) }
     try eventually("a queued writer", equals: 1) { ours.gate.queuedWriters }
-    // What makes room lets the first go on, and that one hands its turn over.
+    // Reading makes room: the first writer continues, and then hands its turn over.
     let cause = try whileEnqueuing(executor) {
       _ = try theirs.receive(exactly: full)
       try first.join()
@@ -246,7 +250,7 @@ struct ForeignExecutors {
     theirs.abort()
   }
 
-  @Test("while a pause or a stop wakes, its executor held up, the listener can be asked, stopped and stopped again")
+  @Test("while a pause or a stop wakes a task on a blocked executor, the listener can be queried and stopped")
   func lockAroundStop() throws {
     let executor = LockingExecutor()
     let keeper = try openListener()
@@ -263,7 +267,7 @@ struct ForeignExecutors {
     #expect(try accepting.join() == .closed)
   }
 
-  @Test("while an abort cuts a close short, its executor held up, another abort and a cancellation go through")
+  @Test("while an abort wakes a closing task on a blocked executor, another abort and a cancellation go through")
   func lockAroundAbort() throws {
     let executor = LockingExecutor()
     let (ours, theirs) = try Medium.tcp.open()
@@ -275,7 +279,7 @@ struct ForeignExecutors {
     let isCut = try whileEnqueuing(executor) {
       #expect(ours.abort().ending == .aborted)
     } _: {
-      // What an abort and the cancellation of a second close do first.
+      // The first step of an abort and of the cancellation of a second close.
       core.closing.withLock { $0.isCut }
     }
     #expect(isCut)
@@ -284,7 +288,7 @@ struct ForeignExecutors {
   }
 }
 
-/// What a body ends with.
+/// The cause of the error that `body` throws.
 private func heard(_ body: () async throws -> Void) async -> SocketError.Cause? {
   do { try await body() } catch let error as SocketError { return error.cause } catch { return .invalid("\(error)") }
   return nil

@@ -5,7 +5,7 @@ import Synchronization
 
 @testable import Fin
 
-/// Runs each job before `enqueue` returns, in the thread of the one who brings it.
+/// An executor that runs each job before `enqueue` returns, in the thread that enqueues it.
 final class InlineExecutor: TaskExecutor {
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
@@ -13,7 +13,7 @@ final class InlineExecutor: TaskExecutor {
   }
 }
 
-/// Runs its jobs on a queue of libdispatch.
+/// An executor that runs its jobs on a queue of libdispatch.
 final class QueueExecutor: TaskExecutor {
   private let queue = DispatchQueue(label: "fin tests")
 
@@ -23,13 +23,13 @@ final class QueueExecutor: TaskExecutor {
   }
 }
 
-/// Takes a lock for each job, which others hold while they call Fin.
+/// An executor that takes a lock for each job. Tests hold the same lock while they call Fin.
 final class LockingExecutor: TaskExecutor {
   private let lock = Mutex(())
   private let queue = DispatchQueue(label: "fin tests, behind a lock")
   private let waiting = Atomic<Int>(0)
 
-  /// How many jobs wait for the lock.
+  /// Whether jobs wait for the lock.
   var isAwaited: Bool { waiting.load(ordering: .sequentiallyConsistent) > 0 }
 
   func enqueue(_ job: consuming ExecutorJob) {
@@ -40,11 +40,11 @@ final class LockingExecutor: TaskExecutor {
     queue.async { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
   }
 
-  /// Runs `body` with the lock held, as a program does that calls Fin in a critical section of its own.
+  /// Runs `body` with the lock held, as a program that calls Fin inside a critical section of its own.
   func withLock<R: Sendable>(_ body: () throws -> R) rethrows -> R { try lock.withLock { _ in try body() } }
 }
 
-/// The executors that a program may bring, and that no loop is.
+/// The kinds of executor that a program may bring, none of which is an event loop.
 enum Foreign: String, CaseIterable, Sendable {
   case inline, queue, locking
 

@@ -5,18 +5,18 @@ import Testing
 
 @testable import Fin
 
-@Suite("Tasks: a place to wait, one for each descriptor, given back with it")
+@Suite("Tasks: one registration for each descriptor, released with it")
 struct Seating {
-  @Test("two tasks that wait for a socket for the first time at the same moment share its place")
+  @Test("tasks that wait for a socket for the first time at the same moment share its registration")
   func atOnce() throws {
-    // On threads of their own: on one loop they would take turns.
+    // On threads of their own: on one loop the tasks would take turns.
     let pairs = try (0..<400).map { _ in try Medium.pair.open() }
     let ready = Tally()
     let refusals = Tally()
     let threads = (0..<4).map { _ in
       onThread {
         for (number, pair) in pairs.enumerated() {
-          // Side by side, from one to the next.
+          // All threads start on each pair together.
           ready.add()
           while ready.value < (number + 1) * 4 {}
           do { _ = try pair.0.reference.core.seat(.task) } catch { refusals.add() }
@@ -26,8 +26,8 @@ struct Seating {
     for thread in threads { try thread.join(within: .seconds(30)) }
     #expect(refusals.value == 0)
     for (ours, theirs) in pairs {
-      #expect(ours.gate.parked == 1, "a close wakes whoever waits, once")
-      // And it is the one that is told.
+      #expect(ours.gate.parked == 1, "a close wakes each waiter once")
+      // This registration is the one that is woken.
       let receiving = errand { try await ours.receive(upTo: 1) }
       try ours.awaitParked()
       try theirs.send([1])
@@ -37,7 +37,7 @@ struct Seating {
     }
   }
 
-  @Test("a connection that has waited in a task and is given away is nobody's here: who adopts it waits again")
+  @Test("a connection that has waited in a task and is detached can be adopted and waited for again")
   func detached() throws {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }
@@ -49,7 +49,7 @@ struct Seating {
       #expect(error?.cause == .timedOut)
       return try connection.detach().descriptor
     }
-    // At the same loop: had the watch stayed, the kernel would refuse a second one for this number.
+    // On the same loop: had the old watch remained, the kernel would refuse a second one for this descriptor.
     let again = try Connection.adopt(number).share()
     let receiving = try onLoop(of: reactor) { try await again.receive(upTo: 1) }
     try again.awaitParked()
@@ -59,7 +59,7 @@ struct Seating {
     pair.second.abort()
   }
 
-  @Test("two descriptors of one connection: each has its place, and closing one leaves the other's waits alone")
+  @Test("two descriptors of one connection have a registration each; closing one leaves the other's waits alone")
   func duplicated() throws {
     let pair = try StreamKind.ipv4.connected()
     let second = try pair.first.duplicate().share()
@@ -82,9 +82,9 @@ struct Seating {
   }
 
   @Test(
-    "a connection dropped open after it waited in a task is closed and reported, and its place is free", .faults(14))
+    "a connection dropped open after it waited in a task is closed and reported, and its slot is free", .faults(14))
   func leaked() async throws {
-    // In a process of its own, where no other test opens descriptors.
+    // A separate process, in which no other test opens descriptors.
     await #expect(processExitsWith: .success) {
       Ledger.current.leakPolicy = .quiet
       let reactor = try Reactor(loops: 1)
@@ -102,7 +102,7 @@ struct Seating {
       let after = try sockets()
       precondition(before == after, "\(before) became \(after)")
       precondition(Ledger.current.counts.leaked == 1)
-      // With nothing unread it ends as a program's end ends it.
+      // With nothing unread, the close ends it like the end of a program: with a FIN.
       let end = try await client.receive(upTo: 1)
       precondition(end == nil)
       await client.close()
@@ -111,7 +111,7 @@ struct Seating {
     }
   }
 
-  @Test("places are used again: a thousand connections one after another take two slots")
+  @Test("slots are reused: a thousand connections one after another take two slots")
   func slots() throws {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }
@@ -122,7 +122,7 @@ struct Seating {
         let pair = try Connection.pair()
         let ours = pair.first.share()
         async let byte = ours.receive(upTo: 1)
-        // Its turn comes first, and it waits.
+        // The receiving task runs first, and suspends.
         await Task.yield()
         try await pair.second.send([1])
         _ = try await byte
@@ -141,11 +141,11 @@ struct Seating {
 }
 
 extension Connection {
-  /// For a task, which cannot capture an owner.
+  /// Wraps the connection for a task, which cannot capture a noncopyable owner.
   consuming func detaching() -> Shelf { Shelf(self) }
 }
 
-/// An owner on its way into a task.
+/// A connection that is being moved into a task.
 final class Shelf: Sendable {
   private let connection: Mutex<Connection?>
   init(_ connection: consuming Connection) { self.connection = Mutex(connection) }

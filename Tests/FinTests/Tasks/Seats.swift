@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A seat at a loop: every wait ends once, and nothing that came is lost")
+@Suite("A registration with a loop: every wait ends once, and no event is lost")
 struct Seats {
-  /// A seat at a loop whose thread does not run, so that nothing happens but what the test does.
+  /// A registration with a loop whose thread does not run, so that only the test causes events.
   private func seat() throws -> Seat { try Loop().makeSeat() }
 
   private func wait(
@@ -19,20 +19,20 @@ struct Seats {
     return waiting
   }
 
-  @Test("what came between the look and the wait ends the wait at once")
+  @Test("an event between the attempt and the wait ends the wait at once")
   func between() throws {
     let seat = try seat()
     let seen = seat.known
     seat.deliver(.input)
     #expect(try inTask { await seat.park(.input, until: .never) } == .ready)
     #expect(try inTask { await seat.park(.change(since: seen.changes), until: .never) } == .ready)
-    // It was not output.
+    // That event was input, so a wait for output still waits.
     let waiting = try wait(seat, .output)
     seat.deliver(.output)
     #expect(try waiting.join() == .ready)
   }
 
-  @Test("clear forgets what was known, and nothing that came since")
+  @Test("clear forgets the known readiness, and no event that arrived since")
   func clear() throws {
     let seat = try seat()
     seat.deliver([.input, .output, .mixed])
@@ -45,13 +45,13 @@ struct Seats {
     #expect(seat.known.readiness == [.input, .output, .mixed], "the second edge came after the look")
     seat.clear([.input, .mixed], since: seat.known)
     #expect(seat.known.readiness == .output)
-    // A word that says nothing is a change as well.
+    // An explicit wake without an event counts as a change as well.
     let before = seat.known
     seat.wake()
     #expect(seat.known.changes != before.changes && seat.known.readiness == .output)
   }
 
-  @Test("an event wakes those who wait for it, and leaves the others")
+  @Test("an event wakes the tasks that wait for it, and leaves the others")
   func interests() throws {
     let seat = try seat()
     let reading = try wait(seat, .input)
@@ -67,7 +67,7 @@ struct Seats {
     #expect(try reading.join() == .ready)
   }
 
-  @Test("a word, a stop, a time and a cancellation each end the wait, by their own names")
+  @Test("a wake, a stop, a deadline and a cancellation each end the wait, each with its own result")
   func names() throws {
     let woken = try seat()
     let looking = try wait(woken)
@@ -96,7 +96,7 @@ struct Seats {
     #expect(try inTask { await stopped.park(.input, until: .never) } == .stopped)
   }
 
-  @Test("who is cancelled already, or whom the answer has reached, does not wait", .faults(62))
+  @Test("a task that is already cancelled, or whose answer has arrived, does not wait", .faults(62))
   func noWait() throws {
     let seat = try seat()
     let cancelled = try inTask {
@@ -105,7 +105,7 @@ struct Seats {
     }
     #expect(cancelled == .cancelled)
     #expect(try inTask { await seat.park(.input, until: .never, unless: { true }) } == .look)
-    // And this comes before what is there, which stays.
+    // Cancellation takes precedence over the event, which stays.
     seat.deliver(.input)
     let told = try inTask {
       cancelThisTask()
@@ -115,9 +115,9 @@ struct Seats {
     #expect(seat.waiterCount == 0)
   }
 
-  @Test("event, word, time, cancellation and stop at the same moment: each wait ends exactly once", .faults(62))
+  @Test("event, wake, deadline, cancellation and stop at the same moment: each wait ends exactly once", .faults(62))
   func race() throws {
-    // Twice would stop the program, and never would end here.
+    // Resuming a wait twice would trap, and never resuming it would hang here.
     for round in 0..<300 {
       let seat = try seat()
       let waits = try [wait(seat), wait(seat, .change(since: seat.known.changes), until: Fin.Deadline(nanoseconds: 5))]
@@ -139,7 +139,7 @@ struct Seats {
     }
   }
 
-  @Test("an event for a slot that has another tenant by now is dropped", .faults(9))
+  @Test("an event for a slot that has been reused since is dropped", .faults(9))
   func stale() throws {
     let loop = try Loop()
     #expect(loop.start(name: "stale") == 0)
@@ -152,8 +152,8 @@ struct Seats {
     defer { for number in [ends[1], others[0], others[1]] { close(number) } }
     let first = try loop.makeSeat(ends[0])
     try eventually("its first event", equals: .output) { first.known.readiness }
-    // A duplicate keeps the watch alive, which the number's close and the seat's leave then cannot end: so an event comes for
-    // a token that is nobody's.
+    // A duplicate keeps the epoll watch alive, because neither closing the descriptor nor leaving the registration can
+    // end it: so an event arrives with a token that belongs to no registration.
     let duplicate = fcntl(ends[0], F_DUPFD_CLOEXEC, 0)
     try #require(duplicate >= 0)
     defer { close(duplicate) }
@@ -165,7 +165,7 @@ struct Seats {
     try eventually("its first event", equals: .output) { third.known.readiness }
     try #require(unsafe send(ends[1], [1] as [UInt8], 1, CInt(MSG_NOSIGNAL)) == 1)
     try #require(unsafe send(others[1], [1] as [UInt8], 1, CInt(MSG_NOSIGNAL)) == 1)
-    // The poller tells them in their order.
+    // The poller delivers events in order.
     try eventually("the event behind it", equals: [.input, .output]) { third.known.readiness }
     #expect(second.known.readiness == [] && second.known.changes == 0)
     #expect(!first.known.readiness.contains(.input), "its tenant has left")

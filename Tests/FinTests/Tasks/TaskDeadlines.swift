@@ -6,10 +6,10 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 5: nothing waits for ever, in a task: each wait has a deadline")
+@Suite("Promise 5: nothing waits forever, in a task: each wait has a deadline")
 struct TaskDeadlines {
   @Test(
-    "a receive that nothing comes for ends at its deadline, and not before", .faults(61),
+    "a receive without data ends at its deadline, and not before", .faults(61),
     arguments: ReceiveVerb.allCases, Place.allCases)
   func receive(_ verb: ReceiveVerb, _ place: Place) throws {
     let (ours, theirs) = try Medium.tcp.open()
@@ -20,14 +20,14 @@ struct TaskDeadlines {
       }
       #expect(time >= .milliseconds(milliseconds) && time < .seconds(10))
     }
-    // It took nothing with it.
+    // The expired receive consumed nothing.
     try theirs.send("ab\n")
     #expect(try inTask(on: place) { try await verb.ask(ours) } == verb.answer)
     ours.abort()
     theirs.abort()
   }
 
-  @Test("every other wait ends at its deadline: accept, send, the writers in the queue, connect", .faults(61))
+  @Test("every other wait ends at its deadline: accept, send, queued writers, connect", .faults(61))
   func others() throws {
     let time = Duration.milliseconds(30)
     func ends<R: Sendable>(
@@ -65,7 +65,7 @@ struct TaskDeadlines {
     theirs.abort()
   }
 
-  @Test("a SYN without an answer: the deadline, and no SYN is left", .faults(47, 61), .needsTUN)
+  @Test("an unanswered connect in a task ends at its deadline, and leaves no SYN-SENT", .faults(47, 61), .needsTUN)
   func connect() throws {
     try withRawPeer(.neverAnswersSYN) { peer in
       let ours = try peer.namespace.run { try SharedConnection(unconnected: .ipv4) }
@@ -81,7 +81,7 @@ struct TaskDeadlines {
   }
 
   @Test(
-    "zero, and less, is one look: what is there is given, else time is up", .faults(61),
+    "in a task, a timeout of zero or less is one attempt: available data is returned, else it times out", .faults(61),
     arguments: [Duration.zero, .seconds(-1)], Place.allCases)
   func zero(_ now: Duration, _ place: Place) throws {
     let keeper = try openListener()
@@ -93,7 +93,7 @@ struct TaskDeadlines {
       #expect(try errand(on: place) { try await ours.receive(upTo: 9, within: now) }.refusal().cause == .timedOut)
       try client.send([UInt8(round)])
       try ours.awaitUnread(1)
-      // The loop may not have heard of it yet.
+      // The loop may not have seen the event yet.
       #expect(try inTask(on: place) { try await ours.receive(upTo: 9, within: now) } == [UInt8(round)])
     }
     try inTask(on: place) { try await ours.send("x", within: now) }
@@ -103,13 +103,14 @@ struct TaskDeadlines {
     keeper.end()
   }
 
-  @Test("what came in time is given, though the loop hears of it together with the end of the time", .faults(61))
+  @Test(
+    "data that arrived in time is returned, although the loop sees it together with the expired deadline", .faults(61))
   func together() throws {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }
     let (ours, theirs) = try Medium.tcp.open()
     let (bell, ringer) = try Medium.pair.open()
-    // Both sockets are waited for at this loop.
+    // Both sockets are registered with this loop.
     for connection in [ours, bell] {
       let error = try onLoop(of: reactor) { try await connection.receive(upTo: 1, within: .zero) }.refusal()
       #expect(error.cause == .timedOut)
@@ -117,10 +118,10 @@ struct TaskDeadlines {
     let other = OwnThread()
     let ringing = errand(on: other) { try await bell.receive(upTo: 1) }
     try bell.awaitParked()
-    // Suspended, and not only about to be: one that is resumed before that goes on without a job.
+    // Makes sure that the task has suspended: a task that is resumed just before it suspends goes on without a job.
     try errand(on: other) {}.join()
     let asking = Kept<Errand<[UInt8]?>>()
-    // In the loop's own thread, after it has looked for events and before it looks for those whose time is up.
+    // Runs in the loop's own thread, between its poll for events and its check for expired deadlines.
     other.beforeNextJob {
       try? theirs.send([5])
       try? ours.awaitUnread(1)
@@ -134,7 +135,8 @@ struct TaskDeadlines {
   }
 
   @Test(
-    "a line that trickles has one deadline, and not one for each byte", .faults(61), arguments: ReceiveVerb.patient)
+    "a line that arrives byte by byte has one deadline, and not one for each byte", .faults(61),
+    arguments: ReceiveVerb.patient)
   func trickle(_ verb: ReceiveVerb) throws {
     let (ours, theirs) = try Medium.tcp.open()
     let isOver = Flag()
@@ -165,7 +167,7 @@ struct TaskDeadlines {
   func changing() throws {
     let (ours, theirs) = try Medium.tcp.open()
     for round in 0..<6 {
-      // One for a minute, which is answered: it leaves its entry behind.
+      // A deadline of one minute, whose receive is answered: its heap entry stays behind.
       let long = errand { try await ours.receive(upTo: 1, within: .seconds(60)) }
       try ours.awaitParked()
       try theirs.send([1])
@@ -178,7 +180,7 @@ struct TaskDeadlines {
       }
       #expect(time >= .milliseconds(milliseconds) && time < .seconds(10))
     }
-    // A short one that is answered does not end a long one after it.
+    // A short deadline whose receive was answered does not end a longer one after it.
     let short = errand { try await ours.receive(upTo: 1, within: .milliseconds(300)) }
     try ours.awaitParked()
     try theirs.send([1])
@@ -192,7 +194,7 @@ struct TaskDeadlines {
     theirs.abort()
   }
 
-  @Test("a reader and a writer at one socket have a deadline each", .faults(61))
+  @Test("a reader and a writer of one socket have a deadline each", .faults(61))
   func both() throws {
     let (ours, theirs) = try Medium.pair.open()
     try ours.fill()
@@ -231,7 +233,7 @@ struct TaskDeadlines {
 }
 
 extension StreamEnd where Self: ~Copyable {
-  /// Awaits that so many bytes wait to be read.
+  /// Waits until this many bytes are unread.
   borrowing func awaitUnread(_ count: Int) throws {
     let number = reference.core.number
     try eventually(within: .seconds(10), "bytes unread", equals: count) {

@@ -8,7 +8,7 @@ import Testing
 @Suite("In a task: urgent bytes, passed descriptors, short reads, datagrams")
 struct TaskOddities {
   @Test(
-    "an urgent byte in the middle: a read that stops before it loses nothing behind it", .faults(65), .needsTUN,
+    "an urgent byte in the middle: a read that stops before it loses nothing after it", .faults(65), .needsTUN,
     arguments: Place.allCases)
   func urgent(_ place: Place) throws {
     try withRawPeer(.good) { peer in
@@ -24,7 +24,7 @@ struct TaskOddities {
         return all
       }
       for round in 0..<3 {
-        // An urgent byte that is overtaken by the next is an urgent byte no more.
+        // Waits between urgent bytes: a newer urgent byte turns the previous one into ordinary data.
         try eventually(within: .seconds(10), "bytes taken", equals: 4 * round) { taken.value }
         try ours.awaitParked()
         try peer.converse { $0.send([.psh, .ack, .urg], Array("ab!cd".utf8), urgentPointer: 3) }
@@ -35,7 +35,8 @@ struct TaskOddities {
     }
   }
 
-  @Test("an urgent byte that comes alone, behind what was read and before what was not", .faults(65), .needsTUN)
+  @Test(
+    "an urgent byte that arrives alone, after data that was read and before data that was not", .faults(65), .needsTUN)
   func urgentAlone() throws {
     try withRawPeer(.good) { peer in
       let ours = try connection(to: peer).share()
@@ -72,11 +73,11 @@ struct TaskOddities {
     }
   }
 
-  @Test("a Unix stream stops at passed descriptors: short reads, and every byte all the same")
+  @Test("reads of a Unix stream stop short at passed descriptors, and every byte arrives all the same")
   func passedDescriptors() throws {
     let pair = try Connection.pair()
     let ours = pair.first.share()
-    // Those that nobody asks for are closed by the kernel.
+    // The kernel closes passed descriptors that the receiver does not ask for.
     try pair.second.withDescriptor { descriptor in
       for number in 0..<5 {
         #expect(pass(descriptor.rawValue, over: descriptor.rawValue, [UInt8(number), 7, 7]))
@@ -86,7 +87,7 @@ struct TaskOddities {
     let expected = [UInt8](0..<5).flatMap { [$0, 7, 7, 9, 9] as [UInt8] }
     let first = try inTask { try await ours.receive(exactly: 25) }
     #expect(first == expected)
-    // And for one who waits.
+    // The same for a receiver that waits.
     let receiving = errand { () async throws -> [UInt8] in
       var all: [UInt8] = []
       while all.count < 25 { all += try await ours.receive(upTo: 4096) ?? [] }
@@ -105,10 +106,10 @@ struct TaskOddities {
     pair.second.abort()
   }
 
-  /// `sendmsg` with `SCM_RIGHTS`.
+  /// Calls `sendmsg` with `SCM_RIGHTS`.
   private func pass(_ descriptor: CInt, over socket: CInt, _ bytes: [UInt8]) -> Bool {
     var bytes = bytes
-    // cmsghdr: the length in eight bytes, then level and type in four each; then the number.
+    // cmsghdr: eight bytes of length, four of level, four of type; then the descriptor.
     var control: [UInt32] = [20, 0, UInt32(SOL_SOCKET), 1, UInt32(bitPattern: descriptor), 0]
     return unsafe bytes.withUnsafeMutableBytes { bytes in
       unsafe control.withUnsafeMutableBytes { control in
@@ -125,9 +126,12 @@ struct TaskOddities {
     }
   }
 
-  @Test("what the kernel gives in small pieces is asked for again", .faults(59), arguments: ReceiveVerb.patient)
+  @Test(
+    "a receive that gets its data in small pieces goes on reading until it is complete", .faults(59),
+    arguments: ReceiveVerb.patient)
   func shortReads(_ verb: ReceiveVerb) throws {
-    // On TCP less than the room is all there is, and a script that says so would lie: this is for streams that may stop short.
+    // A short read on TCP means that the socket is empty, so this script is only valid for a stream that may return
+    // less.
     let pair = try Connection.pair()
     let ours = pair.first.share()
     try pair.second.send("ab\nab\n")
@@ -141,7 +145,7 @@ struct TaskOddities {
     pair.second.abort()
   }
 
-  @Test("signals in every receive and send change nothing", .faults(58))
+  @Test("signals during every receive and send of a task change nothing", .faults(58))
   func interrupted() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let script = Script(
@@ -164,7 +168,7 @@ struct TaskOddities {
   // MARK: Datagrams
 
   @Test(
-    "datagrams arrive whole, those of 0 bytes too, and a cut one says so", .faults(59),
+    "datagrams in a task arrive whole, those of 0 bytes too, and a truncated one says so", .faults(59),
     arguments: [SocketAddress.loopback(port: 0), .loopback6(port: 0), nil], Place.allCases)
   func datagrams(_ home: SocketAddress?, _ place: Place) throws {
     let folder = try TemporaryFolder()
@@ -199,7 +203,7 @@ struct TaskOddities {
   }
 
   @Test(
-    "a full queue: the datagram goes when there is room, whether the socket is connected or not",
+    "a datagram to a full queue is sent when there is room, whether the socket is connected or not",
     arguments: [true, false], Place.allCases)
   func fullQueue(_ isConnected: Bool, _ place: Place) throws {
     let folder = try TemporaryFolder()
@@ -235,7 +239,7 @@ struct TaskOddities {
       }
     }
     for number in 0..<1000 { try pair.second.send([UInt8(number >> 8), UInt8(number & 255)]) }
-    // One end for each.
+    // One empty datagram for each task, as its signal to stop.
     for _ in 0..<3 { try pair.second.send([]) }
     let all = try receivers.flatMap { try $0.join() }
     #expect(all.sorted() == Array(0..<1000))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-/// Whether `piece` stands in `whole` at a place; quick for millions of bytes.
+/// Whether `piece` occurs in `whole` at `position`; fast enough for millions of bytes.
 private func isSame(_ piece: [UInt8], _ whole: [UInt8], at position: Int) -> Bool {
   guard position + piece.count <= whole.count else { return false }
   return unsafe whole.withUnsafeBytes { whole in
@@ -41,7 +41,8 @@ struct TaskVerbs {
     keeper.end()
   }
 
-  @Test("connect to an endpoint: a name, an address, a path; nobody there says so", arguments: Place.allCases)
+  @Test(
+    "connect to an endpoint: a name, an address, a path; one without a listener is refused", arguments: Place.allCases)
   func endpoints(_ place: Place) throws {
     let keeper = try openListener()
     let port = try #require(keeper.listener.address.port)
@@ -69,7 +70,7 @@ struct TaskVerbs {
     #expect(try nowhere.refusal().cause == .system(.connectionRefused))
   }
 
-  @Test("a connect to a Unix listener whose queue is full waits for a place", .faults(56), arguments: Place.allCases)
+  @Test("a connect to a Unix listener whose queue is full waits for room", .faults(56), arguments: Place.allCases)
   func fullQueue(_ place: Place) throws {
     let keeper = Keeper(try Listener.bind(try StreamKind.unix.freshAddress, backlog: 0))
     let address = keeper.listener.address
@@ -89,7 +90,7 @@ struct TaskVerbs {
     keeper.end()
   }
 
-  @Test("0 bytes send nothing and wait for nothing", .faults(59))
+  @Test("sending 0 bytes in a task sends nothing and waits for nothing", .faults(59))
   func nothing() throws {
     let (ours, theirs) = try Medium.pair.open()
     try ours.fill()
@@ -110,7 +111,9 @@ struct TaskVerbs {
     theirs.abort()
   }
 
-  @Test("a peer that sends one byte at a time", .faults(43), arguments: ReceiveVerb.allCases, StreamKind.all)
+  @Test(
+    "every receive verb in a task copes with a peer that sends one byte at a time", .faults(43),
+    arguments: ReceiveVerb.allCases, StreamKind.all)
   func dribble(_ verb: ReceiveVerb, _ kind: StreamKind) throws {
     let pair = try kind.connected()
     let ours = pair.first.share()
@@ -118,7 +121,7 @@ struct TaskVerbs {
       var all: [UInt8] = []
       while all.count < 30 {
         let some = try await verb.ask(ours) ?? []
-        // What is looked at stays.
+        // Peeked bytes stay in the queue.
         if verb == .peek { _ = try await ours.receive(exactly: some.count) }
         all += verb == .until || verb == .readLine ? some + [0x0A] : some
       }
@@ -136,7 +139,7 @@ struct TaskVerbs {
   }
 
   @Test(
-    "64 MiB to a peer that reads slowly: every byte, in order, and all of it confirmed", .faults(59),
+    "64 MiB from a task to a slow reader: every byte, in order, and all of it confirmed", .faults(59),
     arguments: StreamKind.all)
   func much(_ kind: StreamKind) throws {
     let pair = try kind.connected()
@@ -156,7 +159,7 @@ struct TaskVerbs {
         guard isSame(some, bytes, at: position) else { return false }
         position += some.count
         number += 1
-        // It lets the sender fill the queues now and then.
+        // Lets the sender fill the queues from time to time.
         if number % 50 == 0 { await Task.yield() }
       }
       return position == count
@@ -166,7 +169,9 @@ struct TaskVerbs {
     #expect(try sending.join(within: .seconds(60)).isDelivered)
   }
 
-  @Test("every verb of sending, and what does not fit into the queue: every byte", arguments: SendVerb.allCases)
+  @Test(
+    "every send verb in a task delivers every byte, even those that do not fit into the queue",
+    arguments: SendVerb.allCases)
   func sending(_ verb: SendVerb) throws {
     for kind in [StreamKind.ipv4, .unix] {
       let pair = try kind.connected()
@@ -185,7 +190,7 @@ struct TaskVerbs {
     }
   }
 
-  @Test("both directions at once, each in a task of its own, and each ends by itself")
+  @Test("both directions at once, each in a task of its own, and each ends on its own")
   func duplex() throws {
     let listener = try PlainSocket.listening()
     let address = SocketAddress.loopback(port: listener.port)
@@ -206,7 +211,7 @@ struct TaskVerbs {
       return both.received
     }
     let peer = Plain(try listener.accept())
-    // An echo that waits for nobody's turn.
+    // An echo server that sends back whatever arrives, at once.
     var echoed = 0
     while echoed < bytes.count {
       let some = try peer.receive(upTo: 1 << 16)
@@ -218,7 +223,7 @@ struct TaskVerbs {
     #expect(try exchanging.join(within: .seconds(20)) == bytes)
   }
 
-  @Test("when one half throws the other is cancelled, and the connection goes on", .faults(62))
+  @Test("when one half of a duplex throws, the other is cancelled, and the connection goes on", .faults(62))
   func duplexFails() throws {
     let listener = try PlainSocket.listening()
     let address = SocketAddress.loopback(port: listener.port)
@@ -259,7 +264,7 @@ struct TaskVerbs {
     ours.abort()
   }
 
-  @Test("the end of the peer while a receive waits is an end, for every verb", arguments: ReceiveVerb.allCases)
+  @Test("the peer's FIN while a receive waits is an EOF, for every verb", arguments: ReceiveVerb.allCases)
   func end(_ verb: ReceiveVerb) throws {
     let (ours, plain) = try openStrangers()
     let receiving = errand { try await verb.ask(ours) }

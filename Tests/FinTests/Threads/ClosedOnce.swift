@@ -9,7 +9,7 @@ import Testing
 @Suite("Promise 1: closed once")
 struct ClosedOnce {
   @Test(
-    "a second close does nothing and gives the same report", .faults(6), arguments: Medium.allCases, ClosePolicy.all)
+    "a second close does nothing and returns the same report", .faults(6), arguments: Medium.allCases, ClosePolicy.all)
   func twice(_ medium: Medium, _ policy: ClosePolicy) throws {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
@@ -75,7 +75,7 @@ struct ClosedOnce {
     theirs.close()
   }
 
-  @Test("after a close every verb throws .closed and asks the kernel nothing", .faults(7), arguments: Medium.allCases)
+  @Test("after a close every verb throws .closed and makes no system call", .faults(7), arguments: Medium.allCases)
   func useAfterClose(_ medium: Medium) throws {
     let (ours, theirs) = try medium.open()
     ours.abort()
@@ -112,7 +112,7 @@ struct ClosedOnce {
     #expect(ours.phase == .closed)
   }
 
-  @Test("a second reader is .busy, in every verb that receives; whatever only looks is not", .faults(60))
+  @Test("a second reader gets .busy, from every verb that receives; a verb that only looks does not", .faults(60))
   func busy() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let reader = try waiting { try ours.receive(upTo: 10) }
@@ -123,7 +123,7 @@ struct ClosedOnce {
     for verb in verbs {
       let error = #expect(throws: SocketError.self) { try verb() }
       #expect(error?.cause == .busy)
-      #expect(error.map { "\($0)".contains("one reader at a time") } == true)
+      #expect(error.map { "\($0)".contains("one thread or task only") } == true)
     }
     #expect(try ours.tcpState() == .established)
     try ours.send("beside it")
@@ -134,7 +134,7 @@ struct ClosedOnce {
     theirs.abort()
   }
 
-  @Test("what eight threads send at once arrives whole, each send by itself", arguments: Medium.allCases)
+  @Test("the sends of eight threads at once each arrive whole", arguments: Medium.allCases)
   func wholeSends(_ medium: Medium) throws {
     let (ours, theirs) = try medium.open()
     let writers = (0..<8).map { writer in
@@ -155,7 +155,7 @@ struct ClosedOnce {
     var next: [UInt64: UInt64] = [:]
     while let message = Message(header: rest) {
       guard rest.prefix(message.length) == message.bytes[...] else { break }
-      // One thread's sends stay in order.
+      // The sends of one thread stay in order.
       guard next[message.stream, default: 0] == message.number else { break }
       next[message.stream] = message.number + 1
       rest = rest.dropFirst(message.length)
@@ -181,7 +181,7 @@ struct ClosedOnce {
     theirs.close()
   }
 
-  @Test("the last reference dies and nobody had closed: reported with all that was lost, and the peer is let go")
+  @Test("the last reference is dropped without a close: reported with all that was lost, and the peer sees the end")
   func leak() throws {
     let ledger = Ledger()
     let reports = Reports()
@@ -197,7 +197,8 @@ struct ClosedOnce {
       #expect(copy?.phase == .connected)
       copy = nil
       #expect(try theirs.receive(upTo: 10) == [1, 2, 3])
-      // Unread bytes were dropped with it, which TCP tells by a reset, or read by Fin before, which it cannot tell.
+      // Unread bytes are dropped with the socket. If they were still in the kernel, TCP reports that with a reset; if
+      // Fin had already read them, it cannot.
       _ = try? theirs.receive(upTo: 1)
       theirs.close()
     }
@@ -219,6 +220,6 @@ private final class Reports: Sendable {
 }
 
 extension Script {
-  /// All system calls that were made while it was in force.
+  /// The number of system calls made while the script was in force.
   var total: Int { SystemCall.allCases.reduce(0) { $0 + count($1) } }
 }

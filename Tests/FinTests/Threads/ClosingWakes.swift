@@ -9,7 +9,7 @@ import Testing
 @Suite("Promise 4: closing wakes everyone")
 struct ClosingWakes {
   @Test(
-    "a receive that waits wakes with .closed, and close returns when it has left", .faults(1),
+    "a waiting receive wakes with .closed, and close returns when it has left", .faults(1),
     arguments: Medium.allCases, ClosePolicy.all)
   func receive(_ medium: Medium, _ policy: ClosePolicy) throws {
     let ledger = Ledger()
@@ -17,13 +17,13 @@ struct ClosingWakes {
       let (ours, theirs) = try medium.open()
       let reader = try waiting { try ours.receive(upTo: 100) }
       #expect(ours.gate.hasReader)
-      // The peer ends as well, so that no policy has to wait for it.
+      // The peer closes as well, so that no policy has to wait for it.
       let peer = onThread { try theirs.receive(upTo: 1) == nil }
       ours.close(policy)
       #expect(ours.gate == .init(isClosing: true))
       let error = #expect(throws: SocketError.self) { try reader.join() }
       #expect(error?.cause == .closed && error?.operation == .receive)
-      // An abort is heard as a reset on TCP, everything else as an end.
+      // On TCP the peer reads an abort as a reset, and every other close as EOF.
       if policy == .abort, medium == .tcp {
         #expect(throws: SocketError.self) { try peer.join() }
       } else {
@@ -35,7 +35,7 @@ struct ClosingWakes {
   }
 
   @Test(
-    "a send that waits for room wakes with .closed and says how many bytes were accepted: exactly those arrive",
+    "a send that waits for room wakes with .closed and reports the bytes accepted: exactly those arrive",
     .faults(2), arguments: Medium.allCases)
   func send(_ medium: Medium) throws {
     let (ours, theirs) = try medium.open()
@@ -56,7 +56,8 @@ struct ClosingWakes {
   }
 
   @Test(
-    "a send that waits for room wakes at an abort as well, and what did not arrive is in the report", .faults(2, 45))
+    "a send that waits for room wakes at an abort too, and the report counts the bytes that did not arrive",
+    .faults(2, 45))
   func abortedSend() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let bytes = Pattern.bytes(from: 0, count: 64 << 20)
@@ -66,7 +67,7 @@ struct ClosingWakes {
     #expect(error?.cause == .closed)
     #expect(report.ending == .aborted && !report.isDelivered)
     #expect(report.bytesUnacknowledged > 0 && report.bytesUnacknowledged <= error?.bytesAccepted ?? 0, "\(report)")
-    // What the peer's kernel had acknowledged stays readable, then comes the reset.
+    // Bytes that the peer's kernel had acknowledged stay readable; the reset follows them.
     var arrived = 0
     let reset = #expect(throws: SocketError.self) {
       while let more = try theirs.receive(upTo: 1 << 18) { arrived += more.count }
@@ -76,7 +77,7 @@ struct ClosingWakes {
     theirs.close()
   }
 
-  @Test("queued writers wake with .closed; nothing of theirs was accepted", .faults(2))
+  @Test("queued writers wake with .closed; none of their bytes were accepted", .faults(2))
   func queuedSends() throws {
     let (ours, theirs) = try Medium.pair.open()
     try ours.fill()
@@ -92,7 +93,7 @@ struct ClosingWakes {
   }
 
   @Test(
-    "every accept that waits wakes with .closed when another thread stops the listener, and the port is free",
+    "every waiting accept wakes with .closed when another thread stops the listener, and the port is free",
     .faults(3))
   func accept() throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
@@ -113,7 +114,7 @@ struct ClosingWakes {
     try Listener.bind(address).close()
   }
 
-  @Test("a connect whose SYN gets no answer wakes with .closed, and no SYN is left", .faults(4), .needsTUN)
+  @Test("a connect whose SYN gets no answer wakes with .closed, and no SYN-SENT is left", .faults(4), .needsTUN)
   func connect() throws {
     try withRawPeer(.neverAnswersSYN) { peer in
       let ours = try peer.namespace.run { try SharedConnection(unconnected: .ipv4) }
@@ -130,9 +131,9 @@ struct ClosingWakes {
     }
   }
 
-  @Test("a connect that waits for a place in a full queue wakes with .closed, and no SYN is left", .faults(4, 38))
+  @Test("a connect that waits for room in a full queue wakes with .closed, and no SYN-SENT is left", .faults(4, 38))
   func connectToFullQueue() throws {
-    // A queue of one: Linux drops the SYN of whoever comes when it is over full.
+    // A queue of one: once it is overfull, Linux drops every new SYN.
     let listener = try PlainSocket.listening(backlog: 0)
     let target = SocketAddress.loopback(port: listener.port)
     let first = try Connection.connect(to: target)
@@ -140,7 +141,7 @@ struct ClosingWakes {
     let ours = try SharedConnection(unconnected: .ipv4)
     let attempt = try waiting { try ours.connect(to: target) }
     let local = try #require(ours.localAddress?.port)
-    // By both ports: to others the same local port may lead elsewhere.
+    // Filtered by both ports: the same local port may be in use for other destinations.
     #expect(try KernelView.tcp(localPort: local, remotePort: target.port).map(\.state) == [.synSent])
     ours.close()
     let error = #expect(throws: SocketError.self) { try attempt.join() }
@@ -161,7 +162,7 @@ struct ClosingWakes {
     let error = #expect(throws: SocketError.self) { try ours.connect(to: target) }
     guard case .invalid? = error?.cause else { throw RigError("\(String(describing: error))") }
     #expect(ours.phase == .connecting)
-    // A place comes free; the SYN that is sent again finds it.
+    // The queue has room again, and the retransmitted SYN finds it.
     let accepted = try listener.accept()
     try attempt.join(within: .seconds(20))
     #expect(ours.phase == .connected)
@@ -171,7 +172,8 @@ struct ClosingWakes {
   }
 
   @Test(
-    "a close that begins when the bytes are in hand takes none of them away", .faults(62), arguments: Medium.allCases)
+    "a close that begins after the kernel returned the bytes does not take them from the receive", .faults(62),
+    arguments: Medium.allCases)
   func bytesInHand(_ medium: Medium) throws {
     let (ours, theirs) = try medium.open()
     try theirs.send([1, 2, 3])
@@ -188,7 +190,7 @@ struct ClosingWakes {
     theirs.abort()
   }
 
-  @Test("a close that begins when the bytes are accepted makes no failure of the send", .faults(62))
+  @Test("a close that begins after the kernel accepted the bytes does not make the send fail", .faults(62))
   func bytesAccepted() throws {
     let (ours, theirs) = try Medium.tcp.open()
     let closer = Kept<Joining<CloseReport>>()
@@ -205,7 +207,7 @@ struct ClosingWakes {
     #expect(try #require(closer.value).join().isDelivered)
   }
 
-  @Test("a stop that comes when a client is in hand loses no client", .faults(62))
+  @Test("a stop that begins after the kernel returned a client loses no client", .faults(62))
   func clientInHand() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
@@ -227,7 +229,7 @@ final class Keeper: Sendable {
   init(_ listener: consuming Listener) { self.listener = listener }
 }
 
-/// A value that one thread leaves for another.
+/// A value that one thread stores for another.
 final class Kept<Value: Sendable>: Sendable {
   private let state = Mutex<Value?>(nil)
   var value: Value? {
@@ -236,7 +238,7 @@ final class Kept<Value: Sendable>: Sendable {
   }
 }
 
-/// Clients that wait to be accepted, as the kernel counts them.
+/// The number of clients in the accept queue, as the kernel counts them.
 func listeningQueue(_ port: UInt16) throws -> Int {
   try KernelView.tcp(localPort: port).first { $0.state == .listen }?.receiveQueue ?? -1
 }

@@ -18,7 +18,7 @@ final class Door: Sendable {
   func wakeParked() { gate.wakeParked() }
   func beginClosing() -> Bool { gate.beginClosing() }
 
-  /// One that is in the queue, because somebody writes.
+  /// A writer in the queue, which it enters because another one writes.
   func queue() throws -> WriterQueue.Turn { try #require(try gate.queue(waking: Parker())) }
   func leaveQueue(_ turn: WriterQueue.Turn) throws(Gate.Refusal) { try gate.leaveQueue(turn) }
   var queueSteps: Int { gate.queueSteps }
@@ -28,7 +28,7 @@ final class Door: Sendable {
     try gate.enterWriting(&patience)
   }
 
-  /// Closes as an owner does, with `release` where `close(2)` would stand.
+  /// Closes as an owner does, with `release` in place of `close(2)`.
   @discardableResult
   func close(_ release: () -> Void = {}) -> Bool {
     guard gate.beginClosing() else {
@@ -44,10 +44,10 @@ final class Door: Sendable {
   }
 }
 
-@Suite("Promise 4: the gate, step by step")
+@Suite("Promise 4: closing wakes everyone: the descriptor's gate, step by step")
 struct GateSteps {
   @Test(
-    "ENTER_READ: one reader at a time, the second is told so at once; writers and others go in beside it", .faults(60))
+    "ENTER_READ: one reader at a time, a second is refused at once; writers and others enter beside it", .faults(60))
   func reading() throws {
     let door = Door()
     try door.enterReading()
@@ -62,7 +62,7 @@ struct GateSteps {
     #expect(door.snapshot == .init())
   }
 
-  @Test("ENTER_WRITE, QUEUE, HANDOFF: writers go in one at a time, in the order they came")
+  @Test("ENTER_WRITE, QUEUE, HANDOFF: writers enter one at a time, in the order of their arrival")
   func writing() throws {
     let door = Door()
     try door.enterWriting()
@@ -77,7 +77,7 @@ struct GateSteps {
         })
       try eventually("queued writers", equals: number) { door.snapshot.queuedWriters }
     }
-    // Those in the queue hold no reference: the one who hands over gives its own.
+    // Queued writers hold no reference: the writer that hands over passes its own on.
     #expect(door.snapshot == .init(hasWriter: true, queuedWriters: 4, references: 1))
     #expect(!door.leave(.writing))
     for thread in threads { #expect(try !thread.join()) }
@@ -85,11 +85,11 @@ struct GateSteps {
     #expect(door.snapshot == .init())
   }
 
-  @Test("WRITER_DEADLINE: a queued writer gives up in time, and those behind it do not notice")
+  @Test("WRITER_DEADLINE: a queued writer gives up at its deadline, and those behind it are unaffected")
   func writerDeadline() throws {
     let door = Door()
     try door.enterWriting()
-    // Long enough to be seen in the queue, also where the machine is busy.
+    // Long enough to be seen in the queue, even on a busy machine.
     let first = onThread { try door.enterWriting(within: .seconds(1)) }
     try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
     let second = onThread { try door.enterWriting() }
@@ -104,7 +104,7 @@ struct GateSteps {
   }
 
   @Test(
-    "a deadline that passes while the turn is granted: the writer is inside or it is not, in every one of 8,000 rounds")
+    "a deadline that passes while the turn is granted: the writer is either inside or not, in all 8,000 rounds")
   func deadlineAgainstGrant() throws {
     let door = Door()
     let inside = Tally()
@@ -123,10 +123,10 @@ struct GateSteps {
           }
           inside.add()
           granted.add()
-          // Long enough that the deadlines of others pass at every point of the handing over.
+          // Long enough that the deadlines of others expire at every point of the handover.
           for _ in 0..<(random.next() % 64) { _ = door.isClosing }
           inside.add(-1)
-          guard !door.leave(.writing) else { throw RigError("the last one out of a gate that nobody closed") }
+          guard !door.leave(.writing) else { throw RigError("leave asked to release a gate that is open") }
         }
       }
     }
@@ -137,7 +137,7 @@ struct GateSteps {
     #expect(door.snapshot == .init())
   }
 
-  @Test("PARK, UNPARK: closing wakes exactly those who are parked, and after it nobody parks")
+  @Test("PARK, UNPARK: closing wakes exactly the parked waiters, and none parks after it")
   func parking() {
     let door = Door()
     let (stays, leaves) = (Parker(), Parker())
@@ -152,7 +152,7 @@ struct GateSteps {
     #expect(door.snapshot.parked == 0)
   }
 
-  @Test("WAKE for another reason than closing: the parked look again, and stay in the list")
+  @Test("WAKE for another reason than closing: the parked waiters check again, and stay in the list")
   func wakingParked() {
     let door = Door()
     let parker = Parker()
@@ -163,7 +163,7 @@ struct GateSteps {
     door.unpark(parker)
   }
 
-  @Test("BEGIN_CLOSE: nobody enters any more, as what ever")
+  @Test("BEGIN_CLOSE: no operation enters any more, whatever its access")
   func refusing() throws {
     let door = Door()
     try door.enterReading()
@@ -177,7 +177,7 @@ struct GateSteps {
     #expect(door.leave(.passing))
   }
 
-  @Test("BEGIN_CLOSE: queued writers are refused, and the one inside leaves as if there had been none")
+  @Test("BEGIN_CLOSE: queued writers are refused, and the writer inside leaves as if the queue were empty")
   func refusingTheQueue() throws {
     let door = Door()
     try door.enterWriting()
@@ -190,7 +190,7 @@ struct GateSteps {
     #expect(door.leave(.passing))
   }
 
-  @Test("LEAVE: of a closing gate, exactly the last one out is told to release")
+  @Test("LEAVE: of the operations that leave a closing gate, only the last one has to release the descriptor")
   func leaving() throws {
     let door = Door()
     for _ in 0..<3 { try door.enterPassing() }
@@ -201,7 +201,7 @@ struct GateSteps {
     #expect(door.leave(.passing))
   }
 
-  @Test("QUIESCENT: the closer sleeps until it is alone")
+  @Test("QUIESCENT: the closer sleeps until it holds the only reference")
   func quiescence() throws {
     let door = Door()
     try door.enterReading()
@@ -213,7 +213,7 @@ struct GateSteps {
   }
 
   @Test(
-    "SECOND_CLOSE, RELEASED: of eight who close at once one does the work, and none returns before it is done",
+    "SECOND_CLOSE, RELEASED: of eight threads that close at once one does the work, and all return after it",
     .faults(5))
   func manyClosers() throws {
     for _ in 0..<200 {
@@ -231,7 +231,7 @@ struct GateSteps {
     }
   }
 
-  @Test("closing while writers hand over, readers come and go and others pass: nobody is inside when it is released")
+  @Test("closing during handovers, reads and other operations: none is inside when the descriptor is released")
   func closingInTheMiddle() throws {
     for round in 0..<150 {
       let door = Door()
@@ -255,8 +255,8 @@ struct GateSteps {
             }
             inside.add()
             inside.add(-1)
-            // Whoever is inside while the closer waits is never the last: the closer is.
-            guard !door.leave(entry) else { throw RigError("a guest was told to release") }
+            // An operation that is inside while the closer waits is never the last to leave: the closer is.
+            guard !door.leave(entry) else { throw RigError("leave asked an operation to release an open gate") }
           }
         }
       }
@@ -269,7 +269,7 @@ struct GateSteps {
     }
   }
 
-  @Test("1,048,575 operations at once are let in; one more is refused, in every way to enter", .faults(17))
+  @Test("1,048,575 operations at once may enter; one more is refused, with every kind of access", .faults(17))
   func tooMany() throws {
     let (ours, theirs) = try Medium.pair.open()
     let core = ours.reference.core
@@ -282,7 +282,7 @@ struct GateSteps {
     let error = #expect(throws: SocketError.self) { try ours.send("x") }
     #expect(error?.cause == .tooManyOperations)
     #expect(throws: SocketError.self) { _ = try ours.bytesUnacknowledged() }
-    // One who leaves makes room for one.
+    // An operation that leaves makes room for another.
     core.leave(.passing)
     try ours.send("x")
     #expect(try theirs.receive(upTo: 10) == Array("x".utf8))
@@ -292,7 +292,7 @@ struct GateSteps {
   }
 }
 
-/// What happened, in order.
+/// A log of events, in order.
 final class Log: Sendable {
   private let list = Mutex<[Int]>([])
   func add(_ entry: Int) { list.withLock { $0.append(entry) } }

@@ -6,9 +6,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("A wait for which no event will tell, or for which one tells too much, burns no processor", .onThreads)
+@Suite("A wait without an event, or with one that never goes away, uses no processor time", .onThreads)
 struct IdleWaits {
-  /// Far below what a wait that spins uses in this time, and far above what looks at intervals do.
+  /// Well below the processor time of a spinning wait of this length, and well above that of polling at intervals.
   private static let wait = Duration.milliseconds(400)
   private static let most = Duration.milliseconds(100)
 
@@ -22,7 +22,7 @@ struct IdleWaits {
     return (keeper, queued)
   }
 
-  @Test("a connect to a full Unix queue, by one owner and by a shared one")
+  @Test("a connect that waits for a full Unix queue does not spin, by one owner and by a shared one")
   func fullQueue() throws {
     let (keeper, queued) = try fullListener()
     let address = keeper.listener.address
@@ -47,7 +47,7 @@ struct IdleWaits {
     keeper.end()
   }
 
-  @Test("a connect to a full Unix queue in a task")
+  @Test("a connect in a task that waits for a full Unix queue does not spin")
   func fullQueueInATask() throws {
     let (keeper, queued) = try fullListener()
     let address = keeper.listener.address
@@ -63,7 +63,7 @@ struct IdleWaits {
     keeper.end()
   }
 
-  @Test("a datagram to a Unix receiver whose queue is full")
+  @Test("a datagram that waits for a full Unix queue does not spin")
   func fullReceiver() throws {
     let home = try StreamKind.unix.freshAddress
     let receiver = try DatagramSocket.bind(home)
@@ -87,7 +87,7 @@ struct IdleWaits {
 
   // MARK: Error queues
 
-  /// A port without a socket, on the loopback of a family.
+  /// A port without a socket, on the loopback address of this family.
   private static func quietAddress(_ home: SocketAddress) throws -> SocketAddress {
     let socket = try DatagramSocket.bind(home)
     let address = socket.localAddress!
@@ -97,7 +97,7 @@ struct IdleWaits {
 
   private static let homes: [SocketAddress] = [.loopback(port: 0), .loopback6(port: 0)]
 
-  /// A socket that asked for the reports of its error queue.
+  /// A socket that has enabled its error queue.
   private static func reporting(_ family: AddressFamily) throws -> DatagramSocket {
     let socket = try DatagramSocket(family)
     if family == .ipv6 {
@@ -109,7 +109,7 @@ struct IdleWaits {
   }
 
   @Test(
-    "each report of an error queue is the error of one call, with the address it is about, and then the wait is quiet",
+    "each message of an error queue is the error of one call, with its address, and then the wait does not spin",
     arguments: homes)
   func report(home: SocketAddress) throws {
     let gone = try IdleWaits.quietAddress(home)
@@ -126,7 +126,7 @@ struct IdleWaits {
   }
 
   @Test(
-    "a report whose error another holder took is the error of a call all the same, in a thread and in a task",
+    "an error queue message whose SO_ERROR another holder read is still a call's error, in thread and task",
     arguments: homes)
   func standing(home: SocketAddress) throws {
     let gone = try IdleWaits.quietAddress(home)
@@ -157,11 +157,11 @@ struct IdleWaits {
     #expect(script.count(.recvmsg) < 10, "it asked \(script.count(.recvmsg)) times")
   }
 
-  /// SO_TIMESTAMPING: software times of what is sent, told in the error queue.
+  /// SO_TIMESTAMPING: software timestamps of sent packets, reported in the error queue.
   private static let timestamping = SocketOption<Int>.integer("SO_TIMESTAMPING", level: SOL_SOCKET, name: 37)
   private static let ofSending = 1 << 1 | 1 << 4
 
-  @Test("an error queue that the program reads itself is left to it: the wait is quiet, and a datagram ends it at once")
+  @Test("an error queue that the program reads itself: the wait does not spin, and a datagram ends it at once")
   func timestamps() throws {
     let peer = try DatagramSocket.bind(.loopback(port: 0))
     let socket = try DatagramSocket.bind(.loopback(port: 0))
@@ -181,7 +181,8 @@ struct IdleWaits {
   }
 
   @Test(
-    "the same on a connection: a standing error queue neither spins nor hides what arrives", arguments: StreamKind.tcp)
+    "on a connection, a standing error queue neither makes a wait spin nor hides data that arrives",
+    arguments: StreamKind.tcp)
   func streamTimestamps(kind: StreamKind) throws {
     let pair = try kind.connected()
     try pair.first.set(IdleWaits.timestamping, to: IdleWaits.ofSending)

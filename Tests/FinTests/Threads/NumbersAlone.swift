@@ -5,10 +5,11 @@ import Testing
 
 @testable import Fin
 
-/// What can only be seen in a process where nobody else opens descriptors: each test has one of its own.
-@Suite("Promise 1: a number is never somebody else's")
+/// Effects that are visible only in a process where no other code opens descriptors: each test runs in a separate
+/// process.
+@Suite("Promise 1: a descriptor number is never a stranger's")
 struct NumbersAlone {
-  @Test("when close returns the number is free, whoever was inside", .faults(1, 2, 3))
+  @Test("when close returns the number is free, whatever operations were inside", .faults(1, 2, 3))
   func free() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -21,7 +22,8 @@ struct NumbersAlone {
               try waiting { _ = try ours.receive(upTo: 1) }, try waiting { try ours.send("x") },
               onThread { while true { _ = try ours.cookie() } },
             ]
-            // The peer reads, so that a confirmed close can be; not before all inside have left, or there would be room.
+            // The peer reads, so that a confirmed close can succeed. It starts only after all operations inside have
+            // left, because reading makes room for them.
             let peer = onThread {
               try eventually(within: .seconds(20), "closing") { ours.phase.isClosing }
               while try theirs.receive(upTo: 1 << 18) != nil {}
@@ -31,7 +33,7 @@ struct NumbersAlone {
             for thread in inside {
               do {
                 try thread.join()
-                check(false, "\(medium), \(policy): somebody did not wake")
+                check(false, "\(medium), \(policy): a waiter did not wake")
               } catch { check((error as? SocketError)?.cause == .closed, "\(medium), \(policy): \(error)") }
             }
             _ = try? peer.join()
@@ -48,12 +50,12 @@ struct NumbersAlone {
     }
   }
 
-  @Test("a number that a stranger closed stops the program at our close, and says so", .faults(8))
+  @Test("a descriptor that other code closed makes our close trap, with the reason", .faults(8))
   func stranger() async throws {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       try synchronously {
         quietCrash()
-        // A high number, because the lowest free one may be another's the moment it is free.
+        // A high number, because another thread may take the lowest free one the moment it is free.
         let pair = try Connection.pair()
         let number = try pair.first.withDescriptor { fcntl($0.rawValue, F_DUPFD, 700) }
         let connection = try Connection.adopt(FileDescriptor(rawValue: number))
@@ -65,14 +67,15 @@ struct NumbersAlone {
     #expect(text.contains("EBADF") && text.contains("another part of this program"), "\(text)")
   }
 
-  @Test("close(2) is asked once, also when it says EINTR or EIO, and the number is free", .faults(13))
+  @Test("close(2) is called once, even when it fails with EINTR or EIO, and the number is free", .faults(13))
   func interruptedClose() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
         for code in [Errno.interrupted, .ioError] {
           let ledger = Ledger()
           let (ours, theirs) = try Ledger.$current.withValue(ledger) { try Medium.pair.open() }
-          // As when the kernel says so: it has freed the number before it could fail, so nothing may be tried again.
+          // As if the kernel returned this error: it has freed the descriptor before it could fail, so the close must
+          // not be retried.
           let script = Script(.every(.close, .fail(code)))
           Seam.$script.withValue(script) { _ = ours.close(.abort) }
           check(script.count(.close) == 1, "\(code): close was called \(script.count(.close)) times")
@@ -91,7 +94,7 @@ struct NumbersAlone {
       try DescriptorTable.apart { table in
         let listener = try Listener.bind(.loopback(port: 0))
         let ours = try Connection.connect(to: listener.address).share()
-        // Of one owner: it waits without a descriptor.
+        // A connection of one owner waits without a descriptor.
         let theirs = try listener.accept()
         try ours.fill()
         Waker.pool.releaseIdle()
@@ -105,9 +108,9 @@ struct NumbersAlone {
               check("\(error)".contains("ulimit -n"), "\(error)")
             }
           }
-          // Nothing is broken by it: what need not wait works.
+          // The failed wait broke nothing: operations that need not wait still work.
           check(try ours.tcpState() == .established, "not established")
-          // The watch for a close was made with the first connection.
+          // The watch for a close was created with the first connection.
           let closer = try waiting { ours.close(.confirmed(within: .seconds(20))) }
           check(ours.phase == .confirming, "\(ours.phase)")
           var arrived = 0
@@ -122,14 +125,15 @@ struct NumbersAlone {
   }
 }
 
-/// For a process of its own: tells the test that started it what is wrong, and ends as failed.
+/// Checks a condition in a separate process: reports a failure to the test that started it, and exits with a failure
+/// status.
 func check(_ condition: Bool, _ message: @autoclosure () -> String) {
   guard !condition else { return }
   Issue.record("\(message())")
   exit(1)
 }
 
-/// This process is to crash: without a crash report, which would take its time.
+/// Disables the crash report of a process that is meant to crash, because it would take time.
 func quietCrash() {
   for number in [SIGILL, SIGTRAP, SIGABRT] { _ = signal(number, SIG_DFL) }
 }

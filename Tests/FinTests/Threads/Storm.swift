@@ -5,18 +5,19 @@ import Testing
 
 @testable import Fin
 
-/// Everything at once, at random, and every byte accounted for.
+/// All operations concurrently, at random, and every byte accounted for.
 ///
-/// `FIN_STORM_ROUNDS` sets how many streams are opened (10,000), `FIN_STORM_SEED` which storm it is (1). The same under the
-/// thread sanitizer: `swift test --sanitize=thread -Xswiftc -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
-@Suite("Promise 1: the storm")
+/// `FIN_STORM_ROUNDS` sets the number of streams (10,000), `FIN_STORM_SEED` the random seed (1). With the thread
+/// sanitizer: `swift test --sanitize=thread -Xswiftc -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
+@Suite("Promise 1: closed once: a storm of random operations in threads")
 struct Storm {
   @Test(
-    "eight threads open, exchange and close at random: every byte lands where it was sent or is reported, and nothing is left",
+    "eight threads open, exchange and close at random: every byte arrives or is reported, and nothing is left",
     .faults(1, 2, 5, 6, 7, 8, 60))
   func storm() async {
     await #expect(processExitsWith: .success) {
-      // In a network of its own, where there may be one: the machine's tables are others' business.
+      // In a network namespace of its own, where the machine allows one, so that the storm does not touch the machine's
+      // own socket tables.
       let network = Rights.canMakeNamespaces ? try NetworkNamespace() : nil
       if let network { try network.run { try Storm.blow() } } else { try Storm.blow() }
     }
@@ -25,7 +26,7 @@ struct Storm {
   private static func blow() throws {
     let rounds = stormNumber("FIN_STORM_ROUNDS", 10_000)
     let seed = UInt64(stormNumber("FIN_STORM_SEED", 1))
-    // The watch that is kept for the next close is made with the first stream.
+    // The watch that is kept for the next close is created with the first stream.
     let (first, second) = try Medium.tcp.open()
     first.abort()
     second.abort()
@@ -42,7 +43,7 @@ struct Storm {
     check(sky.streams.value == rounds, "\(sky.streams.value) streams")
     check(ledger.counts.opened >= 2 * rounds, "\(ledger.counts)")
     let summary = sky.summary
-    // A storm in which nothing happens shows nothing.
+    // Each of these endings must occur: a storm in which nothing happens proves nothing.
     for ending in ["acknowledged", "peer finished", "reset", "aborted", "background"] {
       check(summary.endings[ending, default: 0] > 0, "seed \(seed): no close was \(ending): \(summary)")
     }
@@ -52,7 +53,7 @@ struct Storm {
   }
 }
 
-/// All streams, and the steps that are still to be taken, by whichever thread draws them.
+/// All streams, with the remaining steps, which threads draw at random.
 private final class Sky: Sendable {
   private struct Step {
     enum Verb { case send(number: UInt64, length: Int), receive, receiveAll, look, close(ClosePolicy) }
@@ -63,7 +64,7 @@ private final class Sky: Sendable {
 
   struct Summary: Sendable {
     var endings: [String: Int] = [:]
-    /// Directions that were read to their end of file.
+    /// Directions that were read to EOF.
     var whole = 0
     /// Directions that lost bytes, as reported.
     var torn = 0
@@ -80,7 +81,7 @@ private final class Sky: Sendable {
 
   var summary: Summary { results.withLock { $0 } }
 
-  /// One thread's part: opens streams while few steps are left, else takes a step drawn at random.
+  /// Runs one thread's share: opens a stream while few steps are left, otherwise takes a step at random.
   func run(_ seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     let listener = try Listener.bind(.loopback(port: 0))
@@ -113,7 +114,7 @@ private final class Sky: Sendable {
       pair = try Connection.pair()
     }
     if random.next() % 8 == 0 {
-      // Given away and taken back: the same number with another owner.
+      // Detached and adopted again: the same descriptor with a new owner.
       let first = try Connection.adopt(try pair.first.detach().descriptor)
       pair = ConnectionPair(first: first, second: pair.second)
     }
@@ -125,7 +126,8 @@ private final class Sky: Sendable {
     }
     plan.append((0, .close(policy(&random))))
     plan.append((1, .close(policy(&random))))
-    // Half of the streams are read to their end by an orderly program before it closes; the others just as it comes.
+    // Half of the streams are read to EOF before the close, as an orderly program does; the others are closed at any
+    // point.
     let isOrderly = random.next() % 2 == 0
     if isOrderly { plan[plan.count - 1].1 = .receiveAll }
     let stream = Stream(id: id, pair.first.share(), pair.second.share(), steps: plan.count, isOrderly: isOrderly)
@@ -156,7 +158,7 @@ private final class Sky: Sendable {
     }
   }
 
-  /// Both ends are closed: where did every byte go?
+  /// Checks every byte of a stream whose two ends are closed.
   private func finish(_ stream: Stream) {
     streams.add()
     for side in 0..<2 {
@@ -186,7 +188,7 @@ private final class Sky: Sendable {
   }
 }
 
-/// Two shared ends, used by whoever comes.
+/// A stream's two shared ends, used by any thread.
 private final class Stream: Sendable {
   let id: UInt64
   let ends: [End]
@@ -198,11 +200,11 @@ private final class Stream: Sendable {
     stepsLeft = Atomic(steps)
   }
 
-  /// Whether the step that was just taken was the last.
+  /// Whether the step just taken was the last.
   func isOver() -> Bool { stepsLeft.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
 }
 
-/// One end, and what was done through it.
+/// One end, with a record of the operations on it.
 private final class End: Sendable {
   struct Received {
     var bytes: [UInt8] = []
@@ -217,7 +219,7 @@ private final class End: Sendable {
 
   init(_ connection: SharedConnection) { self.connection = connection }
 
-  /// What was sent, and how many bytes of each the kernel accepted.
+  /// The messages sent, and the number of bytes that the kernel accepted of each.
   var sent: [Message: Int] { outgoing.withLock { $0 } }
   var received: Received { incoming.withLock { $0 } }
   var report: CloseReport? { ending.withLock { $0 } }
@@ -231,9 +233,10 @@ private final class End: Sendable {
     outgoing.withLock { $0[message] = accepted }
   }
 
-  /// Takes what has arrived; with `toEnd`, until the end, a reset, or silence.
+  /// Receives what has arrived; with `toEnd`, until EOF, a reset, or a timeout.
   func receive(toEnd: Bool) {
-    // The lock keeps the bytes in their order. Whoever finds it taken shows that a second reader is refused, or is late.
+    // The lock keeps the bytes in order. A thread that finds it taken checks that a second reader is refused, or
+    // arrives too late.
     let isMine: Void? = incoming.withLockIfAvailable { incoming in
       repeat {
         do throws(SocketError) {
@@ -252,7 +255,7 @@ private final class End: Sendable {
     if isMine == nil { look() }
   }
 
-  /// Everything that changes nothing.
+  /// Calls every operation that changes nothing.
   func look() {
     do throws(SocketError) {
       _ = try connection.peek(upTo: 10, within: .zero)

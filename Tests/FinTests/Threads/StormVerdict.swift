@@ -9,7 +9,7 @@ func stormNumber(_ name: String, _ standard: Int) -> Int {
   return unsafe Int(String(cString: text)) ?? standard
 }
 
-/// The descriptors of this process that are not lent to whoever waits next.
+/// The descriptors of this process, except the idle ones of the pools.
 func stormCensus() throws -> [OpenDescriptor] {
   Waker.pool.releaseIdle()
   EdgeWatch.pool.releaseIdle()
@@ -17,7 +17,7 @@ func stormCensus() throws -> [OpenDescriptor] {
   return try KernelView.lastingDescriptors().filter { !$0.target.hasPrefix("pipe:") }
 }
 
-/// Whether what arrived is what was sent: whole messages in some order, each once, the last perhaps cut.
+/// Whether the received bytes are the sent ones: whole messages in some order, each once, the last possibly cut.
 struct StormVerdict: CustomStringConvertible {
   var accepted = 0
   var received = 0
@@ -29,8 +29,8 @@ struct StormVerdict: CustomStringConvertible {
     received = bytes.count
     var rest = bytes[...]
     while !rest.isEmpty {
-      // What stands here: the message that its header names, or one of those of which only a part was accepted, whose
-      // header may not be whole. At the very end any may be cut.
+      // The next message: the one that its header names, or one of those that were accepted only in part, whose header
+      // may be incomplete. At the very end any message may be cut.
       let named = Message(header: rest).flatMap { missing[$0] == $0.length ? $0 : nil }
       let candidates =
         named.map { [$0] } ?? missing.filter { $0.value < $0.key.length || rest.count < 400_000 }.map(\.key)
@@ -41,7 +41,7 @@ struct StormVerdict: CustomStringConvertible {
       }
       guard let match, match.stream == stream else {
         complaint =
-          "at byte \(bytes.count - rest.count) of \(bytes.count) stands what nobody sent there"
+          "at byte \(bytes.count - rest.count) of \(bytes.count) are bytes that were never sent"
         return
       }
       rest = rest.dropFirst(missing.removeValue(forKey: match)!)
@@ -51,7 +51,7 @@ struct StormVerdict: CustomStringConvertible {
   var description: String { "\(received) of \(accepted) bytes arrived" }
 }
 
-/// Without optimization, comparing byte by byte would take most of the storm's time.
+/// Compares bytes. In a debug build a bytewise loop would take most of the storm's time.
 private func same(_ a: ArraySlice<UInt8>, _ b: ArraySlice<UInt8>) -> Bool {
   unsafe a.withUnsafeBytes { a in
     unsafe b.withUnsafeBytes { b in unsafe a.count == b.count && memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 }

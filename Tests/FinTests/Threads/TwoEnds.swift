@@ -4,7 +4,7 @@ import Testing
 
 @testable import Fin
 
-/// A connection whose two ends are both in this process, and shared.
+/// A connection whose two ends are both shared and in this process.
 enum Medium: String, CaseIterable, Sendable {
   /// TCP over loopback.
   case tcp
@@ -32,7 +32,7 @@ func waiting<Value: Sendable>(
 ) throws -> Joining<Value> {
   let waits = Parker()
   let thread = onThread(file: file, line: line) {
-    // Whatever waits has entered the gate and its list of the parked by the time it calls poll.
+    // By the time an operation calls poll, it has entered the gate and is in the list of parked waiters.
     try Seam.$script.withValue(Script(.first(.poll, .before { waits.wake() })), operation: body)
   }
   guard waits.park(until: .init(after: .seconds(10))) else { throw RigError("\(file):\(line) never had to wait") }
@@ -40,10 +40,10 @@ func waiting<Value: Sendable>(
 }
 
 extension SharedConnection {
-  /// Sends until the kernel takes no more, and will not: nothing is under way that makes room once it has arrived, and the
-  /// peer's window is shut. What is left of a window is filled with the first probe of it only, 200 ms later.
+  /// Sends until the kernel accepts no more, and will not soon: nothing is in flight that makes room when it arrives,
+  /// and the peer's window is closed. The last part of a window is only filled by the first window probe, 200 ms later.
   ///
-  /// - Returns: how many bytes it took.
+  /// - Returns: the number of bytes accepted.
   @discardableResult
   func fill() throws -> Int {
     var total = 0
@@ -64,7 +64,7 @@ extension SharedConnection {
     }
   }
 
-  /// Sends until the kernel takes no more at this moment.
+  /// Sends until the kernel accepts no more at this moment.
   func sendAllThatFits() throws -> Int {
     let block = Pattern.bytes(from: 0, count: 60_000)
     var total = 0
@@ -76,7 +76,7 @@ extension SharedConnection {
     }
   }
 
-  /// Reads to the end of file.
+  /// Reads to EOF.
   func receiveAll(within: Duration = .seconds(20)) throws -> [UInt8] {
     var all: [UInt8] = []
     while let more = try receive(upTo: 1 << 18, within: within) { all += more }
@@ -86,9 +86,9 @@ extension SharedConnection {
   var gate: Gate.Snapshot { reference.core.gate.snapshot }
 }
 
-/// Bytes in which a piece that is lost, doubled or misplaced shows.
+/// Bytes in which a lost, duplicated or misplaced piece is detectable.
 enum Pattern {
-  /// Of a length that divides no buffer's.
+  /// A block whose length divides no buffer size.
   private static let block: [UInt8] = {
     var random = SeededRandom(seed: 7)
     return (0..<65_521).map { _ in UInt8(truncatingIfNeeded: random.next()) }
@@ -106,11 +106,11 @@ enum Pattern {
   }
 }
 
-/// What one `send` carries: which stream, which number, how long, and bytes that only this one has.
+/// The content of one `send`: the stream's id, the message number, the length, and bytes unique to this message.
 struct Message: Hashable, Sendable {
   let stream: UInt64
   let number: UInt64
-  /// Bytes in all, the header's 24 included.
+  /// The total number of bytes, including the 24 of the header.
   let length: Int
 
   static let headerSize = 24
@@ -130,7 +130,7 @@ struct Message: Hashable, Sendable {
     self.length = length
   }
 
-  /// Reads a header; `nil` when there is not a whole one.
+  /// Reads a header; `nil` when it is incomplete.
   init?(header bytes: ArraySlice<UInt8>) {
     guard bytes.count >= Message.headerSize else { return nil }
     func word(_ index: Int) -> UInt64 {
@@ -141,13 +141,13 @@ struct Message: Hashable, Sendable {
   }
 }
 
-/// A number that threads count up.
+/// A counter that threads share.
 final class Tally: Sendable {
   private let number = Atomic<Int>(0)
   private let highest = Atomic<Int>(0)
 
   var value: Int { number.load(ordering: .acquiring) }
-  /// The most it ever was.
+  /// The highest value so far.
   var most: Int { highest.load(ordering: .acquiring) }
 
   @discardableResult

@@ -2,10 +2,10 @@
 
 SEEDS = [
     (221, "an attempt to connect that left no error counts as a connection", "Sockets/Handshake.swift",
-     "      if try isConnected(core, world) { return nil }\n      // It may have",
+     "      if try isConnected(core, world) { return nil }\n      // The wait may have",
      "      if seeded(221) {\n        if let failure = try Syscalls.takeError(core.number(world)) { throw failure }\n"
      "        return try Syscalls.poll(core.number(world), CInt(POLLOUT), until: .passed) == nil ? .blocked(.output) : nil\n      }\n"
-     "      if try isConnected(core, world) { return nil }\n      // It may have",
+     "      if try isConnected(core, world) { return nil }\n      // The wait may have",
      "NotYetConnected"),
     (222, "asking for a failure takes the reason from a handshake", "Sockets/Core.swift",
      "    guard hasConnected else { return latch.value.failure }",

@@ -1,4 +1,4 @@
-// AsyncSocket on its pool of epoll, one child task a connection, as FlyingFox serves.
+// AsyncSocket on the epoll socket pool, with one child task for each connection, as FlyingFox serves.
 import FlyingSocks
 @preconcurrency import Foundation
 
@@ -15,7 +15,7 @@ enum Server {
 
     let socket = try Socket(domain: AF_INET)
     try socket.setValue(true, for: .localAddressReuse)
-    // What is accepted inherits it.
+    // Accepted sockets inherit this option.
     try socket.setValue(true, for: BoolSocketOption(level: Int32(IPPROTO_TCP), name: TCP_NODELAY))
     try socket.bind(to: .inet(ip4: "127.0.0.1", port: 0))
     try socket.listen()
@@ -42,7 +42,7 @@ enum Server {
           if !counting { try await connection.write(Data(bytes)) }
         }
       } catch SocketError.disconnected {
-        // Its end of file.
+        // The client's end of file.
         if counting { try await connection.write(withUnsafeBytes(of: total.bigEndian) { Data($0) }) }
       }
       try connection.close()

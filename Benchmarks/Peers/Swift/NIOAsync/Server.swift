@@ -1,4 +1,4 @@
-// NIOAsyncChannel, one child task a connection, after SwiftNIO's own TCP echo server.
+// NIOAsyncChannel, with one child task for each connection, after SwiftNIO's own TCP echo server.
 @preconcurrency import Glibc
 import NIOCore
 import NIOPosix

@@ -1,14 +1,14 @@
 import Fin
 import Glibc
 
-/// Getting connected.
+/// Experiments about connecting.
 enum Attempts {
   static let failedConnect = Experiment(
     id: "failed-connect", articles: [.b],
     claim: "A failed connect leaves the socket closed: try again with it.",
     truth: """
-      What it leaves is unspecified (POSIX). On Linux a non-blocking socket answers the next connect with \
-      ECONNABORTED, once, even if the server is there by then.
+      The state of the socket is then unspecified (POSIX). On Linux the next connect of a non-blocking socket fails \
+      with ECONNABORTED, once, even if the server is listening by then.
       """,
     naive: { notebook in
       try notebook.trial("connect() until it works, one non-blocking socket") { trial in
@@ -17,7 +17,7 @@ enum Attempts {
         let port = Naked.port(of: listener)
         let client = Naked.socket(nonblocking: true)
         let first = Naked.connect(client, port: port)
-        trial.note("nobody listens: connect said", .text(first.description), from: "connect")
+        trial.note("without a listener: connect said", .text(first.description), from: "connect")
         let events = Naked.poll(client, POLLOUT, within: .seconds(1))
         trial.expect(
           "it failed", .flag(events & POLLERR != 0 || first.code == ECONNREFUSED), from: "poll", equals: .flag(true))
@@ -26,12 +26,12 @@ enum Attempts {
         _ = Naked.listen(listener)
         let second = Naked.connect(client, port: port)
         trial.expect(
-          "now somebody does: connect said", .text(second.description), from: "connect", equals: .text("ECONNABORTED"))
+          "with a listener: connect said", .text(second.description), from: "connect", equals: .text("ECONNABORTED"))
         let third = Naked.connect(client, port: port)
         trial.note("and once more", .text(third.description), from: "connect")
         Naked.close(client)
         Naked.close(listener)
-        trial.outcome = "the server was there, and connect said \(second)"
+        trial.outcome = "the server was listening, and connect said \(second)"
       }
       try notebook.trial("a new socket for each attempt") { trial in
         let listener = Naked.socket()
@@ -44,8 +44,8 @@ enum Attempts {
         let next = Naked.socket()
         let second = Naked.connect(next, port: port)
         trial.expect(
-          "nobody listens: connect said", .text(first.description), from: "connect", equals: .text("ECONNREFUSED"))
-        trial.expect("now somebody does", .text(second.description), from: "connect", equals: .text("0"))
+          "without a listener: connect said", .text(first.description), from: "connect", equals: .text("ECONNREFUSED"))
+        trial.expect("with a listener", .text(second.description), from: "connect", equals: .text("0"))
         Naked.close(next)
         Naked.close(listener)
         trial.outcome = "connect says \(second)"
@@ -60,14 +60,14 @@ enum Attempts {
         let first = await Outcome(try await world.connect(to: address).close())
         let said = first.error.map { "\($0)" } ?? "connected"
         trial.expect(
-          "nobody listens: refused", .flag(said.contains("ECONNREFUSED")), from: "connect", equals: .flag(true))
+          "without a listener: refused", .flag(said.contains("ECONNREFUSED")), from: "connect", equals: .flag(true))
         trial.note("in words", .text(said), from: "connect")
         let left = Kernel.openSockets().count - before
         trial.expect("sockets left by the attempt", .count(left), from: "/proc/self/fd", equals: .count(0))
         _ = Naked.listen(listener)
         let second = await Outcome(try await world.connect(to: address).abort())
         let then = second.error.map { "\($0)" } ?? "connected"
-        trial.expect("now somebody does", .text(then), from: "connect", equals: .text("connected"))
+        trial.expect("with a listener", .text(then), from: "connect", equals: .text("connected"))
         Naked.close(listener)
         trial.outcome = "the next attempt \(then), on a socket of its own"
       }

@@ -1,14 +1,14 @@
 import Fin
 import Glibc
 
-/// What closing is, and what it is not.
+/// Experiments about what closing does, and what it does not do.
 enum Closing {
   static let twoStep = Experiment(
     id: "two-step", articles: [.a],
     claim: "Closing is two steps: shut down, then release.",
     truth: """
-      close alone sends the same FIN. The shutdown is for half-closing, for waking others and for ending a \
-      connection whatever else refers to it; on a descriptor shared by fork or dup it ends it for everybody.
+      close alone sends the same FIN. The shutdown is for half-closing, for waking threads that wait, and for ending \
+      a connection whatever else refers to it: on a descriptor shared by fork or dup, it ends it for all holders.
       """,
     naive: { notebook in
       for twoSteps in [false, true] {
@@ -76,7 +76,7 @@ enum Closing {
         trial.expect(
           "the last one's ending", .text("\(report.ending)"), from: "CloseReport", equals: .text("acknowledged"))
         Naked.close(plain)
-        trial.outcome = "closing a copy left the other whole: the client got \(count) bytes"
+        trial.outcome = "closing a copy left the other usable: the client got \(count) bytes"
       }
     })
 
@@ -84,8 +84,8 @@ enum Closing {
     id: "scope", articles: [.a, .b],
     claim: "A with block closes the socket on every path.",
     truth: """
-      It does. It does not say whether the last bytes arrived, and when the body fails in the middle of a message, \
-      the peer reads a clean end, as if the message were whole.
+      It does. It does not say whether the last bytes arrived, and if the body fails in the middle of a message, \
+      the peer reads a clean end of file, as if the message were whole.
       """,
     naive: { notebook in
       try notebook.trial("with socket: send(everything)") { trial in
@@ -105,7 +105,7 @@ enum Closing {
         Naked.close(pair.server)
         let gone = wait(atMost: .seconds(5)) { pair.clientRow == nil }
         trial.expect("the connection is gone", .flag(gone), from: "/proc/net/tcp", equals: .flag(true))
-        trial.outcome = "\(waiting.grouped) bytes were lost after a block that ended well"
+        trial.outcome = "\(waiting.grouped) bytes were lost after a block that ended without an error"
       }
       try notebook.trial("with socket: send(half); raise") { trial in
         let pair = try Pair()
@@ -160,8 +160,8 @@ enum Closing {
     id: "timeouts", articles: [.a],
     claim: "settimeout before close takes care of data still being sent.",
     truth: """
-      It does nothing for close, which returns at once and leaves the rest to the kernel; and a send that timed out, \
-      or did not, says nothing about what arrived.
+      It does nothing for close, which returns at once and leaves the rest to the kernel. Whether a send timed out \
+      or not says nothing about what arrived.
       """,
     naive: { notebook in
       try notebook.trial("settimeout(5); send(); shutdown(SHUT_RDWR); close()") { trial in
@@ -181,7 +181,7 @@ enum Closing {
         let left = row?.unsent ?? 0
         trial.expect("still not acknowledged", .bytes(left), from: "/proc/net/tcp", "some", left > 0)
         Naked.close(pair.server)
-        trial.outcome = "closed after \(seconds.time) with \(left.grouped) bytes on their way"
+        trial.outcome = "closed after \(seconds.time) with \(left.grouped) bytes in flight"
       }
       try notebook.trial("settimeout(0.2); sendall(more than fits)") { trial in
         let pair = try Pair()

@@ -2,14 +2,14 @@ import CFin
 import Fin
 import Glibc
 
-/// Did the bytes arrive, and does closing say so?
+/// Experiments about delivery: whether the bytes arrive, and whether closing reports it.
 enum Delivery {
   static let flush = Experiment(
     id: "flush", articles: [.a, .c],
     claim: "shutdown(RDWR) and then close flush everything.",
     truth: """
       Neither waits for anything. If the peer is still sending when the socket is closed, the kernel resets the \
-      connection and drops what was not sent yet; no call of the one who closes returns an error.
+      connection and drops what was not sent yet; no call of the closing program returns an error.
       """,
     naive: { notebook in
       try lose(notebook, "send(reply); shutdown(SHUT_RDWR); close()") { server in
@@ -52,7 +52,7 @@ enum Delivery {
   static let replySize = 4_000_045
   static let uploadSize = 6_000_000
 
-  /// A client that uploads and reads the reply at the same time, not too fast, as over a network.
+  /// A client that uploads and reads the reply at the same time, at a limited rate, as over a network.
   struct UploadingClient {
     private let upload: Background<(Int, Answer)>
     private let download: Background<(Int, Answer)>
@@ -77,12 +77,12 @@ enum Delivery {
       }
     }
 
-    /// - Returns: what arrived of the reply, and what the last `recv` said.
+    /// - Returns: The number of bytes of the reply that arrived, and the result of the last `recv`.
     func reply() throws -> (count: Int, end: Answer) { try download.answer(orMishap: "the client's reply") }
     func uploaded() throws -> (count: Int, last: Answer) { try upload.answer(orMishap: "the client's upload") }
   }
 
-  /// A server answers before it has read the whole upload, and closes.
+  /// Runs a trial in which a server answers before it has read the whole upload, and closes.
   private static func lose(
     _ notebook: Notebook, _ recipe: String, closing: (Int32) -> [(String, Answer)]
   ) throws {
@@ -113,7 +113,7 @@ enum Delivery {
     id: "confirmed", articles: [.a],
     claim: "Make sure that all is sent and acknowledged before closing.",
     truth: """
-      No call of the Berkeley interface tells. After shutdown(SHUT_WR), SIOCOUTQ counts what is not acknowledged \
+      No call of the socket interface reports this. After shutdown(SHUT_WR), SIOCOUTQ counts what is not acknowledged \
       (and one for the FIN), and the change to FIN-WAIT-2 wakes an edge-triggered poller once.
       """,
     naive: { notebook in
@@ -190,7 +190,7 @@ enum Delivery {
   static let closeError = Experiment(
     id: "close-error", articles: [.a, .b],
     claim: "close may raise an error of the connection: catch it.",
-    truth: "Errors of the network never come from close(2). They wait in the socket, and die with it.",
+    truth: "close(2) never returns errors of the network. They wait in the socket, and are lost with it.",
     naive: { notebook in
       for asks in [false, true] {
         let recipe = asks ? "getsockopt(SO_ERROR) before close()" : "try close() and catch"
@@ -234,7 +234,7 @@ enum Delivery {
     })
 }
 
-/// An edge-triggered epoll over one descriptor: input, output, and the peer's end.
+/// An edge-triggered epoll instance for one descriptor: input, output, and the peer's end of file.
 struct EdgePoller: ~Copyable {
   private let poller = fin_epoll_create()
 
@@ -244,7 +244,7 @@ struct EdgePoller: ~Copyable {
 
   deinit { Naked.close(poller) }
 
-  /// How many events there were; 0 is the time-out.
+  /// Returns the number of events; 0 after a timeout.
   func events(within limit: Duration) -> Int {
     Naked.poll(poller, POLLIN, within: limit) == 0 ? 0 : max(0, Int(fin_epoll_take(poller)))
   }

@@ -1,14 +1,14 @@
 import Fin
 import Glibc
 
-/// What a descriptor's number is worth, and what shares a socket.
+/// Experiments about descriptor numbers, and about descriptors that share a socket.
 enum Handles {
   static let references = Experiment(
     id: "references", articles: [.a, .c],
     claim: "Drop every reference, or the socket lives on.",
     truth: """
-      close releases the descriptor whatever refers to it. Only what has a descriptor of its own (dup, or a file \
-      made from the socket) keeps the connection, and then close sends nothing at all.
+      close releases the descriptor, however many references there are. Only a descriptor of its own (dup, or a \
+      file made from the socket) keeps the connection, and then close sends nothing at all.
       """,
     naive: { notebook in
       try notebook.trial("three variables, one close()") { trial in
@@ -16,7 +16,7 @@ enum Handles {
         let references = [pair.client, pair.client, pair.client]
         Naked.close(references[0])
         let heard = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .seconds(1))
-        trial.expect("the peer hears the end", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
+        trial.expect("the peer sees the end of file", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(references[2])), from: "fcntl", equals: .flag(false))
         Naked.close(pair.server)
         trial.outcome = "one close ended it, with \(references.count) references alive"
@@ -27,7 +27,7 @@ enum Handles {
         let closed = Naked.close(pair.client)
         let heard = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .milliseconds(200))
         trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
-        trial.expect("the peer hears the end", .flag(heard != 0), from: "poll", equals: .flag(false))
+        trial.expect("the peer sees the end of file", .flag(heard != 0), from: "poll", equals: .flag(false))
         let state = pair.clientRow?.state ?? "nothing"
         trial.expect("state after the close", .text(state), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
         unsafe fclose(file!)
@@ -46,7 +46,7 @@ enum Handles {
         let report = await references[0].close()
         let heard = Naked.poll(plain, POLLIN | POLLRDHUP_, within: .seconds(1))
         trial.expect(report, ending: .acknowledged)
-        trial.expect("the peer hears the end", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
+        trial.expect("the peer sees the end of file", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         let said = await Outcome(try await references[2].receive(upTo: 1)).told
         trial.expect("another reference's receive", .text(said), from: "receive", equals: .text(".closed"))
@@ -55,13 +55,13 @@ enum Handles {
       }
     })
 
-  /// Glibc has it only for GNU programs.
+  /// `POLLRDHUP`, which Glibc defines only with `_GNU_SOURCE`.
   private static let POLLRDHUP_: Int32 = 0x2000
 
   static let useAfterClose = Experiment(
     id: "use-after-close", articles: [.a, .c],
     claim: "After close, every call on the socket fails.",
-    truth: "EBADF, as long as nobody has got the number. Numbers are given again at once, and then it is a stranger's.",
+    truth: "EBADF, as long as the number is free. Numbers are reused at once, and then it is a stranger's.",
     naive: { notebook in
       try notebook.trial("close(fd); send(fd)") { trial in
         let pair = try Pair()
@@ -100,9 +100,9 @@ enum Handles {
         let received = await Outcome(try await shared.receive(upTo: 1)).told
         trial.expect("receive said", .text(received), from: "receive", equals: .text(".closed"))
         let heard = Naked.poll(stranger.server, POLLIN, within: .milliseconds(100))
-        trial.expect("the stranger's peer heard something", .flag(heard != 0), from: "poll", equals: .flag(false))
+        trial.expect("the stranger's peer received something", .flag(heard != 0), from: "poll", equals: .flag(false))
         for descriptor in [stranger.client, stranger.server, plain] { Naked.close(descriptor) }
-        trial.outcome = "send says \(sent); the stranger's peer heard \(heard == 0 ? "nothing" : "something")"
+        trial.outcome = "send says \(sent); the stranger's peer received \(heard == 0 ? "nothing" : "something")"
       }
     })
 
@@ -110,7 +110,7 @@ enum Handles {
     id: "close-twice", articles: [.a, .b],
     claim: "Closing twice raises an error: check first.",
     truth: """
-      Python makes the second close a no-op. In C it is EBADF or, if the number was given again, the end of a \
+      Python makes the second close a no-op. In C it is EBADF or, if the number was reused, the end of a \
       stranger's connection. Checking first does not help: the number is open.
       """,
     naive: { notebook in
@@ -159,7 +159,7 @@ enum Handles {
     id: "descriptor-reuse", articles: [.b],
     claim: "Threads must not use a socket that is being closed.",
     truth:
-      "True, and no thread can know: the number is given again at once, and the late call lands in another connection.",
+      "True, and no thread can know: the number is reused at once, and the late call reaches another connection.",
     naive: { notebook in
       try notebook.trial("a thread between its check and its recv; close; the next accept") { trial in
         let listener = try Pair.listener()
@@ -219,14 +219,14 @@ enum Handles {
         trial.expect(
           "the next connection got the number", .flag(second.server == ends.number), from: "accept", equals: .flag(true)
         )
-        trial.expect("the late \(world.worker) was told", .text(told), from: "receive", equals: .text(".closed"))
+        trial.expect("the late \(world.worker)'s receive said", .text(told), from: "receive", equals: .text(".closed"))
         let left =
           wait(atMost: .seconds(5)) { Kernel.unread(second.server) == 19 ? 19 : nil } ?? Kernel.unread(second.server)
         trial.expect("left for the stranger", .bytes(left), from: "SIOCINQ", equals: .bytes(19))
         for descriptor in [listener, plain, second.client, second.server, starter] {
           Naked.close(descriptor)
         }
-        trial.outcome = "the late \(world.worker) was told \(told)"
+        trial.outcome = "the late \(world.worker) got \(told)"
       }
     })
 
@@ -309,16 +309,16 @@ enum Handles {
 }
 
 extension Pair {
-  /// A connection whose connecting side has this number, as it happens to a program that opens one just then.
+  /// Makes a connection whose connecting side has this number, as if a program opened one at that moment.
   init(reusing number: Int32) throws {
     let listener = try Pair.movedAway(Pair.listener())
     let lower = Pair.takeNumbers(below: number)
     defer { lower.forEach { Naked.close($0) } }
     try self.init(through: listener)
-    guard client == number else { throw Mishap("the number \(number) was not given again, but \(client)") }
+    guard client == number else { throw Mishap("the number \(number) was not reused: the kernel gave \(client)") }
   }
 
-  /// A connection whose accepted side has this number.
+  /// Makes a connection whose accepted side has this number.
   init(through listener: Int32, reusing number: Int32) throws {
     let connecting = Pair.movedAway(Naked.socket())
     let connected = Naked.connect(connecting, port: Naked.port(of: listener))
@@ -326,20 +326,20 @@ extension Pair {
     let lower = Pair.takeNumbers(below: number)
     defer { lower.forEach { Naked.close($0) } }
     let accepted = Int32(Naked.accept(listener).value)
-    guard accepted == number else { throw Mishap("the number \(number) was not given again, but \(accepted)") }
+    guard accepted == number else { throw Mishap("the number \(number) was not reused: the kernel gave \(accepted)") }
     self.init(
       client: connecting, server: accepted, clientPort: Naked.port(of: connecting),
       serverPort: Naked.port(of: listener))
   }
 
-  /// The same socket under a high number, so that it does not take the number that is to be given again.
+  /// Moves a socket to a high number, so that it does not take the number that is to be reused.
   private static func movedAway(_ descriptor: Int32) -> Int32 {
     let high = fcntl(descriptor, F_DUPFD_CLOEXEC, Kernel.openSockets().max().map { $0 + 20 } ?? 20)
     Naked.close(descriptor)
     return high
   }
 
-  /// Takes every free number below one, because the kernel gives the lowest first.
+  /// Takes every free number below `number`, because the kernel assigns the lowest free number.
   private static func takeNumbers(below number: Int32) -> [Int32] {
     var taken: [Int32] = []
     while case let next = Naked.dup(STDIN_FILENO), next >= 0 {

@@ -2,13 +2,13 @@ import Fin
 import Glibc
 import Synchronization
 
-/// Sockets that nobody closed.
+/// Experiments about sockets that are never closed.
 enum Leaks {
   static let leak = Experiment(
     id: "leak", articles: [.b, .c],
     claim: "A socket that is never closed leaks.",
     truth: """
-      It stays in CLOSE-WAIT for ever, no timer ends it. After a reset it is in no table of connections at all: only \
+      It stays in CLOSE-WAIT: no timer ends it. After a reset it is in no table of connections at all: only \
       its descriptor is left, and tools like ss do not show it.
       """, waits: false,
     naive: { notebook in
@@ -45,7 +45,7 @@ enum Leaks {
         let (plain, ends) = try await Ledger.$current.withValue(ledger) {
           let pair = try await FinPair.accepting(in: world)
           let (plain, ends) = (pair.plain, pair.ends)
-          _ = Naked.send(plain, "nobody reads this")
+          _ = Naked.send(plain, "this stays unread")
           _ = wait(atMost: .seconds(5)) { Kernel.unread(ends.number) == 17 }
           return (plain, ends)
         }
@@ -54,7 +54,7 @@ enum Leaks {
         trial.expect("leaks counted", .count(ledger.counts.leaked), from: "Ledger", equals: .count(1))
         if let report = reports.first {
           trial.expect(
-            "it says where it was opened", .text("\(report.file):\(report.line)"), from: "LeakReport",
+            "it says where the socket was opened", .text("\(report.file):\(report.line)"), from: "LeakReport",
             "a file and a line",
             report.file.hasSuffix(".swift") && report.line > 0)
           trial.expect(
@@ -64,7 +64,7 @@ enum Leaks {
         }
         trial.expect("its descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         let events = Naked.poll(plain, POLLIN, within: .seconds(1))
-        trial.expect("the peer heard the end", .flag(events != 0), from: "poll", equals: .flag(true))
+        trial.expect("the peer saw the end", .flag(events != 0), from: "poll", equals: .flag(true))
         Naked.close(plain)
         trial.outcome =
           "leak reports: \(reports.count); and the descriptor is \(Kernel.isOpen(ends.number) ? "open" : "released")"
@@ -72,7 +72,7 @@ enum Leaks {
     })
 }
 
-/// The leak reports that came.
+/// The leak reports received.
 private final class Reports: Sendable {
   private let list = Mutex<[LeakReport]>([])
   var all: [LeakReport] { list.withLock { $0 } }

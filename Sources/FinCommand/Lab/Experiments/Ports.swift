@@ -2,14 +2,14 @@ import CFin
 import Fin
 import Glibc
 
-/// Whose is a port, and for how long?
+/// Experiments about the sockets that occupy a port, and for how long.
 enum Ports {
   static let reuseAddress = Experiment(
     id: "reuse-address", articles: [.a],
     claim: "SO_REUSEADDR lets a server start again over TIME-WAIT.",
     truth: """
-      Only if the old socket had it as well (accepted ones inherit it from their listener). It takes no port from \
-      a listener that lives: no hijacking on Linux.
+      Only if the old socket had it as well (accepted sockets inherit it from their listener). It takes no port from \
+      a listener that still listens: no hijacking on Linux.
       """, waits: false,
     naive: { notebook in
       for (old, new) in [(false, true), (true, true), (true, false)] {
@@ -80,8 +80,8 @@ enum Ports {
     id: "port-exhaustion", articles: [.a, .b],
     claim: "Opening and closing often runs out of ports.",
     truth: """
-      The number of ports counts for each destination by itself, exactly. A bind before the connect spoils them for \
-      every destination and everybody, unless IP_BIND_ADDRESS_NO_PORT is set first.
+      The number of ports limits each destination separately, and exactly. A bind before the connect takes the port \
+      from every destination and every program, unless IP_BIND_ADDRESS_NO_PORT is set first.
       """,
     naive: { notebook in
       try Namespace.enter(ports: ports)
@@ -152,7 +152,7 @@ enum Ports {
     case withoutPort
   }
 
-  /// One attempt to get out.
+  /// One outgoing connection attempt.
   private struct Outgoing {
     let socket: Int32
     let answer: Answer
@@ -169,7 +169,7 @@ enum Ports {
     let sockets: [Int32]
     let count: Int
     let last: Answer
-    /// A destination that nobody has connected to yet.
+    /// The port of a second destination, to which there is no connection yet.
     let second: UInt16
 
     func close() {
@@ -201,7 +201,7 @@ enum Ports {
   }
 }
 
-/// A network of this process's own.
+/// A network namespace of this process's own.
 enum Namespace {
   /// Enters a new network namespace whose loopback interface is up and whose clients get these ports.
   static func enter(ports: ClosedRange<UInt16>) throws {
@@ -210,7 +210,7 @@ enum Namespace {
     guard fin_unshare(geteuid() == 0 ? newNetwork : newUser | newNetwork) == 0 else {
       throw Skip("needs a network namespace of its own: \(Answer(value: -1, code: fin_errno()))")
     }
-    guard raiseLoopback() else { throw Skip("the loopback interface of a new network namespace cannot be raised") }
+    guard raiseLoopback() else { throw Skip("the loopback interface of a new network namespace cannot be brought up") }
     let range = "\(ports.lowerBound) \(ports.upperBound)\n"
     guard Kernel.write(range, to: "/proc/sys/net/ipv4/ip_local_port_range") else {
       throw Skip("/proc/sys/net/ipv4/ip_local_port_range of a new network namespace cannot be written")
@@ -220,7 +220,7 @@ enum Namespace {
   private static func raiseLoopback() -> Bool {
     let socket = Naked.socket()
     defer { Naked.close(socket) }
-    // struct ifreq: sixteen bytes of name, then here a short of flags, forty bytes in all.
+    // struct ifreq: sixteen bytes for the name, then a short for the flags; forty bytes in all.
     var request = [Int32](repeating: 0, count: 10)
     let setFlags: UInt64 = 0x8914
     unsafe request.withUnsafeMutableBytes { bytes in

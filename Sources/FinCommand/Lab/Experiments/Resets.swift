@@ -1,7 +1,7 @@
 import Fin
 import Glibc
 
-/// What a reset does, and who hears of it.
+/// Experiments about resets, and about the calls that report them.
 enum Resets {
   static let shutdownError = Experiment(
     id: "shutdown-error", articles: [.a],
@@ -70,8 +70,8 @@ enum Resets {
     id: "reset", articles: [.a],
     claim: "A reset must be handled, and the socket cleaned up.",
     truth: """
-      It is told once. If a send hears of it, later reads return what is left and then a clean end, as if the peer \
-      had finished.
+      It is reported once. If a send reports it, later reads return what is left and then a clean end of file, as if \
+      the peer had finished.
       """,
     naive: { notebook in
       try notebook.trial("send() fails; recv() until it returns nothing") { trial in
@@ -120,7 +120,7 @@ enum Resets {
         trial.expect("and once more", .text(third), from: "receive", equals: .text(".reset"))
         let report = await pair.fin.close()
         trial.expect("delivered", .flag(report.isDelivered), from: "CloseReport", equals: .flag(false))
-        trial.outcome = "what had come, then \(second), and \(third) for ever"
+        trial.outcome = "the bytes that had arrived, then \(second), and \(third) every time"
       }
     })
 
@@ -128,8 +128,8 @@ enum Resets {
     id: "bypass", articles: [.c],
     claim: "If the state is no longer valid, skip the shutdown and just free the socket.",
     truth: """
-      Say it with a reset: it goes out at once and nothing stays. A plain close leaves a connection without an owner, \
-      for minutes if the peer does not read or is gone.
+      Reset the connection: the reset is sent at once and nothing stays. A plain close leaves a connection without \
+      an owner, for minutes if the peer does not read or is gone.
       """,
     naive: { notebook in
       try notebook.trial("close(), with bytes that the peer does not read") { trial in
@@ -154,9 +154,9 @@ enum Resets {
         let state = pair.clientRow?.state ?? "gone"
         trial.expect("its state", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
         let (_, end) = Naked.receiveAll(pair.server)
-        trial.expect("the peer heard", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
+        trial.expect("the peer received", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
         Naked.close(pair.server)
-        trial.outcome = "\(state) at once; the peer heard \(end.received)"
+        trial.outcome = "\(state) at once; the peer got \(end.received)"
       }
     },
     fin: { notebook, world in
@@ -172,9 +172,9 @@ enum Resets {
         let state = ends.finState
         trial.expect("its state", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
         let (_, end) = Naked.receiveAll(plain)
-        trial.expect("the peer heard", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
+        trial.expect("the peer received", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
         Naked.close(plain)
-        trial.outcome = "\(state) at once; the peer heard \(end.received)"
+        trial.outcome = "\(state) at once; the peer got \(end.received)"
       }
       try await notebook.trial("connection.close(.background(orphanTimeout: 0.5 s))") { trial in
         let pair = try await FinPair.connecting(in: world)

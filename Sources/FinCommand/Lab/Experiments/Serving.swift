@@ -2,14 +2,14 @@ import CFin
 import Fin
 import Glibc
 
-/// A server at its limits.
+/// Experiments with a server at its limits.
 enum Serving {
   static let limits = Experiment(
     id: "limits", articles: [.b],
     claim: "Too many connections exhaust the system.",
     truth: """
-      What runs out first is descriptors. EMFILE comes even when nobody is waiting, an edge-triggered poller reports \
-      the waiting client once and never again, and a loop that takes the error for the end is the end.
+      Descriptors run out first. accept fails with EMFILE even if no client waits, an edge-triggered poller reports a \
+      waiting client once and never again, and a loop that ends on the error never serves another client.
       """,
     naive: { notebook in
       try notebook.trial("accept() when the descriptors are gone") { trial in
@@ -20,18 +20,18 @@ enum Serving {
         let table = DescriptorTable()
         table.fill()
         let empty = Naked.accept(listener)
-        trial.expect("nobody waits: accept said", .text(empty.description), from: "accept", equals: .text("EMFILE"))
+        trial.expect("without a client, accept said", .text(empty.description), from: "accept", equals: .text("EMFILE"))
         _ = Naked.connect(client, port: Naked.port(of: listener))
         let first = poller.events(within: .milliseconds(500))
-        trial.expect("a client comes: events", .count(first), from: "epoll_wait", equals: .count(1))
+        trial.expect("a client connects: events", .count(first), from: "epoll_wait", equals: .count(1))
         let full = Naked.accept(listener)
         trial.expect("accept said", .text(full.description), from: "accept", equals: .text("EMFILE"))
         table.empty()
         let again = poller.events(within: .milliseconds(200))
-        trial.expect("room again: events", .count(again), from: "epoll_wait", equals: .count(0))
+        trial.expect("descriptors are free again: events", .count(again), from: "epoll_wait", equals: .count(0))
         let late = Naked.accept(listener)
         trial.expect(
-          "asked all the same, accept", .text(late.succeeded ? "took it" : late.description), from: "accept",
+          "accept, called without an event", .text(late.succeeded ? "took it" : late.description), from: "accept",
           equals: .text("took it"))
         for descriptor in [listener, client, Int32(late.value)] { Naked.close(descriptor) }
         trial.outcome = "\(empty) without a client; then \(again) events for one that waits"
@@ -80,7 +80,7 @@ enum Serving {
         let table = DescriptorTable()
         table.fill(spare: spareCount)
         for client in clients { _ = Naked.connect(client, port: server.port) }
-        // Until the server has taken all that it has descriptors for, and the queue stands still.
+        // Waits until the server has accepted as many clients as it has descriptors for, and the queue is stable.
         var queued = clientCount
         _ = wait(atMost: .seconds(5)) {
           pause(.milliseconds(100))
@@ -124,12 +124,12 @@ enum Serving {
   private static let spareCount = 16
 }
 
-/// This process's descriptors, of which there can be few.
+/// The descriptors of this process, whose number can be limited.
 final class DescriptorTable {
   private var taken: [Int32] = []
   private var before = rlimit()
 
-  /// Allows `spare` more descriptors than are open, and takes all of them but these.
+  /// Lowers the limit of descriptors, and takes all that are free except `spare`.
   func fill(spare: Int = 0) {
     unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
     var limit = before
@@ -139,7 +139,7 @@ final class DescriptorTable {
     for _ in 0..<spare { if let copy = taken.popLast() { Naked.close(copy) } }
   }
 
-  /// Gives all of them back.
+  /// Closes the descriptors taken, and restores the limit.
   func empty() {
     for descriptor in taken { Naked.close(descriptor) }
     taken = []

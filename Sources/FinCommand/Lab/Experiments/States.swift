@@ -1,7 +1,7 @@
 import Fin
 import Glibc
 
-/// Which states there are, and who is in them.
+/// Experiments about the states of TCP, and the side that is in each.
 enum States {
   static let timeWait = Experiment(
     id: "time-wait", articles: [.a],
@@ -73,7 +73,7 @@ enum States {
       is ESTABLISHED before accept returns it.
       """,
     naive: { notebook in
-      try notebook.trial("the way in") { trial in
+      try notebook.trial("opening a connection") { trial in
         let fresh = Naked.socket()
         trial.expect("a new socket", .text(Kernel.state(of: fresh)), from: "TCP_INFO", equals: .text("CLOSED"))
         Naked.close(fresh)
@@ -107,11 +107,11 @@ enum States {
         _ = Naked.connect(silent, port: Naked.port(of: deferring))
         let row = TCPTable.row(local: Naked.port(of: deferring), remote: Naked.port(of: silent))?.state ?? "nothing"
         trial.expect(
-          "where the first byte is waited for", .text(row), from: "/proc/net/tcp", equals: .text("SYN-RECEIVED"))
+          "until the first byte (TCP_DEFER_ACCEPT)", .text(row), from: "/proc/net/tcp", equals: .text("SYN-RECEIVED"))
         for descriptor in [full, first, second, deferring, silent] { Naked.close(descriptor) }
         trial.outcome = trial.facts.map(\.value.description).joined(separator: ", ")
       }
-      try notebook.trial("the way out") { trial in
+      try notebook.trial("closing a connection") { trial in
         let quiet = try Pair()
         _ = Naked.shutdown(quiet.client, .sending)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: quiet.client) == "FIN-WAIT-2" }
@@ -161,10 +161,10 @@ enum States {
         func tell(_ when: String, _ state: TCPState?, _ phase: Phase, _ wantedState: String, _ wantedPhase: Phase) {
           trial.expect("\(when): the phase", .text("\(phase)"), from: "phase", equals: .text("\(wantedPhase)"))
           trial.expect(
-            "what Fin says of the kernel", .text(state?.description ?? "nothing"), from: "tcpState()",
+            "the kernel's state, by Fin", .text(state?.description ?? "nothing"), from: "tcpState()",
             equals: .text(wantedState))
           trial.expect(
-            "what the kernel says", .text(Kernel.state(of: ours)), from: "TCP_INFO", equals: .text(wantedState))
+            "the kernel's state", .text(Kernel.state(of: ours)), from: "TCP_INFO", equals: .text(wantedState))
         }
         tell("accepted", try connection.tcpState(), connection.phase, "ESTABLISHED", .connected)
         let receiving = connection.finishSending()
@@ -185,16 +185,16 @@ enum States {
         trial.expect("receive", .text(end.told), from: "receive", equals: .text("end of file"))
         trial.expect("the phase", .text("\(pair.fin.phase)"), from: "phase", equals: .text("peer finished"))
         let state = try pair.fin.tcpState()?.description ?? "nothing"
-        trial.expect("what Fin says of the kernel", .text(state), from: "tcpState()", equals: .text("CLOSE-WAIT"))
+        trial.expect("the kernel's state, by Fin", .text(state), from: "tcpState()", equals: .text("CLOSE-WAIT"))
         trial.expect(
-          "what the kernel says", .text(Kernel.state(of: pair.ends.number)), from: "TCP_INFO",
+          "the kernel's state", .text(Kernel.state(of: pair.ends.number)), from: "TCP_INFO",
           equals: .text("CLOSE-WAIT"))
         await pair.fin.close()
         trial.outcome = "\(state), not CLOSED"
       }
       try notebook.trial("TCPState.allCases") { trial in
         let agreeing = TCPState.allCases.count { $0.description == Kernel.stateName($0.rawValue) }
-        trial.expect("states that bear their RFC 9293 names", .count(agreeing), from: "TCPState", equals: .count(11))
+        trial.expect("states with their names in RFC 9293", .count(agreeing), from: "TCPState", equals: .count(11))
         trial.outcome = "\(agreeing) states"
       }
     })

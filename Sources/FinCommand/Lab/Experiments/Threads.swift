@@ -2,14 +2,14 @@ import Fin
 import Glibc
 import Synchronization
 
-/// Closing what another thread is waiting in.
+/// Experiments about closing a socket that another thread waits in.
 enum Threads {
   static let lock = Experiment(
     id: "lock", articles: [.a, .b],
     claim: "Hold a lock around close when threads share a socket.",
     truth: """
-      A reader that waits in recv holds the lock, and close never gets it; or it does not, and the lock is useless: \
-      close does not wake it, sends nothing, and what comes later goes to the reader of a closed socket.
+      Either a reader that waits in recv holds the lock, and close never gets it; or it does not, and the lock is \
+      useless: close does not wake the reader, sends nothing, and later bytes go to the reader of a closed socket.
       """,
     naive: { notebook in
       try notebook.trial("lock: close(fd), a thread waits in recv(fd) without the lock") { trial in
@@ -29,7 +29,7 @@ enum Threads {
         let text = try reader.answer(orMishap: "the reader").text
         trial.expect("the reader then got", .text(text), from: "recv", equals: .text("late"))
         Naked.close(pair.client)
-        trial.outcome = "the reader slept on in \(state), and read \"\(text)\" after the close"
+        trial.outcome = "the reader kept waiting in \(state), and read \"\(text)\" after the close"
       }
       try notebook.trial("lock: close(fd), a thread waits in recv(fd) with the lock") { trial in
         let pair = try Pair()
@@ -40,13 +40,13 @@ enum Threads {
           wait(atMost: .milliseconds(300)) { lock.mutex.withLockIfAvailable { _ in true } ?? false }
         }
         trial.expect("the reader waited in recv", .flag(slept), from: "/proc/self/task", equals: .flag(true))
-        trial.expect("the lock came", .flag(got), from: "the lock", equals: .flag(false))
+        trial.expect("the lock was acquired", .flag(got), from: "the lock", equals: .flag(false))
         trial.note("waited for", .seconds(seconds), from: "the clock")
         _ = Naked.send(pair.client, "enough")
         _ = try reader.answer(orMishap: "the reader")
         Naked.close(pair.client)
         Naked.close(pair.server)
-        trial.outcome = got ? "the lock came" : "close would wait until the peer sends something"
+        trial.outcome = got ? "the lock was acquired" : "close would wait until the peer sends something"
       }
     },
     fin: { notebook, world in
@@ -65,18 +65,18 @@ enum Threads {
         let (told, woken) = try reader.answer(orMishap: "the reader")
         let seconds = (woken - begun).inSeconds
         trial.expect("the reader was waiting", .flag(waited), from: "/proc/self/task", equals: .flag(true))
-        trial.expect("it was told", .text(told), from: "receive", equals: .text(".closed"))
+        trial.expect("its receive said", .text(told), from: "receive", equals: .text(".closed"))
         trial.expect("after", .seconds(seconds), from: "the clock", "less than 1 s", seconds < 1)
         trial.expect(report, ending: .acknowledged)
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         let state = ends.finState
         trial.expect("state", .text(state), from: "/proc/net/tcp", equals: .text("FIN-WAIT-2"))
         Naked.close(plain)
-        trial.outcome = "the reader was told \(told) after \(seconds.time); then \(state)"
+        trial.outcome = "the reader got \(told) after \(seconds.time); then \(state)"
       }
     })
 
-  /// A lock that two threads can hold on to.
+  /// A lock that two threads can refer to.
   private final class Shared: Sendable {
     let mutex: Mutex<Void>
     init(_ mutex: consuming sending Mutex<Void>) { self.mutex = mutex }
@@ -85,8 +85,10 @@ enum Threads {
   static let blockedAccept = Experiment(
     id: "blocked-accept", articles: [.b],
     claim: "Closing the listener stops the server.",
-    truth:
-      "A thread that waits in accept sleeps on, the port goes on listening, and it takes the next client after the close.",
+    truth: """
+      A thread that waits in accept keeps waiting, the port keeps listening, and the thread takes the next client \
+      after the close.
+      """,
     naive: { notebook in
       try notebook.trial("close(listener), a thread waits in accept(listener)") { trial in
         let listener = try Pair.listener()
@@ -125,7 +127,7 @@ enum Threads {
           server.handle.stop()
           return try server.answer()
         }
-        trial.expect("it was told", .text(told), from: "accept", equals: .text(".closed"))
+        trial.expect("its accept said", .text(told), from: "accept", equals: .text(".closed"))
         trial.expect("after", .seconds(seconds), from: "the clock", "less than 1 s", seconds < 1)
         let state = TCPTable.row(local: server.port, remote: 0)?.state ?? "gone"
         trial.expect("the port is", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
@@ -134,9 +136,9 @@ enum Threads {
         trial.expect(
           "the next client's connect said", .text(refused.description), from: "connect", equals: .text("ECONNREFUSED"))
         Naked.close(client)
-        trial.outcome = "the \(world.worker) was told \(told) after \(seconds.time); the next client \(refused)"
+        trial.outcome = "the \(world.worker) got \(told) after \(seconds.time); the next client \(refused)"
       }
-      try notebook.trial("handle.stop(), listener.serve() with a client in hand and one in the queue") { trial in
+      try notebook.trial("handle.stop(), listener.serve() with one client being served and one in the queue") { trial in
         let server = try FinServer(in: world) { listener in
           await listener.serve(atMost: 1) { connection in
             _ = try await connection.receive(upTo: 1)
@@ -158,7 +160,7 @@ enum Threads {
         }
         let report = try server.answer()
         trial.expect("one was in the queue", .flag(queued), from: "TCP_INFO", equals: .flag(true))
-        trial.expect("the client in hand got", .text(replies[0]), from: "recv", equals: .text("served"))
+        trial.expect("the client being served got", .text(replies[0]), from: "recv", equals: .text("served"))
         trial.expect("the one in the queue got", .text(replies[1]), from: "recv", equals: .text("served"))
         trial.expect("served", .count(report.served), from: "ServerReport", equals: .count(2))
         trial.expect("reset in the queue", .count(report.clientsReset), from: "ServerReport", equals: .count(0))

@@ -2,12 +2,12 @@ import CFin
 import Fin
 import Glibc
 
-/// What ends a wait, and what does not.
+/// Experiments about what ends a wait, and what does not.
 enum Waiting {
   static let idle = Experiment(
     id: "idle", articles: [.b],
     claim: "The system closes connections that are idle for too long.",
-    truth: "Never. No timer runs in ESTABLISHED or in CLOSE-WAIT, and keepalive is off unless asked for.",
+    truth: "Never. No timer runs in ESTABLISHED or in CLOSE-WAIT, and keepalive is off by default.",
     naive: { notebook in
       try notebook.trial("connect(); wait") { trial in
         let pair = try Pair()
@@ -41,7 +41,7 @@ enum Waiting {
         trial.expect(
           "after", .seconds(seconds), from: "the clock", "0.2 s and little more", seconds >= 0.2 && seconds < 1)
         let limit = pair.fin.timeouts.receive?.inSeconds ?? 0
-        trial.expect("without being told, after", .seconds(limit), from: "timeouts", "some limit", limit > 0)
+        trial.expect("by default, after", .seconds(limit), from: "timeouts", "some limit", limit > 0)
         let (plain, number) = (pair.plain, pair.ends.number)
         let alive = Naked.option(number, SOL_SOCKET, SO_KEEPALIVE)
         trial.expect("keepalive", .count(alive), from: "SO_KEEPALIVE", equals: .count(1))
@@ -62,13 +62,13 @@ enum Waiting {
     id: "accept-timeout", articles: [.b],
     claim: "Time-outs on accept protect the server.",
     truth: """
-      They bound accept alone. What it returns has none of the listener's (settimeout there is a poll before a \
-      non-blocking accept), and one silent client holds its thread for ever.
+      They bound accept alone. The accepted socket does not inherit them (settimeout there is a poll before a \
+      non-blocking accept), and one silent client blocks its thread indefinitely.
       """,
     naive: { notebook in
       try notebook.trial("listener.settimeout(0.2); accept(); recv()") { trial in
         let listener = try Pair.listener()
-        // As Python does it: non-blocking, and a poll before the call.
+        // Like Python: a non-blocking listener, and a poll before the call.
         Naked.setNonblocking(listener)
         let (events, seconds) = timed { Naked.poll(listener, POLLIN, within: .milliseconds(200)) }
         trial.expect("without a client accept ends after", .seconds(seconds), from: "poll", "about 0.2 s", events == 0)
@@ -114,9 +114,9 @@ enum Waiting {
           "the silent client was ended after", .seconds(seconds), from: "poll", "about 0.2 s",
           events != 0 && seconds < 1.5)
         trial.expect(
-          "its handler was told", .text(told.content ?? "nothing"), from: "receive", equals: .text(".timedOut"))
+          "its handler's receive said", .text(told.content ?? "nothing"), from: "receive", equals: .text(".timedOut"))
         let heard = Naked.recv(silent).received
-        trial.expect("the client heard", .text(heard), from: "recv", equals: .text("ECONNRESET"))
+        trial.expect("the client received", .text(heard), from: "recv", equals: .text("ECONNRESET"))
         trial.expect(
           "another meanwhile got", .text(Naked.receive(speaking).text), from: "recv", equals: .text("served"))
         Naked.close(silent)
@@ -142,7 +142,7 @@ enum Waiting {
 
   static let unreadWindow = Experiment(
     id: "unread-window", articles: [.c],
-    claim: "A dropped socket that nobody reads stalls its peer with a zero window.",
+    claim: "A dropped socket that is never read stalls its peer with a zero window.",
     truth: "True as long as its descriptor is open. A real close with unread data resets the connection at once.",
     naive: { notebook in
       try notebook.trial("forget the socket, and then close() it") { trial in
@@ -152,7 +152,7 @@ enum Waiting {
         let row = pair.clientRow
         trial.note("the sender's send took", .bytes(taken), from: "send")
         let unread = Kernel.unread(pair.server)
-        trial.expect("unread at the one that forgot", .bytes(unread), from: "SIOCINQ", "some", unread > 0)
+        trial.expect("unread at the forgotten socket", .bytes(unread), from: "SIOCINQ", "some", unread > 0)
         let stuck = row?.unsent ?? 0
         trial.expect("stuck at the sender", .bytes(stuck), from: "/proc/net/tcp", "some", stuck > 0)
         trial.expect("its state", .text(row?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
@@ -161,7 +161,7 @@ enum Waiting {
         Naked.close(pair.server)
         let (events, seconds) = timed { Naked.poll(pair.client, 0, within: .seconds(1)) }
         trial.expect(
-          "after the close it heard", .text(Naked.pendingError(pair.client)), from: "SO_ERROR",
+          "after the close, the sender got", .text(Naked.pendingError(pair.client)), from: "SO_ERROR",
           equals: .text("ECONNRESET"))
         trial.note("after", .seconds(seconds), from: "poll")
         Naked.close(pair.client)
@@ -186,7 +186,7 @@ enum Waiting {
         trial.expect("discarded", .bytes(report.bytesDiscarded), from: "CloseReport", equals: .bytes(taken))
         let stuck = Kernel.unacknowledged(plain)
         trial.expect("stuck at the sender", .bytes(stuck), from: "SIOCOUTQ", equals: .bytes(0))
-        trial.expect("it heard", .text(Naked.recv(plain).received), from: "recv", equals: .text("end of file"))
+        trial.expect("it received", .text(Naked.recv(plain).received), from: "recv", equals: .text("end of file"))
         Naked.close(plain)
         trial.outcome =
           "\(report.bytesDiscarded.grouped) bytes taken and discarded; the sender has \(stuck.grouped) left"
@@ -199,18 +199,18 @@ enum Waiting {
         trial.expect(report, ending: .aborted)
         _ = Naked.poll(plain, 0, within: .seconds(1))
         let error = Naked.pendingError(plain)
-        trial.expect("the sender heard", .text(error), from: "SO_ERROR", equals: .text("ECONNRESET"))
+        trial.expect("the sender received", .text(error), from: "SO_ERROR", equals: .text("ECONNRESET"))
         Naked.close(plain)
-        trial.outcome = "the sender heard \(error)"
+        trial.outcome = "the sender got \(error)"
       }
     })
 
   static let peerSendTimeout = Experiment(
     id: "peer-send-timeout", articles: [.c],
-    claim: "A peer with a send time-out can hang all the same.",
+    claim: "A peer with a send time-out can still hang.",
     truth: """
       A send time-out ends the call, not the connection: what send took stays queued, and the probes of a zero \
-      window go on as long as they are answered. TCP_USER_TIMEOUT is the kernel's own answer.
+      window go on as long as they are answered. TCP_USER_TIMEOUT is the kernel's own limit.
       """,
     naive: { notebook in
       try notebook.trial("SO_SNDTIMEO 0.3 s; sendall() to a peer that does not read") { trial in
