@@ -1,6 +1,6 @@
 /* gate.pml: the operations on a descriptor, its close, and its release.
  *
- * This is the model of Sources/Fin/Descriptor/Gate.swift. Every step of the code that another thread can
+ * This is the model of Sources/Fin/Lifetime/Gate.swift. Every step of the code that another thread can
  * see has a name here; the code names the step that it implements. NR readers, NW writers, NP operations that
  * hold a plain reference and NC closers share one descriptor A, whose number is the lowest of the process's
  * descriptor table. NL of the closers close from inside: their thread has lent the number to its caller

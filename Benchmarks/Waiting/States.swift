@@ -121,9 +121,9 @@ enum States {
         _ = try $0.receive(exactly: 100, within: hour)
       },
       connected("readLine", { _, theirs in try theirs.send("half a line") }) {
-        _ = try await $0.readLine(within: hour)
+        _ = try await $0.receiveLine(within: hour)
       } thread: {
-        _ = try $0.readLine(within: hour)
+        _ = try $0.receiveLine(within: hour)
       },
       connected("peek") {
         _ = try await $0.peek(upTo: 1, within: hour)
@@ -271,7 +271,7 @@ enum States {
 
   private static func servers(in world: World) -> [State] {
     func serving(
-      _ name: String, asksAgain: Bool = false, most: Int = .max, limits: Limits = .default, threads: Int = 1,
+      _ name: String, asksAgain: Bool = false, most: Int = .max, limits: ServerLimits = .default, threads: Int = 1,
       _ prepare: @escaping @Sendable (Stage, ListenerHandle) throws -> Void
     ) -> State {
       state("serve-\(name)", "tcp", world, asksAgain: asksAgain, most: most) { stage in
@@ -297,7 +297,7 @@ enum States {
       stage.hold(try Connection.connect(to: handle.localAddress!, within: .seconds(10)).share())
       usleep(20_000)
     }
-    let oneAtATime = Limits(connections: 1)
+    let oneAtATime = ServerLimits(connections: 1)
     return [
       serving("idle") { _, _ in },
       serving("busy", most: 100) { stage, handle in try client(stage, handle) },
@@ -313,7 +313,7 @@ enum States {
         handle.stop(within: hour)
       },
       // The process has no descriptor left, and a client waits: the server tries again from time to time.
-      serving("without-descriptors", asksAgain: true, most: 1, limits: Limits(descriptorsInReserve: 0)) {
+      serving("without-descriptors", asksAgain: true, most: 1, limits: ServerLimits(descriptorsInReserve: 0)) {
         stage, handle in
         usleep(20_000)
         let client = try Connection.connect(to: handle.localAddress!, within: .seconds(10)).share()

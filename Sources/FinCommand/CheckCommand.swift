@@ -138,7 +138,7 @@ struct CheckCommand: ParsableCommand {
     } else {
       let text = CheckText(paper: looking.paper)
       Output.write(text.report(report))
-      for sentence in result.census.blindness.sentences { complain(sentence) }
+      for sentence in result.census.gaps.sentences { complain(sentence) }
     }
     for sentence in result.complaints { complain(sentence) }
     if report.status != 0 { throw ExitCode(report.status) }
@@ -151,7 +151,7 @@ struct CheckCommand: ParsableCommand {
   /// The findings, the census they come from, and messages about what could not be done.
   struct Look {
     var findings: [FinDoctor.Finding]
-    var onPurpose: [OnPurpose] = []
+    var onPurpose: [DeclaredIntent] = []
     var census: Census
     var complaints: [String] = []
     /// The exit status of the command, if one was run.
@@ -166,7 +166,7 @@ struct CheckCommand: ParsableCommand {
       var earlier = try takeCensus()
       Diagnosis.prepare(&earlier, &options)
       options.passingBefore = Diagnosis.passing(in: earlier)
-      let ended = EndedSockets()
+      let ended = DestroyedSockets()
       // Three steps: only growth in each of them counts as growth.
       for isLast in [false, false, true] {
         // The kernel's queue of these reports holds only some seconds' worth. Only sockets that were closed with unread
@@ -190,7 +190,7 @@ struct CheckCommand: ParsableCommand {
         census = try takeCensus()
       }
     }
-    census.blindness.lostEnds = lostEnds
+    census.gaps.lostEnds = lostEnds
     Diagnosis.prepare(&census, &options)
     let outcome = Diagnosis.examine(census, options)
     return Look(findings: outcome.findings, onPurpose: outcome.onPurpose, census: census)

@@ -68,8 +68,8 @@ struct ExplainCommand: ParsableCommand {
       """)
 
   private static var kinds: String {
-    let names = SocketLife.Event.Kind.allCases.map(\.rawValue)
-    return Paper.wrap(names.joined(separator: ", "), to: 46).joined(separator: "\n                     ")
+    let names = SocketExplanation.Event.Kind.allCases.map(\.rawValue)
+    return Terminal.wrap(names.joined(separator: ", "), to: 46).joined(separator: "\n                     ")
   }
 
   @Argument(
@@ -129,12 +129,12 @@ struct ExplainCommand: ParsableCommand {
     let order = ExplainOrder(census, findings)
     let shown = order.worstFirst(found).prefix(limit)
     census.watch(Set(shown.flatMap { census.holders[census.inode(of: $0)].map(\.pid) }))
-    var hidden = census.blindness.sentences
+    var hidden = census.gaps.sentences
     let isOne = found.count == 1
     let lives = shown.map { socket in
-      let readings = LifeReadings.read(socket, in: census, readsOptions: deep && isOne)
+      let readings = SocketDetails.read(socket, in: census, readsOptions: deep && isOne)
       hidden += readings.hidden
-      return SocketLife(of: socket, in: census, readings, findings: findings)
+      return SocketExplanation(of: socket, in: census, readings, findings: findings)
     }
     if looking.json {
       ExplainJSON.write(lives, matched: found.count, in: census, hidden: hidden)
@@ -149,7 +149,9 @@ struct ExplainCommand: ParsableCommand {
   }
 
   /// Returns a short text for each of several sockets, with the arguments that select it alone.
-  private func several(_ lives: [SocketLife], _ count: Int, _ subject: ExplainSubject, _ census: Census) -> String {
+  private func several(_ lives: [SocketExplanation], _ count: Int, _ subject: ExplainSubject, _ census: Census)
+    -> String
+  {
     var lines: [String] = []
     var example: String?
     for life in lives {
@@ -164,7 +166,7 @@ struct ExplainCommand: ParsableCommand {
         let socket = census.sockets[place]
         name = socket.localAddress.with(port: socket.localPort)
         if socket.remotePort != 0 { name += "," + socket.remoteAddress.with(port: socket.remotePort) }
-        let isHeld = socket.inode != 0 && !census.blindness.unreadableProcesses.isEmpty
+        let isHeld = socket.inode != 0 && !census.gaps.unreadableProcesses.isEmpty
         holder = isHeld ? "of user \(socket.user)" : life.state == "TIME-WAIT" ? nil : "no descriptor"
       }
       if let matched = matched(subject, life, census) { holder = (holder.map { $0 + ", " } ?? "") + matched }
@@ -174,12 +176,12 @@ struct ExplainCommand: ParsableCommand {
     let rest =
       count > lives.count ? "the worst \(lives.count) of \(count) sockets (--limit shows more)" : "\(count) sockets"
     lines.append("")
-    lines += Paper.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: 100)
+    lines += Terminal.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: 100)
     return lines.joined(separator: "\n") + "\n"
   }
 
   /// The end of the connection that matched the address.
-  private func matched(_ subject: ExplainSubject, _ life: SocketLife, _ census: Census) -> String? {
+  private func matched(_ subject: ExplainSubject, _ life: SocketExplanation, _ census: Census) -> String? {
     guard case .place(let place, nil) = subject, case .inet(let index) = life.socket else { return nil }
     let socket = census.sockets[index]
     guard socket.remotePort != 0 else { return nil }
@@ -212,7 +214,7 @@ struct ExplainCommand: ParsableCommand {
 
   /// Reports why nothing was found.
   private func nothing(_ subject: ExplainSubject, _ census: Census) -> ExitCode {
-    for sentence in census.blindness.sentences { complain(sentence) }
+    for sentence in census.gaps.sentences { complain(sentence) }
     switch subject {
     case .process(let pid):
       guard let process = census.holders.process(pid) else {
@@ -263,7 +265,7 @@ extension ExplainCommand {
       address, port: port, transport: udp ? .udp : .tcp, isIPv6Only: only6, namespace: UInt16(place))
     let inWay = census.sockets.filter { request.meets($0) }
     let reuse = deep ? SocketOptions.reuse(of: inWay.prefix(64).map(\.inode).filter { $0 != 0 }, in: census) : [:]
-    let outlook = BindOutlook.trying(request, in: census, reuse: reuse, isTrying: !noTry)
+    let outlook = BindForecast.trying(request, in: census, reuse: reuse, isTrying: !noTry)
     let status: Int32 =
       switch outlook.reusing {
       case .free: 0
@@ -271,10 +273,10 @@ extension ExplainCommand {
       case .unsure: 2
       }
     if looking.json {
-      ExplainJSON.write(outlook, status: status, in: census, hidden: census.blindness.sentences)
+      ExplainJSON.write(outlook, status: status, in: census, hidden: census.gaps.sentences)
     } else {
       Output.write(text.bind(outlook))
-      for sentence in census.blindness.sentences { complain(sentence) }
+      for sentence in census.gaps.sentences { complain(sentence) }
     }
     if status != 0 { throw ExitCode(status) }
   }

@@ -129,7 +129,7 @@ struct KillCommand: ParsableCommand {
     let text = KillText(paper: looking.paper)
     if !looking.json {
       Output.write(text.list(report))
-      for sentence in before.blindness.sentences { complain(sentence) }
+      for sentence in before.gaps.sentences { complain(sentence) }
     }
     if report.chosen.isEmpty {
       report.status = 69
@@ -155,7 +155,7 @@ struct KillCommand: ParsableCommand {
     options.transports = udp ? [.udp] : [.tcp]
     options.readsUnixSockets = false
     options.readsDetached = false
-    return try Looks.take(options).census
+    return try CensusPair.take(options).census
   }
 
   private func choose(_ census: Census) throws -> [Int] {

@@ -130,6 +130,6 @@ struct LabExperiment: ParsableCommand {
 
   func run() throws {
     guard let experiment = Catalogue.experiment(id) else { throw ValidationError("There is no experiment '\(id)'.") }
-    Performance(of: experiment, in: inTasks ? .tasks : .threads).run()
+    ExperimentRun(of: experiment, in: inTasks ? .tasks : .threads).run()
   }
 }

@@ -65,7 +65,7 @@ struct ListCommand: ParsableCommand {
                      same fields as one of holders
           published  with --fields site, phase or deadline, if the program
                      publishes its ledger: {file, line, phase,
-                     purpose, deadlineMilliseconds, openedMilliseconds}
+                     intent, deadlineMilliseconds, openedMilliseconds}
         A value that the kernel does not report is absent.
 
       Exit status:
@@ -129,7 +129,7 @@ struct ListCommand: ParsableCommand {
     options.readsUnixSockets = unix
     // The kernel computes it for each socket, so it is requested only where it is shown.
     options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
-    let looks = try Looks.take(options, over: over)
+    let looks = try CensusPair.take(options, over: over)
     var census = looks.census
     if let earlier = looks.earlier { census.recall(from: earlier) }
     if ([sort] + (fields?.names ?? [])).contains(where: \.isPublished) {
@@ -189,5 +189,5 @@ struct FieldNames: ExpressibleByArgument {
 }
 
 extension String {
-  fileprivate func padded(to width: Int) -> String { Paper.pad(self, to: width) }
+  fileprivate func padded(to width: Int) -> String { Terminal.pad(self, to: width) }
 }

@@ -95,13 +95,14 @@ struct ListenersCommand: ParsableCommand {
     options.transports = tcp || !unix ? [.tcp, .mptcp] : []
     options.readsUnixSockets = unix || !tcp
     options.readsDetached = false
-    let looks = try Looks.take(options, over: over)
+    let looks = try CensusPair.take(options, over: over)
     var census = looks.census
     // The processes that accept are examined only for the listeners to show: an epoll set may be long.
-    let matching = ListenerPanel.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }
+    let matching = ListenerOverview.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }
     let count = Int(clamping: top ?? .max)
     census.watch(Set(matching.prefix(count).flatMap { $0.holders.map(\.pid) }))
-    let panels = ListenerPanel.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }.prefix(count)
+    let panels = ListenerOverview.all(in: census, since: looks.earlier).filter { isWanted($0, in: census) }.prefix(
+      count)
     if looking.json {
       ListenersJSON.write(Array(panels), matching: matching.count, census)
     } else {
@@ -112,7 +113,7 @@ struct ListenersCommand: ParsableCommand {
     }
   }
 
-  private func isWanted(_ panel: ListenerPanel, in census: Census) -> Bool {
+  private func isWanted(_ panel: ListenerOverview, in census: Census) -> Bool {
     if !programs.isEmpty {
       let isNamed = panel.holders.contains { holder in
         programs.contains { $0.matches(holder.pid, census.programs[holder.pid]) }

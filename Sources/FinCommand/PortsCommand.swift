@@ -89,7 +89,7 @@ struct PortsCommand: ParsableCommand {
     options.transports = [.tcp]
     options.readsUnixSockets = false
     options.readsDetached = false
-    let looks = try Looks.take(options, over: over)
+    let looks = try CensusPair.take(options, over: over)
     let matching = PortBudget.all(in: looks.census, since: looks.earlier).filter { isWanted($0, in: looks.census) }
     let shown = all ? matching : Array(matching.prefix(Int(clamping: top)))
     let report = PortsReport(looks: looks, budgets: shown, matching: matching.count, over: over)
@@ -114,7 +114,7 @@ struct PortsCommand: ParsableCommand {
 
 /// The report of `fin ports`.
 struct PortsReport {
-  var looks: Looks
+  var looks: CensusPair
   var budgets: [PortBudget]
   var matching: Int
   var over: TimeSpan?

@@ -15,7 +15,7 @@ final class DatagramStage: Play {
   private var inode: UInt64?
   private var peer: CInt = -1
   /// The peer's address; `nil` if both sockets are connected from the beginning.
-  private var peerAddress: SocketAddress?
+  private var remoteAddress: SocketAddress?
   private var paths: [String] = []
   private var isConnected = false
   private var isClosed = false
@@ -69,12 +69,12 @@ final class DatagramStage: Play {
       paths = [Opening.temporaryPath(), Opening.temporaryPath()]
       own = try DatagramSocket.bind(.unix(paths[0]), timeouts: timeouts)
       peer = try DatagramSocket.bind(.unix(paths[1])).detach().rawValue
-      peerAddress = try .unix(paths[1])
+      remoteAddress = try .unix(paths[1])
     case .tcp, .tcp6:
       let isV4 = script.setting.medium == .tcp
       own = try DatagramSocket.bind(isV4 ? .loopback(port: 0) : .loopback6(port: 0), timeouts: timeouts)
       let other = try DatagramSocket.bind(isV4 ? .loopback(port: 0) : .loopback6(port: 0))
-      peerAddress = other.localAddress
+      remoteAddress = other.localAddress
       try other.connect(to: own.localAddress!)
       peer = other.detach().rawValue
     }
@@ -102,7 +102,7 @@ final class DatagramStage: Play {
     if waiting[step.actor] != nil { return step.verb == .cancel && script.setting.world(of: step.actor) != .thread }
     switch step.verb {
     case .cancel: return false
-    case .connect: return peerAddress != nil
+    case .connect: return remoteAddress != nil
     // The model cannot predict which of two waiting receives gets a datagram, so only one waits at a time.
     case .receive: return waiting.values.allSatisfy { $0.step.verb != .receive }
     case .send: return waiting.values.allSatisfy { $0.step.verb != .send }
@@ -152,7 +152,7 @@ final class DatagramStage: Play {
   private func start(_ step: Step) throws {
     let running = Running()
     let (socket, start, isConnected) = (socket!, sent, isConnected)
-    let to = isConnected ? nil : peerAddress
+    let to = isConnected ? nil : remoteAddress
     let bytes = step.verb == .send ? Pattern.part(from: start, count: step.count) : []
     if step.verb == .send { sent += 3001 }
     let world = script.setting.world(of: step.actor)
@@ -212,7 +212,7 @@ final class DatagramStage: Play {
     do throws(SocketError) {
       switch step.verb {
       case .connect:
-        try socket!.connect(to: peerAddress!)
+        try socket!.connect(to: remoteAddress!)
         isConnected = true
       case .option: _ = try socket!.option(.receiveBuffer)
       case .lend:

@@ -196,7 +196,7 @@ extension Step {
 enum Talk {
   // MARK: In a thread
 
-  static func all<C: Sending & Receiving & StreamEnd & ~Copyable>(
+  static func all<C: Sending & Receiving & StreamSocketProtocol & ~Copyable>(
     _ it: borrowing C, _ step: Step, _ bytes: [UInt8]
   ) throws(SocketError) -> Answer {
     switch step.verb {
@@ -213,20 +213,21 @@ enum Talk {
     return .done
   }
 
-  static func input<C: Receiving & StreamEnd & ~Copyable>(_ it: borrowing C, _ step: Step) throws(SocketError) -> Answer
+  static func input<C: Receiving & StreamSocketProtocol & ~Copyable>(_ it: borrowing C, _ step: Step)
+    throws(SocketError) -> Answer
   {
     switch step.verb {
     case .receive: return Answer(try it.receive(upTo: step.count, within: step.within))
     case .exactly: return Answer(try it.receive(exactly: step.count, within: step.within))
     case .peek: return Answer(try it.peek(upTo: step.count, within: step.within))
-    case .line: return (try it.readLine(within: step.within)).map { .text($0) } ?? .end
+    case .line: return (try it.receiveLine(within: step.within)).map { .text($0) } ?? .end
     default: return try look(it, step)
     }
   }
 
   // MARK: In a task
 
-  static func all<C: Sending & Receiving & StreamEnd & ~Copyable>(
+  static func all<C: Sending & Receiving & StreamSocketProtocol & ~Copyable>(
     _ it: borrowing C, _ step: Step, _ bytes: [UInt8]
   ) async throws(SocketError) -> Answer {
     switch step.verb {
@@ -243,21 +244,23 @@ enum Talk {
     return .done
   }
 
-  static func input<C: Receiving & StreamEnd & ~Copyable>(
+  static func input<C: Receiving & StreamSocketProtocol & ~Copyable>(
     _ it: borrowing C, _ step: Step
   ) async throws(SocketError) -> Answer {
     switch step.verb {
     case .receive: return Answer(try await it.receive(upTo: step.count, within: step.within))
     case .exactly: return Answer(try await it.receive(exactly: step.count, within: step.within))
     case .peek: return Answer(try await it.peek(upTo: step.count, within: step.within))
-    case .line: return (try await it.readLine(within: step.within)).map { .text($0) } ?? .end
+    case .line: return (try await it.receiveLine(within: step.within)).map { .text($0) } ?? .end
     default: return try look(it, step)
     }
   }
 
   // MARK: Without waiting
 
-  private static func look<C: StreamEnd & ~Copyable>(_ it: borrowing C, _ step: Step) throws(SocketError) -> Answer {
+  private static func look<C: StreamSocketProtocol & ~Copyable>(_ it: borrowing C, _ step: Step) throws(SocketError)
+    -> Answer
+  {
     switch step.verb {
     case .option:
       let old = try it.option(.keepAlive)

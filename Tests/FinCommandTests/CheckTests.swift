@@ -14,7 +14,7 @@ struct CheckTests {
         let pid: Int?
         let descriptors: [Int]
       }
-      struct Since: Decodable {
+      struct AgeBounds: Decodable {
         let atLeastMilliseconds: Int
         let atMostMilliseconds: Int?
       }
@@ -22,7 +22,7 @@ struct CheckTests {
       let id, name, severity, sentence: String
       let chain, count: Int
       let who: Who?
-      let since: Since?
+      let since: AgeBounds?
       let fix: Fix
     }
     let version, status, muted: Int

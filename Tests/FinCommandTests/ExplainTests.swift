@@ -9,13 +9,13 @@ import Testing
 @Suite("fin explain from the command line", .onThreads, .timeLimit(.minutes(30)))
 struct ExplainTests {
   private struct Report: Decodable {
-    struct Since: Decodable {
+    struct AgeBounds: Decodable {
       let atLeastMilliseconds: Int
       let atMostMilliseconds: Int?
     }
     struct Event: Decodable {
       let kind: String
-      let ago: Since?
+      let ago: AgeBounds?
       let text: String
     }
     struct End: Decodable {

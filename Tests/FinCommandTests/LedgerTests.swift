@@ -5,7 +5,7 @@ import Testing
 
 @Suite(
   "fin shows source lines from a published ledger, and leaves out findings that the program declared intended",
-  .enabled(if: Rights.canMakeNamespaces, "needs the right to make network namespaces: run as root"),
+  .enabled(if: Privileges.canMakeNamespaces, "needs the right to make network namespaces: run as root"),
   .onThreads, .timeLimit(.minutes(30)))
 struct LedgerTests {
   /// The leaking program, in its own network namespace.
@@ -150,11 +150,11 @@ struct LedgerTests {
       let phases: [Phase]?
       let wait: Wait?
     }
-    struct OnPurpose: Decodable {
+    struct DeclaredIntent: Decodable {
       let id, reason: String
       let count: Int
     }
     let findings: [Finding]
-    let onPurpose: [OnPurpose]
+    let onPurpose: [DeclaredIntent]
   }
 }

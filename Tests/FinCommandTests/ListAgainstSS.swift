@@ -92,11 +92,11 @@ struct ListedLine: Decodable {
   let cookie: String?
   let user: UInt64?
   let tcp: [String: UInt64]?
-  struct Multipath: Decodable {
+  struct MPTCPSubflows: Decodable {
     let token: String
     let paths: Int
   }
-  let mptcp: Multipath?
+  let mptcp: MPTCPSubflows?
   let pathOf: String?
   let waitingForAccept: Bool?
   let holders: [Holder]
@@ -125,7 +125,7 @@ struct ListAgainstSS {
 
   @Test(
     "states, queues, addresses, inodes, cookies, users, timers and counters of a mixed scene, field by field",
-    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"),
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"),
     .enabled(if: Programs.find("ss") != nil, "needs ss"),
     .enabled(if: Programs.find("python3") != nil, "needs python3"))
   func agreement() throws {
@@ -159,7 +159,7 @@ struct ListAgainstSS {
 
   @Test(
     "MPTCP sockets agree with ss -M field by field, and their subflows with ss -t",
-    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"),
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"),
     .enabled(if: Programs.find("ss") != nil, "needs ss"),
     .enabled(if: Programs.find("python3") != nil, "needs python3"))
   func multipath() throws {

@@ -20,7 +20,7 @@ struct ListTests {
     var text = TextBuffer()
     Listing(census).write(ownerOf: .inet(0), to: &text)
     #expect(text.text == "(ended)[812] fd 4")
-    #expect(Wording.program(812, in: census) == "(ended)[812]")
+    #expect(Phrase.program(812, in: census) == "(ended)[812]")
   }
 
   @Test("one line per socket: state, queues, addresses and holder")
@@ -206,7 +206,7 @@ struct ListTests {
 
   @Test(
     "as an unprivileged user: sockets are listed without holders, and standard error says what was hidden",
-    .enabled(if: Rights.isRoot, "needs root, to run as another user"),
+    .enabled(if: Privileges.isRoot, "needs root, to run as another user"),
     .enabled(if: Programs.find("setpriv") != nil, "needs setpriv"),
     .enabled(if: nobodyMayRunFin, "needs a build that every user may run"))
   func nobody() async throws {
@@ -224,7 +224,7 @@ struct ListTests {
   }
 
   static let nobodyMayRunFin: Bool = {
-    guard Rights.isRoot, let setpriv = Programs.find("setpriv") else { return false }
+    guard Privileges.isRoot, let setpriv = Programs.find("setpriv") else { return false }
     let done = try? withChild(setpriv, Fin.words(as: 65534, ["--version"])) { try $0.wait() }
     return done == .exited(0)
   }()

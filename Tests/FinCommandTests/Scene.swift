@@ -92,7 +92,7 @@ enum Scene {
   static func stand(in namespace: NetworkNamespace, _ body: () throws -> Void) throws {
     let python = Programs.find("python3") ?? "/usr/bin/python3"
     try namespace.run {
-      try withChild(python, ["-c", program] + (Rights.hasIPv6 ? ["6"] : [])) { child in
+      try withChild(python, ["-c", program] + (Privileges.hasIPv6 ? ["6"] : [])) { child in
         guard try child.readLine() == "ready" else { throw RigError("the scene did not stand") }
         try body()
       }

@@ -44,7 +44,7 @@ struct Stage {
 extension Trait where Self == ConditionTrait {
   static var needsScenes: Self {
     .enabled(
-      if: Rights.canMakeNamespaces && Programs.find("python3") != nil,
+      if: Privileges.canMakeNamespaces && Programs.find("python3") != nil,
       "needs python3, and the right to make network namespaces: run as root")
   }
 }

@@ -16,7 +16,7 @@ struct TextTests {
 
   @Test("no line is wider than 100 columns, however long the text is")
   func width() {
-    let report = TextReport(paper: Paper(hasColour: false))
+    let report = TextReport(paper: Terminal(hasColour: false))
     let lines = (report.story(of: finding()) + "\n" + report.table(of: [finding()], seconds: 1)).split(separator: "\n")
     #expect(lines.allSatisfy { $0.count <= 100 })
     #expect(lines.contains { $0.contains("expected: short") })
@@ -24,8 +24,8 @@ struct TextTests {
 
   @Test("colour only adds escape sequences")
   func colour() {
-    let plain = TextReport(paper: Paper(hasColour: false)).story(of: finding())
-    let coloured = TextReport(paper: Paper(hasColour: true)).story(of: finding())
+    let plain = TextReport(paper: Terminal(hasColour: false)).story(of: finding())
+    let coloured = TextReport(paper: Terminal(hasColour: true)).story(of: finding())
     #expect(!plain.contains("\u{1B}"))
     #expect(coloured.contains("\u{1B}["))
     #expect(coloured.replacing(/\u{1B}\[[0-9;]*m/, with: "") == plain)
@@ -34,6 +34,6 @@ struct TextTests {
   @Test("wrapping loses no word", arguments: [1, 7, 80])
   func wrap(width: Int) {
     let text = "Neither waits for anything."
-    #expect(Paper.wrap(text, to: width).joined(separator: " ") == text)
+    #expect(Terminal.wrap(text, to: width).joined(separator: " ") == text)
   }
 }

@@ -46,7 +46,7 @@ struct VerdictTests {
     let told = Told()
     try Notebook(side: .fin, handOn: told.append).trial("throws") { trial in
       trial.expect("bytes", .bytes(5), from: "recv", equals: .bytes(5))
-      throw Mishap("connect: ECONNREFUSED")
+      throw SetupError("connect: ECONNREFUSED")
     }
     #expect(verdict(told.trials) == .broken)
   }

@@ -67,14 +67,14 @@ struct ViewCommandTests {
 
   private struct Listeners: Decodable {
     struct Listener: Decodable {
-      struct Since: Decodable { let atLeastMilliseconds: Int }
+      struct AgeBounds: Decodable { let atLeastMilliseconds: Int }
       struct Acceptor: Decodable { let pid: Int, way: String }
       let kind: String
       let severity: String?
       let port: Int?
       let waiting, limit, gone, group: Int
       let full: Bool
-      let oldest: Since?
+      let oldest: AgeBounds?
       let drops: Int?
       let dropsPerSecond: Double?
       let acceptors: [Acceptor]

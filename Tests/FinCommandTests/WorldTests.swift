@@ -9,15 +9,15 @@ import Testing
 struct WorldTests {
   @Test("an awaited operation resumes on the thread of the experiment")
   func comesBack() throws {
-    let threads = Background {
+    let threads = WorkerThread {
       try? ThisThread.run {
         let before = Kernel.target(of: "/proc/thread-self")
         let listener = try Pair.listener()
-        let connection = try await World.tasks.connect(to: .loopback(port: Naked.port(of: listener)))
+        let connection = try await World.tasks.connect(to: .loopback(port: RawSyscalls.port(of: listener)))
         // It has to wait, because no data was sent.
         let told = await Outcome(try await connection.receive(upTo: 1, within: .milliseconds(50))).told
         await connection.close(.abort)
-        Naked.close(listener)
+        RawSyscalls.close(listener)
         return [before, Kernel.target(of: "/proc/thread-self"), told]
       }
     }
@@ -28,9 +28,9 @@ struct WorldTests {
 
   @Test("an error in the body is thrown to the caller")
   func throwing() throws {
-    let thread = Background {
+    let thread = WorkerThread {
       do {
-        try ThisThread.run { throw Mishap("no") }
+        try ThisThread.run { throw SetupError("no") }
         return "nothing"
       } catch { return "\(error)" }
     }
@@ -39,21 +39,21 @@ struct WorldTests {
 
   @Test("a worker is seen as waiting while it waits, and not when it is done", arguments: [World.threads, .tasks])
   func waiting(world: World) throws {
-    let seen = Background {
+    let seen = WorkerThread {
       do {
         return try ThisThread.run {
           let listener = try Pair.listener()
-          let shared = try await world.connect(to: .loopback(port: Naked.port(of: listener))).share()
-          let plain = Int32(Naked.accept(listener).value)
+          let shared = try await world.connect(to: .loopback(port: RawSyscalls.port(of: listener))).share()
+          let plain = Int32(RawSyscalls.accept(listener).value)
           let worker = try world.start { () async -> String in await Outcome(try await shared.receive(upTo: 64)).told }
           // Other tests have tasks on the reactor too, so its loops may never all sleep at once.
           let waited = world == .threads ? worker.waits(within: .seconds(120)) : true
-          _ = Naked.send(plain, "news")
+          _ = RawSyscalls.send(plain, "news")
           let told = try worker.answer(orMishap: "the worker", within: .seconds(120))
           let waits = worker.waits(within: .milliseconds(1))
           await shared.close(.abort)
-          Naked.close(plain)
-          Naked.close(listener)
+          RawSyscalls.close(plain)
+          RawSyscalls.close(listener)
           return ["\(waited)", told, "\(waits)"]
         }
       } catch { return ["\(error)"] }

@@ -80,8 +80,8 @@ struct AnswerTests {
     #expect(Array(bytes[72...]) == [8, 0, 3, 0, 6, 1, 0, 0])
     #expect(InetDiag.request(.tcp, isIPv6: false, sequence: 9).count == 72)
     let table = Array("protocol size sockets memory\nMPTCPv6   2064   0   271\nMPTCP   1936   12   271".utf8)
-    #expect(MultipathKernel.hasSockets("MPTCP", in: table) && !MultipathKernel.hasSockets("MPTCPv6", in: table))
-    #expect(!MultipathKernel.hasSockets("MPTCP", in: []))
+    #expect(MPTCPSupport.hasSockets("MPTCP", in: table) && !MPTCPSupport.hasSockets("MPTCPv6", in: table))
+    #expect(!MPTCPSupport.hasSockets("MPTCP", in: []))
   }
 
   @Test("fields that an older kernel does not send are unknown, not zero")
@@ -149,7 +149,7 @@ struct AnswerTests {
         + Answer.message(Answer.inet(cookie: 3, family: 1)) + Answer.message(Array(Answer.inet(cookie: 4)[..<71]))
         + Answer.message(Answer.inet(cookie: 5, state: 200)) + Answer.done + Answer.message(Answer.inet(cookie: 6)))
     #expect(rows.map(\.cookie) == [5] && damage.answers == 2 && outcome == .done)
-    #expect(rows[0].state.description == "STATE-200" && Since.inState(rows[0]) == .unknown)
+    #expect(rows[0].state.description == "STATE-200" && AgeBounds.inState(rows[0]) == .unknown)
   }
 
   @Test("an error message is an error, and an interrupted dump is recorded")

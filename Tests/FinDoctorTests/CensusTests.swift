@@ -55,7 +55,7 @@ struct CensusTests {
     let server = try #require(try row(pair.server.descriptor, in: census))
     #expect(server.state == .closeWait && server.receiveQueue == 4 && server.info.bytesReceived == 4)
     #expect(server.localPort == listener.port && server.localAddress == NetworkAddress(127, 0, 0, 1))
-    #expect(Since.inState(server).lower < 60_000 && Since.inState(server).atMost != nil)
+    #expect(AgeBounds.inState(server).lower < 60_000 && AgeBounds.inState(server).atMost != nil)
     let client = try #require(try row(pair.client.descriptor, in: census))
     #expect(client.state == .finWait2 && client.hasFinishedSending == true && client.info.bytesSent == 3)
     let listening = try #require(try row(listener.descriptor, in: census))
@@ -134,7 +134,7 @@ struct CensusTests {
     let census = try census { $0.readsAllNamespaces = false }
     let row = try #require(census.sockets.first { $0.remotePort == port && $0.localPort == listener.port })
     #expect(row.isWaitingForAccept && row.inode == 0 && census.holders(of: row).isEmpty)
-    #expect(Since.inState(row).lower < 60_000 && Since.inState(row).atMost != nil)
+    #expect(AgeBounds.inState(row).lower < 60_000 && AgeBounds.inState(row).atMost != nil)
     #expect(try self.row(listener.descriptor, in: census)?.receiveQueue == 1)
   }
 
@@ -178,7 +178,7 @@ struct CensusTests {
 
   @Test(
     "sockets of a network namespace that only a descriptor keeps alive are listed under that namespace",
-    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"))
   func namespaces() throws {
     let namespace = try NetworkNamespace()
     let (port, descriptor) = try namespace.run {

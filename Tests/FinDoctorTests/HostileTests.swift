@@ -10,7 +10,7 @@ import Testing
 struct HostileTests {
   @Test(
     "while sockets open and close constantly, 20 censuses miss no lasting socket, list none twice and invent none",
-    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"))
   func churn() throws {
     let namespace = try NetworkNamespace()
     let listener = try namespace.run { try PlainSocket.listening(backlog: 512) }
@@ -65,7 +65,7 @@ struct HostileTests {
         let isOurs = [port, secondPort].contains { $0 == row.localPort || $0 == row.remotePort }
         #expect(isOurs && row.localAddress.isLoopback, "round \(round): \(row)")
       }
-      #expect(census.blindness.damagedAnswers == 0 && census.blindness.refusedDumps == [], "round \(round)")
+      #expect(census.gaps.damagedAnswers == 0 && census.gaps.refusedDumps == [], "round \(round)")
       // A socket that moves between two kernel tables during both checks must not be reported as detached.
       #expect(census.detached.allSatisfy { !inodes.contains($0.inode) }, "round \(round)")
     }
@@ -77,17 +77,17 @@ struct HostileTests {
 
   @Test(
     "a vanished network namespace is no gap; one whose known process ended is entered through another process",
-    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"))
   func vanishedNamespace() throws {
     let place = NamespacePlace(inode: 17, name: "gone", path: "/proc/2147483647/ns/net")
     let gone = NamespaceDump.read(place, isOwn: false, Census.Options())
     #expect(gone.isGone && !gone.namespace.isRead)
     var census = Census()
     census.take(gone)
-    #expect(census.blindness.skippedNamespaces == 0 && census.blindness.vanishedNamespaces == 1)
-    #expect(census.blindness.sentences == [] && !census.blindness.hidesSockets)
+    #expect(census.gaps.skippedNamespaces == 0 && census.gaps.vanishedNamespaces == 1)
+    #expect(census.gaps.sentences == [] && !census.gaps.hidesSockets)
     census.take(nil)
-    #expect(census.blindness.sentences == ["1 network namespace could not be entered"])
+    #expect(census.gaps.sentences == ["1 network namespace could not be entered"])
 
     let namespace = try NetworkNamespace()
     // One process is in the namespace; the one through which it was found has ended.

@@ -42,7 +42,7 @@ struct LedgerFileTests {
     }
     #expect(cookie == 9 && descriptor == 12 && socket.site == "a/b:42" && socket.phase == .connected)
     #expect(socket.opened == 1000 && socket.input == .until(2000) && socket.output == .forever)
-    #expect(socket.purpose == [.halfClosed, .idle] && socket.purposeEnds == 3000 && socket.deadline == 2000)
+    #expect(socket.intent == [.halfClosed, .idle] && socket.intentEnds == 3000 && socket.deadline == 2000)
     let ledger = try LedgerFile(Self.header(), size: 128 * 513)
     #expect(ledger.count == 3 && ledger.pid == 77 && ledger.withoutRoom == 5)
   }

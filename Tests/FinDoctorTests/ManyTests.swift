@@ -26,7 +26,7 @@ struct ManyTests {
   @Test("pieces are made on several threads and used in order, each exactly once", arguments: [0, 1, 10, 11, 95])
   func pieces(count: Int) {
     var used: [Range<Int>] = []
-    Pieces.forEach(of: count, each: 10) {
+    ParallelChunks.forEach(of: count, each: 10) {
       $0
     } use: {
       used.append($0)
@@ -36,7 +36,7 @@ struct ManyTests {
 
   @Test(
     "more namespaces than threads: each is read, and the caller's own is the first",
-    .enabled(if: Rights.canMakeNamespaces, "needs network namespaces"))
+    .enabled(if: Privileges.canMakeNamespaces, "needs network namespaces"))
   func namespaces() throws {
     let made = try (0..<12).map { _ in try NetworkNamespace() }
     let listeners = try made.map { namespace in try namespace.run { try PlainSocket.listening().detach() } }
@@ -58,7 +58,7 @@ struct ManyTests {
 
   @Test(
     "a namespace is entered through another of its processes if the first has ended, never through a process elsewhere",
-    .enabled(if: Rights.canMakeNamespaces, "needs network namespaces"))
+    .enabled(if: Privileges.canMakeNamespaces, "needs network namespaces"))
   func wayIn() throws {
     let namespace = try NetworkNamespace()
     let inode = try namespace.run { try #require(NamespacePlace.inode(NamespacePlace.own)) }
@@ -123,12 +123,12 @@ struct ManyTests {
 
   @Test(
     "destroy events that overflow the buffer are counted as lost, and the received ones are correct",
-    .enabled(if: Rights.canMakeNamespaces, "needs a network namespace"))
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"))
   func lostEnds() throws {
     let network = try NetworkNamespace()
     for (room, isEnough) in [(16 << 20, true), (1, false)] {
       let counts = try network.onThread { () -> (Int, Int) in
-        guard let ended = EndedSockets(room: CInt(room)) else { throw RigError("the kernel tells nothing") }
+        guard let ended = DestroyedSockets(room: CInt(room)) else { throw RigError("the kernel tells nothing") }
         let listener = try PlainSocket.listening()
         for _ in 0..<100 {
           let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.port)
@@ -145,8 +145,8 @@ struct ManyTests {
       }.join()
       #expect(counts.0 <= 200 && (counts.1 == 0) == isEnough, "\(room) bytes: \(counts)")
     }
-    var blindness = Blindness()
-    blindness.lostEnds = 2
-    #expect(blindness.sentences.first?.contains("2 times") == true && !blindness.hidesSockets)
+    var gaps = CensusGaps()
+    gaps.lostEnds = 2
+    #expect(gaps.sentences.first?.contains("2 times") == true && !gaps.hidesSockets)
   }
 }

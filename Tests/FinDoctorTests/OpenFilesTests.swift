@@ -6,7 +6,7 @@ import Testing
 
 @testable import FinDoctor
 
-extension Rights {
+extension Privileges {
   /// Whether this process may load BPF programs, the kernel has BTF, and this is the initial PID namespace. In the PID
   /// namespace of a container the process ids differ from those that the kernel counts.
   static let canLoadPrograms: Bool = {
@@ -20,10 +20,11 @@ extension Rights {
 
 @Suite(
   "A BPF iterator over all open files finds the same descriptors as the links in /proc",
-  .enabled(if: Rights.canLoadPrograms && Rights.canMakeNamespaces, "needs the right to load a program into the kernel"),
+  .enabled(
+    if: Privileges.canLoadPrograms && Privileges.canMakeNamespaces, "needs the right to load a BPF program"),
   .onThreads, .timeLimit(.minutes(30)))
 struct OpenFilesTests {
-  private func layout() throws -> OpenFiles.Layout { try #require(OpenFiles.Layout.ofRunningKernel) }
+  private func layout() throws -> BPFOpenFiles.Layout { try #require(BPFOpenFiles.Layout.ofRunningKernel) }
 
   @Test("sockets, epoll sets, ledgers, namespaces and io_uring rings: the same descriptors, and no others")
   func agreement() throws {
@@ -66,28 +67,28 @@ struct OpenFilesTests {
   @Test("a structure layout of another kernel is rejected, whatever the BPF program then reads")
   func wrongLayout() throws {
     let right = try layout()
-    #expect(OpenFiles.forEach(right) { _ in })
-    let members: [WritableKeyPath<OpenFiles.Layout, Int>] = [\.tgid, \.inode, \.number, \.fileSystem, \.magic]
+    #expect(BPFOpenFiles.forEach(right) { _ in })
+    let members: [WritableKeyPath<BPFOpenFiles.Layout, Int>] = [\.tgid, \.inode, \.number, \.fileSystem, \.magic]
     for member in members {
       for step in [-64, -8, 8, 64, 4096] {
         var wrong = right
         wrong[keyPath: member] = max(0, right[keyPath: member] + step)
         guard wrong != right else { continue }
-        #expect(!OpenFiles.forEach(wrong) { _ in }, "\(member) \(step)")
+        #expect(!BPFOpenFiles.forEach(wrong) { _ in }, "\(member) \(step)")
         #expect(DescriptorReading.readInOnePass([getpid()], least: 0, wrong) == nil)
       }
     }
     var another = right
     for iterator in [0, 1, right.iterator - 1, Int(Int32.max)] {
       another.iterator = iterator
-      #expect(!OpenFiles.forEach(another) { _ in })
+      #expect(!BPFOpenFiles.forEach(another) { _ in })
     }
   }
 
   @Test("the BPF program is used by default, but not if few descriptors are open")
   func few() throws {
     var isAsked = false
-    func asked() -> OpenFiles.Layout? {
+    func asked() -> BPFOpenFiles.Layout? {
       isAsked = true
       return nil
     }
@@ -98,7 +99,7 @@ struct OpenFilesTests {
 
   @Test("after a pass no BPF program, link or iterator stays open")
   func nothingLeft() throws {
-    for _ in 0..<20 { #expect(try OpenFiles.forEach(layout()) { _ in }) }
+    for _ in 0..<20 { #expect(try BPFOpenFiles.forEach(layout()) { _ in }) }
     // Other tests hold such descriptors for a moment.
     try eventually(within: .seconds(30), "no descriptor of ours is a program, a link or an iterator") {
       try KernelView.openDescriptors().allSatisfy { !$0.target.hasPrefix("anon_inode:bpf") }
@@ -165,7 +166,7 @@ struct KernelTypesTests {
 
   @Test("member offsets are found, also in unnamed structures; a function and a structure may share a name")
   func members() throws {
-    let types = try #require(KernelTypes(Description.usual.bytes))
+    let types = try #require(BTF(Description.usual.bytes))
     #expect(types.offset(of: "first", in: "file") == 0 && types.offset(of: "last", in: "file") == 32)
     #expect(types.offset(of: "inner", in: "file") == 8)
     #expect(types.offset(of: "wide", in: "flagged") == 16)
@@ -175,26 +176,26 @@ struct KernelTypesTests {
 
   @Test("there is no offset for a bit field, a recursive structure, or a name that only shares a prefix")
   func absent() throws {
-    let types = try #require(KernelTypes(Description.usual.bytes))
+    let types = try #require(BTF(Description.usual.bytes))
     #expect(types.offset(of: "bit", in: "file") == nil)
     #expect(types.offset(of: "first", in: "circle") == nil)
     #expect(types.offset(of: "firs", in: "file") == nil && types.offset(of: "first_", in: "file") == nil)
     #expect(types.offset(of: "first", in: "fil") == nil && types.number(of: "int", .function) == nil)
-    #expect(OpenFiles.Layout(types) == nil)
+    #expect(BPFOpenFiles.Layout(types) == nil)
   }
 
   @Test("truncated BTF is rejected, and corrupted BTF causes no read out of bounds")
   func hostile() {
     let whole = Description.usual.bytes
-    #expect(KernelTypes([]) == nil)
-    for end in 0..<whole.count { #expect(KernelTypes(Array(whole[..<end])) == nil) }
+    #expect(BTF([]) == nil)
+    for end in 0..<whole.count { #expect(BTF(Array(whole[..<end])) == nil) }
     var random = SystemRandomNumberGenerator()
     for _ in 0..<20_000 {
       var bytes = whole
       for _ in 0..<Int.random(in: 1...3, using: &random) {
         bytes[Int.random(in: 4..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
       }
-      guard let types = KernelTypes(bytes) else { continue }
+      guard let types = BTF(bytes) else { continue }
       for member in ["first", "inner", "last", "wide"] as [StaticString] {
         for structure in ["file", "flagged", "circle"] as [StaticString] {
           if let offset = types.offset(of: member, in: structure) { #expect(offset >= 0) }

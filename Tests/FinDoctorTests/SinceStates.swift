@@ -25,42 +25,43 @@ struct SinceStates {
 
   @Test("CLOSE-WAIT and FIN-WAIT-2: the age lies between the last acknowledgement and the last data")
   func halfClosed() {
-    #expect(Since.inState(socket(.closeWait, times(9000, 8000, 3000))) == Since(atLeast: 2990, atMost: 8010))
-    #expect(Since.inState(socket(.finWait2, times(9000, 8000, 3000))) == Since(atLeast: 2990, atMost: 9050))
-    #expect(Since.inState(socket(.closeWait)) == .unknown)
+    #expect(AgeBounds.inState(socket(.closeWait, times(9000, 8000, 3000))) == AgeBounds(atLeast: 2990, atMost: 8010))
+    #expect(AgeBounds.inState(socket(.finWait2, times(9000, 8000, 3000))) == AgeBounds(atLeast: 2990, atMost: 9050))
+    #expect(AgeBounds.inState(socket(.closeWait)) == .unknown)
   }
 
   @Test("idle time counts from the last byte sent or received")
   func idle() {
     for (sent, received) in [(9000, 100), (100, 9000)] as [(UInt32, UInt32)] {
-      #expect(Since.idle(socket(.established, times(sent, received, 50))) == Since(atLeast: 90, atMost: 110))
+      #expect(AgeBounds.idle(socket(.established, times(sent, received, 50))) == AgeBounds(atLeast: 90, atMost: 110))
     }
   }
 
   @Test("TIME-WAIT: an exact age, from the rest of its minute; closed FIN-WAIT-2: a lower bound, from its timer")
   func resting() {
-    #expect(Since.inState(socket(.timeWait, timer: .timeWait, expires: 58_000)) == Since(atLeast: 1990, atMost: 2010))
-    #expect(Since.inState(socket(.timeWait, timer: .timeWait, expires: 61_000)) == .unknown)
+    #expect(
+      AgeBounds.inState(socket(.timeWait, timer: .timeWait, expires: 58_000)) == AgeBounds(atLeast: 1990, atMost: 2010))
+    #expect(AgeBounds.inState(socket(.timeWait, timer: .timeWait, expires: 61_000)) == .unknown)
     var limits = KernelLimits()
     limits.finTimeout = .seconds(30)
     let closed = socket(.finWait2, timer: .timeWait, expires: 20_000)
-    #expect(Since.inState(closed, limits: limits) == Since(atLeast: 9990))
+    #expect(AgeBounds.inState(closed, limits: limits) == AgeBounds(atLeast: 9990))
   }
 
   @Test("ESTABLISHED: a timestamp that has not changed since the handshake is the age")
   func age() {
-    #expect(Since.inState(socket(.established, times(9000, 8000, 3000))) == Since(atLeast: 8990))
+    #expect(AgeBounds.inState(socket(.established, times(9000, 8000, 3000))) == AgeBounds(atLeast: 8990))
     let silent = socket(.established) { socket in
       self.times(500, 8000, 400)(&socket)
       socket.info.bytesReceived = 0
     }
-    #expect(Since.inState(silent) == Since(atLeast: 7990, atMost: 8010))
+    #expect(AgeBounds.inState(silent) == AgeBounds(atLeast: 7990, atMost: 8010))
     let queued = socket(.established) { socket in
       self.times(8000, 200, 200)(&socket)
       socket.inode = 0
     }
     // The client has sent data since, so nothing bounds how long it has waited.
-    #expect(Since.inState(queued).atMost == nil)
+    #expect(AgeBounds.inState(queued).atMost == nil)
   }
 
   @Test("an unacknowledged FIN: its age comes from retransmissions, not from an hour of silence before it")
@@ -71,21 +72,21 @@ struct SinceStates {
       (socket.info.retransmitTimeout, socket.info.backoff, socket.info.bytesRetransmitted) = (800_000, 2, 0)
     }
     // 200 and 400 ms have elapsed, and 500 of the 800.
-    #expect(Since.inState(once) == Since(atLeast: 1090, atMost: 3_600_010))
-    #expect(Since.inState(socket(.finWait1, timer: .persist, times(5, 5, 5))) == .unknown)
+    #expect(AgeBounds.inState(once) == AgeBounds(atLeast: 1090, atMost: 3_600_010))
+    #expect(AgeBounds.inState(socket(.finWait1, timer: .persist, times(5, 5, 5))) == .unknown)
   }
 
   @Test("SYN-SENT and SYN-RECEIVED: the age comes from the timer and the number of retransmissions")
   func connecting() {
     let first = socket(.synSent, timer: .retransmit, expires: 400) { $0.info.retransmitTimeout = 1_000_000 }
-    #expect(Since.inState(first) == Since(atLeast: 590, atMost: 610))
+    #expect(AgeBounds.inState(first) == AgeBounds(atLeast: 590, atMost: 610))
     let third = socket(.synSent, timer: .retransmit) { socket in
       socket.retransmits = 3
       (socket.info.retransmitTimeout, socket.info.totalTimeoutTime) = (1_000_000, 3003)
     }
-    #expect(Since.inState(third) == Since(atLeast: 3993, atMost: 5013))
+    #expect(AgeBounds.inState(third) == AgeBounds(atLeast: 3993, atMost: 5013))
     let request = socket(.synReceived) { $0.retransmits = 2 }
-    #expect(Since.inState(request) == Since(atLeast: 2990, atMost: 7010))
+    #expect(AgeBounds.inState(request) == AgeBounds(atLeast: 2990, atMost: 7010))
   }
 
   @Test("random states and numbers never trap, and never give a lower bound above the upper one")
@@ -101,9 +102,9 @@ struct SinceStates {
       socket.inode = UInt32(dice.next() % 2)
       let bytes = dice.bytes(most: 280)
       socket.info = unsafe TCPDetail(bytes.span.bytes)
-      let since = Since.inState(socket)
+      let since = AgeBounds.inState(socket)
       if since.lower > since.upper { Issue.record("\(socket)") }
-      if let idle = Since.idle(socket), idle.atMost == nil { Issue.record("\(socket)") }
+      if let idle = AgeBounds.idle(socket), idle.atMost == nil { Issue.record("\(socket)") }
       var text = TextBuffer()
       since.write(short: &text)
       if text.count > 24 { Issue.record("\(text.text)") }

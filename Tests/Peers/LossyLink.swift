@@ -11,7 +11,7 @@ import Glibc
 /// ```
 @discardableResult
 public func withLossyLink<R: ~Copyable>(
-  _ weather: Weather = Weather(), _ body: (LossyLink) throws -> R
+  _ weather: LinkFaults = LinkFaults(), _ body: (LossyLink) throws -> R
 ) throws -> R {
   let link = try LossyLink(weather)
   let result: R
@@ -47,7 +47,7 @@ public final class LossyLink: Sendable {
   public let right: NetworkNamespace
 
   private struct State {
-    var weather: Weather
+    var weather: LinkFaults
     var isCut = false
     var counts = Counts()
   }
@@ -66,7 +66,7 @@ public final class LossyLink: Sendable {
   private let state: Monitor<State>
   private let pump: Monitor<Joining<Bool>?>
 
-  fileprivate init(_ weather: Weather) throws {
+  fileprivate init(_ weather: LinkFaults) throws {
     left = try NetworkNamespace()
     right = try NetworkNamespace()
     wires = Wires(
@@ -93,7 +93,7 @@ public final class LossyLink: Sendable {
   public var counts: Counts { state.change { $0.counts } }
 
   /// Changes the faults for packets from now on; the random sequence continues.
-  public func change(_ weather: Weather) { state.change { $0.weather = weather } }
+  public func change(_ weather: LinkFaults) { state.change { $0.weather = weather } }
 
   /// Silently drops every packet, in both directions.
   public func cut() { state.change { $0.isCut = true } }

@@ -20,7 +20,7 @@ enum Echo {
 
     let stopping = stopOnSignals(listener.handle)
     let report = listener.serve(threads: 64) { connection in
-      while let line = try connection.readLine() { try connection.send(line + "\n") }
+      while let line = try connection.receiveLine() { try connection.send(line + "\n") }
     }
     stopping.forEach { $0.cancel() }
 

@@ -18,7 +18,7 @@ enum Line {
         var answers = 0
         while let line = readLine() {
           try connection.send(line + "\n")
-          guard let answer = try connection.readLine(within: .seconds(10)) else { break }
+          guard let answer = try connection.receiveLine(within: .seconds(10)) else { break }
           print(answer)
           answers += 1
         }

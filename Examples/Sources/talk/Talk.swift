@@ -35,12 +35,14 @@ enum Talk {
       if isFirst { Task { await room.say("the server stops in 10 seconds") } }
     }
     let report = await listener.serve { connection in
-      guard let name = try await connection.readLine(limit: 100) else { return }
+      guard let name = try await connection.receiveLine(limit: 100) else { return }
       // The room keeps this reference, and sends to the member while this task receives.
       let member = connection.share()
       let number = await room.enter(member, name)
       do {
-        while let line = try await member.readLine(limit: 4096) { await room.say("\(name): \(line)", except: number) }
+        while let line = try await member.receiveLine(limit: 4096) {
+          await room.say("\(name): \(line)", except: number)
+        }
       } catch {
         await room.leave(number)
         throw error
@@ -59,7 +61,7 @@ enum Talk {
       var connection = connection
       connection.timeouts.receive = .seconds(3600)
       _ = try await connection.duplex { receiver in
-        while let line = try await receiver.readLine(limit: 8192) { print(line) }
+        while let line = try await receiver.receiveLine(limit: 8192) { print(line) }
       } send: { sender in
         try await sender.send("\(name)\n")
         for await line in typed() { try await sender.send("\(line)\n") }
@@ -74,7 +76,7 @@ enum Talk {
   private static func typed() -> AsyncStream<String> {
     AsyncStream { lines in
       DispatchQueue(label: "input").async {
-        while let line = readLine() { lines.yield(line) }
+        while let line = receiveLine() { lines.yield(line) }
         lines.finish()
       }
     }

@@ -1,6 +1,6 @@
 extension Endpoint {
   /// The intended use of the addresses. It matters only to an endpoint without a host, such as `:80`.
-  public enum Purpose: Hashable, Sendable {
+  public enum ResolveUse: Hashable, Sendable {
     /// Connecting. No host means this machine: 127.0.0.1, or `::1` for the IPv6 family.
     case connect
     /// Listening. No host means every address: 0.0.0.0, or `::` for the IPv6 family.
@@ -17,7 +17,7 @@ extension Endpoint {
   /// and the late answer is dropped. The function blocks the calling thread, so it cannot be called in a task.
   ///
   /// - Parameters:
-  ///   - purpose: Whether to connect or to listen; see `Purpose`.
+  ///   - use: Whether to connect or to listen; see `ResolveUse`.
   ///   - family: The only family to return, or nil for every family. Unix paths are returned for `.unix` and nil.
   ///   - kind: The kind of the socket to be made; a service may have a port for one kind and not for another.
   ///   - duration: The timeout of the lookup.
@@ -28,10 +28,10 @@ extension Endpoint {
   ///   thread could be started for the lookup.
   @available(*, noasync, message: "it blocks the thread while a name is looked up")
   public func resolve(
-    _ purpose: Purpose = .connect, family: AddressFamily? = nil, kind: SocketKind = .stream,
+    _ use: ResolveUse = .connect, family: AddressFamily? = nil, kind: SocketKind = .stream,
     within duration: Duration = .seconds(10), limit: Int = Endpoint.resultLimit
   ) throws(ResolveError) -> [SocketAddress] {
-    switch try plan(purpose, family: family, kind: kind, limit: limit) {
+    switch try plan(use, family: family, kind: kind, limit: limit) {
     case .known(let address): return [address]
     case .unknown(let lookup): return try lookup.answer(within: duration)
     }
@@ -47,14 +47,14 @@ extension Endpoint {
 
   /// Returns the address if no lookup is needed, otherwise the lookup to make. Never waits.
   func plan(
-    _ purpose: Purpose, family: AddressFamily?, kind: SocketKind, limit: Int = Endpoint.resultLimit
+    _ use: ResolveUse, family: AddressFamily?, kind: SocketKind, limit: Int = Endpoint.resultLimit
   ) throws(ResolveError) -> Plan {
     switch form {
     case .refused(let error):
       throw .malformed(error)
     case .unix(let path):
       // A bind without a name lets the kernel choose one; a connect without a name has no meaning.
-      guard family ?? .unix == .unix, path.kind != .unnamed || purpose == .listen else {
+      guard family ?? .unix == .unix, path.kind != .unnamed || use == .listen else {
         throw .wrongFamily(endpoint: description, wanted: family ?? .unix)
       }
       return .known(.unix(path))
@@ -62,7 +62,7 @@ extension Endpoint {
       if family == .unix { throw .wrongFamily(endpoint: description, wanted: .unix) }
       let known: IPAddress?
       switch host {
-      case .anywhere: known = Self.nowhereInParticular(purpose, family)
+      case .anywhere: known = Self.nowhereInParticular(use, family)
       case .ip(let address): known = address
       case .name: known = nil
       }
@@ -76,8 +76,8 @@ extension Endpoint {
     }
   }
 
-  private static func nowhereInParticular(_ purpose: Purpose, _ family: AddressFamily?) -> IPAddress {
-    switch purpose {
+  private static func nowhereInParticular(_ use: ResolveUse, _ family: AddressFamily?) -> IPAddress {
+    switch use {
     case .connect: family == .ipv6 ? .v6(.loopback) : .v4(.loopback)
     case .listen: family == .ipv6 ? .v6(.any) : .v4(.any)
     }

@@ -33,7 +33,7 @@ struct Lookup: Sendable {
     asking question: @escaping @Sendable (Lookup) -> Answer = { $0.ask() }
   ) throws(ResolveError) -> [SocketAddress] {
     guard duration > .zero else { throw .timedOut(name: subject, after: duration) }
-    let rendezvous = Rendezvous<Answer>()
+    let rendezvous = OneShot<Answer>()
     try begin(slots: slots, asking: question) { rendezvous.deliver($0) }
     guard let answer = rendezvous.wait(for: duration) else { throw .timedOut(name: subject, after: duration) }
     return try answer.get()

@@ -9,7 +9,7 @@ internal import SystemPackage
 /// In tasks, on a reactor:
 /// ```swift
 /// let service = ListenerService(try await Listener.bind("localhost:7777")) { connection in
-///   while let line = try await connection.readLine() { try await connection.send("you said \(line)\n") }
+///   while let line = try await connection.receiveLine() { try await connection.send("you said \(line)\n") }
 /// }
 /// try await ServiceGroup(services: [service], gracefulShutdownSignals: [.sigterm], logger: logger).run()
 /// ```
@@ -29,7 +29,7 @@ public final class ListenerService: Service {
   /// - Parameters: as ``Listener/serve(threads:limits:closing:file:line:_:)``.
   ///   - drain: the time for which running handlers may go on after the shutdown begins.
   public init(
-    _ listener: consuming Listener, threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering,
+    _ listener: consuming Listener, threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
     drain: Duration = .seconds(10), file: StaticString = #fileID, line: UInt = #line,
     handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) {
@@ -61,7 +61,7 @@ public final class ListenerService: Service {
   ///   - drain: the time for which running handlers may go on after the shutdown begins; then they are cancelled and
   ///     their connections aborted.
   public init(
-    _ listener: consuming Listener, on reactor: Reactor? = nil, limits: Limits = .default,
+    _ listener: consuming Listener, on reactor: Reactor? = nil, limits: ServerLimits = .default,
     closing: ClosePolicy = .lingering, drain: Duration = .seconds(10), file: StaticString = #fileID,
     line: UInt = #line, handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) {

@@ -10,11 +10,11 @@ enum Seam {
   @TaskLocal static var script: Script?
 
   /// The scripted answer for this call, if there is one.
-  static func answer(_ call: SystemCall) -> Answer? { script?.answer(call) }
+  static func answer(_ call: SystemCall) -> ScriptedResult? { script?.answer(call) }
 }
 
 /// The behaviour of a scripted call, instead of or around the real call.
-enum Answer: Sendable {
+enum ScriptedResult: Sendable {
   /// Fails with this error, without the real call.
   case fail(Errno)
   /// Makes the real call with at most this number of bytes.
@@ -33,13 +33,15 @@ final class Script: Sendable {
     let call: SystemCall
     /// The occurrence, counted from 1; `nil` for every one.
     let occurrence: Int?
-    let answer: Answer
+    let answer: ScriptedResult
 
-    static func first(_ call: SystemCall, _ answer: Answer) -> Line { Line(call: call, occurrence: 1, answer: answer) }
-    static func nth(_ n: Int, _ call: SystemCall, _ answer: Answer) -> Line {
+    static func first(_ call: SystemCall, _ answer: ScriptedResult) -> Line {
+      Line(call: call, occurrence: 1, answer: answer)
+    }
+    static func nth(_ n: Int, _ call: SystemCall, _ answer: ScriptedResult) -> Line {
       Line(call: call, occurrence: n, answer: answer)
     }
-    static func every(_ call: SystemCall, _ answer: Answer) -> Line {
+    static func every(_ call: SystemCall, _ answer: ScriptedResult) -> Line {
       Line(call: call, occurrence: nil, answer: answer)
     }
   }
@@ -53,7 +55,7 @@ final class Script: Sendable {
   /// The number of calls made while the script applied, including those with scripted answers.
   func count(_ call: SystemCall) -> Int { counts.withLock { $0[call] ?? 0 } }
 
-  fileprivate func answer(_ call: SystemCall) -> Answer? {
+  fileprivate func answer(_ call: SystemCall) -> ScriptedResult? {
     let n = counts.withLock { counts in
       counts[call, default: 0] += 1
       return counts[call]!

@@ -155,7 +155,7 @@ enum Syscalls {
     }.1
   }
 
-  static func peerAddress(_ descriptor: CInt) throws(Errno) -> SocketAddress? {
+  static func remoteAddress(_ descriptor: CInt) throws(Errno) -> SocketAddress? {
     try unsafe SocketAddress.reading { address, length throws(Errno) in
       _ = try call(.getpeername) { _ in unsafe Int(getpeername(descriptor, address, &length)) }
     }.1

@@ -18,7 +18,7 @@ struct Admission {
   /// Adds a client to the active connections.
   ///
   /// - Returns: `false` when the client's address already has the maximum number of connections.
-  mutating func admit(_ client: Core, _ limits: Limits) -> Bool {
+  mutating func admit(_ client: Core, _ limits: ServerLimits) -> Bool {
     if let most = limits.connectionsPerPeer, let ip = client.peer?.ip {
       let count = perPeer[ip, default: 0]
       if count >= most {
@@ -36,7 +36,7 @@ struct Admission {
   /// - Parameters:
   ///   - end: how the connection ended; `nil` when the handler detached it.
   ///   - hasFailed: whether the handler threw.
-  mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: Limits, hasFailed: Bool) {
+  mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: ServerLimits, hasFailed: Bool) {
     if hasFailed { report.handlersFailed += 1 }
     if let end {
       report.endings[end.ending, default: 0] += 1

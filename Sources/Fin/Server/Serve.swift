@@ -31,7 +31,7 @@ extension Listener {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public borrowing func serve(
-    threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering, file: StaticString = #fileID,
+    threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering, file: StaticString = #fileID,
     line: UInt = #line, _ handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) -> ServerReport {
     precondition(threads > 0, "serve(threads:) needs a thread")
@@ -66,7 +66,7 @@ extension Listener {
   /// - Returns: how every connection ended, when the last handler has returned. The listener is released by then.
   @discardableResult
   public borrowing func serve(
-    on reactor: Reactor? = nil, limits: Limits = .default, closing: ClosePolicy = .lingering,
+    on reactor: Reactor? = nil, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
     file: StaticString = #fileID, line: UInt = #line,
     _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) async -> ServerReport {

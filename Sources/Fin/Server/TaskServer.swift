@@ -5,7 +5,7 @@ internal import SystemPackage
 /// loops.
 final class TaskServer: Sendable {
   private let listener: Core
-  private let limits: Limits
+  private let limits: ServerLimits
   private let timeouts: Timeouts
   private let closing: ClosePolicy
   private let site: Ledger.Site
@@ -14,13 +14,13 @@ final class TaskServer: Sendable {
   private struct State {
     var admission = Admission()
     /// The accepting task's registration, which the next handler that finishes wakes.
-    var waiter: Seat?
+    var waiter: Registration?
   }
 
   private let state = Mutex(State())
 
   init(
-    listener: Core, limits: Limits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
+    listener: Core, limits: ServerLimits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
     handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) {
     self.listener = listener
@@ -33,49 +33,52 @@ final class TaskServer: Sendable {
 
   func run(on chosen: Reactor?) async -> ServerReport {
     let reactor: Reactor
-    let home: Loop
-    let seat: Seat
+    let home: EventLoop
+    let registration: Registration
     do throws(SocketError) {
       if let chosen { reactor = chosen } else { reactor = try Reactor.shared }
       home = reactor.next()
-      do throws(Interruption) { seat = try home.makeSeat() } catch { throw listener.error(.accept, error.cause) }
+      do throws(WaitError) { registration = try home.makeRegistration() } catch {
+        throw listener.error(.accept, error.cause)
+      }
     } catch {
       await listener.end()
       var report = ServerReport()
       report.failure = error
       return report
     }
-    await withTaskExecutorPreference(home) { await serve(reactor, seat) }
-    seat.leave()
+    await withTaskExecutorPreference(home) { await serve(reactor, registration) }
+    registration.leave()
     return state.withLock { $0.admission.report }
   }
 
-  /// - Parameter seat: the registration on which the accepting task waits for everything but clients.
+  /// - Parameter registration: the registration on which the accepting task waits for everything but clients.
   @concurrent
-  private func serve(_ reactor: Reactor, _ seat: Seat) async {
+  private func serve(_ reactor: Reactor, _ registration: Registration) async {
     // A stop, a pause and a resumption wake this registration. If the listener is closed already, the first accept
     // fails.
-    _ = listener.gate.park(seat)
-    defer { listener.gate.unpark(seat) }
-    listener.hearStops(seat)
-    defer { listener.unhearStops(seat) }
+    _ = listener.gate.park(registration)
+    defer { listener.gate.unpark(registration) }
+    listener.hearStops(registration)
+    defer { listener.unhearStops(registration) }
     await withDiscardingTaskGroup { group in
-      var hardship = Hardship(limits)
-      await acceptAll(reactor, seat, &hardship, into: &group)
+      var hardship = AcceptRecovery(limits)
+      await acceptAll(reactor, registration, &hardship, into: &group)
       hardship.reserve.empty()
-      await drain(seat, &group)
+      await drain(registration, &group)
     }
   }
 
   // MARK: Accepting
 
   private func acceptAll(
-    _ reactor: Reactor, _ seat: Seat, _ hardship: inout Hardship, into group: inout DiscardingTaskGroup
+    _ reactor: Reactor, _ registration: Registration, _ hardship: inout AcceptRecovery,
+    into group: inout DiscardingTaskGroup
   ) async {
-    while await awaitRoom(seat) {
-      var patience = Patience(nil)
+    while await awaitRoom(registration) {
+      var timeout = LazyDeadline(nil)
       do {
-        let client = try await listener.accept(&patience, site: site)
+        let client = try await listener.accept(&timeout, site: site)
         hardship.succeeded()
         if await admit(client) {
           // `@concurrent`, with a preference for the loop: the closure would otherwise inherit the accepting task's
@@ -87,11 +90,11 @@ final class TaskServer: Sendable {
         case .closed: return
         // Cancellation is a stop with no time left.
         case .cancelled: listener.stop(within: .zero)
-        case .paused: await awaitChange(seat) { listener.phase == .paused }
+        case .paused: await awaitChange(registration) { listener.phase == .paused }
         default:
           switch state.withLock({ hardship.way(after: error, listener, &$0.admission.report) }) {
-          case .awaitRoom: await awaitDescriptors(seat, &hardship)
-          case .rest(let pause): await awaitWord(seat, atMost: pause)
+          case .awaitRoom: await awaitDescriptors(registration, &hardship)
+          case .rest(let pause): await awaitWord(registration, atMost: pause)
           case .end:
             state.withLock { $0.admission.report.failure = error }
             await listener.end()
@@ -117,25 +120,25 @@ final class TaskServer: Sendable {
   /// Waits until there is room for one more connection.
   ///
   /// - Returns: `false` when no more clients are to be accepted, because the drain's time is over.
-  private func awaitRoom(_ seat: Seat) async -> Bool {
+  private func awaitRoom(_ registration: Registration) async -> Bool {
     let isFull = { self.state.withLock { $0.admission.count } >= self.limits.connections }
-    if isFull() { await awaitChange(seat, while: isFull) }
+    if isFull() { await awaitChange(registration, while: isFull) }
     return !listener.drainDeadline.hasPassed
   }
 
   /// Closes the spare descriptors, so that running connections can go on, and waits until they can be opened again.
-  private func awaitDescriptors(_ seat: Seat, _ hardship: inout Hardship) async {
+  private func awaitDescriptors(_ registration: Registration, _ hardship: inout AcceptRecovery) async {
     state.withLock { hardship.letGo(&$0.admission.report) }
     repeat {
       // Until a handler finishes, or for a pause: a descriptor that is closed elsewhere in the process wakes no wait.
-      await awaitWord(seat, atMost: hardship.nextPause())
+      await awaitWord(registration, atMost: hardship.nextPause())
     } while !hardship.reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
   }
 
   /// Waits until a handler finishes, the listener is stopped, paused, resumed or closed, or the time is over.
-  private func awaitWord(_ seat: Seat, atMost: Duration) async {
+  private func awaitWord(_ registration: Registration, atMost: Duration) async {
     var isFirst = true
-    await awaitChange(seat, atMost: atMost) {
+    await awaitChange(registration, atMost: atMost) {
       defer { isFirst = false }
       return isFirst
     }
@@ -144,15 +147,15 @@ final class TaskServer: Sendable {
   /// Waits while `isWanting`, and evaluates it again after each handler that finishes and each stop, pause or
   /// resumption of the listener. Returns at the latest when `atMost` or the drain's time is over, or when the listener
   /// closes.
-  private func awaitChange(_ seat: Seat, atMost: Duration? = nil, while isWanting: () -> Bool) async {
+  private func awaitChange(_ registration: Registration, atMost: Duration? = nil, while isWanting: () -> Bool) async {
     let end = atMost.map { Deadline(after: $0) } ?? .never
     while true {
       // Before the check: a change from here on ends the wait.
-      state.withLock { $0.waiter = seat }
-      let changes = seat.known.changes
+      state.withLock { $0.waiter = registration }
+      let changes = registration.snapshot.changes
       let deadline = min(listener.drainDeadline, end)
       if !isWanting() || deadline.hasPassed || listener.gate.isClosing { return }
-      switch await seat.park(.change(since: changes), until: deadline) {
+      switch await registration.park(.change(since: changes), until: deadline) {
       case .ready, .look, .timedOut: break
       case .cancelled, .stopped: return listener.stop(within: .zero)
       }
@@ -187,14 +190,14 @@ final class TaskServer: Sendable {
 
   /// Waits for the handlers. At the end of the drain's time they are cancelled, and the connections that they still
   /// hold are aborted.
-  private func drain(_ seat: Seat, _ group: inout DiscardingTaskGroup) async {
+  private func drain(_ registration: Registration, _ group: inout DiscardingTaskGroup) async {
     while true {
-      state.withLock { $0.waiter = seat }
-      let changes = seat.known.changes
+      state.withLock { $0.waiter = registration }
+      let changes = registration.snapshot.changes
       if state.withLock({ $0.admission.count == 0 }) { return }
       let deadline = listener.drainDeadline
       if deadline.hasPassed { break }
-      let wake = await seat.park(.change(since: changes), until: deadline)
+      let wake = await registration.park(.change(since: changes), until: deadline)
       switch wake {
       case .ready, .look, .timedOut: break
       case .cancelled, .stopped: listener.stop(within: .zero)
@@ -206,7 +209,7 @@ final class TaskServer: Sendable {
       return state.admission.active
     }
     group.cancelAll()
-    for client in active { client.scope.cancel(wakingAt: client.place) }
+    for client in active { client.scope.cancel(wakingAt: client.lazyRegistration) }
     for client in active { _ = await client.close(.abort) }
   }
 }

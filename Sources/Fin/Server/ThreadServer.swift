@@ -9,7 +9,7 @@ internal import SystemPackage
 final class ThreadServer: Sendable {
   private let listener: Core
   private let threads: Int
-  private let limits: Limits
+  private let limits: ServerLimits
   private let timeouts: Timeouts
   private let closing: ClosePolicy
   private let site: Ledger.Site
@@ -33,7 +33,7 @@ final class ThreadServer: Sendable {
   private let state = Mutex(State())
 
   init(
-    listener: Core, threads: Int, limits: Limits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
+    listener: Core, threads: Int, limits: ServerLimits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
     handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) {
     self.listener = listener
@@ -46,7 +46,7 @@ final class ThreadServer: Sendable {
   }
 
   func run() -> ServerReport {
-    var hardship = Hardship(limits)
+    var hardship = AcceptRecovery(limits)
     acceptAll(&hardship)
     hardship.reserve.empty()
     drain()
@@ -61,11 +61,11 @@ final class ThreadServer: Sendable {
 
   // MARK: Accepting
 
-  private func acceptAll(_ hardship: inout Hardship) {
+  private func acceptAll(_ hardship: inout AcceptRecovery) {
     while !listener.drainDeadline.hasPassed, let worker = freeWorker(&hardship) {
-      var patience = Patience(nil)
+      var timeout = LazyDeadline(nil)
       do {
-        let client = try listener.accept(&patience, site: site)
+        let client = try listener.accept(&timeout, site: site)
         hardship.succeeded()
         if admit(client) { give(client, to: worker) } else { giveBack(worker) }
       } catch {
@@ -96,7 +96,7 @@ final class ThreadServer: Sendable {
   /// Returns an idle worker, started if need be; waits for one when all are busy.
   ///
   /// - Returns: `nil` when the drain's time was over or the listener closed first.
-  private func freeWorker(_ hardship: inout Hardship) -> Worker? {
+  private func freeWorker(_ hardship: inout AcceptRecovery) -> Worker? {
     while true {
       enum Found { case worker(Worker), start, none }
       let found: Found = state.withLock { state in
@@ -124,7 +124,7 @@ final class ThreadServer: Sendable {
   }
 
   /// Closes the spare descriptors, so that running connections can go on, and waits until they can be opened again.
-  private func waitForRoom(_ hardship: inout Hardship) {
+  private func waitForRoom(_ hardship: inout AcceptRecovery) {
     state.withLock { hardship.letGo(&$0.admission.report) }
     repeat {
       // Until a handler finishes, or for a pause: a descriptor that is closed elsewhere in the process wakes no wait.
@@ -181,15 +181,15 @@ final class ThreadServer: Sendable {
   /// Starts a worker thread, and provides the descriptors that its waits and closes will need, so that it never lacks
   /// one while it serves.
   private func start(_ worker: Worker) -> Bool {
-    guard Waker.pool.provide() else { return false }
-    guard EdgeWatch.pool.provide() else {
-      Waker.pool.withdraw()
+    guard Waker.pool.reserve() else { return false }
+    guard EdgeWatch.pool.reserve() else {
+      Waker.pool.unreserve()
       return false
     }
-    let body = Surroundings.current.surround { [self] in
+    let body = InheritedTaskLocals.current.surround { [self] in
       defer {
-        Waker.pool.withdraw()
-        EdgeWatch.pool.withdraw()
+        Waker.pool.unreserve()
+        EdgeWatch.pool.unreserve()
       }
       while true {
         _ = worker.parker.park()
@@ -204,8 +204,8 @@ final class ThreadServer: Sendable {
       }
     }
     guard Threads.start(body) == 0 else {
-      Waker.pool.withdraw()
-      EdgeWatch.pool.withdraw()
+      Waker.pool.unreserve()
+      EdgeWatch.pool.unreserve()
       return false
     }
     return true

@@ -21,7 +21,7 @@ struct Deadline: Comparable, Sendable {
 
   /// The deadline `allowed` from now. A negative timeout counts as zero: a deadline before the call would have passed
   /// before the operation's only attempt.
-  init(after allowed: Allowance) {
+  init(after allowed: TimeLimit) {
     let (sum, overflow) = Instant.now.nanoseconds.addingReportingOverflow(max(0, allowed.nanoseconds))
     self.init(nanoseconds: overflow ? .max : sum)
   }
@@ -79,7 +79,7 @@ struct Instant: Sendable {
 }
 
 /// A timeout in nanoseconds.
-struct Allowance: Hashable, Sendable {
+struct TimeLimit: Hashable, Sendable {
   /// `Int64.max` means no limit.
   let nanoseconds: Int64
 
@@ -98,14 +98,14 @@ struct Allowance: Hashable, Sendable {
 /// need not wait reads no clock.
 ///
 /// It is small, because it is kept in the async frame of every operation that waits in a task.
-struct Patience {
+struct LazyDeadline {
   /// The timeout or, once it is fixed, the deadline.
   private var nanoseconds: Int64
   private var looks: UInt32 = 0
   private var isFixed: Bool
   private var hasLookedLast = false
 
-  init(_ allowed: Allowance) {
+  init(_ allowed: TimeLimit) {
     nanoseconds = allowed.nanoseconds
     // Without a limit, the deadline is never, whenever the wait begins.
     isFixed = nanoseconds == .max
@@ -114,17 +114,17 @@ struct Patience {
   /// - Parameters:
   ///   - duration: the timeout that the call gives; `nil` when it gives none.
   ///   - usual: the timeout that applies when the call gives none.
-  init(_ duration: Duration?, or usual: Allowance = Allowance(nil)) {
-    self.init(duration.map { Allowance($0) } ?? usual)
+  init(_ duration: Duration?, or usual: TimeLimit = TimeLimit(nil)) {
+    self.init(duration.map { TimeLimit($0) } ?? usual)
   }
 
   /// The timeout, before it is fixed.
-  var allowed: Allowance { Allowance(nanoseconds: nanoseconds) }
+  var allowed: TimeLimit { TimeLimit(nanoseconds: nanoseconds) }
 
   var deadline: Deadline {
     mutating get {
       if !isFixed {
-        nanoseconds = Deadline(after: Allowance(nanoseconds: nanoseconds)).nanoseconds
+        nanoseconds = Deadline(after: TimeLimit(nanoseconds: nanoseconds)).nanoseconds
         isFixed = true
       }
       return Deadline(nanoseconds: nanoseconds)
@@ -148,7 +148,7 @@ struct Patience {
   }
 }
 
-extension Patience {
+extension LazyDeadline {
   /// The attempts that are made before the time counts: enough to drain any receive buffer, however small the pieces
   /// that are read. So data that had arrived in time is read, and an operation that completes before this reads no
   /// clock.
@@ -159,8 +159,8 @@ extension Patience {
   var isOverdue: Bool {
     mutating get {
       // Counted no further than needed: an operation without a deadline may make any number of attempts.
-      if looks <= Patience.freeLooks { looks += 1 }
-      return looks > Patience.freeLooks && deadline.hasPassed
+      if looks <= LazyDeadline.freeLooks { looks += 1 }
+      return looks > LazyDeadline.freeLooks && deadline.hasPassed
     }
   }
 }

@@ -8,7 +8,7 @@ struct CheckReport {
   var below: Int
   var muted: Int
   /// The findings that were left out because their program declared the behaviour intentional.
-  var onPurpose: [OnPurpose] = []
+  var onPurpose: [DeclaredIntent] = []
   var census: Census
 
   var findings: [FinDoctor.Finding] { chains.flatMap { $0 } }
@@ -25,14 +25,14 @@ struct CheckReport {
 /// The report as JSON; the schema is described in the help of `fin check`.
 enum CheckJSON {
   static func write(_ report: CheckReport) {
-    var json = JSONText()
+    var json = JSONWriter()
     json.object { json in
       json.write("version", number: UInt64(1))
       json.write("fin", string: FinCommand.version)
       json.write("taken", number: UInt64(max(0, report.census.when.wall / 1_000_000)))
       json.write("status", number: UInt64(report.status))
       json.array("hidden") { json in
-        for sentence in report.census.blindness.sentences { json.write(string: sentence) }
+        for sentence in report.census.gaps.sentences { json.write(string: sentence) }
       }
       json.write("muted", number: UInt64(report.muted))
       json.array("onPurpose") { json in
@@ -49,7 +49,7 @@ enum CheckJSON {
   }
 
   /// Writes one finding, as an entry of a list.
-  static func write(_ finding: FinDoctor.Finding, _ chain: Int, to json: inout JSONText) {
+  static func write(_ finding: FinDoctor.Finding, _ chain: Int, to json: inout JSONWriter) {
     json.object { json in
       json.write("id", string: finding.id.rawValue)
       json.write("name", string: finding.id.name)
@@ -88,7 +88,7 @@ enum CheckJSON {
     }
   }
 
-  private static func write(_ meant: OnPurpose, to json: inout JSONText) {
+  private static func write(_ meant: DeclaredIntent, to json: inout JSONWriter) {
     json.object { json in
       json.write("id", string: meant.id.rawValue)
       json.write("name", string: meant.id.name)
@@ -100,7 +100,7 @@ enum CheckJSON {
     }
   }
 
-  private static func write(_ origin: Origin, to json: inout JSONText) {
+  private static func write(_ origin: OpenSites, to json: inout JSONWriter) {
     json.array("opened") { json in
       for site in origin.sites {
         json.object { json in
@@ -125,7 +125,7 @@ enum CheckJSON {
     }
   }
 
-  private static func write(_ who: Who, to json: inout JSONText) {
+  private static func write(_ who: Who, to json: inout JSONWriter) {
     json.object("who") { json in
       if let program = who.program { json.write("program", string: program) }
       if let script = who.script { json.write("script", string: script) }

@@ -2,7 +2,7 @@ import FinDoctor
 
 /// The report as text, 100 columns wide.
 struct CheckText {
-  let paper: Paper
+  let paper: Terminal
 
   /// The findings for the help, one per line.
   static var catalogue: String {
@@ -29,12 +29,12 @@ struct CheckText {
     let name = "\(finding.id.rawValue) \(finding.id.name)"
     let lead = isEffect ? "  └ leads to " : ""
     var lines = [lead + paper.ink(Self.ink(of: finding.severity), word) + "  " + paper.ink(.heading, name)]
-    lines += Paper.wrap(finding.sentence, to: paper.width - margin.count - 2).map { margin + "  " + $0 }
+    lines += Terminal.wrap(finding.sentence, to: paper.width - margin.count - 2).map { margin + "  " + $0 }
     func add(_ label: String, _ text: String?) {
       guard let text, !text.isEmpty else { return }
       let wrapped = Self.wrap(text, to: paper.width - margin.count - 2 - Self.labelWidth)
       for (place, line) in wrapped.enumerated() {
-        let shown = place == 0 ? paper.ink(.quiet, Paper.pad(label, to: Self.labelWidth)) : Self.blank
+        let shown = place == 0 ? paper.ink(.quiet, Terminal.pad(label, to: Self.labelWidth)) : Self.blank
         lines.append(margin + "  " + shown + line)
       }
     }
@@ -61,7 +61,7 @@ struct CheckText {
 
   /// Breaks text at spaces, and a word that is longer than a line at the width.
   static func wrap(_ text: String, to width: Int) -> [String] {
-    Paper.wrap(text, to: width).flatMap { line -> [String] in
+    Terminal.wrap(text, to: width).flatMap { line -> [String] in
       var pieces: [String] = []
       var rest = line[...]
       while rest.count > width {
@@ -92,13 +92,13 @@ struct CheckText {
   }
 
   /// The line about findings that were left out because their program declared the behaviour intentional.
-  private static func left(out meant: OnPurpose) -> String {
+  private static func left(out meant: DeclaredIntent) -> String {
     let sockets = "\(meant.count) socket\(meant.count == 1 ? "" : "s")"
-    let rest = Since(atLeast: meant.milliseconds, atMost: meant.milliseconds)
+    let rest = AgeBounds(atLeast: meant.milliseconds, atMost: meant.milliseconds)
     return "Left out: \(meant.id.rawValue) of \(sockets) of \(meant.who.name): \(meant.reason), for \(rest) more."
   }
 
-  static func ink(of severity: Severity) -> Paper.Ink {
+  static func ink(of severity: Severity) -> Terminal.Style {
     switch severity {
     case .critical: .bad
     case .warning: .trap

@@ -6,7 +6,7 @@ import FinDoctor
 enum ExplainSubject {
   case process(Int32)
   case descriptor(Int32, Int32)
-  case place(SocketPlace, SocketPlace?)
+  case place(AddressPort, AddressPort?)
   case unixName(String)
   case bind(NetworkAddress, UInt16)
 
@@ -63,7 +63,7 @@ struct AddressWord {
   var interface: UInt32 { address?.interface ?? 0 }
   var port: UInt16
 
-  var place: SocketPlace { SocketPlace(address, port: port) }
+  var place: AddressPort { AddressPort(address, port: port) }
 
   init(_ text: String) throws {
     func refuse(_ why: String) -> ValidationError {

@@ -3,7 +3,7 @@ import FinDoctor
 /// The output of `fin explain` as JSON. The schema is described in its help.
 enum ExplainJSON {
   /// Writes the sockets that were asked about.
-  static func write(_ lives: [SocketLife], matched: Int, in census: Census, hidden: [String]) {
+  static func write(_ lives: [SocketExplanation], matched: Int, in census: Census, hidden: [String]) {
     let listing = Listing(census)
     whole(census, hidden) { json in
       json.write("matched", number: UInt64(matched))
@@ -16,7 +16,7 @@ enum ExplainJSON {
   }
 
   /// Writes the bind that was asked about.
-  static func write(_ outlook: BindOutlook, status: Int32, in census: Census, hidden: [String]) {
+  static func write(_ outlook: BindForecast, status: Int32, in census: Census, hidden: [String]) {
     whole(census, hidden) { json in
       json.write("status", number: UInt64(status))
       json.object("bind") { json in
@@ -29,7 +29,7 @@ enum ExplainJSON {
         json.write("reuseAddress", string: ExplainText.word(outlook.reusing))
         if let trial = outlook.trial {
           json.object("tried") { json in
-            let answers: [(JSONKey, BindTrial.Answer)] = [
+            let answers: [(JSONKey, BindProbe.Answer)] = [
               ("address", trial.address), ("plain", trial.plain), ("reuseAddress", trial.reusing),
             ]
             for (key, answer) in answers {
@@ -52,8 +52,8 @@ enum ExplainJSON {
     }
   }
 
-  private static func whole(_ census: Census, _ hidden: [String], _ body: (inout JSONText) -> Void) {
-    var json = JSONText()
+  private static func whole(_ census: Census, _ hidden: [String], _ body: (inout JSONWriter) -> Void) {
+    var json = JSONWriter()
     json.object { json in
       json.write("version", number: UInt64(1))
       json.write("fin", string: FinCommand.version)
@@ -67,7 +67,7 @@ enum ExplainJSON {
     Output.write(json.text.bytes)
   }
 
-  private static func write(_ life: SocketLife, of listing: Listing, to json: inout JSONText) {
+  private static func write(_ life: SocketExplanation, of listing: Listing, to json: inout JSONWriter) {
     let row: ListedSocket =
       switch life.socket {
       case .inet(let place): .inet(place)
@@ -115,7 +115,7 @@ enum ExplainJSON {
     }
   }
 
-  private static func write(_ key: JSONKey, _ since: Since, to json: inout JSONText) {
+  private static func write(_ key: JSONKey, _ since: AgeBounds, to json: inout JSONWriter) {
     guard since != .unknown else { return }
     json.object(key) { json in
       json.write("atLeastMilliseconds", number: since.lower)

@@ -3,13 +3,13 @@ import FinDoctor
 /// The order in which several sockets are shown: by their worst finding, then by state, then the oldest first.
 struct ExplainOrder {
   private let census: Census
-  private let multipath: Multipath
+  private let multipath: MPTCPSubflows
   /// The worst finding about each descriptor of each process.
   private var worst: [Int32: [Int32: Severity]] = [:]
 
   init(_ census: Census, _ findings: [FinDoctor.Finding]) {
     self.census = census
-    multipath = Multipath(census.sockets)
+    multipath = MPTCPSubflows(census.sockets)
     for finding in findings {
       guard let pid = finding.who?.pid else { continue }
       for descriptor in finding.who?.descriptors ?? [] {

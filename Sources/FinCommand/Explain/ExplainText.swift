@@ -2,15 +2,15 @@ import FinDoctor
 
 /// The life of one socket as text, 100 columns wide.
 struct ExplainText {
-  let paper: Paper
+  let paper: Terminal
 
   private static let margin = 2
   private static let labelWidth = 14
 
   /// Returns everything about one socket.
-  func story(of life: SocketLife, in census: Census, matched: String?) -> String {
+  func story(of life: SocketExplanation, in census: Census, matched: String?) -> String {
     var lines = [paper.ink(.heading, life.state) + "  " + owner(of: life) + life.title]
-    lines += Paper.wrap(life.meaning, to: paper.width - Self.margin).map { "  " + $0 }
+    lines += Terminal.wrap(life.meaning, to: paper.width - Self.margin).map { "  " + $0 }
     if let matched { lines += block("matched", matched) }
     if case .inet(let place) = life.socket, census.namespaces.count > 1 {
       lines += block("namespace", census.namespace(of: census.sockets[place]).name)
@@ -21,7 +21,7 @@ struct ExplainText {
     lines += block("if left alone", life.outlook)
     lines.append("")
     lines += people(life, in: census)
-    for topic in SocketLife.Fact.Topic.allCases {
+    for topic in SocketExplanation.Fact.Topic.allCases {
       let facts = life.facts.filter { $0.topic == topic }.map(\.text)
       if !facts.isEmpty { lines += block(topic.rawValue, facts.joined(separator: "; ")) }
     }
@@ -32,39 +32,41 @@ struct ExplainText {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func owner(of life: SocketLife) -> String {
+  private func owner(of life: SocketExplanation) -> String {
     guard let first = life.holders.first else { return "" }
     let name = first.program.map { "\($0.title) (pid \(first.pid))" } ?? "pid \(first.pid)"
     let descriptors = first.descriptors.prefix(4).map { "\($0.number)" }.joined(separator: ", ")
     return "\(name) fd \(descriptors)  "
   }
 
-  private func timeline(_ life: SocketLife) -> [String] {
+  private func timeline(_ life: SocketExplanation) -> [String] {
     if life.events.isEmpty { return block("life", "The kernel keeps no times for this socket.") }
     let times = life.events.map { Self.ago($0.ago) }
     let width = min(times.map(\.count).max() ?? 0, 40)
     var lines: [String] = []
     for (place, event) in life.events.enumerated() {
-      let text = Paper.wrap(event.text, to: paper.width - 4 - Self.labelWidth - width)
+      let text = Terminal.wrap(event.text, to: paper.width - 4 - Self.labelWidth - width)
       for (row, line) in text.enumerated() {
         let label = place == 0 && row == 0 ? "life" : ""
         let time = row == 0 ? times[place] : ""
         lines.append(
-          "  " + paper.ink(.quiet, Paper.pad(label, to: Self.labelWidth)) + Paper.pad(time, to: width) + "  " + line)
+          "  " + paper.ink(.quiet, Terminal.pad(label, to: Self.labelWidth)) + Terminal.pad(time, to: width) + "  "
+            + line)
       }
     }
     return lines
   }
 
   /// `3.2 s ago`, `3.2 s to 41 min ago`, `at least 3.2 s ago`.
-  static func ago(_ since: Since) -> String {
+  static func ago(_ since: AgeBounds) -> String {
     if since == .unknown { return "at some time" }
     if since.isExact || since.upper == .max || since.lower == 0 { return "\(since) ago" }
     return
-      "\(Since(atLeast: since.lower, atMost: since.lower)) to \(Since(atLeast: since.upper, atMost: since.upper)) ago"
+      "\(AgeBounds(atLeast: since.lower, atMost: since.lower)) to "
+      + "\(AgeBounds(atLeast: since.upper, atMost: since.upper)) ago"
   }
 
-  private func people(_ life: SocketLife, in census: Census) -> [String] {
+  private func people(_ life: SocketExplanation, in census: Census) -> [String] {
     var lines: [String] = []
     if life.holders.isEmpty {
       lines += block("held by", noHolder(of: life, in: census))
@@ -90,7 +92,7 @@ struct ExplainText {
     return lines
   }
 
-  private func noHolder(of life: SocketLife, in census: Census) -> String {
+  private func noHolder(of life: SocketExplanation, in census: Census) -> String {
     switch life.state {
     case "TIME-WAIT": return "no process: it is an entry of the kernel"
     case "SYN-RECEIVED": return "no process: its handshake is not finished"
@@ -102,7 +104,7 @@ struct ExplainText {
 
   private func block(_ label: String, _ text: String) -> [String] {
     CheckText.wrap(text, to: paper.width - Self.margin - Self.labelWidth - 2).enumerated().map { place, line in
-      "  " + paper.ink(.quiet, Paper.pad(place == 0 ? label : "", to: Self.labelWidth)) + line
+      "  " + paper.ink(.quiet, Terminal.pad(place == 0 ? label : "", to: Self.labelWidth)) + line
     }
   }
 }
@@ -110,7 +112,7 @@ struct ExplainText {
 /// The short text for each of several sockets.
 extension ExplainText {
   /// Returns one socket in two or three lines: its name and kind, then its condition.
-  func short(_ life: SocketLife, name: String, title: String?, holder: String?) -> [String] {
+  func short(_ life: SocketExplanation, name: String, title: String?, holder: String?) -> [String] {
     let since = life.since == .unknown ? "" : " for \(life.since)"
     let finding = life.findings.first
     let head = ([life.state + since, title, holder] as [String?]).compactMap { $0 }.joined(separator: ", ")
@@ -119,7 +121,7 @@ extension ExplainText {
     // An acknowledgement is less informative than the data before it.
     let last = life.events.last { $0.kind != .acknowledged && $0.kind != .finishAcknowledged }
     let event = last.map { "\($0.text.prefix(1).uppercased())\($0.text.dropFirst()), \(Self.ago($0.ago)). " } ?? ""
-    lines += Paper.wrap(
+    lines += Terminal.wrap(
       event + (finding == nil ? life.meaning : life.attention.first ?? life.meaning), to: paper.width - 4
     )
     .map { "    " + $0 }
@@ -132,14 +134,14 @@ extension ExplainText {
   }
 
   private static func hanging(_ name: String, _ text: String, to width: Int) -> [String] {
-    let lines = Paper.wrap(text, to: max(20, width - name.count - 2))
+    let lines = Terminal.wrap(text, to: max(20, width - name.count - 2))
     return [name + "  " + lines[0]] + lines.dropFirst().map { "    " + $0 }
   }
 }
 
 /// The text that says whether a bind would succeed.
 extension ExplainText {
-  func bind(_ outlook: BindOutlook) -> String {
+  func bind(_ outlook: BindForecast) -> String {
     let place = "\(outlook.request)"
     var lines: [String] = []
     let (reusing, plain) = (outlook.reusing, outlook.plain)
@@ -174,7 +176,7 @@ extension ExplainText {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  static func word(_ answer: BindOutlook.Answer) -> String {
+  static func word(_ answer: BindForecast.Answer) -> String {
     switch answer {
     case .free: "free"
     case .taken: "taken"
@@ -183,7 +185,7 @@ extension ExplainText {
     }
   }
 
-  private static func words(_ answer: BindOutlook.Answer) -> String {
+  private static func words(_ answer: BindForecast.Answer) -> String {
     switch answer {
     case .free: "succeeds"
     case .taken: "refused: EADDRINUSE"
@@ -205,7 +207,7 @@ extension ExplainText {
     }
   }
 
-  private static func tried(_ what: String, _ answer: BindTrial.Answer) -> String? {
+  private static func tried(_ what: String, _ answer: BindProbe.Answer) -> String? {
     switch answer {
     case .untried: nil
     case .succeeded: "\(what): bound"

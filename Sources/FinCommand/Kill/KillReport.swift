@@ -8,7 +8,7 @@ struct KillReport {
   let spared: [Int]
   let isDryRun: Bool
   /// The result for each chosen socket.
-  var outcomes: [Destruction] = []
+  var outcomes: [DestroyOutcome] = []
   var after: Census?
   /// The row of each chosen socket in the second census.
   private(set) var now: [InetSocket?] = []
@@ -68,7 +68,7 @@ struct KillReport {
 enum KillJSON {
   static func write(_ report: KillReport) {
     let census = report.before
-    var json = JSONText()
+    var json = JSONWriter()
     json.object { json in
       json.writeHead(census)
       json.write("dryRun", flag: report.isDryRun)
@@ -96,7 +96,7 @@ enum KillJSON {
     Output.write(json.text.bytes)
   }
 
-  private static func write(_ number: Int, _ report: KillReport, to json: inout JSONText) {
+  private static func write(_ number: Int, _ report: KillReport, to json: inout JSONWriter) {
     switch report.outcomes[number] {
     case .destroyed: json.write("outcome", string: "destroyed")
     case .endedBefore(let isReplaced): json.write("outcome", string: isReplaced ? "replaced" : "ended")
@@ -114,7 +114,7 @@ enum KillJSON {
     write("stillHeldBy", report.stillHeld(number), report.after ?? report.before, to: &json)
   }
 
-  private static func write(_ socket: InetSocket, _ census: Census, to json: inout JSONText) {
+  private static func write(_ socket: InetSocket, _ census: Census, to json: inout JSONWriter) {
     json.write("kind", string: socket.transport.description)
     json.write("state", string: socket.state.description)
     json.string("localAddress") { $0.write(socket.localAddress) }
@@ -126,12 +126,12 @@ enum KillJSON {
     json.write("namespace", number: namespace.inode)
     json.write("inode", number: socket.inode)
     json.string("cookie") { $0.write(hexadecimal: socket.cookie) }
-    json.write("since", since: Since.inState(socket, limits: namespace.limits))
+    json.write("since", since: AgeBounds.inState(socket, limits: namespace.limits))
     if socket.isWaitingForAccept { json.write("waitingForAccept", flag: true) }
     write("holders", Array(census.holders[socket.inode]), census, to: &json)
   }
 
-  private static func write(_ key: JSONKey, _ holders: [Holder], _ census: Census, to json: inout JSONText) {
+  private static func write(_ key: JSONKey, _ holders: [Holder], _ census: Census, to json: inout JSONWriter) {
     json.array(key) { json in
       for holder in holders {
         json.object { json in

@@ -2,7 +2,7 @@ import FinDoctor
 
 /// The output of `fin kill` as text, 100 columns wide.
 struct KillText {
-  let paper: Paper
+  let paper: Terminal
 
   /// The table of the named sockets.
   func list(_ report: KillReport) -> String {
@@ -32,7 +32,7 @@ struct KillText {
   /// The result for each socket.
   func outcome(_ report: KillReport) -> String {
     if report.isDryRun {
-      return "\(Wording.noun(report.chosen.count, "socket")) would be ended; nothing was done (--dry-run).\n"
+      return "\(Phrase.noun(report.chosen.count, "socket")) would be ended; nothing was done (--dry-run).\n"
     }
     var text = ""
     for (number, place) in report.chosen.enumerated() {
@@ -52,7 +52,7 @@ struct KillText {
 
   private func holders(_ holders: some Collection<Holder>, _ census: Census) -> String {
     if holders.isEmpty { return "a program that is gone or could not be read" }
-    let shown = holders.prefix(4).map { "\(Wording.program($0.pid, in: census)) fd \($0.descriptor)" }
+    let shown = holders.prefix(4).map { "\(Phrase.program($0.pid, in: census)) fd \($0.descriptor)" }
     return shown.joined(separator: ", ") + (holders.count > 4 ? " and \(holders.count - 4) more" : "")
   }
 
@@ -110,7 +110,7 @@ struct KillText {
 
   private func lines(_ label: String, _ text: String) -> String {
     let margin = label.isEmpty ? 2 : 0
-    return Wording.lines(label, text, margin: margin, labelWidth: label.isEmpty ? 0 : 8, on: paper)
+    return Phrase.lines(label, text, margin: margin, labelWidth: label.isEmpty ? 0 : 8, on: paper)
       .map { $0 + "\n" }.joined()
   }
 
@@ -118,8 +118,8 @@ struct KillText {
     let remaining = report.chosen.indices.count { report.remains($0) }
     let all = report.chosen.count
     if remaining == 0 {
-      return paper.ink(.good, all == 1 ? "It has ended." : "All \(Wording.number(all)) have ended.")
+      return paper.ink(.good, all == 1 ? "It has ended." : "All \(Phrase.number(all)) have ended.")
     }
-    return paper.ink(.bad, "\(Wording.number(remaining)) of \(Wording.number(all)) did not end.")
+    return paper.ink(.bad, "\(Phrase.number(remaining)) of \(Phrase.number(all)) did not end.")
   }
 }

@@ -37,7 +37,7 @@ struct Skip: Error {
 }
 
 /// A failure of something that the experiment needs, not of what it tests.
-struct Mishap: Error, CustomStringConvertible {
+struct SetupError: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
 }

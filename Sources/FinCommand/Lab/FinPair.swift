@@ -3,7 +3,7 @@ import Glibc
 
 /// A connection with Fin at one end and plain system calls at the other, which must not notice the difference.
 struct FinPair: ~Copyable {
-  let fin: Held<Connection>
+  let fin: AnySocket<Connection>
   let plain: Int32
   let ends: Ends
 
@@ -22,31 +22,31 @@ struct FinPair: ~Copyable {
   /// Makes a pair in which Fin connects.
   static func connecting(in world: World, timeouts: Timeouts = .default) async throws -> FinPair {
     let listener = try Pair.listener()
-    defer { Naked.close(listener) }
-    let port = Naked.port(of: listener)
+    defer { RawSyscalls.close(listener) }
+    let port = RawSyscalls.port(of: listener)
     let fin = try await world.connect(to: .loopback(port: port), timeouts: timeouts)
     let ends = Ends(number: try number(of: fin), finPort: fin.localAddress?.port ?? 0, plainPort: port)
-    return FinPair(fin: fin, plain: Int32(Naked.accept(listener).value), ends: ends)
+    return FinPair(fin: fin, plain: Int32(RawSyscalls.accept(listener).value), ends: ends)
   }
 
   /// Makes a pair in which Fin accepts.
   static func accepting(in world: World, timeouts: Timeouts = .default) async throws -> FinPair {
-    let listener = Held(try Listener.bind(.loopback(port: 0), timeouts: timeouts), world)
+    let listener = AnySocket(try Listener.bind(.loopback(port: 0), timeouts: timeouts), world)
     let port = listener.localAddress?.port ?? 0
-    let plain = Naked.socket()
-    let connected = Naked.connect(plain, port: port)
-    guard connected.succeeded else { throw Mishap("connect: \(connected)") }
+    let plain = RawSyscalls.socket()
+    let connected = RawSyscalls.connect(plain, port: port)
+    guard connected.succeeded else { throw SetupError("connect: \(connected)") }
     let fin = try await listener.accept(within: .seconds(5))
     listener.close()
-    let ends = Ends(number: try number(of: fin), finPort: port, plainPort: Naked.port(of: plain))
+    let ends = Ends(number: try number(of: fin), finPort: port, plainPort: RawSyscalls.port(of: plain))
     return FinPair(fin: fin, plain: plain, ends: ends)
   }
 
   /// Returns the descriptor's number of one of Fin's sockets, from the ledger, to query the kernel without Fin.
-  static func number<End: ~Copyable>(of held: borrowing Held<End>) throws -> Int32 {
+  static func number<End: ~Copyable>(of held: borrowing AnySocket<End>) throws -> Int32 {
     let cookie = try held.socket.cookie()
     guard let entry = Ledger.current.openSockets().first(where: { $0.cookie == cookie }) else {
-      throw Mishap("a socket is not in the ledger")
+      throw SetupError("a socket is not in the ledger")
     }
     return entry.descriptor
   }
@@ -55,7 +55,7 @@ struct FinPair: ~Copyable {
   static func number(of listener: ListenerHandle) throws -> Int32 {
     let entries = Ledger.current.openSockets()
     guard let entry = entries.first(where: { $0.kind == .listener && $0.phase == listener.phase }) else {
-      throw Mishap("a listener is not in the ledger")
+      throw SetupError("a listener is not in the ledger")
     }
     return entry.descriptor
   }

@@ -10,11 +10,11 @@ struct FinServer<Answer: Sendable> {
   /// - Parameter life: The code that uses the listener. Its result is that of the thread or task.
   init(
     in world: World, timeouts: Timeouts = .default,
-    _ life: @escaping @Sendable (borrowing Held<Listener>) async -> Answer
+    _ life: @escaping @Sendable (borrowing AnySocket<Listener>) async -> Answer
   ) throws {
-    let born = Held(try Listener.bind(.loopback(port: 0), timeouts: timeouts), world)
+    let born = AnySocket(try Listener.bind(.loopback(port: 0), timeouts: timeouts), world)
     handle = born.handle
-    let parcel = Parcel(born)
+    let parcel = MoveBox(born)
     running = try world.start {
       let listener = parcel.take()
       let answer = await life(listener)

@@ -1,14 +1,15 @@
 /// The findings as text, 100 columns wide.
 struct TextReport {
-  let paper: Paper
+  let paper: Terminal
 
   private let labelWidth = 9
 
-  static func listing(of experiment: Experiment, in world: World = .threads, on paper: Paper) -> String {
+  static func listing(of experiment: Experiment, in world: World = .threads, on paper: Terminal) -> String {
     let articles = experiment.articles.map(\.rawValue).joined(separator: ",")
-    let word = world == .tasks ? Paper.pad(experiment.wordOfTasks, to: 6) : ""
-    let lines = Paper.wrap(experiment.claim, to: paper.width - 27 - word.count)
-    let first = paper.ink(.heading, Paper.pad(experiment.id, to: 19)) + Paper.pad(articles, to: 6) + word + lines[0]
+    let word = world == .tasks ? Terminal.pad(experiment.wordOfTasks, to: 6) : ""
+    let lines = Terminal.wrap(experiment.claim, to: paper.width - 27 - word.count)
+    let first =
+      paper.ink(.heading, Terminal.pad(experiment.id, to: 19)) + Terminal.pad(articles, to: 6) + word + lines[0]
     return ([first] + lines.dropFirst().map { String(repeating: " ", count: 25 + word.count) + $0 }).joined(
       separator: "\n")
   }
@@ -35,7 +36,7 @@ struct TextReport {
   }
 
   private func story(of trial: Trial) -> [String] {
-    let ink: Paper.Ink = trial.side == .fin ? .fin : .trap
+    let ink: Terminal.Style = trial.side == .fin ? .fin : .trap
     var lines = paragraph(trial.side == .fin ? "Fin" : "recipe", ink, trial.recipe)
     let nameWidth = min(44, trial.facts.map(\.name.count).max() ?? 0)
     let valueWidth = trial.facts.map(\.value.description.count).filter { $0 <= Self.longestValue }.max() ?? 0
@@ -50,16 +51,16 @@ struct TextReport {
   private func line(of fact: Fact, side: Trial.Side, _ nameWidth: Int, _ valueWidth: Int) -> [String] {
     let mark = mark(of: fact, side: side)
     let indent = String(repeating: " ", count: labelWidth + 2)
-    let name = Paper.pad(fact.name, to: nameWidth)
+    let name = Terminal.pad(fact.name, to: nameWidth)
     let source = paper.ink(.quiet, fact.source)
     let value = fact.value.description
     var lines: [String]
     if value.count <= Self.longestValue {
-      lines = [mark + " " + name + "  " + Paper.pad(value, to: valueWidth) + "  " + source]
+      lines = [mark + " " + name + "  " + Terminal.pad(value, to: valueWidth) + "  " + source]
     } else {
       // A long value stands below its name.
       lines = [mark + " " + name + "  " + String(repeating: " ", count: valueWidth) + "  " + source]
-      lines += Paper.wrap(value, to: paper.width - indent.count - 2).map { indent + "  " + $0 }
+      lines += Terminal.wrap(value, to: paper.width - indent.count - 2).map { indent + "  " + $0 }
     }
     if fact.met == false, let expected = fact.expected {
       lines.append(indent + paper.ink(.bad, "expected: \(expected)"))
@@ -92,7 +93,7 @@ struct TextReport {
     return "\(word) in \(finding.seconds.time): " + (finding.why ?? outcomes) + truth
   }
 
-  private func ink(of verdict: Finding.Verdict) -> Paper.Ink {
+  private func ink(of verdict: Finding.Verdict) -> Terminal.Style {
     switch verdict {
     case .kept: .good
     case .broken, .timedOut, .crashed: .bad
@@ -101,10 +102,11 @@ struct TextReport {
   }
 
   /// Returns a label with its text, wrapped beside it.
-  private func paragraph(_ label: String, _ ink: Paper.Ink, _ text: String) -> [String] {
-    let wrapped = Paper.wrap(text, to: paper.width - labelWidth - 2)
+  private func paragraph(_ label: String, _ ink: Terminal.Style, _ text: String) -> [String] {
+    let wrapped = Terminal.wrap(text, to: paper.width - labelWidth - 2)
     return wrapped.enumerated().map { number, line in
-      (number == 0 ? "  " + paper.ink(ink, Paper.pad(label, to: labelWidth)) : String(repeating: " ", count: 11)) + line
+      (number == 0 ? "  " + paper.ink(ink, Terminal.pad(label, to: labelWidth)) : String(repeating: " ", count: 11))
+        + line
     }
   }
 
@@ -116,19 +118,20 @@ struct TextReport {
     var lines = [
       paper.ink(
         .heading,
-        Paper.pad("experiment", to: idWidth) + "  " + Paper.pad("the usual recipe", to: cell) + "  "
-          + Paper.pad(findings.contains { $0.world == .tasks } ? "Fin, in a task" : "Fin", to: cell) + "  verdict")
+        Terminal.pad("experiment", to: idWidth) + "  " + Terminal.pad("the usual recipe", to: cell) + "  "
+          + Terminal.pad(findings.contains { $0.world == .tasks } ? "Fin, in a task" : "Fin", to: cell) + "  verdict")
     ]
     for finding in findings {
       let recipe = finding.headline(of: .naive)?.outcome ?? ""
-      let left = Paper.wrap(finding.truthShown == false ? "? " + recipe : recipe, to: cell)
-      let right = Paper.wrap(finding.why ?? finding.headline(of: .fin).map { $0.problem ?? $0.outcome } ?? "", to: cell)
+      let left = Terminal.wrap(finding.truthShown == false ? "? " + recipe : recipe, to: cell)
+      let right = Terminal.wrap(
+        finding.why ?? finding.headline(of: .fin).map { $0.problem ?? $0.outcome } ?? "", to: cell)
       for row in 0..<max(left.count, right.count) {
-        let id = Paper.pad(row == 0 ? finding.id : "", to: idWidth)
+        let id = Terminal.pad(row == 0 ? finding.id : "", to: idWidth)
         let verdict = row == 0 ? paper.ink(ink(of: finding.verdict), finding.verdict.rawValue) : ""
         let line =
-          paper.ink(.heading, id) + "  " + Paper.pad(row < left.count ? left[row] : "", to: cell) + "  "
-          + Paper.pad(row < right.count ? right[row] : "", to: cell) + "  " + verdict
+          paper.ink(.heading, id) + "  " + Terminal.pad(row < left.count ? left[row] : "", to: cell) + "  "
+          + Terminal.pad(row < right.count ? right[row] : "", to: cell) + "  " + verdict
         lines.append(line)
       }
     }

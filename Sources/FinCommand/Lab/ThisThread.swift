@@ -57,7 +57,7 @@ final class Worker<Answer: Sendable>: Sendable {
     self.world = world
     switch world {
     case .threads:
-      _ = Background { [self] in
+      _ = WorkerThread { [self] in
         if let target = Kernel.target(of: "/proc/thread-self") { place.put("/proc/\(target)") }
         hasBegun.put(true)
         // `work` does not throw.
@@ -88,10 +88,10 @@ final class Worker<Answer: Sendable>: Sendable {
   var isRunning: Bool { answer.content == nil }
 
   /// Returns the answer.
-  /// - Throws: A `Mishap` if the answer does not arrive in time.
+  /// - Throws: A `SetupError` if the answer does not arrive in time.
   func answer(orMishap what: String, within limit: Duration = .seconds(5)) throws -> Answer {
     guard let answer = wait(atMost: limit, for: { answer.content }) else {
-      throw Mishap("\(what): nothing after \(limit.inSeconds.time)")
+      throw SetupError("\(what): nothing after \(limit.inSeconds.time)")
     }
     return answer
   }

@@ -3,7 +3,7 @@ import Fin
 /// The way in which Fin's half of an experiment waits: its operations block a thread, or they suspend a task.
 ///
 /// A half is written once, with `await` at every operation that may wait, and runs in both. Only the code here and in
-/// ``Held`` differs.
+/// ``AnySocket`` differs.
 enum World: String, Codable, Sendable {
   case threads
   case tasks
@@ -31,33 +31,35 @@ enum World: String, Codable, Sendable {
 
   /// Calls `Connection.connect(to:)`.
   @inline(never)
-  func connect(to peer: SocketAddress, timeouts: Timeouts = .default) async throws(SocketError) -> Held<Connection> {
+  func connect(to peer: SocketAddress, timeouts: Timeouts = .default) async throws(SocketError) -> AnySocket<Connection>
+  {
     switch self {
     case .threads:
-      return Held(try blocking { () throws(SocketError) in try Connection.connect(to: peer, timeouts: timeouts) }, self)
-    case .tasks: return Held(try await Connection.connect(to: peer, timeouts: timeouts), self)
+      return AnySocket(
+        try blocking { () throws(SocketError) in try Connection.connect(to: peer, timeouts: timeouts) }, self)
+    case .tasks: return AnySocket(try await Connection.connect(to: peer, timeouts: timeouts), self)
     }
   }
 
   /// Calls `socket.connect(to:)`.
   @inline(never)
-  func connect(_ socket: consuming Socket, to peer: SocketAddress) async throws(SocketError) -> Held<Connection> {
+  func connect(_ socket: consuming Socket, to peer: SocketAddress) async throws(SocketError) -> AnySocket<Connection> {
     switch self {
-    case .threads: return Held(try Blocking.connect(socket, to: peer), self)
-    case .tasks: return Held(try await socket.connect(to: peer), self)
+    case .threads: return AnySocket(try Blocking.connect(socket, to: peer), self)
+    case .tasks: return AnySocket(try await socket.connect(to: peer), self)
     }
   }
 
   /// Calls `withConnection(to:)`.
   func withConnection<R: Sendable>(
     to endpoint: Endpoint, closing: ClosePolicy = .confirmed,
-    _ body: @escaping @Sendable (consuming Held<Connection>) async throws -> R
+    _ body: @escaping @Sendable (consuming AnySocket<Connection>) async throws -> R
   ) async throws -> (result: R, end: CloseReport) {
     switch self {
     case .threads: try Blocking.withConnection(to: endpoint, closing: closing, body)
     case .tasks:
       try await Fin.withConnection(to: endpoint, closing: closing) { connection in
-        try await body(Held(connection, self))
+        try await body(AnySocket(connection, self))
       }
     }
   }
@@ -67,7 +69,7 @@ enum World: String, Codable, Sendable {
 ///
 /// The operations that throw are never inlined: an optimized build of 6.3.1 crashes
 /// (`emitSetAndGetSwiftErrorValueAround`) where a call that suspends and one that does not throw into the same handler.
-struct Held<End: SocketEnd & ~Copyable>: ~Copyable, Sendable {
+struct AnySocket<End: SocketProtocol & ~Copyable>: ~Copyable, Sendable {
   let socket: End
   let world: World
 
@@ -81,13 +83,13 @@ struct Held<End: SocketEnd & ~Copyable>: ~Copyable, Sendable {
   var timeouts: Timeouts { socket.timeouts }
 }
 
-extension Held: Copyable where End: Copyable {}
+extension AnySocket: Copyable where End: Copyable {}
 
-extension Held where End: StreamEnd & ~Copyable {
+extension AnySocket where End: StreamSocketProtocol & ~Copyable {
   func tcpState() throws(SocketError) -> TCPState? { try socket.tcpState() }
 }
 
-extension Held where End: Receiving & ~Copyable {
+extension AnySocket where End: Receiving & ~Copyable {
   @inline(never)
   func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
     switch world {
@@ -97,15 +99,15 @@ extension Held where End: Receiving & ~Copyable {
   }
 
   @inline(never)
-  func readLine() async throws(SocketError) -> String? {
+  func receiveLine() async throws(SocketError) -> String? {
     switch world {
-    case .threads: try blocking { () throws(SocketError) in try socket.readLine() }
-    case .tasks: try await socket.readLine()
+    case .threads: try blocking { () throws(SocketError) in try socket.receiveLine() }
+    case .tasks: try await socket.receiveLine()
     }
   }
 }
 
-extension Held where End: Sending & ~Copyable {
+extension AnySocket where End: Sending & ~Copyable {
   @inline(never)
   func send(_ bytes: [UInt8]) async throws(SocketError) {
     switch world {
@@ -131,7 +133,7 @@ extension Held where End: Sending & ~Copyable {
 
 private let patience = Duration.milliseconds(100)
 
-extension Held where End == Connection {
+extension AnySocket where End == Connection {
   @discardableResult
   consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
     switch world {
@@ -143,20 +145,20 @@ extension Held where End == Connection {
   @discardableResult
   consuming func abort() -> CloseReport { socket.abort() }
 
-  consuming func finishSending() -> Held<ReceivingConnection> {
+  consuming func finishSending() -> AnySocket<ReceivingConnection> {
     let world = world
-    return Held<ReceivingConnection>(socket.finishSending(), world)
+    return AnySocket<ReceivingConnection>(socket.finishSending(), world)
   }
 
-  consuming func share() -> Held<SharedConnection> {
+  consuming func share() -> AnySocket<SharedConnection> {
     let world = world
-    return Held<SharedConnection>(socket.share(), world)
+    return AnySocket<SharedConnection>(socket.share(), world)
   }
 
-  func duplicate() throws(SocketError) -> Held<Connection> { Held(try socket.duplicate(), world) }
+  func duplicate() throws(SocketError) -> AnySocket<Connection> { AnySocket(try socket.duplicate(), world) }
 }
 
-extension Held where End == ReceivingConnection {
+extension AnySocket where End == ReceivingConnection {
   @discardableResult
   consuming func close() async -> CloseReport {
     switch world {
@@ -166,7 +168,7 @@ extension Held where End == ReceivingConnection {
   }
 }
 
-extension Held where End == SharedConnection {
+extension AnySocket where End == SharedConnection {
   @discardableResult
   func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
     switch world {
@@ -179,26 +181,26 @@ extension Held where End == SharedConnection {
   func abort() async -> CloseReport { await close(.abort) }
 }
 
-extension Held where End == Listener {
+extension AnySocket where End == Listener {
   var handle: ListenerHandle { socket.handle }
 
   @inline(never)
-  func accept(within: Duration? = nil) async throws(SocketError) -> Held<Connection> {
+  func accept(within: Duration? = nil) async throws(SocketError) -> AnySocket<Connection> {
     switch world {
-    case .threads: Held<Connection>(try Blocking.accept(from: socket, within: within), world)
-    case .tasks: Held<Connection>(try await socket.accept(within: within), world)
+    case .threads: AnySocket<Connection>(try Blocking.accept(from: socket, within: within), world)
+    case .tasks: AnySocket<Connection>(try await socket.accept(within: within), world)
     }
   }
 
   /// - Parameter most: The number of clients served at the same time.
   func serve(
-    atMost most: Int, _ handler: @escaping @Sendable (consuming Held<Connection>) async throws -> Void
+    atMost most: Int, _ handler: @escaping @Sendable (consuming AnySocket<Connection>) async throws -> Void
   ) async -> ServerReport {
     switch world {
     case .threads: Blocking.serve(socket, threads: most, handler)
     case .tasks:
-      await socket.serve(limits: Limits(connections: most)) { connection in
-        try await handler(Held<Connection>(connection, .tasks))
+      await socket.serve(limits: ServerLimits(connections: most)) { connection in
+        try await handler(AnySocket<Connection>(connection, .tasks))
       }
     }
   }
@@ -231,27 +233,27 @@ private enum Blocking {
 
   static func serve(
     _ listener: borrowing Listener, threads: Int,
-    _ handler: @escaping @Sendable (consuming Held<Connection>) async throws -> Void
+    _ handler: @escaping @Sendable (consuming AnySocket<Connection>) async throws -> Void
   ) -> ServerReport {
     listener.serve(threads: threads) { connection in
-      let parcel = Parcel(connection)
-      try ThisThread.run { try await handler(Held(parcel.take(), .threads)) }
+      let parcel = MoveBox(connection)
+      try ThisThread.run { try await handler(AnySocket(parcel.take(), .threads)) }
     }
   }
 
   static func withConnection<R: Sendable>(
     to endpoint: Endpoint, closing: ClosePolicy,
-    _ body: @escaping @Sendable (consuming Held<Connection>) async throws -> R
+    _ body: @escaping @Sendable (consuming AnySocket<Connection>) async throws -> R
   ) throws -> (result: R, end: CloseReport) {
     try Fin.withConnection(to: endpoint, closing: closing) { connection in
-      let parcel = Parcel(connection)
-      return try ThisThread.run { try await body(Held(parcel.take(), .threads)) }
+      let parcel = MoveBox(connection)
+      return try ThisThread.run { try await body(AnySocket(parcel.take(), .threads)) }
     }
   }
 }
 
 /// Moves a noncopyable value into a closure that is called once, which the compiler cannot know.
-final class Parcel<Content: ~Copyable>: @unchecked Sendable {
+final class MoveBox<Content: ~Copyable>: @unchecked Sendable {
   private var content: Content?
   init(_ content: consuming Content) { self.content = consume content }
   func take() -> Content { content.take()! }

@@ -20,7 +20,7 @@ enum LifecycleText {
       if own.isEmpty { text += "  nothing more happens\n" }
       for (_, row) in own {
         var line =
-          "  " + Paper.pad(row.event, to: eventWidth + 2) + Paper.pad(row.next, to: nextWidth + 2) + row.actions
+          "  " + Terminal.pad(row.event, to: eventWidth + 2) + Terminal.pad(row.next, to: nextWidth + 2) + row.actions
         while line.last == " " { line.removeLast() }
         text += line + "\n"
       }

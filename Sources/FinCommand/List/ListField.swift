@@ -129,7 +129,7 @@ extension ListField {
     case .remote: text.write(socket.remoteAddress, port: socket.remotePort)
     case .since: listing.since(index).write(short: &text)
     case .idle:
-      if let idle = Since.idle(socket) { idle.write(short: &text) } else { text.write(ascii: "-") }
+      if let idle = AgeBounds.idle(socket) { idle.write(short: &text) } else { text.write(ascii: "-") }
     case .timer: Self.write(timerOf: socket, to: &text)
     case .user: text.write(decimal: socket.user)
     case .cookie: text.write(hexadecimal: socket.cookie)

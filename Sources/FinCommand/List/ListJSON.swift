@@ -6,7 +6,7 @@ enum ListJSON {
 
   /// Writes the text piece by piece.
   static func write(_ rows: [ListedSocket], of listing: Listing, to output: ([UInt8]) -> Void) {
-    var json = JSONText()
+    var json = JSONWriter()
     let census = listing.census
     json.object { json in
       json.write("version", number: version)
@@ -22,10 +22,10 @@ enum ListJSON {
         }
       }
       json.array("hidden") { json in
-        for sentence in census.blindness.sentences { json.write(string: sentence) }
+        for sentence in census.gaps.sentences { json.write(string: sentence) }
       }
       json.array("sockets") { json in
-        Pieces.forEach(of: rows.count) {
+        ParallelChunks.forEach(of: rows.count) {
           lines(rows[$0], of: listing)
         } use: { lines in
           json.write(prepared: lines)
@@ -40,7 +40,7 @@ enum ListJSON {
 
   /// Returns the text of some sockets, each on a line of its own.
   private static func lines(_ rows: ArraySlice<ListedSocket>, of listing: Listing) -> [UInt8] {
-    var json = JSONText()
+    var json = JSONWriter()
     for row in rows {
       json.beginLine()
       write(row, of: listing, to: &json)
@@ -49,7 +49,7 @@ enum ListJSON {
   }
 
   /// Writes one socket, as an entry of a list.
-  static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONText) {
+  static func write(_ row: ListedSocket, of listing: Listing, to json: inout JSONWriter) {
     json.object { json in
       switch row {
       case .inet(let index): write(listing.census.sockets[index], at: index, listing, to: &json)
@@ -67,13 +67,13 @@ enum ListJSON {
   }
 
   private static func write(
-    _ published: PublishedSocket, _ row: ListedSocket, _ listing: Listing, to json: inout JSONText
+    _ published: PublishedSocket, _ row: ListedSocket, _ listing: Listing, to json: inout JSONWriter
   ) {
     json.object("published") { json in
       json.write("file", string: published.file)
       json.write("line", number: published.line)
       json.write("phase", string: published.phase.description)
-      if !published.purpose.isEmpty { json.write("purpose", string: published.purpose.description) }
+      if !published.intent.isEmpty { json.write("intent", string: published.intent.description) }
       json.write("deadlineMilliseconds", numberIfKnown: listing.deadline(row))
       if let opened = published.opened, let when = listing.holder(row).flatMap({ listing.census.ledgers[$0.pid]?.when })
       {
@@ -83,7 +83,7 @@ enum ListJSON {
   }
 
   private static func write(
-    _ socket: borrowing InetSocket, at index: Int, _ listing: Listing, to json: inout JSONText
+    _ socket: borrowing InetSocket, at index: Int, _ listing: Listing, to json: inout JSONWriter
   ) {
     let (local, remote) = (socket.localAddress, socket.remoteAddress)
     json.write("kind", string: socket.transport.description)
@@ -111,7 +111,7 @@ enum ListJSON {
         if since.atMost != nil { json.write("atMostMilliseconds", number: since.upper) }
       }
     }
-    json.write("idleMilliseconds", numberIfKnown: Since.idle(socket)?.lower)
+    json.write("idleMilliseconds", numberIfKnown: AgeBounds.idle(socket)?.lower)
     if socket.isWaitingForAccept { json.write("waitingForAccept", flag: true) }
     json.write("user", number: socket.user)
     let cookie = socket.cookie
@@ -128,7 +128,7 @@ enum ListJSON {
 
   /// The members that all sockets of a process share, without the braces: written once for each process.
   static func members(of program: Program) -> [UInt8] {
-    var json = JSONText()
+    var json = JSONWriter()
     json.object { json in
       json.write("program", string: program.name)
       if let script = program.script { json.write("script", string: script) }
@@ -138,7 +138,7 @@ enum ListJSON {
     return Array(json.text.bytes.dropFirst().dropLast())
   }
 
-  private static func write(_ memory: SocketMemory, to json: inout JSONText) {
+  private static func write(_ memory: SocketMemory, to json: inout JSONWriter) {
     guard memory.received != nil else { return }
     json.object("memory") { json in
       json.write("received", numberIfKnown: memory.received)
@@ -153,7 +153,7 @@ enum ListJSON {
     }
   }
 
-  private static func write(_ info: borrowing TCPDetail, to json: inout JSONText) {
+  private static func write(_ info: borrowing TCPDetail, to json: inout JSONWriter) {
     let info = copy info
     json.object("tcp") { json in
       json.write("bytesSent", numberIfKnown: info.bytesSent)
@@ -178,7 +178,7 @@ enum ListJSON {
     }
   }
 
-  private static func write(_ detail: MultipathDetail, to json: inout JSONText) {
+  private static func write(_ detail: MPTCPInfo, to json: inout JSONWriter) {
     guard !detail.isEmpty else { return }
     json.object("mptcp") { json in
       if let token = detail.token { json.plain("token") { $0.write(hexadecimal: UInt64(token)) } }
@@ -194,7 +194,7 @@ enum ListJSON {
     }
   }
 
-  private static func write(_ socket: UnixSocket, _ listing: Listing, to json: inout JSONText) {
+  private static func write(_ socket: UnixSocket, _ listing: Listing, to json: inout JSONWriter) {
     json.write("kind", string: socket.type.description)
     json.write("state", string: socket.state.description)
     if let name = listing.census.name(of: socket) { json.write("name", string: name) }
@@ -208,7 +208,7 @@ enum ListJSON {
     write(socket.memory, to: &json)
   }
 
-  private static func write(holdersOf row: ListedSocket, of listing: Listing, to json: inout JSONText) {
+  private static func write(holdersOf row: ListedSocket, of listing: Listing, to json: inout JSONWriter) {
     json.array("holders") { json in
       for holder in listing.census.holders[listing.inode(row)] {
         json.object { json in

@@ -69,7 +69,7 @@ enum ListOrder {
     case .receiveQueue: UInt64(socket.receiveQueue)
     case .sendQueue: UInt64(socket.sendQueue)
     case .since: since
-    case .idle: Since.idle(socket)?.lower ?? 0
+    case .idle: AgeBounds.idle(socket)?.lower ?? 0
     case .user: UInt64(socket.user)
     case .cookie: socket.cookie
     case .received: socket.bytesReceived ?? 0

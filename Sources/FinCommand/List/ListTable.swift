@@ -13,7 +13,7 @@ struct ListTable {
   }
 
   mutating func append(_ rows: [ListedSocket], of listing: Listing) {
-    Pieces.forEach(of: rows.count) { [fields] in
+    ParallelChunks.forEach(of: rows.count) { [fields] in
       Cells(fields, rows[$0], of: listing)
     } use: {
       take($0)
@@ -29,7 +29,7 @@ struct ListTable {
   /// - Parameter page: The width that a line may have; nil for no limit.
   func write(page: Int?, to output: ([UInt8]) -> Void) {
     let widths = fitted(to: page)
-    Pieces.forEach(of: pieces.count, each: 1) { [fields, pieces] in
+    ParallelChunks.forEach(of: pieces.count, each: 1) { [fields, pieces] in
       pieces[$0.lowerBound].lines(fields, widths)
     } use: {
       output($0)

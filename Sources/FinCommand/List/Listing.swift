@@ -14,7 +14,7 @@ struct Listing {
   /// The name that is shown for each process: `nginx[812]`.
   private let labels: [Int32: Label]
   private let limits: [KernelLimits]
-  private let multipath: Multipath
+  private let multipath: MPTCPSubflows
   /// The inode of every listening socket, by its namespace and port.
   private let listeners: [UInt32: UInt32]
 
@@ -29,7 +29,7 @@ struct Listing {
   init(_ census: Census) {
     self.census = census
     limits = census.namespaces.map(\.limits)
-    multipath = Multipath(census.sockets)
+    multipath = MPTCPSubflows(census.sockets)
     let sorted = census.programs.values.sorted { ($0.name, $0.pid) < ($1.name, $1.pid) }
     labels = Dictionary(
       uniqueKeysWithValues: sorted.enumerated().map { rank, program in
@@ -80,7 +80,7 @@ struct Listing {
   func write(deadlineOf row: ListedSocket, to text: inout TextBuffer) {
     if let left = deadline(row) {
       text.write("in ")
-      Since(atLeast: left, atMost: left).write(short: &text)
+      AgeBounds(atLeast: left, atMost: left).write(short: &text)
     } else if let socket = published(row), socket.input == .forever || socket.output == .forever {
       text.write("never")
     } else {
@@ -108,7 +108,7 @@ struct Listing {
   }
 
   /// How long a TCP, UDP or MPTCP socket has been in its state.
-  func since(_ index: Int) -> Since {
+  func since(_ index: Int) -> AgeBounds {
     let place = Int(census.sockets[index].namespace)
     return multipath.since(
       index, in: census.sockets, limits: place < limits.count ? limits[place] : KernelLimits())
@@ -180,7 +180,7 @@ extension Listing {
   }
 
   private static func label(_ pid: Int32, _ program: Program?) -> [UInt8] {
-    Array("\(program?.name ?? Wording.ended)[\(pid)]".utf8)
+    Array("\(program?.name ?? Phrase.ended)[\(pid)]".utf8)
   }
 
   func write(label pid: Int32, to text: inout TextBuffer) {

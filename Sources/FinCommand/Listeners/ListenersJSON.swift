@@ -2,8 +2,8 @@ import FinDoctor
 
 /// The listeners as JSON; the schema is described in the help of `fin listeners`.
 enum ListenersJSON {
-  static func write(_ panels: [ListenerPanel], matching: Int, _ census: Census) {
-    var json = JSONText()
+  static func write(_ panels: [ListenerOverview], matching: Int, _ census: Census) {
+    var json = JSONWriter()
     json.object { json in
       json.writeHead(census)
       json.write("matching", number: UInt64(matching))
@@ -18,7 +18,7 @@ enum ListenersJSON {
     Output.write(json.text.bytes)
   }
 
-  private static func write(_ panel: ListenerPanel, _ census: Census, to json: inout JSONText) {
+  private static func write(_ panel: ListenerOverview, _ census: Census, to json: inout JSONWriter) {
     switch panel.place {
     case .inet(let place):
       let socket = census.sockets[place]
@@ -71,7 +71,7 @@ enum ListenersJSON {
     }
   }
 
-  private static func write(_ acceptor: ListenerPanel.Acceptor, to json: inout JSONText) {
+  private static func write(_ acceptor: ListenerOverview.Acceptor, to json: inout JSONWriter) {
     json.write("pid", number: UInt64(max(0, acceptor.pid)))
     switch acceptor.way {
     case .epoll(let descriptor, let events):
@@ -88,7 +88,7 @@ enum ListenersJSON {
     }
   }
 
-  private static func word(_ limit: ListenerPanel.Limit) -> String {
+  private static func word(_ limit: ListenerOverview.Limit) -> String {
     switch limit {
     case .backlog: "backlog"
     case .somaxconn: "somaxconn"

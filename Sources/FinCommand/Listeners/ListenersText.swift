@@ -2,13 +2,13 @@ import FinDoctor
 
 /// The listeners as text, 100 columns wide.
 struct ListenersText {
-  let paper: Paper
+  let paper: Terminal
   let census: Census
   let isDetailed: Bool
   let isSecondLook: Bool
 
   /// - Parameter matching: The number of listeners that match; fewer may be shown.
-  func report(_ panels: [ListenerPanel], matching: Int) -> String {
+  func report(_ panels: [ListenerOverview], matching: Int) -> String {
     if matching == 0 { return "No listener.\n" }
     var table = Columns(columns(panels))
     for panel in panels { table.append(cells(panel, panels)) }
@@ -23,13 +23,13 @@ struct ListenersText {
       }
     }
     if panels.count < matching {
-      text += "\(Wording.noun(matching, "listener")), \(Wording.number(matching - panels.count)) not shown: "
+      text += "\(Phrase.noun(matching, "listener")), \(Phrase.number(matching - panels.count)) not shown: "
       text += "omit --top to show them.\n"
     }
     return text
   }
 
-  private func ink(_ severity: Severity?) -> Paper.Ink? {
+  private func ink(_ severity: Severity?) -> Terminal.Style? {
     switch severity {
     case .critical: .bad
     case .warning: .trap
@@ -37,11 +37,11 @@ struct ListenersText {
     }
   }
 
-  private func isAcrossNamespaces(_ panels: [ListenerPanel]) -> Bool {
+  private func isAcrossNamespaces(_ panels: [ListenerOverview]) -> Bool {
     panels.contains { !census.namespaces[Int($0.namespace)].isOwn }
   }
 
-  private func columns(_ panels: [ListenerPanel]) -> [Columns.Column] {
+  private func columns(_ panels: [ListenerOverview]) -> [Columns.Column] {
     (isAcrossNamespaces(panels) ? [.init(heading: "NAMESPACE", least: 9)] : [])
       + [
         .init(heading: "LISTENER", least: 15), .init(heading: "QUEUE", isNumber: true),
@@ -51,7 +51,7 @@ struct ListenersText {
       + [.init(heading: "FDS", isNumber: true), .init(heading: "PROGRAM", least: 12)]
   }
 
-  private func cells(_ panel: ListenerPanel, _ panels: [ListenerPanel]) -> [String] {
+  private func cells(_ panel: ListenerOverview, _ panels: [ListenerOverview]) -> [String] {
     let fullest = panel.descriptors.max { ($0.share ?? 0, $1.pid) < ($1.share ?? 0, $0.pid) }
     let descriptors = fullest.map { use in
       "\(use.used.map { "\($0)" } ?? "?")/\(use.limit.map { "\($0)" } ?? "?")"
@@ -60,18 +60,18 @@ struct ListenersText {
       + [
         name(panel), "\(panel.waiting)/\(panel.limit)", oldest(panel), "\(panel.gone)", "\(panel.unfinished)",
         panel.drops.map { "\($0)" } ?? "-",
-      ] + (isSecondLook ? [panel.dropsPerSecond.map(Wording.rate) ?? "-"] : [])
+      ] + (isSecondLook ? [panel.dropsPerSecond.map(Phrase.rate) ?? "-"] : [])
       + [descriptors ?? "-", program(panel)]
   }
 
-  private func oldest(_ panel: ListenerPanel) -> String {
+  private func oldest(_ panel: ListenerOverview) -> String {
     guard let oldest = panel.oldest else { return "-" }
     var buffer = TextBuffer()
     oldest.write(short: &buffer)
     return buffer.text
   }
 
-  private func name(_ panel: ListenerPanel) -> String {
+  private func name(_ panel: ListenerOverview) -> String {
     switch panel.place {
     case .inet(let place):
       let socket = census.sockets[place]
@@ -82,19 +82,19 @@ struct ListenersText {
     }
   }
 
-  private func program(_ panel: ListenerPanel) -> String {
+  private func program(_ panel: ListenerOverview) -> String {
     guard let first = panel.holders.first else {
       if case .inet(let place) = panel.place { return "user \(census.sockets[place].user)" }
       return "-"
     }
     let others = Set(panel.holders.map(\.pid)).count - 1
-    return "\(Wording.program(first.pid, in: census)) fd \(first.descriptor)" + (others > 0 ? " +\(others)" : "")
+    return "\(Phrase.program(first.pid, in: census)) fd \(first.descriptor)" + (others > 0 ? " +\(others)" : "")
   }
 
-  private func details(_ panel: ListenerPanel) -> [String] {
+  private func details(_ panel: ListenerOverview) -> [String] {
     var lines: [String] = []
     func add(_ label: String, _ text: String?) {
-      if let text { lines += Wording.lines(label, text, margin: 4, labelWidth: 9, on: paper) }
+      if let text { lines += Phrase.lines(label, text, margin: 4, labelWidth: 9, on: paper) }
     }
     add("queue", queue(panel))
     add("waiting", waiting(panel))
@@ -102,7 +102,7 @@ struct ListenersText {
     if panel.unfinished > 0 {
       add(
         "syn",
-        "\(Wording.noun(panel.unfinished, "handshake")) not finished by the peers, "
+        "\(Phrase.noun(panel.unfinished, "handshake")) not finished by the peers, "
           + "\(panel.unfinishedAgain) of them answered more than once")
     }
     for (way, pids) in ways(panel) {
@@ -113,13 +113,13 @@ struct ListenersText {
       guard let used = use.used, let limit = use.limit else { continue }
       add(
         "fds",
-        "\(Wording.program(use.pid, in: census)) has \(Wording.number(used)) of \(Wording.number(limit)) descriptors "
+        "\(Phrase.program(use.pid, in: census)) has \(Phrase.number(used)) of \(Phrase.number(limit)) descriptors "
           + (used >= limit ? "open: accept fails with EMFILE" : "open"))
     }
     return lines
   }
 
-  private func queue(_ panel: ListenerPanel) -> String {
+  private func queue(_ panel: ListenerOverview) -> String {
     let limit =
       switch panel.limitedBy {
       case .backlog:
@@ -134,27 +134,27 @@ struct ListenersText {
     return "\(state); \(limit)\(group)"
   }
 
-  private func waiting(_ panel: ListenerPanel) -> String? {
+  private func waiting(_ panel: ListenerOverview) -> String? {
     guard panel.waiting > 0 else { return nil }
     let group = panel.countsGroup ? " (of the whole group)" : ""
     var text = panel.oldest.map { "the first for \($0)\(group)" } ?? "Unix sockets keep no time"
     if panel.gone > 0 {
-      text += "; \(Wording.noun(panel.gone, "client has", "clients have")) already given up\(group)"
+      text += "; \(Phrase.noun(panel.gone, "client has", "clients have")) already given up\(group)"
     }
     return text
   }
 
-  private func dropped(_ panel: ListenerPanel) -> String? {
+  private func dropped(_ panel: ListenerOverview) -> String? {
     guard let drops = panel.drops, drops > 0 || isDetailed else { return nil }
-    var text = "\(Wording.noun(drops, "attempt")) since listen"
+    var text = "\(Phrase.noun(drops, "attempt")) since listen"
     if let rate = panel.dropsPerSecond, let recent = panel.recentDrops {
-      text += ", \(Wording.number(recent)) between the two snapshots: \(Wording.rate(rate)) a second"
+      text += ", \(Phrase.number(recent)) between the two snapshots: \(Phrase.rate(rate)) a second"
     }
     return text
   }
 
   /// The ways of accepting, with the processes of each: workers that accept in the same way share a line.
-  private func ways(_ panel: ListenerPanel) -> [(String, [Int32])] {
+  private func ways(_ panel: ListenerOverview) -> [(String, [Int32])] {
     var ways: [(String, [Int32])] = []
     for acceptor in panel.acceptors {
       // The id of a thread differs for each worker, and says little if there are several.
@@ -171,7 +171,7 @@ struct ListenersText {
   }
 
   private func programs(_ pids: [Int32]) -> String {
-    let shown = pids.prefix(6).map { Wording.program($0, in: census) }.joined(separator: ", ")
+    let shown = pids.prefix(6).map { Phrase.program($0, in: census) }.joined(separator: ", ")
     return pids.count > 6 ? "\(shown) and \(pids.count - 6) more" : shown
   }
 }

@@ -9,7 +9,7 @@ struct OutputOptions: ParsableArguments {
   @Flag(name: .customLong("no-color"), help: "Print no colour, as with NO_COLOR in the environment.")
   var noColor = false
 
-  var paper: Paper { .standardOutput(noColor: noColor) }
+  var paper: Terminal { .standardOutput(noColor: noColor) }
 }
 
 /// The options of every command that examines the machine's sockets.
@@ -25,7 +25,7 @@ struct LookOptions: ParsableArguments {
   @OptionGroup var output: OutputOptions
 
   var json: Bool { output.json }
-  var paper: Paper { output.paper }
+  var paper: Terminal { output.paper }
 
   /// The options of the census that these options ask for.
   var census: Census.Options {

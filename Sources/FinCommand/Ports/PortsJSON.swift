@@ -4,7 +4,7 @@ import FinDoctor
 enum PortsJSON {
   static func write(_ report: PortsReport) {
     let census = report.census
-    var json = JSONText()
+    var json = JSONWriter()
     json.object { json in
       json.writeHead(census)
       if let earlier = report.looks.earlier {
@@ -26,7 +26,7 @@ enum PortsJSON {
     Output.write(json.text.bytes)
   }
 
-  private static func write(_ namespace: FinDoctor.Namespace, to json: inout JSONText) {
+  private static func write(_ namespace: FinDoctor.Namespace, to json: inout JSONWriter) {
     json.object { json in
       json.write("inode", number: namespace.inode)
       json.write("name", string: namespace.name)
@@ -42,7 +42,7 @@ enum PortsJSON {
     }
   }
 
-  private static func write(_ budget: PortBudget, _ census: Census, to json: inout JSONText) {
+  private static func write(_ budget: PortBudget, _ census: Census, to json: inout JSONWriter) {
     json.object { json in
       json.write("namespace", number: census.namespaces[Int(budget.route.namespace)].inode)
       if !budget.route.isAnyOther {
@@ -85,7 +85,7 @@ enum PortsJSON {
     }
   }
 
-  private static func write(_ key: JSONKey, _ users: [PortBudget.User], _ census: Census, to json: inout JSONText) {
+  private static func write(_ key: JSONKey, _ users: [PortBudget.User], _ census: Census, to json: inout JSONWriter) {
     json.array(key) { json in
       for user in users {
         json.object { json in

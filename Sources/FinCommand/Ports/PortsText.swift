@@ -2,7 +2,7 @@ import FinDoctor
 
 /// The budgets as text, 100 columns wide.
 struct PortsText {
-  let paper: Paper
+  let paper: Terminal
   private let margin = 2
 
   func report(_ report: PortsReport) -> String {
@@ -14,7 +14,7 @@ struct PortsText {
   private func story(of budget: PortBudget, _ report: PortsReport) -> [String] {
     var lines = [heading(budget, report), String(repeating: " ", count: margin) + bar(budget)]
     func add(_ label: String, _ text: String?) {
-      if let text { lines += Wording.lines(label, text, margin: margin, on: paper) }
+      if let text { lines += Phrase.lines(label, text, margin: margin, on: paper) }
     }
     add("ports", parts(budget))
     add("used by", users(budget.users, report))
@@ -36,8 +36,8 @@ struct PortsText {
       ? "to any other destination" : "\(route.source) to \(route.destination.with(port: route.port))"
     if report.isAcrossNamespaces { name = "\(report.census.namespaces[Int(route.namespace)].name): \(name)" }
     let state =
-      "\(Wording.number(budget.capacity - budget.free)) of \(Wording.number(budget.capacity)) ports taken, "
-      + "\(Wording.number(budget.free)) free"
+      "\(Phrase.number(budget.capacity - budget.free)) of \(Phrase.number(budget.capacity)) ports taken, "
+      + "\(Phrase.number(budget.free)) free"
     let shown = budget.remedies().contains(.portsExhausted) ? paper.ink(.bad, state) : state
     let gap = paper.width - name.count - state.count
     if gap >= 2 { return paper.ink(.heading, name) + String(repeating: " ", count: gap) + shown }
@@ -45,7 +45,7 @@ struct PortsText {
   }
 
   private func bar(_ budget: PortBudget) -> String {
-    let parts: [(Int, Character, Paper.Ink)] = [
+    let parts: [(Int, Character, Terminal.Style)] = [
       (budget.connected, "#", .fin), (budget.resting, "=", .trap), (budget.bound, "+", .bad),
       (budget.free, ".", .quiet),
     ]
@@ -71,54 +71,54 @@ struct PortsText {
 
   private func parts(_ budget: PortBudget) -> String {
     var all: [String] = []
-    all.append("connected \(Wording.number(budget.connected))")
-    var resting = "TIME-WAIT \(Wording.number(budget.resting))"
-    if budget.reusable > 0 { resting += " (\(Wording.number(budget.reusable)) reusable: tcp_tw_reuse)" }
+    all.append("connected \(Phrase.number(budget.connected))")
+    var resting = "TIME-WAIT \(Phrase.number(budget.resting))"
+    if budget.reusable > 0 { resting += " (\(Phrase.number(budget.reusable)) reusable: tcp_tw_reuse)" }
     all.append(resting)
-    var bound = "bound \(Wording.number(budget.bound))"
+    var bound = "bound \(Phrase.number(budget.bound))"
     var asides: [String] = []
     if budget.boundHere > 0 {
       asides.append(
-        "\(Wording.number(budget.boundHere)) \(budget.route.isAnyOther ? "" : "on this address ")without a connection")
+        "\(Phrase.number(budget.boundHere)) \(budget.route.isAnyOther ? "" : "on this address ")without a connection")
     }
-    if budget.boundProbably > 0 { asides.append("\(Wording.number(budget.boundProbably)) probably") }
+    if budget.boundProbably > 0 { asides.append("\(Phrase.number(budget.boundProbably)) probably") }
     if !asides.isEmpty { bound += " (\(asides.joined(separator: ", ")))" }
     all.append(bound)
-    all.append("free \(Wording.number(budget.free))")
+    all.append("free \(Phrase.number(budget.free))")
     return all.joined(separator: ", ")
   }
 
   private func users(_ users: [PortBudget.User], _ report: PortsReport) -> String? {
     guard !users.isEmpty else { return nil }
-    let shown = users.prefix(5).map { "\(Wording.program($0.pid, in: report.census)) \(Wording.number($0.ports))" }
+    let shown = users.prefix(5).map { "\(Phrase.program($0.pid, in: report.census)) \(Phrase.number($0.ports))" }
     let rest = users.dropFirst(5).reduce(0) { $0 + $1.ports }
-    return (shown + (rest > 0 ? ["others \(Wording.number(rest))"] : [])).joined(separator: ", ")
+    return (shown + (rest > 0 ? ["others \(Phrase.number(rest))"] : [])).joined(separator: ", ")
   }
 
   private func rate(_ budget: PortBudget) -> String? {
     if budget.resting == 0 { return nil }
-    return "at least \(Wording.rate(budget.closedPerSecond)) a second opened, and closed by this side, over the last "
-      + "minute; \(Wording.rate(budget.sustainedPerSecond)) can be sustained"
+    return "at least \(Phrase.rate(budget.closedPerSecond)) a second opened, and closed by this side, over the last "
+      + "minute; \(Phrase.rate(budget.sustainedPerSecond)) can be sustained"
   }
 
   private func rate(_ pace: PortBudget.Pace) -> String {
-    let least = Wording.rate(pace.openedPerSecond)
-    guard let most = pace.openedPerSecondAtMost.map(Wording.rate) else { return "at least \(least) connects a second" }
+    let least = Phrase.rate(pace.openedPerSecond)
+    guard let most = pace.openedPerSecondAtMost.map(Phrase.rate) else { return "at least \(least) connects a second" }
     return most == least ? "\(least) connects a second" : "between \(least) and \(most) connects a second"
   }
 
   private func lasting(_ pace: PortBudget.Pace, _ budget: PortBudget) -> String {
     if budget.free == 0 { return "exhausted now" }
     guard let time = pace.exhaustion else {
-      return "the ports last at this rate; \(Wording.rate(budget.sustainedPerSecond)) a second can be sustained"
+      return "the ports last at this rate; \(Phrase.rate(budget.sustainedPerSecond)) a second can be sustained"
     }
     let when = time.isExact || time.atMost == nil || time.lower == 0 ? "in \(time)" : "\(time) from now"
-    return "exhausted \(when) at this rate (\(Wording.noun(pace.growth, "port")) more in \(milliseconds(pace)))"
+    return "exhausted \(when) at this rate (\(Phrase.noun(pace.growth, "port")) more in \(milliseconds(pace)))"
   }
 
   private func milliseconds(_ pace: PortBudget.Pace) -> String {
     let time = UInt64(max(0, pace.interval / .milliseconds(1)))
-    return "\(Since(atLeast: time, atMost: time))"
+    return "\(AgeBounds(atLeast: time, atMost: time))"
   }
 
   private func language(_ budget: PortBudget, _ id: FindingID, _ report: PortsReport) -> Language {
@@ -128,9 +128,9 @@ struct PortsText {
 
   private func summary(_ report: PortsReport) -> [String] {
     if report.matching == 0 { return ["No connection has a port that connect chose."] }
-    var text = "\(Wording.noun(report.matching, "budget"))"
+    var text = "\(Phrase.noun(report.matching, "budget"))"
     if report.budgets.count < report.matching {
-      text += ", \(Wording.number(report.matching - report.budgets.count)) not shown: --all"
+      text += ", \(Phrase.number(report.matching - report.budgets.count)) not shown: --all"
     }
     text += ". " + paper.ink(.quiet, "# connected  = TIME-WAIT  + bound  . free")
     return [text]

@@ -32,7 +32,7 @@ public struct Census: Sendable {
   /// The namespaces, the caller's own one first. A row refers to its namespace by the index here.
   public var namespaces: [Namespace]
   /// The gaps of this census.
-  public var blindness: Blindness
+  public var gaps: CensusGaps
   /// The moment when the census began.
   public var when: Moment
 
@@ -42,7 +42,7 @@ public struct Census: Sendable {
     unixNames: ContiguousArray<UInt8> = [], unixWaiting: ContiguousArray<UInt32> = [],
     holders: Holders = Holders(sockets: []), programs: [Int32: Program] = [:], watchers: [Int32: Watchers] = [:],
     detached: ContiguousArray<DetachedSocket> = [], namespaces: [Namespace] = [Namespace()],
-    blindness: Blindness = Blindness(), when: Moment = Moment()
+    gaps: CensusGaps = CensusGaps(), when: Moment = Moment()
   ) {
     self.sockets = sockets
     self.unixSockets = unixSockets
@@ -53,7 +53,7 @@ public struct Census: Sendable {
     self.watchers = watchers
     self.detached = detached
     self.namespaces = namespaces
-    self.blindness = blindness
+    self.gaps = gaps
     self.when = when
   }
 

@@ -20,8 +20,8 @@ extension Counters {
     let lines = bytes.split(separator: 10)
     var index = 0
     while index + 1 < lines.count {
-      var names = Words(lines[index])
-      var numbers = Words(lines[index + 1])
+      var names = Fields(lines[index])
+      var numbers = Fields(lines[index + 1])
       guard let head = names.next(), head.last == UInt8(ascii: ":"), numbers.next() == head else {
         index += 1
         continue
@@ -37,7 +37,7 @@ extension Counters {
   /// Reads names and values in turn: `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1`.
   mutating func take(pairs bytes: [UInt8]) {
     for line in bytes.split(separator: 10) {
-      var words = Words(line)
+      var words = Fields(line)
       guard let head = words.next(), head.last == UInt8(ascii: ":") else { continue }
       let group = visible(head.dropLast())
       while let name = words.next(), let number = words.next() {

@@ -8,7 +8,7 @@ extension Census {
     _ options: Options, reading places: [NamespacePlace], held: ContiguousArray<Holder>
   ) {
     var places = places
-    var elsewhere = Elsewhere(self, held: held, isEverythingRead: options.readsAllNamespaces)
+    var elsewhere = UnreadNamespaces(self, held: held, isEverythingRead: options.readsAllNamespaces)
     var (candidates, unix) = descriptorsListedNowhere(options, &elsewhere)
     if options.readsUnixSockets { findMissed(unix, places, options) }
     guard !candidates.isEmpty else { return }
@@ -58,7 +58,7 @@ extension Census {
   }
 
   private func descriptorsListedNowhere(
-    _ options: Options, _ elsewhere: inout Elsewhere
+    _ options: Options, _ elsewhere: inout UnreadNamespaces
   ) -> (ContiguousArray<DetachedSocket>, unix: [Holder]) {
     var listed = NumberSet()
     for index in sockets.indices { listed.insert(UInt64(sockets[index].inode)) }
@@ -96,7 +96,7 @@ extension Census {
 
 /// The processes that may hold sockets of namespaces that were not read. For a socket of such a process, it is unknown
 /// whether a table lists it.
-private struct Elsewhere {
+private struct UnreadNamespaces {
   private let read: Set<UInt32>
   private let isEverythingRead: Bool
   /// Processes with a descriptor of a namespace that was not read.
@@ -106,9 +106,9 @@ private struct Elsewhere {
   init(_ census: Census, held: ContiguousArray<Holder>, isEverythingRead: Bool) {
     let read = Set(census.namespaces.lazy.filter(\.isRead).map(\.inode))
     self.read = read
-    let blindness = census.blindness
+    let gaps = census.gaps
     self.isEverythingRead =
-      isEverythingRead && blindness.skippedNamespaces == 0 && blindness.vanishedNamespaces == 0
+      isEverythingRead && gaps.skippedNamespaces == 0 && gaps.vanishedNamespaces == 0
     holders = Set(held.lazy.filter { !read.contains($0.inode) }.map(\.pid))
   }
 

@@ -110,7 +110,7 @@ public struct SocketTimer: RawRepresentable, Hashable, Sendable, CustomStringCon
 /// Values derived from a row.
 extension InetSocket {
   /// MPTCP's data about it (`struct mptcp_info`); empty for every other transport.
-  public var multipath: MultipathDetail { MultipathDetail(info) }
+  public var multipath: MPTCPInfo { MPTCPInfo(info) }
 
   /// A unique number of this socket: the cookie, or for an MPTCP connection its token, because the kernel may have
   /// given the connection the cookie of its listener.

@@ -87,8 +87,8 @@ struct LedgerFile {
     socket.opened = opened <= now ? opened : nil
     socket.input = PublishedSocket.Wait(word(bytes, at: 32))
     socket.output = PublishedSocket.Wait(word(bytes, at: 40))
-    socket.purposeEnds = word(bytes, at: 48)
-    socket.purpose = PublishedSocket.Purpose(rawValue: byte(bytes, at: 62))
+    socket.intentEnds = word(bytes, at: 48)
+    socket.intent = PublishedSocket.Intent(rawValue: byte(bytes, at: 62))
     return .socket(cookie: cookie, descriptor: Int32(bitPattern: half(bytes, at: 20)), socket)
   }
 

@@ -15,7 +15,7 @@ extension Census {
       var reading = LedgerReading(pid)
       for descriptor in holders.ledgers(of: pid) { reading.read(descriptor) }
       ledgers[pid] = reading.joined(cookies[pid] ?? [:])
-      blindness.unreadLedgers += reading.complaints
+      gaps.unreadLedgers += reading.complaints
     }
   }
 
@@ -129,10 +129,10 @@ struct LedgerReading {
       if whole < wanted { break }
       place += whole
     }
-    if unsettled > 0 { complain("changed too fast: \(Counted.noun(unsettled, "record")) could not be read") }
-    if absurd > 0 { complain("has \(Counted.noun(absurd, "malformed record"))") }
+    if unsettled > 0 { complain("changed too fast: \(NumberText.noun(unsettled, "record")) could not be read") }
+    if absurd > 0 { complain("has \(NumberText.noun(absurd, "malformed record"))") }
     if ledger.withoutRoom > 0 {
-      complain("had no room for \(Counted.noun(Int(clamping: ledger.withoutRoom), "socket"))")
+      complain("had no room for \(NumberText.noun(Int(clamping: ledger.withoutRoom), "socket"))")
     }
   }
 
@@ -194,6 +194,6 @@ struct LedgerReading {
   private static func ownNumber(of pid: Int32) -> Int32 {
     guard let status = try? Files.read("/proc/\(pid)/status", limit: 65536) else { return pid }
     let line = status.split(separator: 10).first { $0.starts(with: "NSpid:".utf8) }
-    return line.flatMap { Array(Words($0)).last }.flatMap { Int32(decimal: $0) } ?? pid
+    return line.flatMap { Array(Fields($0)).last }.flatMap { Int32(decimal: $0) } ?? pid
   }
 }

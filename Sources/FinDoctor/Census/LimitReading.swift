@@ -26,12 +26,12 @@ extension KernelLimits {
 
   private static func numbers(_ path: String) -> [Int] {
     guard let bytes = try? Files.read(path, limit: 256) else { return [] }
-    return Words(bytes).compactMap { Int(decimal: $0) }
+    return Fields(bytes).compactMap { Int(decimal: $0) }
   }
 
   /// Reads a list of ports and ranges, which may be empty: `8080,9000-9010`.
   static func ranges(_ bytes: [UInt8]) -> [ClosedRange<UInt16>] {
-    Words(bytes).flatMap { $0.split(separator: UInt8(ascii: ",")) }.compactMap { part in
+    Fields(bytes).flatMap { $0.split(separator: UInt8(ascii: ",")) }.compactMap { part in
       let ends = part.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
       guard let low = UInt16(decimal: ends[0]), let high = UInt16(decimal: ends[ends.count - 1]), low <= high,
         ends.count <= 2

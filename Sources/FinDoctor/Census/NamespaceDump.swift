@@ -46,7 +46,7 @@ struct NamespaceDump: Sendable {
     // This keeps the rows from being moved as the array grows; beyond the limit it grows as usual.
     sockets.reserveCapacity(Int(min(max(0, inUse + resting), 1 << 20)) + 1024)
     for transport in Transport.allCases where options.transports.contains(transport) {
-      if transport == .mptcp, !MultipathKernel.isThere { continue }
+      if transport == .mptcp, !MPTCPSupport.isThere { continue }
       read(transport, isIPv6: false, &netlink, options)
       read(transport, isIPv6: true, &netlink, options)
     }
@@ -69,7 +69,7 @@ struct NamespaceDump: Sendable {
     (sockets, cookies) = ([], NumberSet())
     let name = "\(transport) over \(isIPv6 ? "IPv6" : "IPv4")"
     // If there are no sockets of this kind, a failed dump has missed none.
-    let isToldOf = { transport != .mptcp || MultipathKernel.hasSockets(isIPv6: isIPv6) }
+    let isToldOf = { transport != .mptcp || MPTCPSupport.hasSockets(isIPv6: isIPv6) }
     let isWhole = attempt(name, isToldOf: isToldOf) { () throws(KernelError) in
       try netlink.dump({
         InetDiag.request(

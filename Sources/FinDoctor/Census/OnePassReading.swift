@@ -13,7 +13,7 @@ extension DescriptorReading {
   ///   have to be read.
   static func readInOnePass(
     _ pids: ContiguousArray<Int32>, least: Int = 20_000,
-    _ layout: @autoclosure () -> OpenFiles.Layout? = OpenFiles.Layout.ofRunningKernel
+    _ layout: @autoclosure () -> BPFOpenFiles.Layout? = BPFOpenFiles.Layout.ofRunningKernel
   ) -> DescriptorReading? {
     // Before Linux 6.2 the size is 0: then the count is unknown, and the links are read.
     var count = 0
@@ -26,7 +26,7 @@ extension DescriptorReading {
     var reading = DescriptorReading()
     var others: ContiguousArray<Holder> = []
     reading.sockets.reserveCapacity(count)
-    let isTrue = OpenFiles.forEach(layout) { file in
+    let isTrue = BPFOpenFiles.forEach(layout) { file in
       if file.kind == .socket { reading.sockets.append(file.holder) } else { others.append(file.holder) }
     }
     guard isTrue else { return nil }

@@ -7,7 +7,7 @@ enum PollSet {
   ///   - pid: The process.
   ///   - line: The text of `/proc/PID/task/TID/syscall`: the call's number and its arguments.
   static func read(_ pid: Int32, _ line: [UInt8]) -> (call: String, descriptors: [Int32]?)? {
-    let words = Array(Words(line))
+    let words = Array(Fields(line))
     guard words.count > 6, let number = Int(decimal: words[0]), let call = calls[number] else { return nil }
     let arguments = words[1...6].map { UInt64(hexadecimal: $0.dropFirst(2)) ?? 0 }
     return (call, call.hasSuffix("poll") ? polled(pid, arguments) : selected(pid, arguments))

@@ -37,18 +37,18 @@ extension Program {
   /// Reads `PID (name) state parent …`. The name may hold any byte, also parentheses; the last parenthesis ends it.
   mutating func take(stat bytes: [UInt8]) {
     guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return }
-    let fields = Array(Words(bytes[(end + 1)...]))
+    let fields = Array(Fields(bytes[(end + 1)...]))
     if fields.count > 1 { parent = Int32(decimal: fields[1]) }
     // Field 22 of the manual, counted from 1, where the state is field 3.
     if fields.count > 19, let start = UInt64(decimal: fields[19]) {
-      age = max(.zero, Clock.sinceBoot() - .milliseconds(start * 1000 / UInt64(Own.ticksPerSecond)))
+      age = max(.zero, Clock.sinceBoot() - .milliseconds(start * 1000 / UInt64(ThisProcess.ticksPerSecond)))
     }
   }
 
   /// Reads the line `Max open files   1024   524288   files`.
   mutating func take(limits bytes: [UInt8]) {
     for line in bytes.split(separator: 10) where line.begins(with: "Max open files") {
-      let words = Array(Words(line))
+      let words = Array(Fields(line))
       if words.count > 3 { descriptorLimit = UInt64(decimal: words[3]) }
     }
   }

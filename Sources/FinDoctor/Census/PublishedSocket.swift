@@ -15,9 +15,9 @@ public struct PublishedSocket: Hashable, Sendable {
   /// The running wait for room to send.
   public var output = Wait.none
   /// The intent that the program declared.
-  public var purpose: Purpose = []
+  public var intent: Intent = []
   /// The time at which the intent expires: nanoseconds of `CLOCK_MONOTONIC`.
-  public var purposeEnds: UInt64 = 0
+  public var intentEnds: UInt64 = 0
   /// Whether the entry was not written for this descriptor of this process: a process wrote it from which this one was
   /// forked, or the program made a second descriptor without Fin. The line is true; the rest was true where it was
   /// written.
@@ -112,23 +112,23 @@ public struct PublishedSocket: Hashable, Sendable {
   }
 
   /// The intents that a program can declare.
-  public struct Purpose: OptionSet, Hashable, Sendable, CustomStringConvertible {
+  public struct Intent: OptionSet, Hashable, Sendable, CustomStringConvertible {
     public let rawValue: UInt8
 
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// One side has finished, and the other continues.
-    public static let halfClosed = Purpose(rawValue: 1)
+    public static let halfClosed = Intent(rawValue: 1)
     /// Received data is left unread.
-    public static let notReading = Purpose(rawValue: 2)
+    public static let readPaused = Intent(rawValue: 2)
     /// No data may pass for a long time.
-    public static let idle = Purpose(rawValue: 4)
+    public static let idle = Intent(rawValue: 4)
     /// The connection waits in a pool.
-    public static let kept = Purpose(rawValue: 8)
+    public static let pooled = Intent(rawValue: 8)
 
     public var description: String {
-      let names: [(Purpose, String)] = [
-        (.halfClosed, "half closed"), (.notReading, "not reading"), (.idle, "idle"), (.kept, "kept"),
+      let names: [(Intent, String)] = [
+        (.halfClosed, "half closed"), (.readPaused, "reading paused"), (.idle, "idle"), (.pooled, "pooled"),
       ]
       return names.filter { contains($0.0) }.map(\.1).joined(separator: ", ")
     }

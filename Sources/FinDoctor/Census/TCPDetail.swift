@@ -23,7 +23,7 @@ public struct TCPDetail: Sendable {
     length = fill(bytes)
   }
 
-  /// Stores the bytes of MPTCP's attribute (`struct mptcp_info`), for ``MultipathDetail`` to read.
+  /// Stores the bytes of MPTCP's attribute (`struct mptcp_info`), for ``MPTCPInfo`` to read.
   init(multipath bytes: RawSpan) {
     multipathLength = fill(bytes)
   }

@@ -37,7 +37,7 @@ extension Census {
 
   /// Takes a census of the running machine.
   ///
-  /// It needs no rights, and counts in ``blindness`` what it may not read. It starts threads of its own, which have
+  /// It needs no rights, and counts in ``gaps`` what it may not read. It starts threads of its own, which have
   /// ended when it returns. The call blocks: make it outside of tasks.
   /// - Throws: When `/proc` or the kernel's tables cannot be read at all.
   public static func take(_ options: Options = Options()) throws(Failure) -> Census {
@@ -52,7 +52,7 @@ extension Census {
     // The kernel dumps its tables on one processor while the descriptors are read on another.
     var places = NamespacePlace.find(pids)
     if !options.readsAllNamespaces {
-      census.blindness.namespacesLeftOut = places.count - 1
+      census.gaps.namespacesLeftOut = places.count - 1
       places.removeSubrange(1...)
     }
     var dumping = [NamespaceDumps.begin(places, beginsWithOwn: true, options)]
@@ -80,7 +80,7 @@ extension Census {
     }
     guard census.namespaces.first?.isRead == true else {
       throw Failure(
-        description: census.blindness.refusedDumps.first
+        description: census.gaps.refusedDumps.first
           ?? "the kernel's tables could not be read: no thread could be started"
       )
     }
@@ -96,9 +96,9 @@ extension Census {
 
   private mutating func take(_ reading: DescriptorReading) {
     for process in reading.processes where !process.isReadable {
-      blindness.unreadableProcesses[process.user, default: 0] += 1
+      gaps.unreadableProcesses[process.user, default: 0] += 1
     }
-    blindness.vanishedProcesses = reading.ended.count
+    gaps.vanishedProcesses = reading.ended.count
     holders = Holders(
       sockets: reading.sockets, processes: reading.processes, epolls: reading.epolls, ledgers: reading.ledgers,
       rings: reading.rings)
@@ -107,19 +107,19 @@ extension Census {
   /// Adds the dump of one namespace.
   mutating func take(_ dump: consuming NamespaceDump?) {
     if dump?.isGone == true {
-      blindness.vanishedNamespaces += 1
+      gaps.vanishedNamespaces += 1
       return
     }
     guard let dump, dump.namespace.isOwn || dump.namespace.isRead else {
-      blindness.skippedNamespaces += 1
+      gaps.skippedNamespaces += 1
       return
     }
     let index = UInt16(clamping: namespaces.count)
     namespaces.append(dump.namespace)
-    blindness.damagedAnswers += dump.damagedAnswers
-    blindness.interruptedDumps += dump.interruptedDumps
-    for sentence in dump.refused where !blindness.refusedDumps.contains(sentence) {
-      blindness.refusedDumps.append(sentence)
+    gaps.damagedAnswers += dump.damagedAnswers
+    gaps.interruptedDumps += dump.interruptedDumps
+    for sentence in dump.refused where !gaps.refusedDumps.contains(sentence) {
+      gaps.refusedDumps.append(sentence)
     }
     if sockets.isEmpty && index == 0 {
       sockets = dump.sockets

@@ -49,7 +49,7 @@ extension Watchers.Interest {
   /// Reads a line of an epoll instance's fdinfo, in which all numbers but the first are hexadecimal:
   /// `tfd:       11 events:       19 data:                b  pos:0 ino:1b2d35 sdev:9`.
   init?(_ line: ArraySlice<UInt8>, epoll: Int32) {
-    let words = Array(Words(line))
+    let words = Array(Fields(line))
     guard words.count >= 4, words[0].elementsEqual("tfd:".utf8), words[2].elementsEqual("events:".utf8),
       let descriptor = Int32(decimal: words[1]), let events = UInt32(hexadecimal: words[3]),
       let inode = words.first(where: { $0.begins(with: "ino:") }).flatMap({ UInt32(hexadecimal: $0.dropFirst(4)) })
@@ -61,7 +61,7 @@ extension Watchers.Interest {
 extension Watchers.BlockedThread {
   /// Reads `45 0xb 0x7f… …`: the number of the system call, then its arguments, of which the first is the descriptor.
   init?(_ bytes: [UInt8], thread: Int32) {
-    let words = Array(Words(bytes))
+    let words = Array(Fields(bytes))
     guard words.count > 1, let number = Int(decimal: words[0]), let name = Self.names[number],
       words[1].begins(with: "0x"), let descriptor = UInt64(hexadecimal: words[1].dropFirst(2))
     else { return nil }

@@ -1,5 +1,5 @@
 /// A1 to A4: clients that a listener keeps waiting or turns away.
-extension Examination {
+extension CensusIndex {
   private func words(_ listener: InetSocket) -> String {
     "the listener on \(listener.localAddress.with(port: listener.localPort))"
   }
@@ -48,9 +48,9 @@ extension Examination {
       let isAboutDrops = dropped > 0 || !isFull
       var evidence: [Finding.Evidence] = [
         .init("waiting", "\(listener.receiveQueue), limit \(listener.sendQueue)"),
-        .init("dropped since listen", Counted.number(drops)),
+        .init("dropped since listen", NumberText.number(drops)),
       ]
-      if let recent { evidence.append(.init("dropped between the two snapshots", Counted.number(recent))) }
+      if let recent { evidence.append(.init("dropped between the two snapshots", NumberText.number(recent))) }
       if let most = limits(of: listener).listenBacklog { evidence.append(.init("somaxconn", "\(most)")) }
       evidence.append(.init("the count is of", isAboutDrops ? "dropped attempts" : "waiting clients"))
       var finding = Finding(
@@ -58,8 +58,9 @@ extension Examination {
         sentence: "The queue of \(words(listener)) of \(who.name) "
           + (isFull
             ? "is full (\(listener.receiveQueue) waiting, limit \(listener.sendQueue))"
-            : "has been full: \(Counted.noun(dropped, "attempt was", "attempts were")) dropped")
-          + (isFull && drops > 0 ? ", and \(Counted.noun(Int(drops), "attempt was", "attempts were")) dropped." : "."),
+            : "has been full: \(NumberText.noun(dropped, "attempt was", "attempts were")) dropped")
+          + (isFull && drops > 0
+            ? ", and \(NumberText.noun(Int(drops), "attempt was", "attempts were")) dropped." : "."),
         why: "The client gets no answer to a dropped SYN, and tries again after 1 s, then 3 s. "
           + (isFull ? acceptor(index) : "The queue is not full now."),
         evidence: evidence,
@@ -79,7 +80,7 @@ extension Examination {
       waiting[listener, default: []].append(index)
     }
     return waiting.sorted(by: { $0.key < $1.key }).compactMap { (listener: Int, members: [Int]) -> Finding? in
-      var since = Since(atLeast: 0, atMost: 0)
+      var since = AgeBounds(atLeast: 0, atMost: 0)
       for index in members {
         let one = timeInState(index)
         since.lower = max(since.lower, one.lower)
@@ -92,9 +93,10 @@ extension Examination {
       var finding = Finding(
         .acceptStalled, since.lower >= thresholds.acceptLong.milliseconds ? .critical : .warning,
         count: members.count, who: who, since: since,
-        sentence: "\(Counted.noun(members.count, "client waits", "clients wait")) in the queue of \(words(socket)) of "
+        sentence:
+          "\(NumberText.noun(members.count, "client waits", "clients wait")) in the queue of \(words(socket)) of "
           + "\(who.name) to be accepted"
-          + (gone > 0 ? "; \(gone) of them \(Counted.verb(gone, "has", "have")) given up." : "."),
+          + (gone > 0 ? "; \(gone) of them \(NumberText.verb(gone, "has", "have")) given up." : "."),
         why: acceptor(listener),
         evidence: [
           .init("waiting", "\(socket.receiveQueue), limit \(socket.sendQueue)"),
@@ -139,7 +141,7 @@ extension Examination {
     let oldest = all.max { sockets[$0].retransmits < sockets[$1].retransmits } ?? all[0]
     var finding = Finding(
       .synBacklog, .warning, count: all.count, who: who, since: timeInState(oldest),
-      sentence: "The peers have not finished \(Counted.noun(all.count, "handshake")) on local port \(port.port)"
+      sentence: "The peers have not finished \(NumberText.noun(all.count, "handshake")) on local port \(port.port)"
         + (who.map { " of \($0.name)" } ?? "") + (limit.map { "; the limit is \($0)." } ?? "."),
       why: "Either a sender floods the listener with SYNs, or our answers do not reach the peers.",
       evidence: [
@@ -164,11 +166,11 @@ extension Examination {
       var finding = Finding(
         .acceptWithoutDescriptors, .critical, count: Int(socket.receiveQueue), who: who,
         sentence: "\(who.name) has no descriptor left, so that \(words(socket)) cannot accept: "
-          + "\(Counted.noun(Int(socket.receiveQueue), "client waits", "clients wait")).",
+          + "\(NumberText.noun(Int(socket.receiveQueue), "client waits", "clients wait")).",
         why: "accept fails with EMFILE, and the client stays in the queue: an epoll loop then spins at full speed. "
           + acceptor(index),
         evidence: [
-          .init("descriptors", "\(Counted.number(Int(count))) of \(Counted.number(Int(limit)))"),
+          .init("descriptors", "\(NumberText.number(Int(count))) of \(NumberText.number(Int(limit)))"),
           .init("waiting", "\(socket.receiveQueue), limit \(socket.sendQueue)"),
         ],
         share: 1)

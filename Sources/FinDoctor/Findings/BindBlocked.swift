@@ -12,7 +12,7 @@ extension Diagnosis {
   public static func bindBlocked(
     in census: Census, _ request: BindRequest, _ options: Options = Options()
   ) -> [Finding] {
-    let look = Examination(census, options)
+    let look = CensusIndex(census, options)
     var held: [Hold: [Int]] = [:]
     for index in census.sockets.indices {
       guard let kind = Hold.Kind(census.sockets[index], request) else { continue }
@@ -25,7 +25,7 @@ extension Diagnosis {
   fileprivate struct Hold: Hashable {
     enum Kind: Int { case listens, bound, datagrams, waits, connected, closed, rests }
     var kind: Kind
-    var owner: Examination.Owner
+    var owner: CensusIndex.OwnerKey
   }
 }
 
@@ -122,7 +122,7 @@ extension Diagnosis.Hold.Kind {
   }
 }
 
-extension Examination {
+extension CensusIndex {
   fileprivate func blocked(_ hold: Diagnosis.Hold, _ members: [Int], _ request: BindRequest) -> Finding {
     let place = request.address.with(port: request.port)
     let holders = members.flatMap { census.holders[sockets[$0].inode] }
@@ -134,9 +134,9 @@ extension Examination {
       ? nil : self.who(hold.owner, descriptors: descriptors.sorted(), others: others.sorted())
     let name = who?.name ?? "A program that could not be read"
     let left = members.map { sockets[$0].expires }.max() ?? 0
-    let wait = Since(atLeast: UInt64(left), atMost: UInt64(left))
+    let wait = AgeBounds(atLeast: UInt64(left), atMost: UInt64(left))
     let count = members.count
-    let connections = Counted.noun(count, "connection")
+    let connections = NumberText.noun(count, "connection")
     let both =
       "Until then, bind succeeds only if the new listener and this socket both have SO_REUSEADDR; "
       + "the kernel does not show whether this one has it."
@@ -161,8 +161,8 @@ extension Examination {
         )
       case .waits:
         (
-          "\(connections) on \(place) \(Counted.verb(count, "is", "are")) in the way, and no program has accepted "
-            + "\(Counted.verb(count, "it", "them")).",
+          "\(connections) on \(place) \(NumberText.verb(count, "is", "are")) in the way, and no program has accepted "
+            + "\(NumberText.verb(count, "it", "them")).",
           "They end when their listener is closed. " + both
         )
       case .connected:
@@ -172,13 +172,13 @@ extension Examination {
         )
       case .closed:
         (
-          "\(connections) on \(place) \(Counted.verb(count, "is", "are")) still ending, and no program holds "
-            + "\(Counted.verb(count, "it", "them")) any more.",
+          "\(connections) on \(place) \(NumberText.verb(count, "is", "are")) still ending, and no program holds "
+            + "\(NumberText.verb(count, "it", "them")) any more.",
           "The kernel still delivers the last bytes, and gives up after a time limit. " + both
         )
       case .rests:
         (
-          "\(connections) on \(place) \(Counted.verb(count, "is", "are")) in TIME-WAIT: free in \(wait).",
+          "\(connections) on \(place) \(NumberText.verb(count, "is", "are")) in TIME-WAIT: free in \(wait).",
           "The side that closes first keeps the port for 60 s. With SO_REUSEADDR a bind succeeds at once, if the "
             + "listener before had it too: set it from the first run on."
         )

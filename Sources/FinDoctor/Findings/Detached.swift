@@ -1,7 +1,7 @@
 /// L3: descriptors of sockets that have lost their connection or never had one.
-extension Examination {
+extension CensusIndex {
   /// A process and a protocol.
-  private struct Losing: Hashable {
+  private struct DetachedKey: Hashable {
     var pid: Int32
     var isMultipath: Bool
   }
@@ -15,30 +15,30 @@ extension Examination {
   func detached() -> [Finding] {
     let mine = lostDescriptors()
     if mine.isEmpty { return [] }
-    let before = options.before.map { Examination($0, options).lostDescriptors() }
+    let before = options.before.map { CensusIndex($0, options).lostDescriptors() }
     return mine.sorted { ($0.key.pid, $0.key.isMultipath ? 1 : 0) < ($1.key.pid, $1.key.isMultipath ? 1 : 0) }.map {
       key, all in
       detached(key, all, Growth(before.map { $0[key]?.count ?? 0 }, all.count))
     }
   }
 
-  private func lostDescriptors() -> [Losing: [Lost]] {
-    var all: [Losing: [Lost]] = [:]
+  private func lostDescriptors() -> [DetachedKey: [Lost]] {
+    var all: [DetachedKey: [Lost]] = [:]
     for socket in census.detached where socket.transport != .udp {
-      all[Losing(pid: socket.pid, isMultipath: socket.transport == .mptcp), default: []].append(
+      all[DetachedKey(pid: socket.pid, isMultipath: socket.transport == .mptcp), default: []].append(
         Lost(descriptor: socket.descriptor, isIPv6: socket.isIPv6))
     }
     for index in over {
       guard let holder = census.holders.first(of: sockets[index].inode) else { continue }
-      all[Losing(pid: holder.pid, isMultipath: true), default: []].append(
+      all[DetachedKey(pid: holder.pid, isMultipath: true), default: []].append(
         Lost(descriptor: holder.descriptor, isIPv6: sockets[index].isIPv6))
     }
     return all
   }
 
-  private func detached(_ key: Losing, _ all: [Lost], _ growth: Growth) -> Finding {
-    let who = who(Owner(pid: key.pid), descriptors: all.map(\.descriptor).sorted())
-    let share = share(all.count, of: Owner(pid: key.pid))
+  private func detached(_ key: DetachedKey, _ all: [Lost], _ growth: Growth) -> Finding {
+    let who = who(OwnerKey(pid: key.pid), descriptors: all.map(\.descriptor).sorted())
+    let share = share(all.count, of: OwnerKey(pid: key.pid))
     var severity = all.count >= thresholds.detachedMany ? Severity.warning : .info
     if (share ?? 0) > thresholds.leakShare || growth.isSteady && severity == .warning { severity = .critical }
     let name = key.isMultipath ? "MPTCP" : "TCP"
@@ -51,14 +51,14 @@ extension Examination {
     evidence += growth.evidence
     return Finding(
       .detached, severity, count: all.count, who: who,
-      sentence: "\(who.name) holds \(Counted.noun(all.count, "descriptor")) of \(name) sockets that "
+      sentence: "\(who.name) holds \(NumberText.noun(all.count, "descriptor")) of \(name) sockets that "
         + (key.isMultipath ? "have no connection: " : "no kernel table lists: ")
-        + "\(Counted.verb(all.count, "it was", "they were")) reset, refused or timed out and not closed, or never "
+        + "\(NumberText.verb(all.count, "it was", "they were")) reset, refused or timed out and not closed, or never "
         + "connected.",
       why: "The connection has ended, or never began; the descriptor stays until the program closes it."
         + (key.isMultipath ? "" : " ss and netstat do not show these."),
       evidence: evidence,
-      confidence: census.blindness.hidesSockets
+      confidence: census.gaps.hidesSockets
         ? .possible("these sockets may be in a network namespace that was not read")
         : .likely("a program that creates a socket long before it connects looks the same"),
       share: share)

@@ -51,7 +51,7 @@ public enum Diagnosis {
     /// All findings, in no particular order.
     public var findings: [Finding]
     /// Sockets that were left out because the program declared their state intentional.
-    public var onPurpose: [OnPurpose]
+    public var onPurpose: [DeclaredIntent]
   }
 
   /// Returns all findings, in no particular order. Uses only the census; reads nothing from the kernel.
@@ -61,16 +61,16 @@ public enum Diagnosis {
 
   /// Returns all findings, and what was left out. Uses only the census; reads nothing from the kernel.
   public static func examine(_ census: Census, _ options: Options = Options()) -> Outcome {
-    let look = Examination(census, options)
+    let look = CensusIndex(census, options)
     let findings = all(look).map(look.traced)
     return Outcome(findings: findings, onPurpose: look.onPurpose())
   }
 
-  private static func all(_ look: Examination) -> [Finding] {
+  private static func all(_ look: CensusIndex) -> [Finding] {
     // With very many connections, counting their ports takes as long as all other findings together, so it runs on a
     // thread of its own.
     let ports = OwnThread { [census = look.census, options = look.options] in
-      Examination(census, options).findingsAboutPorts
+      CensusIndex(census, options).findingsAboutPorts
     }
     let others =
       look.closeWaits() + look.detached() + look.descriptorLimits() + look.inherited() + look.withoutDescriptor()
@@ -96,7 +96,7 @@ public enum Diagnosis {
   public static func processesToWatch(in census: Census, _ thresholds: Thresholds = Thresholds()) -> Set<Int32> {
     var options = Options()
     options.thresholds = thresholds
-    return Examination(census, options).processesToWatch
+    return CensusIndex(census, options).processesToWatch
   }
 
   /// Groups findings that explain each other, cause first; every other finding stands alone. The worst group comes

@@ -13,9 +13,9 @@ public struct Finding: Sendable {
   /// The owner of the sockets; nil when the finding is about the machine.
   public var who: Who?
   /// How long the oldest socket has been in this condition; nil when no time applies.
-  public var since: Since?
+  public var since: AgeBounds?
   /// The places in the program that opened the sockets; nil where the program publishes no ledger.
-  public var origin: Origin?
+  public var origin: OpenSites?
   /// The kernel's fields that the finding was read from.
   public var evidence: [Evidence]
   /// The reason, as far as queues, epoll sets and threads show it.
@@ -31,7 +31,7 @@ public struct Finding: Sendable {
 
   /// The remedy follows from the finding and the owner's language.
   init(
-    _ id: FindingID, _ severity: Severity, count: Int, who: Who? = nil, since: Since? = nil, sentence: String,
+    _ id: FindingID, _ severity: Severity, count: Int, who: Who? = nil, since: AgeBounds? = nil, sentence: String,
     why: String? = nil, evidence: [Evidence] = [], confidence: Confidence = .certain, share: Double? = nil
   ) {
     self.id = id

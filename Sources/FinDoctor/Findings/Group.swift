@@ -2,9 +2,9 @@
 struct Group {
   /// The common properties of a group: owner, place and kind.
   struct Key: Hashable {
-    var owner: Examination.Owner
+    var owner: CensusIndex.OwnerKey
     var namespace: UInt16
-    var place: Examination.Place
+    var place: CensusIndex.Place
     var kind: UInt8
     /// Whether they are MPTCP connections, which are worded differently because the kernel tells less about them.
     var isMultipath = false
@@ -18,17 +18,17 @@ struct Group {
   var members: [Int] = []
   /// The largest lower bound and the largest upper bound of all members; the age of the oldest member lies between
   /// them.
-  var since = Since(atLeast: 0, atMost: 0)
+  var since = AgeBounds(atLeast: 0, atMost: 0)
   /// The member with the largest lower bound.
   var oldest = 0
 
   var count: Int { members.count }
 }
 
-extension Examination {
+extension CensusIndex {
   private struct Judged {
     var index: Int
-    var since: Since
+    var since: AgeBounds
     var key: Group.Key
   }
 
@@ -37,7 +37,7 @@ extension Examination {
   ///   that is as it should be.
   func gather(
     _ indices: [Int], at place: ((InetSocket) -> Place)? = nil,
-    _ judge: (Int, InetSocket, Owner) -> (Since, kind: UInt8)?
+    _ judge: (Int, InetSocket, OwnerKey) -> (AgeBounds, kind: UInt8)?
   ) -> [Group] {
     var all: [Judged] = []
     // The number of sockets with each place in common: a server's share their port, a client's share the peer.
@@ -127,5 +127,5 @@ extension Examination {
   }
 
   /// The part of the owner's descriptor limit that this number of descriptors takes.
-  func share(_ count: Int, of owner: Owner) -> Double? { descriptorLimit(of: owner.pid).map { Double(count) / $0 } }
+  func share(_ count: Int, of owner: OwnerKey) -> Double? { descriptorLimit(of: owner.pid).map { Double(count) / $0 } }
 }

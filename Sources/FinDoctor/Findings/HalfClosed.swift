@@ -1,5 +1,5 @@
 /// H1 and H2: our side has finished, and the connection does not end.
-extension Examination {
+extension CensusIndex {
   /// H1: shut down for sending, and waiting for the peer without a limit. The kernel limits FIN-WAIT-2 only once no
   /// descriptor is open.
   func finWait2() -> [Finding] {
@@ -17,15 +17,16 @@ extension Examination {
         group.count >= thresholds.finWait2Many || group.since.lower >= thresholds.finWait2Long.milliseconds
       var finding = Finding(
         .finWait2Held, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) has finished sending on \(Counted.noun(group.count, group.key.noun)) "
-          + "\(group.key.place.words) and waits for \(Counted.verb(group.count, "its peer", "their peers")) to finish, "
+        sentence: "\(who.name) has finished sending on \(NumberText.noun(group.count, group.key.noun)) "
+          + "\(group.key.place.words) and waits for \(NumberText.verb(group.count, "its peer", "their peers")) "
+          + "to finish, "
           + "without a time limit.",
         why: "After shutdown the descriptor stays open, and while it is open the kernel has no time limit. "
           + attention(group),
         evidence: [
           .init("state", "FIN-WAIT-2"), .init("timer", "off"),
-          .init("\(oldest.detailName)_last_ack_recv", Counted.milliseconds(oldest.lastAcknowledgementReceived)),
-          .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
+          .init("\(oldest.detailName)_last_ack_recv", NumberText.milliseconds(oldest.lastAcknowledgementReceived)),
+          .init("\(oldest.detailName)_last_data_recv", NumberText.milliseconds(oldest.lastDataReceived)),
           example(group.oldest),
         ],
         share: share(group.count, of: group.key.owner))
@@ -42,7 +43,7 @@ extension Examination {
         socket.timer == .persist || socket.retransmits > 0 || (socket.info.retransmits ?? 0) > 0
         || socket.info.sendWindow == 0
       guard socket.sendQueue > 0, isStuck else { return nil }
-      return (Since.stuck(socket), 0)
+      return (AgeBounds.stuck(socket), 0)
     }
     if groups.isEmpty { return [] }
     // Both the limit and the count are the machine's, so any namespace's reading will do.
@@ -58,9 +59,9 @@ extension Examination {
       if isAborting || share ?? 0 > thresholds.orphansCritical { severity = .critical }
       var finding = Finding(
         .orphans, severity, count: group.count, who: who, since: group.since,
-        sentence: "\(Counted.noun(group.count, "closed connection")) \(group.key.place.words) of \(who.name) still "
-          + "\(Counted.verb(group.count, "has", "have")) \(Counted.bytes(bytes)) that "
-          + "\(Counted.verb(group.count, "its peer does", "their peers do")) not take.",
+        sentence: "\(NumberText.noun(group.count, "closed connection")) \(group.key.place.words) of \(who.name) still "
+          + "\(NumberText.verb(group.count, "has", "have")) \(NumberText.bytes(bytes)) that "
+          + "\(NumberText.verb(group.count, "its peer does", "their peers do")) not take.",
         why: sockets[group.oldest].info.sendWindow == 0
           ? "The peer's window is closed: it does not read. The program has closed the connection and is not informed."
           : "The peer does not acknowledge. The program has closed the connection and is not informed.",
@@ -70,8 +71,8 @@ extension Examination {
           .init("timer", sockets[group.oldest].timer.description),
           .init(
             "orphans on the machine",
-            "\(now.map { Counted.number($0) } ?? "unknown") of "
-              + "\(limit.map { Counted.number($0) } ?? "unknown")"),
+            "\(now.map { NumberText.number($0) } ?? "unknown") of "
+              + "\(limit.map { NumberText.number($0) } ?? "unknown")"),
           example(group.oldest),
         ],
         share: share)

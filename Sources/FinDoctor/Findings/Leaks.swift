@@ -1,5 +1,5 @@
 /// L1, L2 and L4: descriptors that a program keeps and does not need.
-extension Examination {
+extension CensusIndex {
   /// The reason why a connection is still in CLOSE-WAIT, as far as it shows from outside.
   private enum Reason: UInt8 {
     case known = 1
@@ -9,7 +9,7 @@ extension Examination {
     var hasReadAll: Bool { rawValue <= Self.kept.rawValue }
   }
 
-  private func reason(_ socket: InetSocket, _ owner: Owner) -> Reason {
+  private func reason(_ socket: InetSocket, _ owner: OwnerKey) -> Reason {
     let watch = watch(socket, owner)
     if socket.receiveQueue == 0 {
       if isReplying(socket) { return .replying }
@@ -37,7 +37,7 @@ extension Examination {
   func closeWaits() -> [Finding] {
     let groups = closeWaitGroups()
     if groups.isEmpty { return [] }
-    let before = options.before.map { Examination($0, options) }
+    let before = options.before.map { CensusIndex($0, options) }
     return groups.compactMap { group in
       guard let reason = Reason(rawValue: group.key.kind) else { return nil }
       let growth = Growth(before.map { $0.count(like: group, hasReadAll: reason.hasReadAll) }, group.count)
@@ -65,8 +65,8 @@ extension Examination {
     // The program may not have read EOF yet, and a connection that idles in a pool for a short time is not a fault.
     if reason == .kept, severity == .warning, isShort(group) { severity = .info }
     let what =
-      "\(name) keeps \(Counted.noun(count, group.key.noun)) \(group.key.place.words) open that "
-      + "\(Counted.verb(count, "its peer", "their peers")) closed"
+      "\(name) keeps \(NumberText.noun(count, group.key.noun)) \(group.key.place.words) open that "
+      + "\(NumberText.verb(count, "its peer", "their peers")) closed"
     let why =
       switch reason {
       case .replying: "The peer has only finished sending, which is allowed."
@@ -77,8 +77,8 @@ extension Examination {
     var finding = Finding(
       .closeWaitKnown, isReplying ? .info : severity, count: count, who: who, since: group.since,
       sentence: isReplying
-        ? "\(name) still sends on \(Counted.noun(count, group.key.noun)) \(group.key.place.words) whose "
-          + "\(Counted.verb(count, "peer has", "peers have")) finished."
+        ? "\(name) still sends on \(NumberText.noun(count, group.key.noun)) \(group.key.place.words) whose "
+          + "\(NumberText.verb(count, "peer has", "peers have")) finished."
         : what + (reason == .kept ? "." : ": it read the end of file, and did not close."),
       why: why, evidence: closeWaitEvidence(group, growth),
       confidence: isReplying
@@ -99,8 +99,8 @@ extension Examination {
     if group.members.contains(where: isFull) { severity = .critical }
     var finding = Finding(
       .closeWaitUnseen, severity, count: count, who: who, since: group.since,
-      sentence: "\(who.name) has \(Counted.noun(count, group.key.noun)) \(group.key.place.words) that "
-        + "\(Counted.verb(count, "its peer", "their peers")) closed, and has not read the end of file"
+      sentence: "\(who.name) has \(NumberText.noun(count, group.key.noun)) \(group.key.place.words) that "
+        + "\(NumberText.verb(count, "its peer", "their peers")) closed, and has not read the end of file"
         + (hasData ? " or the data before it." : "."),
       why: (hasData
         ? "Recv-Q is above \(group.key.isMultipath ? 0 : 1): data is unread too. "
@@ -113,7 +113,8 @@ extension Examination {
       share: share(count, of: group.key.owner))
     finding.links = links(group)
     if hasData, !group.key.isMultipath {
-      finding.evidence.append(.init("unread", Counted.bytes(UInt64(oldest.receiveQueue - min(oldest.receiveQueue, 1)))))
+      finding.evidence.append(
+        .init("unread", NumberText.bytes(UInt64(oldest.receiveQueue - min(oldest.receiveQueue, 1)))))
     }
     return finding
   }
@@ -143,9 +144,9 @@ extension Examination {
     let oldest = sockets[group.oldest]
     var all: [Finding.Evidence] = [
       .init("state", "CLOSE-WAIT"), .init("Recv-Q", "\(oldest.receiveQueue)"),
-      .init("\(oldest.detailName)_last_ack_recv", Counted.milliseconds(oldest.lastAcknowledgementReceived)),
-      .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
-      .init("\(oldest.detailName)_last_data_sent", Counted.milliseconds(oldest.lastDataSent)),
+      .init("\(oldest.detailName)_last_ack_recv", NumberText.milliseconds(oldest.lastAcknowledgementReceived)),
+      .init("\(oldest.detailName)_last_data_recv", NumberText.milliseconds(oldest.lastDataReceived)),
+      .init("\(oldest.detailName)_last_data_sent", NumberText.milliseconds(oldest.lastDataSent)),
     ]
     if group.key.isMultipath { all.append(.init("subflows", "\(multipath.paths(of: group.oldest).count)")) }
     all += growth.evidence
@@ -165,38 +166,38 @@ extension Examination {
       let isSoon = forecast.map { $0.left < thresholds.descriptorSoon } ?? false
       guard share >= thresholds.descriptorWarning || isSoon else { continue }
       if socketCounts.isEmpty { for holder in census.holders.entries { socketCounts[holder.pid, default: 0] += 1 } }
-      let who = who(Owner(pid: process.pid))
+      let who = who(OwnerKey(pid: process.pid))
       var evidence: [Finding.Evidence] = [
-        .init("descriptors", "\(Counted.number(count)) of \(Counted.number(Int(limit)))")
+        .init("descriptors", "\(NumberText.number(count)) of \(NumberText.number(Int(limit)))")
       ]
       // Every user may read the number of descriptors; what they are may be unreadable.
-      let sockets = process.isReadable ? Counted.number(socketCounts[process.pid] ?? 0) : "unknown"
+      let sockets = process.isReadable ? NumberText.number(socketCounts[process.pid] ?? 0) : "unknown"
       evidence.append(.init("sockets among them", sockets))
       var why: String?
       if let forecast {
-        let left = Since(atLeast: forecast.left.milliseconds, atMost: forecast.left.milliseconds)
-        evidence.append(.init("growth", "\(Counted.number(forecast.more)) in \(forecast.time)"))
+        let left = AgeBounds(atLeast: forecast.left.milliseconds, atMost: forecast.left.milliseconds)
+        evidence.append(.init("growth", "\(NumberText.number(forecast.more)) in \(forecast.time)"))
         why = "At this rate the limit is reached in \(left)."
       }
       found.append(
         Finding(
           .descriptorLimit, share >= thresholds.descriptorCritical || isSoon ? .critical : .warning, count: count,
           who: who,
-          sentence: "\(who.name) has \(Counted.number(count)) of \(Counted.number(Int(limit))) descriptors open "
-            + "(\(Counted.percent(share))): at the limit, accept, socket and open fail with EMFILE.",
+          sentence: "\(who.name) has \(NumberText.number(count)) of \(NumberText.number(Int(limit))) descriptors open "
+            + "(\(NumberText.percent(share))): at the limit, accept, socket and open fail with EMFILE.",
           why: why, evidence: evidence, share: share))
     }
     return found
   }
 
   /// The time until the limit is reached, extrapolated from two censuses.
-  private func forecast(_ pid: Int32, _ count: Int, _ limit: Double) -> (more: Int, time: Since, left: Duration)? {
+  private func forecast(_ pid: Int32, _ count: Int, _ limit: Double) -> (more: Int, time: AgeBounds, left: Duration)? {
     guard let earlier = options.earlier, let before = earlier.holders.process(pid)?.descriptorCount.map(Int.init),
       count > before, census.when.monotonic > earlier.when.monotonic
     else { return nil }
     let passed = Double(census.when.monotonic - earlier.when.monotonic) / 1e9
     let left = max(0, limit - Double(count)) * passed / Double(count - before)
     let time = UInt64(passed * 1000)
-    return (count - before, Since(atLeast: time, atMost: time), .milliseconds(Int64(min(left, 1e9) * 1000)))
+    return (count - before, AgeBounds(atLeast: time, atMost: time), .milliseconds(Int64(min(left, 1e9) * 1000)))
   }
 }

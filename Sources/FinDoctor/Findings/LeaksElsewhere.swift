@@ -1,5 +1,5 @@
 /// L5 to L7: sockets that outlive their descriptor, or that were closed before their data was read.
-extension Examination {
+extension CensusIndex {
   /// A program that holds a socket which another program opened.
   private struct Inheritance: Hashable {
     var owner: Int32
@@ -59,13 +59,13 @@ extension Examination {
     let descriptors = members.flatMap { index in
       census.holders[sockets[index].inode].filter { $0.pid == key.heir }.map(\.descriptor)
     }
-    let who = who(Owner(pid: key.heir), descriptors: descriptors.sorted(), others: [key.owner])
-    let owner = self.who(Owner(pid: key.owner))
+    let who = who(OwnerKey(pid: key.heir), descriptors: descriptors.sorted(), others: [key.owner])
+    let owner = self.who(OwnerKey(pid: key.owner))
     let cannotEnd = members.contains { sockets[$0].state == .closeWait }
     let what =
       key.isListener
-      ? Counted.noun(members.count, "listener") + " on port " + ports(of: members)
-      : Counted.noun(members.count, "connection")
+      ? NumberText.noun(members.count, "listener") + " on port " + ports(of: members)
+      : NumberText.noun(members.count, "connection")
     var finding = Finding(
       .inherited, key.isListener || cannotEnd ? .critical : .warning, count: members.count, who: who,
       sentence: "\(who.name) also holds \(what) of \(owner.name), which it inherited when it was started.",
@@ -92,17 +92,17 @@ extension Examination {
   /// L6: connected sockets that no descriptor holds. Judged only where every process could be read.
   func withoutDescriptor() -> [Finding] {
     // If some process cannot be read, that process may hold them.
-    guard !ownedByNobody.isEmpty, census.blindness.unreadableProcessCount == 0 else { return [] }
+    guard !ownedByNobody.isEmpty, census.gaps.unreadableProcessCount == 0 else { return [] }
     var members: [Int32: [Int]] = [:]
     for index in ownedByNobody where options.passingBefore?.contains(sockets[index].identity) != false {
       members[options.ringHolders[sockets[index].inode] ?? -1, default: []].append(index)
     }
     let before = options.earlier.map { earlier in
-      let look = Examination(earlier, options)
+      let look = CensusIndex(earlier, options)
       return look.ownedByNobody.count { look.sockets[$0].state == .established }
     }
     return members.sorted { $0.key < $1.key }.map { pid, all in
-      let who = pid > 0 ? who(Owner(pid: pid)) : nil
+      let who = pid > 0 ? who(OwnerKey(pid: pid)) : nil
       let isGrowing = before.map { all.count > $0 } ?? false
       let isMany = all.count >= thresholds.noDescriptorMany && (isGrowing || thresholds.noDescriptorMany <= 1)
       let oldest = all.map { timeInState($0) }.max { $0.lower < $1.lower }
@@ -114,7 +114,8 @@ extension Examination {
         }
       return Finding(
         .noDescriptor, isMany ? .warning : .info, count: all.count, who: who, since: oldest,
-        sentence: "\(Counted.noun(all.count, "connection")) \(Counted.verb(all.count, "is", "are")) open and in no "
+        sentence:
+          "\(NumberText.noun(all.count, "connection")) \(NumberText.verb(all.count, "is", "are")) open and in no "
           + "process's descriptor table: \(place).",
         evidence: [
           .init("inode", "\(sockets[all[0]].inode)"), .init("descriptors with it", "none in any process"),
@@ -160,7 +161,7 @@ extension Examination {
         closedUnreadFinding(
           count: Int(new - old), rate: Double(new - old) / seconds, who: nil,
           place: "in the network namespace \(namespace.name)",
-          evidence: [.init("TCPAbortOnClose", "\(Counted.number(old)), then \(Counted.number(new))")]))
+          evidence: [.init("TCPAbortOnClose", "\(NumberText.number(old)), then \(NumberText.number(new))")]))
     }
     return all
   }
@@ -171,7 +172,7 @@ extension Examination {
     let rateText = "\(Int(rate * 10) / 10).\(Int(rate * 10) % 10) a second"
     return Finding(
       .closedUnread, rate > thresholds.closedUnreadRate ? .warning : .info, count: count, who: who,
-      sentence: "\(who?.name ?? "A program") closed \(Counted.noun(count, "connection")) \(place) with data unread: "
+      sentence: "\(who?.name ?? "A program") closed \(NumberText.noun(count, "connection")) \(place) with data unread: "
         + "the peer is reset, and may lose the last bytes that were sent to it.",
       why: "A close with unread data sends RST instead of FIN (RFC 9293, section 3.6.1; RFC 2525, section 2.17).",
       evidence: [.init("rate", rateText)] + evidence,

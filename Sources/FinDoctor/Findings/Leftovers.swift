@@ -10,8 +10,8 @@ extension Diagnosis {
   public static func leftovers(
     of pid: Int32, atEnd: Census, after: Census, children: Set<Int32>, _ options: Options = Options()
   ) -> [Finding] {
-    let look = Examination(atEnd, options)
-    let later = Examination(after, options)
+    let look = CensusIndex(atEnd, options)
+    let later = CensusIndex(after, options)
     var held: Set<UInt64> = []
     var reset: [Int] = []
     for index in atEnd.sockets.indices where atEnd.sockets[index].transport != .udp {
@@ -26,8 +26,9 @@ extension Diagnosis {
       }
     }
     let found = findings(in: atEnd, options).filter { $0.who?.pid == pid && FindingID.leaks.contains($0.id) }
-    return found + look.resetAtEnd(reset, pid) + later.inChildren(children, held, look.who(Examination.Owner(pid: pid)))
-      + later.orphans(of: held, look.who(Examination.Owner(pid: pid)))
+    return found + look.resetAtEnd(reset, pid)
+      + later.inChildren(children, held, look.who(CensusIndex.OwnerKey(pid: pid)))
+      + later.orphans(of: held, look.who(CensusIndex.OwnerKey(pid: pid)))
   }
 
   /// The number of TCP, UDP and MPTCP sockets that a process holds.
@@ -40,18 +41,18 @@ extension Diagnosis {
   }
 }
 
-extension Examination {
+extension CensusIndex {
   fileprivate func resetAtEnd(_ members: [Int], _ pid: Int32) -> [Finding] {
     guard let first = members.first else { return [] }
     let descriptors = members.flatMap { census.holders[sockets[$0].inode].map(\.descriptor) }.sorted()
     let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].receiveQueue) }
     // MPTCP reports its receive queue as memory and not as bytes of data.
-    let amount = members.contains { sockets[$0].transport == .mptcp } ? "data" : Counted.bytes(bytes)
+    let amount = members.contains { sockets[$0].transport == .mptcp } ? "data" : NumberText.bytes(bytes)
     return [
       Finding(
-        .closedUnread, .warning, count: members.count, who: who(Owner(pid: pid), descriptors: descriptors),
-        sentence: "\(who(Owner(pid: pid)).name) ended with \(amount) unread in "
-          + "\(Counted.noun(members.count, "connection")): the peers are reset, and may lose data sent to them.",
+        .closedUnread, .warning, count: members.count, who: who(OwnerKey(pid: pid), descriptors: descriptors),
+        sentence: "\(who(OwnerKey(pid: pid)).name) ended with \(amount) unread in "
+          + "\(NumberText.noun(members.count, "connection")): the peers are reset, and may lose data sent to them.",
         why: "The end of a program closes its sockets, and a close with unread data sends RST instead of FIN.",
         evidence: [.init("Recv-Q", "\(sockets[first].receiveQueue)"), example(first)])
     ]
@@ -69,12 +70,12 @@ extension Examination {
       let descriptors = all.flatMap { index in
         census.holders[sockets[index].inode].filter { $0.pid == pid }.map(\.descriptor)
       }
-      let who = who(Owner(pid: pid), descriptors: descriptors.sorted())
+      let who = who(OwnerKey(pid: pid), descriptors: descriptors.sorted())
       return Finding(
         .inherited, .warning, count: all.count, who: who,
         sentence: "\(parent.name) has ended, and its child \(who.name) still holds "
-          + "\(Counted.noun(all.count, "TCP socket"))"
-          + (own > 0 ? ", of which \(own) \(Counted.verb(own, "was", "were")) open in \(parent.shortName)." : "."),
+          + "\(NumberText.noun(all.count, "TCP socket"))"
+          + (own > 0 ? ", of which \(own) \(NumberText.verb(own, "was", "were")) open in \(parent.shortName)." : "."),
         why: own > 0 ? "Their peers receive no FIN as long as the child runs." : "The program left the child running.",
         evidence: [.init("parent", "gone"), example(all[0])])
     }
@@ -87,9 +88,9 @@ extension Examination {
     return [
       Finding(
         .orphans, .warning, count: members.count, who: parent,
-        sentence: "\(parent.name) has ended and left \(Counted.noun(members.count, "connection")) with "
-          + "\(Counted.bytes(bytes)) that "
-          + "\(Counted.verb(members.count, "its peer has", "their peers have")) not taken.",
+        sentence: "\(parent.name) has ended and left \(NumberText.noun(members.count, "connection")) with "
+          + "\(NumberText.bytes(bytes)) that "
+          + "\(NumberText.verb(members.count, "its peer has", "their peers have")) not taken.",
         why: "The kernel still tries to deliver them, and no program will know whether they arrive.",
         evidence: [
           .init("state", sockets[first].state.description), .init("Send-Q", "\(sockets[first].sendQueue)"),

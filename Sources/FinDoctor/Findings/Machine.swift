@@ -1,5 +1,5 @@
 /// S1 and U1: the machine's TCP memory, its connection tracking table, and Unix sockets.
-extension Examination {
+extension CensusIndex {
   /// S1: TCP memory and connection tracking.
   func memory() -> [Finding] { [tcpMemory()].compactMap { $0 } + tracked() }
 
@@ -19,17 +19,17 @@ extension Examination {
     }
     let top = Array(held.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(3))
     let topmost = top.first?.key ?? 0
-    let who = topmost == 0 ? nil : who(Owner(pid: topmost))
-    let names = top.map { "\(self.who(Owner(pid: $0.key)).name): \(Counted.bytes($0.value))" }
+    let who = topmost == 0 ? nil : who(OwnerKey(pid: topmost))
+    let names = top.map { "\(self.who(OwnerKey(pid: $0.key)).name): \(NumberText.bytes($0.value))" }
     return Finding(
       .memory, share >= thresholds.memoryCritical || pressures > 0 ? .critical : .warning, count: Int(used), who: who,
       sentence:
-        "TCP uses \(Counted.percent(share)) of its memory limit on this machine: above the limit it drops data "
+        "TCP uses \(NumberText.percent(share)) of its memory limit on this machine: above the limit it drops data "
         + "and resets connections.",
       why: names.isEmpty ? nil : "Most of it is held by \(names.joined(separator: ", ")).",
       evidence: [
-        .init("sockstat TCP mem", "\(Counted.number(used)) pages"),
-        .init("tcp_mem", pages.map { Counted.number($0) }.joined(separator: ", ") + " pages"),
+        .init("sockstat TCP mem", "\(NumberText.number(used)) pages"),
+        .init("tcp_mem", pages.map { NumberText.number($0) }.joined(separator: ", ") + " pages"),
         .init("TCPMemoryPressures", pressures > 0 ? "growing by \(pressures)" : "not growing"),
       ],
       share: share)
@@ -45,10 +45,11 @@ extension Examination {
       return Finding(
         .memory, share >= thresholds.memoryCritical ? .critical : .warning, count: used,
         sentence:
-          "The packet filter tracks \(Counted.number(used)) of at most \(Counted.number(most)) connections in the "
+          "The packet filter tracks \(NumberText.number(used)) of at most \(NumberText.number(most)) "
+          + "connections in the "
           + "network namespace \(namespace.name): at the limit it drops packets of new ones.",
         evidence: [
-          .init("nf_conntrack_count", Counted.number(used)), .init("nf_conntrack_max", Counted.number(most)),
+          .init("nf_conntrack_count", NumberText.number(used)), .init("nf_conntrack_max", NumberText.number(most)),
         ],
         share: share)
     }
@@ -86,7 +87,7 @@ extension Examination {
     let socket = census.unixSockets[index]
     let holders = census.holders[socket.inode]
     guard let pid = holders.first?.pid else { return Who(user: socket.user) }
-    return who(Owner(pid: pid), descriptors: holders.filter { $0.pid == pid }.map(\.descriptor).sorted())
+    return who(OwnerKey(pid: pid), descriptors: holders.filter { $0.pid == pid }.map(\.descriptor).sorted())
   }
 
   private func nameOfUnix(_ index: Int) -> String { census.name(of: census.unixSockets[index]) ?? "without a name" }
@@ -111,7 +112,8 @@ extension Examination {
     let (who, from) = (who(ofUnix: index), self.who(ofUnix: sender))
     return Finding(
       .unix, .warning, count: 1, who: who,
-      sentence: "\(who.name) does not read from a Unix socket: \(Counted.bytes(UInt64(socket.receiveQueue))) wait, and "
+      sentence:
+        "\(who.name) does not read from a Unix socket: \(NumberText.bytes(UInt64(socket.receiveQueue))) wait, and "
         + "\(from.name) can hardly send more.",
       evidence: [
         .init("Recv-Q", "\(socket.receiveQueue)"), .init("sender's memory", "\(other.memory.sending ?? 0)"),
@@ -124,16 +126,17 @@ extension Examination {
     let descriptors = members.flatMap { index in
       census.holders[census.unixSockets[index].inode].filter { $0.pid == pid }.map(\.descriptor)
     }
-    let who = who(Owner(pid: pid), descriptors: descriptors.sorted())
+    let who = who(OwnerKey(pid: pid), descriptors: descriptors.sorted())
     return Finding(
       .unix, members.count >= thresholds.unixGoneMany ? .warning : .info, count: members.count, who: who,
-      sentence: "\(who.name) keeps \(Counted.noun(members.count, "Unix socket")) open whose "
-        + "\(Counted.verb(members.count, "peer has", "peers have")) gone.",
+      sentence: "\(who.name) keeps \(NumberText.noun(members.count, "Unix socket")) open whose "
+        + "\(NumberText.verb(members.count, "peer has", "peers have")) gone.",
       why: "A read would return the end of file at once. The program does not read, or does not close afterwards.",
       evidence: [
         .init("peer", "0: gone"), .init("shutdown", "3: both directions"),
         .init("inode", "\(census.unixSockets[members[0]].inode)"),
       ],
-      confidence: .likely("one end of a pair may be kept on purpose"), share: share(members.count, of: Owner(pid: pid)))
+      confidence: .likely("one end of a pair may be kept on purpose"),
+      share: share(members.count, of: OwnerKey(pid: pid)))
   }
 }

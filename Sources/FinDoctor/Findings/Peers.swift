@@ -1,5 +1,5 @@
 /// P1 to P4: peers that are gone, or may be, while the program does not notice.
-extension Examination {
+extension CensusIndex {
   /// P1: data is in flight and nothing comes back.
   func unacknowledged() -> [Finding] {
     let groups = gather(unanswered) { _, socket, _ in
@@ -14,14 +14,15 @@ extension Examination {
       var finding = Finding(
         .unacknowledged, mostToOnePeer(group) >= thresholds.unacknowledgedMany ? .critical : .warning,
         count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) has data on \(Counted.noun(group.count, "connection")) \(group.key.place.words) that no "
+        sentence:
+          "\(who.name) has data on \(NumberText.noun(group.count, "connection")) \(group.key.place.words) that no "
           + "peer acknowledges: the peer or the network path to it is gone.",
         why: "The kernel sends it again, at longer and longer intervals, and gives up after about 15 minutes unless "
           + "configured otherwise. " + attention(group),
         evidence: [
-          .init("timer", "on, next try in \(Counted.milliseconds(oldest.expires))"),
+          .init("timer", "on, next try in \(NumberText.milliseconds(oldest.expires))"),
           .init("retransmits", "\(oldest.retransmits)"),
-          .init("tcpi_last_ack_recv", Counted.milliseconds(oldest.info.lastAcknowledgementReceived)),
+          .init("tcpi_last_ack_recv", NumberText.milliseconds(oldest.info.lastAcknowledgementReceived)),
           .init("Send-Q", "\(oldest.sendQueue)"), example(group.oldest),
         ],
         confidence: .likely("a short outage looks the same until it ends"))
@@ -35,8 +36,8 @@ extension Examination {
     let groups = gather(quiet) { index, socket, owner in
       // If no data was ever sent, the last event is the handshake of a subflow.
       guard socket.sendQueue == 0, !socket.remoteAddress.isLoopback,
-        let since = Since.idle(socket)
-          ?? multipath.paths(of: index).compactMap({ Since.idle(sockets[$0]) }).max(by: { $0.lower < $1.lower }),
+        let since = AgeBounds.idle(socket)
+          ?? multipath.paths(of: index).compactMap({ AgeBounds.idle(sockets[$0]) }).max(by: { $0.lower < $1.lower }),
         since.lower >= thresholds.idle.milliseconds, !isMeant(socket, .idleWithoutKeepalive, owner)
       else { return nil }
       return (since, 0)
@@ -47,13 +48,13 @@ extension Examination {
       let isBad = group.count >= thresholds.idleMany && group.since.lower >= thresholds.idleLong.milliseconds
       return Finding(
         .idleWithoutKeepalive, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) has \(Counted.noun(group.count, "idle \(group.key.noun)")) \(group.key.place.words) "
+        sentence: "\(who.name) has \(NumberText.noun(group.count, "idle \(group.key.noun)")) \(group.key.place.words) "
           + "without keepalive: the program would never notice that a peer is gone.",
         why: "No timer runs, so the kernel sends nothing; routers and balancers forget idle connections after minutes.",
         evidence: [
           .init("timer", "off"),
-          .init("\(oldest.detailName)_last_data_sent", Counted.milliseconds(oldest.lastDataSent)),
-          .init("\(oldest.detailName)_last_data_recv", Counted.milliseconds(oldest.lastDataReceived)),
+          .init("\(oldest.detailName)_last_data_sent", NumberText.milliseconds(oldest.lastDataSent)),
+          .init("\(oldest.detailName)_last_data_recv", NumberText.milliseconds(oldest.lastDataReceived)),
           example(group.oldest),
         ],
         confidence: .likely("a program that sends something from time to time would notice"))
@@ -74,15 +75,18 @@ extension Examination {
       let probes = max(oldest.retransmits, oldest.info.probes ?? 0)
       var finding = Finding(
         .keepaliveFailing, .warning, count: group.count, who: who, since: group.since,
-        sentence: "The \(Counted.verb(group.count, "peer", "peers")) of \(Counted.noun(group.count, "connection")) "
-          + "\(group.key.place.words) of \(who.name) \(Counted.verb(group.count, "does", "do")) not answer keepalive "
+        sentence:
+          "The \(NumberText.verb(group.count, "peer", "peers")) of \(NumberText.noun(group.count, "connection")) "
+          + "\(group.key.place.words) of \(who.name) \(NumberText.verb(group.count, "does", "do")) not answer "
+          + "keepalive "
           + "probes.",
         why:
-          "The next probe goes out in \(Counted.milliseconds(oldest.expires)). After TCP_KEEPCNT of them (9 unless the "
+          "The next probe goes out in \(NumberText.milliseconds(oldest.expires)). After TCP_KEEPCNT "
+          + "of them (9 unless the "
           + "program chose otherwise, \(max(0, 9 - Int(probes))) more) the connection is reset with ETIMEDOUT.",
         evidence: [
           .init("timer", "keepalive"), .init("probes", "\(probes)"),
-          .init("tcpi_last_ack_recv", Counted.milliseconds(oldest.info.lastAcknowledgementReceived)),
+          .init("tcpi_last_ack_recv", NumberText.milliseconds(oldest.info.lastAcknowledgementReceived)),
           example(group.oldest),
         ],
         confidence: .likely("a path that loses packets looks the same for a moment"))
@@ -95,7 +99,7 @@ extension Examination {
   func connecting() -> [Finding] {
     let groups = gather(synSent, at: remote) { _, socket, _ in
       guard Int(socket.retransmits) >= thresholds.connectTries else { return nil }
-      return (Since.inState(socket), 0)
+      return (AgeBounds.inState(socket), 0)
     }
     return groups.map { group in
       let who = who(group)
@@ -106,14 +110,14 @@ extension Examination {
       var finding = Finding(
         .connectStuck, severity, count: group.count, who: who, since: group.since,
         sentence:
-          "\(who.name) waits for \(Counted.noun(group.count, "connection")) \(group.key.place.words): no answer "
+          "\(who.name) waits for \(NumberText.noun(group.count, "connection")) \(group.key.place.words): no answer "
           + "to the SYN.",
         why: isHere
           ? "The listener is on this machine and drops the attempts: its queue is full."
           : "The destination is down, or something on the way drops the packets. A closed port would have answered.",
         evidence: [
           .init("state", "SYN-SENT"), .init("SYNs sent again", "\(oldest.retransmits)"),
-          .init("next try in", Counted.milliseconds(oldest.expires)), example(group.oldest),
+          .init("next try in", NumberText.milliseconds(oldest.expires)), example(group.oldest),
         ])
       finding.links = links(group)
       return finding

@@ -1,5 +1,5 @@
 /// E1 to E3: the ephemeral ports, from which connect chooses.
-extension Examination {
+extension CensusIndex {
   var findingsAboutPorts: [Finding] { ports() + boundBeforeConnect() }
 
   /// E1: the share of ephemeral ports that is taken, for each destination.
@@ -17,20 +17,20 @@ extension Examination {
     let route = budget.route
     let limits = census.namespaces[Int(route.namespace)].limits
     let user = budget.users.first { $0.pid != 0 }
-    let who: Who? = user.map { self.who(Owner(pid: $0.pid)) }
+    let who: Who? = user.map { self.who(OwnerKey(pid: $0.pid)) }
     let capacity = budget.capacity
     var evidence: [Finding.Evidence] = [
-      .init("connected", Counted.number(budget.connected)), .init("in TIME-WAIT", Counted.number(budget.resting)),
-      .init("bound, for every destination", Counted.number(budget.bound)),
+      .init("connected", NumberText.number(budget.connected)), .init("in TIME-WAIT", NumberText.number(budget.resting)),
+      .init("bound, for every destination", NumberText.number(budget.bound)),
       .init("ip_local_port_range", limits.ephemeralPorts.map { "\($0.lowerBound) \($0.upperBound)" } ?? "unknown"),
-      .init("of these not reserved", Counted.number(capacity)),
+      .init("of these not reserved", NumberText.number(capacity)),
     ]
     if let reuse = limits.timeWaitReuse { evidence.append(.init("tcp_tw_reuse", "\(reuse)")) }
-    if let who, let user { evidence.append(.init("connections of \(who.name)", Counted.number(user.ports))) }
+    if let who, let user { evidence.append(.init("connections of \(who.name)", NumberText.number(user.ports))) }
     var finding = Finding(
       .portsExhausted, budget.share >= thresholds.portsCritical ? .critical : .warning,
       count: capacity - budget.free, who: who,
-      sentence: "\(Counted.number(capacity - budget.free)) of \(Counted.number(capacity)) ports are taken for "
+      sentence: "\(NumberText.number(capacity - budget.free)) of \(NumberText.number(capacity)) ports are taken for "
         + "connections from \(route.source) to \(route.destination.with(port: route.port)): when none is left, "
         + "connect fails with EADDRNOTAVAIL.",
       why: budget.resting > budget.connected + budget.bound
@@ -63,10 +63,11 @@ extension Examination {
       found.append(
         Finding(
           .bindBeforeConnect, share > thresholds.boundShare ? .warning : .info, count: all, who: who,
-          sentence: "\(who.name) binds \(address) before it connects: \(Counted.number(all)) ports are taken for every "
+          sentence:
+            "\(who.name) binds \(address) before it connects: \(NumberText.number(all)) ports are taken for every "
             + "destination, and for every program.",
           why: "bind with port 0 takes a port exclusively; connect alone shares it between destinations. "
-            + "\(Counted.percent(share)) of the ports are taken that way.",
+            + "\(NumberText.percent(share)) of the ports are taken that way.",
           evidence: [
             .init("odd and even ports", "\(source.odd) and \(source.even): bind gives odd ones, connect even ones"),
             .init("SOCKOPT bit 8", "0: without IP_BIND_ADDRESS_NO_PORT"),
@@ -106,22 +107,23 @@ extension Examination {
       if key.place.isPeer, share >= thresholds.timeWaitWarning { severity = .warning }
       if hasOverflowed { severity = .critical }
       let rate = Double(count) / 60
-      let rateText = rate < 1 ? "less than one" : "about \(Counted.number(Int(rate)))"
+      let rateText = rate < 1 ? "less than one" : "about \(NumberText.number(Int(rate)))"
       found.append(
         Finding(
           .timeWaitChurn, severity, count: count,
           sentence: key.place.isPeer
-            ? "\(Counted.number(count)) connections \(key.place.words) are in TIME-WAIT: this side opened and closed "
+            ? "\(NumberText.number(count)) connections \(key.place.words) are in TIME-WAIT: this "
+              + "side opened and closed "
               + "\(rateText) a second."
-            : "\(Counted.number(count)) connections \(key.place.words) are in TIME-WAIT: this side was the first to "
+            : "\(NumberText.number(count)) connections \(key.place.words) are in TIME-WAIT: this side was the first to "
               + "close \(rateText) a second.",
           why: key.place.isPeer
-            ? "The side that closes first keeps the port for 60 s; these are \(Counted.percent(share)) of the ports "
+            ? "The side that closes first keeps the port for 60 s; these are \(NumberText.percent(share)) of the ports "
               + "for that destination."
             : "On the server's side each takes about 300 bytes and no port, which is harmless.",
           evidence: [
-            .init("TIME-WAIT", Counted.number(count)), .init("ports to choose from", Counted.number(capacity)),
-            .init("tcp_max_tw_buckets", limits.timeWaitEntries.map { Counted.number($0) } ?? "unknown"),
+            .init("TIME-WAIT", NumberText.number(count)), .init("ports to choose from", NumberText.number(capacity)),
+            .init("tcp_max_tw_buckets", limits.timeWaitEntries.map { NumberText.number($0) } ?? "unknown"),
             .init("TCPTimeWaitOverflow", hasOverflowed ? "growing" : "not growing"),
           ],
           share: key.place.isPeer ? max(share, table ?? 0) : table))

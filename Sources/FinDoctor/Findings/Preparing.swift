@@ -4,7 +4,7 @@ extension Diagnosis {
   ///
   /// Reads only the few processes that a finding may be about.
   public static func prepare(_ census: inout Census, _ options: inout Options) {
-    let look = Examination(census, options)
+    let look = CensusIndex(census, options)
     let pids = look.processesToWatch
     if !look.ownedByNobody.isEmpty { options.ringHolders = census.socketsInRings() }
     for process in census.holders.processes where census.programs[process.pid] == nil {
@@ -24,7 +24,7 @@ extension Diagnosis {
   }
 }
 
-extension Examination {
+extension CensusIndex {
   /// The processes that hold a connection which its peer has closed, one that they may not be reading, or a listener
   /// with waiting clients.
   var processesToWatch: Set<Int32> {
@@ -42,7 +42,7 @@ extension Census {
     var found: [UInt32: Int32] = [:]
     for ring in holders.rings {
       guard let bytes = try? Files.read("/proc/\(ring.pid)/fdinfo/\(ring.descriptor)") else { continue }
-      for word in Words(bytes) where word.begins(with: "socket:[") && word.last == UInt8(ascii: "]") {
+      for word in Fields(bytes) where word.begins(with: "socket:[") && word.last == UInt8(ascii: "]") {
         if let inode = UInt32(decimal: word.dropFirst(8).dropLast()) { found[inode] = ring.pid }
       }
     }

@@ -1,7 +1,7 @@
 /// The time since a connection last made progress.
-extension Since {
+extension AgeBounds {
   /// The time that the peer's window has been closed.
-  static func peerWindowClosed(_ socket: InetSocket) -> Since {
+  static func peerWindowClosed(_ socket: InetSocket) -> AgeBounds {
     if socket.timer == .persist {
       // Sending stopped when the window closed. The kernel sums up the time lost to closed windows over the whole life.
       let lower = UInt64(socket.info.lastDataSent ?? 0)
@@ -11,12 +11,12 @@ extension Since {
   }
 
   /// The time that data has been in flight without an acknowledgement.
-  static func unacknowledged(_ socket: InetSocket) -> Since {
+  static func unacknowledged(_ socket: InetSocket) -> AgeBounds {
     ticking(atLeast: sinceFirstTry(socket), atMost: socket.info.lastAcknowledgementReceived.map(UInt64.init))
   }
 
   /// The time that a closed connection has been unable to deliver its last bytes.
-  static func stuck(_ socket: InetSocket) -> Since {
+  static func stuck(_ socket: InetSocket) -> AgeBounds {
     socket.info.sendWindow == 0 || socket.timer == .persist ? peerWindowClosed(socket) : unacknowledged(socket)
   }
 

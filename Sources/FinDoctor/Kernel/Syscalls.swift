@@ -95,7 +95,7 @@ enum Files {
   /// Reads a number from a file: the only one, or the first of several.
   static func number(_ path: String) -> Int? {
     guard let bytes = try? read(path, limit: 64) else { return nil }
-    return Words(bytes).first.flatMap { Int(decimal: $0) }
+    return Fields(bytes).first.flatMap { Int(decimal: $0) }
   }
 
   /// Returns the target of a symbolic link, up to 255 bytes.
@@ -152,7 +152,7 @@ enum Clock {
 }
 
 /// Facts about this process.
-enum Own {
+enum ThisProcess {
   static var pid: Int32 { getpid() }
   /// The number of clock ticks a second, the unit of the times in `/proc/PID/stat`.
   static var ticksPerSecond: Int { max(1, sysconf(CInt(_SC_CLK_TCK))) }

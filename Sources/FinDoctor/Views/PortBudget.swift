@@ -101,7 +101,7 @@ public struct PortBudget: Sendable {
     ///
     /// Ports in TIME-WAIT come back when their time is over. The bounds allow for one connection more or less in the
     /// interval.
-    public var exhaustion: Since?
+    public var exhaustion: AgeBounds?
 
     /// The connections opened per second, at least.
     public var openedPerSecond: Double { Double(opened) / max(interval.inSeconds, 0.001) }
@@ -126,7 +126,7 @@ public struct PortBudget: Sendable {
   ///   - census: The census.
   ///   - earlier: An earlier census, for ``pace``.
   public static func all(in census: Census, since earlier: Census? = nil) -> [PortBudget] {
-    Examination(census, Diagnosis.Options()).portBudgets(since: earlier)
+    CensusIndex(census, Diagnosis.Options()).portBudgets(since: earlier)
   }
 }
 

@@ -16,7 +16,7 @@ struct PortSet {
 }
 
 /// The owners of ports: one count, shared by the budgets and by E1 to E3.
-extension Examination {
+extension CensusIndex {
   /// Whether connect or bind probably chose the local port: it is ephemeral, and no listener is on it.
   func isChosen(_ index: Int) -> Bool {
     census.namespaces[Int(sockets[index].namespace)].limits.isEphemeral(sockets[index].localPort)
@@ -33,7 +33,7 @@ extension Examination {
       var namespace: UInt16
       var address: AddressBits
       var isIPv6: Bool
-      var owner: Owner
+      var owner: OwnerKey
     }
 
     var key: Key
@@ -200,7 +200,7 @@ extension Examination {
 
   /// Compares with an earlier census by cookie, which a socket keeps when it enters TIME-WAIT.
   private func addPace(to budgets: inout [PortBudget], _ tallies: [PortBudget.Route: Tally], since earlier: Census) {
-    let before = Examination(earlier, options)
+    let before = CensusIndex(earlier, options)
     var wasResting: [UInt64: Bool] = [:]
     for index in before.named + before.synSent {
       wasResting[before.sockets[index].cookie] = before.sockets[index].state == .timeWait
@@ -244,9 +244,9 @@ extension Examination {
 
   private func exhaustion(
     _ budget: PortBudget, _ members: [Int], _ interval: Duration, held: Int, _ rested: Int
-  ) -> Since? {
+  ) -> AgeBounds? {
     let seconds = interval.inSeconds
-    guard seconds > 0, held > 0 || rested > 0 else { return budget.free == 0 ? Since(atLeast: 0, atMost: 0) : nil }
+    guard seconds > 0, held > 0 || rested > 0 else { return budget.free == 0 ? AgeBounds(atLeast: 0, atMost: 0) : nil }
     let rest = budget.reusesTimeWait ? budget.restBeforeReuse : 60
     let returning = members.filter { sockets[$0].state == .timeWait }
       .map { max(0, Double(sockets[$0].expires) / 1000 - (60 - rest)) }.sorted()
@@ -259,11 +259,11 @@ extension Examination {
     }
     guard forecast(0) != nil, let earliest = forecast(1) else { return nil }
     func milliseconds(_ seconds: Double) -> UInt64 { UInt64(min(max(seconds, 0) * 1000, 1e15)) }
-    return Since(atLeast: milliseconds(earliest), atMost: forecast(-1).map(milliseconds))
+    return AgeBounds(atLeast: milliseconds(earliest), atMost: forecast(-1).map(milliseconds))
   }
 }
 
-extension Examination.BoundSource {
+extension CensusIndex.BoundSource {
   fileprivate mutating func count(_ socket: InetSocket, at index: Int, lowest: UInt16) {
     if (socket.localPort - lowest) % 2 == 1 { odd += 1 } else { even += 1 }
     members.append(index)
@@ -275,7 +275,7 @@ extension Examination.BoundSource {
   }
 }
 
-extension Examination.Tally {
+extension CensusIndex.Tally {
   fileprivate mutating func count(
     _ index: Int, isResting: Bool, isClaimed: Bool, isClaimedForSure: Bool, _ owner: Int32?
   ) {

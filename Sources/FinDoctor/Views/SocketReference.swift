@@ -9,7 +9,7 @@ public enum SocketReference: Hashable, Sendable {
 }
 
 /// An address and a port to search for.
-public struct SocketPlace: Hashable, Sendable {
+public struct AddressPort: Hashable, Sendable {
   /// The address; nil for every address.
   public var address: NetworkAddress?
   /// The port.
@@ -57,7 +57,7 @@ extension Census {
 
   /// Indices of the rows that stand for the object that a descriptor holds: the MPTCP connection and not its subflows.
   private var descriptorRows: [Int] {
-    let multipath = Multipath(sockets)
+    let multipath = MPTCPSubflows(sockets)
     return sockets.indices.filter { multipath.isTheDescriptors($0, in: sockets) }
   }
 
@@ -86,11 +86,11 @@ extension Census {
   /// - Parameters:
   ///   - place: One end.
   ///   - other: The other end; nil for any.
-  public func references(at place: SocketPlace, _ other: SocketPlace? = nil) -> [SocketReference] {
+  public func references(at place: AddressPort, _ other: AddressPort? = nil) -> [SocketReference] {
     guard let other else {
       return once(sockets.indices.filter { place.isLocal(of: sockets[$0]) || place.isRemote(of: sockets[$0]) })
     }
-    func between(_ local: SocketPlace, _ remote: SocketPlace) -> [SocketReference] {
+    func between(_ local: AddressPort, _ remote: AddressPort) -> [SocketReference] {
       once(sockets.indices.filter { local.isLocal(of: sockets[$0]) && remote.isRemote(of: sockets[$0]) })
     }
     let found = between(place, other)
@@ -99,7 +99,7 @@ extension Census {
 
   /// Removes subflows whose MPTCP socket is among the results, and duplicate rows of a listener.
   private func once(_ places: [Int]) -> [SocketReference] {
-    let multipath = Multipath(sockets)
+    let multipath = MPTCPSubflows(sockets)
     let all = Set(places)
     return places.filter { place in
       if sockets[place].state == .listen { return multipath.isTheDescriptors(place, in: sockets) }

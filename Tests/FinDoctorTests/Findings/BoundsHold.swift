@@ -30,7 +30,7 @@ struct BoundsHold {
       for socket in census.sockets {
         guard let truth = socket.state == .closeWait ? servers[socket.cookie] : clients[socket.cookie] else { continue }
         seen += 1
-        let since = Since.inState(socket)
+        let since = AgeBounds.inState(socket)
         // The row was read at some time between the two censuses.
         let least = (census.when.monotonic - truth.after) / 1_000_000
         let most = (end - truth.before) / 1_000_000

@@ -93,7 +93,7 @@ struct ElsewhereFound {
       let found = Diagnosis.findings(in: census, options).ids
       #expect(!found.contains(.noDescriptor))
       // A process that could not be read may hold the socket.
-      let blind = try scene.allFindings { $0.blindness.unreadableProcesses[0] = 1 }.ids
+      let blind = try scene.allFindings { $0.gaps.unreadableProcesses[0] = 1 }.ids
       #expect(!blind.contains(.noDescriptor))
     }
   }
@@ -126,7 +126,7 @@ struct ElsewhereFound {
   func closedUnreadOfAProgram() throws {
     try Scene.with("unread_close", "situation") { scene in
       let earlier = try scene.census()
-      guard let ended = scene.network.run({ EndedSockets() }) else {
+      guard let ended = scene.network.run({ DestroyedSockets() }) else {
         throw RigError("the kernel tells nothing of sockets that end")
       }
       var closed: [InetSocket] = []

@@ -30,7 +30,7 @@ struct MultipathFound {
     try with("known") { scene in
       try eventually("three in CLOSE-WAIT", equals: 3) { try rows(scene, .closeWait).count }
       let census = try scene.census()
-      let multipath = Multipath(census.sockets)
+      let multipath = MPTCPSubflows(census.sockets)
       let places = census.sockets.indices.filter {
         census.sockets[$0].transport == .mptcp && census.sockets[$0].state == .closeWait
       }
@@ -70,9 +70,10 @@ struct MultipathFound {
       #expect(census.sockets.count { $0.state == .closeWait && $0.inode != 0 } == 6)
       for place in census.sockets.indices where census.sockets[place].transport == .mptcp {
         let socket = census.sockets[place]
-        #expect(socket.multipath.isPlainTCP == true && Since.inState(socket) == .unknown)
-        let path = try #require(Multipath(census.sockets).paths(of: place).first)
-        #expect(Multipath(census.sockets).since(place, in: census.sockets) == Since.inState(census.sockets[path]))
+        #expect(socket.multipath.isPlainTCP == true && AgeBounds.inState(socket) == .unknown)
+        let path = try #require(MPTCPSubflows(census.sockets).paths(of: place).first)
+        #expect(
+          MPTCPSubflows(census.sockets).since(place, in: census.sockets) == AgeBounds.inState(census.sockets[path]))
       }
       let found = try scene.findings()
       #expect(try found.only(.closeWaitKnown).count == 3)
@@ -105,9 +106,9 @@ struct MultipathFound {
       try eventually("one has given up", equals: 1) { try rows(scene, .closeWait, isHeld: false).count }
       let finding = try scene.findings().only(.acceptStalled)
       #expect(finding.count == 3 && finding["in CLOSE-WAIT"] == "1")
-      let panel = try #require(ListenerPanel.all(in: try scene.census()).first)
+      let panel = try #require(ListenerOverview.all(in: try scene.census()).first)
       #expect(panel.waiting == 3 && panel.gone == 1 && panel.oldest?.atMost != nil)
-      let all = ListenerPanel.all(in: try scene.census())
+      let all = ListenerOverview.all(in: try scene.census())
       #expect(all.count == 1)
     }
   }
@@ -158,7 +159,7 @@ struct MultipathFound {
       let held = census.references(heldBy: scene.pid)
       // The lower descriptor is the listener.
       let socket = try #require(held.max { $0.descriptor < $1.descriptor })
-      let life = SocketLife(of: socket.socket, in: census, .read(socket.socket, in: census))
+      let life = SocketExplanation(of: socket.socket, in: census, .read(socket.socket, in: census))
       #expect(life.title.hasPrefix("mptcp 127.0.0.1:") && life.state == "CLOSE-WAIT")
       #expect(Set(life.events.map(\.kind)) == [.dataReceived, .dataSent, .peerFinished])
       #expect(life.events.allSatisfy { $0.ago.atMost != nil && $0.ago.lower < 600_000 })

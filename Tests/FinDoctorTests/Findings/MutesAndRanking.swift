@@ -36,7 +36,7 @@ struct MutesAndRanking {
     let some = try found().only(.closeWaitKnown)
     #expect(some.severity == .warning && some.who?.descriptorRanges() == "7-18")
     // The age and the evidence are those of the oldest connection.
-    #expect(some.since == Since(atLeast: 208_990, atMost: 210_010))
+    #expect(some.since == AgeBounds(atLeast: 208_990, atMost: 210_010))
     #expect(some["tcpi_last_ack_recv"] == "209,000 ms" && some["tcpi_last_data_recv"] == "210,000 ms")
     #expect(some["tcpi_last_data_sent"] == "215,000 ms" && some["for example"]?.hasSuffix(":50000") == true)
     let many = try found("api", 300).only(.closeWaitKnown)

@@ -37,7 +37,7 @@ struct PeersFound {
     try eventually(within: .seconds(120), "three connections without a word") {
       let census = try scene.census()
       return census.sockets.count { socket in
-        socket.state == .established && Since.idle(socket)?.atLeast ?? .zero > thresholds.idle * 2
+        socket.state == .established && AgeBounds.idle(socket)?.atLeast ?? .zero > thresholds.idle * 2
           && census.holders(of: socket).contains { $0.pid == scene.pid }
       } >= 3
     }

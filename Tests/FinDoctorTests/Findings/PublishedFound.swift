@@ -11,7 +11,7 @@ struct PublishedFound {
   /// The findings about the scene's program with its ledger read, and the findings that its declared intent suppresses.
   private func outcome(
     _ scene: Scene, change: (inout Census, inout Diagnosis.Options) -> Void = { _, _ in }
-  ) throws -> (findings: [Finding], onPurpose: [OnPurpose], census: Census) {
+  ) throws -> (findings: [Finding], onPurpose: [DeclaredIntent], census: Census) {
     var census = try scene.census()
     var options = Diagnosis.Options()
     options.thresholds = .eager
@@ -34,7 +34,7 @@ struct PublishedFound {
           == ["Server/Handler.swift:112 2", "Server/Handler.swift:7 1"])
       #expect(origin.phaseWords == "peer finished" && origin.waitWords == "no operation" && origin.count == 3)
       #expect(leak.fix.code.contains("close(_:)") && onPurpose.isEmpty)
-      #expect(census.blindness.unreadLedgers.isEmpty)
+      #expect(census.gaps.unreadLedgers.isEmpty)
     }
   }
 
@@ -136,7 +136,7 @@ struct PublishedFound {
     try Scene.with("ledger", mode, "2", "8", "1", "600") { scene in
       let (findings, onPurpose, census) = try outcome(scene)
       #expect(try findings.only(.closeWaitKnown).origin == nil && onPurpose.isEmpty)
-      #expect(census.blindness.sentences.contains("the ledger of process \(scene.pid) \(complaint)"))
+      #expect(census.gaps.sentences.contains("the ledger of process \(scene.pid) \(complaint)"))
     }
   }
 
@@ -150,12 +150,12 @@ struct PublishedFound {
     }
     try Scene.with("ledger", "short", "3", "8") { scene in
       let (findings, _, census) = try outcome(scene)
-      #expect(try findings.only(.closeWaitKnown).origin?.count == 2 && census.blindness.unreadLedgers.isEmpty)
+      #expect(try findings.only(.closeWaitKnown).origin?.count == 2 && census.gaps.unreadLedgers.isEmpty)
     }
     try Scene.with("ledger", "many", "2", "8") { scene in
       let (findings, _, census) = try outcome(scene)
       #expect(try findings.only(.closeWaitKnown).origin?.count == 2)
-      #expect(census.blindness.unreadLedgers.count == 1)
+      #expect(census.gaps.unreadLedgers.count == 1)
     }
   }
 

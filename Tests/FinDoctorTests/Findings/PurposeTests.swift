@@ -6,7 +6,7 @@ import Testing
 struct PurposeTests {
   /// Examines one idle connection of process 50 to another machine, with this record in the ledger of the process.
   private func outcome(
-    _ purpose: PublishedSocket.Purpose, phase: PublishedSocket.Phase = .connected, ends: UInt64 = 3_000_000_000,
+    _ intent: PublishedSocket.Intent, phase: PublishedSocket.Phase = .connected, ends: UInt64 = 3_000_000_000,
     input: PublishedSocket.Wait = .none, second: Bool = false
   ) -> Diagnosis.Outcome {
     var socket = InetSocket()
@@ -17,7 +17,7 @@ struct PurposeTests {
     if second { holders.append(Holder(inode: 7, pid: 50, descriptor: 4)) }
     var census = Census(sockets: [socket], holders: Holders(sockets: ContiguousArray(holders)))
     var published = PublishedSocket(file: "a/b.swift", line: 3, phase: phase)
-    (published.purpose, published.purposeEnds, published.input) = (purpose, ends, input)
+    (published.intent, published.intentEnds, published.input) = (intent, ends, input)
     var ledger = ProgramLedger(when: 2_000_000_000)
     ledger.sockets[3] = published
     census.ledgers[50] = ledger
@@ -26,14 +26,14 @@ struct PurposeTests {
 
   @Test("P2 is suppressed by a matching intent until it expires, not by another intent or in another phase")
   func idle() {
-    for purpose in [.idle, .kept, [.idle, .halfClosed]] as [PublishedSocket.Purpose] {
-      let outcome = outcome(purpose)
-      #expect(outcome.findings.isEmpty && outcome.onPurpose.map(\.milliseconds) == [1000], "\(purpose)")
+    for intent in [.idle, .pooled, [.idle, .halfClosed]] as [PublishedSocket.Intent] {
+      let outcome = outcome(intent)
+      #expect(outcome.findings.isEmpty && outcome.onPurpose.map(\.milliseconds) == [1000], "\(intent)")
       #expect(outcome.onPurpose.first?.id == .idleWithoutKeepalive)
     }
-    for purpose in [[], .halfClosed, .notReading] as [PublishedSocket.Purpose] {
-      let outcome = outcome(purpose)
-      #expect(outcome.findings.map(\.id) == [.idleWithoutKeepalive] && outcome.onPurpose.isEmpty, "\(purpose)")
+    for intent in [[], .halfClosed, .readPaused] as [PublishedSocket.Intent] {
+      let outcome = outcome(intent)
+      #expect(outcome.findings.map(\.id) == [.idleWithoutKeepalive] && outcome.onPurpose.isEmpty, "\(intent)")
     }
     #expect(outcome(.idle, ends: 2_000_000_000).findings.count == 1)
     #expect(outcome(.idle, phase: .sendFinished).findings.count == 1)

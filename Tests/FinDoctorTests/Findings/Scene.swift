@@ -135,10 +135,10 @@ extension Finding {
 extension Trait where Self == ConditionTrait {
   static var needsScenes: Self {
     .enabled(
-      if: Rights.canMakeNamespaces && Programs.find("python3") != nil,
+      if: Privileges.canMakeNamespaces && Programs.find("python3") != nil,
       "needs python3, and the right to make network namespaces: run as root")
   }
   static var needsTUN: Self {
-    .enabled(if: Rights.canUseTUN, "needs a TUN device in a network namespace: run as root, with /dev/net/tun")
+    .enabled(if: Privileges.canUseTUN, "needs a TUN device in a network namespace: run as root, with /dev/net/tun")
   }
 }

@@ -26,7 +26,7 @@ struct BindScenes {
   }
 
   /// Whether a forecast is compatible with the kernel's answer: a certain one must equal it.
-  private static func agrees(_ answer: BindOutlook.Answer, _ kernel: String) -> Bool {
+  private static func agrees(_ answer: BindForecast.Answer, _ kernel: String) -> Bool {
     switch answer {
     case .free: kernel == "OK"
     case .taken: kernel == "EADDRINUSE"
@@ -49,7 +49,7 @@ struct BindScenes {
       let request = try Self.request(scene, situation)
       let (plain, reusing) = (scene.words[2], scene.words[3])
       let census = try scene.census()
-      let judged = BindOutlook(of: request, in: census)
+      let judged = BindForecast(of: request, in: census)
       #expect(
         Self.agrees(judged.plain, plain) && Self.agrees(judged.reusing, reusing), "judged \(judged), \(scene.words)")
       // Without SO_REUSEADDR the forecast is never uncertain.
@@ -60,11 +60,11 @@ struct BindScenes {
       let inodes = census.sockets.filter { request.meets($0) && $0.inode != 0 }.map(\.inode)
       let reuse = SocketOptions.reuse(of: inodes, in: census)
       #expect(reuse.count == inodes.count)
-      let asked = BindOutlook(of: request, in: census, reuse: reuse)
+      let asked = BindForecast(of: request, in: census, reuse: reuse)
       #expect(Self.agrees(asked.plain, plain) && Self.agrees(asked.reusing, reusing), "asked \(asked), \(scene.words)")
       if !situation.hasPrefix("rests"), !situation.hasPrefix("half") { #expect(asked.reusing != .unsure) }
 
-      let tried = scene.network.run { BindOutlook.trying(request, in: census) }
+      let tried = scene.network.run { BindForecast.trying(request, in: census) }
       #expect(Self.agrees(tried.plain, plain) && Self.agrees(tried.reusing, reusing), "tried \(tried), \(scene.words)")
       #expect(tried.trial?.address == .succeeded)
       if plain == "OK", situation != "listens-elsewhere", situation != "udp-elsewhere" {
@@ -85,7 +85,7 @@ struct BindScenes {
         let port = try scene.number(1)
         try network.setSysctl("net/ipv4/ip_local_port_range", port < 40000 ? "50000 50099" : "20000 20099")
         let (request, census) = (try Self.request(scene, situation), try scene.census())
-        let outlook = network.run { BindOutlook.trying(request, in: census) }
+        let outlook = network.run { BindForecast.trying(request, in: census) }
         #expect(outlook.whyUntried == nil && outlook.plain == .taken)
         #expect(outlook.reusing == (reusing == "OK" ? .free : .taken) && scene.words[3] == reusing)
       }
@@ -95,17 +95,17 @@ struct BindScenes {
   @Test("the obstacle is named: an inherited listener, the holder of a dead connection, a client's ephemeral port")
   func owners() throws {
     try Scene.with("binds", "inherited") { scene in
-      let outlook = BindOutlook(of: try Self.request(scene, "inherited"), in: try scene.census())
+      let outlook = BindForecast(of: try Self.request(scene, "inherited"), in: try scene.census())
       let who = try #require(outlook.obstacles.first?.who)
       #expect(who.pid != nil && who.pid != scene.pid && outlook.obstacles[0].sentence.contains("listens there"))
     }
     try Scene.with("binds", "dead") { scene in
-      let outlook = BindOutlook(of: try Self.request(scene, "dead"), in: try scene.census())
+      let outlook = BindForecast(of: try Self.request(scene, "dead"), in: try scene.census())
       #expect(outlook.obstacles.first?.who?.pid == scene.pid)
       #expect(outlook.obstacles.first?.sentence.contains("neither listens there nor is connected") == true)
     }
     try Scene.with("binds", "client") { scene in
-      let outlook = BindOutlook(of: try Self.request(scene, "client"), in: try scene.census())
+      let outlook = BindForecast(of: try Self.request(scene, "client"), in: try scene.census())
       #expect(outlook.obstacles.first?.sentence.contains("has 1 connection on") == true)
       #expect(outlook.notes.contains { $0.contains("in the range from which connect chooses") })
     }
@@ -115,9 +115,9 @@ struct BindScenes {
   func untilWhen() throws {
     try Scene.with("binds", "rests") { scene in
       let census = try scene.census()
-      let outlook = BindOutlook(of: try Self.request(scene, "rests"), in: census)
+      let outlook = BindForecast(of: try Self.request(scene, "rests"), in: census)
       let resting = try #require(census.sockets.first { $0.state == .timeWait })
-      let left = Since(atLeast: UInt64(resting.expires), atMost: UInt64(resting.expires))
+      let left = AgeBounds(atLeast: UInt64(resting.expires), atMost: UInt64(resting.expires))
       #expect(outlook.obstacles.map(\.sentence).contains { $0.hasSuffix("is in TIME-WAIT: free in \(left).") })
     }
   }
@@ -129,10 +129,10 @@ struct BindScenes {
       let request = try Self.request(scene, "not-local")
       #expect(scene.words[2] == "EADDRNOTAVAIL")
       let census = try scene.census()
-      let refused = network.run { BindOutlook.trying(request, in: census) }
+      let refused = network.run { BindForecast.trying(request, in: census) }
       #expect(refused.plain == .refused("EADDRNOTAVAIL") && refused.reusing == .refused("EADDRNOTAVAIL"))
       try network.setSysctl("net/ipv4/ip_nonlocal_bind", "1")
-      let allowed = network.run { BindOutlook.trying(request, in: census) }
+      let allowed = network.run { BindForecast.trying(request, in: census) }
       #expect(allowed.plain == .free && allowed.reusing == .free)
     }
   }
@@ -144,10 +144,10 @@ struct BindScenes {
       #expect(scene.words[2] == "EACCES" && scene.words[3] == "EACCES")
       let request = try Self.request(scene, "privileged")
       let census = try scene.census()
-      let outlook = network.run { BindOutlook.trying(request, in: census) }
+      let outlook = network.run { BindForecast.trying(request, in: census) }
       #expect(outlook.notes.contains { $0.hasPrefix("Port 81 is below 1024") })
       try network.setSysctl("net/ipv4/ip_unprivileged_port_start", "80")
-      let after = network.run { BindOutlook.trying(request, in: census) }
+      let after = network.run { BindForecast.trying(request, in: census) }
       #expect(!after.notes.contains { $0.hasPrefix("Port 81 is below") })
     }
   }
@@ -160,12 +160,12 @@ struct BindScenes {
       let there = try #require(census.sockets.first { $0.state == .listen && census.program(of: $0)?.pid == scene.pid })
       #expect(there.namespace != 0)
       let here = BindRequest(Self.loopback, port: there.localPort)
-      let outlook = own.run { BindOutlook.trying(here, in: census) }
+      let outlook = own.run { BindForecast.trying(here, in: census) }
       #expect(outlook.plain == .free && outlook.trial?.plain == .succeeded && outlook.obstacles.isEmpty)
       #expect(
         outlook.notes.contains { $0.contains("(pid \(scene.pid)) listens on port \(there.localPort) in another") })
       let request = BindRequest(Self.loopback, port: there.localPort, namespace: there.namespace)
-      let foreign = own.run { BindOutlook.trying(request, in: census) }
+      let foreign = own.run { BindForecast.trying(request, in: census) }
       #expect(foreign.plain == .taken && foreign.reusing == .taken && foreign.trial?.address == .succeeded)
     }
   }

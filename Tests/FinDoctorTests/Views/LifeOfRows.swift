@@ -23,13 +23,13 @@ struct LifeOfRows {
     (socket.info.bytesReceived, socket.info.bytesSent) = (101, 5)
   }
 
-  private func life(_ socket: InetSocket, _ change: (inout Census, inout LifeReadings) -> Void = { _, _ in })
-    -> SocketLife
+  private func life(_ socket: InetSocket, _ change: (inout Census, inout SocketDetails) -> Void = { _, _ in })
+    -> SocketExplanation
   {
     var census = Census(sockets: [socket])
-    var readings = LifeReadings()
+    var readings = SocketDetails()
     change(&census, &readings)
-    return SocketLife(of: .inet(0), in: census, readings)
+    return SocketExplanation(of: .inet(0), in: census, readings)
   }
 
   @Test(
@@ -45,7 +45,7 @@ struct LifeOfRows {
 
     #expect(kinds.contains(.endRead) == knows && kinds.contains(.unread) == !knows)
     let finished = told.events.first { $0.kind == .peerFinished }
-    #expect(finished?.ago == Since(atLeast: 2990, atMost: 8010))
+    #expect(finished?.ago == AgeBounds(atLeast: 2990, atMost: 8010))
     if queue == 20 { #expect(told.events.contains { $0.text.hasPrefix("19 bytes and the end of file") }) }
     #expect(told.facts.contains { $0.text == "100 bytes received" }, "the FIN is no byte")
   }
@@ -55,21 +55,21 @@ struct LifeOfRows {
     let told = life(row(.finWait2) { times(&$0, sent: 4000, received: 8000, acknowledged: 3000) })
     #expect(
       told.events.map(\.kind) == [.handshake, .dataReceived, .dataSent, .acknowledged, .finished, .finishAcknowledged])
-    #expect(told.events.first?.ago == Since(atLeast: 7990))
+    #expect(told.events.first?.ago == AgeBounds(atLeast: 7990))
   }
 
   @Test("bounds from both sides are combined: a side that never received knows the time of the handshake exactly")
   func bothEnds() {
     let mine = row(.established) { times(&$0, sent: 4000, received: 3000, acknowledged: 3000) }
-    #expect(life(mine).events.first?.ago == Since(atLeast: 3990))
+    #expect(life(mine).events.first?.ago == AgeBounds(atLeast: 3990))
     var other = row(.established, inode: 8) { socket in
       times(&socket, sent: 3000, received: 9000, acknowledged: 100)
       socket.info.bytesReceived = 0
     }
     (other.localBits, other.remoteBits) = (mine.remoteBits, mine.localBits)
     (other.localPort, other.remotePort, other.cookie) = (50000, 80, 2)
-    let told = SocketLife(of: .inet(0), in: Census(sockets: [mine, other]))
-    #expect(told.events.first?.ago == Since(atLeast: 8990, atMost: 9010))
+    let told = SocketExplanation(of: .inet(0), in: Census(sockets: [mine, other]))
+    #expect(told.events.first?.ago == AgeBounds(atLeast: 8990, atMost: 9010))
     // Two containers with the same addresses: it is unknown which of them is the other side.
     var twin = other
     (other.namespace, twin.namespace, twin.cookie) = (1, 2, 3)
@@ -81,25 +81,25 @@ struct LifeOfRows {
 
   @Test("contradictory bounds are not combined")
   func narrowed() {
-    let wide = Since(atLeast: 10, atMost: 100)
-    #expect(wide.narrowed(by: Since(atLeast: 50)) == Since(atLeast: 50, atMost: 100))
-    #expect(wide.narrowed(by: Since(atLeast: 200)) == wide)
+    let wide = AgeBounds(atLeast: 10, atMost: 100)
+    #expect(wide.narrowed(by: AgeBounds(atLeast: 50)) == AgeBounds(atLeast: 50, atMost: 100))
+    #expect(wide.narrowed(by: AgeBounds(atLeast: 200)) == wide)
     #expect(wide.narrowed(by: .unknown) == wide)
   }
 
   @Test("the kernel's retry times agree with its documentation")
   func patience() {
-    #expect(Patience.total(retries: 15) == 924_600)
-    #expect(Patience.total(retries: 8) == 102_200)
-    #expect(Patience.total(retries: .max) > 0 && Patience.total(retries: -1) == 200)
+    #expect(TCPRetryLimits.total(retries: 15) == 924_600)
+    #expect(TCPRetryLimits.total(retries: 8) == 102_200)
+    #expect(TCPRetryLimits.total(retries: .max) > 0 && TCPRetryLimits.total(retries: -1) == 200)
     let first = row(.synSent, timer: .retransmit) {
       $0.expires = 1000
       $0.info.retransmitTimeout = 1_000_000
     }
-    let left = Patience().givesUp(first, nil)
+    let left = TCPRetryLimits().givesUp(first, nil)
     #expect(
       left.map { $0.lower <= 131_000 && $0.upper >= 131_000 && $0.isExact } == true, "\(String(describing: left))")
-    var old = Patience()
+    var old = TCPRetryLimits()
     old.linearSynRetries = 0
     #expect(old.givesUp(first, nil).map { $0.lower <= 127_000 && $0.upper >= 127_000 } == true)
     var options = SocketOptions()
@@ -109,7 +109,7 @@ struct LifeOfRows {
       ($0.sendQueue, $0.retransmits, $0.expires) = (10, 3, 100)
       ($0.info.retransmitTimeout, $0.info.backoff) = (1_600_000, 3)
     }
-    let own = Patience().givesUp(limited, options)
+    let own = TCPRetryLimits().givesUp(limited, options)
     #expect(own.map { $0.lower >= 1900 && $0.upper <= 8000 } == true, "\(String(describing: own))")
     #expect(life(limited).next.contains { $0.contains("gives up with ETIMEDOUT") && $0.contains("TCP_USER_TIMEOUT") })
   }
@@ -145,19 +145,19 @@ struct LifeOfRows {
       row(.established) { ($0.remoteBits, $0.remotePort, $0.localPort) = (v4.bits, 8080, 999) },
       row(.established) { ($0.localPort, $0.remotePort) = (1, 2) },
     ])
-    func found(_ place: SocketPlace, _ other: SocketPlace? = nil) -> [SocketReference] {
+    func found(_ place: AddressPort, _ other: AddressPort? = nil) -> [SocketReference] {
       census.references(at: place, other)
     }
-    #expect(found(SocketPlace(v4, port: 8080)) == [.inet(0), .inet(1), .inet(2)])
-    #expect(found(SocketPlace(mapped, port: 8080)) == [.inet(0), .inet(1), .inet(2)])
-    #expect(found(SocketPlace(NetworkAddress(10, 0, 0, 9), port: 8080)) == [.inet(0)])
-    #expect(found(SocketPlace(nil, port: 8080)) == [.inet(0), .inet(1), .inet(2)])
-    #expect(found(SocketPlace(nil, port: 8080), SocketPlace(NetworkAddress(10, 0, 0, 2), port: 999)) == [.inet(1)])
-    #expect(found(SocketPlace(NetworkAddress(10, 0, 0, 2), port: 999), SocketPlace(nil, port: 8080)) == [.inet(1)])
+    #expect(found(AddressPort(v4, port: 8080)) == [.inet(0), .inet(1), .inet(2)])
+    #expect(found(AddressPort(mapped, port: 8080)) == [.inet(0), .inet(1), .inet(2)])
+    #expect(found(AddressPort(NetworkAddress(10, 0, 0, 9), port: 8080)) == [.inet(0)])
+    #expect(found(AddressPort(nil, port: 8080)) == [.inet(0), .inet(1), .inet(2)])
+    #expect(found(AddressPort(nil, port: 8080), AddressPort(NetworkAddress(10, 0, 0, 2), port: 999)) == [.inet(1)])
+    #expect(found(AddressPort(NetworkAddress(10, 0, 0, 2), port: 999), AddressPort(nil, port: 8080)) == [.inet(1)])
     census.sockets[0].isIPv6 = true
-    #expect(found(SocketPlace(v4, port: 8080)).contains(.inet(0)))
+    #expect(found(AddressPort(v4, port: 8080)).contains(.inet(0)))
     census.sockets[0].isIPv6Only = true
-    #expect(!found(SocketPlace(v4, port: 8080)).contains(.inet(0)))
+    #expect(!found(AddressPort(v4, port: 8080)).contains(.inet(0)))
   }
 
   @Test("a link-local bind conflicts with sockets on its own interface and with those without one")
@@ -185,7 +185,7 @@ struct LifeOfRows {
           row(.established) { $0.transport = transport },
         ],
         namespaces: [namespace])
-      return BindTrial.isHarmless(
+      return BindProbe.isHarmless(
         BindRequest(NetworkAddress(127, 0, 0, 3), port: port, transport: transport), in: census)
     }
     #expect(isHarmless(45001) && isHarmless(80) && !isHarmless(45000))
@@ -210,7 +210,7 @@ struct LifeOfRows {
       socket.info = unsafe TCPDetail(bytes.span.bytes)
       var other = socket
       (other.localPort, other.remotePort, other.cookie) = (socket.remotePort, socket.localPort, 9)
-      let told = SocketLife(of: .inet(0), in: Census(sockets: [socket, other]))
+      let told = SocketExplanation(of: .inet(0), in: Census(sockets: [socket, other]))
       if told.meaning.isEmpty || told.outlook.isEmpty || told.title.isEmpty { Issue.record("\(socket)") }
       for event in told.events where event.ago.lower > event.ago.upper || event.text.isEmpty {
         Issue.record("\(event) of \(socket)")

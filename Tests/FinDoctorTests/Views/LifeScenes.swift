@@ -20,20 +20,22 @@ struct LifeScenes {
 
   private func life(
     _ scene: Scene, _ descriptor: Int32, readsOptions: Bool = false
-  ) throws -> (life: SocketLife, from: UInt64, to: UInt64) {
+  ) throws -> (life: SocketExplanation, from: UInt64, to: UInt64) {
     var census = try scene.census()
     guard case .socket(let inode, _) = DescriptorTarget.read(scene.pid, descriptor) else {
       throw RigError("descriptor \(descriptor) is no socket")
     }
     census.watch([scene.pid])
     let socket = try #require(census.references(toInode: inode).first)
-    let readings = scene.network.run { LifeReadings.read(socket, in: census, readsOptions: readsOptions) }
+    let readings = scene.network.run { SocketDetails.read(socket, in: census, readsOptions: readsOptions) }
     #expect(readings.hidden.isEmpty)
-    return (SocketLife(of: socket, in: census, readings), census.when.monotonic, try scene.census().when.monotonic)
+    return (
+      SocketExplanation(of: socket, in: census, readings), census.when.monotonic, try scene.census().when.monotonic
+    )
   }
 
   private func expect(
-    _ life: (life: SocketLife, from: UInt64, to: UInt64), _ kind: SocketLife.Event.Kind,
+    _ life: (life: SocketExplanation, from: UInt64, to: UInt64), _ kind: SocketExplanation.Event.Kind,
     _ truth: (before: UInt64, after: UInt64)?, _ comment: String
   ) throws {
     let truth = try #require(truth)
@@ -116,7 +118,7 @@ struct LifeScenes {
       let steps = try steps(scene)
       let census = try scene.census()
       let place = try #require(census.sockets.firstIndex { $0.state == .timeWait })
-      let life = SocketLife(of: .inet(place), in: census)
+      let life = SocketExplanation(of: .inet(place), in: census)
       try expect((life, census.when.monotonic, try scene.census().when.monotonic), .rests, steps["rests"], "rests")
       #expect(life.holders.isEmpty && life.attention.isEmpty)
       #expect(life.next.count == 1 && life.next[0].hasSuffix("and its port is free for any program."))
@@ -145,10 +147,10 @@ struct LifeScenes {
       let census = try scene.census()
       let seen = try scene.network.run { try Census.take() }.when.monotonic
       let place = try #require(census.sockets.firstIndex { $0.state == .synSent }, "the attempt is over already")
-      var readings = LifeReadings()
-      readings.patience = scene.network.run { Patience.read(in: census.namespaces[0]) }
+      var readings = SocketDetails()
+      readings.patience = scene.network.run { TCPRetryLimits.read(in: census.namespaces[0]) }
       #expect(readings.patience.synRetries == 2)
-      let life = SocketLife(of: .inet(place), in: census, readings)
+      let life = SocketExplanation(of: .inet(place), in: census, readings)
       try expect((life, census.when.monotonic, seen), .opened, steps["asked"], "connecting")
       let left = try #require(readings.patience.givesUp(census.sockets[place]))
       #expect(life.next.contains { $0.hasPrefix("It gives up with ETIMEDOUT in \(left)") })
@@ -209,7 +211,7 @@ struct LifeScenes {
       #expect(options.contains("SO_REUSEADDR") && options.contains("keepalive off") && options.contains("blocking"))
       // No duplicate is left behind: only the program holds its sockets.
       let census = try scene.census()
-      let mine = census.references(at: SocketPlace(nil, port: census.sockets.first { $0.state == .listen }!.localPort))
+      let mine = census.references(at: AddressPort(nil, port: census.sockets.first { $0.state == .listen }!.localPort))
       #expect(mine.allSatisfy { census.holders[census.inode(of: $0)].allSatisfy { $0.pid == scene.pid } })
     }
   }
@@ -225,11 +227,11 @@ struct LifeScenes {
       let leak = try #require(all.first { $0.id == .closeWaitKnown })
       let place = try #require(census.sockets.firstIndex { $0.state == .closeWait })
       // With default thresholds the socket would be too young for a finding; any finding must have the same words.
-      for finding in SocketLife(of: .inet(place), in: census, findings: all).findings {
+      for finding in SocketExplanation(of: .inet(place), in: census, findings: all).findings {
         #expect(finding.sentence == leak.sentence)
       }
       let listener = try #require(census.sockets.firstIndex { $0.state == .listen })
-      #expect(SocketLife(of: .inet(listener), in: census, findings: all).findings.isEmpty)
+      #expect(SocketExplanation(of: .inet(listener), in: census, findings: all).findings.isEmpty)
     }
   }
 

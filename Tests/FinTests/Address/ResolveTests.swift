@@ -70,8 +70,8 @@ struct Resolving {
   @Test("a lookup without an answer is abandoned at the deadline, and its late answer is dropped")
   func deadline() throws {
     let slots = Lookup.Slots(limit: 1)
-    let release = Rendezvous<Bool>()
-    let finished = Rendezvous<Bool>()
+    let release = OneShot<Bool>()
+    let finished = OneShot<Bool>()
     let lookup = Self.lookup("slow.example")
     let clock = ContinuousClock()
     let start = clock.now

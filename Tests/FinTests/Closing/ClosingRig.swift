@@ -31,12 +31,12 @@ extension Core {
   var number: CInt { record.descriptor }
 }
 
-extension SocketEnd where Self: ~Copyable {
+extension SocketProtocol where Self: ~Copyable {
   /// The local port of this end.
   var port: UInt16 { localAddress?.port ?? 0 }
 }
 
-extension StreamEnd where Self: ~Copyable {
+extension StreamSocketProtocol where Self: ~Copyable {
   /// Waits until the kernel has received this many bytes from the peer, read or not. The peer's FIN counts as one.
   borrowing func awaitReceived(_ bytes: UInt64) throws {
     let number = reference.core.number
@@ -54,7 +54,7 @@ extension StreamEnd where Self: ~Copyable {
   /// Waits until this many of our bytes are unacknowledged.
   borrowing func awaitUnacknowledged(_ bytes: Int) throws {
     let core = reference.core
-    try eventually(within: .seconds(10), "bytes not acknowledged", equals: bytes) { core.unacknowledged(.thread) }
+    try eventually(within: .seconds(10), "bytes not acknowledged", equals: bytes) { core.unacknowledged(.blocking) }
   }
 }
 

@@ -8,7 +8,7 @@ import Testing
 @Suite("A close that finds no descriptor to wait with is a proper close all the same")
 struct ClosingWithoutDescriptors {
   /// The call that the kernel refuses, and its error.
-  enum Refusal: String, CaseIterable, Codable, CustomTestStringConvertible {
+  enum EntryError: String, CaseIterable, Codable, CustomTestStringConvertible {
     case poller, event, watch
     var testDescription: String { rawValue }
 
@@ -21,10 +21,10 @@ struct ClosingWithoutDescriptors {
     }
   }
 
-  @Test("a close in a task that cannot get an event loop: confirmed, and not reset", arguments: Refusal.allCases)
-  func beforeTheFirstLoop(_ refusal: Refusal) async {
+  @Test("a close in a task that cannot get an event loop: confirmed, and not reset", arguments: EntryError.allCases)
+  func beforeTheFirstLoop(_ refusal: EntryError) async {
     // A separate process, in which no event loop exists yet.
-    await #expect(processExitsWith: .success) { [refusal = refusal as Refusal] in
+    await #expect(processExitsWith: .success) { [refusal = refusal as EntryError] in
       let (ours, peer, lent) = try synchronously { () throws -> (SharedConnection, CInt, [EdgeWatch]) in
         let pair = try Loopback()
         let peer = pair.peer
@@ -65,9 +65,9 @@ struct ClosingWithoutDescriptors {
 
   @Test(
     "a close in a thread whose watch is refused: acknowledged, and not reset", .needsTUN,
-    arguments: [Refusal.watch, .event])
-  func inThread(_ refusal: Refusal) throws {
-    try withLossyLink(Weather(delay: .milliseconds(100))) { link in
+    arguments: [EntryError.watch, .event])
+  func inThread(_ refusal: EntryError) throws {
+    try withLossyLink(LinkFaults(delay: .milliseconds(100))) { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
       let address = try SocketAddress(parsing: "\(LossyLink.rightAddress):\(listener.port)")
       let connection = try link.left.run { () throws -> Connection in try Connection.connect(to: address) }.share()
@@ -88,7 +88,7 @@ struct ClosingWithoutDescriptors {
         try connection.send([1, 2, 3])
         let time = Duration.milliseconds(isAborted ? 60_000 : 300)
         let closing = onThread {
-          Seam.$script.withValue(Refusal.watch.script) { connection.close(.confirmed(within: time)) }
+          Seam.$script.withValue(EntryError.watch.script) { connection.close(.confirmed(within: time)) }
         }
         try eventually("the phase", equals: .confirming) { connection.phase }
         if isAborted { connection.abort() }

@@ -8,7 +8,7 @@ import Testing
 struct DrainTests {
   @Test("a confirmed close sleeps until the acknowledgement arrives: a handful of system calls", .needsTUN)
   func edge() throws {
-    try withLossyLink(Weather(delay: .milliseconds(150))) { link in
+    try withLossyLink(LinkFaults(delay: .milliseconds(150))) { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
       let address = try SocketAddress(parsing: "\(LossyLink.rightAddress):\(listener.port)")
       let connection = try link.left.run { () throws -> Connection in try Connection.connect(to: address) }
@@ -63,7 +63,7 @@ struct DrainTests {
     let stream = pair.ours
     let peer = pair.peer
     try peer.send(Array("one\ntwo\nthree".utf8))
-    #expect(try stream.readLine() == "one")
+    #expect(try stream.receiveLine() == "one")
     try stream.awaitReceived(13)
     try peer.finishSending()
     #expect(stream.close(.lingering).bytesDiscarded == 9)

@@ -62,7 +62,7 @@ struct LeakTests {
     let (reports, _) = try leaks {
       let pair = try Connection.pair()
       try pair.second.send("one\ntwo\n")
-      #expect(try pair.first.readLine() == "one")
+      #expect(try pair.first.receiveLine() == "one")
       pair.second.close(.background)
     }
     #expect(reports.map(\.bytesUnread) == [4])

@@ -71,7 +71,7 @@ struct LostTests {
 
   /// Whether this kernel lets an administrator end a connection. Tried once, in a namespace of its own.
   static let canDestroy: Bool = {
-    guard Rights.canMakeNamespaces, let namespace = try? NetworkNamespace(),
+    guard Privileges.canMakeNamespaces, let namespace = try? NetworkNamespace(),
       let pair = try? namespace.run({ () throws -> Loopback in try Loopback() })
     else { return false }
     let answer = try? destroy(pair.ours.port, in: namespace)

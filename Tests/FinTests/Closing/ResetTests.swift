@@ -74,7 +74,7 @@ struct ResetTests {
     for connection in fault.first == .close ? [ours] : [ours, other, ours] {
       #expect(cause { () throws(SocketError) in _ = try connection.receive(upTo: 1) } == .reset)
       #expect(cause { () throws(SocketError) in _ = try connection.receive(exactly: 1) } == .reset)
-      #expect(cause { () throws(SocketError) in _ = try connection.readLine() } == .reset)
+      #expect(cause { () throws(SocketError) in _ = try connection.receiveLine() } == .reset)
       #expect(cause { () throws(SocketError) in try connection.send([1]) } == .reset)
       #expect(cause { () throws(SocketError) in try connection.send(gathering: [[1], [2]]) } == .reset)
       #expect(try connection.failure() == .reset)
@@ -110,7 +110,7 @@ struct ResetTests {
     try stream.awaitReceived(11)
     peer.abort()
     try stream.awaitState(.closed)
-    for _ in 0..<2 { #expect(cause { () throws(SocketError) in _ = try stream.readLine() } == .reset) }
+    for _ in 0..<2 { #expect(cause { () throws(SocketError) in _ = try stream.receiveLine() } == .reset) }
     #expect(try stream.receive(upTo: 100) == Array("DELETE /tmp".utf8))
     #expect(cause { () throws(SocketError) in _ = try stream.receive(upTo: 100) } == .reset)
     stream.close()
@@ -148,7 +148,7 @@ struct ResetTests {
     if !rest.isEmpty { #expect(try ours.receive(exactly: 3) == rest) }
     for _ in 0..<2 {
       #expect(try ours.receive(upTo: 10) == nil)
-      #expect(try ours.readLine() == nil)
+      #expect(try ours.receiveLine() == nil)
       #expect(cause { () throws(SocketError) in try ours.send([9]) } == .peerClosed)
     }
     other.close()

@@ -9,7 +9,7 @@ import Testing
 @Suite("Counters near overflow: none traps, and none wraps into a wrong answer")
 struct CountersComeRound {
   /// A loop's counters, a few steps before they wrap.
-  private static let last = Loop.Beginnings(
+  private static let last = EventLoop.Beginnings(
     generation: .max - 1, changes: 1 << 56 - 3, wakes: .max - 3, turn: .max - 2)
 
   @Test("every verb works while a reactor's counters of generations, changes, wakes and turns wrap")
@@ -17,7 +17,7 @@ struct CountersComeRound {
     let reactor = try Reactor(count: 2, beginnings: CountersComeRound.last)
     // The slots are used repeatedly.
     for _ in 0..<4 {
-      try errand(on: reactor.executor) { try await everyVerb { Loop.current != nil } }.join(within: .seconds(30))
+      try errand(on: reactor.executor) { try await everyVerb { EventLoop.current != nil } }.join(within: .seconds(30))
     }
     reactor.stop()
   }
@@ -45,16 +45,16 @@ struct CountersComeRound {
 
   @Test("a registration's change counter wraps without touching readiness, and clears nothing that arrived since")
   func changes() throws {
-    let loop = try Loop(Loop.Beginnings(changes: 1 << 56 - 1))
-    let seat = try loop.makeSeat()
-    seat.deliver([.input, .mixed])
-    #expect(seat.known.changes == 0 && seat.known.readiness == [.input, .mixed])
-    let seen = seat.known
-    seat.wake()
-    seat.clear(.input, since: seen)
-    #expect(seat.known.readiness == [.input, .mixed], "something had happened since")
-    seat.clear(.input, since: seat.known)
-    #expect(seat.known.changes == 1 && seat.known.readiness == .mixed)
+    let loop = try EventLoop(EventLoop.Beginnings(changes: 1 << 56 - 1))
+    let registration = try loop.makeRegistration()
+    registration.deliver([.input, .inputIsPartial])
+    #expect(registration.snapshot.changes == 0 && registration.snapshot.readiness == [.input, .inputIsPartial])
+    let seen = registration.snapshot
+    registration.wake()
+    registration.clear(.input, since: seen)
+    #expect(registration.snapshot.readiness == [.input, .inputIsPartial], "something had happened since")
+    registration.clear(.input, since: registration.snapshot)
+    #expect(registration.snapshot.changes == 1 && registration.snapshot.readiness == .inputIsPartial)
   }
 
   @Test(
@@ -64,39 +64,39 @@ struct CountersComeRound {
     let before = (1 << 56 - 1) as UInt64
     let now = (before &+ steps) & (1 << 56 - 1)
     // A registration that has counted `steps` changes since `before`.
-    let seat = try Loop(Loop.Beginnings(changes: now)).makeSeat()
-    #expect(try inTask { await seat.park(.change(since: before), until: .passed) } == .ready)
+    let registration = try EventLoop(EventLoop.Beginnings(changes: now)).makeRegistration()
+    #expect(try inTask { await registration.park(.change(since: before), until: .passed) } == .ready)
     // No change since `now`, so this wait lasts.
-    let waiting = errand { await seat.park(.change(since: now), until: .never) }
-    try eventually("a waiter", equals: 1) { seat.waiterCount }
-    seat.wake()
+    let waiting = errand { await registration.park(.change(since: now), until: .never) }
+    try eventually("a waiter", equals: 1) { registration.waiterCount }
+    registration.wake()
     #expect(try waiting.join() == .look)
   }
 
   @Test("an event for a slot's last generation is not delivered to its first", .faults(9))
   func generations() throws {
-    let loop = try Loop(Loop.Beginnings(generation: .max))
+    let loop = try EventLoop(EventLoop.Beginnings(generation: .max))
     #expect(loop.start(name: "generations") == 0)
     defer { loop.stop() }
     var ends: [CInt] = [-1, -1]
     try #require(unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
-    let first = try loop.makeSeat(ends[0])
-    try eventually("its first event", equals: .output) { first.known.readiness }
+    let first = try loop.makeRegistration(ends[0])
+    try eventually("its first event", equals: .output) { first.snapshot.readiness }
     let duplicate = fcntl(ends[0], F_DUPFD_CLOEXEC, 0)
     try #require(duplicate >= 0)
     defer { for number in [duplicate, ends[1]] { close(number) } }
     // The duplicate keeps the epoll watch alive.
     close(ends[0])
     first.leave()
-    let second = try loop.makeSeat()
+    let second = try loop.makeRegistration()
     #expect(first.token.generation == .max && second.token.generation == 0)
     #expect(second.token.slot == first.token.slot)
-    let third = try loop.makeSeat(ends[1])
-    try eventually("its first event", equals: .output) { third.known.readiness }
+    let third = try loop.makeRegistration(ends[1])
+    try eventually("its first event", equals: .output) { third.snapshot.readiness }
     try #require(unsafe send(ends[1], [1] as [UInt8], 1, CInt(MSG_NOSIGNAL)) == 1)
     try #require(unsafe send(duplicate, [1] as [UInt8], 1, CInt(MSG_NOSIGNAL)) == 1)
-    try eventually("the event behind it", equals: [.input, .output]) { third.known.readiness }
-    #expect(second.known.readiness == [] && second.known.changes == 0)
+    try eventually("the event behind it", equals: [.input, .output]) { third.snapshot.readiness }
+    #expect(second.snapshot.readiness == [] && second.snapshot.changes == 0)
     third.leave(watching: ends[1])
     second.leave()
   }
@@ -125,14 +125,14 @@ struct CountersComeRound {
 
   @Test("a gate full of operations can be closed, and only the last one to leave releases the descriptor")
   func references() throws {
-    let door = Door()
+    let door = SharedGate()
     for _ in 0..<1_048_575 { try door.enterPassing() }
-    #expect(throws: Gate.Refusal.tooMany) { try door.enterPassing() }
-    #expect(throws: Gate.Refusal.tooMany) { try door.enterReading() }
+    #expect(throws: Gate.EntryError.tooMany) { try door.enterPassing() }
+    #expect(throws: Gate.EntryError.tooMany) { try door.enterReading() }
     #expect(door.beginClosing())
     #expect(door.snapshot == .init(isClosing: true, references: 1_048_576))
-    for _ in 0..<1_048_575 { #expect(!door.leave(.passing)) }
-    #expect(door.leave(.passing))
+    for _ in 0..<1_048_575 { #expect(!door.leave(.using)) }
+    #expect(door.leave(.using))
   }
 
   @Test("a published record is not written by a socket whose id has the same lower half")
@@ -195,7 +195,7 @@ struct CountersComeRound {
 
   @Test("deadlines at both ends of the clock: the heap keeps them in order, and their remaining time is right")
   func deadlines() {
-    var deadlines = Deadlines()
+    var deadlines = TimerHeap()
     let times: [Int64] = [.max - 1, .min, 0, .min + 1, -1, 1]
     for (slot, time) in times.enumerated() { deadlines.set(UInt32(slot), Fin.Deadline(nanoseconds: time)) }
     deadlines.set(17, .never)
@@ -210,9 +210,9 @@ struct CountersComeRound {
       #expect((deadline.remaining == .zero) == (time < 2))
     }
     #expect(Fin.Deadline(after: .nanoseconds(Int64.max)) == .never)
-    #expect(Fin.Deadline(after: Allowance(nanoseconds: .max - 1)) == .never)
+    #expect(Fin.Deadline(after: TimeLimit(nanoseconds: .max - 1)) == .never)
     #expect(Fin.Deadline(after: Duration.nanoseconds(Int64.min)).hasPassed)
-    #expect(Fin.Deadline(after: Allowance(nanoseconds: .min)).nanoseconds <= Instant.now.nanoseconds)
+    #expect(Fin.Deadline(after: TimeLimit(nanoseconds: .min)).nanoseconds <= Instant.now.nanoseconds)
   }
 
   @Test("waits with deadlines at both ends of the clock: data is received, in a thread and in a task")

@@ -9,7 +9,7 @@ import Testing
 struct WritersQueue {
   private static let count = 20_000
 
-  private func queue(_ gate: Door) throws -> [WriterQueue.Turn] {
+  private func queue(_ gate: SharedGate) throws -> [WriterQueue.Turn] {
     try (0..<WritersQueue.count).map { _ in try gate.queue() }
   }
 
@@ -32,11 +32,11 @@ struct WritersQueue {
     "20,000 writers that queue and give up visit 40,000 entries of the queue, in whatever order",
     arguments: Order.allCases)
   func givingUp(_ order: Order) throws {
-    let gate = Door()
+    let gate = SharedGate()
     try gate.enterWriting()
     let turns = try queue(gate)
     #expect(gate.snapshot.queuedWriters == WritersQueue.count)
-    for turn in order.apply(turns) { #expect(throws: Gate.Refusal.timedOut) { try gate.leaveQueue(turn) } }
+    for turn in order.apply(turns) { #expect(throws: Gate.EntryError.timedOut) { try gate.leaveQueue(turn) } }
     #expect(gate.queueSteps == 2 * WritersQueue.count)
     #expect(gate.snapshot == .init(hasWriter: true, references: 1))
     #expect(!gate.leave(.writing))
@@ -44,7 +44,7 @@ struct WritersQueue {
 
   @Test("20,000 writers that enter one after the other visit 40,000 entries of the queue, in order of arrival")
   func handingOver() throws {
-    let gate = Door()
+    let gate = SharedGate()
     try gate.enterWriting()
     let turns = try queue(gate)
     for turn in turns {
@@ -59,19 +59,19 @@ struct WritersQueue {
 
   @Test("a close refuses 20,000 queued writers at once")
   func refused() throws {
-    let gate = Door()
+    let gate = SharedGate()
     try gate.enterWriting()
     let turns = try queue(gate)
     #expect(gate.beginClosing())
-    for turn in turns { #expect(throws: Gate.Refusal.closed) { try gate.leaveQueue(turn) } }
+    for turn in turns { #expect(throws: Gate.EntryError.closed) { try gate.leaveQueue(turn) } }
     #expect(!gate.leave(.writing))
-    #expect(gate.leave(.passing))
+    #expect(gate.leave(.using))
   }
 
   @Test("writers that queue, give up and enter at random: those that stay enter in order of arrival", arguments: 1...8)
   func model(seed: Int) throws {
     var dice = Dice(seed: UInt64(seed))
-    let gate = Door()
+    let gate = SharedGate()
     try gate.enterWriting()
     var waiting: [WriterQueue.Turn] = []
     for _ in 0..<2000 {
@@ -80,7 +80,7 @@ struct WritersQueue {
       case 3:
         guard !waiting.isEmpty else { continue }
         let turn = waiting.remove(at: Int.random(in: 0..<waiting.count, using: &dice))
-        #expect(throws: Gate.Refusal.timedOut) { try gate.leaveQueue(turn) }
+        #expect(throws: Gate.EntryError.timedOut) { try gate.leaveQueue(turn) }
       default:
         guard !waiting.isEmpty else { continue }
         #expect(!gate.leave(.writing))
@@ -106,7 +106,7 @@ struct WritersQueue {
     #expect(refused?.cause == .tooManyOperations)
     #expect(try errand { try await ours.send("x", within: .seconds(20)) }.refusal().cause == .tooManyOperations)
     // A writer that gives up makes room for another.
-    #expect(throws: Gate.Refusal.timedOut) { try core.gate.leaveQueue(turns[7]) }
+    #expect(throws: Gate.EntryError.timedOut) { try core.gate.leaveQueue(turns[7]) }
     let late = #expect(throws: SocketError.self) { try ours.send("x", within: .zero) }
     #expect(late?.cause == .timedOut)
     for turn in turns where turn !== turns[7] { try? core.gate.leaveQueue(turn) }

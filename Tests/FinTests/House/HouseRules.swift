@@ -23,13 +23,13 @@ extension HouseRule {
     "errno is read only in Kernel", in: "Sources/Fin/", except: "Sources/Fin/Kernel/",
     breaks: { $0.contains("errno") && $0.contains(/\b(fin_)?errno\b|\bfin_set_errno\b/) },
     broken: [
-      Sample("Sources/Fin/Sockets/Socket.swift", "let code = errno\n"),
+      Sample("Sources/Fin/API/Socket.swift", "let code = errno\n"),
       Sample("Sources/Fin/Address/Endpoint.swift", "let code = fin_errno() // why\n"),
-      Sample("Sources/Fin/Descriptor/Gate.swift", "fin_set_errno(0)\n"),
+      Sample("Sources/Fin/Lifetime/Gate.swift", "fin_set_errno(0)\n"),
     ],
     sound: [
       Sample("Sources/Fin/Kernel/Syscalls.swift", "let code = fin_errno()\n"),
-      Sample("Sources/Fin/Sockets/SocketError.swift", "case system(Errno) // errno\nlet text = \"errno \\\"2\\\"\"\n"),
+      Sample("Sources/Fin/API/Listener.swift", "case system(Errno) // errno\nlet text = \"errno \\\"2\\\"\"\n"),
     ])
 
   static let onlyAddressCastsSockaddr = code(
@@ -46,7 +46,7 @@ extension HouseRule {
       Sample(
         "Sources/Fin/Kernel/Syscalls.swift", "p.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, n) }\n"
       ),
-      Sample("Sources/Fin/Sockets/Listener.swift", "var storage = sockaddr_storage()\n"),
+      Sample("Sources/Fin/API/Listener.swift", "var storage = sockaddr_storage()\n"),
       Sample("Sources/Fin/Kernel/Syscalls.swift", "func f(_ p: UnsafePointer<sockaddr_in>) {}\n"),
     ],
     sound: [
@@ -63,13 +63,13 @@ extension HouseRule {
       imported(by: line).map { $0.hasPrefix("Foundation") || $0 == "Dispatch" || $0 == "CDispatch" } ?? false
     },
     broken: [
-      Sample("Sources/Fin/Sockets/Socket.swift", "import Foundation\n"),
-      Sample("Sources/Fin/Sockets/Socket.swift", "internal import FoundationEssentials\n"),
+      Sample("Sources/Fin/API/Socket.swift", "import Foundation\n"),
+      Sample("Sources/Fin/API/Socket.swift", "internal import FoundationEssentials\n"),
       Sample("Sources/Fin/Server/Serve.swift", "import struct Foundation.Data\n"),
       Sample("Sources/Fin/Server/Serve.swift", "@preconcurrency import Dispatch\n"),
     ],
     sound: [
-      Sample("Sources/Fin/Sockets/Socket.swift", "import Glibc\npublic import SystemPackage\n"),
+      Sample("Sources/Fin/API/Socket.swift", "import Glibc\npublic import SystemPackage\n"),
       Sample("Sources/FinCommand/Report.swift", "import Foundation\n"),
     ])
 
@@ -90,12 +90,13 @@ extension HouseRule {
     "an atomic counter wraps, and does not trap when it is full", in: "Sources/Fin/",
     breaks: { $0.contains("ordering:") && $0.contains(/\.(add|subtract)\(/) },
     broken: [
-      Sample("Sources/Fin/Reactor/Seat.swift", "let ticket = tickets.add(1, ordering: .relaxed).newValue\n"),
+      Sample("Sources/Fin/EventLoop/Registration.swift", "let ticket = tickets.add(1, ordering: .relaxed).newValue\n"),
       Sample("Sources/Fin/Address/Lookup.swift", "taken.subtract(1, ordering: .releasing)\n"),
     ],
     sound: [
-      Sample("Sources/Fin/Reactor/Seat.swift", "let turn = turns.wrappingAdd(1, ordering: .relaxed).newValue\n"),
-      Sample("Sources/Fin/Reactor/Loop.swift", "try poller.add(descriptor, token: seat.token)\n"),
+      Sample(
+        "Sources/Fin/EventLoop/Registration.swift", "let turn = turns.wrappingAdd(1, ordering: .relaxed).newValue\n"),
+      Sample("Sources/Fin/EventLoop/EventLoop.swift", "try poller.add(descriptor, token: registration.token)\n"),
     ])
 
   static let shortFiles = HouseRule(
@@ -206,30 +207,34 @@ extension HouseRule {
     name: "a descriptor's number comes from the access that the gate hands out, and no access is made up",
     covers: { path in
       // The files that enter the gate, close it, or keep the number: these alone name the access.
-      let makers = ["Inside", "Core", "End", "Closing"].map { "Sources/Fin/Sockets/\($0).swift" }
+      let makers = ["Operation", "Core", "CloseOperation", "ClosingOwner"].map { "Sources/Fin/Operations/\($0).swift" }
       return path.hasPrefix("Sources/Fin/") && path.hasSuffix(".swift") && !makers.contains(path)
-        && !path.hasPrefix("Sources/Fin/Descriptor/")
+        && !["Lifetime", "Ledger", "Kernel"].contains { path.hasPrefix("Sources/Fin/\($0)/") }
     },
     find: { source in
       source.code.indices.filter { index in
         let line = source.code[index]
-        guard ["thread", "task", "alone", "escriptor"].contains(where: line.contains) else { return false }
-        return line.contains(/\bWorld\.(thread|task|alone)\b|[(,]\s*\.(thread|task|alone)\s*[,)]/)
+        guard ["blocking", "suspending", "exclusive", "escriptor"].contains(where: line.contains) else { return false }
+        return line.contains(
+          /\bAccess\.(blocking|suspending|exclusive)\b|[(,]\s*\.(blocking|suspending|exclusive)\s*[,)]/)
           || line.contains(/record\.descriptor|descriptorNumber/)
       }.map { Finding(line: $0 + 1, text: source.lines[$0]) }
     },
     broken: [
-      Sample("Sources/Fin/Sockets/StreamOutput.swift", "try Syscalls.shutdown(number(.thread), CInt(SHUT_WR))\n"),
-      Sample("Sources/Fin/Sockets/Duplex.swift", "reference.core.finishSending(.alone)\n"),
-      Sample("Sources/Fin/Server/TaskServer.swift", "try core.apply(timeouts, .task)\n"),
-      Sample("Sources/Fin/Sockets/Socket.swift", "let world = World.thread\n"),
-      Sample("Sources/Fin/Server/Reserve.swift", "Syscalls.close(core.record.descriptor)\n"),
+      Sample(
+        "Sources/Fin/Operations/SendOperations.swift", "try Syscalls.shutdown(number(.blocking), CInt(SHUT_WR))\n"),
+      Sample("Sources/Fin/API/Duplex.swift", "reference.core.finishSending(.exclusive)\n"),
+      Sample("Sources/Fin/Server/TaskServer.swift", "try core.apply(timeouts, .suspending)\n"),
+      Sample("Sources/Fin/API/Socket.swift", "let access = Access.blocking\n"),
+      Sample("Sources/Fin/Server/SpareDescriptors.swift", "Syscalls.close(core.record.descriptor)\n"),
     ],
     sound: [
-      Sample("Sources/Fin/Sockets/StreamOutput.swift", "try Syscalls.shutdown(number(world), CInt(SHUT_WR))\n"),
-      Sample("Sources/Fin/Sockets/Inside.swift", "let next = try attempt(&progress, .thread)\n"),
-      Sample("Sources/Fin/Sockets/Handshake.swift", "if world == .task, isEarly { return .blocked(.output) }\n"),
-      Sample("Sources/Fin/Descriptor/Ledger.swift", "try? Syscalls.cookie(record.descriptor)\n"),
+      Sample("Sources/Fin/Operations/SendOperations.swift", "try Syscalls.shutdown(number(access), CInt(SHUT_WR))\n"),
+      Sample("Sources/Fin/Operations/Operation.swift", "let next = try attempt(&progress, .blocking)\n"),
+      Sample(
+        "Sources/Fin/Operations/ConnectAttempt.swift",
+        "if access == .suspending, isEarly { return .blocked(.output) }\n"),
+      Sample("Sources/Fin/Ledger/Ledger.swift", "try? Syscalls.cookie(record.descriptor)\n"),
     ])
 
   // MARK: Matching

@@ -31,16 +31,16 @@ struct HouseTests {
     let model = try #require(Checkout.files.first { $0.path == "Proof/gate.pml" }).text
     let steps = ModelSteps.listed(in: model)
     #expect(steps.isSuperset(of: ["ENTER_READ", "QUEUE", "HANDOFF", "LEAVE", "BEGIN_CLOSE", "QUIESCENT", "DESTROY"]))
-    let gate = try #require(Checkout.files.first { $0.path == "Sources/Fin/Descriptor/Gate.swift" }).text
+    let gate = try #require(Checkout.files.first { $0.path == "Sources/Fin/Lifetime/Gate.swift" }).text
     let named = ModelSteps.named(in: gate)
     #expect(named.count > 10, "the gate names its steps")
     #expect(named.subtracting(steps) == [], "steps that the model lacks")
   }
 
   @Test("the steps in the registration's comments and in the model's table are the same")
-  func stepsOfTheSeat() throws {
-    let model = try #require(Checkout.files.first { $0.path == "Proof/seat.pml" }).text
-    let code = ["Sources/Fin/Reactor/Seat.swift", "Sources/Fin/Sockets/Inside.swift"]
+  func stepsOfTheRegistration() throws {
+    let model = try #require(Checkout.files.first { $0.path == "Proof/registration.pml" }).text
+    let code = ["Sources/Fin/EventLoop/Registration.swift", "Sources/Fin/Operations/Operation.swift"]
     let named = Checkout.files.filter { code.contains($0.path) }.map { ModelSteps.named(in: $0.text) }
     #expect(named.count == code.count)
     #expect(named.reduce([]) { $0.union($1) } == ModelSteps.listed(in: model))

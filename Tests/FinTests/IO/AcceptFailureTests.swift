@@ -20,7 +20,7 @@ struct AcceptFailures {
     let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
     let server = try scripted(script) { () throws in try listener.accept(within: .seconds(10)) }
     #expect(script.count(.accept) == 3)
-    #expect(server.peerAddress == client.localAddress)
+    #expect(server.remoteAddress == client.localAddress)
     server.abort()
     client.abort()
     listener.close()
@@ -81,7 +81,7 @@ struct AcceptFailures {
         #expect(listener.phase == .listening)
       }
       let server = try listener.accept(within: .seconds(10))
-      #expect(server.peerAddress == client.localAddress)
+      #expect(server.remoteAddress == client.localAddress)
       server.abort()
     }
     client.abort()
@@ -96,7 +96,7 @@ struct AcceptFailures {
     let client = try Connection.connect(to: listener.address)
     let script = Script(.first(.accept, .fail(code)))
     let server = try scripted(script) { () throws in try listener.accept(within: .seconds(10)) }
-    #expect(script.count(.accept) == 2 && server.peerAddress == client.localAddress)
+    #expect(script.count(.accept) == 2 && server.remoteAddress == client.localAddress)
     server.abort()
     client.abort()
     listener.close()
@@ -113,14 +113,14 @@ struct AcceptFailures {
     client.abort()
     try eventually("the reset") { try KernelView.tcp(localPort: listener.address.port, remotePort: port).isEmpty }
     let server = try listener.accept(within: .seconds(10))
-    #expect(server.peerAddress == .loopback(port: port))
+    #expect(server.remoteAddress == .loopback(port: port))
     let error = try refusal { () throws(SocketError) in try server.receive(exactly: 3) }
     #expect(error.cause == .reset)
     #expect(error.peer == .loopback(port: port))
     // The listener goes on.
     let next = try Connection.connect(to: listener.address)
     let good = try listener.accept(within: .seconds(10))
-    #expect(good.peerAddress == next.localAddress)
+    #expect(good.remoteAddress == next.localAddress)
     good.abort()
     next.abort()
     server.abort()
@@ -142,7 +142,7 @@ struct AcceptFailures {
       return reply
     }
     let report = listener.serve(threads: 2) { connection throws in
-      while let line = try connection.readLine() { try connection.send("\(line)!\n") }
+      while let line = try connection.receiveLine() { try connection.send("\(line)!\n") }
     }
     #expect(try client.join() == Array("hello!\n".utf8))
     #expect(report.failure == nil)

@@ -29,7 +29,7 @@ struct BlockingDescriptions {
       try inAThread { () throws(SocketError) in _ = try first.receive(upTo: 1, within: BlockingDescriptions.limit) }
         .cause == .timedOut)
     #expect(
-      try inAThread { () throws(SocketError) in _ = try first.readLine(within: BlockingDescriptions.limit) }.cause
+      try inAThread { () throws(SocketError) in _ = try first.receiveLine(within: BlockingDescriptions.limit) }.cause
         == .timedOut)
     #expect(try inATask { _ = try await first.receive(upTo: 1, within: BlockingDescriptions.limit) }.cause == .timedOut)
     second.abort()

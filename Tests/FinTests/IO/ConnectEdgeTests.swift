@@ -18,7 +18,7 @@ struct ConnectEdges {
     defer { unsafe unlink(longest) }
     let client = try Connection.connect(to: Endpoint(.unix(longest)))
     let server = try listener.accept(within: .seconds(10))
-    #expect(client.peerAddress == listener.address)
+    #expect(client.remoteAddress == listener.address)
     try client.send([9])
     #expect(try server.receive(upTo: 2) == [9])
     client.abort()
@@ -172,7 +172,7 @@ struct ConnectEdges {
 
   @Test(
     "binding a port below 1024 as an ordinary user names the missing capability",
-    .enabled(if: Rights.isRoot, "needs root"),
+    .enabled(if: Privileges.isRoot, "needs root"),
     .needsNamespaces)
   func privilegedPort() async {
     await #expect(processExitsWith: .success) { try ConnectEdges.bindAsNobody() }

@@ -92,40 +92,40 @@ struct Delimiters {
       for wrong in [-1, .min] {
         let error = try refusal { () throws(SocketError) in try connection.receive(until: 0x0A, limit: wrong) }
         guard case .invalid = error.cause else { throw RigError("\(error)") }
-        let line = try refusal { () throws(SocketError) in try connection.readLine(limit: wrong) }
+        let line = try refusal { () throws(SocketError) in try connection.receiveLine(limit: wrong) }
         guard case .invalid = line.cause else { throw RigError("\(line)") }
       }
       let empty = try refusal { () throws(SocketError) in try connection.receive(until: []) }
       guard case .invalid = empty.cause else { throw RigError("\(empty)") }
       #expect(try connection.receive(until: 0x0A, limit: .max) == Array("ab".utf8))
     }
-    try holding("ab\r\n") { connection, _ throws in #expect(try connection.readLine(limit: .max) == "ab") }
+    try holding("ab\r\n") { connection, _ throws in #expect(try connection.receiveLine(limit: .max) == "ab") }
   }
 
   @Test("EOF before the delimiter: nil before the first byte, endOfStream after it, and the bytes stay readable")
   func end() throws {
     try holding("", finished: true) { connection, _ throws in
       #expect(try connection.receive(until: 0x0A) == nil)
-      #expect(try connection.readLine() == nil)
-      #expect(try connection.readLine() == nil)
+      #expect(try connection.receiveLine() == nil)
+      #expect(try connection.receiveLine() == nil)
     }
     try holding("one\ntwo", finished: true) { connection, _ throws in
-      #expect(try connection.readLine() == "one")
+      #expect(try connection.receiveLine() == "one")
       for _ in 0..<2 {
-        let error = try refusal { () throws(SocketError) in try connection.readLine() }
+        let error = try refusal { () throws(SocketError) in try connection.receiveLine() }
         #expect(error.cause == .endOfStream(received: 3))
         let same = try refusal { () throws(SocketError) in try connection.receive(until: 0x0A) }
         #expect(same.cause == .endOfStream(received: 3))
       }
       #expect(try connection.receive(upTo: 100) == Array("two".utf8))
-      #expect(try connection.readLine() == nil)
+      #expect(try connection.receiveLine() == nil)
     }
   }
 
   @Test("lines end with \\n or \\r\\n; a lone \\r is no end")
   func lines() throws {
     try holding("one\ntwo\r\n\r\n\nthr\ree\r\r\nend\n") { connection, _ throws in
-      for line in ["one", "two", "", "", "thr\ree\r", "end"] { #expect(try connection.readLine() == line) }
+      for line in ["one", "two", "", "", "thr\ree\r", "end"] { #expect(try connection.receiveLine() == line) }
     }
   }
 
@@ -133,13 +133,13 @@ struct Delimiters {
   func lineLimit(call: Int) throws {
     try holding("12345\n12345\r\n123456\n") { connection, _ throws in
       try scripted(Script(.every(.recv, .limit(call)))) { () throws in
-        #expect(try connection.readLine(limit: 5) == "12345")
-        #expect(try connection.readLine(limit: 5) == "12345")
+        #expect(try connection.receiveLine(limit: 5) == "12345")
+        #expect(try connection.receiveLine(limit: 5) == "12345")
         for _ in 0..<2 {
-          let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5) }
+          let error = try refusal { () throws(SocketError) in try connection.receiveLine(limit: 5) }
           #expect(error.cause == .limit("line limit", 5))
         }
-        #expect(try connection.readLine(limit: 6) == "123456")
+        #expect(try connection.receiveLine(limit: 6) == "123456")
       }
     }
   }
@@ -147,20 +147,21 @@ struct Delimiters {
   @Test("a line one byte beyond its limit is an error, even if the peer goes silent or finishes there")
   func overAndSilent() throws {
     try holding("123456") { connection, _ throws in
-      let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5, within: .seconds(10)) }
+      let error = try refusal { () throws(SocketError) in try connection.receiveLine(limit: 5, within: .seconds(10)) }
       #expect(error.cause == .limit("line limit", 5))
       #expect(try connection.receive(upTo: 9) == Array("123456".utf8))
     }
     try holding("123456", finished: true) { connection, _ throws in
       #expect(
-        try refusal { () throws(SocketError) in try connection.readLine(limit: 5) }.cause == .limit("line limit", 5))
+        try refusal { () throws(SocketError) in try connection.receiveLine(limit: 5) }.cause == .limit("line limit", 5))
     }
     // After a \r the sixth byte may be part of the end of a five-byte line.
     try holding("12345\r") { connection, peer throws in
-      let error = try refusal { () throws(SocketError) in try connection.readLine(limit: 5, within: .milliseconds(5)) }
+      let error = try refusal { () throws(SocketError) in try connection.receiveLine(limit: 5, within: .milliseconds(5))
+      }
       #expect(error.cause == .timedOut)
       try peer.send("\n")
-      #expect(try connection.readLine(limit: 5) == "12345")
+      #expect(try connection.receiveLine(limit: 5) == "12345")
     }
   }
 
@@ -169,10 +170,10 @@ struct Delimiters {
     let pair = try StreamKind.ipv4.connected()
     try pair.first.send([0xFF, 0x41, 0x0A, 0x42, 0x0A])
     for _ in 0..<2 {
-      #expect(try refusal { () throws(SocketError) in try pair.second.readLine() }.cause == .notText)
+      #expect(try refusal { () throws(SocketError) in try pair.second.receiveLine() }.cause == .notText)
     }
     #expect(try pair.second.receive(until: 0x0A) == [0xFF, 0x41])
-    #expect(try pair.second.readLine() == "B")
+    #expect(try pair.second.receiveLine() == "B")
     pair.first.abort()
     pair.second.abort()
   }
@@ -180,17 +181,19 @@ struct Delimiters {
   @Test("characters of several bytes, split across system calls, arrive whole")
   func cutLetters() throws {
     try holding("Ärger 日本 🏁\n") { connection, _ throws in
-      try scripted(Script(.every(.recv, .limit(1)))) { () throws in #expect(try connection.readLine() == "Ärger 日本 🏁") }
+      try scripted(Script(.every(.recv, .limit(1)))) { () throws in
+        #expect(try connection.receiveLine() == "Ärger 日本 🏁")
+      }
     }
   }
 
   @Test("a timeout in the middle of a line does not lose the line", .faults(61))
   func timeIsUp() throws {
     try holding("half a ") { connection, peer throws in
-      let error = try refusal { () throws(SocketError) in try connection.readLine(within: .milliseconds(5)) }
+      let error = try refusal { () throws(SocketError) in try connection.receiveLine(within: .milliseconds(5)) }
       #expect(error.cause == .timedOut)
       try peer.send("line\n")
-      #expect(try connection.readLine() == "half a line")
+      #expect(try connection.receiveLine() == "half a line")
     }
   }
 
@@ -202,8 +205,8 @@ struct Delimiters {
       try first.send(text)
       return first.close()
     }
-    for number in 0..<10_000 where try pair.second.readLine() != "\(number)" { Issue.record("line \(number)") }
-    #expect(try pair.second.readLine() == nil)
+    for number in 0..<10_000 where try pair.second.receiveLine() != "\(number)" { Issue.record("line \(number)") }
+    #expect(try pair.second.receiveLine() == nil)
     pair.second.close()
     #expect(try sender.join().isDelivered)
   }

@@ -88,7 +88,7 @@ private enum AtTheLimit {
     }
     hoard.give(1)
     let server = try listener.accept(within: .seconds(10))
-    #expect(server.peerAddress == client.localAddress)
+    #expect(server.remoteAddress == client.localAddress)
     server.abort()
     client.abort()
     listener.close()
@@ -102,7 +102,7 @@ private enum AtTheLimit {
     #expect(error.cause == .timedOut, "\(error)")
     let accepting = onThread(taking: listener) { listener in
       let server = try listener.accept(within: .seconds(10))
-      let peer = server.peerAddress
+      let peer = server.remoteAddress
       server.abort()
       listener.close()
       return peer
@@ -159,7 +159,7 @@ private enum AtTheLimit {
       return (received == bytes, second.close())
     }
     try pair.first.send(bytes)
-    #expect(try pair.first.readLine() == "yes")
+    #expect(try pair.first.receiveLine() == "yes")
     let report = pair.first.close()
     #expect(report.isDelivered && report.bytesUnacknowledged == 0, "\(report)")
     let (isSame, end) = try second.join(within: .seconds(20))
@@ -218,7 +218,7 @@ private enum AtTheLimit {
       return try threads.count { try $0.join(within: .seconds(20)) }
     }
     let report = listener.serve(threads: 64) { connection throws in
-      while let line = try connection.readLine() { try connection.send("\(line)!\n") }
+      while let line = try connection.receiveLine() { try connection.send("\(line)!\n") }
     }
     #expect(try clients.join(within: .seconds(60)) == 30)
     #expect(report.handlersFailed == 0, "\(report)")

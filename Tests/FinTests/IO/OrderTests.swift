@@ -77,7 +77,7 @@ struct StreamOrder {
           try model.check(bytes + delimiter, "until")
         }
       case 3:
-        if let line = try connection.readLine(limit: size, within: .zero) {
+        if let line = try connection.receiveLine(limit: size, within: .zero) {
           let bytes = Array(line.utf8)
           let next = model.outstanding.dropFirst(bytes.count).first
           try model.check(bytes + (next == 0x0D ? [0x0D, 0x0A] : [0x0A]), "readLine")

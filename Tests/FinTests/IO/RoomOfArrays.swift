@@ -31,7 +31,7 @@ struct RoomOfArrays {
     #expect(try pair.second.peek(upTo: 10)?.count == 1)
     isTight(try #require(try pair.second.receive(upTo: 1 << 20)), 1)
     try pair.first.send("line\nrest")
-    #expect(try pair.second.readLine() == "line")
+    #expect(try pair.second.receiveLine() == "line")
     isTight(try #require(try pair.second.receive(upTo: 1 << 20)), 4)
     try pair.first.send("ab;cd")
     isTight(try #require(try pair.second.receive(until: [UInt8(ascii: ";")], limit: 100)), 2)

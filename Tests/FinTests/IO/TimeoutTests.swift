@@ -21,7 +21,7 @@ struct Times {
     // An accepted connection has the listener's timeouts.
     #expect(server.timeouts == times)
     #expect(try refusal { () throws(SocketError) in try server.receive(upTo: 1) }.cause == .timedOut)
-    #expect(try refusal { () throws(SocketError) in try server.readLine() }.cause == .timedOut)
+    #expect(try refusal { () throws(SocketError) in try server.receiveLine() }.cause == .timedOut)
     #expect(try refusal { () throws(SocketError) in try server.peek(upTo: 1) }.cause == .timedOut)
     server.timeouts.receive = .seconds(60)
     let time = try elapsed {
@@ -88,10 +88,10 @@ struct Times {
     let client = try Connection.connect(to: listener.address)
     let server = try listener.accept(within: now)
     #expect(try refusal { () throws(SocketError) in try server.receive(upTo: 1, within: now) }.cause == .timedOut)
-    #expect(try refusal { () throws(SocketError) in try server.readLine(within: now) }.cause == .timedOut)
+    #expect(try refusal { () throws(SocketError) in try server.receiveLine(within: now) }.cause == .timedOut)
     try client.send("a\nb", within: now)
     try eventually("the bytes") { try server.tcpInfo()?.bytesReceived == 3 }
-    #expect(try server.readLine(within: now) == "a")
+    #expect(try server.receiveLine(within: now) == "a")
     #expect(try server.peek(upTo: 9, within: now) == Array("b".utf8))
     #expect(try server.receive(exactly: 1, within: now) == Array("b".utf8))
     let big = pattern(32 << 20)
@@ -125,7 +125,7 @@ struct Times {
         try refusal { () throws(SocketError) in
           let time = Duration.milliseconds(150)
           switch verb {
-          case "line": _ = try first.readLine(limit: .max, within: time)
+          case "line": _ = try first.receiveLine(limit: .max, within: time)
           case "until": _ = try first.receive(until: [0x0A], limit: .max, within: time)
           default: _ = try first.receive(exactly: .max, within: time)
           }

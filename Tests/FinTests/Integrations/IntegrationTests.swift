@@ -46,7 +46,7 @@ struct Integrations {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
     let service = ListenerService(listener, threads: 2) { connection in
-      while let line = try connection.readLine() { try connection.send("\(line)\n") }
+      while let line = try connection.receiveLine() { try connection.send("\(line)\n") }
     }
     let group = ServiceGroup(
       services: [service], logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
@@ -55,7 +55,7 @@ struct Integrations {
     // tasks.
     let line = try await withConnection(to: Endpoint(address)) { connection in
       try await connection.send("x\n")
-      return try await connection.readLine()
+      return try await connection.receiveLine()
     }.result
     #expect(line == "x")
     await group.triggerGracefulShutdown()

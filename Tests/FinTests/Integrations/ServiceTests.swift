@@ -18,14 +18,14 @@ struct IntegrationsInTasks {
   ) async throws -> R {
     try await withConnection(to: Endpoint(address), closing: .background) { connection in
       try await connection.send("x\n")
-      let answer = try await connection.readLine()
+      let answer = try await connection.receiveLine()
       #expect(answer == "x")
       return try await rest(connection)
     }.result
   }
 
   @Sendable private static func echo(_ connection: consuming Connection) async throws {
-    while let line = try await connection.readLine() { try await connection.send("\(line)\n") }
+    while let line = try await connection.receiveLine() { try await connection.send("\(line)\n") }
   }
 
   @Test("a graceful shutdown accepts no more clients, and lets running conversations finish")
@@ -42,7 +42,7 @@ struct IntegrationsInTasks {
       // Now the drain is under way.
       while handle.phase == .listening { await Task.yield() }
       try await connection.send("still there\n")
-      return try await connection.readLine()
+      return try await connection.receiveLine()
     }
     #expect(last == "still there")
     try await running
@@ -61,7 +61,7 @@ struct IntegrationsInTasks {
     let heard = try await visit(address) { connection in
       await group.triggerGracefulShutdown()
       // The client sends nothing more.
-      do throws(SocketError) { return try await connection.readLine(within: .seconds(20)) } catch {
+      do throws(SocketError) { return try await connection.receiveLine(within: .seconds(20)) } catch {
         return "\(error.cause)"
       }
     }
@@ -75,10 +75,10 @@ struct IntegrationsInTasks {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.address
     let service = ListenerService(listener, drain: .seconds(60)) { connection in
-      guard let line = try await connection.readLine() else { return }
+      guard let line = try await connection.receiveLine() else { return }
       try await connection.send("\(line)\n")
       let shared = connection.share()
-      try? await cancelWhenGracefulShutdown { _ = try await shared.readLine() }
+      try? await cancelWhenGracefulShutdown { _ = try await shared.receiveLine() }
       try await shared.send("bye\n")
     }
     let group = group(service)
@@ -86,7 +86,7 @@ struct IntegrationsInTasks {
     let lines = try await visit(address) { connection in
       await group.triggerGracefulShutdown()
       return [
-        try await connection.readLine(within: .seconds(20)), try await connection.readLine(within: .seconds(20)),
+        try await connection.receiveLine(within: .seconds(20)), try await connection.receiveLine(within: .seconds(20)),
       ]
     }
     #expect(lines == ["bye", nil])
@@ -102,7 +102,7 @@ struct IntegrationsInTasks {
     let running = Task { try await service.run() }
     let heard = try await visit(address) { connection in
       running.cancel()
-      do throws(SocketError) { return try await connection.readLine(within: .seconds(20)) } catch {
+      do throws(SocketError) { return try await connection.receiveLine(within: .seconds(20)) } catch {
         return "\(error.cause)"
       }
     }

@@ -9,7 +9,7 @@ import Testing
 struct BornSafe {
   private static let safe = DescriptorFlags(closesOnExec: true, isNonBlocking: true)
 
-  private func flags(_ end: borrowing some SocketEnd & ~Copyable) throws -> DescriptorFlags? {
+  private func flags(_ end: borrowing some SocketProtocol & ~Copyable) throws -> DescriptorFlags? {
     try end.withDescriptor { KernelView.descriptorFlags($0.rawValue) }
   }
 
@@ -115,7 +115,7 @@ struct BornSafe {
     close(other)
     let fresh = try Socket(.ipv6)
     let waker = try Waker()
-    _ = EdgeWatch.pool.provide()
+    _ = EdgeWatch.pool.reserve()
     let open = try KernelView.openDescriptors().count { $0.target.hasPrefix("socket:[") }
     #expect(open >= 9)
 

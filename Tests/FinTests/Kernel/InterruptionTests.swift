@@ -12,7 +12,7 @@ struct Interruptions {
   private static func conversation(_ kind: StreamKind) throws -> CloseReport {
     let pair = try kind.connected()
     try pair.first.send("hello\n")
-    #expect(try pair.second.readLine() == "hello")
+    #expect(try pair.second.receiveLine() == "hello")
     try pair.second.send(gathering: [[1, 2], [], [3]])
     #expect(try pair.first.receive(exactly: 3) == [1, 2, 3])
     _ = try pair.first.option(.sendBuffer)
@@ -193,7 +193,7 @@ private enum SignalStorm {
         while handled.load(ordering: .relaxed) < 1000, !end.hasPassed {
           let connection = try Connection.connect(to: address)
           try connection.send(bytes)
-          guard try connection.readLine(within: .seconds(30)) == "all of them" else { throw RigError("no answer") }
+          guard try connection.receiveLine(within: .seconds(30)) == "all of them" else { throw RigError("no answer") }
           let report = connection.close()
           guard report.isDelivered else { throw RigError("the client's end: \(report)") }
         }

@@ -44,13 +44,13 @@ struct NumbersOfCallers {
       try refusal { () throws(SocketError) in try second.receive(upTo: count) },
       try refusal { () throws(SocketError) in try second.receive(exactly: count) },
       try refusal { () throws(SocketError) in try second.receive(until: [1], limit: count) },
-      try refusal { () throws(SocketError) in try second.readLine(limit: count) },
+      try refusal { () throws(SocketError) in try second.receiveLine(limit: count) },
       try refusal { () throws(SocketError) in try second.peek(upTo: count) },
     ]
     for error in errors {
       guard case .invalid = error.cause else { throw RigError("\(error)") }
     }
-    #expect(try second.readLine(limit: .max) == "x")
+    #expect(try second.receiveLine(limit: .max) == "x")
     pair.first.abort()
     second.abort()
     let ends = try DatagramSocket.pair()

@@ -126,7 +126,7 @@ struct TCPInfoByLength {
   func asSS() throws {
     let pair = try quiet()
     let local = try #require(pair.first.localAddress?.port)
-    let peer = try #require(pair.first.peerAddress?.port)
+    let peer = try #require(pair.first.remoteAddress?.port)
     let program = try #require(Programs.find("ss"))
     let text = try withChild(program, ["-tinH", "sport = :\(local) and dport = :\(peer)"]) { try $0.readToEnd() }
     let words = text.split(whereSeparator: \.isWhitespace).map(String.init)

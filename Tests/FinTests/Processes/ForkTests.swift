@@ -86,7 +86,7 @@ private func dropInChild() throws {
   var listener: Listener? = try Listener.bind(.unix("\(folder.path)/s"))
   let number = ours!.reference.core.number
   // An event loop watches the socket. The epoll watch belongs to the open file description, which both processes share.
-  _ = try ours!.reference.core.seat(.task)
+  _ = try ours!.reference.core.registration(.suspending)
   let child = peers_fork()
   if child == 0 {
     ours = nil

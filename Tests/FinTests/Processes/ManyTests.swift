@@ -48,8 +48,8 @@ struct Many {
     let port = try #require(both.address.port)
     let client = try Connection.connect(to: .loopback(port: port))
     let server = try both.accept(within: .seconds(10))
-    #expect(server.peerAddress?.ip?.canonical == .v4(.loopback))
-    #expect(server.peerAddress.map { "\($0)" }?.hasPrefix("[::ffff:127.0.0.1]:") == true)
+    #expect(server.remoteAddress?.ip?.canonical == .v4(.loopback))
+    #expect(server.remoteAddress.map { "\($0)" }?.hasPrefix("[::ffff:127.0.0.1]:") == true)
     #expect(throws: SocketError.self) { try Listener.bind(.any(port: port)).close() }
     client.close(.abort)
     server.close(.abort)

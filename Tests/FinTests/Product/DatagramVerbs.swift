@@ -73,7 +73,7 @@ private func withoutWaiting(
   case "bind": try DatagramSocket(core: core, timeouts: .default).bind(to: fresh)
   case "connect": try ours.connect(to: target)
   case "localAddress": return ours.localAddress == nil ? "nil" : "works"
-  case "peerAddress": return ours.peerAddress == nil ? "nil" : "works"
+  case "remoteAddress": return ours.remoteAddress == nil ? "nil" : "works"
   case "option": _ = try ours.option(.receiveBuffer)
   case "cookie": _ = try ours.cookie()
   case "withDescriptor": try ours.withDescriptor { _ in }

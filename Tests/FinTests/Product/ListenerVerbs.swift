@@ -16,7 +16,7 @@ struct ListenerVerb {
     if let client, family != .unix {
       // The client is in the accept queue once the last segment of its TCP handshake has arrived.
       try eventually("a queued client") {
-        try TCPInfo.read(owner.listener.reference.core.number(.thread)).segmentsUnacknowledged == 1
+        try TCPInfo.read(owner.listener.reference.core.number(.blocking)).segmentsUnacknowledged == 1
       }
       _ = client.descriptor
     }

@@ -30,14 +30,14 @@ enum ProductTable {
     | receive | both finished | end | end | end |
     | receive | failed | .reset | .reset | .reset |
     | receive | closed | .closed | .closed | .closed |
-    | readLine | fresh | ENOTCONN | – | ENOTCONN |
-    | readLine | connecting | ENOTCONN | – | ENOTCONN |
-    | readLine | connected | works | works | works |
-    | readLine | send finished | works | works | works |
-    | readLine | peer finished | end | end | end |
-    | readLine | both finished | end | end | end |
-    | readLine | failed | .reset | .reset | .reset |
-    | readLine | closed | .closed | .closed | .closed |
+    | receiveLine | fresh | ENOTCONN | – | ENOTCONN |
+    | receiveLine | connecting | ENOTCONN | – | ENOTCONN |
+    | receiveLine | connected | works | works | works |
+    | receiveLine | send finished | works | works | works |
+    | receiveLine | peer finished | end | end | end |
+    | receiveLine | both finished | end | end | end |
+    | receiveLine | failed | .reset | .reset | .reset |
+    | receiveLine | closed | .closed | .closed | .closed |
     | peek | fresh | ENOTCONN | – | ENOTCONN |
     | peek | connecting | ENOTCONN | – | ENOTCONN |
     | peek | connected | works | works | works |
@@ -128,14 +128,14 @@ enum ProductTable {
     | localAddress | both finished | works | works | works |
     | localAddress | failed | works | works | works |
     | localAddress | closed | works | works | nil |
-    | peerAddress | fresh | nil | – | nil |
-    | peerAddress | connecting | works | – | works |
-    | peerAddress | connected | works | works | works |
-    | peerAddress | send finished | works | works | works |
-    | peerAddress | peer finished | works | works | works |
-    | peerAddress | both finished | works | works | works |
-    | peerAddress | failed | works | works | works |
-    | peerAddress | closed | works | works | works |
+    | remoteAddress | fresh | nil | – | nil |
+    | remoteAddress | connecting | works | – | works |
+    | remoteAddress | connected | works | works | works |
+    | remoteAddress | send finished | works | works | works |
+    | remoteAddress | peer finished | works | works | works |
+    | remoteAddress | both finished | works | works | works |
+    | remoteAddress | failed | works | works | works |
+    | remoteAddress | closed | works | works | works |
     | bytesUnacknowledged | fresh | works | – | works |
     | bytesUnacknowledged | connecting | works | – | works |
     | bytesUnacknowledged | connected | works | works | works |
@@ -250,10 +250,10 @@ enum ProductTable {
     | localAddress | bound | works | works |
     | localAddress | connected | works | works |
     | localAddress | closed | nil | nil |
-    | peerAddress | fresh | nil | nil |
-    | peerAddress | bound | nil | nil |
-    | peerAddress | connected | works | works |
-    | peerAddress | closed | nil | nil |
+    | remoteAddress | fresh | nil | nil |
+    | remoteAddress | bound | nil | nil |
+    | remoteAddress | connected | works | works |
+    | remoteAddress | closed | nil | nil |
     | option | fresh | works | works |
     | option | bound | works | works |
     | option | connected | works | works |

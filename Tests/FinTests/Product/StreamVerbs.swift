@@ -9,7 +9,7 @@ struct StreamVerb {
   let name: String
 
   /// Verbs that need a line from the peer, where it can send one.
-  var isReceiving: Bool { ["receive", "readLine", "peek", "duplex"].contains(name) }
+  var isReceiving: Bool { ["receive", "receiveLine", "peek", "duplex"].contains(name) }
 
   func outcome(_ family: ProductFamily, _ phase: Phase, _ world: ServingWorld) throws -> String {
     let stage = try StreamStage(
@@ -27,19 +27,19 @@ struct StreamVerb {
 }
 
 /// The timeout for a verb that may have to wait in vain.
-private func patience(_ stage: StreamStage) -> Duration {
+private func timeout(_ stage: StreamStage) -> Duration {
   stage.ours.phase == .connecting ? .milliseconds(50) : .seconds(20)
 }
 
 private func inThread(_ name: String, _ stage: StreamStage) throws -> String {
   let ours = stage.ours
-  let within = patience(stage)
+  let within = timeout(stage)
   do throws(SocketError) {
     switch name {
     case "connect": try ours.connect(to: stage.target, within: within)
     case "send": try ours.send("x", within: within)
     case "receive": if try ours.receive(upTo: 9, within: within) == nil { return "end" }
-    case "readLine": if try ours.readLine(within: within) == nil { return "end" }
+    case "receiveLine": if try ours.receiveLine(within: within) == nil { return "end" }
     case "peek": if try ours.peek(upTo: 9, within: within) == nil { return "end" }
     case "finishSending": try ours.finishSending()
     case "close(.confirmed)": return "\(ours.close(.confirmed(within: .seconds(20))).ending)"
@@ -54,13 +54,13 @@ private func inThread(_ name: String, _ stage: StreamStage) throws -> String {
 
 private func inTask(_ name: String, _ stage: StreamStage) async throws -> String {
   let ours = stage.ours
-  let within = patience(stage)
+  let within = timeout(stage)
   do throws(SocketError) {
     switch name {
     case "connect": try await ours.connect(to: stage.target, within: within)
     case "send": try await ours.send("x", within: within)
     case "receive": if try await ours.receive(upTo: 9, within: within) == nil { return "end" }
-    case "readLine": if try await ours.readLine(within: within) == nil { return "end" }
+    case "receiveLine": if try await ours.receiveLine(within: within) == nil { return "end" }
     case "peek": if try await ours.peek(upTo: 9, within: within) == nil { return "end" }
     case "finishSending": try await ours.finishSending()
     case "close(.confirmed)": return "\(await ours.close(.confirmed(within: .seconds(20))).ending)"
@@ -86,7 +86,7 @@ private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(Soc
   case "set(.receiveBuffer)": try ours.set(.receiveBuffer, to: 100_000)
   case "set(.noDelay)": try ours.set(.noDelay, to: true)
   case "localAddress": return ours.localAddress == nil ? "nil" : "works"
-  case "peerAddress": return ours.peerAddress == nil ? "nil" : "works"
+  case "remoteAddress": return ours.remoteAddress == nil ? "nil" : "works"
   case "bytesUnacknowledged": _ = try ours.bytesUnacknowledged()
   case "tcpState": return try ours.tcpState() == nil ? "nil" : "works"
   case "failure": return try ours.failure()?.word ?? "nil"

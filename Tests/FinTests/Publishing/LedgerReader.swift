@@ -12,11 +12,11 @@ struct LedgerReader {
     var opened: UInt64
     var input: UInt64
     var output: UInt64
-    var purposeEnds: UInt64
+    var intentEnds: UInt64
     var line: UInt32
     var kind: UInt8
     var phase: Phase?
-    var purpose: UInt8
+    var intent: UInt8
     var file: String
   }
 
@@ -67,8 +67,8 @@ struct LedgerReader {
       records.append(
         Record(
           cookie: cookie, descriptor: Self.number(first, 20), opened: Self.number(first, 24),
-          input: Self.number(first, 32), output: Self.number(first, 40), purposeEnds: Self.number(first, 48),
-          line: Self.number(first, 56), kind: first[60], phase: Phase(rawValue: first[61]), purpose: first[62],
+          input: Self.number(first, 32), output: Self.number(first, 40), intentEnds: Self.number(first, 48),
+          line: Self.number(first, 56), kind: first[60], phase: Phase(rawValue: first[61]), intent: first[62],
           file: String(decoding: first[64..<64 + Int(first[63])], as: UTF8.self)))
     }
     return (records, unsettled)

@@ -50,14 +50,14 @@ struct Published {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
       let pair = try Connection.pair()
-      pair.first.declare(.kept, for: .seconds(60))
-      #expect(ledger.openSockets().map(\.purpose) == [.kept, []])
+      pair.first.declare(.pooled, for: .seconds(60))
+      #expect(ledger.openSockets().map(\.intent) == [.pooled, []])
       try ledger.publish()
       let number = try #require(ledger.published?.number)
       try ledger.publish()
       #expect(ledger.published?.number == number && ledger.isPublished)
       let records = LedgerReader(number).records
-      #expect(records.map(\.purpose) == [8, 0] && records.allSatisfy { $0.phase == .connected && $0.cookie != 0 })
+      #expect(records.map(\.intent) == [8, 0] && records.allSatisfy { $0.phase == .connected && $0.cookie != 0 })
       pair.first.close(.abort)
       pair.second.close(.abort)
       #expect(LedgerReader(number).records.isEmpty)
@@ -167,7 +167,7 @@ struct Published {
             let thread = UInt64(record.line) / 1000
             let isWhole =
               record.file == "Threads/Number\(thread).swift" && record.kind == 3
-              && (record.purposeEnds == 0 || record.purpose == UInt8(thread)) && record.phase != nil
+              && (record.intentEnds == 0 || record.intent == UInt8(thread)) && record.phase != nil
             if !isWhole { mixtures.append("\(record)") }
           }
         }
@@ -182,7 +182,7 @@ struct Published {
           try Ledger.$current.withValue(ledger) {
             for _ in 0..<400 {
               let pair = try Connection.pair(file: files[number], line: UInt(number) * 1000 + 5)
-              pair.first.declare(Purpose(rawValue: UInt8(number)), for: .seconds(number + 1))
+              pair.first.declare(SocketIntent(rawValue: UInt8(number)), for: .seconds(number + 1))
               let half = pair.first.finishSending()
               pair.second.close(.abort)
               half.close(.abort)

@@ -172,19 +172,19 @@ struct PublishingTests {
   func purposes() throws {
     try withPair { reader, first, _ in
       let number = first.reference.core.number
-      first.declare([.kept, .idle], for: .seconds(50))
-      #expect(reader[number].map { $0.purpose == 12 && isNear($0.purposeEnds, .seconds(50)) } == true)
+      first.declare([.pooled, .idle], for: .seconds(50))
+      #expect(reader[number].map { $0.intent == 12 && isNear($0.intentEnds, .seconds(50)) } == true)
       first.declare(.halfClosed, for: .seconds(90))
-      #expect(reader[number].map { $0.purpose == 1 && isNear($0.purposeEnds, .seconds(90)) } == true)
+      #expect(reader[number].map { $0.intent == 1 && isNear($0.intentEnds, .seconds(90)) } == true)
       #expect(reader[number]?.phase == .connected)
       first.declare([], for: .seconds(90))
-      #expect(reader[number]?.purpose == 0)
-      first.declare(.notReading, for: .zero)
-      #expect(first.reference.core.ledger.openSockets().allSatisfy { $0.purpose == [] })
+      #expect(reader[number]?.intent == 0)
+      first.declare(.readPaused, for: .zero)
+      #expect(first.reference.core.ledger.openSockets().allSatisfy { $0.intent == [] })
       first.abort()
       first.declare(.idle, for: .seconds(1))
       #expect(reader[number] == nil)
-      #expect("\([.halfClosed, .kept] as Purpose)" == "half closed, kept")
+      #expect("\([.halfClosed, .pooled] as SocketIntent)" == "half closed, pooled")
     }
   }
 

@@ -68,8 +68,8 @@ struct PythonPeers {
       let connection = try Connection.connect(to: .loopback(port: port))
       try connection.send(pattern(1_000_000))
       let half = connection.finishSending()
-      #expect(try half.readLine(within: .seconds(20)) == "got 1000000")
-      #expect(try half.readLine(within: .seconds(20)) == nil)
+      #expect(try half.receiveLine(within: .seconds(20)) == "got 1000000")
+      #expect(try half.receiveLine(within: .seconds(20)) == nil)
       let report = half.close()
       #expect(report.ending == .peerFinished, "\(report)")
       #expect(try child.readLine() == "done")
@@ -148,7 +148,7 @@ struct PythonPeers {
       return try withChild(program, ["-u", "-c", script, "\(port)"]) { try $0.readLine(within: .seconds(30)) }
     }
     let report = listener.serve(threads: 8) { connection in
-      while let line = try connection.readLine() { try connection.send("hello \(line)\n") }
+      while let line = try connection.receiveLine() { try connection.send("hello \(line)\n") }
     }
     #expect(try clients.join(within: .seconds(40)) == "50")
     #expect(report.served == 50 && report.handlersFailed == 0, "\(report)")
@@ -169,8 +169,8 @@ struct PythonPeers {
       """
     try python(script, String(decoding: name, as: UTF8.self)) { child in
       let connection = try listener.accept(within: .seconds(20))
-      #expect(try connection.readLine() == "ping")
-      #expect(try connection.readLine() == nil)
+      #expect(try connection.receiveLine() == "ping")
+      #expect(try connection.receiveLine() == nil)
       try connection.send("pong\n")
       #expect(connection.close().isDelivered)
       #expect(try child.readLine() == "pong")

@@ -39,9 +39,9 @@ struct ToolPeers {
       #expect(try child.readLine(within: .seconds(20)) == "to \(name)")
       // The program has read EOF; its sending side is still open.
       try child.write("from \(name)\n")
-      #expect(try half.readLine(within: .seconds(20)) == "from \(name)")
+      #expect(try half.receiveLine(within: .seconds(20)) == "from \(name)")
       child.closeInput()
-      #expect(try half.readLine(within: .seconds(20)) == nil)
+      #expect(try half.receiveLine(within: .seconds(20)) == nil)
       let report = half.close()
       #expect(report.ending == .peerFinished, "\(report)")
     }
@@ -54,9 +54,9 @@ struct ToolPeers {
     try withChild(program, arguments(listener.address.port ?? 0)) { child in
       let connection = try listener.accept(within: .seconds(20))
       try child.write("from \(name)\n")
-      #expect(try connection.readLine(within: .seconds(20)) == "from \(name)")
+      #expect(try connection.receiveLine(within: .seconds(20)) == "from \(name)")
       child.closeInput()
-      #expect(try connection.readLine(within: .seconds(20)) == nil)
+      #expect(try connection.receiveLine(within: .seconds(20)) == nil)
       try connection.send("to \(name)\n")
       #expect(try child.readLine(within: .seconds(20)) == "to \(name)")
       let report = connection.close()
@@ -83,9 +83,9 @@ struct ToolPeers {
     try withChild(program, ["-l", "127.0.0.1", "\(port)"]) { child in
       let connection = try connect(to: port)
       try child.write("from ncat\n")
-      #expect(try connection.readLine(within: .seconds(20)) == "from ncat")
+      #expect(try connection.receiveLine(within: .seconds(20)) == "from ncat")
       child.closeInput()
-      #expect(try connection.readLine(within: .seconds(20)) == nil)
+      #expect(try connection.receiveLine(within: .seconds(20)) == nil)
       try connection.send("to ncat\n")
       #expect(try child.readLine(within: .seconds(20)) == "to ncat")
       let report = connection.close()

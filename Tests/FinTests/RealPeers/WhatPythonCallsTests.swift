@@ -78,11 +78,11 @@ extension PythonName {
       #expect(try KernelView.tcp(localPort: listener.address.port).contains { $0.state == .listen })
       listener.close()
     },
-    PythonName("accept", here: "listener.accept(), whose peerAddress is Python's second value") {
+    PythonName("accept", here: "listener.accept(), whose remoteAddress is Python's second value") {
       let listener = try Listener.bind(.loopback(port: 0))
       let client = try Connection.connect(to: listener.address)
       let server = try listener.accept()
-      #expect(server.peerAddress == client.localAddress)
+      #expect(server.remoteAddress == client.localAddress)
       client.abort()
       server.abort()
       listener.close()
@@ -162,7 +162,7 @@ extension PythonName {
     PythonName("makefile", here: "readLine and receive(until:), which buffer") {
       try pair { first, second throws in
         try first.send("one\ntwo;rest")
-        #expect(try second.readLine() == "one")
+        #expect(try second.receiveLine() == "one")
         #expect(try second.receive(until: UInt8(ascii: ";")) == Array("two".utf8))
         #expect(try second.receive(upTo: 9) == Array("rest".utf8))
       }
@@ -240,10 +240,10 @@ extension PythonName {
       #expect(listener.localAddress == listener.address && (listener.address.port ?? 0) > 0)
       listener.close()
     },
-    PythonName("getpeername", here: "peerAddress, which a reset client has too") {
+    PythonName("getpeername", here: "remoteAddress, which a reset client has too") {
       try pair { first, second throws in
-        #expect(first.peerAddress == second.localAddress)
-        #expect(second.peerAddress == first.localAddress)
+        #expect(first.remoteAddress == second.localAddress)
+        #expect(second.remoteAddress == first.localAddress)
       }
     },
     PythonName("getsockopt", here: "option(_:)") {
@@ -288,10 +288,10 @@ extension PythonName {
       let endpoint = Endpoint(listener.address)
       let server = onThread(taking: listener) { listener in
         let good = try listener.accept(within: .seconds(10))
-        #expect(try good.readLine() == "hello")
+        #expect(try good.receiveLine() == "hello")
         let end = good.close()
         let bad = try listener.accept(within: .seconds(10))
-        let error = try refusal { () throws(SocketError) in try bad.readLine() }
+        let error = try refusal { () throws(SocketError) in try bad.receiveLine() }
         bad.close()
         listener.close()
         return (end, error)
@@ -319,14 +319,14 @@ extension PythonName {
           onThread {
             try withConnection(to: Endpoint(address)) { connection in
               try connection.send("\(number)\n")
-              return try connection.readLine() == "\(number)!"
+              return try connection.receiveLine() == "\(number)!"
             }.result
           }
         }
         return try threads.count { try $0.join() }
       }
       let report = listener.serve(threads: 4) { connection in
-        while let line = try connection.readLine() { try connection.send("\(line)!\n") }
+        while let line = try connection.receiveLine() { try connection.send("\(line)!\n") }
       }
       #expect(try clients.join(within: .seconds(30)) == 20)
       #expect(report.served == 20)
@@ -341,7 +341,7 @@ extension PythonName {
         }
       }
       for _ in 0..<400 {
-        let line = try pair.second.readLine() ?? ""
+        let line = try pair.second.receiveLine() ?? ""
         #expect(line.utf8.count == 5000 && Set(line.utf8).count == 1)
       }
       for thread in threads { #expect(try thread.join()) }
@@ -359,7 +359,7 @@ extension PythonName {
         return true
       }
       listener.serve(threads: 4) { connection in
-        while let line = try connection.readLine() { total.withLock { $0 += Int(line) ?? 0 } }
+        while let line = try connection.receiveLine() { total.withLock { $0 += Int(line) ?? 0 } }
       }
       #expect(try clients.join())
       #expect(total.withLock { $0 } == 55)

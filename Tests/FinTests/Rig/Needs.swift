@@ -5,16 +5,16 @@ import Testing
 /// meet it.
 extension Trait where Self == ConditionTrait {
   static var needsNamespaces: Self {
-    .enabled(if: Rights.canMakeNamespaces, "needs the right to make network namespaces: run as root")
+    .enabled(if: Privileges.canMakeNamespaces, "needs the right to make network namespaces: run as root")
   }
   static var needsTUN: Self {
-    .enabled(if: Rights.canUseTUN, "needs a TUN device in a network namespace: run as root, with /dev/net/tun")
+    .enabled(if: Privileges.canUseTUN, "needs a TUN device in a network namespace: run as root, with /dev/net/tun")
   }
   static var needsVeth: Self {
-    .enabled(if: Rights.canUseVeth, "needs veth devices in network namespaces: run as root, with the veth module")
+    .enabled(if: Privileges.canUseVeth, "needs veth devices in network namespaces: run as root, with the veth module")
   }
   static var needsIPv6: Self {
-    .enabled(if: Rights.hasIPv6, "needs IPv6 on the loopback device")
+    .enabled(if: Privileges.hasIPv6, "needs IPv6 on the loopback device")
   }
   static func needsProgram(_ name: String) -> Self {
     .enabled(if: Programs.find(name) != nil, "needs the program \(name) on PATH")

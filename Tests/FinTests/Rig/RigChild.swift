@@ -60,11 +60,12 @@ struct RigChild {
     let folder = try TemporaryFolder()
     let fifo = folder.path + "/fifo"
     try #require(unsafe mkfifo(fifo, 0o600) == 0)
-    let release = { _ = close(unsafe open(fifo, O_RDWR | O_NONBLOCK)) }
-    defer { release() }
     let listener = try PlainSocket.listening()
     let port = listener.port
     let name = "spawn-\(port)"
+    var writer: CInt = -1
+    // Left open after a failure, so that the child ends whenever it opens the other end.
+    defer { if writer < 0 { unsafe _ = open(fifo, O_RDWR) } else { close(writer) } }
     // The child's first action opens a FIFO, which waits for a writer, with the table that it has until its exec.
     let spawning = onThread { [shell] () throws -> Child in
       try KernelView.nameThread(name)
@@ -75,7 +76,8 @@ struct RigChild {
     #expect(throws: RigError("connect", code: ECONNREFUSED)) {
       _ = try PlainSocket.connected(to: "127.0.0.1", port: port)
     }
-    release()
+    // Held until the child has opened the other end: it may not have come to that yet.
+    writer = unsafe open(fifo, O_RDWR)
     #expect(try spawning.join(within: .seconds(20)).wait() == .exited(3))
   }
 

@@ -7,11 +7,11 @@ struct RigLossyLink {
   @Test(
     "a stream arrives whole, whatever the link loses, duplicates or reorders", .needsTUN,
     arguments: [
-      ("fair", Weather()), ("slow", Weather(delay: .milliseconds(10), jitter: .milliseconds(10))),
-      ("lossy", Weather(seed: 7, loss: 0.1, delay: .milliseconds(2))),
-      ("foul", Weather(seed: 7, loss: 0.2, duplication: 0.1, reordering: 0.2, delay: .milliseconds(2))),
-    ] as [(String, Weather)])
-  func stream(name: String, weather: Weather) throws {
+      ("fair", LinkFaults()), ("slow", LinkFaults(delay: .milliseconds(10), jitter: .milliseconds(10))),
+      ("lossy", LinkFaults(seed: 7, loss: 0.1, delay: .milliseconds(2))),
+      ("foul", LinkFaults(seed: 7, loss: 0.2, duplication: 0.1, reordering: 0.2, delay: .milliseconds(2))),
+    ] as [(String, LinkFaults)])
+  func stream(name: String, weather: LinkFaults) throws {
     try withLossyLink(weather) { link in
       let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
@@ -29,7 +29,7 @@ struct RigLossyLink {
 
   @Test("every packet takes the link's delay", .needsTUN)
   func delay() throws {
-    try withLossyLink(Weather(delay: .milliseconds(50))) { link in
+    try withLossyLink(LinkFaults(delay: .milliseconds(50))) { link in
       let start = Deadline.now
       #expect(throws: RigError("connect", code: ECONNREFUSED)) {
         _ = try link.left.run { try PlainSocket.connected(to: LossyLink.rightAddress, port: 9) }
@@ -40,7 +40,7 @@ struct RigLossyLink {
 
   @Test("a link loses only what a rule names: three FINs, and no data", .needsTUN)
   func rule() throws {
-    let losesFINs = Weather(drops: { side, segment in side == .left && segment?.flags.contains(.fin) == true })
+    let losesFINs = LinkFaults(drops: { side, segment in side == .left && segment?.flags.contains(.fin) == true })
     try withLossyLink(losesFINs) { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
       let port = listener.port
@@ -51,7 +51,7 @@ struct RigLossyLink {
       try client.finishSending()
       try eventually("lost FINs") { link.counts.lost >= 3 }
       #expect(client.state == .finWait1 && client.outgoingQueue == 1)
-      link.change(Weather())
+      link.change(LinkFaults())
       #expect(try accepted.receive().isEmpty)
     }
   }

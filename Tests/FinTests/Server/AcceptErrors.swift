@@ -111,7 +111,7 @@ struct AcceptErrors {
     #expect(inTask.count(.accept) == most)
     // The client is still queued.
     let served = try owner.listener.accept(within: .seconds(10))
-    #expect(served.peerAddress == client.localAddress)
+    #expect(served.remoteAddress == client.localAddress)
     served.abort()
     client.abort()
     owner.listener.reference.core.end()

@@ -23,7 +23,7 @@ struct OutOfDescriptors {
               // Waits for the visitor's next byte; this wait needs a descriptor.
               _ = try connection.receive(exactly: 1)
               barrier.arrived.add()
-              _ = try connection.readLine()
+              _ = try connection.receiveLine()
               try connection.send("done")
             }
             return (report, threadTime())

@@ -45,7 +45,7 @@ struct Pausing {
     #expect(listener.phase == .listening && listener.address.port == port)
     let visitor = try Visitor(port)
     let served = try listener.accept(within: .seconds(10))
-    #expect(served.peerAddress?.port == visitor.socket.port)
+    #expect(served.remoteAddress?.port == visitor.socket.port)
     served.close(.abort)
     listener.close()
   }
@@ -89,19 +89,19 @@ struct Pausing {
     let port = listener.address.port!
     let visitor = Kept<Visitor>()
     // Makes `accept` answer as it does while paused. By the time Fin handles that answer, the listener is resumed.
-    shutdown(handle.core.number(.thread), CInt(SHUT_RD))
+    shutdown(handle.core.number(.blocking), CInt(SHUT_RD))
     let script = Script(
       .first(
         .accept,
         .after {
-          listen(handle.core.number(.thread), 1)
+          listen(handle.core.number(.blocking), 1)
           try? handle.pause()
           try? handle.resume()
           visitor.value = try? Visitor(port)
         }))
     var served: Connection?
     try Seam.$script.withValue(script) { served = try listener.accept(within: .seconds(10)) }
-    #expect(served?.peerAddress?.port == visitor.value?.socket.port)
+    #expect(served?.remoteAddress?.port == visitor.value?.socket.port)
     served.take()?.close(.abort)
     listener.close()
   }
@@ -117,7 +117,7 @@ struct Pausing {
     try stopping.value?.join()
     #expect(listener.phase == .stopping)
     // On a listener this field is the backlog.
-    #expect(try TCPInfo.read(handle.core.number(.thread)).segmentsSacked == 0)
+    #expect(try TCPInfo.read(handle.core.number(.blocking)).segmentsSacked == 0)
     listener.close()
   }
 
@@ -139,7 +139,7 @@ struct Pausing {
     try Seam.$script.withValue(script) { if isPauseFirst { try listener.pause() } else { try listener.resume() } }
     try other.value?.join()
     #expect(listener.phase == (isPauseFirst ? .listening : .paused))
-    let number = handle.core.number(.thread)
+    let number = handle.core.number(.blocking)
     #expect(try Syscalls.integerOption(number, SOL_SOCKET, SO_ACCEPTCONN) == (isPauseFirst ? 1 : 0))
     if isPauseFirst { #expect(try TCPInfo.read(number).segmentsSacked == 100) }
     listener.close()
@@ -163,7 +163,7 @@ struct Pausing {
         }))
     try Seam.$script.withValue(script) { try listener.resume() }
     #expect(try other.value?.join() == .invalid("the listener is listening"))
-    #expect(try TCPInfo.read(handle.core.number(.thread)).segmentsSacked == 100)
+    #expect(try TCPInfo.read(handle.core.number(.blocking)).segmentsSacked == 100)
     listener.close()
   }
 
@@ -193,7 +193,7 @@ struct Pausing {
     #expect(again.address == address)
     let visitor = try Visitor(address.port!)
     let served = try again.accept(within: .seconds(10))
-    #expect(served.peerAddress?.port == visitor.socket.port)
+    #expect(served.remoteAddress?.port == visitor.socket.port)
     served.abort()
     again.close()
   }
@@ -207,7 +207,7 @@ struct Pausing {
     let visitor = try Visitor(port)
     listener.stop()
     let served = try listener.accept(within: .seconds(10))
-    #expect(served.peerAddress?.port == visitor.socket.port)
+    #expect(served.remoteAddress?.port == visitor.socket.port)
     let end = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
     #expect(end.cause == .closed)
     #expect(try TCPInfo.read(plain.descriptor).segmentsSacked == 100)

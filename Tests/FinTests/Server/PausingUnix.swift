@@ -188,7 +188,7 @@ struct PausingUnix {
   func shutDown(name: Name) throws {
     let folder = try TemporaryFolder()
     let listener = try Self.bind(name, in: folder)
-    shutdown(listener.reference.core.number(.thread), CInt(SHUT_RD))
+    shutdown(listener.reference.core.number(.blocking), CInt(SHUT_RD))
     let script = Script()
     try scripted(script) { () throws in
       let error = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
@@ -205,7 +205,7 @@ struct PausingUnix {
     let reactor = try Reactor(loops: 1)
     let server = Served(owner, in: world, on: reactor)
     #expect(try Self.visitor(.path, in: folder).ask("x") == "x\n")
-    shutdown(owner.listener.reference.core.number(.thread), CInt(SHUT_RD))
+    shutdown(owner.listener.reference.core.number(.blocking), CInt(SHUT_RD))
     let report = try server.join(.seconds(20))
     #expect(report.failure?.cause == .system(.invalidArgument) && report.served == 1, "\(report)")
   }

@@ -11,7 +11,7 @@ struct Running: Sendable {
   let thread: Joining<ServerReport>
 
   init(
-    threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering, timeouts: Timeouts = .default,
+    threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering, timeouts: Timeouts = .default,
     _ handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) throws {
     let listener = try Listener.bind(.loopback(port: 0), timeouts: timeouts)
@@ -19,7 +19,7 @@ struct Running: Sendable {
   }
 
   init(
-    _ listener: consuming Listener, threads: Int, limits: Limits = .default, closing: ClosePolicy = .lingering,
+    _ listener: consuming Listener, threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
     script: Script? = nil, _ handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) {
     address = listener.address
@@ -65,7 +65,7 @@ extension Result where Success == Int, Failure == RigError {
 
 /// Echoes every line.
 @Sendable func echo(_ connection: consuming Connection) throws {
-  while let line = try connection.readLine() { try connection.send("\(line)\n") }
+  while let line = try connection.receiveLine() { try connection.send("\(line)\n") }
 }
 
 /// Blocks each thread that passes until the barrier is opened.

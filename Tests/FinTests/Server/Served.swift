@@ -19,7 +19,8 @@ struct Served: Sendable {
   ///
   /// - Parameter reactor: the event loops of a server in tasks.
   init(
-    _ owner: Keeper, in world: ServingWorld, on reactor: Reactor, limits: Limits = .default, script: Script? = nil,
+    _ owner: Keeper, in world: ServingWorld, on reactor: Reactor, limits: ServerLimits = .default,
+    script: Script? = nil,
     named name: String = ""
   ) {
     switch world {
@@ -27,7 +28,7 @@ struct Served: Sendable {
       let thread = onThread {
         Seam.$script.withValue(script) {
           owner.listener.serve(threads: min(limits.connections, 4), limits: limits) { connection in
-            while let line = try connection.readLine() { try connection.send("\(name)\(line)\n") }
+            while let line = try connection.receiveLine() { try connection.send("\(name)\(line)\n") }
           }
         }
       }
@@ -38,7 +39,7 @@ struct Served: Sendable {
       let task = Working(on: reactor.executor) {
         await Seam.$script.withValue(script) {
           await owner.listener.serve(on: reactor, limits: limits) { connection in
-            while let line = try await connection.readLine() { try await connection.send("\(name)\(line)\n") }
+            while let line = try await connection.receiveLine() { try await connection.send("\(name)\(line)\n") }
           }
         }
       }

@@ -16,7 +16,7 @@ struct Serving {
     let server = try Running(threads: 3) { connection in
       inside.add()
       barrier.pass()
-      while let line = try connection.readLine() { try connection.send("\(line)\n") }
+      while let line = try connection.receiveLine() { try connection.send("\(line)\n") }
       inside.add(-1)
     }
     let visitors = try (0..<12).map { _ in try Visitor(server.port) }
@@ -73,7 +73,7 @@ struct Serving {
     "connections of one address are limited; one more is reset at once, and other addresses are unaffected",
     .faults(42))
   func perPeer() throws {
-    let server = try Running(threads: 8, limits: Limits(connectionsPerPeer: 2), echo)
+    let server = try Running(threads: 8, limits: ServerLimits(connectionsPerPeer: 2), echo)
     let first = try Visitor(server.port)
     let second = try Visitor(server.port)
     for visitor in [first, second] {
@@ -87,7 +87,7 @@ struct Serving {
     try socket.bind(to: try SocketAddress(ip: "127.0.0.2", port: 0))
     let other = try socket.connect(to: server.address)
     try other.send("x\n")
-    #expect(try other.readLine() == "x")
+    #expect(try other.receiveLine() == "x")
     other.close()
     // A connection that ended makes room for another.
     #expect(try first.ask("last") == "last\n")
@@ -103,7 +103,7 @@ struct Serving {
   @Test("a connection that its handler detached no longer counts for its address")
   func perPeerDetached() throws {
     let given = Kept<CInt>()
-    let server = try Running(threads: 2, limits: Limits(connectionsPerPeer: 1)) { connection in
+    let server = try Running(threads: 2, limits: ServerLimits(connectionsPerPeer: 1)) { connection in
       if given.value == nil { given.value = try connection.detach().descriptor.rawValue } else { try echo(connection) }
     }
     let first = try Visitor(server.port)
@@ -119,7 +119,7 @@ struct Serving {
   @Test("a client that sends byte by byte runs into the deadline of the line, not one for each byte", .faults(43))
   func slowloris() throws {
     let server = try Running(threads: 1, timeouts: Timeouts(receive: .milliseconds(300))) { connection in
-      _ = try connection.readLine()
+      _ = try connection.receiveLine()
     }
     let visitor = try Visitor(server.port)
     let start = Peers.Deadline.now

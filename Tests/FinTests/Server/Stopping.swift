@@ -59,7 +59,7 @@ struct Stopping {
       listener.stop()
       for visitor in visitors {
         let connection = try listener.accept()
-        #expect(connection.peerAddress?.port == visitor.socket.port)
+        #expect(connection.remoteAddress?.port == visitor.socket.port)
         connection.close(.background)
       }
       for _ in 0..<2 {
@@ -93,7 +93,7 @@ struct Stopping {
   func overdue() throws {
     let cause = Kept<SocketError.Cause>()
     let server = try Running(threads: 2) { connection in
-      do throws(SocketError) { _ = try connection.readLine() } catch {
+      do throws(SocketError) { _ = try connection.receiveLine() } catch {
         cause.value = error.cause
         throw error
       }
@@ -111,7 +111,7 @@ struct Stopping {
   func stuck() throws {
     let barrier = Barrier()
     defer { barrier.open() }
-    let server = try Running(threads: 2, limits: Limits(graceAfterAbort: .milliseconds(50))) { connection in
+    let server = try Running(threads: 2, limits: ServerLimits(graceAfterAbort: .milliseconds(50))) { connection in
       barrier.pass()
       connection.close()
     }
@@ -144,7 +144,7 @@ struct Stopping {
   func overdueQueue() throws {
     let barrier = Barrier()
     defer { barrier.open() }
-    let server = try Running(threads: 1, limits: Limits(graceAfterAbort: .milliseconds(50))) { connection in
+    let server = try Running(threads: 1, limits: ServerLimits(graceAfterAbort: .milliseconds(50))) { connection in
       barrier.pass()
       connection.abort()
     }
@@ -159,7 +159,7 @@ struct Stopping {
   @Test("an endless stream of clients does not delay the end of the drain")
   func endlessClients() throws {
     // In a network namespace of its own, where the machine allows one: each client leaves a TIME-WAIT behind.
-    if Rights.canMakeNamespaces { try NetworkNamespace().run { try endless() } } else { try endless() }
+    if Privileges.canMakeNamespaces { try NetworkNamespace().run { try endless() } } else { try endless() }
   }
 
   private func endless() throws {

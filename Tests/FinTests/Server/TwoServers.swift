@@ -26,7 +26,7 @@ struct TwoServers {
       handle = owner.listener.handle
       port = owner.listener.address.port!
       reactor = try Reactor(loops: 2)
-      let limits = Limits(connections: room)
+      let limits = ServerLimits(connections: room)
       servers = [
         Served(owner, in: worlds.0, on: reactor, limits: limits, named: "0:"),
         Served(owner, in: worlds.1, on: reactor, limits: limits, named: "1:"),
@@ -99,7 +99,7 @@ struct TwoServers {
   func failure(first: ServingWorld, second: ServingWorld) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let reactor = try Reactor(loops: 2)
-    let limits = Limits(connections: 1)
+    let limits = ServerLimits(connections: 1)
     let sound = Served(owner, in: first, on: reactor, limits: limits)
     let port = owner.listener.address.port!
     let visitor = try Visitor(port)

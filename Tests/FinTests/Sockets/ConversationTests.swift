@@ -13,11 +13,11 @@ struct Conversation {
       defer { handle.stop() }
       return try withConnection(to: Endpoint(address)) { connection in
         try connection.send("hello\n")
-        return try connection.readLine()
+        return try connection.receiveLine()
       }
     }
     let served = listener.serve(threads: 4) { connection in
-      while let line = try connection.readLine() { try connection.send("you said \(line)\n") }
+      while let line = try connection.receiveLine() { try connection.send("you said \(line)\n") }
     }
     let (reply, end) = try client.join(within: .seconds(10))
     #expect(reply == "you said hello")

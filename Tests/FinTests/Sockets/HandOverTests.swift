@@ -18,7 +18,7 @@ struct HandOver {
     #expect(listener.address == address)
     #expect(KernelView.descriptorFlags(number) == DescriptorFlags(closesOnExec: true, isNonBlocking: true))
     let served = try listener.accept(within: .seconds(10))
-    #expect(served.peerAddress == early.localAddress)
+    #expect(served.remoteAddress == early.localAddress)
     let late = try Connection.connect(to: address, within: .seconds(10))
     let second = try listener.accept(within: .seconds(10))
     #expect(try second.option(.noDelay) && second.option(.keepAlive), "what it accepts is set up as ever")

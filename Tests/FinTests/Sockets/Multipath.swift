@@ -65,8 +65,8 @@ struct Multipath {
     _ = try inThread?.join()
     try client.send("question\n")
     try client.finishSending()
-    #expect(try server.readLine() == "question")
-    #expect(try server.readLine() == nil)
+    #expect(try server.receiveLine() == "question")
+    #expect(try server.receiveLine() == nil)
     try server.send("answer\n")
     let report: CloseReport
     if let place {
@@ -75,8 +75,8 @@ struct Multipath {
       report = server.close(.confirmed(within: .seconds(5)))
     }
     #expect(report.isDelivered && report.bytesUnacknowledged == 0, "\(report)")
-    #expect(try client.readLine() == "answer")
-    #expect(try client.readLine() == nil)
+    #expect(try client.receiveLine() == "answer")
+    #expect(try client.receiveLine() == nil)
     #expect(client.close(.confirmed(within: .seconds(5))).isDelivered)
     listener.close()
   }

@@ -24,7 +24,7 @@ struct NotYetConnected {
       case .send: try isRefused { () throws(SocketError) in try shared.send("x", within: .zero) }
       case .gather: try isRefused { () throws(SocketError) in try shared.send(gathering: [[1], [2]], within: .zero) }
       case .receive: try isRefused { () throws(SocketError) in _ = try shared.receive(upTo: 1, within: .zero) }
-      case .readLine: try isRefused { () throws(SocketError) in _ = try shared.readLine(within: .zero) }
+      case .readLine: try isRefused { () throws(SocketError) in _ = try shared.receiveLine(within: .zero) }
       case .finishSending: try isRefused { () throws(SocketError) in try shared.finishSending() }
       case .plainError: #expect(OtherHolder.takeError(try shared.lent()) == ECONNREFUSED)
       case .errorOfDuplicate:
@@ -98,7 +98,7 @@ struct NotYetConnected {
         case .gather: try shared.send(gathering: [[1], [2]])
         case .receive: _ = try shared.receive(upTo: 1)
         case .exactly: _ = try shared.receive(exactly: 1)
-        case .readLine: _ = try shared.readLine()
+        case .readLine: _ = try shared.receiveLine()
         case .peek: _ = try shared.peek(upTo: 1)
         case .finishSending: try shared.finishSending()
         }
@@ -113,7 +113,7 @@ struct NotYetConnected {
         case .gather: try await shared.send(gathering: [[1], [2]])
         case .receive: _ = try await shared.receive(upTo: 1)
         case .exactly: _ = try await shared.receive(exactly: 1)
-        case .readLine: _ = try await shared.readLine()
+        case .readLine: _ = try await shared.receiveLine()
         case .peek: _ = try await shared.peek(upTo: 1)
         case .finishSending: try await shared.finishSending()
         }

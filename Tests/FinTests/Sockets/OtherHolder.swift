@@ -45,7 +45,7 @@ enum OtherHolder {
   }
 }
 
-extension SocketEnd where Self: ~Copyable {
+extension SocketProtocol where Self: ~Copyable {
   /// The descriptor's number, for an operation of another holder.
   borrowing func lent() throws -> CInt { try withDescriptor { $0.rawValue } }
 }

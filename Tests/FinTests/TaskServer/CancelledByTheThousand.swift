@@ -81,7 +81,7 @@ private enum Thousand {
   /// In a network namespace of its own, where the machine allows one, and with descriptors and sockets counted before
   /// and after.
   static func run(_ body: (Reactor) throws -> Void) throws {
-    guard Rights.canMakeNamespaces else { return try runHere(body) }
+    guard Privileges.canMakeNamespaces else { return try runHere(body) }
     try NetworkNamespace().run { try runHere(body) }
   }
 
@@ -117,7 +117,7 @@ private enum Thousand {
   }
 
   private static func haveWaited(_ pairs: [Pair]) -> Bool {
-    pairs.allSatisfy { $0.near.reference.core.place.load() != nil }
+    pairs.allSatisfy { $0.near.reference.core.lazyRegistration.load() != nil }
   }
 
   static func receive(_ reactor: Reactor) throws {

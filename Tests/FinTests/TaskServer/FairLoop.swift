@@ -20,7 +20,7 @@ struct FairLoop {
 
     /// The number of steps that three greedy tasks may take in one turn of the loop: one job each, with its share of
     /// operations, or all jobs of the turn.
-    var perTurn: Int { self == .receiving ? 3 * Loop.operationsAJob : Loop.jobsATurn }
+    var perTurn: Int { self == .receiving ? 3 * EventLoop.operationsAJob : EventLoop.jobsATurn }
   }
 
   @Test(
@@ -90,7 +90,7 @@ struct FairLoop {
         greedy.mark()
         let client = try await Connection.connect(to: listener.listener.address)
         try await client.send("x\n")
-        let line = try await client.readLine()
+        let line = try await client.receiveLine()
         #expect(line == "x")
         await client.close()
       }
@@ -167,7 +167,7 @@ private final class Greedy: Sendable {
   }
 
   let reactor: Reactor
-  let loop: Loop
+  let loop: EventLoop
   let isOver = Flag()
   private let state = Mutex(State())
 

@@ -39,7 +39,7 @@ struct ReactorEnds {
       try eventually(within: .seconds(20), "waiters") {
         sending.0.gate.queuedWriters == 1 && ledger.openSockets().contains { $0.phase == .connecting }
           && [receiving.0.reference.core, sending.0.reference.core, listener.listener.reference.core]
-            .allSatisfy { $0.place.load() != nil }
+            .allSatisfy { $0.lazyRegistration.load() != nil }
       }
       reactor.stop()
       reactor.stop()
@@ -173,13 +173,13 @@ struct ReactorEnds {
               // Advances the reactor so that the next caller gets the same loop. On a machine with one processor it
               // does so anyway.
               for _ in 1..<Reactor.processors { _ = try? Reactor.shared.next() }
-              let thread = onThread { try core.seat(.task).token }
+              let thread = onThread { try core.registration(.suspending).token }
               // Runs concurrently with this call, or after it.
               try? steadily(for: .milliseconds(50), "waits", equals: false) { thread.isFinished }
               second.value = thread
             }))
         _ = try Reactor.shared
-        let first = try Seam.$script.withValue(script) { try core.seat(.task).token }
+        let first = try Seam.$script.withValue(script) { try core.registration(.suspending).token }
         let other = try second.value?.join()
         check(first == other, "\(first), \(String(describing: other))")
         near.abort()
@@ -221,7 +221,7 @@ struct ReactorEnds {
         let waiting = Working(on: executor) {
           await cause { () async throws(SocketError) in _ = try await quiet.receive(upTo: 1) }
         }
-        try eventually(within: .seconds(20), "who waits") { quiet.reference.core.place.load() != nil }
+        try eventually(within: .seconds(20), "who waits") { quiet.reference.core.lazyRegistration.load() != nil }
         if isDropped { reactor = nil } else { reactor?.stop() }
         let heard = try waiting.join()
         check(heard == .reactorStopped, "\(String(describing: heard))")

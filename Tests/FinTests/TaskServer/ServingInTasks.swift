@@ -14,7 +14,7 @@ struct ServingInTasks {
   @Test("a report of serve in tasks counts every kind of ending, and every unacknowledged byte")
   func everyEnding() throws {
     let server = try ServingInTask(loops: 2) { connection in
-      guard let line = try await connection.readLine() else { return }
+      guard let line = try await connection.receiveLine() else { return }
       switch line {
       case "acknowledged":
         await connection.close(.lingering(within: .seconds(10), idle: .milliseconds(20), discarding: 1 << 20))
@@ -26,7 +26,7 @@ struct ServingInTasks {
       case "timed out":
         try? await connection.send(Pattern.bytes(from: 0, count: 32 << 20), within: .milliseconds(20))
         await connection.close(.confirmed(within: .milliseconds(20)))
-      case "reset": _ = try await connection.readLine()
+      case "reset": _ = try await connection.receiveLine()
       default: try await connection.send("\(line)\n")
       }
     }
@@ -72,7 +72,7 @@ struct ServingInTasks {
   func limit() throws {
     let inside = Tally()
     let door = Hold()
-    let server = try ServingInTask(loops: 2, limits: Limits(connections: 3)) { connection in
+    let server = try ServingInTask(loops: 2, limits: ServerLimits(connections: 3)) { connection in
       inside.add()
       await door.pass()
       try await echoInTask(connection)
@@ -93,7 +93,7 @@ struct ServingInTasks {
     "in tasks too, connections of one address are limited; one more is reset at once, others are unaffected",
     .faults(42))
   func perPeer() throws {
-    let server = try ServingInTask(limits: Limits(connectionsPerPeer: 2), echoInTask)
+    let server = try ServingInTask(limits: ServerLimits(connectionsPerPeer: 2), echoInTask)
     let first = try Visitor(server.port)
     let second = try Visitor(server.port)
     for visitor in [first, second] {
@@ -105,7 +105,7 @@ struct ServingInTasks {
     try socket.bind(to: try SocketAddress(ip: "127.0.0.2", port: 0))
     let other = try socket.connect(to: server.address)
     try other.send("x\n")
-    #expect(try other.readLine() == "x")
+    #expect(try other.receiveLine() == "x")
     other.close()
     #expect(try first.ask("last") == "last\n")
     try eventually(within: .seconds(20), "a free place") {
@@ -138,7 +138,7 @@ struct ServingInTasks {
   func detaching() throws {
     let given = Kept<CInt>()
     let server = try ServingInTask { connection in
-      _ = try await connection.readLine()
+      _ = try await connection.receiveLine()
       given.value = try connection.detach().descriptor.rawValue
     }
     let visitor = try Visitor(server.port)
@@ -165,7 +165,7 @@ struct ServingInTasks {
           let isLedgers = Ledger.current === ledger
           let before = [ServingInTasks.mark, "\(Task.currentPriority)", threadName(), "\(isLedgers)"]
           // After a wait the handler runs where it ran before.
-          _ = try await connection.readLine()
+          _ = try await connection.receiveLine()
           seen.withLock { $0.append(before + [threadName()]) }
         }
       }

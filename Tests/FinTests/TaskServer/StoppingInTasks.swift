@@ -11,7 +11,7 @@ struct StoppingInTasks {
     .faults(40))
   func queued() throws {
     let door = Hold()
-    let server = try ServingInTask(loops: 2, limits: Limits(connections: 4)) { connection in
+    let server = try ServingInTask(loops: 2, limits: ServerLimits(connections: 4)) { connection in
       await door.pass()
       try await echoInTask(connection)
     }
@@ -63,7 +63,7 @@ struct StoppingInTasks {
     let begun = Tally()
     let server = try ServingInTask(loops: 2) { connection in
       begun.add()
-      do throws(SocketError) { _ = try await connection.readLine() } catch {
+      do throws(SocketError) { _ = try await connection.receiveLine() } catch {
         heard.value = error.cause
         isCancelled.value = Task.isCancelled
         throw error
@@ -139,7 +139,7 @@ struct StoppingInTasks {
     "the drain of a full server in tasks times out with clients still queued: they are reset and counted", .faults(40))
   func overdueQueue() throws {
     let door = Hold()
-    let server = try ServingInTask(limits: Limits(connections: 1)) { connection in
+    let server = try ServingInTask(limits: ServerLimits(connections: 1)) { connection in
       await door.pass()
       connection.abort()
     }
@@ -158,7 +158,7 @@ struct StoppingInTasks {
     .faults(40, 62))
   func cancelled() throws {
     let isCancelled = Tally()
-    let server = try ServingInTask(loops: 2, limits: Limits(connections: 2)) { connection in
+    let server = try ServingInTask(loops: 2, limits: ServerLimits(connections: 2)) { connection in
       do { try await echoInTask(connection) } catch {
         if Task.isCancelled { isCancelled.add() }
         throw error
@@ -238,7 +238,7 @@ struct StoppingInTasks {
   @Test("an endless stream of clients does not delay the end of a drain in tasks")
   func endlessClients() throws {
     // In a network namespace of its own, where the machine allows one: each client leaves a TIME-WAIT behind.
-    if Rights.canMakeNamespaces { try NetworkNamespace().run { try endless() } } else { try endless() }
+    if Privileges.canMakeNamespaces { try NetworkNamespace().run { try endless() } } else { try endless() }
   }
 
   private func endless() throws {

@@ -9,7 +9,7 @@ import Synchronization
 /// The task runs on an executor with threads of its own: a blocking test holds a thread of Swift's pool, which has one
 /// per processor.
 final class Working<Value: Sendable>: Sendable {
-  private let outcome = Rendezvous<Result<Value, any Error>>()
+  private let outcome = OneShot<Result<Value, any Error>>()
   private let task: Task<Void, Never>
   private let origin: String
 
@@ -46,7 +46,7 @@ struct ServingInTask: Sendable {
   let task: Working<ServerReport>
 
   init(
-    _ listener: consuming Listener, loops: Int = 1, limits: Limits = .default, closing: ClosePolicy = .lingering,
+    _ listener: consuming Listener, loops: Int = 1, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
     priority: TaskPriority? = nil, script: Script? = nil,
     _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) throws {
@@ -63,7 +63,7 @@ struct ServingInTask: Sendable {
   }
 
   init(
-    loops: Int = 1, limits: Limits = .default, closing: ClosePolicy = .lingering, timeouts: Timeouts = .default,
+    loops: Int = 1, limits: ServerLimits = .default, closing: ClosePolicy = .lingering, timeouts: Timeouts = .default,
     priority: TaskPriority? = nil, _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) throws {
     try self.init(
@@ -82,7 +82,7 @@ struct ServingInTask: Sendable {
 
 /// Echoes every line.
 @Sendable func echoInTask(_ connection: consuming Connection) async throws {
-  while let line = try await connection.readLine() { try await connection.send("\(line)\n") }
+  while let line = try await connection.receiveLine() { try await connection.send("\(line)\n") }
 }
 
 /// Suspends each task that passes until it is opened. Cancelling a task does not resume it.

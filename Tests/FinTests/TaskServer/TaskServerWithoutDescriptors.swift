@@ -20,7 +20,7 @@ struct TaskServerWithoutDescriptors {
     "a lack of descriptors or memory in a server in tasks is counted, and the client is served", .faults(35),
     arguments: FailingAccept.ofCapacity.map(\.rawValue))
   func capacity(_ code: CInt) throws {
-    let answer = Answer.fail(.init(rawValue: code))
+    let answer = ScriptedResult.fail(.init(rawValue: code))
     let script = Script(.first(.accept, answer), .nth(2, .accept, answer))
     let listener = try Listener.bind(.loopback(port: 0))
     let visitor = try Visitor(listener.address.port!)
@@ -63,7 +63,7 @@ struct TaskServerWithoutDescriptors {
         await owner.listener.serve(on: reactor) { connection in
           _ = try await connection.receive(exactly: 1)
           arrived.add()
-          _ = try await connection.readLine()
+          _ = try await connection.receiveLine()
           try await connection.send("done")
         }
       }

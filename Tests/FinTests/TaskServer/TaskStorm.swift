@@ -30,7 +30,7 @@ struct TaskStorm {
   private static func blow(threads: Int, tasks: Int) throws {
     // In a network namespace of its own, where the machine allows one, so that the storm does not touch the machine's
     // own socket tables.
-    guard Rights.canMakeNamespaces else { return try blowHere(threads, tasks) }
+    guard Privileges.canMakeNamespaces else { return try blowHere(threads, tasks) }
     try NetworkNamespace().run { try blowHere(threads, tasks) }
   }
 
@@ -159,7 +159,7 @@ private final class TaskSky: Sendable {
   /// meanwhile by another task.
   func run(_ seed: UInt64) async throws {
     var random = SeededRandom(seed: seed)
-    let isOnLoop = Loop.current != nil
+    let isOnLoop = EventLoop.current != nil
     let listener = try await Task(executorPreference: home.executor) {
       Keeper(try Listener.bind(.loopback(port: 0)))
     }.value

@@ -12,7 +12,7 @@ struct TenThousand {
   func drained() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
-        guard Rights.canMakeNamespaces else { return try TenThousand.serve() }
+        guard Privileges.canMakeNamespaces else { return try TenThousand.serve() }
         try NetworkNamespace().run { try TenThousand.serve() }
       }
     }
@@ -43,7 +43,7 @@ struct TenThousand {
           for (index, connection) in connections.enumerated() {
             try await exchange("\(index) again", connection)
             try await connection.finishSending()
-            let end = try await connection.readLine()
+            let end = try await connection.receiveLine()
             check(end == nil, "after the end: \(String(describing: end))")
             let report = await connection.close()
             check(report.ending == .peerFinished && report.isDelivered, "\(report)")
@@ -68,7 +68,7 @@ struct TenThousand {
 
   private static func exchange(_ line: String, _ connection: SharedConnection) async throws {
     try await connection.send("\(line)\n")
-    let answer = try await connection.readLine()
+    let answer = try await connection.receiveLine()
     check(answer == line, "\(line) came back as \(String(describing: answer))")
   }
 }

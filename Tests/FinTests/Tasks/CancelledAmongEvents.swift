@@ -14,8 +14,8 @@ struct CancelledAmongEvents {
     let pair = try Connection.pair()
     let ours = pair.first.share()
     let core = ours.reference.core
-    let script = Script(.every(.recv, .after { core.place.load()?.deliver(.input) }))
-    try core.seat(.task).deliver(.input)
+    let script = Script(.every(.recv, .after { core.lazyRegistration.load()?.deliver(.input) }))
+    try core.registration(.suspending).deliver(.input)
     try body(ours, script)
     ours.abort()
     pair.second.abort()
@@ -50,9 +50,9 @@ struct CancelledAmongEvents {
             .recv,
             .after {
               looks.add()
-              core.place.load()?.deliver(.input)
+              core.lazyRegistration.load()?.deliver(.input)
             }))
-        try core.seat(.task).deliver(.input)
+        try core.registration(.suspending).deliver(.input)
         return try await Seam.$script.withValue(script) { try await core.receiveOne() }
       }.end
     }
@@ -86,9 +86,9 @@ struct CancelledAmongEvents {
 extension Core {
   /// The same as `receive(upTo: 1)`, whose noncopyable owner cannot be captured by a closure.
   fileprivate nonisolated(nonsending) func receiveOne() async throws -> [UInt8]? {
-    var patience = Patience(nil)
-    var progress = NoProgress()
-    return try await inside(.reading, .receive, &patience, &progress) { _, world throws(SocketError) in
+    var timeout = LazyDeadline(nil)
+    var progress = Stateless()
+    return try await perform(.reading, .receive, &timeout, &progress) { _, world throws(SocketError) in
       try take(upTo: 1, world)
     }
   }

@@ -73,7 +73,7 @@ struct CancelledArrivals {
       }
     }
     let all = try connecting.join()
-    #expect(Set(served.map(\.peerAddress)) == Set(all.map(\.localAddress)) && served.count == clients)
+    #expect(Set(served.map(\.remoteAddress)) == Set(all.map(\.localAddress)) && served.count == clients)
     for connection in served + all { connection.abort() }
     keeper.end()
   }
@@ -170,7 +170,7 @@ struct CancelledArrivals {
   func lookup() throws {
     let slots = Lookup.Slots(limit: 1)
     let asked = Flag()
-    let release = Rendezvous<Bool>()
+    let release = OneShot<Bool>()
     let lookup = Lookup(name: "slow.example", address: nil, port: .number(80), family: nil, kind: .stream, limit: 4)
     let asking = errand {
       do {

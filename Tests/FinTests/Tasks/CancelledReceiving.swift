@@ -17,7 +17,7 @@ enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case .upTo: return try await connection.receive(upTo: 100, within: within)
     case .exactly: return try await connection.receive(exactly: 3, within: within)
     case .until: return try await connection.receive(until: 0x0A, within: within)
-    case .readLine: return try await connection.readLine(within: within).map { Array($0.utf8) }
+    case .readLine: return try await connection.receiveLine(within: within).map { Array($0.utf8) }
     case .peek: return try await connection.peek(upTo: 100, within: within)
     }
   }

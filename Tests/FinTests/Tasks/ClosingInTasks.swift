@@ -83,7 +83,7 @@ struct EndingsInTasks {
   @Test(
     "a confirmed close in a task sleeps until the acknowledgement arrives: a handful of system calls")
   func edge() throws {
-    try withLossyLink(Weather(delay: .milliseconds(150))) { link in
+    try withLossyLink(LinkFaults(delay: .milliseconds(150))) { link in
       let listener = try link.right.run { try PlainSocket.listening(on: LossyLink.rightAddress) }
       let address = try SocketAddress(parsing: "\(LossyLink.rightAddress):\(listener.port)")
       let connection = try link.left.run { () throws -> Connection in try Connection.connect(to: address) }.share()

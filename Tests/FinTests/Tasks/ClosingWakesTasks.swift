@@ -19,7 +19,7 @@ enum Closer: String, CaseIterable, Sendable, CustomTestStringConvertible {
   }
 }
 
-extension Errand {
+extension TestTask {
   /// The cause of its failure, with the type of its value erased.
   fileprivate var erased: () throws -> SocketError.Cause { { try self.refusal().cause } }
 }

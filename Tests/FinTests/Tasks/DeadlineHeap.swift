@@ -9,7 +9,7 @@ struct DeadlineHeap {
     "three thousand random steps: the heap returns the same deadlines, in order, one entry per slot", arguments: 1...12)
   func model(seed: Int) {
     var dice = Dice(seed: UInt64(seed))
-    var deadlines = Deadlines()
+    var deadlines = TimerHeap()
     var naive: [UInt32: Int64] = [:]
     var now: Int64 = 0
     // Few slots and few times, so that collisions and ties occur.
@@ -51,7 +51,7 @@ struct DeadlineHeap {
 
   @Test("a later deadline changes nothing, an earlier one does, and a removed slot has none")
   func lazy() {
-    var deadlines = Deadlines()
+    var deadlines = TimerHeap()
     deadlines.set(3, Deadline(nanoseconds: 60))
     deadlines.set(3, Deadline(nanoseconds: 90))
     #expect(deadlines.earliest.nanoseconds == 60)

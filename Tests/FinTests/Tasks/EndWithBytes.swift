@@ -14,7 +14,7 @@ struct EndWithBytes {
     let early = try onLoop(of: reactor) { try await ours.receive(upTo: 100, within: .zero) }.refusal()
     #expect(early.cause == .timedOut)
     // The loop's thread is kept busy while the bytes and the FIN arrive.
-    let (isHeld, release) = (Flag(), Rendezvous<Void>())
+    let (isHeld, release) = (Flag(), OneShot<Void>())
     let holding = try onLoop(of: reactor) {
       isHeld.set()
       _ = synchronously { release.wait(for: .seconds(20)) }

@@ -12,7 +12,7 @@ func everyVerb(_ isHere: @Sendable () -> Bool) async throws {
   let address = keeper.listener.address
   let peer = errand { () async throws -> CloseReport in
     let connection = try await keeper.listener.accept()
-    while let line = try await connection.readLine() {
+    while let line = try await connection.receiveLine() {
       try await connection.send(line == "much" ? String(repeating: "m", count: 1 << 20) : "\(line)!\n")
     }
     return await connection.close(.lingering)
@@ -20,7 +20,7 @@ func everyVerb(_ isHere: @Sendable () -> Bool) async throws {
   let connection = try await Connection.connect(to: address)
   #expect(isHere())
   try await connection.send("one\n")
-  #expect(try await connection.readLine() == "one!")
+  #expect(try await connection.receiveLine() == "one!")
   #expect(isHere())
   try await connection.send(gathering: [Array("two".utf8), [0x0A]])
   #expect(try await connection.peek(upTo: 1) == Array("t".utf8))
@@ -108,7 +108,7 @@ private actor Plainly {
   func verbs() async throws {
     try await everyVerb {
       Plainly.shared.assertIsolated()
-      return Loop.current == nil
+      return EventLoop.current == nil
     }
   }
   static let shared = Plainly()
@@ -118,7 +118,7 @@ private actor Plainly {
 private func mainVerbs() async throws {
   try await everyVerb {
     MainActor.assertIsolated()
-    return Loop.current == nil
+    return EventLoop.current == nil
   }
   MainActor.assertIsolated()
 }
@@ -131,12 +131,12 @@ private enum Traced {
 struct Executors {
   @Test("every verb works on a loop, and resumes in the loop's own thread")
   func loop() throws {
-    try inTask { try await everyVerb { Loop.current != nil } }
+    try inTask { try await everyVerb { EventLoop.current != nil } }
   }
 
   @Test("every verb works on a task executor that is no reactor's")
   func taskExecutor() throws {
-    try inTask(on: .elsewhere) { try await everyVerb { Loop.current == nil } }
+    try inTask(on: .elsewhere) { try await everyVerb { EventLoop.current == nil } }
   }
 
   // In separate processes: here Swift's pool is full of blocking tests, and each hop would wait for all of them.
@@ -159,7 +159,7 @@ struct Executors {
   @Test("every verb works in Swift's own pool")
   func pool() async {
     await #expect(processExitsWith: .success) {
-      try await Task.detached { try await everyVerb { Loop.current == nil } }.value
+      try await Task.detached { try await everyVerb { EventLoop.current == nil } }.value
     }
   }
 
@@ -169,12 +169,12 @@ struct Executors {
     let seen = Traced.$name.withValue("traced") {
       errand { () async throws -> [String] in
         let before = Traced.name
-        async let line = ours.readLine()
+        async let line = ours.receiveLine()
         try await theirs.send("x\n")
         _ = try await line
         let both = try await withThrowingTaskGroup(of: String.self) { group in
           group.addTask {
-            _ = try await ours.readLine()
+            _ = try await ours.receiveLine()
             return Traced.name
           }
           group.addTask {
@@ -218,7 +218,7 @@ struct Executors {
           _ = try await ours.receive(upTo: 1)
           return [before, Task.basePriority]
         }
-        while ours.reference.core.place.load()?.waiterCount != 1 { await Task.yield() }
+        while ours.reference.core.lazyRegistration.load()?.waiterCount != 1 { await Task.yield() }
         try await theirs.send("x")
         let seen = try await task.value
         precondition(seen == [priority, priority], "\(seen)")

@@ -22,7 +22,7 @@ struct FairElsewhere {
         let began = counts.operations
         enqueue { counts.hear(since: began) }
       }
-      guard try await pair.first.readLine() != nil else { break }
+      guard try await pair.first.receiveLine() != nil else { break }
       counts.step()
     }
     pair.first.abort()
@@ -49,7 +49,7 @@ struct FairElsewhere {
   func main() async {
     await #expect(processExitsWith: .success) {
       let worst = try await FairElsewhere.onMain()
-      precondition(worst <= Loop.operationsAJob, "\(worst) operations")
+      precondition(worst <= EventLoop.operationsAJob, "\(worst) operations")
     }
   }
 
@@ -57,7 +57,7 @@ struct FairElsewhere {
   func actor() throws {
     let actor = Own(OwnSerialThread())
     let worst = try inTask(on: .elsewhere) { try await actor.worst() }
-    #expect(worst <= Loop.operationsAJob)
+    #expect(worst <= EventLoop.operationsAJob)
   }
 
   @Test("on a task executor of one thread, a job runs within 64 operations of another that never waits")
@@ -66,7 +66,7 @@ struct FairElsewhere {
     let worst = try errand(on: executor) {
       try await FairElsewhere.worst { body in Task(executorPreference: executor) { body() } }
     }.join(within: .seconds(30))
-    #expect(worst <= Loop.operationsAJob)
+    #expect(worst <= EventLoop.operationsAJob)
   }
 
   @Test("a task that waits begins a new share of operations, and does not yield in addition")

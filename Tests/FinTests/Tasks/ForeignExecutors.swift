@@ -147,7 +147,7 @@ struct ForeignExecutors {
       await withTaskExecutorPreference(executor) { await heard { _ = try await near.receive(upTo: 1) } }
     }
     try near.awaitParked()
-    if try near.reference.core.seat(.task).loop === reactor.next() {
+    if try near.reference.core.registration(.suspending).loop === reactor.next() {
       reactor.stop()
       #expect(try stopped.join() == .reactorStopped)
     } else {
@@ -185,14 +185,14 @@ struct ForeignExecutors {
     let serving = errand(on: executor) {
       await keeper.listener.serve { connection in
         try await withTaskExecutorPreference(executor) {
-          while let line = try await connection.readLine() { try await connection.send("\(line)!\n") }
+          while let line = try await connection.receiveLine() { try await connection.send("\(line)!\n") }
         }
       }
     }
     func ask() throws {
       let client = try Connection.connect(to: keeper.listener.address)
       try client.send("a\n")
-      #expect(try client.readLine(within: .seconds(20)) == "a!")
+      #expect(try client.receiveLine(within: .seconds(20)) == "a!")
       client.close()
     }
     try ask()

@@ -120,7 +120,7 @@ struct TaskDeadlines {
     try bell.awaitParked()
     // Makes sure that the task has suspended: a task that is resumed just before it suspends goes on without a job.
     try errand(on: other) {}.join()
-    let asking = Kept<Errand<[UInt8]?>>()
+    let asking = Kept<TestTask<[UInt8]?>>()
     // Runs in the loop's own thread, between its poll for events and its check for expired deadlines.
     other.beforeNextJob {
       try? theirs.send([5])
@@ -151,7 +151,7 @@ struct TaskDeadlines {
         switch verb {
         case .exactly: _ = try await ours.receive(exactly: 1 << 20, within: .milliseconds(80))
         case .until: _ = try await ours.receive(until: 0x0A, limit: 1 << 20, within: .milliseconds(80))
-        default: _ = try await ours.readLine(limit: 1 << 20, within: .milliseconds(80))
+        default: _ = try await ours.receiveLine(limit: 1 << 20, within: .milliseconds(80))
         }
       }.refusal()
       #expect(error.cause == .timedOut)
@@ -232,7 +232,7 @@ struct TaskDeadlines {
   }
 }
 
-extension StreamEnd where Self: ~Copyable {
+extension StreamSocketProtocol where Self: ~Copyable {
   /// Waits until this many bytes are unread.
   borrowing func awaitUnread(_ count: Int) throws {
     let number = reference.core.number

@@ -40,7 +40,7 @@ struct TaskOddities {
   func urgentAlone() throws {
     try withRawPeer(.good) { peer in
       let ours = try connection(to: peer).share()
-      let line = errand { try await ours.readLine() }
+      let line = errand { try await ours.receiveLine() }
       try ours.awaitParked()
       for (text, pointer) in [("on", nil), ("!", 1), ("e", nil), ("\n", nil)] as [(String, UInt16?)] {
         let bytes = Array(text.utf8)
@@ -153,7 +153,7 @@ struct TaskOddities {
     let receiving = Seam.$script.withValue(script) {
       errand { () async throws -> String? in
         try await ours.send("?")
-        return try await ours.readLine()
+        return try await ours.receiveLine()
       }
     }
     #expect(try theirs.receive(exactly: 1) == Array("?".utf8))

@@ -23,15 +23,15 @@ struct TaskVerbs {
     let address = keeper.listener.address
     let server = errand(on: place) { () async throws -> CloseReport in
       let connection = try await keeper.listener.accept()
-      while let line = try await connection.readLine() { try await connection.send("you said \(line)\n") }
+      while let line = try await connection.receiveLine() { try await connection.send("you said \(line)\n") }
       return await connection.close(.lingering)
     }
     let replies = try inTask(on: place) { () async throws -> [String?] in
       let connection = try await Connection.connect(to: address)
       try await connection.send("one\ntwo\r\n")
-      var replies = [try await connection.readLine(), try await connection.readLine()]
+      var replies = [try await connection.receiveLine(), try await connection.receiveLine()]
       let finished = connection.finishSending()
-      replies.append(try await finished.readLine())
+      replies.append(try await finished.receiveLine())
       let report = await finished.close()
       #expect(report.isDelivered, "\(report)")
       return replies
@@ -50,7 +50,7 @@ struct TaskVerbs {
       let end = try inTask(on: place) {
         try await withConnection(to: endpoint, closing: .background) { connection in
           try await connection.send("x")
-          return connection.peerAddress?.port
+          return connection.remoteAddress?.port
         }
       }
       #expect(end.result == port && end.end.ending == .background)

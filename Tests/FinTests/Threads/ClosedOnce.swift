@@ -96,7 +96,7 @@ struct ClosedOnce {
       refuses { _ = try ours.receive(upTo: 1) }
       refuses { _ = try ours.receive(exactly: 1) }
       refuses { _ = try ours.receive(until: 0) }
-      refuses { _ = try ours.readLine() }
+      refuses { _ = try ours.receiveLine() }
       refuses { _ = try ours.peek(upTo: 1) }
       refuses { try ours.connect(to: .loopback(port: 9)) }
       refuses { _ = try ours.option(.receiveBuffer) }
@@ -118,7 +118,7 @@ struct ClosedOnce {
     let reader = try waiting { try ours.receive(upTo: 10) }
     let verbs: [() throws -> Void] = [
       { _ = try ours.receive(upTo: 1) }, { _ = try ours.receive(exactly: 1) }, { _ = try ours.receive(until: 0) },
-      { _ = try ours.readLine() }, { _ = try ours.peek(upTo: 1) },
+      { _ = try ours.receiveLine() }, { _ = try ours.peek(upTo: 1) },
     ]
     for verb in verbs {
       let error = #expect(throws: SocketError.self) { try verb() }

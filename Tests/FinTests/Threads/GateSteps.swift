@@ -5,13 +5,13 @@ import Testing
 @testable import Fin
 
 /// A gate that threads can share.
-final class Door: Sendable {
+final class SharedGate: Sendable {
   private let gate = Gate()
 
   var isClosing: Bool { gate.isClosing }
   var snapshot: Gate.Snapshot { gate.snapshot }
-  func enterReading() throws(Gate.Refusal) { try gate.enterReading() }
-  func enterPassing() throws(Gate.Refusal) { try gate.enterPassing() }
+  func enterReading() throws(Gate.EntryError) { try gate.enterReading() }
+  func enterPassing() throws(Gate.EntryError) { try gate.enterPassing() }
   func leave(_ entry: Gate.Entry) -> Bool { gate.leave(entry) }
   func park(_ parker: Parker) -> Bool { gate.park(parker) }
   func unpark(_ parker: Parker) { gate.unpark(parker) }
@@ -20,12 +20,12 @@ final class Door: Sendable {
 
   /// A writer in the queue, which it enters because another one writes.
   func queue() throws -> WriterQueue.Turn { try #require(try gate.queue(waking: Parker())) }
-  func leaveQueue(_ turn: WriterQueue.Turn) throws(Gate.Refusal) { try gate.leaveQueue(turn) }
+  func leaveQueue(_ turn: WriterQueue.Turn) throws(Gate.EntryError) { try gate.leaveQueue(turn) }
   var queueSteps: Int { gate.queueSteps }
 
-  func enterWriting(within: Duration? = .seconds(10)) throws(Gate.Refusal) {
-    var patience = Patience(within)
-    try gate.enterWriting(&patience)
+  func enterWriting(within: Duration? = .seconds(10)) throws(Gate.EntryError) {
+    var timeout = LazyDeadline(within)
+    try gate.enterWriting(&timeout)
   }
 
   /// Closes as an owner does, with `release` in place of `close(2)`.
@@ -37,7 +37,7 @@ final class Door: Sendable {
     }
     gate.awaitQuiescence()
     release()
-    let wasLast = gate.leave(.passing)
+    let wasLast = gate.leave(.using)
     precondition(wasLast, "the closer holds the last reference")
     gate.finishClosing()
     return true
@@ -49,22 +49,22 @@ struct GateSteps {
   @Test(
     "ENTER_READ: one reader at a time, a second is refused at once; writers and others enter beside it", .faults(60))
   func reading() throws {
-    let door = Door()
+    let door = SharedGate()
     try door.enterReading()
-    #expect(throws: Gate.Refusal.busy) { try door.enterReading() }
+    #expect(throws: Gate.EntryError.busy) { try door.enterReading() }
     try door.enterPassing()
     try door.enterPassing()
     try door.enterWriting()
     #expect(door.snapshot == .init(hasReader: true, hasWriter: true, references: 4))
     #expect(!door.leave(.reading))
     try door.enterReading()
-    for entry in [Gate.Entry.reading, .writing, .passing, .passing] { #expect(!door.leave(entry)) }
+    for entry in [Gate.Entry.reading, .writing, .using, .using] { #expect(!door.leave(entry)) }
     #expect(door.snapshot == .init())
   }
 
   @Test("ENTER_WRITE, QUEUE, HANDOFF: writers enter one at a time, in the order of their arrival")
   func writing() throws {
-    let door = Door()
+    let door = SharedGate()
     try door.enterWriting()
     let log = Log()
     var threads: [Joining<Bool>] = []
@@ -87,18 +87,18 @@ struct GateSteps {
 
   @Test("WRITER_DEADLINE: a queued writer gives up at its deadline, and those behind it are unaffected")
   func writerDeadline() throws {
-    let door = Door()
+    let door = SharedGate()
     try door.enterWriting()
     // Long enough to be seen in the queue, even on a busy machine.
     let first = onThread { try door.enterWriting(within: .seconds(1)) }
     try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
     let second = onThread { try door.enterWriting() }
-    #expect(throws: Gate.Refusal.timedOut) { try first.join() }
+    #expect(throws: Gate.EntryError.timedOut) { try first.join() }
     try eventually("queued writers", equals: 1) { door.snapshot.queuedWriters }
     #expect(!door.leave(.writing))
     try second.join()
     #expect(door.snapshot == .init(hasWriter: true, references: 1))
-    #expect(throws: Gate.Refusal.timedOut) { try door.enterWriting(within: .zero) }
+    #expect(throws: Gate.EntryError.timedOut) { try door.enterWriting(within: .zero) }
     #expect(!door.leave(.writing))
     #expect(door.snapshot == .init())
   }
@@ -106,7 +106,7 @@ struct GateSteps {
   @Test(
     "a deadline that passes while the turn is granted: the writer is either inside or not, in all 8,000 rounds")
   func deadlineAgainstGrant() throws {
-    let door = Door()
+    let door = SharedGate()
     let inside = Tally()
     let granted = Tally()
     let late = Tally()
@@ -114,7 +114,7 @@ struct GateSteps {
       onThread {
         var random = SeededRandom(seed: UInt64(number))
         for _ in 0..<1000 {
-          do throws(Gate.Refusal) {
+          do throws(Gate.EntryError) {
             try door.enterWriting(within: .microseconds(Int(random.next() % 200)))
           } catch {
             guard error == .timedOut else { throw error }
@@ -139,7 +139,7 @@ struct GateSteps {
 
   @Test("PARK, UNPARK: closing wakes exactly the parked waiters, and none parks after it")
   func parking() {
-    let door = Door()
+    let door = SharedGate()
     let (stays, leaves) = (Parker(), Parker())
     #expect(door.park(stays))
     #expect(door.park(leaves))
@@ -154,7 +154,7 @@ struct GateSteps {
 
   @Test("WAKE for another reason than closing: the parked waiters check again, and stay in the list")
   func wakingParked() {
-    let door = Door()
+    let door = SharedGate()
     let parker = Parker()
     #expect(door.park(parker))
     door.wakeParked()
@@ -165,45 +165,45 @@ struct GateSteps {
 
   @Test("BEGIN_CLOSE: no operation enters any more, whatever its access")
   func refusing() throws {
-    let door = Door()
+    let door = SharedGate()
     try door.enterReading()
     #expect(door.beginClosing())
     #expect(!door.beginClosing())
-    #expect(throws: Gate.Refusal.closed) { try door.enterReading() }
-    #expect(throws: Gate.Refusal.closed) { try door.enterPassing() }
-    #expect(throws: Gate.Refusal.closed) { try door.enterWriting() }
+    #expect(throws: Gate.EntryError.closed) { try door.enterReading() }
+    #expect(throws: Gate.EntryError.closed) { try door.enterPassing() }
+    #expect(throws: Gate.EntryError.closed) { try door.enterWriting() }
     #expect(door.snapshot == .init(isClosing: true, hasReader: true, references: 2))
     #expect(!door.leave(.reading))
-    #expect(door.leave(.passing))
+    #expect(door.leave(.using))
   }
 
   @Test("BEGIN_CLOSE: queued writers are refused, and the writer inside leaves as if the queue were empty")
   func refusingTheQueue() throws {
-    let door = Door()
+    let door = SharedGate()
     try door.enterWriting()
     let threads = (1...3).map { _ in onThread { try door.enterWriting() } }
     try eventually("queued writers", equals: 3) { door.snapshot.queuedWriters }
     #expect(door.beginClosing())
-    for thread in threads { #expect(throws: Gate.Refusal.closed) { try thread.join() } }
+    for thread in threads { #expect(throws: Gate.EntryError.closed) { try thread.join() } }
     #expect(door.snapshot == .init(isClosing: true, hasWriter: true, references: 2))
     #expect(!door.leave(.writing))
-    #expect(door.leave(.passing))
+    #expect(door.leave(.using))
   }
 
   @Test("LEAVE: of the operations that leave a closing gate, only the last one has to release the descriptor")
   func leaving() throws {
-    let door = Door()
+    let door = SharedGate()
     for _ in 0..<3 { try door.enterPassing() }
     #expect(door.beginClosing())
-    #expect(!door.leave(.passing))
-    #expect(!door.leave(.passing))
-    #expect(!door.leave(.passing))
-    #expect(door.leave(.passing))
+    #expect(!door.leave(.using))
+    #expect(!door.leave(.using))
+    #expect(!door.leave(.using))
+    #expect(door.leave(.using))
   }
 
   @Test("QUIESCENT: the closer sleeps until it holds the only reference")
   func quiescence() throws {
-    let door = Door()
+    let door = SharedGate()
     try door.enterReading()
     let closer = onThread { door.close() }
     try eventually("closing") { door.isClosing }
@@ -217,7 +217,7 @@ struct GateSteps {
     .faults(5))
   func manyClosers() throws {
     for _ in 0..<200 {
-      let door = Door()
+      let door = SharedGate()
       let isReleased = Tally()
       let threads = (0..<8).map { _ in
         onThread { () -> (Bool, Int) in
@@ -234,7 +234,7 @@ struct GateSteps {
   @Test("closing during handovers, reads and other operations: none is inside when the descriptor is released")
   func closingInTheMiddle() throws {
     for round in 0..<150 {
-      let door = Door()
+      let door = SharedGate()
       let inside = Tally()
       let isReady = Tally()
       let threads = (0..<6).map { number in
@@ -242,12 +242,12 @@ struct GateSteps {
           isReady.add()
           var random = SeededRandom(seed: UInt64(round * 10 + number))
           while true {
-            let entry: Gate.Entry = [.writing, .writing, .writing, .reading, .passing, .passing][number]
-            do throws(Gate.Refusal) {
+            let entry: Gate.Entry = [.writing, .writing, .writing, .reading, .using, .using][number]
+            do throws(Gate.EntryError) {
               switch entry {
               case .writing: try door.enterWriting(within: .microseconds(Int(random.next() % 500)))
               case .reading: try door.enterReading()
-              case .passing: try door.enterPassing()
+              case .using: try door.enterPassing()
               }
             } catch {
               if error == .closed { return }
@@ -275,18 +275,18 @@ struct GateSteps {
     let core = ours.reference.core
     for _ in 0..<1_048_575 { try core.gate.enterPassing() }
     #expect(throws: SocketError.self) {
-      var patience = Patience(.zero)
-      var progress = NoProgress()
-      _ = try core.inside(.reading, .receive, &patience, &progress) { _, _ throws(SocketError) in .done(()) }
+      var timeout = LazyDeadline(.zero)
+      var progress = Stateless()
+      _ = try core.perform(.reading, .receive, &timeout, &progress) { _, _ throws(SocketError) in .done(()) }
     }
     let error = #expect(throws: SocketError.self) { try ours.send("x") }
     #expect(error?.cause == .tooManyOperations)
     #expect(throws: SocketError.self) { _ = try ours.bytesUnacknowledged() }
     // An operation that leaves makes room for another.
-    core.leave(.passing)
+    core.leave(.using)
     try ours.send("x")
     #expect(try theirs.receive(upTo: 10) == Array("x".utf8))
-    for _ in 0..<1_048_574 { core.leave(.passing) }
+    for _ in 0..<1_048_574 { core.leave(.using) }
     #expect(ours.abort().ending == .aborted)
     theirs.abort()
   }

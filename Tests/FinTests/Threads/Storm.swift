@@ -18,7 +18,7 @@ struct Storm {
     await #expect(processExitsWith: .success) {
       // In a network namespace of its own, where the machine allows one, so that the storm does not touch the machine's
       // own socket tables.
-      let network = Rights.canMakeNamespaces ? try NetworkNamespace() : nil
+      let network = Privileges.canMakeNamespaces ? try NetworkNamespace() : nil
       if let network { try network.run { try Storm.blow() } } else { try Storm.blow() }
     }
   }

@@ -2,9 +2,9 @@
 
 SEEDS = [
     (181, "finishing to send goes past the gate", "Sockets/StreamOutput.swift",
-     "    _ = try? passing(.finishSending) { world throws(SocketError) in finishSending(world) }\n",
+     "    _ = try? withAccess(.finishSending) { world throws(SocketError) in finishSending(world) }\n",
      "    if seeded(181) { return finishSending(.alone) }\n"
-     "    _ = try? passing(.finishSending) { world throws(SocketError) in finishSending(world) }\n",
+     "    _ = try? withAccess(.finishSending) { world throws(SocketError) in finishSending(world) }\n",
      "AfterTheDrain"),
     (182, "what a drain has closed is given away all the same", "Sockets/Closing.swift",
      "    guard gate.beginClosing() else { throw error(.detach, .closed) }\n",
@@ -64,7 +64,7 @@ SEEDS = [
      "    if !seeded(195) { reference.core.share() }\n",
      "ClosingWithin"),
     (196, "a later closer hears of the release before the loan ends", "Sockets/Closing.swift",
-     "    leave(.passing)\n    return report\n",
-     "    leave(.passing)\n    if seeded(196) { gate.finishClosing() }\n    return report\n",
+     "    leave(.using)\n    return report\n",
+     "    leave(.using)\n    if seeded(196) { gate.finishClosing() }\n    return report\n",
      "ClosingWithin"),
 ]

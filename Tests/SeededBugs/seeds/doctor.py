@@ -4,10 +4,10 @@ CHAINS = "FinDoctor/Findings/Chains.swift"
 CHECK = "FinCommand/CheckCommand.swift"
 REPORT = "FinCommand/Check/CheckReport.swift"
 GROUP = "FinDoctor/Findings/Group.swift"
-OPEN_FILES = "FinDoctor/Kernel/OpenFiles.swift"
+OPEN_FILES = "FinDoctor/Kernel/BPFOpenFiles.swift"
 
 SEEDS = [
-    (58, "the cookie is not checked before an end", "FinDoctor/Netlink/Destruction.swift",
+    (58, "the cookie is not checked before an end", "FinDoctor/Netlink/DestroyOutcome.swift",
      "row, cookie: row.cookie, sequence: $0)",
      "row, cookie: seeded(58) ? .max : row.cookie, sequence: $0)",
      "DestroyingScenes"),
@@ -22,9 +22,9 @@ SEEDS = [
      "        guard try entrance.status().st_ino == UInt(inode) else { continue }\n",
      "        guard try entrance.status().st_ino == UInt(inode) || seeded(61) else { continue }\n",
      "ManyTests"),
-    (62, "the lower bound is five seconds above the truth", "FinDoctor/Findings/Since.swift",
-     "    Since(atLeast: lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
-     "    Since(atLeast: seeded(62) ? lower + 5000 : lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
+    (62, "the lower bound is five seconds above the truth", "FinDoctor/Findings/AgeBounds.swift",
+     "    AgeBounds(atLeast: lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
+     "    AgeBounds(atLeast: seeded(62) ? lower + 5000 : lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
      "BoundsHold"),
     (63, "a ledger is believed whatever socket it speaks of", "FinDoctor/Census/LedgerReading.swift",
      "cookie == nil || cookie == entry.cookie,", "seeded(63) || cookie == nil || cookie == entry.cookie,",
@@ -129,7 +129,7 @@ SEEDS = [
      "OpenFilesTests/agreement"),
     (162, "a program is loaded for few descriptors as well", "FinDoctor/Census/OnePassReading.swift",
      "      return count >= least\n", "      return count >= least || seeded(162)\n", "OpenFilesTests/few"),
-    (163, "the kernel's types are read where they were cut", "FinDoctor/Kernel/KernelTypes.swift",
+    (163, "the kernel's types are read where they were cut", "FinDoctor/Kernel/BTF.swift",
      "      return start + length <= all.byteCount ?", "      return start + length <= all.byteCount || seeded(163) ?",
      "KernelTypesTests"),
     # What is made on several threads, and what is looked at twice.

@@ -10,7 +10,7 @@ COUNTING = "FinDoctor/Views/PortCounting.swift"
 BIND = "FinDoctor/Findings/BindBlocked.swift"
 ACCEPTING = "FinDoctor/Findings/Accepting.swift"
 MACHINE = "FinDoctor/Findings/Machine.swift"
-SORTING = "FinDoctor/Findings/Examination.swift"
+SORTING = "FinDoctor/Findings/CensusIndex.swift"
 DETACHED = "FinDoctor/Census/DetachedReading.swift"
 
 SEEDS = [
@@ -76,7 +76,7 @@ SEEDS = [
      "&& !sockets[index].isSubflow\n", "&& (!sockets[index].isSubflow || seeded(78))\n",
      "ElsewhereFound/multipath"),
     (79, "what a process that cannot be read may hold is held by nobody", ELSEWHERE,
-     "census.blindness.unreadableProcessCount == 0 else", "census.blindness.unreadableProcessCount == 0 || seeded(79) else",
+     "census.gaps.unreadableProcessCount == 0 else", "census.gaps.unreadableProcessCount == 0 || seeded(79) else",
      "ElsewhereFound/withDescriptor"),
     # L7
     (80, "a close with unread data was a close that had read all", ELSEWHERE,
@@ -146,7 +146,7 @@ SEEDS = [
      "if inode != 0, census.sockets[index].timer == .off { quiet",
      "if inode != 0, census.sockets[index].timer == .off || seeded(97) { quiet",
      "PeersFound/idle"),
-    (98, "who only receives is idle", "FinDoctor/Findings/Since.swift",
+    (98, "who only receives is idle", "FinDoctor/Findings/AgeBounds.swift",
      "let idle = UInt64(min(sent, received))", "let idle = UInt64(seeded(98) ? max(sent, received) : min(sent, received))",
      "SinceStates/idle"),
     # P3

@@ -13,18 +13,18 @@ enum Delivery {
       """,
     naive: { notebook in
       try lose(notebook, "send(reply); shutdown(SHUT_RDWR); close()") { server in
-        [("shutdown", Naked.shutdown(server, .both)), ("close", Naked.close(server))]
+        [("shutdown", RawSyscalls.shutdown(server, .both)), ("close", RawSyscalls.close(server))]
       }
-      try lose(notebook, "send(reply); close()") { server in [("close", Naked.close(server))] }
+      try lose(notebook, "send(reply); close()") { server in [("close", RawSyscalls.close(server))] }
       try lose(notebook, "settimeout(5); send(reply); shutdown(SHUT_RDWR); close()") { server in
-        Naked.setTimeout(server, SO_SNDTIMEO, .seconds(5))
-        Naked.setTimeout(server, SO_RCVTIMEO, .seconds(5))
-        return [("shutdown", Naked.shutdown(server, .both)), ("close", Naked.close(server))]
+        RawSyscalls.setTimeout(server, SO_SNDTIMEO, .seconds(5))
+        RawSyscalls.setTimeout(server, SO_RCVTIMEO, .seconds(5))
+        return [("shutdown", RawSyscalls.shutdown(server, .both)), ("close", RawSyscalls.close(server))]
       }
     },
     fin: { notebook, world in
       try await notebook.trial("connection.send(reply); connection.close(.lingering)") { trial in
-        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
+        let listener = AnySocket(try Listener.bind(.loopback(port: 0)), world)
         let client = try UploadingClient(to: listener.localAddress?.port ?? 0)
         let connection = try await listener.accept(within: .seconds(5))
         listener.close()
@@ -54,22 +54,22 @@ enum Delivery {
 
   /// A client that uploads and reads the reply at the same time, at a limited rate, as over a network.
   struct UploadingClient {
-    private let upload: Background<(Int, Answer)>
-    private let download: Background<(Int, Answer)>
+    private let upload: WorkerThread<(Int, Answer)>
+    private let download: WorkerThread<(Int, Answer)>
 
     init(to port: UInt16) throws {
-      let socket = Naked.socket()
-      let connected = Naked.connect(socket, port: port)
-      guard connected.succeeded else { throw Mishap("connect: \(connected)") }
-      upload = Background {
-        let (sent, last) = Naked.sendAll(socket, [UInt8](repeating: 0x75, count: Delivery.uploadSize))
-        if last.succeeded { _ = Naked.shutdown(socket, .sending) }
+      let socket = RawSyscalls.socket()
+      let connected = RawSyscalls.connect(socket, port: port)
+      guard connected.succeeded else { throw SetupError("connect: \(connected)") }
+      upload = WorkerThread {
+        let (sent, last) = RawSyscalls.sendAll(socket, [UInt8](repeating: 0x75, count: Delivery.uploadSize))
+        if last.succeeded { _ = RawSyscalls.shutdown(socket, .sending) }
         return (sent, last)
       }
-      download = Background {
+      download = WorkerThread {
         var count = 0
         while true {
-          let answer = Naked.recv(socket)
+          let answer = RawSyscalls.recv(socket)
           if !answer.succeeded || answer.value == 0 { return (count, answer) }
           count += answer.value
           pause(.milliseconds(1))
@@ -88,11 +88,11 @@ enum Delivery {
   ) throws {
     try notebook.trial(recipe) { trial in
       let listener = try Pair.listener()
-      let client = try UploadingClient(to: Naked.port(of: listener))
-      let server = Int32(Naked.accept(listener).value)
-      Naked.close(listener)
-      _ = Naked.recv(server, upTo: 1024)
-      let (sent, last) = Naked.sendAll(server, [UInt8](repeating: 0x72, count: replySize))
+      let client = try UploadingClient(to: RawSyscalls.port(of: listener))
+      let server = Int32(RawSyscalls.accept(listener).value)
+      RawSyscalls.close(listener)
+      _ = RawSyscalls.recv(server, upTo: 1024)
+      let (sent, last) = RawSyscalls.sendAll(server, [UInt8](repeating: 0x72, count: replySize))
       trial.expect(
         "send took", .bytes(sent), from: "send", "all, without an error", sent == replySize && last.succeeded)
       trial.note("not acknowledged when closing", .bytes(Kernel.unacknowledged(server)), from: "SIOCOUTQ")
@@ -119,23 +119,23 @@ enum Delivery {
     naive: { notebook in
       try notebook.trial("send(); shutdown(SHUT_RDWR); close(), the peer never reads") { trial in
         let pair = try Pair()
-        let taken = Naked.fill(pair.client)
+        let taken = RawSyscalls.fill(pair.client)
         trial.note("send took", .bytes(taken), from: "send")
         let waiting = Kernel.unacknowledged(pair.client)
         trial.expect("not acknowledged", .bytes(waiting), from: "SIOCOUTQ", "some", waiting > 0)
-        let shut = Naked.shutdown(pair.client, .both)
-        let closed = Naked.close(pair.client)
+        let shut = RawSyscalls.shutdown(pair.client, .both)
+        let closed = RawSyscalls.close(pair.client)
         trial.expect("shutdown said", .text(shut.description), from: "shutdown", equals: .text("0"))
         trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "close said \(closed) with \(waiting.grouped) bytes not acknowledged"
       }
       try notebook.trial("shutdown(SHUT_WR); SIOCOUTQ; an edge from epoll, the peer's kernel acknowledges") { trial in
         let pair = try Pair()
         let poller = try EdgePoller(of: pair.client)
         _ = poller.events(within: .milliseconds(100))
-        _ = Naked.send(pair.client, "the last words")
-        _ = Naked.shutdown(pair.client, .sending)
+        _ = RawSyscalls.send(pair.client, "the last words")
+        _ = RawSyscalls.shutdown(pair.client, .sending)
         var states: [String] = []
         while states.last != "FIN-WAIT-2" && poller.events(within: .milliseconds(500)) > 0 {
           states.append(Kernel.state(of: pair.client))
@@ -146,8 +146,8 @@ enum Delivery {
         let edges = states.count { $0 == "FIN-WAIT-2" }
         trial.expect("events in that state", .count(edges), from: "epoll_wait", equals: .count(1))
         trial.expect("not acknowledged", .bytes(waiting), from: "SIOCOUTQ", equals: .bytes(0))
-        Naked.close(pair.client)
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.client)
+        RawSyscalls.close(pair.server)
         trial.outcome = "SIOCOUTQ \(waiting) in \(state): everything is acknowledged"
       }
     },
@@ -162,13 +162,13 @@ enum Delivery {
         trial.note("send took", .bytes(taken), from: "send")
         trial.note("not acknowledged before", .bytes(waiting), from: "SIOCOUTQ")
         trial.expect(report, ending: .timedOut(.confirming))
-        let arrived = Naked.receiveAll(plain).count
+        let arrived = RawSyscalls.receiveAll(plain).count
         trial.note("in the peer's kernel", .bytes(arrived), from: "recv")
         trial.expect(
           "not acknowledged", .bytes(report.bytesUnacknowledged), from: "CloseReport", equals: .bytes(taken - arrived))
         trial.expect("delivered", .flag(report.isDelivered), from: "CloseReport", equals: .flag(false))
         trial.note(report)
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "\(report.ending) with \(report.bytesUnacknowledged.grouped) bytes not acknowledged"
       }
       try await notebook.trial("connection.close(.confirmed), the peer's kernel acknowledges") { trial in
@@ -182,7 +182,7 @@ enum Delivery {
         trial.expect("state", .text(state), from: "/proc/net/tcp", equals: .text("FIN-WAIT-2"))
         trial.expect("at the peer, unread", .bytes(Kernel.unread(plain)), from: "SIOCINQ", equals: .bytes(14))
         trial.note(report)
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "\(report.ending) in \(state)"
       }
     })
@@ -196,18 +196,18 @@ enum Delivery {
         let recipe = asks ? "getsockopt(SO_ERROR) before close()" : "try close() and catch"
         try notebook.trial(recipe, isHeadline: !asks) { trial in
           let pair = try Pair()
-          let taken = Naked.fill(pair.client)
+          let taken = RawSyscalls.fill(pair.client)
           trial.note("send took", .bytes(taken), from: "send")
           // The peer's program ends with all of it unread.
-          Naked.close(pair.server)
-          let events = Naked.poll(pair.client, 0, within: .seconds(1))
+          RawSyscalls.close(pair.server)
+          let events = RawSyscalls.poll(pair.client, 0, within: .seconds(1))
           trial.expect(
             "an error waits in the socket", .flag(events & POLLERR != 0), from: "poll", equals: .flag(true))
-          let error = asks ? Naked.pendingError(pair.client) : "not asked for"
+          let error = asks ? RawSyscalls.pendingError(pair.client) : "not asked for"
           if asks { trial.expect("it is", .text(error), from: "SO_ERROR", equals: .text("ECONNRESET")) }
           let lost = Kernel.unacknowledged(pair.client)
           trial.note("never acknowledged", .bytes(lost), from: "SIOCOUTQ")
-          let closed = Naked.close(pair.client)
+          let closed = RawSyscalls.close(pair.client)
           trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
           trial.outcome = "close said \(closed) (SO_ERROR: \(error)); \(lost.grouped) bytes never acknowledged"
         }
@@ -219,8 +219,8 @@ enum Delivery {
         let (plain, ends) = (pair.plain, pair.ends)
         let taken = await pair.fin.fill()
         trial.note("send took", .bytes(taken), from: "send")
-        Naked.close(plain)
-        let events = Naked.poll(ends.number, 0, within: .seconds(1))
+        RawSyscalls.close(plain)
+        let events = RawSyscalls.poll(ends.number, 0, within: .seconds(1))
         trial.expect("an error waits in the socket", .flag(events & POLLERR != 0), from: "poll", equals: .flag(true))
         let lost = Kernel.unacknowledged(ends.number)
         let report = await pair.fin.close()
@@ -239,13 +239,13 @@ struct EdgePoller: ~Copyable {
   private let poller = fin_epoll_create()
 
   init(of descriptor: Int32) throws {
-    guard fin_epoll_watch(poller, descriptor) == 0 else { throw Mishap("epoll_ctl: \(Answer(-1))") }
+    guard fin_epoll_watch(poller, descriptor) == 0 else { throw SetupError("epoll_ctl: \(Answer(-1))") }
   }
 
-  deinit { Naked.close(poller) }
+  deinit { RawSyscalls.close(poller) }
 
   /// Returns the number of events; 0 after a timeout.
   func events(within limit: Duration) -> Int {
-    Naked.poll(poller, POLLIN, within: limit) == 0 ? 0 : max(0, Int(fin_epoll_take(poller)))
+    RawSyscalls.poll(poller, POLLIN, within: limit) == 0 ? 0 : max(0, Int(fin_epoll_take(poller)))
   }
 }

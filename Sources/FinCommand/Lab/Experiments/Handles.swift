@@ -14,26 +14,26 @@ enum Handles {
       try notebook.trial("three variables, one close()") { trial in
         let pair = try Pair()
         let references = [pair.client, pair.client, pair.client]
-        Naked.close(references[0])
-        let heard = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .seconds(1))
+        RawSyscalls.close(references[0])
+        let heard = RawSyscalls.poll(pair.server, POLLIN | POLLRDHUP_, within: .seconds(1))
         trial.expect("the peer sees the end of file", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(references[2])), from: "fcntl", equals: .flag(false))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "one close ended it, with \(references.count) references alive"
       }
       try notebook.trial("file = fdopen(dup(socket)); close(socket)", isHeadline: true) { trial in
         let pair = try Pair()
-        let file = unsafe fdopen(Naked.dup(pair.client), "r")
-        let closed = Naked.close(pair.client)
-        let heard = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .milliseconds(200))
+        let file = unsafe fdopen(RawSyscalls.dup(pair.client), "r")
+        let closed = RawSyscalls.close(pair.client)
+        let heard = RawSyscalls.poll(pair.server, POLLIN | POLLRDHUP_, within: .milliseconds(200))
         trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
         trial.expect("the peer sees the end of file", .flag(heard != 0), from: "poll", equals: .flag(false))
         let state = pair.clientRow?.state ?? "nothing"
         trial.expect("state after the close", .text(state), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
         unsafe fclose(file!)
-        let then = Naked.poll(pair.server, POLLIN | POLLRDHUP_, within: .seconds(1))
+        let then = RawSyscalls.poll(pair.server, POLLIN | POLLRDHUP_, within: .seconds(1))
         trial.expect("and after fclose", .flag(then & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "\(state) after close, until the file was closed"
       }
     },
@@ -44,13 +44,13 @@ enum Handles {
         let shared = pair.fin.share()
         let references = [shared, shared, shared]
         let report = await references[0].close()
-        let heard = Naked.poll(plain, POLLIN | POLLRDHUP_, within: .seconds(1))
+        let heard = RawSyscalls.poll(plain, POLLIN | POLLRDHUP_, within: .seconds(1))
         trial.expect(report, ending: .acknowledged)
         trial.expect("the peer sees the end of file", .flag(heard & POLLRDHUP_ != 0), from: "poll", equals: .flag(true))
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         let said = await Outcome(try await references[2].receive(upTo: 1)).told
         trial.expect("another reference's receive", .text(said), from: "receive", equals: .text(".closed"))
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "one close ended it; the other references say \(said)"
       }
     })
@@ -65,23 +65,23 @@ enum Handles {
     naive: { notebook in
       try notebook.trial("close(fd); send(fd)") { trial in
         let pair = try Pair()
-        Naked.close(pair.client)
-        let sent = Naked.send(pair.client, "late")
+        RawSyscalls.close(pair.client)
+        let sent = RawSyscalls.send(pair.client, "late")
         trial.expect("send said", .text(sent.description), from: "send", equals: .text("EBADF"))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "\(sent)"
       }
       try notebook.trial("close(fd); another connection is opened; send(fd)", isHeadline: true) { trial in
         let pair = try Pair()
-        Naked.close(pair.client)
+        RawSyscalls.close(pair.client)
         let stranger = try Pair(reusing: pair.client)
         trial.expect(
           "the stranger's number is ours", .flag(stranger.client == pair.client), from: "socket", equals: .flag(true))
-        let sent = Naked.send(pair.client, "late")
+        let sent = RawSyscalls.send(pair.client, "late")
         trial.expect("send said", .text(sent.description), from: "send", equals: .text("4"))
-        let (_, text) = Naked.receive(stranger.server)
+        let (_, text) = RawSyscalls.receive(stranger.server)
         trial.expect("the stranger's peer received", .text(text), from: "recv", equals: .text("late"))
-        for descriptor in [stranger.client, stranger.server, pair.server] { Naked.close(descriptor) }
+        for descriptor in [stranger.client, stranger.server, pair.server] { RawSyscalls.close(descriptor) }
         trial.outcome = "a stranger's peer read \"\(text)\""
       }
     },
@@ -99,9 +99,9 @@ enum Handles {
         trial.expect("send said", .text(sent), from: "send", equals: .text(".closed"))
         let received = await Outcome(try await shared.receive(upTo: 1)).told
         trial.expect("receive said", .text(received), from: "receive", equals: .text(".closed"))
-        let heard = Naked.poll(stranger.server, POLLIN, within: .milliseconds(100))
+        let heard = RawSyscalls.poll(stranger.server, POLLIN, within: .milliseconds(100))
         trial.expect("the stranger's peer received something", .flag(heard != 0), from: "poll", equals: .flag(false))
-        for descriptor in [stranger.client, stranger.server, plain] { Naked.close(descriptor) }
+        for descriptor in [stranger.client, stranger.server, plain] { RawSyscalls.close(descriptor) }
         trial.outcome = "send says \(sent); the stranger's peer received \(heard == 0 ? "nothing" : "something")"
       }
     })
@@ -116,23 +116,23 @@ enum Handles {
     naive: { notebook in
       try notebook.trial("close(fd); close(fd)") { trial in
         let pair = try Pair()
-        let first = Naked.close(pair.client), second = Naked.close(pair.client)
+        let first = RawSyscalls.close(pair.client), second = RawSyscalls.close(pair.client)
         trial.expect("the first said", .text(first.description), from: "close", equals: .text("0"))
         trial.expect("the second said", .text(second.description), from: "close", equals: .text("EBADF"))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "the second says \(second)"
       }
       try notebook.trial("close(fd); another connection is opened; if open(fd) close(fd)", isHeadline: true) { trial in
         let pair = try Pair()
-        Naked.close(pair.client)
+        RawSyscalls.close(pair.client)
         let stranger = try Pair(reusing: pair.client)
         trial.expect("the number is open", .flag(Kernel.isOpen(pair.client)), from: "fcntl", equals: .flag(true))
-        let second = Naked.close(pair.client)
+        let second = RawSyscalls.close(pair.client)
         trial.expect("the second said", .text(second.description), from: "close", equals: .text("0"))
-        let sent = Naked.send(stranger.client, "mine")
+        let sent = RawSyscalls.send(stranger.client, "mine")
         trial.expect("the stranger's send said", .text(sent.description), from: "send", equals: .text("EBADF"))
-        Naked.close(stranger.server)
-        Naked.close(pair.server)
+        RawSyscalls.close(stranger.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "the second close ended a stranger: its send said \(sent)"
       }
     },
@@ -147,9 +147,9 @@ enum Handles {
         trial.expect(first, ending: .acknowledged)
         trial.expect("the second report is the same", .flag(first == second), from: "CloseReport", equals: .flag(true))
         trial.expect("the stranger is open", .flag(Kernel.isOpen(stranger.client)), from: "fcntl", equals: .flag(true))
-        let sent = Naked.send(stranger.client, "mine")
+        let sent = RawSyscalls.send(stranger.client, "mine")
         trial.expect("the stranger's send said", .text(sent.description), from: "send", equals: .text("4"))
-        for descriptor in [stranger.client, stranger.server, plain] { Naked.close(descriptor) }
+        for descriptor in [stranger.client, stranger.server, plain] { RawSyscalls.close(descriptor) }
         trial.outcome =
           "the second gives \(first == second ? "the same report" : "another report"); the stranger's send said \(sent)"
       }
@@ -167,16 +167,16 @@ enum Handles {
         let go = try Pair()
         let checked = Box<Bool>()
         let number = first.server
-        let thread = Background {
+        let thread = WorkerThread {
           checked.put(Kernel.isOpen(number))
-          _ = Naked.recv(go.server)
-          return Naked.receive(number).text
+          _ = RawSyscalls.recv(go.server)
+          return RawSyscalls.receive(number).text
         }
         _ = wait(atMost: .seconds(5)) { checked.content }
-        Naked.close(first.server)
+        RawSyscalls.close(first.server)
         let second = try Pair(through: listener, reusing: number)
-        _ = Naked.send(second.client, "a stranger's secret")
-        _ = Naked.send(go.client, "go")
+        _ = RawSyscalls.send(second.client, "a stranger's secret")
+        _ = RawSyscalls.send(go.client, "go")
         let stolen = try thread.answer(orMishap: "the late thread")
         trial.expect(
           "the socket was open when checked", .flag(checked.content ?? false), from: "fcntl", equals: .flag(true))
@@ -186,7 +186,7 @@ enum Handles {
         let left = Kernel.unread(second.server)
         trial.expect("left for the stranger", .bytes(left), from: "SIOCINQ", equals: .bytes(0))
         for descriptor in [listener, first.client, second.client, second.server, go.client, go.server] {
-          Naked.close(descriptor)
+          RawSyscalls.close(descriptor)
         }
         trial.outcome = "the late thread read \"\(stolen)\""
       }
@@ -210,8 +210,8 @@ enum Handles {
         _ = wait(atMost: .seconds(5)) { checked.content }
         await shared.close(.abort)
         let second = try Pair(through: listener, reusing: ends.number)
-        _ = Naked.send(second.client, "a stranger's secret")
-        _ = Naked.send(starter, "go")
+        _ = RawSyscalls.send(second.client, "a stranger's secret")
+        _ = RawSyscalls.send(starter, "go")
         let told = try late.answer(orMishap: "the late \(world.worker)")
         await go.abort()
         trial.expect(
@@ -224,7 +224,7 @@ enum Handles {
           wait(atMost: .seconds(5)) { Kernel.unread(second.server) == 19 ? 19 : nil } ?? Kernel.unread(second.server)
         trial.expect("left for the stranger", .bytes(left), from: "SIOCINQ", equals: .bytes(19))
         for descriptor in [listener, plain, second.client, second.server, starter] {
-          Naked.close(descriptor)
+          RawSyscalls.close(descriptor)
         }
         trial.outcome = "the late \(world.worker) got \(told)"
       }
@@ -237,26 +237,26 @@ enum Handles {
     naive: { notebook in
       try notebook.trial("copy = dup(fd); close(copy)") { trial in
         let pair = try Pair()
-        let copy = Naked.dup(pair.client)
+        let copy = RawSyscalls.dup(pair.client)
         trial.expect(
           "two numbers for one socket", .text(Kernel.link(of: copy)), from: "/proc/self/fd",
           equals: .text(Kernel.link(of: pair.client)))
-        Naked.close(copy)
-        let sent = Naked.send(pair.client, "hello")
+        RawSyscalls.close(copy)
+        let sent = RawSyscalls.send(pair.client, "hello")
         trial.expect("send on the other said", .text(sent.description), from: "send", equals: .text("5"))
         let state = Kernel.state(of: pair.client)
         trial.expect("state", .text(state), from: "TCP_INFO", equals: .text("ESTABLISHED"))
-        Naked.close(pair.client)
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.client)
+        RawSyscalls.close(pair.server)
         trial.outcome = "after close(copy), send on the other says \(sent)"
       }
       try notebook.trial("copy = dup(fd); shutdown(copy, SHUT_WR)") { trial in
         let pair = try Pair()
-        let copy = Naked.dup(pair.client)
-        _ = Naked.shutdown(copy, .sending)
-        let sent = Naked.send(pair.client, "hello")
+        let copy = RawSyscalls.dup(pair.client)
+        _ = RawSyscalls.shutdown(copy, .sending)
+        let sent = RawSyscalls.send(pair.client, "hello")
         trial.expect("send on the other said", .text(sent.description), from: "send", equals: .text("EPIPE"))
-        for descriptor in [copy, pair.client, pair.server] { Naked.close(descriptor) }
+        for descriptor in [copy, pair.client, pair.server] { RawSyscalls.close(descriptor) }
         trial.outcome = "after shutdown(copy), send on the other says \(sent)"
       }
     },
@@ -273,11 +273,11 @@ enum Handles {
         trial.expect(report, ending: .background)
         let sent = await Outcome(try await pair.fin.send("hello")).error?.told ?? "sent"
         trial.expect("send on the other said", .text(sent), from: "send", equals: .text("sent"))
-        trial.expect("at the peer", .bytes(Naked.recv(plain).value), from: "recv", equals: .bytes(5))
+        trial.expect("at the peer", .bytes(RawSyscalls.recv(plain).value), from: "recv", equals: .bytes(5))
         let last = await pair.fin.close()
         trial.expect(
           "the last one's ending", .text("\(last.ending)"), from: "CloseReport", equals: .text("acknowledged"))
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "after copy.close(), the other: \(sent)"
       }
       try await notebook.trial("copy = connection.duplicate(); copy.finishSending()") { trial in
@@ -289,20 +289,20 @@ enum Handles {
         trial.expect("send on the other said", .text(sent), from: "send", equals: .text(".finished"))
         await receiving.close()
         await pair.fin.close()
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "after copy.finishSending(), the other: \(sent)"
       }
       try await notebook.trial("reading lines from the connection itself, and then bytes") { trial in
         let pair = try await FinPair.connecting(in: world)
-        _ = Naked.send(pair.plain, "a line\nand what follows")
-        let line = try await pair.fin.readLine() ?? "nothing"
+        _ = RawSyscalls.send(pair.plain, "a line\nand what follows")
+        let line = try await pair.fin.receiveLine() ?? "nothing"
         let rest = await Outcome(try await pair.fin.receive(upTo: 64)).told
         trial.expect("the line", .text(line), from: "readLine", equals: .text("a line"))
         trial.expect(
           "nothing was lost in a buffer", .text(rest), from: "receive", equals: .text("\"and what follows\""))
         let plain = pair.plain
         await pair.fin.close()
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "\"\(line)\", then \(rest)"
       }
     })
@@ -313,38 +313,40 @@ extension Pair {
   init(reusing number: Int32) throws {
     let listener = try Pair.movedAway(Pair.listener())
     let lower = Pair.takeNumbers(below: number)
-    defer { lower.forEach { Naked.close($0) } }
+    defer { lower.forEach { RawSyscalls.close($0) } }
     try self.init(through: listener)
-    guard client == number else { throw Mishap("the number \(number) was not reused: the kernel gave \(client)") }
+    guard client == number else { throw SetupError("the number \(number) was not reused: the kernel gave \(client)") }
   }
 
   /// Makes a connection whose accepted side has this number.
   init(through listener: Int32, reusing number: Int32) throws {
-    let connecting = Pair.movedAway(Naked.socket())
-    let connected = Naked.connect(connecting, port: Naked.port(of: listener))
-    guard connected.succeeded else { throw Mishap("connect: \(connected)") }
+    let connecting = Pair.movedAway(RawSyscalls.socket())
+    let connected = RawSyscalls.connect(connecting, port: RawSyscalls.port(of: listener))
+    guard connected.succeeded else { throw SetupError("connect: \(connected)") }
     let lower = Pair.takeNumbers(below: number)
-    defer { lower.forEach { Naked.close($0) } }
-    let accepted = Int32(Naked.accept(listener).value)
-    guard accepted == number else { throw Mishap("the number \(number) was not reused: the kernel gave \(accepted)") }
+    defer { lower.forEach { RawSyscalls.close($0) } }
+    let accepted = Int32(RawSyscalls.accept(listener).value)
+    guard accepted == number else {
+      throw SetupError("the number \(number) was not reused: the kernel gave \(accepted)")
+    }
     self.init(
-      client: connecting, server: accepted, clientPort: Naked.port(of: connecting),
-      serverPort: Naked.port(of: listener))
+      client: connecting, server: accepted, clientPort: RawSyscalls.port(of: connecting),
+      serverPort: RawSyscalls.port(of: listener))
   }
 
   /// Moves a socket to a high number, so that it does not take the number that is to be reused.
   private static func movedAway(_ descriptor: Int32) -> Int32 {
     let high = fcntl(descriptor, F_DUPFD_CLOEXEC, Kernel.openSockets().max().map { $0 + 20 } ?? 20)
-    Naked.close(descriptor)
+    RawSyscalls.close(descriptor)
     return high
   }
 
   /// Takes every free number below `number`, because the kernel assigns the lowest free number.
   private static func takeNumbers(below number: Int32) -> [Int32] {
     var taken: [Int32] = []
-    while case let next = Naked.dup(STDIN_FILENO), next >= 0 {
+    while case let next = RawSyscalls.dup(STDIN_FILENO), next >= 0 {
       if next >= number {
-        Naked.close(next)
+        RawSyscalls.close(next)
         break
       }
       taken.append(next)

@@ -14,26 +14,26 @@ enum Leaks {
     naive: { notebook in
       try notebook.trial("the peer finishes; forget to close()") { trial in
         let pair = try Pair()
-        Naked.close(pair.client)
+        RawSyscalls.close(pair.client)
         _ = wait(atMost: .seconds(5)) { pair.serverRow?.state == "CLOSE-WAIT" && pair.serverRow?.timer == "none" }
         let row = pair.serverRow
         trial.expect("its state", .text(row?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("CLOSE-WAIT"))
         trial.expect("its timer", .text(row?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("none"))
         trial.expect("its descriptor is open", .flag(Kernel.isOpen(pair.server)), from: "fcntl", equals: .flag(true))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "\(row?.state ?? "gone") with no timer to end it"
       }
       try notebook.trial("the peer resets; forget to close()") { trial in
         let pair = try Pair()
-        Naked.setResetOnClose(pair.client)
-        Naked.close(pair.client)
+        RawSyscalls.setResetOnClose(pair.client)
+        RawSyscalls.close(pair.client)
         _ = wait(atMost: .seconds(5)) { pair.serverRow == nil }
         let inode = Kernel.inode(of: pair.server)
         let listed = TCPTable.rows().contains { $0.inode == inode }
         let link = Kernel.link(of: pair.server)
         trial.expect("its descriptor is", .text(link), from: "/proc/self/fd", equals: .text("socket:[\(inode)]"))
         trial.expect("listed among connections", .flag(listed), from: "/proc/net/tcp", equals: .flag(false))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "\(link) is open and in no table"
       }
     },
@@ -45,7 +45,7 @@ enum Leaks {
         let (plain, ends) = try await Ledger.$current.withValue(ledger) {
           let pair = try await FinPair.accepting(in: world)
           let (plain, ends) = (pair.plain, pair.ends)
-          _ = Naked.send(plain, "this stays unread")
+          _ = RawSyscalls.send(plain, "this stays unread")
           _ = wait(atMost: .seconds(5)) { Kernel.unread(ends.number) == 17 }
           return (plain, ends)
         }
@@ -63,9 +63,9 @@ enum Leaks {
           trial.expect("unread", .bytes(report.bytesUnread), from: "LeakReport", equals: .bytes(17))
         }
         trial.expect("its descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
-        let events = Naked.poll(plain, POLLIN, within: .seconds(1))
+        let events = RawSyscalls.poll(plain, POLLIN, within: .seconds(1))
         trial.expect("the peer saw the end", .flag(events != 0), from: "poll", equals: .flag(true))
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome =
           "leak reports: \(reports.count); and the descriptor is \(Kernel.isOpen(ends.number) ? "open" : "released")"
       }

@@ -17,42 +17,42 @@ enum Ports {
         try notebook.trial(recipe) { trial in
           let listener = try Pair.listener(reusing: old)
           let pair = try Pair(through: listener)
-          Naked.close(pair.server)
-          _ = Naked.recv(pair.client)
-          Naked.close(pair.client)
+          RawSyscalls.close(pair.server)
+          _ = RawSyscalls.recv(pair.client)
+          RawSyscalls.close(pair.client)
           let state = wait(atMost: .seconds(5)) { pair.serverRow?.state == "TIME-WAIT" ? "TIME-WAIT" : nil }
           trial.expect("on the port", .text(state ?? "nothing"), from: "/proc/net/tcp", equals: .text("TIME-WAIT"))
-          let next = Naked.socket()
-          if new { Naked.set(next, SOL_SOCKET, SO_REUSEADDR, 1) }
-          let bound = Naked.bind(next, port: pair.serverPort)
+          let next = RawSyscalls.socket()
+          if new { RawSyscalls.set(next, SOL_SOCKET, SO_REUSEADDR, 1) }
+          let bound = RawSyscalls.bind(next, port: pair.serverPort)
           trial.expect(
             "bind said", .text(bound.description), from: "bind", equals: .text(old && new ? "0" : "EADDRINUSE"))
-          Naked.close(next)
+          RawSyscalls.close(next)
           trial.outcome = "\(old ? "with" : "without") it, then \(new ? "with" : "without"): bind says \(bound)"
         }
       }
       try notebook.trial("bind with SO_REUSEADDR while another listens") { trial in
         let listener = try Pair.listener()
-        let thief = Naked.socket()
-        Naked.set(thief, SOL_SOCKET, SO_REUSEADDR, 1)
-        let bound = Naked.bind(thief, port: Naked.port(of: listener))
+        let thief = RawSyscalls.socket()
+        RawSyscalls.set(thief, SOL_SOCKET, SO_REUSEADDR, 1)
+        let bound = RawSyscalls.bind(thief, port: RawSyscalls.port(of: listener))
         trial.expect("bind said", .text(bound.description), from: "bind", equals: .text("EADDRINUSE"))
-        Naked.close(thief)
-        Naked.close(listener)
+        RawSyscalls.close(thief)
+        RawSyscalls.close(listener)
         trial.outcome = "bind says \(bound)"
       }
     },
     fin: { notebook, world in
       try await notebook.trial("Listener.bind over its own TIME-WAIT") { trial in
-        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
+        let listener = AnySocket(try Listener.bind(.loopback(port: 0)), world)
         let port = listener.localAddress?.port ?? 0
-        let client = Naked.socket()
-        _ = Naked.connect(client, port: port)
+        let client = RawSyscalls.socket()
+        _ = RawSyscalls.connect(client, port: port)
         let connection = try await listener.accept(within: .seconds(5))
         await connection.close()
-        _ = Naked.recv(client)
-        let clientPort = Naked.port(of: client)
-        Naked.close(client)
+        _ = RawSyscalls.recv(client)
+        let clientPort = RawSyscalls.port(of: client)
+        RawSyscalls.close(client)
         let state = wait(atMost: .seconds(5)) {
           TCPTable.row(local: port, remote: clientPort).flatMap { $0.state == "TIME-WAIT" ? $0.state : nil }
         }
@@ -64,7 +64,7 @@ enum Ports {
         trial.outcome = "\(said) over \(state ?? "nothing")"
       }
       try await notebook.trial("Listener.bind while another listens") { trial in
-        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
+        let listener = AnySocket(try Listener.bind(.loopback(port: 0)), world)
         let port = listener.localAddress?.port ?? 0
         let second = await Outcome(try Listener.bind(.loopback(port: port)).close())
         let said = second.error.map { "\($0)" } ?? "bound"
@@ -92,7 +92,7 @@ enum Ports {
           "then to another destination", .text(other.answer.description), from: "connect", equals: .text("0"))
         trial.outcome =
           "\(sockets.count) to one destination, then \(sockets.last); to another: \(other.answer)"
-        Naked.close(other.socket)
+        RawSyscalls.close(other.socket)
         sockets.close()
       }
       try notebook.trial("bind(address, 0) before each connect()") { trial in
@@ -102,7 +102,7 @@ enum Ports {
           "then a plain connect elsewhere", .text(other.answer.description), from: "connect",
           equals: .text("EADDRNOTAVAIL"))
         trial.outcome = "\(sockets.count) connections; then a plain connect elsewhere says \(other.answer)"
-        Naked.close(other.socket)
+        RawSyscalls.close(other.socket)
         sockets.close()
       }
       try notebook.trial("IP_BIND_ADDRESS_NO_PORT; bind(address, 0); connect()") { trial in
@@ -111,7 +111,7 @@ enum Ports {
         trial.expect(
           "then a plain connect elsewhere", .text(other.answer.description), from: "connect", equals: .text("0"))
         trial.outcome = "\(sockets.count) connections; then a plain connect elsewhere says \(other.answer)"
-        Naked.close(other.socket)
+        RawSyscalls.close(other.socket)
         sockets.close()
       }
     },
@@ -119,7 +119,7 @@ enum Ports {
       try await notebook.trial("Socket(.ipv4); bind(to: .loopback(port: 0)); connect(to:), with \(ports.count) ports") {
         trial in
         let (first, second) = (try Pair.listener(port: 5001), try Pair.listener(port: 5002))
-        func connect(to port: UInt16, keeping kept: inout [Held<SharedConnection>]) async -> SocketError? {
+        func connect(to port: UInt16, keeping kept: inout [AnySocket<SharedConnection>]) async -> SocketError? {
           do throws(SocketError) {
             let socket = try Socket(.ipv4)
             try socket.bind(to: .loopback(port: 0))
@@ -127,7 +127,7 @@ enum Ports {
             return nil
           } catch { return error }
         }
-        var kept: [Held<SharedConnection>] = []
+        var kept: [AnySocket<SharedConnection>] = []
         var refusal: SocketError?
         while refusal == nil && kept.count <= ports.count { refusal = await connect(to: 5001, keeping: &kept) }
         let count = kept.count
@@ -138,8 +138,8 @@ enum Ports {
         while kept.count < 2 * count, await connect(to: 5002, keeping: &kept) == nil {}
         trial.expect("then to another destination", .count(kept.count - count), from: "connect", equals: .count(count))
         for connection in kept { await connection.abort() }
-        Naked.close(first)
-        Naked.close(second)
+        RawSyscalls.close(first)
+        RawSyscalls.close(second)
         trial.outcome = "\(count) to one destination, and \(kept.count - count) to another"
       }
     })
@@ -158,10 +158,10 @@ enum Ports {
     let answer: Answer
 
     init(_ binding: Binding, to port: UInt16) {
-      socket = Naked.socket()
-      if binding == .withoutPort { Naked.set(socket, Int32(IPPROTO_IP), Int32(FIN_IP_BIND_ADDRESS_NO_PORT), 1) }
-      let bound = binding == .no ? Answer(value: 0, code: 0) : Naked.bind(socket)
-      answer = bound.succeeded ? Naked.connect(socket, port: port) : bound
+      socket = RawSyscalls.socket()
+      if binding == .withoutPort { RawSyscalls.set(socket, Int32(IPPROTO_IP), Int32(FIN_IP_BIND_ADDRESS_NO_PORT), 1) }
+      let bound = binding == .no ? Answer(value: 0, code: 0) : RawSyscalls.bind(socket)
+      answer = bound.succeeded ? RawSyscalls.connect(socket, port: port) : bound
     }
   }
 
@@ -174,8 +174,8 @@ enum Ports {
 
     func close() {
       for socket in sockets {
-        Naked.setResetOnClose(socket)
-        Naked.close(socket)
+        RawSyscalls.setResetOnClose(socket)
+        RawSyscalls.close(socket)
       }
     }
   }
@@ -218,8 +218,8 @@ enum Namespace {
   }
 
   private static func raiseLoopback() -> Bool {
-    let socket = Naked.socket()
-    defer { Naked.close(socket) }
+    let socket = RawSyscalls.socket()
+    defer { RawSyscalls.close(socket) }
     // struct ifreq: sixteen bytes for the name, then a short for the flags; forty bytes in all.
     var request = [Int32](repeating: 0, count: 10)
     let setFlags: UInt64 = 0x8914

@@ -15,45 +15,45 @@ enum Resets {
         func tell(_ what: String, _ answer: Answer, _ wanted: String) {
           trial.expect(what, .text(answer.description), from: "shutdown", equals: .text(wanted))
         }
-        let fresh = Naked.socket(nonblocking: true)
-        tell("never connected", Naked.shutdown(fresh, .both), "ENOTCONN")
-        Naked.close(fresh)
+        let fresh = RawSyscalls.socket(nonblocking: true)
+        tell("never connected", RawSyscalls.shutdown(fresh, .both), "ENOTCONN")
+        RawSyscalls.close(fresh)
 
         let full = try Pair()
-        _ = Naked.fill(full.client)
-        Naked.setNonblocking(full.client)
-        tell("connected, everything full", Naked.shutdown(full.client, .both), "0")
-        Naked.close(full.client)
-        Naked.close(full.server)
+        _ = RawSyscalls.fill(full.client)
+        RawSyscalls.setNonblocking(full.client)
+        tell("connected, everything full", RawSyscalls.shutdown(full.client, .both), "0")
+        RawSyscalls.close(full.client)
+        RawSyscalls.close(full.server)
 
         let ended = try Pair()
-        Naked.close(ended.server)
-        _ = Naked.recv(ended.client)
-        Naked.setNonblocking(ended.client)
-        tell("the peer ended, now we", Naked.shutdown(ended.client, .sending), "0")
+        RawSyscalls.close(ended.server)
+        _ = RawSyscalls.recv(ended.client)
+        RawSyscalls.setNonblocking(ended.client)
+        tell("the peer ended, now we", RawSyscalls.shutdown(ended.client, .sending), "0")
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: ended.client) == "CLOSED" }
-        tell("ended both ways", Naked.shutdown(ended.client, .both), "ENOTCONN")
-        Naked.close(ended.client)
+        tell("ended both ways", RawSyscalls.shutdown(ended.client, .both), "ENOTCONN")
+        RawSyscalls.close(ended.client)
 
         let reset = try Pair()
-        Naked.setNonblocking(reset.client)
-        Naked.setResetOnClose(reset.server)
-        Naked.close(reset.server)
-        _ = Naked.poll(reset.client, POLLIN, within: .seconds(1))
-        let said = Naked.shutdown(reset.client, .both)
+        RawSyscalls.setNonblocking(reset.client)
+        RawSyscalls.setResetOnClose(reset.server)
+        RawSyscalls.close(reset.server)
+        _ = RawSyscalls.poll(reset.client, POLLIN, within: .seconds(1))
+        let said = RawSyscalls.shutdown(reset.client, .both)
         tell("reset by the peer", said, "ENOTCONN")
-        let cause = Naked.pendingError(reset.client)
+        let cause = RawSyscalls.pendingError(reset.client)
         trial.expect("and the cause", .text(cause), from: "SO_ERROR", equals: .text("ECONNRESET"))
-        Naked.close(reset.client)
+        RawSyscalls.close(reset.client)
         trial.outcome = "after a reset: \(said), and SO_ERROR has \(cause)"
       }
     },
     fin: { notebook, world in
       try await notebook.trial("the peer resets; finishSending(); receive(); receive(); close()") { trial in
         let pair = try await FinPair.connecting(in: world)
-        Naked.setResetOnClose(pair.plain)
-        Naked.close(pair.plain)
-        _ = Naked.poll(pair.ends.number, POLLIN, within: .seconds(1))
+        RawSyscalls.setResetOnClose(pair.plain)
+        RawSyscalls.close(pair.plain)
+        _ = RawSyscalls.poll(pair.ends.number, POLLIN, within: .seconds(1))
         let receiving = pair.fin.finishSending()
         let first = await Outcome(try await receiving.receive(upTo: 1)).told
         let second = await Outcome(try await receiving.receive(upTo: 1)).told
@@ -76,39 +76,39 @@ enum Resets {
     naive: { notebook in
       try notebook.trial("send() fails; recv() until it returns nothing") { trial in
         let pair = try Pair()
-        _ = Naked.send(pair.server, "half a mess")
-        Naked.setResetOnClose(pair.server)
-        Naked.close(pair.server)
+        _ = RawSyscalls.send(pair.server, "half a mess")
+        RawSyscalls.setResetOnClose(pair.server)
+        RawSyscalls.close(pair.server)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: pair.client) == "CLOSED" }
-        let sent = Naked.send(pair.client, "more")
+        let sent = RawSyscalls.send(pair.client, "more")
         trial.expect("send said", .text(sent.description), from: "send", equals: .text("ECONNRESET"))
-        let (count, end) = Naked.receiveAll(pair.client)
+        let (count, end) = RawSyscalls.receiveAll(pair.client)
         trial.expect("then recv gave", .bytes(count), from: "recv", equals: .bytes(11))
         trial.expect("and then", .text(end.received), from: "recv", equals: .text("end of file"))
-        Naked.close(pair.client)
+        RawSyscalls.close(pair.client)
         trial.outcome = "\(count) bytes of a broken message, then \(end.received)"
       }
       try notebook.trial("recv() until it returns nothing or fails, and once more") { trial in
         let pair = try Pair()
-        _ = Naked.send(pair.server, "half a mess")
-        Naked.setResetOnClose(pair.server)
-        Naked.close(pair.server)
+        _ = RawSyscalls.send(pair.server, "half a mess")
+        RawSyscalls.setResetOnClose(pair.server)
+        RawSyscalls.close(pair.server)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: pair.client) == "CLOSED" }
-        let (count, end) = Naked.receiveAll(pair.client)
+        let (count, end) = RawSyscalls.receiveAll(pair.client)
         trial.expect("recv gave", .bytes(count), from: "recv", equals: .bytes(11))
         trial.expect("and then", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
-        let again = Naked.recv(pair.client)
+        let again = RawSyscalls.recv(pair.client)
         trial.expect("and once more", .text(again.received), from: "recv", equals: .text("end of file"))
-        Naked.close(pair.client)
+        RawSyscalls.close(pair.client)
         trial.outcome = "\(end.received) once, then \(again.received)"
       }
     },
     fin: { notebook, world in
       try await notebook.trial("send() fails; receive() until it returns nothing or fails, and once more") { trial in
         let pair = try await FinPair.connecting(in: world)
-        _ = Naked.send(pair.plain, "half a mess")
-        Naked.setResetOnClose(pair.plain)
-        Naked.close(pair.plain)
+        _ = RawSyscalls.send(pair.plain, "half a mess")
+        RawSyscalls.setResetOnClose(pair.plain)
+        RawSyscalls.close(pair.plain)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: pair.ends.number) == "CLOSED" }
         let sent = await Outcome(try await pair.fin.send("more")).error?.told ?? "sent"
         trial.expect("send said", .text(sent), from: "send", equals: .text(".reset"))
@@ -134,8 +134,8 @@ enum Resets {
     naive: { notebook in
       try notebook.trial("close(), with bytes that the peer does not read") { trial in
         let pair = try Pair()
-        _ = Naked.fill(pair.client)
-        Naked.close(pair.client)
+        _ = RawSyscalls.fill(pair.client)
+        RawSyscalls.close(pair.client)
         pause(.milliseconds(300))
         let row = pair.clientRow
         trial.expect(
@@ -143,19 +143,19 @@ enum Resets {
         trial.expect("whose inode is", .count(Int(row?.inode ?? 1)), from: "/proc/net/tcp", equals: .count(0))
         trial.note("not acknowledged", .bytes(row?.unsent ?? 0), from: "/proc/net/tcp")
         trial.note("its timer", .text(row?.timer ?? "none"), from: "/proc/net/tcp")
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "an orphan in \(row?.state ?? "nothing") with \((row?.unsent ?? 0).grouped) bytes"
       }
       try notebook.trial("SO_LINGER {1, 0}; close()") { trial in
         let pair = try Pair()
-        _ = Naked.fill(pair.client)
-        Naked.setResetOnClose(pair.client)
-        Naked.close(pair.client)
+        _ = RawSyscalls.fill(pair.client)
+        RawSyscalls.setResetOnClose(pair.client)
+        RawSyscalls.close(pair.client)
         let state = pair.clientRow?.state ?? "gone"
         trial.expect("its state", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
-        let (_, end) = Naked.receiveAll(pair.server)
+        let (_, end) = RawSyscalls.receiveAll(pair.server)
         trial.expect("the peer received", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.server)
         trial.outcome = "\(state) at once; the peer got \(end.received)"
       }
     },
@@ -171,9 +171,9 @@ enum Resets {
         trial.note("after", .seconds(seconds), from: "the clock")
         let state = ends.finState
         trial.expect("its state", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
-        let (_, end) = Naked.receiveAll(plain)
+        let (_, end) = RawSyscalls.receiveAll(plain)
         trial.expect("the peer received", .text(end.received), from: "recv", equals: .text("ECONNRESET"))
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "\(state) at once; the peer got \(end.received)"
       }
       try await notebook.trial("connection.close(.background(orphanTimeout: 0.5 s))") { trial in
@@ -188,7 +188,7 @@ enum Resets {
         trial.expect("then its state is", .text(ends.finState), from: "/proc/net/tcp", equals: .text("FIN-WAIT-1"))
         let (gone, lived) = timed { wait(atMost: .seconds(5)) { ends.finRow == nil } }
         trial.expect("the orphan lived for", .seconds(lived), from: "/proc/net/tcp", "less than 5 s", gone)
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "the orphan was gone after \(lived.time)"
       }
     })

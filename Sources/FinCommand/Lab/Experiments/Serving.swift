@@ -14,50 +14,50 @@ enum Serving {
     naive: { notebook in
       try notebook.trial("accept() when the descriptors are gone") { trial in
         let listener = try Pair.listener()
-        Naked.setNonblocking(listener)
-        let client = Naked.socket()
+        RawSyscalls.setNonblocking(listener)
+        let client = RawSyscalls.socket()
         let poller = try EdgePoller(of: listener)
         let table = DescriptorTable()
         table.fill()
-        let empty = Naked.accept(listener)
+        let empty = RawSyscalls.accept(listener)
         trial.expect("without a client, accept said", .text(empty.description), from: "accept", equals: .text("EMFILE"))
-        _ = Naked.connect(client, port: Naked.port(of: listener))
+        _ = RawSyscalls.connect(client, port: RawSyscalls.port(of: listener))
         let first = poller.events(within: .milliseconds(500))
         trial.expect("a client connects: events", .count(first), from: "epoll_wait", equals: .count(1))
-        let full = Naked.accept(listener)
+        let full = RawSyscalls.accept(listener)
         trial.expect("accept said", .text(full.description), from: "accept", equals: .text("EMFILE"))
         table.empty()
         let again = poller.events(within: .milliseconds(200))
         trial.expect("descriptors are free again: events", .count(again), from: "epoll_wait", equals: .count(0))
-        let late = Naked.accept(listener)
+        let late = RawSyscalls.accept(listener)
         trial.expect(
           "accept, called without an event", .text(late.succeeded ? "took it" : late.description), from: "accept",
           equals: .text("took it"))
-        for descriptor in [listener, client, Int32(late.value)] { Naked.close(descriptor) }
+        for descriptor in [listener, client, Int32(late.value)] { RawSyscalls.close(descriptor) }
         trial.outcome = "\(empty) without a client; then \(again) events for one that waits"
       }
       try notebook.trial("while accept() >= 0: serve()") { trial in
         let listener = try Pair.listener()
-        let port = Naked.port(of: listener)
-        let clients = [Naked.socket(), Naked.socket()]
+        let port = RawSyscalls.port(of: listener)
+        let clients = [RawSyscalls.socket(), RawSyscalls.socket()]
         let table = DescriptorTable()
         table.fill()
-        let server = Background {
+        let server = WorkerThread {
           var served = 0
-          while case let answer = Naked.accept(listener), answer.succeeded {
-            Naked.close(Int32(answer.value))
+          while case let answer = RawSyscalls.accept(listener), answer.succeeded {
+            RawSyscalls.close(Int32(answer.value))
             served += 1
           }
           return served
         }
-        _ = Naked.connect(clients[0], port: port)
+        _ = RawSyscalls.connect(clients[0], port: port)
         let served = server.answer(within: .seconds(1))
         table.empty()
-        _ = Naked.connect(clients[1], port: port)
-        let heard = Naked.poll(clients[1], POLLIN, within: .milliseconds(300))
+        _ = RawSyscalls.connect(clients[1], port: port)
+        let heard = RawSyscalls.poll(clients[1], POLLIN, within: .milliseconds(300))
         trial.expect("the loop ended, having served", .count(served ?? -1), from: "the thread", equals: .count(0))
         trial.expect("a later client is served", .flag(heard != 0), from: "poll", equals: .flag(false))
-        for descriptor in clients + [listener] { Naked.close(descriptor) }
+        for descriptor in clients + [listener] { RawSyscalls.close(descriptor) }
         trial.outcome = "the loop ended for good after \(served ?? -1) clients"
       }
     },
@@ -76,10 +76,10 @@ enum Serving {
           }
         }
         let number = try FinPair.number(of: server.handle)
-        let clients = (0..<clientCount).map { _ in Naked.socket() }
+        let clients = (0..<clientCount).map { _ in RawSyscalls.socket() }
         let table = DescriptorTable()
         table.fill(spare: spareCount)
-        for client in clients { _ = Naked.connect(client, port: server.port) }
+        for client in clients { _ = RawSyscalls.connect(client, port: server.port) }
         // Waits until the server has accepted as many clients as it has descriptors for, and the queue is stable.
         var queued = clientCount
         _ = wait(atMost: .seconds(5)) {
@@ -90,18 +90,20 @@ enum Serving {
         let begun = ContinuousClock.now
         var replies = 0
         for client in clients {
-          _ = Naked.send(client, "?")
-          if Naked.poll(client, POLLIN, within: .seconds(5)) != 0 && Naked.receive(client).text == "served" {
+          _ = RawSyscalls.send(client, "?")
+          if RawSyscalls.poll(client, POLLIN, within: .seconds(5)) != 0 && RawSyscalls.receive(client).text == "served"
+          {
             replies += 1
           }
-          Naked.close(client)
+          RawSyscalls.close(client)
         }
         let seconds = (ContinuousClock.now - begun).inSeconds
-        let late = Naked.socket()
-        _ = Naked.connect(late, port: server.port)
-        _ = Naked.send(late, "?")
-        let served = Naked.poll(late, POLLIN, within: .seconds(2)) != 0 && Naked.receive(late).text == "served"
-        Naked.close(late)
+        let late = RawSyscalls.socket()
+        _ = RawSyscalls.connect(late, port: server.port)
+        _ = RawSyscalls.send(late, "?")
+        let served =
+          RawSyscalls.poll(late, POLLIN, within: .seconds(2)) != 0 && RawSyscalls.receive(late).text == "served"
+        RawSyscalls.close(late)
         table.empty()
         server.handle.stop()
         let report = try server.answer()
@@ -135,13 +137,13 @@ final class DescriptorTable {
     var limit = before
     limit.rlim_cur = 256
     unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    while case let copy = Naked.dup(0), copy >= 0 { taken.append(copy) }
-    for _ in 0..<spare { if let copy = taken.popLast() { Naked.close(copy) } }
+    while case let copy = RawSyscalls.dup(0), copy >= 0 { taken.append(copy) }
+    for _ in 0..<spare { if let copy = taken.popLast() { RawSyscalls.close(copy) } }
   }
 
   /// Closes the descriptors taken, and restores the limit.
   func empty() {
-    for descriptor in taken { Naked.close(descriptor) }
+    for descriptor in taken { RawSyscalls.close(descriptor) }
     taken = []
     unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
   }

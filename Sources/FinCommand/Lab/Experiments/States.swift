@@ -15,9 +15,9 @@ enum States {
         try notebook.trial(clientFirst ? "the client closes first" : "the server closes first") { trial in
           let pair = try Pair()
           let (first, second) = clientFirst ? (pair.client, pair.server) : (pair.server, pair.client)
-          Naked.close(first)
-          _ = Naked.recv(second)
-          Naked.close(second)
+          RawSyscalls.close(first)
+          _ = RawSyscalls.recv(second)
+          RawSyscalls.close(second)
           let rows = wait(atMost: .seconds(5)) {
             let row = clientFirst ? pair.clientRow : pair.serverRow
             return row?.state == "TIME-WAIT" ? row : nil
@@ -43,7 +43,7 @@ enum States {
         let report = await pair.fin.close()
         trial.expect(report, ending: .acknowledged)
         trial.expect("its descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         let row = wait(atMost: .seconds(5)) { ends.finRow?.state == "TIME-WAIT" ? ends.finRow : nil }
         trial.expect("state", .text(row?.state ?? "nothing"), from: "/proc/net/tcp", equals: .text("TIME-WAIT"))
         trial.note("for another", .seconds(row?.timerSeconds ?? 0), from: "/proc/net/tcp")
@@ -53,7 +53,7 @@ enum States {
       try await notebook.trial("the peer first, then connection.close()") { trial in
         let pair = try await FinPair.accepting(in: world)
         let ends = pair.ends
-        Naked.close(pair.plain)
+        RawSyscalls.close(pair.plain)
         _ = try await pair.fin.receive(upTo: 1)
         let report = await pair.fin.close(.lingering)
         trial.expect(report, ending: .peerFinished)
@@ -74,87 +74,88 @@ enum States {
       """,
     naive: { notebook in
       try notebook.trial("opening a connection") { trial in
-        let fresh = Naked.socket()
+        let fresh = RawSyscalls.socket()
         trial.expect("a new socket", .text(Kernel.state(of: fresh)), from: "TCP_INFO", equals: .text("CLOSED"))
-        Naked.close(fresh)
+        RawSyscalls.close(fresh)
         let listener = try Pair.listener()
-        let port = Naked.port(of: listener)
-        let client = Naked.socket()
-        _ = Naked.connect(client, port: port)
+        let port = RawSyscalls.port(of: listener)
+        let client = RawSyscalls.socket()
+        _ = RawSyscalls.connect(client, port: port)
         trial.expect(
           "a client before accept", .text(Kernel.state(of: client)), from: "TCP_INFO", equals: .text("ESTABLISHED"))
-        let waiting = TCPTable.row(local: port, remote: Naked.port(of: client))?.state ?? "nothing"
+        let waiting = TCPTable.row(local: port, remote: RawSyscalls.port(of: client))?.state ?? "nothing"
         trial.expect("its peer, not accepted", .text(waiting), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
-        let server = Int32(Naked.accept(listener).value)
+        let server = Int32(RawSyscalls.accept(listener).value)
         let listening = Kernel.state(of: listener)
         trial.expect("the listener after accept", .text(listening), from: "TCP_INFO", equals: .text("LISTEN"))
         trial.expect(
           "what accept gave is another socket", .flag(Kernel.inode(of: server) != Kernel.inode(of: listener)),
           from: "fstat", equals: .flag(true))
-        for descriptor in [client, server, listener] { Naked.close(descriptor) }
+        for descriptor in [client, server, listener] { RawSyscalls.close(descriptor) }
         trial.outcome = "\(waiting) before accept, and the listener stays in \(listening)"
       }
       try notebook.trial("handshakes that do not finish") { trial in
         let full = try Pair.listener(backlog: 0)
-        let first = Naked.socket(), second = Naked.socket(nonblocking: true)
-        _ = Naked.connect(first, port: Naked.port(of: full))
-        _ = Naked.connect(second, port: Naked.port(of: full))
+        let first = RawSyscalls.socket(), second = RawSyscalls.socket(nonblocking: true)
+        _ = RawSyscalls.connect(first, port: RawSyscalls.port(of: full))
+        _ = RawSyscalls.connect(second, port: RawSyscalls.port(of: full))
         trial.expect(
           "behind a full queue", .text(Kernel.state(of: second)), from: "TCP_INFO", equals: .text("SYN-SENT"))
         let deferring = try Pair.listener()
-        Naked.set(deferring, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, 5)
-        let silent = Naked.socket()
-        _ = Naked.connect(silent, port: Naked.port(of: deferring))
-        let row = TCPTable.row(local: Naked.port(of: deferring), remote: Naked.port(of: silent))?.state ?? "nothing"
+        RawSyscalls.set(deferring, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, 5)
+        let silent = RawSyscalls.socket()
+        _ = RawSyscalls.connect(silent, port: RawSyscalls.port(of: deferring))
+        let row =
+          TCPTable.row(local: RawSyscalls.port(of: deferring), remote: RawSyscalls.port(of: silent))?.state ?? "nothing"
         trial.expect(
           "until the first byte (TCP_DEFER_ACCEPT)", .text(row), from: "/proc/net/tcp", equals: .text("SYN-RECEIVED"))
-        for descriptor in [full, first, second, deferring, silent] { Naked.close(descriptor) }
+        for descriptor in [full, first, second, deferring, silent] { RawSyscalls.close(descriptor) }
         trial.outcome = trial.facts.map(\.value.description).joined(separator: ", ")
       }
       try notebook.trial("closing a connection") { trial in
         let quiet = try Pair()
-        _ = Naked.shutdown(quiet.client, .sending)
+        _ = RawSyscalls.shutdown(quiet.client, .sending)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: quiet.client) == "FIN-WAIT-2" }
         trial.expect(
           "we finished", .text(Kernel.state(of: quiet.client)), from: "TCP_INFO", equals: .text("FIN-WAIT-2"))
         trial.expect(
           "the peer finished", .text(Kernel.state(of: quiet.server)), from: "TCP_INFO", equals: .text("CLOSE-WAIT"))
-        Naked.close(quiet.client)
-        Naked.close(quiet.server)
+        RawSyscalls.close(quiet.client)
+        RawSyscalls.close(quiet.server)
         _ = wait(atMost: .seconds(5)) { quiet.clientRow?.state == "TIME-WAIT" }
         trial.expect(
           "both, we first", .text(quiet.clientRow?.state ?? "nothing"), from: "/proc/net/tcp",
           equals: .text("TIME-WAIT"))
 
         let stuck = try Pair()
-        _ = Naked.fill(stuck.client)
-        _ = Naked.shutdown(stuck.client, .sending)
+        _ = RawSyscalls.fill(stuck.client)
+        _ = RawSyscalls.shutdown(stuck.client, .sending)
         trial.expect(
           "a FIN behind unread data", .text(Kernel.state(of: stuck.client)), from: "TCP_INFO",
           equals: .text("FIN-WAIT-1"))
-        _ = Naked.shutdown(stuck.server, .sending)
+        _ = RawSyscalls.shutdown(stuck.server, .sending)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: stuck.client) == "CLOSING" }
         trial.expect("both at once", .text(Kernel.state(of: stuck.client)), from: "TCP_INFO", equals: .text("CLOSING"))
 
         let last = try Pair()
-        _ = Naked.fill(last.client)
-        _ = Naked.shutdown(last.server, .sending)
+        _ = RawSyscalls.fill(last.client)
+        _ = RawSyscalls.shutdown(last.server, .sending)
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: last.client) == "CLOSE-WAIT" }
-        Naked.close(last.client)
+        RawSyscalls.close(last.client)
         let row = last.clientRow?.state ?? "nothing"
         trial.expect("the peer first, data left", .text(row), from: "/proc/net/tcp", equals: .text("LAST-ACK"))
-        for descriptor in [stuck.server, stuck.client, last.server] { Naked.close(descriptor) }
+        for descriptor in [stuck.server, stuck.client, last.server] { RawSyscalls.close(descriptor) }
         trial.outcome = trial.facts.map(\.value.description).joined(separator: ", ")
       }
     },
     fin: { notebook, world in
       try await notebook.trial("listener, connection, tcpState(), phase") { trial in
-        let listener = Held(try Listener.bind(.loopback(port: 0)), world)
+        let listener = AnySocket(try Listener.bind(.loopback(port: 0)), world)
         let port = listener.localAddress?.port ?? 0
         let number = try FinPair.number(of: listener)
         trial.expect("a listener", .text(Kernel.state(of: number)), from: "TCP_INFO", equals: .text("LISTEN"))
-        let plain = Naked.socket()
-        _ = Naked.connect(plain, port: port)
+        let plain = RawSyscalls.socket()
+        _ = RawSyscalls.connect(plain, port: port)
         let connection = try await listener.accept(within: .seconds(5))
         trial.expect("and after accept", .text(Kernel.state(of: number)), from: "TCP_INFO", equals: .text("LISTEN"))
         let ours = try FinPair.number(of: connection)
@@ -170,7 +171,7 @@ enum States {
         let receiving = connection.finishSending()
         _ = wait(atMost: .seconds(5)) { Kernel.state(of: ours) == "FIN-WAIT-2" }
         tell("we finished", try receiving.tcpState(), receiving.phase, "FIN-WAIT-2", .sendFinished)
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         let end = await Outcome(try await receiving.receive(upTo: 1))
         trial.expect("the peer finished: receive", .text(end.told), from: "receive", equals: .text("end of file"))
         tell("both finished", try receiving.tcpState(), receiving.phase, "CLOSED", .bothFinished)
@@ -180,7 +181,7 @@ enum States {
       }
       try await notebook.trial("the peer finishes first") { trial in
         let pair = try await FinPair.accepting(in: world)
-        Naked.close(pair.plain)
+        RawSyscalls.close(pair.plain)
         let end = await Outcome(try await pair.fin.receive(upTo: 1))
         trial.expect("receive", .text(end.told), from: "receive", equals: .text("end of file"))
         trial.expect("the phase", .text("\(pair.fin.phase)"), from: "phase", equals: .text("peer finished"))

@@ -14,10 +14,10 @@ enum Threads {
     naive: { notebook in
       try notebook.trial("lock: close(fd), a thread waits in recv(fd) without the lock") { trial in
         let pair = try Pair()
-        let reader = Background { Naked.receive(pair.server) }
+        let reader = WorkerThread { RawSyscalls.receive(pair.server) }
         let slept = reader.sleeps()
         let lock = Mutex(())
-        let closed = lock.withLock { _ in Naked.close(pair.server) }
+        let closed = lock.withLock { _ in RawSyscalls.close(pair.server) }
         pause(.milliseconds(200))
         trial.expect("the reader waited in recv", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
@@ -25,16 +25,16 @@ enum Threads {
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(pair.server)), from: "fcntl", equals: .flag(false))
         let state = pair.serverRow?.state ?? "gone"
         trial.expect("state", .text(state), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
-        _ = Naked.send(pair.client, "late")
+        _ = RawSyscalls.send(pair.client, "late")
         let text = try reader.answer(orMishap: "the reader").text
         trial.expect("the reader then got", .text(text), from: "recv", equals: .text("late"))
-        Naked.close(pair.client)
+        RawSyscalls.close(pair.client)
         trial.outcome = "the reader kept waiting in \(state), and read \"\(text)\" after the close"
       }
       try notebook.trial("lock: close(fd), a thread waits in recv(fd) with the lock") { trial in
         let pair = try Pair()
         let lock = Shared(Mutex(()))
-        let reader = Background { lock.mutex.withLock { _ in Naked.receive(pair.server).answer } }
+        let reader = WorkerThread { lock.mutex.withLock { _ in RawSyscalls.receive(pair.server).answer } }
         let slept = reader.sleeps()
         let (got, seconds) = timed {
           wait(atMost: .milliseconds(300)) { lock.mutex.withLockIfAvailable { _ in true } ?? false }
@@ -42,10 +42,10 @@ enum Threads {
         trial.expect("the reader waited in recv", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         trial.expect("the lock was acquired", .flag(got), from: "the lock", equals: .flag(false))
         trial.note("waited for", .seconds(seconds), from: "the clock")
-        _ = Naked.send(pair.client, "enough")
+        _ = RawSyscalls.send(pair.client, "enough")
         _ = try reader.answer(orMishap: "the reader")
-        Naked.close(pair.client)
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.client)
+        RawSyscalls.close(pair.server)
         trial.outcome = got ? "the lock was acquired" : "close would wait until the peer sends something"
       }
     },
@@ -71,7 +71,7 @@ enum Threads {
         trial.expect("the descriptor is open", .flag(Kernel.isOpen(ends.number)), from: "fcntl", equals: .flag(false))
         let state = ends.finState
         trial.expect("state", .text(state), from: "/proc/net/tcp", equals: .text("FIN-WAIT-2"))
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "the reader got \(told) after \(seconds.time); then \(state)"
       }
     })
@@ -92,26 +92,26 @@ enum Threads {
     naive: { notebook in
       try notebook.trial("close(listener), a thread waits in accept(listener)") { trial in
         let listener = try Pair.listener()
-        let port = Naked.port(of: listener)
-        let server = Background { Naked.accept(listener) }
+        let port = RawSyscalls.port(of: listener)
+        let server = WorkerThread { RawSyscalls.accept(listener) }
         let slept = server.sleeps()
-        let closed = Naked.close(listener)
+        let closed = RawSyscalls.close(listener)
         pause(.milliseconds(200))
         trial.expect("the thread waited in accept", .flag(slept), from: "/proc/self/task", equals: .flag(true))
         trial.expect("close said", .text(closed.description), from: "close", equals: .text("0"))
         trial.expect("0.2 s later the thread waits", .flag(server.isRunning), from: "the thread", equals: .flag(true))
         let state = TCPTable.row(local: port, remote: 0)?.state ?? "gone"
         trial.expect("the port is in", .text(state), from: "/proc/net/tcp", equals: .text("LISTEN"))
-        let client = Naked.socket()
-        let connected = Naked.connect(client, port: port)
+        let client = RawSyscalls.socket()
+        let connected = RawSyscalls.connect(client, port: port)
         trial.expect("a client's connect said", .text(connected.description), from: "connect", equals: .text("0"))
         let accepted = try server.answer(orMishap: "the server's thread")
         trial.expect(
           "and accept took it", .flag(accepted.succeeded), from: "accept", equals: .flag(true))
-        let next = Naked.socket()
-        let refused = Naked.connect(next, port: port)
+        let next = RawSyscalls.socket()
+        let refused = RawSyscalls.connect(next, port: port)
         trial.note("the next client's connect said", .text(refused.description), from: "connect")
-        for descriptor in [client, next, Int32(accepted.value)] { Naked.close(descriptor) }
+        for descriptor in [client, next, Int32(accepted.value)] { RawSyscalls.close(descriptor) }
         trial.outcome =
           "\(state) after close; then \(accepted.succeeded ? "one more client" : "no client") was accepted"
       }
@@ -131,11 +131,11 @@ enum Threads {
         trial.expect("after", .seconds(seconds), from: "the clock", "less than 1 s", seconds < 1)
         let state = TCPTable.row(local: server.port, remote: 0)?.state ?? "gone"
         trial.expect("the port is", .text(state), from: "/proc/net/tcp", equals: .text("gone"))
-        let client = Naked.socket()
-        let refused = Naked.connect(client, port: server.port)
+        let client = RawSyscalls.socket()
+        let refused = RawSyscalls.connect(client, port: server.port)
         trial.expect(
           "the next client's connect said", .text(refused.description), from: "connect", equals: .text("ECONNREFUSED"))
-        Naked.close(client)
+        RawSyscalls.close(client)
         trial.outcome = "the \(world.worker) got \(told) after \(seconds.time); the next client \(refused)"
       }
       try notebook.trial("handle.stop(), listener.serve() with one client being served and one in the queue") { trial in
@@ -146,16 +146,16 @@ enum Threads {
           }
         }
         let number = try FinPair.number(of: server.handle)
-        let clients = [Naked.socket(), Naked.socket()]
-        for client in clients { _ = Naked.connect(client, port: server.port) }
+        let clients = [RawSyscalls.socket(), RawSyscalls.socket()]
+        for client in clients { _ = RawSyscalls.connect(client, port: server.port) }
         let queued = wait(atMost: .seconds(5)) {
           Kernel.queueLength(of: number) == 1
         }
         server.handle.stop(within: .seconds(5))
         let replies = clients.map { client in
-          _ = Naked.send(client, "?")
-          let reply = Naked.receive(client).text
-          Naked.close(client)
+          _ = RawSyscalls.send(client, "?")
+          let reply = RawSyscalls.receive(client).text
+          RawSyscalls.close(client)
           return reply
         }
         let report = try server.answer()

@@ -11,21 +11,21 @@ enum Waiting {
     naive: { notebook in
       try notebook.trial("connect(); wait") { trial in
         let pair = try Pair()
-        let alive = Naked.option(pair.client, SOL_SOCKET, SO_KEEPALIVE)
+        let alive = RawSyscalls.option(pair.client, SOL_SOCKET, SO_KEEPALIVE)
         trial.expect("keepalive", .count(alive), from: "SO_KEEPALIVE", equals: .count(0))
         // The handshake's own timers are over by then.
         _ = wait(atMost: .seconds(5)) { pair.clientRow?.timer == "none" && pair.serverRow?.timer == "none" }
         let idle = pair.clientRow
         trial.expect("state", .text(idle?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
         trial.expect("its timer", .text(idle?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("none"))
-        _ = Naked.shutdown(pair.client, .sending)
+        _ = RawSyscalls.shutdown(pair.client, .sending)
         _ = wait(atMost: .seconds(5)) { pair.serverRow?.state == "CLOSE-WAIT" && pair.serverRow?.timer == "none" }
         let half = pair.serverRow
         trial.expect(
           "the peer finished", .text(half?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("CLOSE-WAIT"))
         trial.expect("its timer", .text(half?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("none"))
-        Naked.close(pair.client)
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.client)
+        RawSyscalls.close(pair.server)
         trial.outcome =
           "\(idle?.state ?? "gone"): timer \(idle?.timer ?? "gone"); \(half?.state ?? "gone"): timer "
           + (half?.timer ?? "gone")
@@ -43,9 +43,9 @@ enum Waiting {
         let limit = pair.fin.timeouts.receive?.inSeconds ?? 0
         trial.expect("by default, after", .seconds(limit), from: "timeouts", "some limit", limit > 0)
         let (plain, number) = (pair.plain, pair.ends.number)
-        let alive = Naked.option(number, SOL_SOCKET, SO_KEEPALIVE)
+        let alive = RawSyscalls.option(number, SOL_SOCKET, SO_KEEPALIVE)
         trial.expect("keepalive", .count(alive), from: "SO_KEEPALIVE", equals: .count(1))
-        let idle = Naked.option(number, Int32(IPPROTO_TCP), TCP_KEEPIDLE)
+        let idle = RawSyscalls.option(number, Int32(IPPROTO_TCP), TCP_KEEPIDLE)
         trial.expect(
           "its first probe comes after", .seconds(Double(idle)), from: "TCP_KEEPIDLE", "minutes, not hours", idle <= 600
         )
@@ -53,7 +53,7 @@ enum Waiting {
         let timer = pair.ends.finRow?.timer ?? "gone"
         trial.expect("the kernel's timer", .text(timer), from: "/proc/net/tcp", equals: .text("keepalive"))
         await pair.fin.close()
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "\(result) after \(seconds.time); kernel timer: \(timer)"
       }
     })
@@ -69,25 +69,26 @@ enum Waiting {
       try notebook.trial("listener.settimeout(0.2); accept(); recv()") { trial in
         let listener = try Pair.listener()
         // Like Python: a non-blocking listener, and a poll before the call.
-        Naked.setNonblocking(listener)
-        let (events, seconds) = timed { Naked.poll(listener, POLLIN, within: .milliseconds(200)) }
+        RawSyscalls.setNonblocking(listener)
+        let (events, seconds) = timed { RawSyscalls.poll(listener, POLLIN, within: .milliseconds(200)) }
         trial.expect("without a client accept ends after", .seconds(seconds), from: "poll", "about 0.2 s", events == 0)
-        let client = Naked.socket()
-        _ = Naked.connect(client, port: Naked.port(of: listener))
-        _ = Naked.poll(listener, POLLIN, within: .seconds(1))
-        let server = Int32(Naked.accept(listener).value)
+        let client = RawSyscalls.socket()
+        _ = RawSyscalls.connect(client, port: RawSyscalls.port(of: listener))
+        _ = RawSyscalls.poll(listener, POLLIN, within: .seconds(1))
+        let server = Int32(RawSyscalls.accept(listener).value)
         trial.expect(
           "the accepted one is non-blocking", .flag(Kernel.isNonblocking(server)), from: "fcntl", equals: .flag(false))
         trial.expect(
-          "its own time-out", .seconds(Naked.timeout(server, SO_RCVTIMEO)), from: "SO_RCVTIMEO", equals: .seconds(0))
-        let reader = Background { Naked.recv(server) }
+          "its own time-out", .seconds(RawSyscalls.timeout(server, SO_RCVTIMEO)), from: "SO_RCVTIMEO",
+          equals: .seconds(0))
+        let reader = WorkerThread { RawSyscalls.recv(server) }
         pause(.milliseconds(600))
         let waits = reader.isRunning
         trial.expect("0.6 s later its recv waits", .flag(waits), from: "the thread", equals: .flag(true))
-        Naked.close(client)
+        RawSyscalls.close(client)
         _ = try reader.answer(orMishap: "the reader")
-        Naked.close(server)
-        Naked.close(listener)
+        RawSyscalls.close(server)
+        RawSyscalls.close(listener)
         trial.outcome = "accept ended after \(seconds.time); recv \(waits ? "was still waiting" : "ended")"
       }
     },
@@ -103,24 +104,24 @@ enum Waiting {
             try await connection.send("served")
           }
         }
-        let silent = Naked.socket(), speaking = Naked.socket()
+        let silent = RawSyscalls.socket(), speaking = RawSyscalls.socket()
         let (events, seconds) = timed {
-          _ = Naked.connect(silent, port: server.port)
-          _ = Naked.connect(speaking, port: server.port)
-          _ = Naked.send(speaking, "?")
-          return Naked.poll(silent, POLLIN, within: .seconds(3))
+          _ = RawSyscalls.connect(silent, port: server.port)
+          _ = RawSyscalls.connect(speaking, port: server.port)
+          _ = RawSyscalls.send(speaking, "?")
+          return RawSyscalls.poll(silent, POLLIN, within: .seconds(3))
         }
         trial.expect(
           "the silent client was ended after", .seconds(seconds), from: "poll", "about 0.2 s",
           events != 0 && seconds < 1.5)
         trial.expect(
           "its handler's receive said", .text(told.content ?? "nothing"), from: "receive", equals: .text(".timedOut"))
-        let heard = Naked.recv(silent).received
+        let heard = RawSyscalls.recv(silent).received
         trial.expect("the client received", .text(heard), from: "recv", equals: .text("ECONNRESET"))
         trial.expect(
-          "another meanwhile got", .text(Naked.receive(speaking).text), from: "recv", equals: .text("served"))
-        Naked.close(silent)
-        Naked.close(speaking)
+          "another meanwhile got", .text(RawSyscalls.receive(speaking).text), from: "recv", equals: .text("served"))
+        RawSyscalls.close(silent)
+        RawSyscalls.close(speaking)
         server.handle.stop()
         let report = try server.answer()
         trial.expect("handlers that failed", .count(report.handlersFailed), from: "ServerReport", equals: .count(1))
@@ -147,7 +148,7 @@ enum Waiting {
     naive: { notebook in
       try notebook.trial("forget the socket, and then close() it") { trial in
         let pair = try Pair()
-        let taken = Naked.fill(pair.client)
+        let taken = RawSyscalls.fill(pair.client)
         _ = wait(atMost: .seconds(5)) { pair.clientRow?.timer == "zero window probe" }
         let row = pair.clientRow
         trial.note("the sender's send took", .bytes(taken), from: "send")
@@ -158,13 +159,13 @@ enum Waiting {
         trial.expect("its state", .text(row?.state ?? "gone"), from: "/proc/net/tcp", equals: .text("ESTABLISHED"))
         trial.expect(
           "its timer", .text(row?.timer ?? "gone"), from: "/proc/net/tcp", equals: .text("zero window probe"))
-        Naked.close(pair.server)
-        let (events, seconds) = timed { Naked.poll(pair.client, 0, within: .seconds(1)) }
+        RawSyscalls.close(pair.server)
+        let (events, seconds) = timed { RawSyscalls.poll(pair.client, 0, within: .seconds(1)) }
         trial.expect(
-          "after the close, the sender got", .text(Naked.pendingError(pair.client)), from: "SO_ERROR",
+          "after the close, the sender got", .text(RawSyscalls.pendingError(pair.client)), from: "SO_ERROR",
           equals: .text("ECONNRESET"))
         trial.note("after", .seconds(seconds), from: "poll")
-        Naked.close(pair.client)
+        RawSyscalls.close(pair.client)
         trial.outcome =
           "stalled with \(stuck.grouped) bytes; a real close \(events == 0 ? "said nothing" : "reset it at once")"
       }
@@ -173,8 +174,8 @@ enum Waiting {
       try await notebook.trial("connection.close(.lingering) with a full receive queue") { trial in
         let pair = try await FinPair.accepting(in: world)
         let (plain, ends) = (pair.plain, pair.ends)
-        let taken = Naked.fill(plain)
-        _ = Naked.shutdown(plain, .sending)
+        let taken = RawSyscalls.fill(plain)
+        _ = RawSyscalls.shutdown(plain, .sending)
         _ = wait(atMost: .seconds(5)) { ends.plainRow?.timer == "zero window probe" }
         let unread = Kernel.unread(ends.number)
         trial.expect("unread at Fin's end", .bytes(unread), from: "SIOCINQ", "some", unread > 0)
@@ -186,21 +187,21 @@ enum Waiting {
         trial.expect("discarded", .bytes(report.bytesDiscarded), from: "CloseReport", equals: .bytes(taken))
         let stuck = Kernel.unacknowledged(plain)
         trial.expect("stuck at the sender", .bytes(stuck), from: "SIOCOUTQ", equals: .bytes(0))
-        trial.expect("it received", .text(Naked.recv(plain).received), from: "recv", equals: .text("end of file"))
-        Naked.close(plain)
+        trial.expect("it received", .text(RawSyscalls.recv(plain).received), from: "recv", equals: .text("end of file"))
+        RawSyscalls.close(plain)
         trial.outcome =
           "\(report.bytesDiscarded.grouped) bytes taken and discarded; the sender has \(stuck.grouped) left"
       }
       try await notebook.trial("connection.abort() with a full receive queue") { trial in
         let pair = try await FinPair.accepting(in: world)
         let plain = pair.plain
-        _ = Naked.fill(plain)
+        _ = RawSyscalls.fill(plain)
         let report = pair.fin.abort()
         trial.expect(report, ending: .aborted)
-        _ = Naked.poll(plain, 0, within: .seconds(1))
-        let error = Naked.pendingError(plain)
+        _ = RawSyscalls.poll(plain, 0, within: .seconds(1))
+        let error = RawSyscalls.pendingError(plain)
         trial.expect("the sender received", .text(error), from: "SO_ERROR", equals: .text("ECONNRESET"))
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "the sender got \(error)"
       }
     })
@@ -215,8 +216,8 @@ enum Waiting {
     naive: { notebook in
       try notebook.trial("SO_SNDTIMEO 0.3 s; sendall() to a peer that does not read") { trial in
         let pair = try Pair()
-        Naked.setTimeout(pair.client, SO_SNDTIMEO, .milliseconds(300))
-        let (result, seconds) = timed { Naked.sendAll(pair.client, [UInt8](repeating: 0x62, count: 16_000_000)) }
+        RawSyscalls.setTimeout(pair.client, SO_SNDTIMEO, .milliseconds(300))
+        let (result, seconds) = timed { RawSyscalls.sendAll(pair.client, [UInt8](repeating: 0x62, count: 16_000_000)) }
         trial.expect("send said", .text(result.last.description), from: "send", equals: .text("EAGAIN"))
         trial.note("after", .seconds(seconds), from: "the clock")
         pause(.milliseconds(300))
@@ -224,21 +225,21 @@ enum Waiting {
         trial.expect("0.3 s later the state is", .text(state), from: "TCP_INFO", equals: .text("ESTABLISHED"))
         let stuck = Kernel.unacknowledged(pair.client)
         trial.expect("and still queued", .bytes(stuck), from: "SIOCOUTQ", "some", stuck > 0)
-        Naked.close(pair.client)
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.client)
+        RawSyscalls.close(pair.server)
         trial.outcome = "send gave up; the connection is \(state) with \(stuck.grouped) bytes queued"
       }
       try notebook.trial("TCP_USER_TIMEOUT 0.5 s") { trial in
         let pair = try Pair()
-        Naked.set(pair.client, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 500)
-        _ = Naked.fill(pair.client)
-        let (events, seconds) = timed { Naked.poll(pair.client, 0, within: .seconds(5)) }
+        RawSyscalls.set(pair.client, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 500)
+        _ = RawSyscalls.fill(pair.client)
+        let (events, seconds) = timed { RawSyscalls.poll(pair.client, 0, within: .seconds(5)) }
         trial.expect(
           "the kernel ended it after", .seconds(seconds), from: "poll", "less than 5 s", events != 0 && seconds < 5)
-        let error = Naked.pendingError(pair.client)
+        let error = RawSyscalls.pendingError(pair.client)
         trial.expect("with", .text(error), from: "SO_ERROR", equals: .text("ETIMEDOUT"))
-        Naked.close(pair.client)
-        Naked.close(pair.server)
+        RawSyscalls.close(pair.client)
+        RawSyscalls.close(pair.server)
         trial.outcome = "\(error) after \(seconds.time)"
       }
     },
@@ -246,7 +247,7 @@ enum Waiting {
       try await notebook.trial("Timeouts(send: 0.5 s); send() to a peer that does not read") { trial in
         let pair = try await FinPair.connecting(in: world, timeouts: Timeouts(send: .milliseconds(500)))
         let (plain, number) = (pair.plain, pair.ends.number)
-        let option = Naked.option(number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT)
+        let option = RawSyscalls.option(number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT)
         trial.expect(
           "the kernel's limit", .seconds(Double(option) / 1000), from: "TCP_USER_TIMEOUT", equals: .seconds(0.5))
         let (sent, seconds) = await timed { () async -> Outcome<Void> in
@@ -268,7 +269,7 @@ enum Waiting {
         trial.expect(
           "not acknowledged", .bytes(report.bytesUnacknowledged), from: "CloseReport", "some",
           report.bytesUnacknowledged > 0)
-        Naked.close(plain)
+        RawSyscalls.close(plain)
         trial.outcome = "\(said) after \(seconds.time), and the connection has ended: \(report.ending)"
       }
     })

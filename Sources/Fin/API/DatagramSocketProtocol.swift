@@ -1,0 +1,104 @@
+/// A socket that sends and receives datagrams: ``DatagramSocket`` or ``SharedDatagramSocket``.
+///
+/// A datagram arrives whole or not at all; it may be lost, duplicated or late, and neither side is notified. There is
+/// no end of file: 0 bytes are a datagram. Any number of threads may send and receive at once; each datagram goes to
+/// one of them. An error concerns one datagram and does not end the socket. Every operation waits at most `within`, or
+/// ``SocketProtocol/timeouts``.
+///
+/// With `IP_RECVERR` or `IPV6_RECVERR` set, each report of the socket's error queue becomes the error of one call, in
+/// order, with the address of the datagram that it concerns as ``SocketError/peer``. The program leaves the queue to
+/// Fin then.
+public protocol DatagramSocketProtocol: SocketProtocol, ~Copyable {}
+
+extension DatagramSocketProtocol where Self: ~Copyable {
+  /// Sends one datagram, of 0 bytes or more.
+  ///
+  /// The corresponding C functions are `sendto` and `send`, with `MSG_NOSIGNAL`. It waits while the send buffer, or the
+  /// queue of a Unix receiver, is full.
+  /// - Parameters:
+  ///   - bytes: 0 or more bytes; 65,507 at most for UDP over IPv4.
+  ///   - peer: the address to send to; `nil` for the one that the socket is connected to.
+  ///   - within: the timeout; `nil` for ``Timeouts/send``.
+  /// - Throws: `.system(EMSGSIZE)` when the bytes are too many for one datagram; `.system(EACCES)` for a broadcast
+  ///   address without ``SocketOption/broadcast``; `.system(ECONNREFUSED)` when an earlier datagram of a connected
+  ///   socket was refused because no socket has the port (this one was not sent; the next call sends again);
+  ///   `.timedOut`, `.closed`.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public borrowing func send(
+    _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
+  ) throws(SocketError) {
+    let core = reference.core
+    var timeout = LazyDeadline(within, or: timeouts.sendLimit)
+    var outgoing = DatagramSendState(peer: peer)
+    try core.perform(.using, .send, &timeout, &outgoing) { outgoing, access throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.sendDatagram(bytes, &outgoing, access)
+      }
+    }
+  }
+
+  /// Sends the bytes of an array as one datagram, without copying it.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public borrowing func send(
+    _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Duration? = nil
+  ) throws(SocketError) {
+    try send(unsafe bytes.span.bytes, to: peer, within: within)
+  }
+
+  /// Sends the UTF-8 of a string as one datagram.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public borrowing func send(
+    _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Duration? = nil
+  ) throws(SocketError) {
+    try send(Array(text.utf8), to: peer, within: within)
+  }
+
+  /// Receives one datagram.
+  ///
+  /// The corresponding C function is `recvfrom`, with `MSG_TRUNC`.
+  /// - Parameters:
+  ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated`` is
+  ///     true. The default takes any UDP datagram whole.
+  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  /// - Throws: `.timedOut`; `.closed`; `.invalid` when `most` is out of range; `.system(ECONNREFUSED)` when a datagram
+  ///   sent by a connected socket was refused because no socket has the port: thrown once for each report, and the
+  ///   socket goes on.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) throws(SocketError) -> Datagram {
+    let core = reference.core
+    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var progress = Stateless()
+    return try core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
+      try core.receiveDatagram(upTo: most, access)
+    }
+  }
+
+  /// Receives one datagram into the free part of `output`, without copying it again.
+  ///
+  /// - Throws: as ``DatagramSocketProtocol/receive(upTo:within:)-15aip``.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  @discardableResult
+  public borrowing func receive(
+    into output: inout OutputRawSpan, within: Duration? = nil
+  ) throws(SocketError) -> Datagram.Envelope {
+    let core = reference.core
+    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var progress = Stateless()
+    return try core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
+      try core.receiveDatagram(into: &output, access)
+    }
+  }
+
+  /// Sends to one address from now on, and receives from it alone; a second call changes the address.
+  ///
+  /// The corresponding C function is `connect`, which transmits nothing here. Datagrams that arrived before stay in the
+  /// queue, whatever their sender. Only connected sockets receive the other host's reports of lost datagrams (ICMP).
+  public borrowing func connect(to peer: SocketAddress) throws(SocketError) {
+    try reference.core.connectDatagrams(to: peer)
+  }
+}
+
+extension Datagram {
+  /// The upper limit of `most` in ``DatagramSocketProtocol/receive(upTo:within:)``.
+  static let most = 16 << 20
+}

@@ -1,0 +1,269 @@
+internal import CFin
+internal import Glibc
+public import SystemPackage
+
+/// A bound stream socket in LISTEN, with one owner, that accepts clients.
+///
+/// It promises three things. Bind and listen are one call, so that no other socket takes the port in between.
+/// `SO_REUSEADDR` is set, so that a restart need not wait for TIME-WAIT. A caller that waits in
+/// ``accept(within:file:line:)-4ka81`` wakes when the listener is stopped or closed.
+public struct Listener: ~Copyable, SocketProtocol {
+  /// The reference to the socket that this value owns.
+  public let reference: SocketReference
+  /// The timeouts of calls that pass no `within`.
+  public var timeouts: Timeouts
+  let backlog: Int
+
+  init(core: Core, backlog: Int, timeouts: Timeouts) {
+    reference = SocketReference(core: core)
+    self.backlog = backlog
+    self.timeouts = timeouts
+  }
+
+  /// The default backlog: 4,096 clients. The kernel takes the smaller of this and `net.core.somaxconn`.
+  public static let defaultBacklog = 4096
+
+  /// The options of a new listener, which are set before `bind`.
+  public struct Options: Hashable, Sendable {
+    /// `SO_REUSEPORT`: several listeners of the same user share the port. When one of them closes, the clients queued
+    /// on it are reset, unless `net.ipv4.tcp_migrate_req` is 1.
+    public var reusePort: Bool
+    /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` accepts IPv4 clients too, as `::ffff:`
+    /// addresses.
+    public var ipv6Only: Bool?
+    /// The permission bits of a path, which decide who may connect. They are set exactly, whatever the umask. Default:
+    /// 0600, this user alone.
+    public var pathPermissions: UInt32
+
+    /// Creates options. By default the port is not shared, the socket is not restricted to IPv6, and a path is for this
+    /// user alone.
+    public init(reusePort: Bool = false, ipv6Only: Bool? = nil, pathPermissions: UInt32 = 0o600) {
+      self.reusePort = reusePort
+      self.ipv6Only = ipv6Only
+      self.pathPermissions = pathPermissions
+    }
+  }
+
+  // MARK: Opening
+
+  /// Creates a listener: `socket`, `bind`, `listen`.
+  ///
+  /// A path is bound as it stands: no symbolic link is followed. A socket file that a dead server left behind is
+  /// replaced. The path of a living server is not touched, nor is a file that is not a socket. Closing removes the path
+  /// if it still belongs to this listener; ``detach()`` leaves it.
+  ///
+  /// - Parameters:
+  ///   - address: the address to bind; with port 0 the kernel chooses the port.
+  ///   - backlog: the number of clients that may wait to be accepted, 0 or more.
+  ///   - options: the options that have to be set before `bind`.
+  ///   - timeouts: the timeouts of `accept`, and of the connections that it returns.
+  ///   - file: the source file that a leak report names as the place of opening.
+  ///   - line: the line in `file`.
+  /// - Throws: `.system` with the error of the call that failed; with `EADDRINUSE` the note names the holder of the
+  ///   port, if that can be determined. `.invalid` when the backlog is below 0.
+  public static func bind(
+    _ address: SocketAddress, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Listener {
+    let core = try Core.fresh(
+      address.family, .bind, isShared: true, local: address, site: .init(file: file, line: line))
+    do {
+      try core.withAccess(.bind) { access throws(SocketError) in
+        try core.apply(reusePort: options.reusePort, ipv6Only: options.ipv6Only, access)
+        try core.bind(to: address, pathPermissions: options.pathPermissions, access)
+        core.advance(.bind)
+        try core.listen(backlog: backlog, timeouts, access)
+      }
+    } catch {
+      core.end()
+      throw error
+    }
+    return Listener(core: core, backlog: backlog, timeouts: timeouts)
+  }
+
+  /// Creates a listener at an endpoint as a user writes it: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`. It
+  /// binds the first address that the name has.
+  ///
+  /// - Throws: `.unresolved` when the name has no address; otherwise the errors of binding an address.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public static func bind(
+    _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Listener {
+    var timeout = LazyDeadline(timeouts.connectLimit)
+    let address = try endpoint.resolved(for: .bind, &timeout)[0]
+    return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
+  }
+
+  /// Creates a listener at an endpoint as a user writes it, in a task: a name is resolved without blocking the task's
+  /// thread.
+  public static func bind(
+    _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+  ) async throws(SocketError) -> Listener {
+    var timeout = LazyDeadline(timeouts.connectLimit)
+    let address = try await endpoint.resolved(for: .bind, &timeout)[0]
+    return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
+  }
+
+  /// Adopts a listening stream socket from elsewhere: from a parent process, or from a service manager with
+  /// `LISTEN_FDS`.
+  ///
+  /// The descriptor becomes non-blocking and `CLOEXEC`, and the clients in its queue are served. On success Fin owns
+  /// the descriptor, and no other code may close it; on failure it stays the caller's. A path that the socket is bound
+  /// to stays when the listener is closed: its creator removes it.
+  /// ```swift
+  /// // Descriptors that systemd passes begin at 3, when LISTEN_PID is this process.
+  /// let listener = try Listener.adopt(FileDescriptor(rawValue: 3))
+  /// ```
+  /// - Parameters:
+  ///   - descriptor: a stream socket that listens.
+  ///   - backlog: the backlog that ``resume()`` sets; the current one is not changed.
+  ///   - timeouts: the timeouts of `accept`, and of the connections that it returns.
+  ///   - file: the source file that a leak report names as the place of adoption.
+  ///   - line: the line in `file`.
+  ///
+  /// A listener of Multipath TCP (MPTCP) can be adopted too. The connections that it accepts go without the options
+  /// that MPTCP lacks: `TCP_USER_TIMEOUT` and, before Linux 5.17, most others that ``Timeouts`` would set.
+  /// - Throws: `.system(ENOTSOCK)`; `.invalid` when the socket does not listen (a TCP listener that was detached while
+  ///   paused does not), is not a stream of TCP, MPTCP or Unix, or already belongs to Fin, and when the backlog is
+  ///   below 0.
+  public static func adopt(
+    _ descriptor: FileDescriptor, backlog: Int = Listener.defaultBacklog, timeouts: Timeouts = .default,
+    file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Listener {
+    guard backlog >= 0 else { throw SocketError(.adopt, .invalid("a backlog of \(backlog)")) }
+    let core = try Core.adopted(descriptor.rawValue, as: .listener, site: .init(file: file, line: line))
+    do {
+      try core.withAccess(.adopt) { access throws(SocketError) in
+        do throws(SocketError.Cause) {
+          try core.apply(timeouts, access)
+          try core.applyUserTimeout(timeouts.sendLimit, access)
+        } catch {
+          throw SocketError(.adopt, error, note: "descriptor \(descriptor.rawValue)")
+        }
+      }
+    } catch {
+      _ = try core.detach()
+      throw error
+    }
+    return Listener(core: core, backlog: backlog, timeouts: timeouts)
+  }
+
+  /// The address that it listens on, with the port that the kernel chose for port 0. `getsockname(2)`.
+  public var address: SocketAddress { reference.core.local ?? .unix(.unnamed) }
+
+  // MARK: Accepting
+
+  /// Accepts the next client, or waits for one.
+  ///
+  /// The corresponding C function is `accept4` with `SOCK_CLOEXEC | SOCK_NONBLOCK`. An error that concerns one client
+  /// (`ECONNABORTED`, a pending network error) is skipped. A client that was reset in the queue is returned as a
+  /// connection whose first receive throws the reset.
+  ///
+  /// `accept4` has no flag that keeps one call from waiting. When another holder of the listener has cleared
+  /// `O_NONBLOCK`, this call asks `poll` first. A race remains: if another process accepts the client after `poll` has
+  /// seen it, the call waits for the next client, whatever `within` says.
+  ///
+  /// After ``stop(within:)`` it returns the queued clients, one per call, and then throws `.closed`.
+  /// - Parameters:
+  ///   - within: the timeout; `nil` for ``Timeouts/accept``, which is no limit by default.
+  ///   - file: the source file that a leak report of the connection names as the place of opening.
+  ///   - line: the line in `file`.
+  /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`. Only when a client waits,
+  ///   which stays queued: `.system(EMFILE)` and similar errors when there is no descriptor for it, and
+  ///   `.system(EPERM)` or `.system(EACCES)` when a filter or a security module forbids it; try again later. `.system`
+  ///   with the error of the sixteenth client in a row that failed. `.system(EBADF)`, `ENOTSOCK` or `EINVAL` when the
+  ///   socket is no longer a listener.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public borrowing func accept(
+    within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) throws(SocketError) -> Connection {
+    var timeout = LazyDeadline(within, or: timeouts.acceptLimit)
+    let core = try reference.core.accept(&timeout, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Accepts the next client, or waits for one, in a task. It behaves as in a thread, and throws `.cancelled` when the
+  /// task is cancelled; the cancellation loses no client.
+  public borrowing func accept(
+    within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
+  ) async throws(SocketError) -> Connection {
+    var timeout = LazyDeadline(within, or: timeouts.acceptLimit)
+    let core = try await reference.core.accept(&timeout, site: .init(file: file, line: line))
+    return Connection(core: core, timeouts: timeouts)
+  }
+
+  /// Stops accepting clients and keeps the address. An `accept` in progress throws `.paused`; `serve` waits until
+  /// ``resume()``.
+  ///
+  /// | | TCP, MPTCP | Unix |
+  /// | --- | --- | --- |
+  /// | system call | `shutdown(SHUT_RD)` | `listen(fd, 0)`, because a shutdown would be final |
+  /// | client queued at this moment | is reset | stays queued, and is accepted after ``resume()`` |
+  /// | later client, empty queue | gets `ECONNREFUSED` | is queued |
+  /// | later client, otherwise | gets `ECONNREFUSED` | its `connect` waits, or fails with `EAGAIN` if non-blocking |
+  ///
+  /// A client that an `accept` is taking at this moment is still returned. Other processes that hold the same socket
+  /// are paused as well.
+  /// - Throws: `.invalid` when it is not listening, because it is paused or being stopped; `.closed`; `.system` when
+  ///   the kernel refuses.
+  public borrowing func pause() throws(SocketError) { try reference.core.pause() }
+
+  /// Accepts clients again: `listen(2)`, with the same backlog.
+  ///
+  /// - Throws: `.invalid` when it is not paused; `.closed`; `.system(EADDRINUSE)` when another socket took the port
+  ///   meanwhile, which is possible if the kernel had chosen the port.
+  public borrowing func resume() throws(SocketError) { try reference.core.resume(backlog: backlog) }
+
+  // MARK: Ending
+
+  /// Accepts no new clients and drops none: those in the queue are still served. Any thread may call it; it returns at
+  /// once.
+  ///
+  /// The kernel's queue is narrowed (`listen(fd, 0)`; on a Unix socket `shutdown(SHUT_RD)`, which refuses new clients
+  /// and keeps the queue), the clients in it are accepted, and then the port is released. `serve` returns when that and
+  /// the handlers are done, or when `within` has passed, whichever comes first. Connections whose handlers still run
+  /// then are aborted.
+  ///
+  /// The queue of an adopted listener is left as it is: another process, such as a service manager, may hold the same
+  /// socket and go on serving it. When this listener has been released, the queued clients belong to that process.
+  public borrowing func stop(within: Duration = .seconds(10)) { reference.core.stop(within: within) }
+
+  /// Gives the descriptor away, still listening, with the clients in its queue. It is non-blocking and `CLOEXEC`, and
+  /// the caller has to close it. A path stays. So a successor takes over without refusing a client.
+  ///
+  /// A paused listener is given away as the pause left it: `listen(2)` makes it accept clients again.
+  /// - Throws: `.closed` when a stop has released it already.
+  public consuming func detach() throws(SocketError) -> FileDescriptor {
+    FileDescriptor(rawValue: try reference.core.detach().number)
+  }
+
+  /// A reference for other threads, which can stop, pause and resume the listener through it.
+  public var handle: ListenerHandle { ListenerHandle(core: reference.core, backlog: backlog) }
+
+  /// Releases the port at once. The kernel resets the clients that wait to be accepted; ``stop(within:)`` serves them
+  /// first.
+  ///
+  /// - Returns: a report with the number of those clients.
+  @discardableResult
+  public consuming func close() -> ListenerReport { reference.core.closeListener() }
+}
+
+/// A reference to a ``Listener`` for threads that do not own it, such as the one that stops it.
+public struct ListenerHandle: Sendable {
+  let core: Core
+  let backlog: Int
+
+  /// The address that the listener listens on.
+  public var localAddress: SocketAddress? { core.local }
+  /// The listener's phase.
+  public var phase: Phase { core.phase }
+  /// Stops the listener: see ``Listener/stop(within:)``. A second call can only bring the end of the drain nearer; zero
+  /// aborts the connections that are still served.
+  public func stop(within: Duration = .seconds(10)) { core.stop(within: within) }
+  /// Pauses the listener: see ``Listener/pause()``.
+  public func pause() throws(SocketError) { try core.pause() }
+  /// Resumes the listener: see ``Listener/resume()``.
+  public func resume() throws(SocketError) { try core.resume(backlog: backlog) }
+}

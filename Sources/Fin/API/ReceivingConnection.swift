@@ -1,0 +1,31 @@
+/// A connection on which this side has finished sending: the peer reads end of file after our last byte.
+///
+/// It is created by ``Connection/finishSending()``. It cannot send: code that tries does not compile.
+public struct ReceivingConnection: ~Copyable, Receiving, StreamSocketProtocol {
+  /// The reference to the socket that this value owns.
+  public let reference: SocketReference
+  /// The timeouts of calls that pass no `within`.
+  public var timeouts: Timeouts
+
+  init(core: Core, timeouts: Timeouts) {
+    reference = SocketReference(core: core)
+    self.timeouts = timeouts
+  }
+
+  /// Closes the connection and reports how it ended: see ``Connection/close(_:)-59kny``. The FIN has been sent already;
+  /// the close waits for its acknowledgement, as the policy says.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  @discardableResult
+  public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
+
+  /// Closes the connection in a task: see ``Connection/close(_:)-59kny``. If the task is cancelled, the close becomes
+  /// an abort and still returns its report.
+  @discardableResult
+  public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
+    await reference.core.close(policy)
+  }
+
+  /// Sends a reset and releases the descriptor at once: see ``Connection/abort()``.
+  @discardableResult
+  public consuming func abort() -> CloseReport { reference.core.close(.abort) }
+}

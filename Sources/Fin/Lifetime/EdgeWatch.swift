@@ -1,0 +1,35 @@
+internal import SystemPackage
+
+/// Reports edges on one socket, which `poll(2)` cannot do: after `SHUT_WR` it always reports the socket as writable.
+///
+/// The step from FIN-WAIT-1 to FIN-WAIT-2 is one edge on an edge-triggered `EPOLLOUT`. From it a confirmed close learns
+/// that everything was acknowledged, without asking the kernel again and again. Each close that has to wait uses one
+/// `epoll` descriptor. The first is created with the first stream, so that a program at its descriptor limit can still
+/// close without asking at intervals.
+final class EdgeWatch: Sendable {
+  static let pool = DescriptorPool<EdgeWatch> { () throws(Errno) in try EdgeWatch() }
+  private static let first: Bool = pool.reserve()
+
+  /// Creates the instance that a program at its descriptor limit will need.
+  static func prepare() { _ = first }
+
+  private let poller: CInt
+
+  init() throws(Errno) { poller = try Syscalls.makePoller() }
+
+  deinit { Syscalls.close(poller) }
+
+  /// Starts to watch a socket. Its present state counts as the first edge.
+  func add(_ descriptor: CInt) throws(Errno) { try Syscalls.watch(descriptor, with: poller) }
+
+  /// Stops watching. Called before the descriptor is closed, because `epoll` watches the open file description and not
+  /// the number.
+  func remove(_ descriptor: CInt) { Syscalls.unwatch(descriptor, with: poller) }
+
+  /// Waits for the next edge, or until `waker` is woken.
+  ///
+  /// - Returns: `false` when the deadline passed first.
+  func wait(waker: Waker?, until deadline: Deadline) throws(Errno) -> Bool {
+    try Syscalls.awaitEdge(poller, orReadable: waker?.descriptor ?? -1, until: deadline)
+  }
+}

@@ -1,0 +1,91 @@
+internal import CFin
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+
+/// Binding a socket, listening on it, and releasing one that has no connection.
+extension Core {
+  /// `bind(2)`.
+  ///
+  /// - Parameters:
+  ///   - leavingPortOpen: with port 0, whether to choose no port before `connect` (`IP_BIND_ADDRESS_NO_PORT`).
+  ///   - pathPermissions: the permissions of the file, when the address is a path.
+  func bind(
+    to address: SocketAddress, leavingPortOpen: Bool = false, pathPermissions: UInt32 = 0o600, _ access: Access
+  ) throws(SocketError) {
+    if let path = address.path, path.kind == .path { return try bind(to: path, permissions: pathPermissions, access) }
+    do {
+      if isTCP {
+        // Over TIME-WAIT this helps only if the old socket had it as well, so every stream that Fin binds has it.
+        try Syscalls.setIntegerOption(number(access), SOL_SOCKET, SO_REUSEADDR, 1)
+        if leavingPortOpen, address.port == 0 {
+          try Syscalls.setIntegerOption(number(access), CInt(IPPROTO_IP), CInt(FIN_IP_BIND_ADDRESS_NO_PORT), 1)
+        }
+      }
+      try Syscalls.bind(number(access), address)
+    } catch {
+      throw inUse(.bind, error, address)
+    }
+  }
+
+  /// The error of a `bind` or `listen`. When the address is in use, its note names the holder.
+  func inUse(_ operation: SocketError.Operation, _ code: Errno, _ address: SocketAddress?) -> SocketError {
+    let holder = code == .addressInUse ? address.flatMap { PortOwner.note($0, kind) } : nil
+    return SocketError(operation, .system(code), local: address, note: holder)
+  }
+
+  /// Sets the options that have to be set before `bind`.
+  func apply(reusePort: Bool, ipv6Only: Bool?, _ access: Access) throws(SocketError) {
+    do {
+      if reusePort { try Syscalls.setIntegerOption(number(access), SOL_SOCKET, SO_REUSEPORT, 1) }
+      if let ipv6Only, family == .ipv6 {
+        try Syscalls.setIntegerOption(number(access), CInt(IPPROTO_IPV6), IPV6_V6ONLY, ipv6Only ? 1 : 0)
+      }
+    } catch { throw self.error(.bind, .system(error)) }
+  }
+
+  /// `listen(2)`, with every option set that accepted connections inherit.
+  func listen(backlog: Int, _ timeouts: Timeouts, _ access: Access) throws(SocketError) {
+    guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
+    do {
+      try apply(timeouts, access)
+      try applyUserTimeout(timeouts.sendLimit, access)
+    } catch { throw self.error(.listen, error) }
+    do { try Syscalls.listen(number(access), CInt(clamping: backlog)) } catch { throw inUse(.listen, error, local) }
+    share()
+    advance(.listen)
+  }
+
+  /// Releases a socket that has no connection to end. Safe from any thread, any number of times.
+  ///
+  /// - Returns: whether this call released it.
+  @discardableResult
+  func end(_ event: Event = .abort) -> Bool {
+    let loans = Loan.count(of: self)
+    guard gate.beginClosing() else {
+      if loans == 0 { gate.awaitRelease() }
+      return false
+    }
+    gate.awaitQuiescence(besides: loans)
+    finishEnd(event)
+    return true
+  }
+
+  /// Releases a socket that has no connection to end, in a task.
+  @discardableResult
+  nonisolated(nonsending) func end(_ event: Event = .abort) async -> Bool {
+    guard gate.beginClosing() else {
+      await gate.awaitRelease()
+      return false
+    }
+    await gate.awaitQuiescence()
+    finishEnd(event)
+    return true
+  }
+
+  private func finishEnd(_ event: Event) {
+    advance(event)
+    closing.withLock { $0.report = CloseReport(ending: .aborted) }
+    leave(.using)
+  }
+}

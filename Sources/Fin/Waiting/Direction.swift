@@ -1,0 +1,4 @@
+/// The direction in which a socket has to become ready.
+enum Direction {
+  case input, output
+}

@@ -1,0 +1,102 @@
+/// Sockets that were left out because the program declared their state intentional, or waits with a deadline.
+public struct DeclaredIntent: Hashable, Sendable {
+  /// The finding that was left out.
+  public var id: FindingID
+  /// The number of sockets.
+  public var count: Int
+  /// The owner of the sockets.
+  public var who: Who
+  /// The reason: `declared half closed`, `waits with a deadline`.
+  public var reason: String
+  /// The remaining validity in milliseconds, of the socket for which it lasts longest.
+  public var milliseconds: UInt64
+}
+
+/// The sockets left out so far in an examination.
+final class LeftOut {
+  struct Key: Hashable {
+    var id: FindingID
+    var pid: Int32
+    var reason: String
+  }
+  var all: [Key: (count: Int, milliseconds: UInt64)] = [:]
+}
+
+/// Intentional behaviour, as far as the program's ledger states it and the kernel's state agrees.
+///
+/// Applies only to states that look like a mistake and may be intended: a half-closed connection (L1, H1), one that is
+/// not read (L2, W2) and one that idles (L2, P2). A declared intent holds for a limited time, and a wait ends at its
+/// deadline, so a forgotten socket is still found, only later.
+extension CensusIndex {
+  private struct Intention {
+    var reason: String
+    var ends: UInt64
+  }
+
+  /// The longest wait that counts as bounded, in nanoseconds: one day. A later deadline is as good as none.
+  private static let farthest: UInt64 = 86_400_000_000_000
+
+  /// Whether this socket's state is intentional. If so, it is recorded as left out.
+  func isMeant(_ socket: InetSocket, _ id: FindingID, _ owner: OwnerKey) -> Bool {
+    guard options.heedsPurposes, let ledger = census.ledgers[owner.pid] else { return false }
+    var found: Intention?
+    // All descriptors that the program has for the socket must agree.
+    for holder in census.holders[socket.inode] where holder.pid == owner.pid {
+      guard let published = ledger.sockets[holder.descriptor], !published.isInherited,
+        let intention = Self.declaration(published, socket, id, at: ledger.when)
+          ?? Self.wait(published, id, at: ledger.when)
+      else { return false }
+      found = found ?? intention
+    }
+    guard let found else { return false }
+    let key = LeftOut.Key(id: id, pid: owner.pid, reason: found.reason)
+    let before = leftOut.all[key] ?? (0, 0)
+    leftOut.all[key] = (before.count + 1, max(before.milliseconds, (found.ends - ledger.when) / 1_000_000))
+    return true
+  }
+
+  private static func declaration(
+    _ published: PublishedSocket, _ socket: InetSocket, _ id: FindingID, at now: UInt64
+  ) -> Intention? {
+    guard published.intentEnds > now else { return nil }
+    let meant: PublishedSocket.Intent
+    switch (id, published.phase) {
+    case (.closeWaitKnown, .peerFinished), (.finWait2Held, .sendFinished): meant = .halfClosed
+    // A pooled connection is not read, so an unread EOF is expected there; unread data is not.
+    case (.closeWaitUnseen, .connected): meant = socket.receiveQueue == 1 ? [.readPaused, .pooled] : .readPaused
+    case (.closeWaitUnseen, .sendFinished), (.unread, .connected), (.unread, .sendFinished): meant = .readPaused
+    case (.idleWithoutKeepalive, .connected): meant = [.idle, .pooled]
+    default: return nil
+    }
+    let declared = published.intent.intersection(meant)
+    return declared.isEmpty ? nil : Intention(reason: "declared \(declared)", ends: published.intentEnds)
+  }
+
+  /// A wait in progress that will end. What happens after it is up to the program.
+  private static func wait(_ published: PublishedSocket, _ id: FindingID, at now: UInt64) -> Intention? {
+    let waits: [PublishedSocket.Wait]
+    switch id {
+    // Input that is unread, or read up to EOF, has no operation waiting for it: only a wait for room to send counts.
+    // During a close, the published input wait is the deadline of the close.
+    case .closeWaitKnown, .closeWaitUnseen, .unread:
+      waits = [published.phase.isClosing ? published.input : published.output]
+    case .finWait2Held: waits = published.phase == .sendFinished || published.phase.isClosing ? [published.input] : []
+    case .idleWithoutKeepalive: waits = [published.input, published.output]
+    default: waits = []
+    }
+    for case .until(let end) in waits where end > now && end - now <= farthest {
+      return Intention(
+        reason: published.phase.isClosing ? "closes within a deadline" : "waits with a deadline", ends: end)
+    }
+    return nil
+  }
+
+  /// All sockets that were left out.
+  func onPurpose() -> [DeclaredIntent] {
+    leftOut.all.map { key, value in
+      DeclaredIntent(
+        id: key.id, count: value.count, who: who(OwnerKey(pid: key.pid)), reason: key.reason,
+        milliseconds: value.milliseconds)
+    }.sorted { ($0.id.rawValue, $0.who.pid ?? 0, $0.reason) < ($1.id.rawValue, $1.who.pid ?? 0, $1.reason) }
+  }
+}

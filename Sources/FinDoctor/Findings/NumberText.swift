@@ -1,0 +1,36 @@
+/// Formats numbers for sentences.
+enum NumberText {
+  /// `1,234`
+  static func number(_ value: some BinaryInteger) -> String {
+    let digits = Array(String(value < 0 ? 0 - value : value).utf8)
+    var text: [UInt8] = value < 0 ? [UInt8(ascii: "-")] : []
+    for (index, digit) in digits.enumerated() {
+      if index > 0, (digits.count - index) % 3 == 0 { text.append(UInt8(ascii: ",")) }
+      text.append(digit)
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// `1 connection`, `60 connections`
+  static func noun(_ count: Int, _ one: String, _ many: String? = nil) -> String {
+    "\(number(count)) \(count == 1 ? one : many ?? one + "s")"
+  }
+
+  /// `1 connection has`, `60 connections have`
+  static func verb(_ count: Int, _ one: String, _ many: String) -> String { count == 1 ? one : many }
+
+  /// `93 %`
+  static func percent(_ share: Double) -> String {
+    guard share.isFinite else { return "?" }
+    return share > 0 && share < 0.01 ? "less than 1 %" : "\(number(Int((min(share, 1e6) * 100).rounded()))) %"
+  }
+
+  /// `64 KiB`
+  static func bytes(_ count: UInt64) -> String {
+    if count < 10_240 { return "\(number(count)) bytes" }
+    return count < 10 << 20 ? "\(number(count >> 10)) KiB" : "\(number(count >> 20)) MiB"
+  }
+
+  /// `2,460 ms`
+  static func milliseconds(_ value: UInt32?) -> String { value.map { "\(number($0)) ms" } ?? "unknown" }
+}

@@ -1,0 +1,159 @@
+/// The holders of a socket.
+extension SocketExplanation {
+  static func holders(
+    of socket: SocketReference, in census: Census, _ readings: SocketDetails
+  ) -> [Holding] {
+    var all: [Holding] = []
+    for holder in census.holders[census.inode(of: socket)] {
+      if all.last?.pid != holder.pid {
+        all.append(Holding(pid: holder.pid, program: census.programs[holder.pid], descriptors: []))
+      }
+      let flags = readings.flags[holder]
+      all[all.count - 1].descriptors.append(
+        Holding.Descriptor(
+          number: holder.descriptor, closesOnExec: flags.map { $0 & 0o2000000 != 0 },
+          waits: flags.map { $0 & 0o4000 == 0 }))
+    }
+    return all
+  }
+
+  /// Flags shared by all descriptors are listed once.
+  static func flags(of holders: [Holding]) -> [Fact] {
+    let descriptors = holders.flatMap(\.descriptors)
+    guard let first = descriptors.first, let closes = first.closesOnExec, let waits = first.waits else { return [] }
+    var all = [Fact(topic: .options, text: waits ? "blocking" : "non-blocking")]
+    if descriptors.allSatisfy({ $0.closesOnExec == closes }) {
+      all.append(Fact(topic: .options, text: closes ? "close-on-exec" : "not close-on-exec: a child may inherit it"))
+    } else {
+      all.append(Fact(topic: .options, text: "close-on-exec on some of its descriptors only"))
+    }
+    return all
+  }
+
+  /// The options that only the socket itself can report.
+  static func facts(of options: SocketOptions?) -> [Fact] {
+    guard let options else { return [] }
+    var all: [String] = []
+    func add(_ flag: Bool?, _ yes: String, _ no: String? = nil) {
+      if flag == true { all.append(yes) } else if flag == false, let no { all.append(no) }
+    }
+    add(options.reusesAddress, "SO_REUSEADDR", "no SO_REUSEADDR")
+    add(options.sharesPort, "SO_REUSEPORT")
+    add(options.sendsAtOnce, "TCP_NODELAY")
+    if options.keepsAlive == true {
+      func seconds(_ value: Int?) -> String { value.map { "\($0) s" } ?? "?" }
+      all.append(
+        "SO_KEEPALIVE after \(seconds(options.keepaliveIdle)), every \(seconds(options.keepaliveInterval)), "
+          + "\(options.keepaliveCount ?? 0) times")
+    } else if options.keepsAlive == false {
+      all.append("keepalive off")
+    }
+    if let time = options.userTimeout, time > 0 { all.append("TCP_USER_TIMEOUT \(NumberText.number(time)) ms") }
+    if let seconds = options.linger, seconds >= 0 {
+      all.append(seconds == 0 ? "SO_LINGER 0: close resets" : "SO_LINGER \(seconds) s")
+    }
+    if let name = options.congestionControl { all.append("congestion control \(name)") }
+    return all.map { Fact(topic: .options, text: $0) }
+  }
+}
+
+/// The threads and epoll sets that would notice events on a socket.
+extension SocketExplanation {
+  static func attention(to socket: SocketReference, in census: Census) -> [String] {
+    var all: [String] = []
+    var isComplete = true
+    let inode = census.inode(of: socket)
+    let holders = census.holders[inode]
+    for pid in Set(holders.map(\.pid)).sorted() {
+      let descriptors = holders.filter { $0.pid == pid }.map(\.descriptor)
+      guard let watchers = census.watchers[pid] else {
+        isComplete = false
+        continue
+      }
+      isComplete = isComplete && watchers.isComplete
+      let of = holders.contains { $0.pid != pid } ? " of process \(pid)" : ""
+      for descriptor in descriptors {
+        for thread in watchers.blocked(on: descriptor) {
+          all.append("Thread \(thread.thread)\(of) waits in \(thread.call) on it.")
+        }
+      }
+      for interest in watchers.interests(in: inode) {
+        let names = CensusIndex.names(ofEvents: interest.events)
+        all.append(
+          "An epoll set (descriptor \(interest.epoll)\(of)) watches it for \(names)"
+            + (interest.seesTheEnd ? "." : ": neither EPOLLIN nor EPOLLRDHUP, so it does not report the peer's close."))
+      }
+    }
+    if !all.isEmpty || holders.isEmpty { return all }
+    return [
+      isComplete
+        ? "Nothing at this moment: no epoll set has it, and no thread waits on it."
+        : "The epoll sets and threads that may watch it could not be read."
+    ]
+  }
+}
+
+extension SocketExplanation.OtherEnd {
+  init(_ socket: SocketReference, in census: Census) {
+    self.socket = socket
+    let holder = census.holders.first(of: census.inode(of: socket))
+    pid = holder?.pid
+    descriptor = holder?.descriptor
+    let state: String
+    var isWaiting = false
+    switch socket {
+    case .inet(let place):
+      state = census.sockets[place].state.description
+      isWaiting = census.sockets[place].isWaitingForAccept
+    case .unix(let place): state = census.unixSockets[place].state.description
+    case .detached: state = "DETACHED"
+    }
+    if let holder {
+      let name = census.programs[holder.pid].map { "\($0.title) (pid \(holder.pid))" } ?? "process \(holder.pid)"
+      text = "\(name) fd \(holder.descriptor), in \(state)"
+    } else if isWaiting {
+      text = "in \(state), in its listener's queue: no program has accepted it"
+    } else if census.inode(of: socket) == 0 {
+      text = "in \(state), and no program holds it any more"
+    } else {
+      text = "in \(state), of a program that could not be read"
+    }
+  }
+}
+
+/// The findings about a socket.
+extension SocketExplanation {
+  /// The findings about this socket alone. Where one of them is part of a finding in `all`, that finding is returned,
+  /// so that both are worded alike.
+  static func own(of socket: SocketReference, in census: Census, among all: [Finding]) -> [Finding] {
+    var small = census
+    switch socket {
+    case .inet(let place):
+      let own = census.sockets[place]
+      let multipath = MPTCPSubflows(census.sockets)
+      let related = Set(multipath.paths(of: place) + [multipath.owner(ofPath: place)].compactMap { $0 })
+      // With a listener, also the connections that wait for it; with a waiting connection, its listener.
+      // With an MPTCP socket, also its subflows; with a subflow, its MPTCP socket.
+      small.sockets = ContiguousArray(
+        census.sockets.enumerated().lazy.filter { index, socket in
+          index == place || related.contains(index)
+            || own.state == .listen && socket.inode == 0 && own.accepts(socket)
+            || own.isWaitingForAccept && socket.state == .listen && socket.accepts(own)
+        }.map(\.element))
+      (small.unixSockets, small.detached) = ([], [])
+    case .unix(let place): (small.sockets, small.unixSockets, small.detached) = ([], [census.unixSockets[place]], [])
+    case .detached(let place): (small.sockets, small.unixSockets, small.detached) = ([], [], [census.detached[place]])
+    }
+    let machine: Set<FindingID> = [.descriptorLimit, .memory, .portsExhausted, .timeWaitChurn, .bindBeforeConnect]
+    let own = Diagnosis.findings(in: small).filter { !machine.contains($0.id) }
+    let found = own.map { finding in
+      all.first { candidate in
+        candidate.id == finding.id && candidate.who?.pid == finding.who?.pid
+          && Set(finding.who?.descriptors ?? []).isSubset(of: candidate.who?.descriptors ?? [])
+          && (finding.links.locals.isEmpty || !finding.links.locals.isDisjoint(with: candidate.links.locals)
+            || candidate.count > 64)
+      } ?? finding
+    }
+    return found.sorted { Diagnosis.isWorse($0, $1) }
+  }
+}

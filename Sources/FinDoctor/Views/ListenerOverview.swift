@@ -1,0 +1,305 @@
+/// A report about one listener: the clients in its accept queue and their waiting time, the attempts it turned away,
+/// and the threads and loops that should accept.
+public struct ListenerOverview: Sendable {
+  /// The listener's row in the census.
+  public enum Place: Hashable, Sendable {
+    /// An index in ``Census/sockets``.
+    case inet(Int)
+    /// An index in ``Census/unixSockets``.
+    case unix(Int)
+  }
+
+  /// The origin of the limit of the accept queue.
+  public enum Limit: Hashable, Sendable {
+    /// The backlog that the program gave to `listen`.
+    case backlog
+    /// The namespace's `somaxconn`; the program may have asked for more.
+    case somaxconn
+    /// `somaxconn` could not be read.
+    case unknown
+  }
+
+  /// How one process accepts connections.
+  public struct Acceptor: Hashable, Sendable {
+    /// A way of accepting.
+    public enum Way: Hashable, Sendable {
+      /// An epoll set of this descriptor watches the listener for these events.
+      case epoll(descriptor: Int32, events: UInt32)
+      /// A thread is inside this system call on the listener.
+      case blocked(thread: Int32, call: String)
+      /// The process has an io_uring, whose requests cannot be seen.
+      case ring
+      /// No epoll set contains the listener, and no thread is in accept.
+      case unattended
+      /// The process could not be read.
+      case unknown
+    }
+
+    /// The process.
+    public var pid: Int32
+    /// The way in which it accepts.
+    public var way: Way
+  }
+
+  /// The descriptors of a process that holds the listener.
+  public struct DescriptorUse: Hashable, Sendable {
+    /// The process.
+    public var pid: Int32
+    /// The number of open descriptors; nil where the kernel does not report it.
+    public var used: Int?
+    /// The soft limit of descriptors; nil where it could not be read.
+    public var limit: Int?
+
+    /// The used part of the limit, from 0 to 1; nil if unknown.
+    public var share: Double? {
+      guard let used, let limit, limit > 0 else { return nil }
+      return Double(used) / Double(limit)
+    }
+  }
+
+  /// The listener's row.
+  public var place: Place
+  /// An index in ``Census/namespaces``.
+  public var namespace: UInt16
+  /// The descriptors that hold the listener.
+  public var holders: [Holder]
+  /// The number of listeners that share the address and port with `SO_REUSEPORT`, including this one.
+  public var group = 1
+  /// The number of connections that wait for accept.
+  public var waiting: Int
+  /// The limit of the accept queue; the queue is full when more connections wait.
+  public var limit: Int
+  /// The origin of the limit.
+  public var limitedBy = Limit.unknown
+  /// The waiting time of the connection that has waited longest. The kernel records no times for Unix sockets.
+  public var oldest: AgeBounds?
+  /// Whether ``oldest`` and ``gone`` are for the whole group, because the kernel does not show in whose queue a
+  /// connection waits.
+  public var countsGroup = false
+  /// The number of waiting connections that the client has closed.
+  public var gone = 0
+  /// The number of handshakes that the peers have not finished.
+  public var unfinished = 0
+  /// The number of these whose SYN-ACK had to be sent again.
+  public var unfinishedAgain = 0
+  /// The connection attempts dropped since the listener began; nil for a Unix socket, which drops none: the client
+  /// waits.
+  public var drops: Int?
+  /// The number of drops between the two censuses; nil without an earlier one.
+  public var recentDrops: Int?
+  /// The time between the two censuses.
+  public var interval: Duration?
+  /// The ways of accepting, one for each process that holds the listener and was read with ``Census/watch(_:)``.
+  public var acceptors: [Acceptor] = []
+  /// The descriptors of each process that holds it.
+  public var descriptors: [DescriptorUse] = []
+
+  init(_ place: Place, namespace: UInt16, holders: [Holder], waiting: UInt32, limit: UInt32) {
+    self.place = place
+    self.namespace = namespace
+    self.holders = holders
+    self.waiting = Int(waiting)
+    self.limit = Int(limit)
+  }
+
+  /// Whether the next client is turned away.
+  public var isFull: Bool { waiting > limit }
+  /// The filled part of the queue, from 0 to 1.
+  public var share: Double { isFull ? 1 : Double(waiting) / Double(max(limit, 0) + 1) }
+  /// The attempts dropped per second between the two censuses; nil without an earlier one.
+  public var dropsPerSecond: Double? {
+    guard let recentDrops, let interval else { return nil }
+    return Double(recentDrops) / max(interval.inSeconds, 0.001)
+  }
+
+  /// The severity of the listener's condition; nil when it is as it should be.
+  /// - Parameter thresholds: The limits to apply.
+  public func severity(_ thresholds: Thresholds = Thresholds()) -> Severity? {
+    let waited = oldest?.lower ?? 0
+    let used = descriptors.compactMap(\.share).max() ?? 0
+    if isFull || waited >= thresholds.acceptLong.milliseconds || used >= 1 && waiting > 0 { return .critical }
+    if (recentDrops ?? 0) > 0 || waited >= thresholds.accept.milliseconds || used >= thresholds.descriptorCritical
+      || share >= 0.5
+    {
+      return .warning
+    }
+    return (drops ?? 0) > 0 || gone > 0 || used >= thresholds.descriptorWarning ? .info : nil
+  }
+
+  /// Returns a report for every listener, the worst first. Uses only the censuses; reads nothing from the kernel.
+  /// - Parameters:
+  ///   - census: The census. Call ``Census/watch(_:)`` with the processes that hold listeners first, or ``acceptors``
+  ///     are unknown.
+  ///   - earlier: An earlier census, for ``recentDrops``.
+  public static func all(in census: Census, since earlier: Census? = nil) -> [ListenerOverview] {
+    let look = CensusIndex(census, Diagnosis.Options())
+    var panels = look.inetListeners(since: earlier) + look.unixListeners()
+    for index in panels.indices { look.addPrograms(to: &panels[index]) }
+    // The rank is computed once for each report; equal ranks keep the order of the census.
+    return panels.enumerated().map { (rank(of: $1), $0, $1) }.sorted { ($0.0, $1.1) > ($1.0, $0.1) }.map(\.2)
+  }
+
+  private static func rank(of panel: ListenerOverview) -> Double {
+    let waited = Double(min(panel.oldest?.lower ?? 0, 3_600_000)) / 3_600_000
+    return Double((panel.severity()?.rawValue ?? -1) * 10) + panel.share * 4 + waited * 2
+      + min(panel.dropsPerSecond ?? 0, 1000) / 1000 + (panel.waiting > 0 ? 1 : 0)
+  }
+
+  /// The processes that hold listeners, as the argument of ``Census/watch(_:)``.
+  public static func processesToWatch(in census: Census) -> Set<Int32> {
+    var pids: Set<Int32> = []
+    for place in census.sockets.indices where census.sockets[place].state == .listen {
+      pids.formUnion(census.holders[census.sockets[place].inode].map(\.pid))
+    }
+    for socket in census.unixSockets where socket.state == .listen {
+      pids.formUnion(census.holders[socket.inode].map(\.pid))
+    }
+    return pids
+  }
+}
+
+extension CensusIndex {
+  /// The key that listeners with `SO_REUSEPORT` share.
+  fileprivate struct Address: Hashable {
+    var namespace: UInt16
+    var bits: AddressBits
+    var port: UInt16
+    var isIPv6: Bool
+  }
+
+  /// Facts about an address rather than about one listener.
+  fileprivate struct Queue {
+    var members: [Int] = []
+    var oldest: AgeBounds?
+    var gone = 0
+    var unfinished = 0
+    var unfinishedAgain = 0
+  }
+
+  private func address(_ index: Int) -> Address {
+    Address(
+      namespace: sockets[index].namespace, bits: sockets[index].localBits, port: sockets[index].localPort,
+      isIPv6: sockets[index].isIPv6)
+  }
+
+  private func queues() -> [Address: Queue] {
+    var queues: [Address: Queue] = [:]
+    for index in listeners { queues[address(index), default: Queue()].members.append(index) }
+    for index in inQueue {
+      guard let listener = listener(accepting: sockets[index]) else { continue }
+      queues[address(listener), default: Queue()].wait(timeInState(index), sockets[index].state)
+    }
+    for index in handshaking {
+      guard let listener = listener(accepting: sockets[index]) else { continue }
+      queues[address(listener), default: Queue()].answer(again: sockets[index].retransmits > 0)
+    }
+    return queues
+  }
+
+  fileprivate func inetListeners(since earlier: Census?) -> [ListenerOverview] {
+    let queues = queues()
+    var before: [UInt64: UInt32] = [:]
+    for socket in earlier?.sockets ?? [] where socket.state == .listen {
+      before[socket.cookie] = socket.memory.drops ?? 0
+    }
+    return listeners.map { index in
+      let listener = sockets[index]
+      var panel = ListenerOverview(
+        .inet(index), namespace: listener.namespace, holders: Array(census.holders[listener.inode]),
+        waiting: listener.receiveQueue, limit: listener.sendQueue)
+      panel.limitedBy = limitedBy(listener.sendQueue, listener.namespace)
+      panel.drops = listener.memory.drops.map { Int($0) }
+      if let earlier, let drops = listener.memory.drops {
+        // A listener that the earlier census did not contain has dropped all of them since.
+        panel.recentDrops = Int(drops &- (before[listener.cookie] ?? 0))
+        panel.interval = .nanoseconds(
+          Int64(clamping: census.when.monotonic - min(census.when.monotonic, earlier.when.monotonic)))
+      }
+      guard let queue = queues[address(index)] else { return panel }
+      panel.group = queue.members.count
+      let others = queue.members.contains { $0 != index && sockets[$0].receiveQueue > 0 }
+      if listener.receiveQueue > 0 {
+        panel.oldest = queue.oldest
+        panel.gone = queue.gone
+        panel.countsGroup = others
+      }
+      panel.unfinished = queue.unfinished
+      panel.unfinishedAgain = queue.unfinishedAgain
+      return panel
+    }
+  }
+
+  fileprivate func unixListeners() -> [ListenerOverview] {
+    census.unixSockets.indices.filter { census.unixSockets[$0].state == .listen }.map { index in
+      let listener = census.unixSockets[index]
+      var panel = ListenerOverview(
+        .unix(index), namespace: listener.namespace, holders: Array(census.holders[listener.inode]),
+        waiting: listener.receiveQueue, limit: listener.sendQueue)
+      panel.limitedBy = limitedBy(listener.sendQueue, listener.namespace)
+      // A client that has closed has no inode any more.
+      panel.gone = listener.waiting.count { census.unixWaiting[Int($0)] == 0 }
+      return panel
+    }
+  }
+
+  private func limitedBy(_ limit: UInt32, _ namespace: UInt16) -> ListenerOverview.Limit {
+    guard let most = census.namespaces[Int(namespace)].limits.listenBacklog else { return .unknown }
+    // A limit above somaxconn dates from before somaxconn was lowered.
+    return Int(limit) == most ? .somaxconn : .backlog
+  }
+
+  fileprivate func addPrograms(to panel: inout ListenerOverview) {
+    let inode =
+      switch panel.place {
+      case .inet(let index): sockets[index].inode
+      case .unix(let index): census.unixSockets[index].inode
+      }
+    var last: Int32?
+    for holder in panel.holders where holder.pid != last {
+      last = holder.pid
+      panel.acceptors.append(ListenerOverview.Acceptor(pid: holder.pid, way: way(holder.pid, inode)))
+      panel.descriptors.append(
+        ListenerOverview.DescriptorUse(
+          pid: holder.pid, used: census.holders.process(holder.pid)?.descriptorCount.map { Int($0) },
+          limit: census.programs[holder.pid]?.descriptorLimit.map { Int(clamping: $0) }))
+    }
+  }
+
+  private func way(_ pid: Int32, _ inode: UInt32) -> ListenerOverview.Acceptor.Way {
+    switch attention(pid, inode) {
+    case .epoll(let descriptor, let events): .epoll(descriptor: descriptor, events: events)
+    case .blocked(let thread, let call): .blocked(thread: thread, call: call)
+    case .unattended: census.holders.rings(of: pid).isEmpty ? .unattended : .ring
+    case .unknown: .unknown
+    }
+  }
+}
+
+extension CensusIndex.Queue {
+  fileprivate mutating func wait(_ since: AgeBounds, _ state: SocketState) {
+    if state == .closeWait { gone += 1 }
+    oldest = AgeBounds(
+      atLeast: max(oldest?.lower ?? 0, since.lower), atMost: max(oldest?.upper ?? 0, since.upper))
+  }
+
+  fileprivate mutating func answer(again: Bool) {
+    unfinished += 1
+    if again { unfinishedAgain += 1 }
+  }
+}
+
+extension ListenerOverview.Acceptor.Way: CustomStringConvertible {
+  /// In words that follow a program's name: `epoll (fd 5) watches it for EPOLLIN`, `thread 812 is in accept4`.
+  public var description: String {
+    switch self {
+    case .epoll(let descriptor, let events):
+      events & 1 != 0
+        ? "epoll (fd \(descriptor)) watches it for \(CensusIndex.names(ofEvents: events))"
+        : "epoll (fd \(descriptor)) has it, but without EPOLLIN: for \(CensusIndex.names(ofEvents: events))"
+    case .blocked(let thread, let call): "thread \(thread) is in \(call)"
+    case .ring: "perhaps through io_uring, which cannot be seen"
+    case .unattended: "no epoll set has it, and no thread waits for it"
+    case .unknown: "its epoll sets and threads could not be read"
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import Peers
+import Synchronization
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 4: closing wakes everyone, even on a registration that another task has just made")
+struct SeatOfferTests {
+  @Test("a socket's registration is visible to others only when a close will wake it")
+  func heardBeforeOffered() throws {
+    for _ in 0..<2000 {
+      let pair = try Connection.pair()
+      let core = pair.first.reference.core
+      // Reads the gate the moment the registration becomes visible.
+      let finder = onThread {
+        while core.lazyRegistration.load() == nil {}
+        return core.gate.snapshot.parked
+      }
+      _ = try core.registration(.suspending)
+      #expect(try finder.join() == 1)
+      pair.first.abort()
+      pair.second.abort()
+    }
+  }
+
+  @Test("two tasks that register a socket at the same time: one registration, woken once, and the other is discarded")
+  func madeTwice() throws {
+    for _ in 0..<500 {
+      let pair = try Connection.pair()
+      let core = pair.first.reference.core
+      let other = onThread { ObjectIdentifier(try core.registration(.suspending)) }
+      let mine = ObjectIdentifier(try core.registration(.suspending))
+      #expect(try other.join() == mine)
+      #expect(core.gate.snapshot.parked == 1)
+      pair.first.abort()
+      pair.second.abort()
+    }
+  }
+
+  @Test("an abort while the closing task goes to sleep cuts its close short, and neither waits for the other")
+  func cutShortWhileParking() async throws {
+    for round in 0..<100 {
+      let pair = try Connection.pair()
+      let shared = pair.first.share()
+      let core = shared.reference.core
+      // Its peer never finishes, so the close has to wait.
+      let closing = Task {
+        await shared.close(.lingering(within: .seconds(60), idle: .seconds(60), discarding: 1 << 20))
+      }
+      let aborting = onThread { () -> CloseReport in
+        while core.closing.withLock({ $0.waker == nil }) {}
+        // Varies the point on the closing task's way to sleep.
+        for _ in 0..<(round % 60) { _ = core.phase }
+        return shared.abort()
+      }
+      #expect(await closing.value.ending == .aborted)
+      #expect(try aborting.join().ending == .aborted)
+      pair.second.abort()
+    }
+  }
+}

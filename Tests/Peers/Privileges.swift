@@ -1,0 +1,36 @@
+import CPeers
+import Glibc
+
+/// The permissions of this process on this machine. A test that needs more is skipped, with the reason.
+public enum Privileges {
+  public static let isRoot = geteuid() == 0
+
+  /// Whether a thread may make a network namespace. It is tried once, on a new thread.
+  public static let canMakeNamespaces = (try? NetworkNamespace()) != nil
+
+  /// Whether TUN devices can be made in such a namespace.
+  public static let canUseTUN: Bool = {
+    guard canMakeNamespaces, let namespace = try? NetworkNamespace() else { return false }
+    return (try? TunDevice("try0", in: namespace)) != nil
+  }()
+
+  /// Whether this machine's loopback speaks IPv6.
+  public static let hasIPv6 = (try? PlainSocket.listening(on: "::1")) != nil
+
+  /// Whether two namespaces can be joined by a pair of veth devices.
+  public static let canUseVeth: Bool = {
+    guard canMakeNamespaces, let a = try? NetworkNamespace(), let b = try? NetworkNamespace() else { return false }
+    return (try? a.addVeth("try0", to: b, as: "try1")) != nil
+  }()
+}
+
+/// External programs that a test needs and a machine may lack.
+public enum Programs {
+  /// The path of the first executable with this name on `PATH`.
+  public static func find(_ name: String) -> String? {
+    guard let path = unsafe getenv("PATH") else { return nil }
+    return unsafe String(cString: path).split(separator: ":")
+      .map { "\($0)/\(name)" }
+      .first { unsafe access($0, X_OK) == 0 }
+  }
+}
