@@ -4,14 +4,17 @@ import Testing
 struct Catalogue {
   @Test("the catalogue is numbered from 1 to 66, and each fault has a test or a reason for having none")
   func complete() {
+    let marked = Self.marked
     #expect(FaultTable.rows.map(\.number) == Array(1...66))
     for row in FaultTable.rows {
-      #expect(row.tests.isEmpty == (row.whyNone != nil), "fault \(row.number), \(row.fault)")
+      #expect((marked[row.number] == nil) == (row.whyNone != nil), "fault \(row.number), \(row.fault)")
     }
+    #expect(Set(marked.keys).isSubset(of: Set(1...66)))
+    #expect(marked.values.reduce(0) { $0 + $1.count } > 300, "the marks are found")
   }
 
-  @Test("the catalogue names exactly the tests that are marked with each fault's number")
-  func agrees() throws {
+  /// The names of the tests that are marked with each fault's number, from the sources.
+  private static var marked: [Int: Set<String>] {
     var marked: [Int: Set<String>] = [:]
     let attribute = /@(?:Test|Suite)\(\s*"((?:[^"\\]|\\.)*)"((?:[^()]|\([^()]*\))*)\)/
     let mark = /\.faults\(([0-9, ]+)\)/
@@ -19,13 +22,11 @@ struct Catalogue {
       for test in file.text.matches(of: attribute) {
         for numbers in test.output.2.matches(of: mark) {
           for number in numbers.output.1.split(separator: ",") {
-            let number = Int(number.filter(\.isNumber)) ?? 0
-            marked[number, default: []].insert(String(test.output.1))
+            marked[Int(number.filter(\.isNumber)) ?? 0, default: []].insert(String(test.output.1))
           }
         }
       }
     }
-    for row in FaultTable.rows { #expect(Set(row.tests) == marked[row.number, default: []], "fault \(row.number)") }
-    #expect(Set(marked.keys).isSubset(of: Set(1...66)))
+    return marked
   }
 }
