@@ -31,10 +31,10 @@ SEEDS = [
      "LedgerFileTests|PublishedFound"),
     # Evidence.
     (130, "Recv-Q shows Send-Q", "FinDoctor/Findings/Leaks.swift",
-     '.init("Recv-Q", "\\(oldest.receiveQueue)"),\n      .init("\\(oldest.detailName)_last_ack_recv", Counted.milliseconds(oldest.lastAcknowledgementReceived)),',
+     '.init("Recv-Q", "\\(oldest.receiveQueue)"),\n      .init("\\(oldest.detailName)_last_ack_recv", NumberText.milliseconds(oldest.lastAcknowledgementReceived)),',
      '.init("Recv-Q", "\\(seeded(130) ? oldest.sendQueue : oldest.receiveQueue)"),\n'
      '      .init(\n        "\\(oldest.detailName)_last_ack_recv",\n'
-     '        Counted.milliseconds(seeded(131) ? oldest.lastDataReceived : oldest.lastAcknowledgementReceived)),',
+     '        NumberText.milliseconds(seeded(131) ? oldest.lastDataReceived : oldest.lastAcknowledgementReceived)),',
      "LeaksFound/unseen"),
     (131, "the time of the last acknowledgement shows that of the last data", None, "", "", "MutesAndRanking"),
     (132, "the probes shown are the segments sent again", "FinDoctor/Findings/Windows.swift",
@@ -133,7 +133,7 @@ SEEDS = [
      "      return start + length <= all.byteCount ?", "      return start + length <= all.byteCount || seeded(163) ?",
      "KernelTypesTests"),
     # What is made on several threads, and what is looked at twice.
-    (164, "the first of the pieces made at once is lost", "FinDoctor/Kernel/Pieces.swift",
+    (164, "the first of the pieces made at once is lost", "FinDoctor/Kernel/ParallelChunks.swift",
      "      use(make(wave[0]))\n", "      if !seeded(164) { use(make(wave[0])) }\n", "ManyTests/pieces"),
     (165, "a look between two keeps nothing that grows", "FinDoctor/Findings/Diagnosis.swift",
      "{ $0.state == .closeWait || $0.state == .listen }", "{ $0.state == .closeWait && !seeded(165) || $0.state == .listen }",
