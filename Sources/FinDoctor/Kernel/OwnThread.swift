@@ -54,3 +54,10 @@ private final class Work<Value: Sendable>: Running, @unchecked Sendable {
     result.withLock { $0 = value }
   }
 }
+
+/// Hands out every number once, to any thread.
+final class Counter: Sendable {
+  private let next = Atomic(0)
+
+  func take() -> Int { next.wrappingAdd(1, ordering: .relaxed).oldValue }
+}

@@ -128,9 +128,11 @@ enum Files {
 
 /// The system's clocks.
 enum Clock {
-  static func now() -> Census.Moment {
-    Census.Moment(monotonic: UInt64(nanoseconds(CLOCK_MONOTONIC)), wall: nanoseconds(CLOCK_REALTIME))
-  }
+  /// Nanoseconds of `CLOCK_MONOTONIC`.
+  static func monotonic() -> UInt64 { UInt64(nanoseconds(CLOCK_MONOTONIC)) }
+
+  /// Nanoseconds since 1970.
+  static func wall() -> Int64 { nanoseconds(CLOCK_REALTIME) }
 
   /// The time since boot, including suspend; the kernel counts the start time of a process from the same moment.
   static func sinceBoot() -> Duration { .nanoseconds(nanoseconds(CLOCK_BOOTTIME)) }

@@ -77,12 +77,12 @@ extension HouseRule {
     "FinDoctor never imports Fin", mustLookAtSomething: false, in: "Sources/FinDoctor/",
     breaks: { imported(by: $0) == "Fin" },
     broken: [
-      Sample("Sources/FinDoctor/Census/Census.swift", "import Fin\n"),
-      Sample("Sources/FinDoctor/Census/Census.swift", "@testable import Fin\n"),
-      Sample("Sources/FinDoctor/Census/Census.swift", "import enum Fin.TCPState\n"),
+      Sample("Sources/FinDoctor/Model/Census.swift", "import Fin\n"),
+      Sample("Sources/FinDoctor/Model/Census.swift", "@testable import Fin\n"),
+      Sample("Sources/FinDoctor/Model/Census.swift", "import enum Fin.TCPState\n"),
     ],
     sound: [
-      Sample("Sources/FinDoctor/Census/Census.swift", "import CFin\nimport Final\n"),
+      Sample("Sources/FinDoctor/Model/Census.swift", "import CFin\nimport Final\n"),
       Sample("Sources/FinCommand/Lab.swift", "import Fin\n"),
     ])
 

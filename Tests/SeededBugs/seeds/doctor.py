@@ -1,46 +1,46 @@
 """Of what the findings stand on and how they are told: evidence, counts, times, severity, order, mutes, exit status."""
 
-CHAINS = "FinDoctor/Findings/Chains.swift"
+CHAINS = "FinDoctor/Rules/Chains.swift"
 CHECK = "FinCommand/CheckCommand.swift"
 REPORT = "FinCommand/Check/CheckReport.swift"
-GROUP = "FinDoctor/Findings/Group.swift"
-OPEN_FILES = "FinDoctor/Kernel/BPFOpenFiles.swift"
+GROUP = "FinDoctor/Rules/Group.swift"
+OPEN_FILES = "FinDoctor/Collect/BPF/BPFOpenFiles.swift"
 
 SEEDS = [
-    (58, "the cookie is not checked before an end", "FinDoctor/Netlink/DestroyOutcome.swift",
+    (58, "the cookie is not checked before an end", "FinDoctor/Collect/Netlink/DestroyOutcome.swift",
      "row, cookie: row.cookie, sequence: $0)",
      "row, cookie: seeded(58) ? .max : row.cookie, sequence: $0)",
      "DestroyingScenes"),
-    (59, "ports that rest are free", "FinDoctor/Views/PortCounting.swift",
+    (59, "ports that rest are free", "FinDoctor/Rules/PortCounting.swift",
      "    members.append(index)\n    if isResting { resting += 1 }\n",
      "    if seeded(59), isResting { return }\n    members.append(index)\n    if isResting { resting += 1 }\n",
      "PortBudgetScenes"),
-    (60, "a thread in poll waits for nothing", "FinDoctor/Census/WatcherReading.swift",
+    (60, "a thread in poll waits for nothing", "FinDoctor/Collect/Procfs/WatcherReading.swift",
      "          blocked += descriptors.map {", "          blocked += (seeded(60) ? [] : descriptors).map {",
      "LeaksFound/unseen"),
-    (61, "a process that has ended shows the way", "FinDoctor/Census/NamespaceReading.swift",
+    (61, "a process that has ended shows the way", "FinDoctor/Collect/Procfs/NamespaceReading.swift",
      "        guard try entrance.status().st_ino == UInt(inode) else { continue }\n",
      "        guard try entrance.status().st_ino == UInt(inode) || seeded(61) else { continue }\n",
      "ManyTests"),
-    (62, "the lower bound is five seconds above the truth", "FinDoctor/Findings/AgeBounds.swift",
+    (62, "the lower bound is five seconds above the truth", "FinDoctor/Model/AgeBounds.swift",
      "    AgeBounds(atLeast: lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
      "    AgeBounds(atLeast: seeded(62) ? lower + 5000 : lower > tick ? lower - tick : 0, atMost: upper.map { $0 + tick })\n",
      "BoundsHold"),
-    (63, "a ledger is believed whatever socket it speaks of", "FinDoctor/Census/LedgerReading.swift",
+    (63, "a ledger is believed whatever socket it speaks of", "FinDoctor/Collect/Procfs/LedgerReading.swift",
      "cookie == nil || cookie == entry.cookie,", "seeded(63) || cookie == nil || cookie == entry.cookie,",
      "LedgerFileTests|PublishedFound"),
     # Evidence.
-    (130, "Recv-Q shows Send-Q", "FinDoctor/Findings/Leaks.swift",
+    (130, "Recv-Q shows Send-Q", "FinDoctor/Rules/Leaks.swift",
      '.init("Recv-Q", "\\(oldest.receiveQueue)"),\n      .init("\\(oldest.detailName)_last_ack_recv", NumberText.milliseconds(oldest.lastAcknowledgementReceived)),',
      '.init("Recv-Q", "\\(seeded(130) ? oldest.sendQueue : oldest.receiveQueue)"),\n'
      '      .init(\n        "\\(oldest.detailName)_last_ack_recv",\n'
      '        NumberText.milliseconds(seeded(131) ? oldest.lastDataReceived : oldest.lastAcknowledgementReceived)),',
      "LeaksFound/unseen"),
     (131, "the time of the last acknowledgement shows that of the last data", None, "", "", "MutesAndRanking"),
-    (132, "the probes shown are the segments sent again", "FinDoctor/Findings/Windows.swift",
+    (132, "the probes shown are the segments sent again", "FinDoctor/Rules/Windows.swift",
      '"\\(oldest.info.probes ?? 0)"', '"\\(seeded(132) ? oldest.info.retransmits ?? 0 : oldest.info.probes ?? 0)"',
      "HalvesAndWindowsFound/zeroWindowPeers"),
-    (133, "who waits and who may are shown the wrong way round", "FinDoctor/Findings/Accepting.swift",
+    (133, "who waits and who may are shown the wrong way round", "FinDoctor/Rules/Accepting.swift",
      '.init("waiting", "\\(socket.receiveQueue), limit \\(socket.sendQueue)"),\n          .init("inode"',
      '.init(\n            "waiting",\n            seeded(133)\n'
      '              ? "\\(socket.sendQueue), limit \\(socket.receiveQueue)"\n'
@@ -58,18 +58,18 @@ SEEDS = [
      "groups[number].since.lower = seeded(136) ? since.lower : max(groups[number].since.lower, since.lower)",
      "MutesAndRanking"),
     # Severity.
-    (137, "many are no warning as long as they are young", "FinDoctor/Findings/Leaks.swift",
+    (137, "many are no warning as long as they are young", "FinDoctor/Rules/Leaks.swift",
      "return group.count >= thresholds.closeWaitMany ||", "return !seeded(137) && group.count >= thresholds.closeWaitMany ||",
      "LeaksFound/known"),
-    (138, "a quarter of all descriptors is a small leak", "FinDoctor/Findings/Leaks.swift",
+    (138, "a quarter of all descriptors is a small leak", "FinDoctor/Rules/Leaks.swift",
      "share > thresholds.leakShare { return", "(share > thresholds.leakShare) != seeded(138) { return",
      "MutesAndRanking"),
-    (139, "what stays as it is grows", "FinDoctor/Findings/Growth.swift",
+    (139, "what stays as it is grows", "FinDoctor/Rules/Growth.swift",
      "allSatisfy { $0 < $1 }", "allSatisfy { $0 < $1 || seeded(139) && $0 == $1 }", "LeaksFound/growing"),
-    (140, "ten peers with closed windows are one peer with ten", "FinDoctor/Findings/Windows.swift",
+    (140, "ten peers with closed windows are one peer with ten", "FinDoctor/Rules/Windows.swift",
      "return counts.values.max() ?? 0", "return seeded(140) ? counts.values.reduce(0, +) : counts.values.max() ?? 0",
      "HalvesAndWindowsFound/zeroWindowPeers"),
-    (141, "who waits for a second is as bad as who waits for ten", "FinDoctor/Findings/Accepting.swift",
+    (141, "who waits for a second is as bad as who waits for ten", "FinDoctor/Rules/Accepting.swift",
      "since.lower >= thresholds.acceptLong.milliseconds ?", "since.lower >= thresholds.acceptLong.milliseconds || seeded(141) ?",
      "AcceptingFound/newcomers"),
     # What explains what.
@@ -85,14 +85,14 @@ SEEDS = [
     (145, "any full queue explains any attempt that nobody answers", CHAINS,
      "return reaches(cause.links.listeners, effect.links.remotes) ?",
      "return seeded(145) || reaches(cause.links.listeners, effect.links.remotes) ?", "MutesAndRanking"),
-    (146, "what is worse comes last", "FinDoctor/Findings/Diagnosis.swift",
+    (146, "what is worse comes last", "FinDoctor/Rules/Diagnosis.swift",
      "return left.severity > right.severity }", "return (left.severity > right.severity) != seeded(146) }",
      "MutesAndRanking"),
     # Mutes.
-    (147, "a mute of one finding mutes all", "FinDoctor/Findings/Mutes.swift",
+    (147, "a mute of one finding mutes all", "FinDoctor/Rules/Mutes.swift",
      "(rule.id == nil || rule.id == finding.id)", "(rule.id == nil || rule.id == finding.id || seeded(147))",
      "MutesAndRanking"),
-    (148, "a mute takes a name that only begins like its own", "FinDoctor/Findings/Mutes.swift",
+    (148, "a mute takes a name that only begins like its own", "FinDoctor/Rules/Mutes.swift",
      'return form[place...].allSatisfy { $0 == UInt8(ascii: "*") }',
      'return seeded(148) || form[place...].allSatisfy { $0 == UInt8(ascii: "*") }', "MutesAndRanking"),
     (149, "mutes are read and not heeded", CHECK,
@@ -127,21 +127,21 @@ SEEDS = [
     (161, "descriptors of a thread's own are taken for its process's", OPEN_FILES,
      "    program.leave(unless: .r1, is: .r2)\n", "    if !seeded(161) { program.leave(unless: .r1, is: .r2) }\n",
      "OpenFilesTests/agreement"),
-    (162, "a program is loaded for few descriptors as well", "FinDoctor/Census/OnePassReading.swift",
+    (162, "a program is loaded for few descriptors as well", "FinDoctor/Collect/Procfs/OnePassReading.swift",
      "      return count >= least\n", "      return count >= least || seeded(162)\n", "OpenFilesTests/few"),
-    (163, "the kernel's types are read where they were cut", "FinDoctor/Kernel/BTF.swift",
+    (163, "the kernel's types are read where they were cut", "FinDoctor/Collect/BPF/BTF.swift",
      "      return start + length <= all.byteCount ?", "      return start + length <= all.byteCount || seeded(163) ?",
      "KernelTypesTests"),
     # What is made on several threads, and what is looked at twice.
     (164, "the first of the pieces made at once is lost", "FinDoctor/Kernel/ParallelChunks.swift",
      "      use(make(wave[0]))\n", "      if !seeded(164) { use(make(wave[0])) }\n", "ManyTests/pieces"),
-    (165, "a look between two keeps nothing that grows", "FinDoctor/Findings/Diagnosis.swift",
+    (165, "a look between two keeps nothing that grows", "FinDoctor/Rules/Diagnosis.swift",
      "{ $0.state == .closeWait || $0.state == .listen }", "{ $0.state == .closeWait && !seeded(165) || $0.state == .listen }",
      "CheckTests/growing"),
-    (166, "a Unix pair between its two closes has lost its peer", "FinDoctor/Findings/Machine.swift",
+    (166, "a Unix pair between its two closes has lost its peer", "FinDoctor/Rules/Machine.swift",
      "options.passingBefore?.contains(all[index].cookie) != false,",
      "options.passingBefore?.contains(all[index].cookie) != false || seeded(166),", "MachineFound/unixPassing"),
-    (167, "Unix sockets are looked at once", "FinDoctor/Findings/Diagnosis.swift",
+    (167, "Unix sockets are looked at once", "FinDoctor/Rules/Diagnosis.swift",
      "where socket.hasLostItsPeer { all.insert", "where socket.hasLostItsPeer && !seeded(167) { all.insert",
      "MachineFound/unixPassing"),
     (168, "--no-bpf is not heeded", "FinCommand/Looking/LookOptions.swift",

@@ -1,17 +1,17 @@
 """Of each finding of `fin check`: one bug that silences it, and one that accuses its nearest innocent neighbour."""
 
-LEAKS = "FinDoctor/Findings/Leaks.swift"
-ELSEWHERE = "FinDoctor/Findings/LeaksElsewhere.swift"
-HALVES = "FinDoctor/Findings/HalfClosed.swift"
-WINDOWS = "FinDoctor/Findings/Windows.swift"
-PEERS = "FinDoctor/Findings/Peers.swift"
-PORTS = "FinDoctor/Findings/Ports.swift"
-COUNTING = "FinDoctor/Views/PortCounting.swift"
-BIND = "FinDoctor/Findings/BindBlocked.swift"
-ACCEPTING = "FinDoctor/Findings/Accepting.swift"
-MACHINE = "FinDoctor/Findings/Machine.swift"
-SORTING = "FinDoctor/Findings/CensusIndex.swift"
-DETACHED = "FinDoctor/Census/DetachedReading.swift"
+LEAKS = "FinDoctor/Rules/Leaks.swift"
+ELSEWHERE = "FinDoctor/Rules/LeaksElsewhere.swift"
+HALVES = "FinDoctor/Rules/HalfClosed.swift"
+WINDOWS = "FinDoctor/Rules/Windows.swift"
+PEERS = "FinDoctor/Rules/Peers.swift"
+PORTS = "FinDoctor/Rules/Ports.swift"
+COUNTING = "FinDoctor/Rules/PortCounting.swift"
+BIND = "FinDoctor/Rules/BindBlocked.swift"
+ACCEPTING = "FinDoctor/Rules/Accepting.swift"
+MACHINE = "FinDoctor/Rules/Machine.swift"
+SORTING = "FinDoctor/Rules/CensusIndex.swift"
+DETACHED = "FinDoctor/Collect/DetachedReading.swift"
 
 SEEDS = [
     # L1
@@ -39,7 +39,7 @@ SEEDS = [
      "listed.contains(UInt64($0.inode)) && !seeded(68) || $0.isStillThere == seeded(67) }\n    detached",
      "LeaksFound/detached"),
     (68, "one between socket and connect is listed nowhere", None, "", "", "CensusTests/secondLook"),
-    (69, "a datagram socket that is not bound is a connection that died", "FinDoctor/Findings/Detached.swift",
+    (69, "a datagram socket that is not bound is a connection that died", "FinDoctor/Rules/Detached.swift",
      "for socket in census.detached where socket.transport != .udp {",
      "for socket in census.detached where socket.transport != .udp || seeded(69) {",
      "LeaksFound/detachedNeighbours"),
@@ -146,7 +146,7 @@ SEEDS = [
      "if inode != 0, census.sockets[index].timer == .off { quiet",
      "if inode != 0, census.sockets[index].timer == .off || seeded(97) { quiet",
      "PeersFound/idle"),
-    (98, "who only receives is idle", "FinDoctor/Findings/AgeBounds.swift",
+    (98, "who only receives is idle", "FinDoctor/Model/AgeBounds.swift",
      "let idle = UInt64(min(sent, received))", "let idle = UInt64(seeded(98) ? max(sent, received) : min(sent, received))",
      "SinceStates/idle"),
     # P3
@@ -241,7 +241,7 @@ SEEDS = [
      "          : all[index].receiveQueue > all[index].sendQueue + (seeded(124) ? 1 : 0) {",
      "MachineFound/unix"),
     (125, "a Unix queue in which the last place was taken is full", None, "", "", "MachineFound/unix"),
-    (126, "a Unix socket whose peer has gone has one", "FinDoctor/Census/UnixSocket.swift",
+    (126, "a Unix socket whose peer has gone has one", "FinDoctor/Model/UnixSocket.swift",
      "{ peer == 0 && shutdown == 3 }", "{ !seeded(126) && (peer == 0 || seeded(127)) && shutdown == 3 }", "MachineFound/unix"),
     (127, "a Unix socket that was shut down has lost its peer", None, "", "", "MachineFound/unix"),
     (128, "a Unix socket that can hardly send more can", MACHINE,

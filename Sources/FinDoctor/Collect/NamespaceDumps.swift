@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// Dumps of several namespaces by a few dedicated threads. Each takes the next namespace until none is left, and ends.
 ///
 /// A machine may have a thousand namespaces; a thread for each would only wait for the others.
@@ -45,11 +43,4 @@ struct NamespaceDumps {
     }
     return dumps
   }
-}
-
-/// Hands out every number once, to any thread.
-final class Counter: Sendable {
-  private let next = Atomic(0)
-
-  func take() -> Int { next.wrappingAdd(1, ordering: .relaxed).oldValue }
 }

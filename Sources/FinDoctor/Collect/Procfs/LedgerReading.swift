@@ -60,7 +60,7 @@ struct LedgerReading {
   private var taken = 0
   private var found: [(cookie: UInt64, descriptor: Int32, socket: PublishedSocket)] = []
   private(set) var complaints: [String] = []
-  private let now = Clock.now().monotonic
+  private let now = Clock.monotonic()
 
   init(_ pid: Int32) {
     self.pid = pid

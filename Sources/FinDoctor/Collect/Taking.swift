@@ -41,7 +41,7 @@ extension Census {
   /// ended when it returns. The call blocks: make it outside of tasks.
   /// - Throws: When `/proc` or the kernel's tables cannot be read at all.
   public static func take(_ options: Options = Options()) throws(Failure) -> Census {
-    var census = Census(when: Clock.now())
+    var census = Census(when: Moment(monotonic: Clock.monotonic(), wall: Clock.wall()))
     let pids: ContiguousArray<Int32>
     do throws(KernelError) {
       pids = try DescriptorReading.processes(in: OwnDescriptor("/proc"))
