@@ -51,8 +51,15 @@ let package = Package(
     .target(name: "FinDoctor", dependencies: ["CFin"], swiftSettings: settings),
     .executableTarget(
       name: "FinCommand",
-      dependencies: ["Fin", "FinDoctor", "CFin", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Fin", "FinDoctor", "FinLab", "FinTerminal", "CFin",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: settings),
+    // The experiments of `fin lab`.
+    .target(name: "FinLab", dependencies: ["Fin", "CFin", "FinTerminal"], swiftSettings: settings),
+    // What the command and the laboratory print with.
+    .target(name: "FinTerminal", swiftSettings: settings),
 
     // What tests stand on: a hand-made TCP peer, a lossy link, namespaces, threads.
     .target(name: "CPeers", path: "Tests/CPeers"),
@@ -87,7 +94,7 @@ let package = Package(
     .testTarget(
       name: "FinCommandTests",
       dependencies: [
-        "FinCommand", "FinDoctor", "Peers", "TestTraits",
+        "FinCommand", "FinDoctor", "FinLab", "FinTerminal", "Peers", "TestTraits",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Subprocess", package: "swift-subprocess"),
       ],

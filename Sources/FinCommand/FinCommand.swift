@@ -1,9 +1,8 @@
 import ArgumentParser
+import FinTerminal
 
 @main
 struct FinCommand: ParsableCommand {
-  static let version = "0.1.0"
-
   static let configuration = CommandConfiguration(
     commandName: "fin",
     abstract: "Sockets that end well: see how connections end on this machine.",
@@ -27,7 +26,7 @@ struct FinCommand: ParsableCommand {
         1    fin lab: at least one verdict failed; fin check: warnings
         64   the command was not understood: an unknown option or experiment
       """,
-    version: version,
+    version: CommandVersion.current,
     subcommands: [
       CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,
       KillCommand.self, Lab.self, LabExperiment.self, LifecycleCommand.self,

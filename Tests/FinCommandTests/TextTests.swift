@@ -1,6 +1,7 @@
+import FinTerminal
 import Testing
 
-@testable import FinCommand
+@testable import FinLab
 
 @Suite("Text fits 100 columns, with or without colour")
 struct TextTests {

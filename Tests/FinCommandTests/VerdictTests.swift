@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-@testable import FinCommand
+@testable import FinLab
 
 @Suite("A verdict of fin lab is computed from the observed facts")
 struct VerdictTests {

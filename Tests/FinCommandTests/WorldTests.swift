@@ -3,7 +3,7 @@ import Glibc
 import TestTraits
 import Testing
 
-@testable import FinCommand
+@testable import FinLab
 
 @Suite("The support code of fin lab, in threads and in tasks", .onThreads, .timeLimit(.minutes(30)))
 struct WorldTests {

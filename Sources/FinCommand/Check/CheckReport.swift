@@ -1,9 +1,10 @@
 import FinDoctor
+import FinTerminal
 
 /// The report of `fin check`.
 struct CheckReport {
   /// Findings that explain each other, cause first; the worst first.
-  var chains: [[FinDoctor.Finding]]
+  var chains: [[Finding]]
   /// The number of findings below the threshold.
   var below: Int
   var muted: Int
@@ -11,7 +12,7 @@ struct CheckReport {
   var onPurpose: [DeclaredIntent] = []
   var census: Census
 
-  var findings: [FinDoctor.Finding] { chains.flatMap { $0 } }
+  var findings: [Finding] { chains.flatMap { $0 } }
 
   var status: Int32 {
     switch findings.map(\.severity).max() {
@@ -28,7 +29,7 @@ enum CheckJSON {
     var json = JSONWriter()
     json.object { json in
       json.write("version", number: UInt64(1))
-      json.write("fin", string: FinCommand.version)
+      json.write("fin", string: CommandVersion.current)
       json.write("taken", number: UInt64(max(0, report.census.when.wall / 1_000_000)))
       json.write("status", number: UInt64(report.status))
       json.array("hidden") { json in
@@ -49,7 +50,7 @@ enum CheckJSON {
   }
 
   /// Writes one finding, as an entry of a list.
-  static func write(_ finding: FinDoctor.Finding, _ chain: Int, to json: inout JSONWriter) {
+  static func write(_ finding: Finding, _ chain: Int, to json: inout JSONWriter) {
     json.object { json in
       json.write("id", string: finding.id.rawValue)
       json.write("name", string: finding.id.name)

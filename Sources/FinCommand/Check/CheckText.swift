@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The report as text, 100 columns wide.
 struct CheckText {
@@ -23,7 +24,7 @@ struct CheckText {
   }
 
   /// Returns the lines of one finding.
-  func story(of finding: FinDoctor.Finding, isEffect: Bool) -> [String] {
+  func story(of finding: Finding, isEffect: Bool) -> [String] {
     let margin = isEffect ? "    " : ""
     let word = finding.severity.description.uppercased()
     let name = "\(finding.id.rawValue) \(finding.id.name)"

@@ -30,7 +30,7 @@ struct CommandRun {
     var diagnosis = checks.diagnosisOptions
     // A process that has ended holds nothing on purpose: its declarations are ignored.
     diagnosis.heedsPurposes = false
-    var findings: [FinDoctor.Finding] = []
+    var findings: [Finding] = []
     if let atEnd {
       findings = Diagnosis.leftovers(of: pid, atEnd: atEnd, after: after, children: children, diagnosis)
       if findings.contains(where: { $0.id == .orphans }) {

@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The output of `fin explain` as JSON. The schema is described in its help.
 enum ExplainJSON {
@@ -56,7 +57,7 @@ enum ExplainJSON {
     var json = JSONWriter()
     json.object { json in
       json.write("version", number: UInt64(1))
-      json.write("fin", string: FinCommand.version)
+      json.write("fin", string: CommandVersion.current)
       json.write("taken", number: UInt64(max(0, census.when.wall)) / 1_000_000)
       json.array("hidden") { json in
         for sentence in hidden { json.write(string: sentence) }

@@ -7,7 +7,7 @@ struct ExplainOrder {
   /// The worst finding about each descriptor of each process.
   private var worst: [Int32: [Int32: Severity]] = [:]
 
-  init(_ census: Census, _ findings: [FinDoctor.Finding]) {
+  init(_ census: Census, _ findings: [Finding]) {
     self.census = census
     multipath = MPTCPSubflows(census.sockets)
     for finding in findings {

@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The life of one socket as text, 100 columns wide.
 struct ExplainText {

@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The sockets that were named, and the result for each.
 struct KillReport {

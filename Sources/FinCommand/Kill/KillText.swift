@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The output of `fin kill` as text, 100 columns wide.
 struct KillText {

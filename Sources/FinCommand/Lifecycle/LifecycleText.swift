@@ -1,4 +1,5 @@
 import Fin
+import FinTerminal
 
 /// The lifecycle's table as text.
 enum LifecycleText {

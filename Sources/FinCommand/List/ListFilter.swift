@@ -1,5 +1,4 @@
 import ArgumentParser
-import Fin
 import FinDoctor
 
 /// The criteria for the sockets to show. An empty criterion matches every socket.
@@ -77,64 +76,5 @@ struct StateName: ExpressibleByArgument, Sendable {
     case (.peerGone, .unix(let index)): return listing.census.unixSockets[index].hasLostItsPeer
     case (.state, .detached), (.connected, .detached), (.detached, _), (.waiting, _), (.peerGone, _): return false
     }
-  }
-}
-
-/// A process given by its pid, or all processes of one name.
-enum ProgramName: ExpressibleByArgument {
-  case pid(Int32)
-  case name(String)
-
-  init?(argument: String) {
-    guard !argument.isEmpty else { return nil }
-    self = Int32(argument).map { .pid($0) } ?? .name(argument)
-  }
-
-  func matches(_ pid: Int32, _ program: Program?) -> Bool {
-    switch self {
-    case .pid(let number): number == pid
-    case .name(let name): program.map { [$0.name, $0.shortName, $0.script].contains(name) } ?? false
-    }
-  }
-}
-
-/// An address, or all addresses with a prefix: `10.0.0.0/8`.
-struct AddressRange: ExpressibleByArgument, Sendable {
-  private let bits: AddressBits
-  private let mask: AddressBits
-  private let isIPv6: Bool
-
-  init?(argument: String) {
-    let parts = argument.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count <= 2, let address = IPAddress(String(parts[0])) else { return nil }
-    var length: Int?
-    if parts.count == 2 {
-      guard let number = Int(parts[1]), number >= 0 else { return nil }
-      length = number
-    }
-    switch address.canonical {
-    case .v4(let address):
-      guard length ?? 32 <= 32 else { return nil }
-      isIPv6 = false
-      bits = AddressBits(low: UInt64(address.rawValue))
-      mask = AddressBits(low: UInt64(UInt32(truncatingIfNeeded: ~UInt64(0) << UInt64(32 - (length ?? 32)))))
-    case .v6(let address):
-      let length = length ?? 128
-      guard length <= 128 else { return nil }
-      isIPv6 = true
-      bits = AddressBits(high: address.high, low: address.low)
-      mask = AddressBits(
-        high: length >= 64 ? .max : ~(.max >> UInt64(length)),
-        low: length <= 64 ? 0 : ~(length == 128 ? 0 : .max >> UInt64(length - 64)))
-    }
-  }
-
-  func contains(_ address: NetworkAddress) -> Bool {
-    if !isIPv6 {
-      guard let v4 = address.asIPv4 else { return false }
-      return UInt64(v4) & mask.low == bits.low & mask.low
-    }
-    return address.isIPv6 && address.bits.high & mask.high == bits.high & mask.high
-      && address.bits.low & mask.low == bits.low & mask.low
   }
 }

@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The list as JSON. The schema is described in the help of `fin list`.
 enum ListJSON {
@@ -10,7 +11,7 @@ enum ListJSON {
     let census = listing.census
     json.object { json in
       json.write("version", number: version)
-      json.write("fin", string: FinCommand.version)
+      json.write("fin", string: CommandVersion.current)
       json.write("taken", number: UInt64(max(0, census.when.wall)) / 1_000_000)
       json.array("namespaces") { json in
         for namespace in census.namespaces {

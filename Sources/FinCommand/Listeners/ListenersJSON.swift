@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The listeners as JSON; the schema is described in the help of `fin listeners`.
 enum ListenersJSON {

@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The listeners as text, 100 columns wide.
 struct ListenersText {

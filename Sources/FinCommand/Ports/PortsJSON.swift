@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The budgets as JSON; the schema is described in the help of `fin ports`.
 enum PortsJSON {
@@ -26,7 +27,7 @@ enum PortsJSON {
     Output.write(json.text.bytes)
   }
 
-  private static func write(_ namespace: FinDoctor.Namespace, to json: inout JSONWriter) {
+  private static func write(_ namespace: Namespace, to json: inout JSONWriter) {
     json.object { json in
       json.write("inode", number: namespace.inode)
       json.write("name", string: namespace.name)

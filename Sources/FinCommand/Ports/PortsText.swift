@@ -1,4 +1,5 @@
 import FinDoctor
+import FinTerminal
 
 /// The budgets as text, 100 columns wide.
 struct PortsText {

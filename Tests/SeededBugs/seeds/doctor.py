@@ -1,7 +1,7 @@
 """Of what the findings stand on and how they are told: evidence, counts, times, severity, order, mutes, exit status."""
 
 CHAINS = "FinDoctor/Rules/Chains.swift"
-CHECK = "FinCommand/CheckCommand.swift"
+CHECK = "FinCommand/Check/CheckCommand.swift"
 REPORT = "FinCommand/Check/CheckReport.swift"
 GROUP = "FinDoctor/Rules/Group.swift"
 OPEN_FILES = "FinDoctor/Collect/BPF/BPFOpenFiles.swift"
@@ -144,6 +144,6 @@ SEEDS = [
     (167, "Unix sockets are looked at once", "FinDoctor/Rules/Diagnosis.swift",
      "where socket.hasLostItsPeer { all.insert", "where socket.hasLostItsPeer && !seeded(167) { all.insert",
      "MachineFound/unixPassing"),
-    (168, "--no-bpf is not heeded", "FinCommand/Looking/LookOptions.swift",
+    (168, "--no-bpf is not heeded", "FinCommand/Terminal/LookOptions.swift",
      "options.loadsProgram = !noBPF", "options.loadsProgram = !noBPF || seeded(168)", "ListTests/loadsProgram"),
 ]

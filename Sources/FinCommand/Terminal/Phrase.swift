@@ -1,33 +1,5 @@
-import ArgumentParser
 import FinDoctor
-
-/// One snapshot of the machine, or two.
-struct CensusPair {
-  let census: Census
-  let earlier: Census?
-
-  /// - Parameter over: The time between two snapshots; nil for one snapshot.
-  static func take(_ options: Census.Options, over: TimeSpan? = nil) throws -> CensusPair {
-    guard let over else { return CensusPair(census: try one(options), earlier: nil) }
-    let earlier = try one(options)
-    over.pass()
-    return CensusPair(census: try one(options), earlier: earlier)
-  }
-
-  private static func one(_ options: Census.Options) throws -> Census {
-    do {
-      return try Census.take(options)
-    } catch {
-      Output.complain("fin: \(error)\n")
-      throw ExitCode(71)
-    }
-  }
-
-  /// Writes to standard error what could not be seen.
-  func complain() {
-    for sentence in census.gaps.sentences { Output.complain("fin: \(sentence)\n") }
-  }
-}
+import FinTerminal
 
 /// Phrases that the texts of several commands share.
 enum Phrase {
@@ -85,38 +57,6 @@ enum Phrase {
     return pieces.enumerated().map { place, piece in
       String(repeating: " ", count: margin)
         + (place == 0 ? paper.ink(.quiet, Terminal.pad(label, to: labelWidth)) : blank) + piece
-    }
-  }
-}
-
-extension JSONWriter {
-  /// Writes the members of a process, as all schemas have them.
-  mutating func write(program pid: Int32, in census: Census) {
-    if pid > 0 { write("pid", number: UInt64(pid)) }
-    if let program = census.programs[pid] {
-      write("program", string: program.name)
-      if let script = program.script { write("script", string: script) }
-      if let unit = program.unit { write("unit", string: unit) }
-      if let container = program.container { write("container", string: container) }
-    }
-  }
-
-  /// Writes two bounds in milliseconds; nothing if they are unknown.
-  mutating func write(_ key: JSONKey, since: AgeBounds?) {
-    guard let since, since != .unknown else { return }
-    object(key) { json in
-      json.write("atLeastMilliseconds", number: since.lower)
-      if since.atMost != nil { json.write("atMostMilliseconds", number: since.upper) }
-    }
-  }
-
-  /// Writes the members that every schema begins with.
-  mutating func writeHead(_ census: Census) {
-    write("version", number: UInt64(1))
-    write("fin", string: FinCommand.version)
-    write("taken", number: UInt64(max(0, census.when.wall)) / 1_000_000)
-    array("hidden") { json in
-      for sentence in census.gaps.sentences { json.write(string: sentence) }
     }
   }
 }

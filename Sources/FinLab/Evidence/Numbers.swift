@@ -32,12 +32,12 @@ extension Double {
 }
 
 extension Duration {
-  var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+  package var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
   var inMilliseconds: Int { Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000) }
 }
 
 /// Runs an async body, and measures how long it took.
-func timed<Answer>(_ body: () async throws -> Answer) async rethrows -> (Answer, seconds: Double) {
+func timed<Value>(_ body: () async throws -> Value) async rethrows -> (Value, seconds: Double) {
   let clock = ContinuousClock()
   let begun = clock.now
   let answer = try await body()
@@ -45,7 +45,7 @@ func timed<Answer>(_ body: () async throws -> Answer) async rethrows -> (Answer,
 }
 
 /// Runs a body, and measures how long it took.
-func timed<Answer>(_ body: () throws -> Answer) rethrows -> (Answer, seconds: Double) {
+func timed<Value>(_ body: () throws -> Value) rethrows -> (Value, seconds: Double) {
   let clock = ContinuousClock()
   let begun = clock.now
   let answer = try body()

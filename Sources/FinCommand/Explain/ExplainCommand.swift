@@ -1,5 +1,6 @@
 import ArgumentParser
 import FinDoctor
+import FinTerminal
 
 /// `fin explain`: shows the life of one socket, or what stands in the way of a bind.
 struct ExplainCommand: ParsableCommand {

@@ -2,16 +2,22 @@ import CFin
 import Glibc
 
 /// Runs experiments, each in a process of its own with a time limit, several at a time.
-struct Runner {
+package struct Runner {
   let jobs: Int
   /// The time after which an experiment is killed, and has failed.
   let timeLimit: Duration
   /// The world in which Fin's halves run.
   var world = World.threads
 
+  package init(jobs: Int, timeLimit: Duration, world: World = .threads) {
+    self.jobs = jobs
+    self.timeLimit = timeLimit
+    self.world = world
+  }
+
   /// Runs all experiments and returns their results, in the order given.
   /// - Parameter each: Called in that order too, as soon as a result and all before it are complete.
-  func run(_ experiments: [Experiment], each: (Finding) -> Void) -> [Finding] {
+  package func run(_ experiments: [Experiment], each: (Finding) -> Void) -> [Finding] {
     var findings: [Finding?] = Array(repeating: nil, count: experiments.count)
     var running: [(place: Int, child: Child)] = []
     var next = 0

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FinDoctor
+import FinTerminal
 import Glibc
 
 /// `fin list`: every socket of the machine, with its owner and how long it has been in its state.

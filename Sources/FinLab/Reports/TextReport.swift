@@ -1,10 +1,14 @@
+package import FinTerminal
+
 /// The findings as text, 100 columns wide.
-struct TextReport {
+package struct TextReport {
   let paper: Terminal
+
+  package init(paper: Terminal) { self.paper = paper }
 
   private let labelWidth = 9
 
-  static func listing(of experiment: Experiment, in world: World = .threads, on paper: Terminal) -> String {
+  package static func listing(of experiment: Experiment, in world: World = .threads, on paper: Terminal) -> String {
     let articles = experiment.articles.map(\.rawValue).joined(separator: ",")
     let word = world == .tasks ? Terminal.pad(experiment.wordOfTasks, to: 6) : ""
     let lines = Terminal.wrap(experiment.claim, to: paper.width - 27 - word.count)
@@ -15,7 +19,7 @@ struct TextReport {
   }
 
   /// Returns everything that one experiment showed.
-  func story(of finding: Finding) -> String {
+  package func story(of finding: Finding) -> String {
     var lines: [String] = []
     let articles =
       "article" + (finding.articles.count == 1 ? " " : "s ")
@@ -111,7 +115,7 @@ struct TextReport {
   }
 
   /// Returns the table: for each experiment the result of the recipe, the result of Fin, and the verdict.
-  func table(of findings: [Finding], seconds: Double) -> String {
+  package func table(of findings: [Finding], seconds: Double) -> String {
     let idWidth = max(10, findings.map(\.id.count).max() ?? 0)
     let verdictWidth = 9
     let cell = (paper.width - idWidth - verdictWidth - 6) / 2

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Fin
 import FinDoctor
+import FinTerminal
 import Glibc
 
 /// `fin kill`: ends connections of other programs, after showing them and asking.

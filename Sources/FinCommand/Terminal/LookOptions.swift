@@ -1,5 +1,6 @@
 import ArgumentParser
 import FinDoctor
+import FinTerminal
 
 /// The options of every command that prints something.
 struct OutputOptions: ParsableArguments {

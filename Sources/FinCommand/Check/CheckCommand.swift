@@ -1,5 +1,6 @@
 import ArgumentParser
 import FinDoctor
+import FinTerminal
 import Glibc
 
 /// `fin check`: finds sockets that do not end as they should, with their owner, their age, the cause and the change to
@@ -150,7 +151,7 @@ struct CheckCommand: ParsableCommand {
 
   /// The findings, the census they come from, and messages about what could not be done.
   struct Look {
-    var findings: [FinDoctor.Finding]
+    var findings: [Finding]
     var onPurpose: [DeclaredIntent] = []
     var census: Census
     var complaints: [String] = []
@@ -215,7 +216,7 @@ struct CheckCommand: ParsableCommand {
     }
   }
 
-  private func isWanted(_ finding: FinDoctor.Finding, in census: Census) -> Bool {
+  private func isWanted(_ finding: Finding, in census: Census) -> Bool {
     isWanted(finding.id, finding.who, in: census)
   }
 

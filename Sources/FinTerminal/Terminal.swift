@@ -1,8 +1,8 @@
 import Glibc
 
 /// The medium of the output: a terminal with colour, or a plain pipe.
-struct Terminal: Sendable {
-  enum Style: String {
+package struct Terminal: Sendable {
+  package enum Style: String {
     case heading = "1"
     case quiet = "2"
     case good = "32"
@@ -11,23 +11,25 @@ struct Terminal: Sendable {
     case fin = "36"
   }
 
-  let hasColour: Bool
-  let width = 100
+  package let hasColour: Bool
+  package let width = 100
+
+  package init(hasColour: Bool) { self.hasColour = hasColour }
 
   /// The medium of standard output. Colour is used only on a terminal, and not if NO_COLOR is set
   /// (https://no-color.org).
-  static func standardOutput(noColor: Bool) -> Terminal {
+  package static func standardOutput(noColor: Bool) -> Terminal {
     let refused = unsafe getenv("NO_COLOR").map { unsafe $0.pointee != 0 } ?? false
     let dumb = unsafe getenv("TERM").map { unsafe String(cString: $0) == "dumb" } ?? false
     return Terminal(hasColour: isatty(STDOUT_FILENO) == 1 && !refused && !dumb && !noColor)
   }
 
-  func ink(_ ink: Style, _ text: String) -> String {
+  package func ink(_ ink: Style, _ text: String) -> String {
     hasColour ? "\u{1B}[\(ink.rawValue)m\(text)\u{1B}[0m" : text
   }
 
   /// Breaks text at its spaces into lines of at most `width` characters.
-  static func wrap(_ text: String, to width: Int) -> [String] {
+  package static func wrap(_ text: String, to width: Int) -> [String] {
     var lines: [String] = []
     var line = ""
     for word in text.split(separator: " ") {
@@ -42,26 +44,7 @@ struct Terminal: Sendable {
   }
 
   /// Pads text with spaces to a width; a longer text is returned unchanged.
-  static func pad(_ text: String, to width: Int) -> String {
+  package static func pad(_ text: String, to width: Int) -> String {
     text + String(repeating: " ", count: max(0, width - text.count))
-  }
-}
-
-/// Unbuffered output, so that nothing that was written is lost if the program crashes afterwards.
-enum Output {
-  static func write(_ text: String) { write([UInt8](text.utf8)) }
-
-  static func write(_ bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
-
-  /// Writes to standard error.
-  static func complain(_ text: String) { write([UInt8](text.utf8), to: STDERR_FILENO) }
-
-  private static func write(_ bytes: [UInt8], to descriptor: CInt) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress!, $0.count) }
-      guard count > 0 else { return }
-      rest = rest.dropFirst(count)
-    }
   }
 }

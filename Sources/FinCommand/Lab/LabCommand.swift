@@ -1,4 +1,6 @@
 import ArgumentParser
+import FinLab
+import FinTerminal
 
 /// `fin lab`: tests each claim about closing sockets in an experiment on real sockets.
 struct Lab: ParsableCommand {

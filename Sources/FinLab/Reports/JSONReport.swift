@@ -1,7 +1,8 @@
+import FinTerminal
 import FoundationEssentials
 
 /// The findings as JSON. The schema is described in the help of `fin lab`.
-enum JSONReport {
+package enum JSONReport {
   static let schema = 1
 
   private struct Whole: Encodable {
@@ -29,18 +30,18 @@ enum JSONReport {
     let experiments: [Entry]
   }
 
-  static func text(of findings: [Finding], seconds: Double) throws -> String {
+  package static func text(of findings: [Finding], seconds: Double) throws -> String {
     func count(_ verdict: Finding.Verdict) -> Int { findings.count { $0.verdict == verdict } }
     return try string(
       of: Whole(
-        fin: FinCommand.version, kernel: Kernel.release, seconds: seconds.rounded(toPlaces: 3),
+        fin: CommandVersion.current, kernel: Kernel.release, seconds: seconds.rounded(toPlaces: 3),
         experiments: findings,
         summary: Summary(
           kept: count(.kept), broken: count(.broken), timedOut: count(.timedOut), crashed: count(.crashed),
           skipped: count(.skipped))))
   }
 
-  static func list(_ experiments: [Experiment]) throws -> String {
+  package static func list(_ experiments: [Experiment]) throws -> String {
     try string(
       of: Listing(
         experiments: experiments.map {
@@ -81,7 +82,7 @@ extension Finding: Encodable {
     case id, articles, claim, truth, world, verdict, why, truthShown, seconds, trials
   }
 
-  func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(id, forKey: .id)
     try object.encode(articles, forKey: .articles)

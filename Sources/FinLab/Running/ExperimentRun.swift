@@ -1,19 +1,20 @@
 import CFin
 import Fin
+import FinTerminal
 import Glibc
 
 /// Runs one experiment in this process and reports it on standard output, with a line of JSON for each trial.
-struct ExperimentRun {
+package struct ExperimentRun {
   private let experiment: Experiment
 
   private let world: World
 
-  init(of experiment: Experiment, in world: World) {
+  package init(of experiment: Experiment, in world: World) {
     self.experiment = experiment
     self.world = experiment.world(world)
   }
 
-  func run() {
+  package func run() {
     // If `fin lab` dies, this process must end too: its output has no reader then, and nothing would end it if it hung.
     _ = fin_set_parent_death_signal(SIGKILL)
     do {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FinTerminal
 
 /// `fin lifecycle`: prints the life of a socket, from the library's table.
 struct LifecycleCommand: ParsableCommand {

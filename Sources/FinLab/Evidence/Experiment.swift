@@ -1,5 +1,5 @@
 /// One claim about sockets, and the code that tests it.
-struct Experiment: Sendable {
+package struct Experiment: Sendable {
   /// The articles that Fin began with, by subject.
   enum Article: String, Codable, Sendable {
     /// Closing and releasing.
@@ -10,7 +10,7 @@ struct Experiment: Sendable {
     case c = "C"
   }
 
-  let id: String
+  package let id: String
   let articles: [Article]
   /// The claim, in one line.
   let claim: String

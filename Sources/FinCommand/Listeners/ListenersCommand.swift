@@ -1,5 +1,6 @@
 import ArgumentParser
 import FinDoctor
+import FinTerminal
 
 /// `fin listeners`: shows each listener's accept queue: the waiting clients, their wait, the drops, and who accepts.
 struct ListenersCommand: ParsableCommand {

@@ -112,15 +112,15 @@ final class Notebook: Sendable {
 }
 
 /// The result of an experiment.
-struct Finding: Sendable {
-  enum Verdict: String, Codable, Sendable, CaseIterable {
+package struct Finding: Sendable {
+  package enum Verdict: String, Codable, Sendable, CaseIterable {
     case kept
     case broken
     case timedOut = "timed out"
     case crashed
     case skipped
 
-    var isFailure: Bool {
+    package var isFailure: Bool {
       switch self {
       case .kept, .skipped: false
       case .broken, .timedOut, .crashed: true
@@ -134,7 +134,7 @@ struct Finding: Sendable {
   let truth: String
   /// The world in which Fin's half ran.
   var world = World.threads
-  let verdict: Verdict
+  package let verdict: Verdict
   /// The reason for the verdict skipped, crashed or timed out, or broken if no trial shows it.
   let why: String?
   let seconds: Double

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FinDoctor
+import FinTerminal
 
 /// `fin ports`: shows the local ports left for each destination, the users of the others, and how long they last.
 struct PortsCommand: ParsableCommand {
