@@ -5,9 +5,9 @@ import FinTerminal
 struct CheckText {
   let paper: Terminal
 
-  /// The findings for the help, one per line.
+  /// The findings for the help: of each, its code and name, and below them what it is.
   static var catalogue: String {
-    FindingID.allCases.map { "  \($0.rawValue)  \($0.name)" }.joined(separator: "\n")
+    FindingID.allCases.map { "  \($0)\n      \($0.summary)" }.joined(separator: "\n")
   }
 
   private static let labelWidth = 13
@@ -27,7 +27,7 @@ struct CheckText {
   func story(of finding: Finding, isEffect: Bool) -> [String] {
     let margin = isEffect ? "    " : ""
     let word = finding.severity.description.uppercased()
-    let name = "\(finding.id.rawValue) \(finding.id.name)"
+    let name = "\(finding.id)"
     let lead = isEffect ? "  └ leads to " : ""
     var lines = [lead + paper.ink(Self.ink(of: finding.severity), word) + "  " + paper.ink(.heading, name)]
     lines += Terminal.wrap(finding.sentence, to: paper.width - margin.count - 2).map { margin + "  " + $0 }

@@ -144,8 +144,7 @@ extension SocketExplanation {
     case .unix(let place): (small.sockets, small.unixSockets, small.detached) = ([], [census.unixSockets[place]], [])
     case .detached(let place): (small.sockets, small.unixSockets, small.detached) = ([], [], [census.detached[place]])
     }
-    let machine: Set<FindingID> = [.descriptorLimit, .memory, .portsExhausted, .timeWaitChurn, .bindBeforeConnect]
-    let own = Diagnosis.findings(in: small).filter { !machine.contains($0.id) }
+    let own = Diagnosis.findings(in: small).filter { !$0.id.rule.concernsMachine }
     let found = own.map { finding in
       all.first { candidate in
         candidate.id == finding.id && candidate.who?.pid == finding.who?.pid

@@ -5,6 +5,7 @@ struct CensusIndex {
   var thresholds: Thresholds { options.thresholds }
   var sockets: ContiguousArray<InetSocket> { census.sockets }
   let leftOut = LeftOut()
+  private let earlier = EarlierIndices()
 
   // Indices in `sockets`.
   private(set) var closeWait: [Int] = []
@@ -41,6 +42,18 @@ struct CensusIndex {
   private struct ListeningPlace: Hashable {
     var namespace: UInt16
     var endpoint: Finding.Endpoint
+  }
+
+  /// The indices of the censuses before this one, oldest first. They are made when the first rule asks for them.
+  var before: [CensusIndex] {
+    if let all = earlier.all { return all }
+    let all = options.before.map { CensusIndex($0, options) }
+    earlier.all = all
+    return all
+  }
+
+  private final class EarlierIndices {
+    var all: [CensusIndex]?
   }
 
   struct PortOfNamespace: Hashable {

@@ -22,6 +22,20 @@ final class LeftOut {
   var all: [Key: (count: Int, milliseconds: UInt64)] = [:]
 }
 
+/// The intentions of a program that explain the state which a rule finds.
+struct AllowedIntent: Sendable {
+  /// The declarations that agree with the state, for a socket in this phase.
+  let declared: @Sendable (PublishedSocket.Phase, InetSocket) -> PublishedSocket.Intent
+  /// The waits whose deadline ends the state.
+  let waits: @Sendable (PublishedSocket) -> [PublishedSocket.Wait]
+
+  /// The wait for room to send. Input that is unread, or read up to EOF, has no operation waiting for it. During a
+  /// close, the published input wait is the deadline of the close.
+  static let output: @Sendable (PublishedSocket) -> [PublishedSocket.Wait] = {
+    [$0.phase.isClosing ? $0.input : $0.output]
+  }
+}
+
 /// Intentional behaviour, as far as the program's ledger states it and the kernel's state agrees.
 ///
 /// Applies only to states that look like a mistake and may be intended: a half-closed connection (L1, H1), one that is
@@ -38,13 +52,15 @@ extension CensusIndex {
 
   /// Whether this socket's state is intentional. If so, it is recorded as left out.
   func isMeant(_ socket: InetSocket, _ id: FindingID, _ owner: OwnerKey) -> Bool {
-    guard options.heedsPurposes, let ledger = census.ledgers[owner.pid] else { return false }
+    guard options.heedsPurposes, let ledger = census.ledgers[owner.pid], let allowed = id.rule.intent else {
+      return false
+    }
     var found: Intention?
     // All descriptors that the program has for the socket must agree.
     for holder in census.holders[socket.inode] where holder.pid == owner.pid {
       guard let published = ledger.sockets[holder.descriptor], !published.isInherited,
-        let intention = Self.declaration(published, socket, id, at: ledger.when)
-          ?? Self.wait(published, id, at: ledger.when)
+        let intention = Self.declaration(published, socket, allowed, at: ledger.when)
+          ?? Self.wait(published, allowed, at: ledger.when)
       else { return false }
       found = found ?? intention
     }
@@ -56,35 +72,16 @@ extension CensusIndex {
   }
 
   private static func declaration(
-    _ published: PublishedSocket, _ socket: InetSocket, _ id: FindingID, at now: UInt64
+    _ published: PublishedSocket, _ socket: InetSocket, _ allowed: AllowedIntent, at now: UInt64
   ) -> Intention? {
     guard published.intentEnds > now else { return nil }
-    let meant: PublishedSocket.Intent
-    switch (id, published.phase) {
-    case (.closeWaitKnown, .peerFinished), (.finWait2Held, .sendFinished): meant = .halfClosed
-    // A pooled connection is not read, so an unread EOF is expected there; unread data is not.
-    case (.closeWaitUnseen, .connected): meant = socket.receiveQueue == 1 ? [.readPaused, .pooled] : .readPaused
-    case (.closeWaitUnseen, .sendFinished), (.unread, .connected), (.unread, .sendFinished): meant = .readPaused
-    case (.idleWithoutKeepalive, .connected): meant = [.idle, .pooled]
-    default: return nil
-    }
-    let declared = published.intent.intersection(meant)
+    let declared = published.intent.intersection(allowed.declared(published.phase, socket))
     return declared.isEmpty ? nil : Intention(reason: "declared \(declared)", ends: published.intentEnds)
   }
 
   /// A wait in progress that will end. What happens after it is up to the program.
-  private static func wait(_ published: PublishedSocket, _ id: FindingID, at now: UInt64) -> Intention? {
-    let waits: [PublishedSocket.Wait]
-    switch id {
-    // Input that is unread, or read up to EOF, has no operation waiting for it: only a wait for room to send counts.
-    // During a close, the published input wait is the deadline of the close.
-    case .closeWaitKnown, .closeWaitUnseen, .unread:
-      waits = [published.phase.isClosing ? published.input : published.output]
-    case .finWait2Held: waits = published.phase == .sendFinished || published.phase.isClosing ? [published.input] : []
-    case .idleWithoutKeepalive: waits = [published.input, published.output]
-    default: waits = []
-    }
-    for case .until(let end) in waits where end > now && end - now <= farthest {
+  private static func wait(_ published: PublishedSocket, _ allowed: AllowedIntent, at now: UInt64) -> Intention? {
+    for case .until(let end) in allowed.waits(published) where end > now && end - now <= farthest {
       return Intention(
         reason: published.phase.isClosing ? "closes within a deadline" : "waits with a deadline", ends: end)
     }

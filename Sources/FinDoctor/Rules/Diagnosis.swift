@@ -67,18 +67,16 @@ public enum Diagnosis {
   }
 
   private static func all(_ look: CensusIndex) -> [Finding] {
-    // With very many connections, counting their ports takes as long as all other findings together, so it runs on a
-    // thread of its own.
-    let ports = OwnThread { [census = look.census, options = look.options] in
-      CensusIndex(census, options).findingsAboutPorts
+    // With very many connections, counting their ports takes as long as all other findings together.
+    let aside = OwnThread { [census = look.census, options = look.options] in
+      found(in: CensusIndex(census, options), aside: true)
     }
-    let others =
-      look.closeWaits() + look.detached() + look.descriptorLimits() + look.inherited() + look.withoutDescriptor()
-      + look.closedUnread() + look.finWait2() + look.orphans() + look.peerZeroWindows() + look.unread()
-      + look.unacknowledged() + look.idle() + look.keepaliveFailing() + look.connecting() + look.timeWaits()
-      + look.acceptOverflows() + look.acceptStalls() + look.synBacklogs() + look.acceptsWithoutDescriptors()
-      + look.memory() + look.unix()
-    return others + (ports.join() ?? look.findingsAboutPorts)
+    let others = found(in: look, aside: false)
+    return others + (aside.join() ?? found(in: look, aside: true))
+  }
+
+  private static func found(in look: CensusIndex, aside: Bool) -> [Finding] {
+    Rule.all.flatMap { $0.runsAside == aside ? $0.find(look) : [] }
   }
 
   /// The sockets in a state that every socket passes through while it is closed, so that a single census may have

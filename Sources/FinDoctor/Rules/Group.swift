@@ -128,4 +128,11 @@ extension CensusIndex {
 
   /// The part of the owner's descriptor limit that this number of descriptors takes.
   func share(_ count: Int, of owner: OwnerKey) -> Double? { descriptorLimit(of: owner.pid).map { Double(count) / $0 } }
+
+  /// The largest number of a group's connections to one peer.
+  func mostToOnePeer(_ group: Group) -> Int {
+    var counts: [AddressBits: Int] = [:]
+    for index in group.members { counts[sockets[index].remoteBits, default: 0] += 1 }
+    return counts.values.max() ?? 0
+  }
 }

@@ -22,3 +22,16 @@ struct Growth {
     ]
   }
 }
+
+extension CensusIndex {
+  /// The growth of a counter between the two censuses, summed over all namespaces; 0 without an earlier census.
+  func increase(of counter: String) -> Int64 {
+    guard let earlier = options.earlier else { return 0 }
+    return census.namespaces.reduce(0) { sum, namespace in
+      guard let new = namespace.counters[counter],
+        let old = earlier.namespaces.first(where: { $0.inode == namespace.inode })?.counters[counter]
+      else { return sum }
+      return sum + max(0, new - old)
+    }
+  }
+}

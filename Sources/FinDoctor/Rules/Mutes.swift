@@ -9,12 +9,12 @@
 /// The finding is a code, a name or `*`. The pattern is compared with the program's name and with the script that it
 /// runs; in it, `*` stands for any text and `?` for one character.
 public struct Mutes: Hashable, Sendable {
-  struct Rule: Hashable, Sendable {
+  struct Entry: Hashable, Sendable {
     var id: FindingID?
     var program: String
   }
 
-  var rules: [Rule] = []
+  var entries: [Entry] = []
 
   /// Creates a list that mutes nothing.
   public init() {}
@@ -45,23 +45,23 @@ public struct Mutes: Hashable, Sendable {
       }
       guard words.count >= 2 else { throw bad("the program is missing; * stands for all") }
       guard words.count == 2 else { throw bad("two words are expected, and # before the reason") }
-      rules.append(Rule(id: id, program: String(words[1])))
+      entries.append(Entry(id: id, program: String(words[1])))
     }
   }
 
-  /// Returns a list with the rules of both.
+  /// Returns a list with the entries of both.
   public func adding(_ other: Mutes) -> Mutes {
     var all = self
-    all.rules += other.rules
+    all.entries += other.entries
     return all
   }
 
-  /// Whether a rule mutes this finding.
+  /// Whether an entry mutes this finding.
   public func mutes(_ finding: Finding) -> Bool {
-    rules.contains { rule in
-      (rule.id == nil || rule.id == finding.id)
+    entries.contains { entry in
+      (entry.id == nil || entry.id == finding.id)
         && [finding.who?.program ?? "", finding.who?.script ?? ""]
-          .contains { Self.matches(Array($0.utf8), Array(rule.program.utf8)) }
+          .contains { Self.matches(Array($0.utf8), Array(entry.program.utf8)) }
     }
   }
 

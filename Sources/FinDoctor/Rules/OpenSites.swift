@@ -94,32 +94,7 @@ extension CensusIndex {
     var finding = finding
     finding.origin = origin
     finding.sentence += origin.sentence(of: finding.count)
-    if let code = Fix.inFin(finding.id) { finding.fix.code = code }
+    if let code = finding.id.rule.fix.inFin { finding.fix.code = code }
     return finding
-  }
-}
-
-extension Fix {
-  /// The remedy for a program that already uses Fin.
-  fileprivate static func inFin(_ id: FindingID) -> String? {
-    switch id {
-    case .closeWaitKnown:
-      "When receive has returned nil, close(_:) the connection that was opened there: withConnection and serve do so "
-        + "automatically. If the program still answers, declare(.halfClosed, for:)."
-    case .closeWaitUnseen:
-      "Receive from the connection that was opened there, or close(_:) it. In a pool that checks a connection before "
-        + "it hands it out, declare(.pooled, for:); for an intended pause, declare(.readPaused, for:)."
-    case .detached: "The connection opened there has failed: close(_:) it after the error, or drop its owner."
-    case .finWait2Held:
-      "After finishSending(), receive with within:, then close(_:). If the answer may take long, "
-        + "declare(.halfClosed, for:)."
-    case .unread:
-      "Receive from the connection that was opened there, or close(_:) it; for an intended pause, "
-        + "declare(.readPaused, for:)."
-    case .idleWithoutKeepalive:
-      "set(.keepAlive, to:), or receive(within:) and close(_:) a connection that stays quiet; if it is quiet by "
-        + "design, declare(.idle, for:)."
-    default: nil
-    }
   }
 }

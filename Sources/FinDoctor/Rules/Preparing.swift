@@ -25,12 +25,12 @@ extension Diagnosis {
 }
 
 extension CensusIndex {
-  /// The processes that hold a connection which its peer has closed, one that they may not be reading, or a listener
-  /// with waiting clients.
+  /// The processes whose epoll sets and waiting threads a rule reads.
   var processesToWatch: Set<Int32> {
     var pids: Set<Int32> = []
-    for index in closeWait + full { pids.insert(owner(of: sockets[index]).pid) }
-    for index in listeners where sockets[index].receiveQueue > 0 { pids.insert(owner(of: sockets[index]).pid) }
+    for rule in Rule.all {
+      for index in rule.watches(self) { pids.insert(owner(of: sockets[index]).pid) }
+    }
     pids.remove(0)
     return pids
   }

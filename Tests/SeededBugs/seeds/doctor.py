@@ -1,10 +1,14 @@
 """Of what the findings stand on and how they are told: evidence, counts, times, severity, order, mutes, exit status."""
 
-CHAINS = "FinDoctor/Rules/Chains.swift"
-CHECK = "FinCommand/Check/CheckCommand.swift"
 REPORT = "FinCommand/Check/CheckReport.swift"
-GROUP = "FinDoctor/Rules/Group.swift"
+CHECK = "FinCommand/Check/CheckCommand.swift"
 OPEN_FILES = "FinDoctor/Collect/BPF/BPFOpenFiles.swift"
+A2_ACCEPT_STALLED = "FinDoctor/Rules/A2AcceptStalled.swift"
+CLOSE_WAITS = "FinDoctor/Rules/CloseWaits.swift"
+DIAGNOSIS = "FinDoctor/Rules/Diagnosis.swift"
+EFFECT = "FinDoctor/Rules/Effect.swift"
+GROUP = "FinDoctor/Rules/Group.swift"
+MUTES = "FinDoctor/Rules/Mutes.swift"
 
 SEEDS = [
     (58, "the cookie is not checked before an end", "FinDoctor/Collect/Netlink/DestroyOutcome.swift",
@@ -30,17 +34,17 @@ SEEDS = [
      "cookie == nil || cookie == entry.cookie,", "seeded(63) || cookie == nil || cookie == entry.cookie,",
      "LedgerFileTests|PublishedFound"),
     # Evidence.
-    (130, "Recv-Q shows Send-Q", "FinDoctor/Rules/Leaks.swift",
+    (130, "Recv-Q shows Send-Q", CLOSE_WAITS,
      '.init("Recv-Q", "\\(oldest.receiveQueue)"),\n      .init("\\(oldest.detailName)_last_ack_recv", NumberText.milliseconds(oldest.lastAcknowledgementReceived)),',
      '.init("Recv-Q", "\\(seeded(130) ? oldest.sendQueue : oldest.receiveQueue)"),\n'
      '      .init(\n        "\\(oldest.detailName)_last_ack_recv",\n'
      '        NumberText.milliseconds(seeded(131) ? oldest.lastDataReceived : oldest.lastAcknowledgementReceived)),',
      "LeaksFound/unseen"),
     (131, "the time of the last acknowledgement shows that of the last data", None, "", "", "MutesAndRanking"),
-    (132, "the probes shown are the segments sent again", "FinDoctor/Rules/Windows.swift",
+    (132, "the probes shown are the segments sent again", "FinDoctor/Rules/W1PeerZeroWindow.swift",
      '"\\(oldest.info.probes ?? 0)"', '"\\(seeded(132) ? oldest.info.retransmits ?? 0 : oldest.info.probes ?? 0)"',
      "HalvesAndWindowsFound/zeroWindowPeers"),
-    (133, "who waits and who may are shown the wrong way round", "FinDoctor/Rules/Accepting.swift",
+    (133, "who waits and who may are shown the wrong way round", A2_ACCEPT_STALLED,
      '.init("waiting", "\\(socket.receiveQueue), limit \\(socket.sendQueue)"),\n          .init("inode"',
      '.init(\n            "waiting",\n            seeded(133)\n'
      '              ? "\\(socket.sendQueue), limit \\(socket.receiveQueue)"\n'
@@ -58,41 +62,41 @@ SEEDS = [
      "groups[number].since.lower = seeded(136) ? since.lower : max(groups[number].since.lower, since.lower)",
      "MutesAndRanking"),
     # Severity.
-    (137, "many are no warning as long as they are young", "FinDoctor/Rules/Leaks.swift",
+    (137, "many are no warning as long as they are young", CLOSE_WAITS,
      "return group.count >= thresholds.closeWaitMany ||", "return !seeded(137) && group.count >= thresholds.closeWaitMany ||",
      "LeaksFound/known"),
-    (138, "a quarter of all descriptors is a small leak", "FinDoctor/Rules/Leaks.swift",
+    (138, "a quarter of all descriptors is a small leak", CLOSE_WAITS,
      "share > thresholds.leakShare { return", "(share > thresholds.leakShare) != seeded(138) { return",
      "MutesAndRanking"),
     (139, "what stays as it is grows", "FinDoctor/Rules/Growth.swift",
      "allSatisfy { $0 < $1 }", "allSatisfy { $0 < $1 || seeded(139) && $0 == $1 }", "LeaksFound/growing"),
-    (140, "ten peers with closed windows are one peer with ten", "FinDoctor/Rules/Windows.swift",
+    (140, "ten peers with closed windows are one peer with ten", GROUP,
      "return counts.values.max() ?? 0", "return seeded(140) ? counts.values.reduce(0, +) : counts.values.max() ?? 0",
      "HalvesAndWindowsFound/zeroWindowPeers"),
-    (141, "who waits for a second is as bad as who waits for ten", "FinDoctor/Rules/Accepting.swift",
+    (141, "who waits for a second is as bad as who waits for ten", A2_ACCEPT_STALLED,
      "since.lower >= thresholds.acceptLong.milliseconds ?", "since.lower >= thresholds.acceptLong.milliseconds || seeded(141) ?",
      "AcceptingFound/newcomers"),
     # What explains what.
-    (142, "the effect stands before its cause", CHAINS,
+    (142, "the effect stands before its cause", "FinDoctor/Rules/Chains.swift",
      "        chain.append(sorted[next])\n",
      "        if seeded(142) { chain.insert(sorted[next], at: 0) } else { chain.append(sorted[next]) }\n",
      "LeaksFound/chain|CheckTests/leaking"),
-    (143, "a leak of a few explains hundreds of open files", CHAINS,
-     "guard isSameProcess, cause.count * 10 >= effect.count else",
-     "guard isSameProcess || seeded(144), cause.count * 10 >= effect.count || seeded(143) else",
+    (143, "a leak of a few explains hundreds of open files", EFFECT,
+     "guard isSameProcess(cause, effect), cause.count * 10 >= effect.count else",
+     "guard isSameProcess(cause, effect) || seeded(144), cause.count * 10 >= effect.count || seeded(143) else",
      "MutesAndRanking"),
     (144, "the leak of one program explains the limit of another", None, "", "", "MutesAndRanking"),
-    (145, "any full queue explains any attempt that nobody answers", CHAINS,
-     "return reaches(cause.links.listeners, effect.links.remotes) ?",
-     "return seeded(145) || reaches(cause.links.listeners, effect.links.remotes) ?", "MutesAndRanking"),
-    (146, "what is worse comes last", "FinDoctor/Rules/Diagnosis.swift",
+    (145, "any full queue explains any attempt that nobody answers", EFFECT,
+     "effect in reaches(cause.links.listeners, effect.links.remotes) ?",
+     "effect in seeded(145) || reaches(cause.links.listeners, effect.links.remotes) ?", "MutesAndRanking"),
+    (146, "what is worse comes last", DIAGNOSIS,
      "return left.severity > right.severity }", "return (left.severity > right.severity) != seeded(146) }",
      "MutesAndRanking"),
     # Mutes.
-    (147, "a mute of one finding mutes all", "FinDoctor/Rules/Mutes.swift",
-     "(rule.id == nil || rule.id == finding.id)", "(rule.id == nil || rule.id == finding.id || seeded(147))",
+    (147, "a mute of one finding mutes all", MUTES,
+     "(entry.id == nil || entry.id == finding.id)", "(entry.id == nil || entry.id == finding.id || seeded(147))",
      "MutesAndRanking"),
-    (148, "a mute takes a name that only begins like its own", "FinDoctor/Rules/Mutes.swift",
+    (148, "a mute takes a name that only begins like its own", MUTES,
      'return form[place...].allSatisfy { $0 == UInt8(ascii: "*") }',
      'return seeded(148) || form[place...].allSatisfy { $0 == UInt8(ascii: "*") }', "MutesAndRanking"),
     (149, "mutes are read and not heeded", CHECK,
@@ -135,13 +139,13 @@ SEEDS = [
     # What is made on several threads, and what is looked at twice.
     (164, "the first of the pieces made at once is lost", "FinDoctor/Kernel/ParallelChunks.swift",
      "      use(make(wave[0]))\n", "      if !seeded(164) { use(make(wave[0])) }\n", "ManyTests/pieces"),
-    (165, "a look between two keeps nothing that grows", "FinDoctor/Rules/Diagnosis.swift",
+    (165, "a look between two keeps nothing that grows", DIAGNOSIS,
      "{ $0.state == .closeWait || $0.state == .listen }", "{ $0.state == .closeWait && !seeded(165) || $0.state == .listen }",
      "CheckTests/growing"),
-    (166, "a Unix pair between its two closes has lost its peer", "FinDoctor/Rules/Machine.swift",
+    (166, "a Unix pair between its two closes has lost its peer", "FinDoctor/Rules/U1Unix.swift",
      "options.passingBefore?.contains(all[index].cookie) != false,",
      "options.passingBefore?.contains(all[index].cookie) != false || seeded(166),", "MachineFound/unixPassing"),
-    (167, "Unix sockets are looked at once", "FinDoctor/Rules/Diagnosis.swift",
+    (167, "Unix sockets are looked at once", DIAGNOSIS,
      "where socket.hasLostItsPeer { all.insert", "where socket.hasLostItsPeer && !seeded(167) { all.insert",
      "MachineFound/unixPassing"),
     (168, "--no-bpf is not heeded", "FinCommand/Terminal/LookOptions.swift",

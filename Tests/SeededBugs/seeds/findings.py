@@ -1,73 +1,73 @@
 """Of each finding of `fin check`: one bug that silences it, and one that accuses its nearest innocent neighbour."""
 
-LEAKS = "FinDoctor/Rules/Leaks.swift"
-ELSEWHERE = "FinDoctor/Rules/LeaksElsewhere.swift"
-HALVES = "FinDoctor/Rules/HalfClosed.swift"
-WINDOWS = "FinDoctor/Rules/Windows.swift"
-PEERS = "FinDoctor/Rules/Peers.swift"
-PORTS = "FinDoctor/Rules/Ports.swift"
-COUNTING = "FinDoctor/Rules/PortCounting.swift"
-BIND = "FinDoctor/Rules/BindBlocked.swift"
-ACCEPTING = "FinDoctor/Rules/Accepting.swift"
-MACHINE = "FinDoctor/Rules/Machine.swift"
+BIND_REQUEST = "FinDoctor/Model/BindRequest.swift"
+A4_ACCEPT_WITHOUT_DESCRIPTORS = "FinDoctor/Rules/A4AcceptWithoutDescriptors.swift"
 SORTING = "FinDoctor/Rules/CensusIndex.swift"
-DETACHED = "FinDoctor/Collect/DetachedReading.swift"
+CLOSE_WAITS = "FinDoctor/Rules/CloseWaits.swift"
+E3_TIME_WAIT_CHURN = "FinDoctor/Rules/E3TimeWaitChurn.swift"
+L4_DESCRIPTOR_LIMIT = "FinDoctor/Rules/L4DescriptorLimit.swift"
+L5_INHERITED = "FinDoctor/Rules/L5Inherited.swift"
+L6_NO_DESCRIPTOR = "FinDoctor/Rules/L6NoDescriptor.swift"
+L7_CLOSED_UNREAD = "FinDoctor/Rules/L7ClosedUnread.swift"
+P1_UNACKNOWLEDGED = "FinDoctor/Rules/P1Unacknowledged.swift"
+COUNTING = "FinDoctor/Rules/PortCounting.swift"
+S1_MEMORY = "FinDoctor/Rules/S1Memory.swift"
+U1_UNIX = "FinDoctor/Rules/U1Unix.swift"
 
 SEEDS = [
     # L1
-    (51, "who has read the end of file is taken for who has not", LEAKS,
-     "    if socket.receiveQueue == 0 {\n", "    if socket.receiveQueue == 0, !seeded(51) {\n",
+    (51, "who has read the end of file is taken for who has not", CLOSE_WAITS,
+     "{ census.sockets[index].receiveQueue == 0 }",
+     "{ census.sockets[index].receiveQueue == 0 && !seeded(51) || seeded(64) }",
      "LeaksFound/known"),
-    (52, "a half-closed connection that still answers is a leak", LEAKS,
+    (52, "a half-closed connection that still answers is a leak", CLOSE_WAITS,
      "    return sent < received && UInt64(sent) < thresholds.activity.milliseconds\n",
      "    return !seeded(52) && sent < received && UInt64(sent) < thresholds.activity.milliseconds\n",
      "LeaksFound/knownNeighbours"),
     # L2
-    (64, "who has not read the end of file is taken for who has", LEAKS,
-     "return reason.hasReadAll ? known", "return reason.hasReadAll || seeded(64) ? known",
-     "LeaksFound/unseen"),
-    (65, "a connection whose peer has just finished is a leak", LEAKS,
-     "guard since.lower >= thresholds.closeWait.milliseconds,\n        !isMeant",
-     "guard since.lower >= thresholds.closeWait.milliseconds || seeded(65),\n        !isMeant",
+    (64, "who has not read the end of file is taken for who has", None, "", "", "LeaksFound/unseen"),
+    (65, "a connection whose peer has just finished is a leak", CLOSE_WAITS,
+     "guard since.lower >= thresholds.closeWait.milliseconds, !isMeant",
+     "guard since.lower >= thresholds.closeWait.milliseconds || seeded(65), !isMeant",
      "LeaksFound/unseenNeighbours"),
-    (66, "a pool whose server has just closed is warned of", LEAKS,
+    (66, "a pool whose server has just closed is warned of", "FinDoctor/Rules/L2CloseWaitUnseen.swift",
      "if !hasData, severity == .warning,", "if !hasData, !seeded(66), severity == .warning,",
      "LeaksFound/unseenNeighbours"),
     # L3
-    (67, "a descriptor that is still there at the second look is none", DETACHED,
+    (67, "a descriptor that is still there at the second look is none", "FinDoctor/Collect/DetachedReading.swift",
      "listed.contains(UInt64($0.inode)) || !$0.isStillThere }\n    detached",
      "listed.contains(UInt64($0.inode)) && !seeded(68) || $0.isStillThere == seeded(67) }\n    detached",
      "LeaksFound/detached"),
     (68, "one between socket and connect is listed nowhere", None, "", "", "CensusTests/secondLook"),
-    (69, "a datagram socket that is not bound is a connection that died", "FinDoctor/Rules/Detached.swift",
+    (69, "a datagram socket that is not bound is a connection that died", "FinDoctor/Rules/L3Detached.swift",
      "for socket in census.detached where socket.transport != .udp {",
      "for socket in census.detached where socket.transport != .udp || seeded(69) {",
      "LeaksFound/detachedNeighbours"),
     # L4
-    (70, "three quarters of the descriptors are far from the limit", LEAKS,
+    (70, "three quarters of the descriptors are far from the limit", L4_DESCRIPTOR_LIMIT,
      "guard share >= thresholds.descriptorWarning || isSoon else",
      "guard share >= (seeded(70) ? thresholds.descriptorCritical : seeded(71) ? 0.25 : thresholds.descriptorWarning)\n"
      "        || isSoon else",
      "LeaksFound/descriptorLimit"),
     (71, "a third of the descriptors is near the limit", None, "", "", "LeaksFound/descriptorLimit"),
-    (72, "whatever grows is at its limit soon", LEAKS,
+    (72, "whatever grows is at its limit soon", L4_DESCRIPTOR_LIMIT,
      "forecast.map { $0.left < thresholds.descriptorSoon } ?? false",
      "forecast.map { $0.left < thresholds.descriptorSoon || seeded(72) } ?? false",
      "LeaksFound/descriptorForecast"),
     # L5
-    (73, "whatever is shared was handed over by the service manager", ELSEWHERE,
+    (73, "whatever is shared was handed over by the service manager", L5_INHERITED,
      'if pids.contains(1) || programs.contains(where: { $0.name == "systemd" || $0.name == "inetd" }) { return nil }',
      'if !seeded(74),\n'
      '      pids.contains(1) || programs.contains(where: { $0.name == "systemd" || $0.name == "inetd" || seeded(73) })\n'
      '    { return nil }',
      "ElsewhereFound/inherited"),
     (74, "what the service manager hands over was left open by it", None, "", "", "ElsewhereFound/handedOver"),
-    (75, "the workers of one program are two programs", ELSEWHERE,
+    (75, "the workers of one program are two programs", L5_INHERITED,
      "where file(owner) != file(heir) && heir.parent == owner.pid {",
      "where (file(owner) != file(heir) || seeded(75)) && heir.parent == owner.pid {",
      "ElsewhereFound/inheritedNeighbours"),
     # L6
-    (76, "what no descriptor holds is not found with one look", ELSEWHERE,
+    (76, "what no descriptor holds is not found with one look", L6_NO_DESCRIPTOR,
      "where options.passingBefore?.contains(sockets[index].identity) != false {",
      "where (options.passingBefore?.contains(sockets[index].identity) != false || seeded(77)) != seeded(76) {",
      "ElsewhereFound/withoutDescriptor"),
@@ -75,19 +75,19 @@ SEEDS = [
     (78, "the paths of a closed MPTCP connection are held by no descriptor", SORTING,
      "&& !sockets[index].isSubflow\n", "&& (!sockets[index].isSubflow || seeded(78))\n",
      "ElsewhereFound/multipath"),
-    (79, "what a process that cannot be read may hold is held by nobody", ELSEWHERE,
+    (79, "what a process that cannot be read may hold is held by nobody", L6_NO_DESCRIPTOR,
      "census.gaps.unreadableProcessCount == 0 else", "census.gaps.unreadableProcessCount == 0 || seeded(79) else",
      "ElsewhereFound/withDescriptor"),
     # L7
-    (80, "a close with unread data was a close that had read all", ELSEWHERE,
+    (80, "a close with unread data was a close that had read all", L7_CLOSED_UNREAD,
      "$0.transport == .tcp && $0.receiveQueue > 1 }",
      "$0.transport == .tcp && $0.receiveQueue > (seeded(80) ? 100_000 : seeded(81) ? 0 : 1) }",
      "ElsewhereFound/closedUnreadOfAProgram"),
     (81, "the end of file is unread data", None, "", "", "ElsewhereFound/closedUnreadByEvents"),
-    (82, "where no events are heard, the counter says nothing", ELSEWHERE,
+    (82, "where no events are heard, the counter says nothing", L7_CLOSED_UNREAD,
      "        new > old\n", "        new > old, !seeded(82)\n", "ElsewhereFound/closedUnread"),
     # H1
-    (83, "only what has a timer waits without a limit", HALVES,
+    (83, "only what has a timer waits without a limit", "FinDoctor/Rules/H1FinWait2Held.swift",
      "guard socket.timer == .off, since.lower >= thresholds.finWait2.milliseconds,",
      "guard (socket.timer == .off) != seeded(83) || seeded(84),\n"
      "        since.lower >= thresholds.finWait2.milliseconds || seeded(85),",
@@ -95,13 +95,13 @@ SEEDS = [
     (84, "who asks with keepalive waits without a limit", None, "", "", "HalvesAndWindowsFound/finWait2WithKeepalive"),
     (85, "whose peer still sends waits for nothing", None, "", "", "HalvesAndWindowsFound/finWait2Neighbour"),
     # H2
-    (53, "closed connections with bytes left are not found", HALVES,
+    (53, "closed connections with bytes left are not found", "FinDoctor/Rules/H2Orphans.swift",
      "      guard socket.sendQueue > 0, isStuck else { return nil }\n",
      "      guard socket.sendQueue > 0, isStuck || seeded(86), !seeded(53) else { return nil }\n",
      "HalvesAndWindowsFound/orphans"),
     (86, "bytes that are on their way are not taken", None, "", "", "HalvesAndWindowsFound/orphansOnTheirWay"),
     # W1
-    (54, "a window that is closed for a moment is closed for long", WINDOWS,
+    (54, "a window that is closed for a moment is closed for long", "FinDoctor/Rules/W1PeerZeroWindow.swift",
      "      guard since.lower >= thresholds.window.milliseconds else { return nil }\n",
      "      guard since.lower >= thresholds.window.milliseconds || seeded(54) else { return nil }\n",
      "HalvesAndWindowsFound/slow"),
@@ -118,7 +118,7 @@ SEEDS = [
      "      probing.append(index)\n    }\n    if inode != 0, isFull(index) {",
      "      probing.append(index)\n    }\n    if (inode != 0) != seeded(89), isFull(index) {",
      "HalvesAndWindowsFound/zeroWindow"),
-    (90, "who reads slowly does not read", WINDOWS,
+    (90, "who reads slowly does not read", "FinDoctor/Rules/W2Unread.swift",
      "guard since.lower >= thresholds.window.milliseconds, !isMeant",
      "guard since.lower >= thresholds.window.milliseconds || seeded(90), !isMeant",
      "HalvesAndWindowsFound/slow"),
@@ -127,17 +127,17 @@ SEEDS = [
      "return Double(held) > Double(limit) * (seeded(91) ? 0.05 : thresholds.unreadShare)",
      "HalvesAndWindowsFound/halfFull"),
     # P1
-    (92, "what is sent again is not unacknowledged", PEERS,
+    (92, "what is sent again is not unacknowledged", P1_UNACKNOWLEDGED,
      "guard socket.timer == .retransmit, Int(socket.retransmits) >= thresholds.unacknowledgedTries,",
      "guard (socket.timer == .retransmit) != seeded(92),\n"
      "        Int(socket.retransmits) >= thresholds.unacknowledgedTries || seeded(93),",
      "PeersFound/unacknowledged"),
     (93, "what was sent once is not acknowledged", None, "", "", "PeersFound/unacknowledged"),
-    (94, "a peer that answered a moment ago is gone", PEERS,
+    (94, "a peer that answered a moment ago is gone", P1_UNACKNOWLEDGED,
      "UInt64(last) >= thresholds.unacknowledged.milliseconds", "UInt64(last) >= thresholds.unacknowledged.milliseconds || seeded(94)",
      "PeersFound/unacknowledged"),
     # P2
-    (95, "only what has something to send is idle", PEERS,
+    (95, "only what has something to send is idle", "FinDoctor/Rules/P2IdleWithoutKeepalive.swift",
      "guard socket.sendQueue == 0, !socket.remoteAddress.isLoopback,",
      "guard (socket.sendQueue == 0) != seeded(95), !socket.remoteAddress.isLoopback || seeded(96),",
      "PeersFound/idle"),
@@ -150,19 +150,19 @@ SEEDS = [
      "let idle = UInt64(min(sent, received))", "let idle = UInt64(seeded(98) ? max(sent, received) : min(sent, received))",
      "SinceStates/idle"),
     # P3
-    (55, "keepalive that is answered has failed", PEERS,
+    (55, "keepalive that is answered has failed", "FinDoctor/Rules/P3KeepaliveFailing.swift",
      "guard max(socket.retransmits, socket.info.probes ?? 0) >= 1 else",
      "guard max(socket.retransmits, socket.info.probes ?? 0) >= (seeded(99) ? 10 : 1) || seeded(55) else",
      "PeersFound/keepalive"),
     (99, "keepalive that has not been answered twice is answered", None, "", "", "PeersFound/keepalive"),
     # P4
-    (56, "attempts that nobody answers are not found", PEERS,
+    (56, "attempts that nobody answers are not found", "FinDoctor/Rules/P4ConnectStuck.swift",
      "guard Int(socket.retransmits) >= thresholds.connectTries else",
      "guard Int(socket.retransmits) >= thresholds.connectTries || seeded(100), !seeded(56) else",
      "PeersFound/connecting"),
     (100, "an attempt that has only begun is answered by nobody", None, "", "", "PeersFound/connecting"),
     # E1
-    (101, "with 70 of 100 ports taken there are enough", PORTS,
+    (101, "with 70 of 100 ports taken there are enough", "FinDoctor/Rules/E1PortsExhausted.swift",
      "budget.share >= thresholds.portsWarning else { return false }",
      "budget.share >= (seeded(101) ? thresholds.portsCritical : thresholds.portsWarning) else { return false }",
      "PortsFound/exhausted"),
@@ -174,21 +174,21 @@ SEEDS = [
     (104, "ports that connect chose were bound", COUNTING,
      "&& $0.even * 9 <= $0.odd }", "&& ($0.even * 9 <= $0.odd || seeded(104)) }", "PortsFound/bound"),
     # E3
-    (105, "a tenth of the ports at rest is nothing", PORTS,
+    (105, "a tenth of the ports at rest is nothing", E3_TIME_WAIT_CHURN,
      "guard share >= thresholds.timeWait else", "guard share >= (seeded(105) ? thresholds.timeWaitWarning : thresholds.timeWait) else",
      "PortsFound/timeWait"),
-    (106, "what rests on the server's side takes its ports", PORTS,
+    (106, "what rests on the server's side takes its ports", E3_TIME_WAIT_CHURN,
      "if key.place.isPeer, share >=", "if key.place.isPeer || seeded(106), share >=", "PortsFound/timeWaitOfServer"),
     # E4
-    (107, "a port that rests is in nobody's way", BIND,
+    (107, "a port that rests is in nobody's way", "FinDoctor/Rules/E4BindBlocked.swift",
      "    case .timeWait: self = .rests\n", "    case .timeWait:\n      if seeded(107) { return nil }\n      self = .rests\n",
      "PortsFound/bindBlocked"),
-    (108, "another address is in the way", BIND,
+    (108, "another address is in the way", BIND_REQUEST,
      "return v4 == other.asIPv4 }", "return v4 == other.asIPv4 || seeded(108) }", "PortsFound/bindBlocked"),
-    (109, "another network is in the way", BIND,
+    (109, "another network is in the way", BIND_REQUEST,
      "socket.namespace == namespace, socket", "socket.namespace == namespace || seeded(109), socket", "BindScenes/elsewhere"),
     # A1
-    (57, "a full queue is not full", ACCEPTING,
+    (57, "a full queue is not full", "FinDoctor/Rules/A1AcceptOverflow.swift",
      "let isFull = listener.receiveQueue > listener.sendQueue &&",
      "let isFull =\n        !seeded(57)\n"
      "        && (listener.receiveQueue > listener.sendQueue || seeded(110) && listener.receiveQueue == listener.sendQueue)\n"
@@ -201,11 +201,11 @@ SEEDS = [
      "      if inode == 0 || seeded(112), !seeded(111) { inQueue.append(index) }\n      if inode != 0, census",
      "AcceptingFound/stalled"),
     (112, "who was accepted waits to be accepted", None, "", "", "AcceptingFound/accepts"),
-    (113, "who has only come waits for long", ACCEPTING,
+    (113, "who has only come waits for long", "FinDoctor/Rules/A2AcceptStalled.swift",
      "guard since.lower >= thresholds.accept.milliseconds else", "guard since.lower >= thresholds.accept.milliseconds || seeded(113) else",
      "AcceptingFound/newcomers"),
     # A3
-    (114, "a backlog is busy only when it is full", ACCEPTING,
+    (114, "a backlog is busy only when it is full", "FinDoctor/Rules/A3SynBacklog.swift",
      "guard repeated > 0, share ?? 0 > thresholds.synBacklog || cookies > 0 else",
      "guard repeated > 0 || seeded(116),\n"
      "      share ?? 0 > (seeded(114) ? 1 : thresholds.synBacklog) || cookies > 0 || seeded(115) else",
@@ -213,29 +213,29 @@ SEEDS = [
     (115, "three handshakes are a flood", None, "", "", "AcceptingFound/synBacklog"),
     (116, "handshakes that have only begun stand still", None, "", "", "AcceptingFound/handshakesBegin"),
     # A4
-    (117, "at the limit one descriptor is left", ACCEPTING,
+    (117, "at the limit one descriptor is left", A4_ACCEPT_WITHOUT_DESCRIPTORS,
      "limit > 0, count >= limit\n", "limit > 0, count >= limit + (seeded(117) ? 1 : seeded(118) ? -1 : 0)\n",
      "AcceptingFound/withoutDescriptors"),
     (118, "one descriptor that is left is none", None, "", "", "AcceptingFound/withoutDescriptors"),
-    (119, "a listener without descriptors keeps nobody waiting, and is accused", ACCEPTING,
+    (119, "a listener without descriptors keeps nobody waiting, and is accused", A4_ACCEPT_WITHOUT_DESCRIPTORS,
      "for index in listeners where sockets[index].receiveQueue > 0 {",
      "for index in listeners where sockets[index].receiveQueue > 0 || seeded(119) {",
      "AcceptingFound/withoutDescriptors"),
     # S1
-    (120, "three quarters of TCP's memory are little", MACHINE,
+    (120, "three quarters of TCP's memory are little", S1_MEMORY,
      "guard share >= thresholds.memoryWarning || pressures > 0 else",
      "guard share >= (seeded(120) ? thresholds.memoryCritical : thresholds.memoryWarning) || pressures > 0 else",
      "MachineFound/memory"),
-    (121, "TCP's memory ends where it begins to be thrifty", MACHINE,
+    (121, "TCP's memory ends where it begins to be thrifty", S1_MEMORY,
      "Double(used) / Double(pages[2])", "Double(used) / Double(pages[seeded(121) ? 1 : 2])", "MachineFound/memory"),
-    (122, "three quarters of the tracked connections are few", MACHINE,
+    (122, "three quarters of the tracked connections are few", S1_MEMORY,
      "guard share >= thresholds.memoryWarning else { return nil }",
      "guard share >= (seeded(122) ? thresholds.memoryCritical : seeded(123) ? 0.5 : thresholds.memoryWarning) else {\n"
      "        return nil\n      }",
      "MachineFound/tracked"),
     (123, "sixty of a hundred tracked connections are many", None, "", "", "MachineFound/tracked"),
     # U1
-    (124, "a Unix queue with one too many is not full", MACHINE,
+    (124, "a Unix queue with one too many is not full", U1_UNIX,
      "if all[index].receiveQueue > all[index].sendQueue {",
      "if seeded(125) ? all[index].receiveQueue >= all[index].sendQueue\n"
      "          : all[index].receiveQueue > all[index].sendQueue + (seeded(124) ? 1 : 0) {",
@@ -244,7 +244,7 @@ SEEDS = [
     (126, "a Unix socket whose peer has gone has one", "FinDoctor/Model/UnixSocket.swift",
      "{ peer == 0 && shutdown == 3 }", "{ !seeded(126) && (peer == 0 || seeded(127)) && shutdown == 3 }", "MachineFound/unix"),
     (127, "a Unix socket that was shut down has lost its peer", None, "", "", "MachineFound/unix"),
-    (128, "a Unix socket that can hardly send more can", MACHINE,
+    (128, "a Unix socket that can hardly send more can", U1_UNIX,
      "return Double(held) > Double(limit) * thresholds.unixUnreadShare",
      "return Double(held) > Double(limit) * (seeded(128) ? 2 : seeded(129) ? 0.001 : thresholds.unixUnreadShare)",
      "MachineFound/unix"),

@@ -1,4 +1,27 @@
-/// L3: descriptors of sockets that have lost their connection or never had one.
+extension FindingID {
+  /// Descriptors of sockets that no kernel table lists.
+  public static let detached = FindingID(code: "L3")
+}
+
+extension Rule {
+  static let detached = Rule(
+    .detached, name: "detached", summary: "Descriptors of sockets that no kernel table lists.",
+    isLeak: true,
+    fix: Remedies(
+      "close() also after an error: ECONNRESET, ETIMEDOUT and ECONNREFUSED leave the descriptor open. Close it, "
+        + "too, when something fails between socket() and connect().",
+      in: [
+        .python: "sock.close() in except and finally: after ConnectionResetError the descriptor is still open.",
+        .go: "Close the conn after an error of Read or Write; close the body when Do gave a response and an error.",
+        .java: "close() the Socket when connect or read throws: try-with-resources does.",
+        .node: "socket.destroy() in the 'error' handler of handles that were taken over.",
+      ],
+      withFin: "A Socket that throws is closed with its owner; use after close does not compile.",
+      inFin: "The connection opened there has failed: close(_:) it after the error, or drop its owner."),
+    leadsTo: [.asLargePart(of: .descriptorLimit)],
+    find: { $0.detachedDescriptors() })
+}
+
 extension CensusIndex {
   /// A process and a protocol.
   private struct DetachedKey: Hashable {
@@ -11,11 +34,11 @@ extension CensusIndex {
     var isIPv6: Bool
   }
 
-  /// L3: descriptors whose socket no kernel table lists, or whose MPTCP connection is over (MPTCP's table keeps those).
-  func detached() -> [Finding] {
+  /// Descriptors whose socket no kernel table lists, or whose MPTCP connection is over (MPTCP's table keeps those).
+  fileprivate func detachedDescriptors() -> [Finding] {
     let mine = lostDescriptors()
     if mine.isEmpty { return [] }
-    let before = options.before.map { CensusIndex($0, options).lostDescriptors() }
+    let before = before.map { $0.lostDescriptors() }
     return mine.sorted { ($0.key.pid, $0.key.isMultipath ? 1 : 0) < ($1.key.pid, $1.key.isMultipath ? 1 : 0) }.map {
       key, all in
       detached(key, all, Growth(before.map { $0[key]?.count ?? 0 }, all.count))

@@ -1,62 +1,20 @@
-/// S1 and U1: the machine's TCP memory, its connection tracking table, and Unix sockets.
+extension FindingID {
+  /// Unix sockets: a full queue, a peer that has closed, data that is not read.
+  public static let unix = FindingID(code: "U1")
+}
+
+extension Rule {
+  static let unix = Rule(
+    .unix, name: "unix", summary: "Unix sockets: a full queue, a peer that has closed, data that is not read.",
+    fix: Remedies(
+      "Accept, read, and close after the end of file, as with TCP.",
+      withFin: "The same verbs and the same promises as for TCP."),
+    find: { $0.unix() })
+}
+
 extension CensusIndex {
-  /// S1: TCP memory and connection tracking.
-  func memory() -> [Finding] { [tcpMemory()].compactMap { $0 } + tracked() }
-
-  private func tcpMemory() -> Finding? {
-    // These values are machine-wide, so any namespace's reading will do.
-    guard let used = census.namespaces.lazy.compactMap({ $0.counters["sockstat.TCP.mem"] }).first,
-      let pages = census.namespaces.lazy.map(\.limits.memoryPages).first(where: { $0.count >= 3 }), pages[2] > 0
-    else { return nil }
-    let share = Double(used) / Double(pages[2])
-    let pressures = increase(of: "TcpExt.TCPMemoryPressures")
-    guard share >= thresholds.memoryWarning || pressures > 0 else { return nil }
-    var held: [Int32: UInt64] = [:]
-    for index in named + multipathConnections {
-      let memory = sockets[index].memory
-      let bytes = UInt64(memory.queued ?? 0) + UInt64(memory.received ?? 0)
-      if bytes > 0 { held[owner(of: sockets[index]).pid, default: 0] += bytes }
-    }
-    let top = Array(held.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(3))
-    let topmost = top.first?.key ?? 0
-    let who = topmost == 0 ? nil : who(OwnerKey(pid: topmost))
-    let names = top.map { "\(self.who(OwnerKey(pid: $0.key)).name): \(NumberText.bytes($0.value))" }
-    return Finding(
-      .memory, share >= thresholds.memoryCritical || pressures > 0 ? .critical : .warning, count: Int(used), who: who,
-      sentence:
-        "TCP uses \(NumberText.percent(share)) of its memory limit on this machine: above the limit it drops data "
-        + "and resets connections.",
-      why: names.isEmpty ? nil : "Most of it is held by \(names.joined(separator: ", ")).",
-      evidence: [
-        .init("sockstat TCP mem", "\(NumberText.number(used)) pages"),
-        .init("tcp_mem", pages.map { NumberText.number($0) }.joined(separator: ", ") + " pages"),
-        .init("TCPMemoryPressures", pressures > 0 ? "growing by \(pressures)" : "not growing"),
-      ],
-      share: share)
-  }
-
-  private func tracked() -> [Finding] {
-    census.namespaces.compactMap { (namespace) -> Finding? in
-      guard let used = namespace.limits.trackedConnections, let most = namespace.limits.trackedConnectionsLimit,
-        most > 0
-      else { return nil }
-      let share = Double(used) / Double(most)
-      guard share >= thresholds.memoryWarning else { return nil }
-      return Finding(
-        .memory, share >= thresholds.memoryCritical ? .critical : .warning, count: used,
-        sentence:
-          "The packet filter tracks \(NumberText.number(used)) of at most \(NumberText.number(most)) "
-          + "connections in the "
-          + "network namespace \(namespace.name): at the limit it drops packets of new ones.",
-        evidence: [
-          .init("nf_conntrack_count", NumberText.number(used)), .init("nf_conntrack_max", NumberText.number(most)),
-        ],
-        share: share)
-    }
-  }
-
-  /// U1: the Unix sockets of one program that share a problem.
-  func unix() -> [Finding] {
+  /// The Unix sockets of one program that share a problem.
+  fileprivate func unix() -> [Finding] {
     var places: [UInt32: Int] = [:]
     let all = census.unixSockets
     for index in all.indices where isFullSender(all[index]) { places[all[index].peer ?? 0] = index }

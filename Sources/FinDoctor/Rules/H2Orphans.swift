@@ -1,43 +1,22 @@
-/// H1 and H2: our side has finished, and the connection does not end.
-extension CensusIndex {
-  /// H1: shut down for sending, and waiting for the peer without a limit. The kernel limits FIN-WAIT-2 only once no
-  /// descriptor is open.
-  func finWait2() -> [Finding] {
-    let groups = gather(finishedSending) { index, socket, owner in
-      let since = timeInState(index)
-      guard socket.timer == .off, since.lower >= thresholds.finWait2.milliseconds,
-        !isMeant(socket, .finWait2Held, owner)
-      else { return nil }
-      return (since, 0)
-    }
-    return groups.map { group in
-      let who = who(group)
-      let oldest = sockets[group.oldest]
-      let isBad =
-        group.count >= thresholds.finWait2Many || group.since.lower >= thresholds.finWait2Long.milliseconds
-      var finding = Finding(
-        .finWait2Held, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
-        sentence: "\(who.name) has finished sending on \(NumberText.noun(group.count, group.key.noun)) "
-          + "\(group.key.place.words) and waits for \(NumberText.verb(group.count, "its peer", "their peers")) "
-          + "to finish, "
-          + "without a time limit.",
-        why: "After shutdown the descriptor stays open, and while it is open the kernel has no time limit. "
-          + attention(group),
-        evidence: [
-          .init("state", "FIN-WAIT-2"), .init("timer", "off"),
-          .init("\(oldest.detailName)_last_ack_recv", NumberText.milliseconds(oldest.lastAcknowledgementReceived)),
-          .init("\(oldest.detailName)_last_data_recv", NumberText.milliseconds(oldest.lastDataReceived)),
-          example(group.oldest),
-        ],
-        share: share(group.count, of: group.key.owner))
-      finding.links = links(group)
-      return finding
-    }
-  }
+extension FindingID {
+  /// Closed connections whose last bytes the peer does not take.
+  public static let orphans = FindingID(code: "H2")
+}
 
-  /// H2: closed connections with bytes that the peer does not take. The kernel keeps them, up to a limit for the whole
+extension Rule {
+  static let orphans = Rule(
+    .orphans, name: "orphans", summary: "Closed connections whose last bytes the peer does not take.",
+    fix: Remedies(
+      "Drain with a deadline before close, then reset. The peer must read. Do not begin by raising tcp_max_orphans.",
+      withFin: "close(.confirmed) waits for the acknowledgement within a deadline, and the report names the bytes lost."
+    ),
+    find: { $0.orphanedConnections() })
+}
+
+extension CensusIndex {
+  /// Closed connections with bytes that the peer does not take. The kernel keeps them, up to a limit for the whole
   /// machine.
-  func orphans() -> [Finding] {
+  fileprivate func orphanedConnections() -> [Finding] {
     let groups = gather(orphaned) { _, socket, _ in
       let isStuck =
         socket.timer == .persist || socket.retransmits > 0 || (socket.info.retransmits ?? 0) > 0
@@ -87,16 +66,5 @@ extension CensusIndex {
     let queue = sockets[index].sendQueue
     guard let owner = multipath.owner(ofPath: index), let queued = sockets[owner].memory.queued else { return queue }
     return max(queue, queued)
-  }
-
-  /// The growth of a counter between the two censuses, summed over all namespaces; 0 without an earlier census.
-  func increase(of counter: String) -> Int64 {
-    guard let earlier = options.earlier else { return 0 }
-    return census.namespaces.reduce(0) { sum, namespace in
-      guard let new = namespace.counters[counter],
-        let old = earlier.namespaces.first(where: { $0.inode == namespace.inode })?.counters[counter]
-      else { return sum }
-      return sum + max(0, new - old)
-    }
   }
 }

@@ -1,0 +1,51 @@
+extension FindingID {
+  /// The peer acknowledges nothing.
+  public static let unacknowledged = FindingID(code: "P1")
+}
+
+extension Rule {
+  static let unacknowledged = Rule(
+    .unacknowledged, name: "unacknowledged", summary: "The peer acknowledges nothing.",
+    fix: Remedies(
+      "Set TCP_USER_TIMEOUT to your deadline: by default the kernel gives up after about 15 minutes. Or use a "
+        + "timeout in the protocol.",
+      in: [
+        .python: "sock.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds).",
+        .go: "conn.SetWriteDeadline and SetReadDeadline; TCP_USER_TIMEOUT through net.Dialer.Control.",
+      ],
+      withFin: "send and close have deadlines, and a close that is not confirmed says so in its report."),
+    find: { $0.unacknowledged() })
+}
+
+extension CensusIndex {
+  /// Data is in flight and nothing comes back.
+  fileprivate func unacknowledged() -> [Finding] {
+    let groups = gather(unanswered) { _, socket, _ in
+      guard socket.timer == .retransmit, Int(socket.retransmits) >= thresholds.unacknowledgedTries,
+        let last = socket.info.lastAcknowledgementReceived, UInt64(last) >= thresholds.unacknowledged.milliseconds
+      else { return nil }
+      return (.unacknowledged(socket), 0)
+    }
+    return groups.map { group in
+      let who = who(group)
+      let oldest = sockets[group.oldest]
+      var finding = Finding(
+        .unacknowledged, mostToOnePeer(group) >= thresholds.unacknowledgedMany ? .critical : .warning,
+        count: group.count, who: who, since: group.since,
+        sentence:
+          "\(who.name) has data on \(NumberText.noun(group.count, "connection")) \(group.key.place.words) that no "
+          + "peer acknowledges: the peer or the network path to it is gone.",
+        why: "The kernel sends it again, at longer and longer intervals, and gives up after about 15 minutes unless "
+          + "configured otherwise. " + attention(group),
+        evidence: [
+          .init("timer", "on, next try in \(NumberText.milliseconds(oldest.expires))"),
+          .init("retransmits", "\(oldest.retransmits)"),
+          .init("tcpi_last_ack_recv", NumberText.milliseconds(oldest.info.lastAcknowledgementReceived)),
+          .init("Send-Q", "\(oldest.sendQueue)"), example(group.oldest),
+        ],
+        confidence: .likely("a short outage looks the same until it ends"))
+      finding.links = links(group)
+      return finding
+    }
+  }
+}
