@@ -5,9 +5,9 @@
 /// let outlook = BindOutlook(of: request, in: try Census.take())
 /// if outlook.reusing == .taken { print(outlook.obstacles.map(\.sentence)) }
 /// ```
-public struct BindForecast: Sendable {
+package struct BindForecast: Sendable {
   /// The predicted result of a bind.
-  public enum Answer: Hashable, Sendable {
+  package enum Answer: Hashable, Sendable {
     /// No obstacle: the bind will succeed.
     case free
     /// The bind will be refused with `EADDRINUSE`.
@@ -19,19 +19,19 @@ public struct BindForecast: Sendable {
   }
 
   /// The bind that is judged.
-  public var request: BindRequest
+  package var request: BindRequest
   /// The obstacles, the worst first.
-  public var obstacles: [Finding]
+  package var obstacles: [Finding]
   /// The result of a bind without options.
-  public var plain: Answer
+  package var plain: Answer
   /// The result of a bind with `SO_REUSEADDR`, which nearly every server sets.
-  public var reusing: Answer
+  package var reusing: Answer
   /// The result of a trial bind; nil without one.
-  public var trial: BindProbe?
+  package var trial: BindProbe?
   /// The reason why the port was not tried; nil when it was.
-  public var whyUntried: String?
+  package var whyUntried: String?
   /// Further remarks, one sentence each.
-  public var notes: [String]
+  package var notes: [String]
 
   /// Judges a bind by a census and, if there was a trial, by the kernel's answer to that.
   /// - Parameters:
@@ -40,7 +40,7 @@ public struct BindForecast: Sendable {
   ///   - trial: The result of a trial bind.
   ///   - reuse: Whether a socket has `SO_REUSEADDR`, by inode, for the sockets whose options were read.
   ///   - firstFreePort: The lowest port that needs no privilege (`ip_unprivileged_port_start`).
-  public init(
+  package init(
     of request: BindRequest, in census: Census, trial: BindProbe? = nil, reuse: [UInt32: Bool] = [:],
     firstFreePort: Int = 1024
   ) {
@@ -121,7 +121,7 @@ extension BindForecast {
   ///   - census: The census to look in.
   ///   - reuse: Whether a socket has `SO_REUSEADDR`, by inode, for the sockets whose options were read.
   ///   - isTrying: Whether a bind may be tried at all.
-  public static func trying(
+  package static func trying(
     _ request: BindRequest, in census: Census, reuse: [UInt32: Bool] = [:], isTrying: Bool = true
   ) -> BindForecast {
     let namespace = census.namespaces[Int(request.namespace)]

@@ -2,9 +2,9 @@ internal import CFin
 internal import Glibc
 
 /// The kernel's answer to a trial: a socket of our own was bound, never listened, and was closed at once.
-public struct BindProbe: Hashable, Sendable {
+package struct BindProbe: Hashable, Sendable {
   /// The result of one bind.
-  public enum Answer: Hashable, Sendable {
+  package enum Answer: Hashable, Sendable {
     /// The bind succeeded.
     case succeeded
     /// The kernel refused, with the error of this name: `EADDRINUSE`.
@@ -14,14 +14,14 @@ public struct BindProbe: Hashable, Sendable {
   }
 
   /// The result for the address alone, without a port: whether it is an address of this machine.
-  public var address: Answer
+  package var address: Answer
   /// The result without any option.
-  public var plain: Answer
+  package var plain: Answer
   /// The result with `SO_REUSEADDR`.
-  public var reusing: Answer
+  package var reusing: Answer
 
   /// Creates a result; by default nothing was tried.
-  public init(address: Answer = .untried, plain: Answer = .untried, reusing: Answer = .untried) {
+  package init(address: Answer = .untried, plain: Answer = .untried, reusing: Answer = .untried) {
     self.address = address
     self.plain = plain
     self.reusing = reusing
@@ -35,7 +35,7 @@ public struct BindProbe: Hashable, Sendable {
   /// - Parameters:
   ///   - request: The bind to judge.
   ///   - census: The census to look in.
-  public static func isHarmless(_ request: BindRequest, in census: Census) -> Bool {
+  package static func isHarmless(_ request: BindRequest, in census: Census) -> Bool {
     let used = census.sockets.contains {
       $0.localPort == request.port && $0.namespace == request.namespace && $0.transport == request.transport
     }
@@ -53,7 +53,7 @@ public struct BindProbe: Hashable, Sendable {
   ///   - namespace: The namespace of that request; the process must be allowed to enter it.
   ///   - withPort: Whether to try the port as well, see ``isHarmless(_:in:)``.
   /// - Returns: Nil when the namespace can no longer be entered.
-  public static func run(_ request: BindRequest, in namespace: Namespace, withPort: Bool) -> BindProbe? {
+  package static func run(_ request: BindRequest, in namespace: Namespace, withPort: Bool) -> BindProbe? {
     let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
     if place == nil, !namespace.isOwn { return nil }
     let trying = OwnThread { () -> BindProbe? in

@@ -1,8 +1,8 @@
 /// A report about one listener: the clients in its accept queue and their waiting time, the attempts it turned away,
 /// and the threads and loops that should accept.
-public struct ListenerOverview: Sendable {
+package struct ListenerOverview: Sendable {
   /// The listener's row in the census.
-  public enum Place: Hashable, Sendable {
+  package enum Place: Hashable, Sendable {
     /// An index in ``Census/sockets``.
     case inet(Int)
     /// An index in ``Census/unixSockets``.
@@ -10,7 +10,7 @@ public struct ListenerOverview: Sendable {
   }
 
   /// The origin of the limit of the accept queue.
-  public enum Limit: Hashable, Sendable {
+  package enum Limit: Hashable, Sendable {
     /// The backlog that the program gave to `listen`.
     case backlog
     /// The namespace's `somaxconn`; the program may have asked for more.
@@ -20,9 +20,9 @@ public struct ListenerOverview: Sendable {
   }
 
   /// How one process accepts connections.
-  public struct Acceptor: Hashable, Sendable {
+  package struct Acceptor: Hashable, Sendable {
     /// A way of accepting.
-    public enum Way: Hashable, Sendable {
+    package enum Way: Hashable, Sendable {
       /// An epoll set of this descriptor watches the listener for these events.
       case epoll(descriptor: Int32, events: UInt32)
       /// A thread is inside this system call on the listener.
@@ -36,63 +36,63 @@ public struct ListenerOverview: Sendable {
     }
 
     /// The process.
-    public var pid: Int32
+    package var pid: Int32
     /// The way in which it accepts.
-    public var way: Way
+    package var way: Way
   }
 
   /// The descriptors of a process that holds the listener.
-  public struct DescriptorUse: Hashable, Sendable {
+  package struct DescriptorUse: Hashable, Sendable {
     /// The process.
-    public var pid: Int32
+    package var pid: Int32
     /// The number of open descriptors; nil where the kernel does not report it.
-    public var used: Int?
+    package var used: Int?
     /// The soft limit of descriptors; nil where it could not be read.
-    public var limit: Int?
+    package var limit: Int?
 
     /// The used part of the limit, from 0 to 1; nil if unknown.
-    public var share: Double? {
+    package var share: Double? {
       guard let used, let limit, limit > 0 else { return nil }
       return Double(used) / Double(limit)
     }
   }
 
   /// The listener's row.
-  public var place: Place
+  package var place: Place
   /// An index in ``Census/namespaces``.
-  public var namespace: UInt16
+  package var namespace: UInt16
   /// The descriptors that hold the listener.
-  public var holders: [Holder]
+  package var holders: [Holder]
   /// The number of listeners that share the address and port with `SO_REUSEPORT`, including this one.
-  public var group = 1
+  package var group = 1
   /// The number of connections that wait for accept.
-  public var waiting: Int
+  package var waiting: Int
   /// The limit of the accept queue; the queue is full when more connections wait.
-  public var limit: Int
+  package var limit: Int
   /// The origin of the limit.
-  public var limitedBy = Limit.unknown
+  package var limitedBy = Limit.unknown
   /// The waiting time of the connection that has waited longest. The kernel records no times for Unix sockets.
-  public var oldest: AgeBounds?
+  package var oldest: AgeBounds?
   /// Whether ``oldest`` and ``gone`` are for the whole group, because the kernel does not show in whose queue a
   /// connection waits.
-  public var countsGroup = false
+  package var countsGroup = false
   /// The number of waiting connections that the client has closed.
-  public var gone = 0
+  package var gone = 0
   /// The number of handshakes that the peers have not finished.
-  public var unfinished = 0
+  package var unfinished = 0
   /// The number of these whose SYN-ACK had to be sent again.
-  public var unfinishedAgain = 0
+  package var unfinishedAgain = 0
   /// The connection attempts dropped since the listener began; nil for a Unix socket, which drops none: the client
   /// waits.
-  public var drops: Int?
+  package var drops: Int?
   /// The number of drops between the two censuses; nil without an earlier one.
-  public var recentDrops: Int?
+  package var recentDrops: Int?
   /// The time between the two censuses.
-  public var interval: Duration?
+  package var interval: Duration?
   /// The ways of accepting, one for each process that holds the listener and was read with ``Census/watch(_:)``.
-  public var acceptors: [Acceptor] = []
+  package var acceptors: [Acceptor] = []
   /// The descriptors of each process that holds it.
-  public var descriptors: [DescriptorUse] = []
+  package var descriptors: [DescriptorUse] = []
 
   init(_ place: Place, namespace: UInt16, holders: [Holder], waiting: UInt32, limit: UInt32) {
     self.place = place
@@ -103,18 +103,18 @@ public struct ListenerOverview: Sendable {
   }
 
   /// Whether the next client is turned away.
-  public var isFull: Bool { waiting > limit }
+  package var isFull: Bool { waiting > limit }
   /// The filled part of the queue, from 0 to 1.
-  public var share: Double { isFull ? 1 : Double(waiting) / Double(max(limit, 0) + 1) }
+  package var share: Double { isFull ? 1 : Double(waiting) / Double(max(limit, 0) + 1) }
   /// The attempts dropped per second between the two censuses; nil without an earlier one.
-  public var dropsPerSecond: Double? {
+  package var dropsPerSecond: Double? {
     guard let recentDrops, let interval else { return nil }
     return Double(recentDrops) / max(interval.inSeconds, 0.001)
   }
 
   /// The severity of the listener's condition; nil when it is as it should be.
   /// - Parameter thresholds: The limits to apply.
-  public func severity(_ thresholds: Thresholds = Thresholds()) -> Severity? {
+  package func severity(_ thresholds: Thresholds = Thresholds()) -> Severity? {
     let waited = oldest?.lower ?? 0
     let used = descriptors.compactMap(\.share).max() ?? 0
     if isFull || waited >= thresholds.acceptLong.milliseconds || used >= 1 && waiting > 0 { return .critical }
@@ -131,7 +131,7 @@ public struct ListenerOverview: Sendable {
   ///   - census: The census. Call ``Census/watch(_:)`` with the processes that hold listeners first, or ``acceptors``
   ///     are unknown.
   ///   - earlier: An earlier census, for ``recentDrops``.
-  public static func all(in census: Census, since earlier: Census? = nil) -> [ListenerOverview] {
+  package static func all(in census: Census, since earlier: Census? = nil) -> [ListenerOverview] {
     let look = CensusIndex(census, Diagnosis.Options())
     var panels = look.inetListeners(since: earlier) + look.unixListeners()
     for index in panels.indices { look.addPrograms(to: &panels[index]) }
@@ -146,7 +146,7 @@ public struct ListenerOverview: Sendable {
   }
 
   /// The processes that hold listeners, as the argument of ``Census/watch(_:)``.
-  public static func processesToWatch(in census: Census) -> Set<Int32> {
+  package static func processesToWatch(in census: Census) -> Set<Int32> {
     var pids: Set<Int32> = []
     for place in census.sockets.indices where census.sockets[place].state == .listen {
       pids.formUnion(census.holders[census.sockets[place].inode].map(\.pid))
@@ -290,7 +290,7 @@ extension CensusIndex.Queue {
 
 extension ListenerOverview.Acceptor.Way: CustomStringConvertible {
   /// In words that follow a program's name: `epoll (fd 5) watches it for EPOLLIN`, `thread 812 is in accept4`.
-  public var description: String {
+  package var description: String {
     switch self {
     case .epoll(let descriptor, let events):
       events & 1 != 0

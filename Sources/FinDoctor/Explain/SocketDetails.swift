@@ -2,18 +2,18 @@ internal import CFin
 internal import Glibc
 
 /// Readings about one socket that a census does not contain.
-public struct SocketDetails: Sendable {
+package struct SocketDetails: Sendable {
   /// The flags of each descriptor that holds the socket, `O_NONBLOCK` and `O_CLOEXEC` among them.
-  public var flags: [Holder: UInt32] = [:]
+  package var flags: [Holder: UInt32] = [:]
   /// The retry limits of the kernel in the socket's namespace.
-  public var patience = TCPRetryLimits()
+  package var patience = TCPRetryLimits()
   /// The socket's options; nil when they were not requested or may not be read.
-  public var options: SocketOptions?
+  package var options: SocketOptions?
   /// Readings that failed, one sentence each.
-  public var hidden: [String] = []
+  package var hidden: [String] = []
 
   /// Creates empty readings.
-  public init() {}
+  package init() {}
 
   /// Reads from the kernel what is needed about one socket.
   /// - Parameters:
@@ -21,7 +21,7 @@ public struct SocketDetails: Sendable {
   ///   - census: The census that contains it.
   ///   - readsOptions: Whether to copy its descriptor for a moment and read the options. While the copy is open, a
   ///     close by the program does not end the connection.
-  public static func read(_ socket: SocketReference, in census: Census, readsOptions: Bool = false) -> SocketDetails {
+  package static func read(_ socket: SocketReference, in census: Census, readsOptions: Bool = false) -> SocketDetails {
     var all = SocketDetails()
     let holders = census.holders[census.inode(of: socket)]
     for holder in holders.prefix(64) {

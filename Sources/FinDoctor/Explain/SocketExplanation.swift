@@ -10,56 +10,56 @@
 /// let life = SocketLife(of: socket, in: census, .read(socket, in: census))
 /// for event in life.events { print(event.ago, event.text) }
 /// ```
-public struct SocketExplanation: Sendable {
+package struct SocketExplanation: Sendable {
   /// The socket.
-  public var socket: SocketReference
+  package var socket: SocketReference
   /// The protocol and both ends in one line: `tcp 127.0.0.1:8080, peer 127.0.0.1:51234`.
-  public var title: String
+  package var title: String
   /// The state: `CLOSE-WAIT`; `DETACHED` for a socket that no kernel table lists.
-  public var state: String
+  package var state: String
   /// The meaning of that state, as one sentence.
-  public var meaning: String
+  package var meaning: String
   /// The time that the socket has spent in its state.
-  public var since: AgeBounds
+  package var since: AgeBounds
   /// The past events, oldest first.
-  public var events: [Event]
+  package var events: [Event]
   /// The kernel's next actions and their times, as sentences.
-  public var next: [String]
+  package var next: [String]
   /// The outcome if neither the program nor the peer does anything.
-  public var outlook: String
+  package var outlook: String
   /// The processes that hold the socket.
-  public var holders: [Holding]
+  package var holders: [Holding]
   /// The threads and epoll sets that would notice events on the socket, one sentence each.
-  public var attention: [String]
+  package var attention: [String]
   /// The other end, when it is on this machine.
-  public var otherEnd: OtherEnd?
+  package var otherEnd: OtherEnd?
   /// Further facts: queues, buffers, path, bytes, options.
-  public var facts: [Fact]
+  package var facts: [Fact]
   /// The findings about this socket, as `Diagnosis` words them.
-  public var findings: [Finding]
+  package var findings: [Finding]
 
   /// A past event.
-  public struct Event: Hashable, Sendable {
+  package struct Event: Hashable, Sendable {
     /// The kind of event.
-    public var kind: Kind
+    package var kind: Kind
     /// The time since the event.
-    public var ago: AgeBounds
+    package var ago: AgeBounds
     /// The event in words that follow the time.
-    public var text: String
+    package var text: String
 
     /// Creates an event.
     /// - Parameters:
     ///   - kind: The kind of event.
     ///   - ago: The time since the event.
     ///   - text: The event in words that follow the time.
-    public init(_ kind: Kind, _ ago: AgeBounds, _ text: String) {
+    package init(_ kind: Kind, _ ago: AgeBounds, _ text: String) {
       self.kind = kind
       self.ago = ago
       self.text = text
     }
 
     /// The kinds of event. The raw values appear in JSON.
-    public enum Kind: String, CaseIterable, Hashable, Sendable {
+    package enum Kind: String, CaseIterable, Hashable, Sendable {
       /// The socket was created, or its connection requested.
       case opened
       /// The handshake was completed.
@@ -94,46 +94,46 @@ public struct SocketExplanation: Sendable {
   }
 
   /// A process that holds the socket.
-  public struct Holding: Hashable, Sendable {
+  package struct Holding: Hashable, Sendable {
     /// The process.
-    public var pid: Int32
+    package var pid: Int32
     /// Its program, when it could be read.
-    public var program: Program?
+    package var program: Program?
     /// The descriptors that hold the socket.
-    public var descriptors: [Descriptor]
+    package var descriptors: [Descriptor]
 
     /// One descriptor.
-    public struct Descriptor: Hashable, Sendable {
+    package struct Descriptor: Hashable, Sendable {
       /// The descriptor number.
-      public var number: Int32
+      package var number: Int32
       /// Whether exec closes the descriptor; nil when that could not be read.
-      public var closesOnExec: Bool?
+      package var closesOnExec: Bool?
       /// Whether calls on the descriptor block; nil when that could not be read.
-      public var waits: Bool?
+      package var waits: Bool?
     }
   }
 
   /// The other end of a connection.
-  public struct OtherEnd: Hashable, Sendable {
+  package struct OtherEnd: Hashable, Sendable {
     /// The socket.
-    public var socket: SocketReference
+    package var socket: SocketReference
     /// The process with the lowest number that holds it; nil when none does.
-    public var pid: Int32?
+    package var pid: Int32?
     /// Its descriptor for the socket.
-    public var descriptor: Int32?
+    package var descriptor: Int32?
     /// The other end in words: `python3 (pid 812) fd 7, in FIN-WAIT-2`.
-    public var text: String
+    package var text: String
   }
 
   /// A fact about a socket.
-  public struct Fact: Hashable, Sendable {
+  package struct Fact: Hashable, Sendable {
     /// The topic of the fact.
-    public var topic: Topic
+    package var topic: Topic
     /// The fact in words.
-    public var text: String
+    package var text: String
 
     /// The topics of facts. The raw values appear in JSON.
-    public enum Topic: String, CaseIterable, Hashable, Sendable {
+    package enum Topic: String, CaseIterable, Hashable, Sendable {
       /// Data waiting to be read or sent, and connections waiting to be accepted.
       case queues
       /// The use and the limits of the buffers.
@@ -156,7 +156,7 @@ extension SocketExplanation {
   ///     `Census.watch` has read.
   ///   - readings: Readings about this socket alone.
   ///   - findings: All findings of this census, so that those about this socket are worded as they are there.
-  public init(
+  package init(
     of socket: SocketReference, in census: Census, _ readings: SocketDetails = SocketDetails(), findings: [Finding] = []
   ) {
     self.socket = socket

@@ -2,47 +2,47 @@ internal import CFin
 internal import Glibc
 
 /// The options of another program's socket, read through a copy of its descriptor. Nil means unknown.
-public struct SocketOptions: Hashable, Sendable {
+package struct SocketOptions: Hashable, Sendable {
   /// `SO_REUSEADDR`.
-  public var reusesAddress: Bool?
+  package var reusesAddress: Bool?
   /// `SO_REUSEPORT`.
-  public var sharesPort: Bool?
+  package var sharesPort: Bool?
   /// `SO_KEEPALIVE`.
-  public var keepsAlive: Bool?
+  package var keepsAlive: Bool?
   /// `TCP_KEEPIDLE`, in seconds.
-  public var keepaliveIdle: Int?
+  package var keepaliveIdle: Int?
   /// `TCP_KEEPINTVL`, in seconds.
-  public var keepaliveInterval: Int?
+  package var keepaliveInterval: Int?
   /// `TCP_KEEPCNT`.
-  public var keepaliveCount: Int?
+  package var keepaliveCount: Int?
   /// `TCP_USER_TIMEOUT`, in milliseconds; 0 for the kernel's own limit.
-  public var userTimeout: Int?
+  package var userTimeout: Int?
   /// `TCP_SYNCNT`.
-  public var synCount: Int?
+  package var synCount: Int?
   /// `TCP_NODELAY`.
-  public var sendsAtOnce: Bool?
+  package var sendsAtOnce: Bool?
   /// `SO_LINGER` in seconds; -1 where it is off. With 0, close resets the connection.
-  public var linger: Int?
+  package var linger: Int?
   /// `TCP_CONGESTION`, made visible.
-  public var congestionControl: String?
+  package var congestionControl: String?
   /// `TCP_INFO`, for a socket that no table lists.
-  public var info = Info()
+  package var info = Info()
 
   /// The contents of `TCP_INFO`. Only the state counts when two sets of options are compared.
-  public struct Info: Hashable, Sendable {
+  package struct Info: Hashable, Sendable {
     /// The decoded fields.
-    public var detail = TCPDetail()
+    package var detail = TCPDetail()
     /// The state, as the kernel numbers it.
-    public var state: UInt8?
+    package var state: UInt8?
 
     /// Creates an empty value.
-    public init() {}
-    public static func == (left: Info, right: Info) -> Bool { left.state == right.state }
-    public func hash(into hasher: inout Hasher) { hasher.combine(state) }
+    package init() {}
+    package static func == (left: Info, right: Info) -> Bool { left.state == right.state }
+    package func hash(into hasher: inout Hasher) { hasher.combine(state) }
   }
 
   /// Creates options that are all unknown.
-  public init() {}
+  package init() {}
 
   /// Copies the descriptor, reads the options, and closes the copy at once. While the copy is open, a close by the
   /// program does not end the connection.
@@ -85,7 +85,7 @@ public struct SocketOptions: Hashable, Sendable {
   /// - Parameters:
   ///   - inodes: The sockets.
   ///   - census: The census that contains them.
-  public static func reuse(of inodes: some Sequence<UInt32>, in census: Census) -> [UInt32: Bool] {
+  package static func reuse(of inodes: some Sequence<UInt32>, in census: Census) -> [UInt32: Bool] {
     var answers: [UInt32: Bool] = [:]
     for inode in inodes {
       if let holder = census.holders.first(of: inode), let options = try? read(holder),

@@ -1,5 +1,5 @@
 /// A socket of a census, by its index there.
-public enum SocketReference: Hashable, Sendable {
+package enum SocketReference: Hashable, Sendable {
   /// An index in ``Census/sockets``.
   case inet(Int)
   /// An index in ``Census/unixSockets``.
@@ -9,17 +9,17 @@ public enum SocketReference: Hashable, Sendable {
 }
 
 /// An address and a port to search for.
-public struct AddressPort: Hashable, Sendable {
+package struct AddressPort: Hashable, Sendable {
   /// The address; nil for every address.
-  public var address: NetworkAddress?
+  package var address: NetworkAddress?
   /// The port.
-  public var port: UInt16
+  package var port: UInt16
 
   /// Creates a search for an address and a port.
   /// - Parameters:
   ///   - address: The address; nil or an unspecified one for every address.
   ///   - port: The port.
-  public init(_ address: NetworkAddress?, port: UInt16) {
+  package init(_ address: NetworkAddress?, port: UInt16) {
     self.address = address.flatMap { $0.isUnspecified ? nil : $0 }
     self.port = port
   }
@@ -47,7 +47,7 @@ public struct AddressPort: Hashable, Sendable {
 /// Searching for sockets.
 extension Census {
   /// The sockets of this inode: one or none.
-  public func references(toInode inode: UInt32) -> [SocketReference] {
+  package func references(toInode inode: UInt32) -> [SocketReference] {
     guard inode != 0 else { return [] }
     if let place = descriptorRows.first(where: { sockets[$0].inode == inode }) { return [.inet(place)] }
     if let place = unixSockets.firstIndex(where: { $0.inode == inode }) { return [.unix(place)] }
@@ -62,7 +62,7 @@ extension Census {
   }
 
   /// The TCP, UDP, MPTCP and Unix sockets that a process holds, by descriptor. Sockets of other kinds are left out.
-  public func references(heldBy pid: Int32) -> [(descriptor: Int32, socket: SocketReference)] {
+  package func references(heldBy pid: Int32) -> [(descriptor: Int32, socket: SocketReference)] {
     var wanted: [UInt32: [Int32]] = [:]
     for holder in holders.entries where holder.pid == pid {
       wanted[holder.inode, default: []].append(holder.descriptor)
@@ -86,7 +86,7 @@ extension Census {
   /// - Parameters:
   ///   - place: One end.
   ///   - other: The other end; nil for any.
-  public func references(at place: AddressPort, _ other: AddressPort? = nil) -> [SocketReference] {
+  package func references(at place: AddressPort, _ other: AddressPort? = nil) -> [SocketReference] {
     guard let other else {
       return once(sockets.indices.filter { place.isLocal(of: sockets[$0]) || place.isRemote(of: sockets[$0]) })
     }
@@ -108,12 +108,12 @@ extension Census {
   }
 
   /// The Unix sockets of this name: a path, or `@` and an abstract name.
-  public func references(toName name: String) -> [SocketReference] {
+  package func references(toName name: String) -> [SocketReference] {
     unixSockets.indices.filter { self.name(of: unixSockets[$0]) == name }.map { .unix($0) }
   }
 
   /// The inode of a socket; 0 for one that never had a descriptor or no longer has one.
-  public func inode(of socket: SocketReference) -> UInt32 {
+  package func inode(of socket: SocketReference) -> UInt32 {
     switch socket {
     case .inet(let place): sockets[place].inode
     case .unix(let place): unixSockets[place].inode
@@ -122,7 +122,7 @@ extension Census {
   }
 
   /// The other end of a connection, when it is also on this machine: over loopback, or in another namespace.
-  public func otherEnd(of socket: SocketReference) -> SocketReference? {
+  package func otherEnd(of socket: SocketReference) -> SocketReference? {
     switch socket {
     case .detached: return nil
     case .unix(let place):
@@ -153,7 +153,7 @@ extension InetSocket {
 }
 
 /// The object behind a descriptor.
-public enum DescriptorTarget: Hashable, Sendable {
+package enum DescriptorTarget: Hashable, Sendable {
   /// A socket, with its inode and the kernel's name of its protocol (`TCP`, `NETLINK`), if known.
   case socket(inode: UInt32, protocolName: String?)
   /// Any other file, made visible: `/dev/null`, `pipe:[812]`.
@@ -166,7 +166,7 @@ public enum DescriptorTarget: Hashable, Sendable {
   case hidden
 
   /// Reads the target of a process's descriptor.
-  public static func read(_ pid: Int32, _ descriptor: Int32) -> DescriptorTarget {
+  package static func read(_ pid: Int32, _ descriptor: Int32) -> DescriptorTarget {
     let path = "/proc/\(pid)/fd/\(descriptor)"
     do throws(KernelError) {
       let link = try Files.link(path)

@@ -1,17 +1,17 @@
 /// The sockets that a user wants to destroy, named by one end or by both.
-public struct SocketTarget: Hashable, Sendable {
+package struct SocketTarget: Hashable, Sendable {
   /// One end of a connection. A link-local address with an interface belongs to that link alone.
-  public struct End: Hashable, Sendable {
+  package struct End: Hashable, Sendable {
     /// The address; an IPv4 address equals the IPv6 address that it is mapped to.
-    public var address: NetworkAddress
+    package var address: NetworkAddress
     /// The port; 0 matches nothing.
-    public var port: UInt16
+    package var port: UInt16
 
     /// Creates an end.
     /// - Parameters:
     ///   - address: The address.
     ///   - port: The port, above 0.
-    public init(_ address: NetworkAddress, port: UInt16) {
+    package init(_ address: NetworkAddress, port: UInt16) {
       self.address = address
       self.port = port
     }
@@ -20,7 +20,7 @@ public struct SocketTarget: Hashable, Sendable {
     /// - Parameters:
     ///   - other: A socket's address.
     ///   - port: Its port.
-    public func names(_ other: NetworkAddress, _ port: UInt16) -> Bool {
+    package func names(_ other: NetworkAddress, _ port: UInt16) -> Bool {
       guard port == self.port, port != 0 else { return false }
       if let v4 = address.asIPv4 { return v4 == other.asIPv4 }
       return address.isIPv6 == other.isIPv6 && address.bits == other.bits
@@ -29,22 +29,22 @@ public struct SocketTarget: Hashable, Sendable {
   }
 
   /// The local end; without a ``second`` one, either end.
-  public var first: End
+  package var first: End
   /// The remote end; nil for any.
-  public var second: End?
+  package var second: End?
 
   /// Creates a target from one or both ends.
   /// - Parameters:
   ///   - first: The local end; without a second one, either end.
   ///   - second: The remote end.
-  public init(_ first: End, _ second: End? = nil) {
+  package init(_ first: End, _ second: End? = nil) {
     self.first = first
     self.second = second
   }
 
   /// Whether this socket is a target.
   /// - Parameter socket: Its row.
-  public func matches(_ socket: InetSocket) -> Bool {
+  package func matches(_ socket: InetSocket) -> Bool {
     let isLocal = first.names(socket.localAddress, socket.localPort)
     guard let second else { return isLocal || first.names(socket.remoteAddress, socket.remotePort) }
     return isLocal && second.names(socket.remoteAddress, socket.remotePort)
@@ -53,7 +53,7 @@ public struct SocketTarget: Hashable, Sendable {
 
 extension InetSocket {
   /// The reason why destroying a socket has to be requested explicitly or cannot work.
-  public enum Sparing: Hashable, Sendable {
+  package enum Sparing: Hashable, Sendable {
     /// A listener. Without it, new clients are refused.
     case listener
     /// Bound and nothing more. The kernel finds no such socket to destroy.
@@ -61,13 +61,13 @@ extension InetSocket {
   }
 
   /// The reason not to destroy the socket without an explicit request; nil for a connection.
-  public var sparing: Sparing? {
+  package var sparing: Sparing? {
     if transport == .udp { return nil }
     return state == .listen ? .listener : state == .bound ? .bound : nil
   }
 
   /// The effect of destroying the socket on its program and on its peer, in words.
-  public var effectOfDestruction: String {
+  package var effectOfDestruction: String {
     if transport == .udp {
       return "Its program gets ECONNABORTED once, and a port that it asked for stays bound; the peer receives nothing."
     }

@@ -2,25 +2,25 @@
 ///
 /// A program may set its own limits for one socket (`TCP_USER_TIMEOUT`, `TCP_SYNCNT`, `TCP_KEEPCNT`). These are known
 /// only where the socket's options were read.
-public struct TCPRetryLimits: Hashable, Sendable {
+package struct TCPRetryLimits: Hashable, Sendable {
   /// The number of retransmissions of data (`tcp_retries2`).
-  public var dataRetries = 15
+  package var dataRetries = 15
   /// The number of retransmissions once no program holds the connection (`tcp_orphan_retries`); 0 stands for 8.
-  public var orphanRetries = 0
+  package var orphanRetries = 0
   /// The number of retransmissions of the SYN (`tcp_syn_retries`).
-  public var synRetries = 6
+  package var synRetries = 6
   /// The number of additional ones that come first, a second apart (`tcp_syn_linear_timeouts`).
-  public var linearSynRetries = 4
+  package var linearSynRetries = 4
   /// The seconds between two keepalive probes (`tcp_keepalive_intvl`).
-  public var keepaliveInterval = 75
+  package var keepaliveInterval = 75
   /// The number of keepalive probes (`tcp_keepalive_probes`).
-  public var keepaliveProbes = 9
+  package var keepaliveProbes = 9
 
   /// Creates the defaults of Linux.
-  public init() {}
+  package init() {}
 
   /// Reads the settings of a namespace; a setting that cannot be read keeps Linux's default.
-  public static func read(in namespace: Namespace) -> TCPRetryLimits {
+  package static func read(in namespace: Namespace) -> TCPRetryLimits {
     let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
     if place == nil, !namespace.isOwn { return TCPRetryLimits() }
     let reading = OwnThread { () -> TCPRetryLimits in

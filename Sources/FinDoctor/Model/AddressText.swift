@@ -1,14 +1,14 @@
 /// Writing addresses.
 extension TextBuffer {
   /// Writes an address: `127.0.0.1`; IPv6 as in RFC 5952, with the interface of a link-local one: `fe80::1%2`.
-  public mutating func write(_ address: NetworkAddress) {
+  package mutating func write(_ address: NetworkAddress) {
     var line = ShortText()
     line.put(address)
     append(line)
   }
 
   /// Writes an address and a port: `127.0.0.1:80`, `[::1]:80`. Port 0 is written as `*`.
-  public mutating func write(_ address: NetworkAddress, port: UInt16) {
+  package mutating func write(_ address: NetworkAddress, port: UInt16) {
     var line = ShortText()
     if address.isIPv6 { line.put(UInt8(ascii: "[")) }
     line.put(address)

@@ -189,7 +189,7 @@ extension AgeBounds: CustomStringConvertible {
   }
 
   /// Writes the short form for a column: `3.2s`, `3.2s-41min`, `>3.2s`, `<41min`, `-`.
-  public func write(short buffer: inout TextBuffer) {
+  package func write(short buffer: inout TextBuffer) {
     if isExact {
       Self.write(lower, "", to: &buffer)
     } else if upper == .max {

@@ -45,7 +45,7 @@ extension MPTCPSubflows {
   ///   - place: The index of the socket.
   ///   - sockets: The rows that this was made from.
   ///   - limits: The limits of the socket's namespace.
-  public func since(
+  package func since(
     _ place: Int, in sockets: ContiguousArray<InetSocket>, limits: KernelLimits = KernelLimits()
   ) -> AgeBounds {
     guard sockets[place].transport == .mptcp else { return AgeBounds.inState(sockets[place], limits: limits) }
@@ -61,10 +61,10 @@ extension InetSocket {
     transport == .mptcp ? multipath.lastAcknowledgementReceived : info.lastAcknowledgementReceived
   }
   /// The number of data bytes sent; nil where the kernel does not count them.
-  public var bytesSent: UInt64? { transport == .mptcp ? multipath.bytesSent : info.bytesSent }
+  package var bytesSent: UInt64? { transport == .mptcp ? multipath.bytesSent : info.bytesSent }
   /// The number of bytes received in order, for TCP with 1 for the peer's FIN; nil where the kernel does not count
   /// them.
-  public var bytesReceived: UInt64? { transport == .mptcp ? multipath.bytesReceived : info.bytesReceived }
+  package var bytesReceived: UInt64? { transport == .mptcp ? multipath.bytesReceived : info.bytesReceived }
   /// The prefix of the names of these fields, as in `tcpi_last_ack_recv`.
   var detailName: String { transport == .mptcp ? "mptcpi" : "tcpi" }
 }

@@ -1,15 +1,15 @@
 /// A bind to judge: an address, a port, and the properties that decide which sockets conflict with it.
-public struct BindRequest: Hashable, Sendable {
+package struct BindRequest: Hashable, Sendable {
   /// The address; unspecified stands for every address of the machine.
-  public var address: NetworkAddress
+  package var address: NetworkAddress
   /// The port, above 0.
-  public var port: UInt16
+  package var port: UInt16
   /// TCP for a listener, or UDP.
-  public var transport: Transport
+  package var transport: Transport
   /// Whether a socket on `::` excludes IPv4 (`IPV6_V6ONLY`).
-  public var isIPv6Only: Bool
+  package var isIPv6Only: Bool
   /// An index in ``Census/namespaces``.
-  public var namespace: UInt16
+  package var namespace: UInt16
 
   /// Creates a request to bind an address and port.
   /// - Parameters:
@@ -18,7 +18,7 @@ public struct BindRequest: Hashable, Sendable {
   ///   - transport: TCP or UDP.
   ///   - isIPv6Only: Whether a socket on `::` excludes IPv4.
   ///   - namespace: An index in ``Census/namespaces``.
-  public init(
+  package init(
     _ address: NetworkAddress, port: UInt16, transport: Transport = .tcp, isIPv6Only: Bool = false,
     namespace: UInt16 = 0
   ) {
@@ -31,7 +31,7 @@ public struct BindRequest: Hashable, Sendable {
 
   /// Whether this socket and the requested one would receive the same packets, so that the kernel compares their
   /// options.
-  public func meets(_ socket: InetSocket) -> Bool {
+  package func meets(_ socket: InetSocket) -> Bool {
     guard socket.transport == transport, socket.namespace == namespace, socket.localPort == port else { return false }
     // A link-local address belongs to its interface. A socket that is bound to no interface meets all of them.
     if address.isLinkLocal, address.interface != 0, socket.interface != 0, address.interface != socket.interface {
@@ -72,5 +72,5 @@ public struct BindRequest: Hashable, Sendable {
 
 extension BindRequest: CustomStringConvertible {
   /// `tcp 127.0.0.1:80`.
-  public var description: String { "\(transport) \(address.with(port: port))" }
+  package var description: String { "\(transport) \(address.with(port: port))" }
 }

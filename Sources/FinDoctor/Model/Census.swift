@@ -11,19 +11,19 @@ public struct Census: Sendable {
   /// The Unix sockets of the same namespaces.
   public var unixSockets: ContiguousArray<UnixSocket>
   /// The names of Unix sockets, one after the other; an abstract name begins with a zero byte.
-  public var unixNames: ContiguousArray<UInt8>
+  package var unixNames: ContiguousArray<UInt8>
   /// The inodes of Unix clients that wait for accept, grouped by listener.
-  public var unixWaiting: ContiguousArray<UInt32>
+  package var unixWaiting: ContiguousArray<UInt32>
   /// The processes' descriptors, by the socket that each holds.
   public var holders: Holders
   /// The programs of all processes that hold a socket.
   public var programs: [Int32: Program]
   /// The cgroups, by number, of sockets whose process is unknown: it has ended, or may not be read.
-  public var cgroups: [UInt64: Cgroup] = [:]
+  package var cgroups: [UInt64: Cgroup] = [:]
   /// The epoll entries and blocked threads of the processes that were given to ``watch(_:)``.
-  public var watchers: [Int32: Watchers]
+  package var watchers: [Int32: Watchers]
   /// The published socket data of the processes that were given to ``readLedgers(of:)``.
-  public var ledgers: [Int32: ProgramLedger] = [:]
+  package var ledgers: [Int32: ProgramLedger] = [:]
   /// The former holders of sockets that no descriptor holds any more, by the sockets' identity, from the census that
   /// was given to ``recall(from:)``.
   var formerHolders: [UInt64: FormerHolder] = [:]
@@ -37,7 +37,7 @@ public struct Census: Sendable {
   public var when: Moment
 
   /// Makes a census from parts, for tests.
-  public init(
+  package init(
     sockets: ContiguousArray<InetSocket> = [], unixSockets: ContiguousArray<UnixSocket> = [],
     unixNames: ContiguousArray<UInt8> = [], unixWaiting: ContiguousArray<UInt32> = [],
     holders: Holders = Holders(sockets: []), programs: [Int32: Program] = [:], watchers: [Int32: Watchers] = [:],
@@ -65,7 +65,7 @@ public struct Census: Sendable {
     public var wall: Int64
 
     /// A moment given by both clocks.
-    public init(monotonic: UInt64 = 0, wall: Int64 = 0) {
+    package init(monotonic: UInt64 = 0, wall: Int64 = 0) {
       self.monotonic = monotonic
       self.wall = wall
     }

@@ -19,20 +19,20 @@ public struct CensusGaps: Hashable, Sendable {
 
   /// The number of times that the kernel dropped reports of destroyed sockets, because they came faster than they were
   /// read.
-  public var lostEnds = 0
+  package var lostEnds = 0
 
   /// No gaps.
-  public init() {}
+  package init() {}
 
   /// The number of processes that could not be read.
   public var unreadableProcessCount: Int { unreadableProcesses.values.reduce(0, +) }
 
   /// The number of network namespaces that were left out, because the caller asked for its own one only. That is
   /// intended and not reported as a gap.
-  public var namespacesLeftOut = 0
+  package var namespacesLeftOut = 0
 
   /// Whether a socket that was not found may exist all the same.
-  public var hidesSockets: Bool {
+  package var hidesSockets: Bool {
     skippedNamespaces > 0 || namespacesLeftOut > 0 || damagedAnswers > 0 || interruptedDumps > 0
       || !refusedDumps.isEmpty
   }

@@ -1,14 +1,14 @@
 /// A cgroup: the unit or container that a socket belongs to, even where its process may not be read or has ended.
-public struct Cgroup: Hashable, Sendable {
+package struct Cgroup: Hashable, Sendable {
   /// The path below the root of the cgroup v2 hierarchy: `/system.slice/nginx.service`. Escaped for printing.
-  public var path: String
+  package var path: String
   /// The unit of the service manager, `nginx.service`, or the container's scope; nil outside of one.
-  public var unit: String?
+  package var unit: String?
   /// The first twelve digits of the container's name, when the path holds one.
-  public var container: String?
+  package var container: String?
 
   /// Reads the unit and the container out of a path.
-  public init(path bytes: some Collection<UInt8>) {
+  package init(path bytes: some Collection<UInt8>) {
     path = visible(bytes)
     let parts = Array(bytes).split(separator: UInt8(ascii: "/"))
     unit = parts.last { $0.ends(in: ".service") || $0.ends(in: ".scope") }.map { visible($0) }

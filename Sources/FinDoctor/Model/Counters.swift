@@ -1,13 +1,13 @@
 /// The kernel's counters of one namespace, from `/proc/net/netstat`, `snmp` and `sockstat`, under the kernel's names.
 ///
 /// Most of them only grow, so that the difference of two readings counts the events between them.
-public struct Counters: Hashable, Sendable {
+package struct Counters: Hashable, Sendable {
   /// The values by name: `TcpExt.ListenOverflows`, `Tcp.ActiveOpens`, `sockstat.TCP.tw`.
-  public var values: [String: Int64]
+  package var values: [String: Int64]
 
   /// Makes counters from names and values.
-  public init(_ values: [String: Int64] = [:]) { self.values = values }
+  package init(_ values: [String: Int64] = [:]) { self.values = values }
 
   /// The value of a counter; nil when this kernel has none of that name.
-  public subscript(name: String) -> Int64? { values[name] }
+  package subscript(name: String) -> Int64? { values[name] }
 }

@@ -15,7 +15,7 @@ public struct DetachedSocket: Hashable, Sendable {
   public var isIPv6: Bool
 
   /// Makes one from its values, for tests.
-  public init(inode: UInt32, pid: Int32, descriptor: Int32, transport: Transport = .tcp, isIPv6: Bool = false) {
+  package init(inode: UInt32, pid: Int32, descriptor: Int32, transport: Transport = .tcp, isIPv6: Bool = false) {
     self.inode = inode
     self.pid = pid
     self.descriptor = descriptor

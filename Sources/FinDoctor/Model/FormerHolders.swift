@@ -1,13 +1,13 @@
 extension Census {
   /// The former holder of a socket that no descriptor holds any more.
-  public struct FormerHolder: Hashable, Sendable {
+  package struct FormerHolder: Hashable, Sendable {
     /// The process and the descriptor, as they were.
-    public var holder: Holder
+    package var holder: Holder
     /// The program of the process; nil if it could not be read.
-    public var program: Program?
+    package var program: Program?
 
     /// A former holder and its program.
-    public init(_ holder: Holder, _ program: Program?) {
+    package init(_ holder: Holder, _ program: Program?) {
       self.holder = holder
       self.program = program
     }
@@ -18,7 +18,7 @@ extension Census {
   ///
   /// The kernel forgets the holder with the descriptor, and keeps the cookie. An equal cookie means the same socket,
   /// even if another one has its ports.
-  public mutating func recall(from earlier: Census) {
+  package mutating func recall(from earlier: Census) {
     var left = NumberSet()
     for socket in sockets where socket.inode == 0 && !socket.isWaitingForAccept { left.insert(socket.identity) }
     for socket in earlier.sockets where socket.inode != 0 && left.contains(socket.identity) {
@@ -28,5 +28,5 @@ extension Census {
   }
 
   /// The holder of this socket in the census that was given to ``recall(from:)``.
-  public func formerHolder(of socket: InetSocket) -> FormerHolder? { formerHolders[socket.identity] }
+  package func formerHolder(of socket: InetSocket) -> FormerHolder? { formerHolders[socket.identity] }
 }

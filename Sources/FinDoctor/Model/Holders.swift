@@ -8,7 +8,7 @@ public struct Holder: Hashable, Sendable {
   public var descriptor: Int32
 
   /// Makes one from its values.
-  public init(inode: UInt32, pid: Int32, descriptor: Int32) {
+  package init(inode: UInt32, pid: Int32, descriptor: Int32) {
     self.inode = inode
     self.pid = pid
     self.descriptor = descriptor
@@ -28,7 +28,7 @@ public struct HoldingProcess: Hashable, Sendable {
   public var isReadable: Bool
 
   /// Makes one from its values.
-  public init(pid: Int32, user: UInt32 = 0, descriptorCount: UInt32? = nil, isReadable: Bool = true) {
+  package init(pid: Int32, user: UInt32 = 0, descriptorCount: UInt32? = nil, isReadable: Bool = true) {
     self.pid = pid
     self.user = user
     self.descriptorCount = descriptorCount
@@ -43,11 +43,11 @@ public struct Holders: Sendable {
   /// Every process, by number.
   public let processes: ContiguousArray<HoldingProcess>
   /// Descriptors of epoll instances, by process.
-  public let epolls: ContiguousArray<Holder>
+  package let epolls: ContiguousArray<Holder>
   /// Descriptors of ledgers published by a library, by process: memory files whose name begins with `fin-ledger`.
-  public let ledgers: ContiguousArray<Holder>
+  package let ledgers: ContiguousArray<Holder>
   /// Descriptors of io_uring instances, by process: they may hold sockets that have no descriptor.
-  public let rings: ContiguousArray<Holder>
+  package let rings: ContiguousArray<Holder>
 
   /// A hash table from each inode to the position of its first entry. It uses open addressing; 0 is an empty slot, and
   /// a position is stored plus one.
@@ -62,7 +62,7 @@ public struct Holders: Sendable {
   ///   - epolls: Descriptors of epoll instances.
   ///   - ledgers: Descriptors of ledgers published by a library.
   ///   - rings: Descriptors of io_uring instances.
-  public init(
+  package init(
     sockets: ContiguousArray<Holder>, processes: ContiguousArray<HoldingProcess> = [],
     epolls: ContiguousArray<Holder> = [], ledgers: ContiguousArray<Holder> = [], rings: ContiguousArray<Holder> = []
   ) {
@@ -93,11 +93,11 @@ public struct Holders: Sendable {
   }
 
   /// The numbers of this process's epoll instances.
-  public func epolls(of pid: Int32) -> [Int32] { Self.descriptors(of: pid, in: epolls) }
+  package func epolls(of pid: Int32) -> [Int32] { Self.descriptors(of: pid, in: epolls) }
   /// The numbers of this process's published ledgers.
-  public func ledgers(of pid: Int32) -> [Int32] { Self.descriptors(of: pid, in: ledgers) }
+  package func ledgers(of pid: Int32) -> [Int32] { Self.descriptors(of: pid, in: ledgers) }
   /// The numbers of this process's io_uring instances.
-  public func rings(of pid: Int32) -> [Int32] { Self.descriptors(of: pid, in: rings) }
+  package func rings(of pid: Int32) -> [Int32] { Self.descriptors(of: pid, in: rings) }
 
   private static func descriptors(of pid: Int32, in holders: ContiguousArray<Holder>) -> [Int32] {
     holders[holders.firstPlace { $0.pid >= pid }...].prefix { $0.pid == pid }.map(\.descriptor)

@@ -32,9 +32,9 @@ public struct InetSocket: Sendable {
   /// The index of its namespace in ``Census/namespaces``.
   public var namespace: UInt16 = 0
   /// Option flags that the kernel reports without a request for each: see ``bindsAddressOnly``.
-  public var options: UInt16?
+  package var options: UInt16?
   /// The directions that are shut down: 1 receiving, 2 sending.
-  public var shutdown: UInt8?
+  package var shutdown: UInt8?
   /// TCP, UDP or MPTCP.
   public var transport = Transport.tcp
   /// Whether it is an IPv6 socket; its addresses may still be mapped IPv4 ones.
@@ -56,7 +56,7 @@ public struct InetSocket: Sendable {
   public var info = TCPDetail()
 
   /// A row of zeros.
-  public init() {}
+  package init() {}
 }
 
 /// The transports whose sockets have addresses.
@@ -140,11 +140,11 @@ extension InetSocket {
   public var drops: UInt32? { state == .listen || transport == .udp ? memory.drops : nil }
 
   /// Whether it may bind addresses that the machine does not have (`IP_FREEBIND`).
-  public var bindsForeignAddresses: Bool? { options.map { $0 & 1 << 2 != 0 } }
+  package var bindsForeignAddresses: Bool? { options.map { $0 & 1 << 2 != 0 } }
 
   /// Whether it accepts connections to foreign addresses (`IP_TRANSPARENT`).
-  public var isTransparent: Bool? { options.map { $0 & 1 << 5 != 0 } }
+  package var isTransparent: Bool? { options.map { $0 & 1 << 5 != 0 } }
 
   /// Whether only the address is bound, and connect chooses the port (`IP_BIND_ADDRESS_NO_PORT`).
-  public var bindsAddressOnly: Bool? { options.map { $0 & 1 << 8 != 0 } }
+  package var bindsAddressOnly: Bool? { options.map { $0 & 1 << 8 != 0 } }
 }

@@ -14,7 +14,7 @@ public enum Language: String, CaseIterable, Hashable, Sendable {
   case unknown
 
   /// Guesses the language from the name of the executable.
-  public init(executable name: String) {
+  package init(executable name: String) {
     func isNamed(_ stem: String) -> Bool {
       // A version may follow the name: `python3.11`, `java8`.
       name.hasPrefix(stem) && name.dropFirst(stem.count).allSatisfy { $0.isNumber || $0 == "." || $0 == "-" }

@@ -7,7 +7,7 @@ public struct MPTCPInfo: Sendable {
   private var length = 0
 
   /// No data.
-  public init() {}
+  package init() {}
 
   /// Reads the kernel's bytes from the buffer that stores them.
   init(_ room: borrowing TCPDetail) {

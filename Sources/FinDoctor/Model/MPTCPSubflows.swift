@@ -4,7 +4,7 @@
 /// timers. The kernel reports only to privileged readers that a TCP row is a subflow. So both are joined here by data
 /// that every reader gets: the inode that they share; or the addresses and ports of the first subflow, as long as no
 /// program has accepted the connection, and after the program has closed it.
-public struct MPTCPSubflows: Sendable {
+package struct MPTCPSubflows: Sendable {
   /// The index of each subflow's MPTCP socket.
   private var owners: [Int: Int] = [:]
   private var pathsOfOwners: [Int: [Int]] = [:]
@@ -25,7 +25,7 @@ public struct MPTCPSubflows: Sendable {
 
   /// Joins the rows. It costs next to nothing where there is no MPTCP.
   /// - Parameter sockets: All rows of a census.
-  public init(_ sockets: ContiguousArray<InetSocket>) {
+  package init(_ sockets: ContiguousArray<InetSocket>) {
     var byInode: [UInt32: Int] = [:]
     var byEnds: [Ends: Int] = [:]
     for place in sockets.indices where sockets[place].transport == .mptcp {
@@ -44,14 +44,14 @@ public struct MPTCPSubflows: Sendable {
   }
 
   /// Whether no row is a subflow.
-  public var isEmpty: Bool { owners.isEmpty }
+  package var isEmpty: Bool { owners.isEmpty }
 
   /// Whether this row represents the object that a descriptor holds. For an MPTCP connection that is the MPTCP row, and
   /// not its subflows. For an MPTCP listener it is the TCP row, which has more data.
   /// - Parameters:
   ///   - place: The row's index.
   ///   - sockets: The rows that this was made from.
-  public func isTheDescriptors(_ place: Int, in sockets: ContiguousArray<InetSocket>) -> Bool {
+  package func isTheDescriptors(_ place: Int, in sockets: ContiguousArray<InetSocket>) -> Bool {
     switch sockets[place].transport {
     case .udp: true
     case .tcp: owner(ofPath: place) == nil || sockets[place].state == .listen
@@ -61,9 +61,9 @@ public struct MPTCPSubflows: Sendable {
 
   /// The MPTCP socket of a subflow, as an index in the census.
   /// - Parameter place: The index of the subflow's row.
-  public func owner(ofPath place: Int) -> Int? { owners.isEmpty ? nil : owners[place] }
+  package func owner(ofPath place: Int) -> Int? { owners.isEmpty ? nil : owners[place] }
 
   /// The subflows of an MPTCP socket, as indices in the census.
   /// - Parameter place: The index of the MPTCP socket.
-  public func paths(of place: Int) -> [Int] { pathsOfOwners[place] ?? [] }
+  package func paths(of place: Int) -> [Int] { pathsOfOwners[place] ?? [] }
 }

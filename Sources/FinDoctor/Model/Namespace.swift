@@ -9,12 +9,12 @@ public struct Namespace: Hashable, Sendable {
   /// Whether its sockets were read.
   public var isRead: Bool
   /// The kernel's counters of this namespace.
-  public var counters: Counters
+  package var counters: Counters
   /// The kernel's limits in this namespace.
   public var limits: KernelLimits
 
   /// Makes one from its values.
-  public init(
+  package init(
     inode: UInt32 = 0, name: String = "own", isOwn: Bool = true, isRead: Bool = true, counters: Counters = Counters(),
     limits: KernelLimits = KernelLimits()
   ) {

@@ -8,14 +8,14 @@ public struct Program: Hashable, Sendable {
   /// The name for display: the file name of the executable, else the kernel's short name.
   public var name: String
   /// The kernel's short name of the main thread, at most 15 bytes (`/proc/PID/comm`).
-  public var shortName: String
+  package var shortName: String
   /// The command line, its arguments separated by spaces; at most 4,096 bytes.
   public var commandLine: String
   /// The script that an interpreter runs, when the command line shows it: the file name of the script, or the name of
   /// the module: `api.py`, `http.server`.
   public var script: String?
   /// The name, and for an interpreter its script: `nginx`, `python3.11 api.py`.
-  public var title: String { script.map { name + " " + $0 } ?? name }
+  package var title: String { script.map { name + " " + $0 } ?? name }
   /// The user it runs as.
   public var user: UInt32
   /// The unit of the service manager that it belongs to, `nginx.service`, or the container's scope; nil outside of one.
@@ -23,18 +23,18 @@ public struct Program: Hashable, Sendable {
   /// The first twelve digits of the container's name, when the path of its cgroup holds one.
   public var container: String?
   /// The path of its cgroup.
-  public var cgroupPath: String?
+  package var cgroupPath: String?
   /// The time since it started.
   public var age: Duration?
   /// The process that started it, or that adopted it.
-  public var parent: Int32?
+  package var parent: Int32?
   /// The limit on its open descriptors (the soft limit).
   public var descriptorLimit: UInt64?
   /// The executable's path; nil when it may not be read.
   public var executable: String?
 
   /// Makes a program of which only these values are known.
-  public init(pid: Int32, name: String, user: UInt32 = 0) {
+  package init(pid: Int32, name: String, user: UInt32 = 0) {
     self.pid = pid
     self.name = name
     shortName = name

@@ -1,27 +1,27 @@
 /// A program's own data about one of its sockets, from the ledger that Fin keeps and the program has published.
 ///
 /// It is only the program's word. It is accepted only for sockets that the program itself holds.
-public struct PublishedSocket: Hashable, Sendable {
+package struct PublishedSocket: Hashable, Sendable {
   /// The source file that opened it, as `Module/File.swift`, escaped for printing.
-  public var file: String
+  package var file: String
   /// The line that opened it.
-  public var line: UInt32
+  package var line: UInt32
   /// The time of opening: nanoseconds of `CLOCK_MONOTONIC`. Nil when the recorded time lies in the future.
-  public var opened: UInt64?
+  package var opened: UInt64?
   /// The phase of its life.
-  public var phase: Phase
+  package var phase: Phase
   /// The running wait for input, or for the end of a close.
-  public var input = Wait.none
+  package var input = Wait.none
   /// The running wait for room to send.
-  public var output = Wait.none
+  package var output = Wait.none
   /// The intent that the program declared.
-  public var intent: Intent = []
+  package var intent: Intent = []
   /// The time at which the intent expires: nanoseconds of `CLOCK_MONOTONIC`.
-  public var intentEnds: UInt64 = 0
+  package var intentEnds: UInt64 = 0
   /// Whether the entry was not written for this descriptor of this process: a process wrote it from which this one was
   /// forked, or the program made a second descriptor without Fin. The line is true; the rest was true where it was
   /// written.
-  public var isInherited = false
+  package var isInherited = false
 
   /// Makes one from its values.
   init(file: String, line: UInt32, phase: Phase) {
@@ -31,10 +31,10 @@ public struct PublishedSocket: Hashable, Sendable {
   }
 
   /// The place that opened it: `Server/Handler.swift:112`
-  public var site: String { "\(file):\(line)" }
+  package var site: String { "\(file):\(line)" }
 
   /// Whether an operation waits, and until when.
-  public enum Wait: Hashable, Sendable {
+  package enum Wait: Hashable, Sendable {
     /// No operation waits.
     case none
     /// An operation waits until this moment of `CLOCK_MONOTONIC`, in nanoseconds.
@@ -52,7 +52,7 @@ public struct PublishedSocket: Hashable, Sendable {
   }
 
   /// The phases of a socket in Fin.
-  public enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
+  package enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
     /// Created, without an address.
     case fresh
     /// Has a local address.
@@ -87,9 +87,9 @@ public struct PublishedSocket: Hashable, Sendable {
     case closed
 
     /// Whether a close has begun.
-    public var isClosing: Bool { rawValue >= Phase.confirming.rawValue }
+    package var isClosing: Bool { rawValue >= Phase.confirming.rawValue }
 
-    public var description: String {
+    package var description: String {
       switch self {
       case .fresh: "fresh"
       case .bound: "bound"
@@ -112,21 +112,21 @@ public struct PublishedSocket: Hashable, Sendable {
   }
 
   /// The intents that a program can declare.
-  public struct Intent: OptionSet, Hashable, Sendable, CustomStringConvertible {
-    public let rawValue: UInt8
+  package struct Intent: OptionSet, Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: UInt8
 
-    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// One side has finished, and the other continues.
-    public static let halfClosed = Intent(rawValue: 1)
+    package static let halfClosed = Intent(rawValue: 1)
     /// Received data is left unread.
-    public static let readPaused = Intent(rawValue: 2)
+    package static let readPaused = Intent(rawValue: 2)
     /// No data may pass for a long time.
-    public static let idle = Intent(rawValue: 4)
+    package static let idle = Intent(rawValue: 4)
     /// The connection waits in a pool.
-    public static let pooled = Intent(rawValue: 8)
+    package static let pooled = Intent(rawValue: 8)
 
-    public var description: String {
+    package var description: String {
       let names: [(Intent, String)] = [
         (.halfClosed, "half closed"), (.readPaused, "reading paused"), (.idle, "idle"), (.pooled, "pooled"),
       ]
@@ -135,17 +135,17 @@ public struct PublishedSocket: Hashable, Sendable {
   }
 
   /// The earliest deadline of the running waits.
-  public var deadline: UInt64? {
+  package var deadline: UInt64? {
     [input, output].compactMap { if case .until(let end) = $0 { end } else { nil } }.min()
   }
 }
 
 /// The data that a program publishes about the sockets that it holds.
-public struct ProgramLedger: Sendable {
+package struct ProgramLedger: Sendable {
   /// The sockets, by their descriptor in that program.
-  public var sockets: [Int32: PublishedSocket] = [:]
+  package var sockets: [Int32: PublishedSocket] = [:]
   /// The time of reading: nanoseconds of `CLOCK_MONOTONIC`.
-  public var when: UInt64
+  package var when: UInt64
 
   /// Makes an empty ledger.
   init(when: UInt64) { self.when = when }

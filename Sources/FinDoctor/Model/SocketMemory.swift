@@ -4,7 +4,7 @@ public struct SocketMemory: Sendable {
   private(set) var count: UInt8 = 0
 
   /// No data.
-  public init() {}
+  package init() {}
 
   /// Reads the kernel's numbers in their order; a tenth number and any after it are left out.
   init(_ bytes: RawSpan, _ value: Range<Int>) {

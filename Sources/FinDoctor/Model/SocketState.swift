@@ -35,7 +35,7 @@ public struct SocketState: RawRepresentable, Hashable, Sendable {
   public static let bound = SocketState(rawValue: 13)
 
   /// All states that have a name.
-  public static let named: [SocketState] = (1...13).map(SocketState.init)
+  package static let named: [SocketState] = (1...13).map(SocketState.init)
 }
 
 extension SocketState: CustomStringConvertible {

@@ -16,7 +16,7 @@ public struct TCPDetail: Sendable {
   static let capacity = 248
 
   /// No data.
-  public init() {}
+  package init() {}
 
   /// Stores the bytes of an attribute.
   init(_ bytes: RawSpan) {

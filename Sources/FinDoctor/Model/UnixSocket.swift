@@ -14,13 +14,13 @@ public struct UnixSocket: Sendable {
   /// The user whose program created it.
   public var user: UInt32?
   /// The range of its name in ``Census/unixNames``; empty when it has none.
-  public var name: Range<UInt32> = 0..<0
+  package var name: Range<UInt32> = 0..<0
   /// The range of the inodes of its clients that wait for accept in ``Census/unixWaiting``.
-  public var waiting: Range<UInt32> = 0..<0
+  package var waiting: Range<UInt32> = 0..<0
   /// The index of its namespace in ``Census/namespaces``.
   public var namespace: UInt16 = 0
   /// The directions that are shut down: 1 receiving, 2 sending.
-  public var shutdown: UInt8?
+  package var shutdown: UInt8?
   /// The type: a stream, datagrams, or records.
   public var type = UnixSocketType.stream
   /// The state: ``SocketState/established``, ``SocketState/listen`` or ``SocketState/closed``.
@@ -29,10 +29,10 @@ public struct UnixSocket: Sendable {
   public var memory = SocketMemory()
 
   /// A row of zeros.
-  public init() {}
+  package init() {}
 
   /// Whether it was connected and the peer socket is gone.
-  public var hasLostItsPeer: Bool { peer == 0 && shutdown == 3 }
+  package var hasLostItsPeer: Bool { peer == 0 && shutdown == 3 }
 }
 
 /// The type of a Unix socket; the raw values are those of `SOCK_STREAM` and the other types.

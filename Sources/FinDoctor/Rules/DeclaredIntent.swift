@@ -1,15 +1,15 @@
 /// Sockets that were left out because the program declared their state intentional, or waits with a deadline.
-public struct DeclaredIntent: Hashable, Sendable {
+package struct DeclaredIntent: Hashable, Sendable {
   /// The finding that was left out.
-  public var id: FindingID
+  package var id: FindingID
   /// The number of sockets.
-  public var count: Int
+  package var count: Int
   /// The owner of the sockets.
-  public var who: Who
+  package var who: Who
   /// The reason: `declared half closed`, `waits with a deadline`.
-  public var reason: String
+  package var reason: String
   /// The remaining validity in milliseconds, of the socket for which it lasts longest.
-  public var milliseconds: UInt64
+  package var milliseconds: UInt64
 }
 
 /// The sockets left out so far in an examination.

@@ -16,16 +16,16 @@ public enum Diagnosis {
     /// shows more of it than the previous one; with two censuses here, that is three increases in a row.
     public var between: [Census] = []
     /// Sockets that were closed between the two censuses, in their last state.
-    public var closed: [InetSocket] = []
+    package var closed: [InetSocket] = []
     /// The languages of programs, by process, where they are known better than from the name of the executable.
-    public var languages: [Int32: Language] = [:]
+    package var languages: [Int32: Language] = [:]
     /// For sockets that no descriptor holds, by inode: the process whose io_uring holds them.
-    public var ringHolders: [UInt32: Int32] = [:]
+    package var ringHolders: [UInt32: Int32] = [:]
     /// The sockets that were in a transient state (``Diagnosis/passing(in:)``) in an earlier census; nil without one.
-    public var passingBefore: Set<UInt64>?
+    package var passingBefore: Set<UInt64>?
     /// Whether to suppress findings that the program declared intentional. False once the program has ended, because
     /// its intent ends with it.
-    public var heedsPurposes = true
+    package var heedsPurposes = true
 
     /// Creates options with the catalogue's thresholds, for one census.
     public init() {}
@@ -47,11 +47,11 @@ public enum Diagnosis {
   }
 
   /// The findings, and the sockets that were left out.
-  public struct Outcome: Sendable {
+  package struct Outcome: Sendable {
     /// All findings, in no particular order.
-    public var findings: [Finding]
+    package var findings: [Finding]
     /// Sockets that were left out because the program declared their state intentional.
-    public var onPurpose: [DeclaredIntent]
+    package var onPurpose: [DeclaredIntent]
   }
 
   /// Returns all findings, in no particular order. Uses only the census; reads nothing from the kernel.
@@ -60,7 +60,7 @@ public enum Diagnosis {
   }
 
   /// Returns all findings, and what was left out. Uses only the census; reads nothing from the kernel.
-  public static func examine(_ census: Census, _ options: Options = Options()) -> Outcome {
+  package static func examine(_ census: Census, _ options: Options = Options()) -> Outcome {
     let look = CensusIndex(census, options)
     let findings = all(look).map(look.traced)
     return Outcome(findings: findings, onPurpose: look.onPurpose())
@@ -82,7 +82,7 @@ public enum Diagnosis {
   /// The sockets in a state that every socket passes through while it is closed, so that a single census may have
   /// caught them in passing: connections that no descriptor of any process holds, by ``InetSocket/identity``, and Unix
   /// sockets whose peer has closed, by their cookies. A socket that is in this state in two censuses is stuck there.
-  public static func passing(in census: Census) -> Set<UInt64> {
+  package static func passing(in census: Census) -> Set<UInt64> {
     var all = Set(
       census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].identity })
     for socket in census.unixSockets where socket.hasLostItsPeer { all.insert(socket.cookie) }
@@ -91,7 +91,7 @@ public enum Diagnosis {
 
   /// The processes whose epoll sets and threads would explain a finding. Call `Census.watch` with them before
   /// `findings`.
-  public static func processesToWatch(in census: Census, _ thresholds: Thresholds = Thresholds()) -> Set<Int32> {
+  package static func processesToWatch(in census: Census, _ thresholds: Thresholds = Thresholds()) -> Set<Int32> {
     var options = Options()
     options.thresholds = thresholds
     return CensusIndex(census, options).processesToWatch

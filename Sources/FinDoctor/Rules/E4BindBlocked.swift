@@ -23,7 +23,7 @@ extension Diagnosis {
   ///   - census: The census to look in.
   ///   - request: The bind to judge.
   ///   - options: As for ``Diagnosis/findings(in:_:)``.
-  public static func bindBlocked(
+  package static func bindBlocked(
     in census: Census, _ request: BindRequest, _ options: Options = Options()
   ) -> [Finding] {
     let look = CensusIndex(census, options)

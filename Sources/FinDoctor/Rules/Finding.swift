@@ -55,7 +55,7 @@ public struct Finding: Sendable {
     public var value: String
 
     /// Creates a piece of evidence.
-    public init(_ field: String, _ value: String) {
+    package init(_ field: String, _ value: String) {
       self.field = field
       self.value = value
     }
@@ -126,7 +126,7 @@ public struct Who: Hashable, Sendable {
   public var language: Language
 
   /// Creates an owner; every part may be unknown.
-  public init(
+  package init(
     program: String? = nil, script: String? = nil, pid: Int32? = nil, user: UInt32? = nil, unit: String? = nil,
     container: String? = nil, descriptors: [Int32] = [], others: [Int32] = [], language: Language = .unknown
   ) {

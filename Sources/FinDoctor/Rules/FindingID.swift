@@ -15,7 +15,7 @@ public struct FindingID: Hashable, Sendable {
   public var name: String { rule.name }
 
   /// The finding as a sentence, for the help.
-  public var summary: String { rule.summary }
+  package var summary: String { rule.summary }
 
   /// Parses a code or name, in upper or lower case: `L1`, `l1`, `close-wait-known`. Nil for any other text.
   public init?(_ text: String) {
@@ -27,7 +27,7 @@ public struct FindingID: Hashable, Sendable {
   }
 
   /// The findings that a leak gate looks for: descriptors and sockets that were not given back.
-  public static let leaks = Set(Rule.all.filter(\.isLeak).map(\.id))
+  package static let leaks = Set(Rule.all.filter(\.isLeak).map(\.id))
 }
 
 extension FindingID: CaseIterable {

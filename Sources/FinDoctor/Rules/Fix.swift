@@ -6,7 +6,7 @@ public struct Fix: Hashable, Sendable {
   public var fin: String
 
   /// Creates a remedy from both texts.
-  public init(code: String, fin: String) {
+  package init(code: String, fin: String) {
     self.code = code
     self.fin = fin
   }

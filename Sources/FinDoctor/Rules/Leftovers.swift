@@ -7,7 +7,7 @@ extension Diagnosis {
   ///   - after: A census taken later.
   ///   - children: The processes that it left running.
   ///   - options: As for ``Diagnosis/findings(in:_:)``.
-  public static func leftovers(
+  package static func leftovers(
     of pid: Int32, atEnd: Census, after: Census, children: Set<Int32>, _ options: Options = Options()
   ) -> [Finding] {
     let look = CensusIndex(atEnd, options)
@@ -32,7 +32,7 @@ extension Diagnosis {
   }
 
   /// The number of TCP, UDP and MPTCP sockets that a process holds.
-  public static func socketCount(of pid: Int32, in census: Census) -> Int {
+  package static func socketCount(of pid: Int32, in census: Census) -> Int {
     var inodes = Set(census.detached.lazy.filter { $0.pid == pid }.map(\.inode))
     for socket in census.sockets where census.holders[socket.inode].contains(where: { $0.pid == pid }) {
       inodes.insert(socket.inode)

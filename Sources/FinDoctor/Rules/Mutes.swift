@@ -8,7 +8,7 @@
 ///
 /// The finding is a code, a name or `*`. The pattern is compared with the program's name and with the script that it
 /// runs; in it, `*` stands for any text and `?` for one character.
-public struct Mutes: Hashable, Sendable {
+package struct Mutes: Hashable, Sendable {
   struct Entry: Hashable, Sendable {
     var id: FindingID?
     var program: String
@@ -17,22 +17,22 @@ public struct Mutes: Hashable, Sendable {
   var entries: [Entry] = []
 
   /// Creates a list that mutes nothing.
-  public init() {}
+  package init() {}
 
   /// A line that cannot be parsed.
-  public struct BadLine: Error, Hashable, Sendable, CustomStringConvertible {
+  package struct BadLine: Error, Hashable, Sendable, CustomStringConvertible {
     /// The number of the line, from 1.
-    public var line: Int
+    package var line: Int
     /// The reason why it cannot be parsed.
-    public var problem: String
+    package var problem: String
 
-    public var description: String { "line \(line): \(problem)" }
+    package var description: String { "line \(line): \(problem)" }
   }
 
   /// Parses the text of a file.
   /// - Throws: A ``BadLine`` for the first line that cannot be parsed: a file that is only half understood mutes
   ///   nothing.
-  public init(parsing text: String) throws(BadLine) {
+  package init(parsing text: String) throws(BadLine) {
     for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" })
       .enumerated()
     {
@@ -50,14 +50,14 @@ public struct Mutes: Hashable, Sendable {
   }
 
   /// Returns a list with the entries of both.
-  public func adding(_ other: Mutes) -> Mutes {
+  package func adding(_ other: Mutes) -> Mutes {
     var all = self
     all.entries += other.entries
     return all
   }
 
   /// Whether an entry mutes this finding.
-  public func mutes(_ finding: Finding) -> Bool {
+  package func mutes(_ finding: Finding) -> Bool {
     entries.contains { entry in
       (entry.id == nil || entry.id == finding.id)
         && [finding.who?.program ?? "", finding.who?.script ?? ""]

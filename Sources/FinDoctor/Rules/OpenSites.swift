@@ -13,13 +13,13 @@ public struct OpenSites: Hashable, Sendable {
   /// The lines that opened the sockets, those that opened most first.
   public var sites: [Site]
   /// The sockets' phases in Fin's life cycle with the number of sockets in each, most first.
-  public var phases: [(phase: PublishedSocket.Phase, count: Int)] { phaseCounts.map { ($0.phase, $0.count) } }
+  package var phases: [(phase: PublishedSocket.Phase, count: Int)] { phaseCounts.map { ($0.phase, $0.count) } }
   /// The number of sockets on which an operation waits without a deadline.
-  public var waitForEver: Int
+  package var waitForEver: Int
   /// The number of sockets on which an operation waits until a deadline.
-  public var waitUntilDeadline: Int
+  package var waitUntilDeadline: Int
   /// The time from the reading of the ledger to the first of these deadlines, in milliseconds.
-  public var deadlineMilliseconds: UInt64?
+  package var deadlineMilliseconds: UInt64?
   /// The number of sockets with an entry in the ledger.
   public var count: Int
 
@@ -52,20 +52,20 @@ public struct OpenSites: Hashable, Sendable {
   }
 
   /// The lines in words: `Server/Handler.swift:112`, or several with their counts.
-  public var siteWords: String {
+  package var siteWords: String {
     if sites.count == 1 { return "\(sites[0].file):\(sites[0].line)" }
     let shown = sites.prefix(5).map { "\($0.file):\($0.line) (\(NumberText.number($0.count)))" }
     return shown.joined(separator: ", ") + (sites.count > 5 ? ", and \(sites.count - 5) other lines" : "")
   }
 
   /// The phases in words: `peer finished`, or several with their counts.
-  public var phaseWords: String {
+  package var phaseWords: String {
     if phaseCounts.count == 1 { return "\(phaseCounts[0].phase)" }
     return phaseCounts.map { "\($0.phase) (\($0.count))" }.joined(separator: ", ")
   }
 
   /// The waits in progress in words, as the program's ledger states them.
-  public var waitWords: String {
+  package var waitWords: String {
     var parts: [String] = []
     if waitUntilDeadline > 0 {
       let first = deadlineMilliseconds.map { "\(AgeBounds(atLeast: $0, atMost: $0))" } ?? "?"

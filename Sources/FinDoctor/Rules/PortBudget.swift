@@ -3,64 +3,64 @@
 ///
 /// A port serves one connection for each destination, so each destination has a budget of its own. A port that `bind`
 /// took, before a connect or for a listener, serves no other connection at all, and is missing from every budget.
-public struct PortBudget: Sendable {
+package struct PortBudget: Sendable {
   /// A source and a destination.
-  public struct Route: Hashable, Sendable {
+  package struct Route: Hashable, Sendable {
     /// An index in ``Census/namespaces``.
-    public var namespace: UInt16
+    package var namespace: UInt16
     /// The local address. IPv4 traffic of an IPv6 socket counts as IPv4.
-    public var source: NetworkAddress
+    package var source: NetworkAddress
     /// The remote address.
-    public var destination: NetworkAddress
+    package var destination: NetworkAddress
     /// The remote port; 0 when the route stands for every destination without a connection, from any source.
-    public var port: UInt16
+    package var port: UInt16
 
     /// Whether the route stands for every destination without a connection.
-    public var isAnyOther: Bool { port == 0 }
+    package var isAnyOther: Bool { port == 0 }
   }
 
   /// A process and the number of its ports.
-  public struct User: Hashable, Sendable {
+  package struct User: Hashable, Sendable {
     /// The process; 0 for processes that could not be read or have ended.
-    public var pid: Int32
+    package var pid: Int32
     /// The number of ports.
-    public var ports: Int
+    package var ports: Int
 
     /// Creates an entry.
     /// - Parameters:
     ///   - pid: The process, or 0.
     ///   - ports: The number of ports.
-    public init(pid: Int32, ports: Int) {
+    package init(pid: Int32, ports: Int) {
       self.pid = pid
       self.ports = ports
     }
   }
 
   /// The source and the destination.
-  public var route: Route
+  package var route: Route
   /// The number of ports whose connection is in SYN-SENT or a later state other than TIME-WAIT.
-  public var connected = 0
+  package var connected = 0
   /// The number of ports in TIME-WAIT.
-  public var resting = 0
+  package var resting = 0
   /// The number of ports in TIME-WAIT that connect may take all the same, because they are old enough for
   /// `tcp_tw_reuse`; needs timestamps on both sides.
-  public var reusable = 0
+  package var reusable = 0
   /// The number of ports that `bind` took in this namespace, for a listener, before a connect, or without either. No
   /// connect gets them. Ports that have a connection of this route are not counted again.
-  public var bound = 0
+  package var bound = 0
   /// The number of them that are bound to the address of this route and not connected.
-  public var boundHere = 0
+  package var boundHere = 0
   /// The number of ``bound`` ports that are only probably so: the kernel does not record whether bind or connect chose
   /// the port of a connection.
-  public var boundProbably = 0
+  package var boundProbably = 0
   /// The number of ports to choose from: `ip_local_port_range` without the reserved ones.
-  public var capacity: Int
+  package var capacity: Int
   /// The processes that have connections of this route, the one with the most first.
-  public var users: [User] = []
+  package var users: [User] = []
   /// The processes that have bound ports in this namespace, the one with the most first.
-  public var binders: [User] = []
+  package var binders: [User] = []
   /// The changes between the two censuses; nil without an earlier one.
-  public var pace: Pace?
+  package var pace: Pace?
   /// The index of one of its connections in the census.
   var example = 0
   /// Whether the kernel reuses ports in TIME-WAIT.
@@ -74,44 +74,44 @@ public struct PortBudget: Sendable {
   }
 
   /// The number of free ports, not including ``reusable``.
-  public var free: Int { max(0, capacity - connected - resting - bound) }
+  package var free: Int { max(0, capacity - connected - resting - bound) }
   /// The taken part of the ports, from 0 to 1.
-  public var share: Double { capacity > 0 ? min(1, Double(capacity - free) / Double(capacity)) : 1 }
+  package var share: Double { capacity > 0 ? min(1, Double(capacity - free) / Double(capacity)) : 1 }
   /// The connections per second, over the last minute, that this side opened and closed first. There may have been
   /// more: a connection that the other side closes first leaves nothing here, nor does a port that was reused.
-  public var closedPerSecond: Double { Double(resting) / 60 }
+  package var closedPerSecond: Double { Double(resting) / 60 }
   /// The rate, per second, at which this side can open connections and close them first without running out of ports.
   /// Each port is in TIME-WAIT for 60 s, or for a second where the kernel may reuse it.
-  public var sustainedPerSecond: Double {
+  package var sustainedPerSecond: Double {
     Double(max(0, capacity - connected - bound)) / (reusesTimeWait ? restBeforeReuse : 60)
   }
   /// The changes between two censuses.
-  public struct Pace: Hashable, Sendable {
+  package struct Pace: Hashable, Sendable {
     /// The time between the censuses.
-    public var interval: Duration
+    package var interval: Duration
     /// The number of connections, open or in TIME-WAIT, that the earlier census did not contain. There may have been
     /// more, which left no trace.
-    public var opened: Int
+    package var opened: Int
     /// An upper bound of the number of connections opened, from the namespace's count of all connects; nil where that
     /// is unknown.
-    public var openedAtMost: Int?
+    package var openedAtMost: Int?
     /// The increase in the number of ports taken.
-    public var growth: Int
+    package var growth: Int
     /// The time until the ports run out at this rate; nil when they do not.
     ///
     /// Ports in TIME-WAIT come back when their time is over. The bounds allow for one connection more or less in the
     /// interval.
-    public var exhaustion: AgeBounds?
+    package var exhaustion: AgeBounds?
 
     /// The connections opened per second, at least.
-    public var openedPerSecond: Double { Double(opened) / max(interval.inSeconds, 0.001) }
+    package var openedPerSecond: Double { Double(opened) / max(interval.inSeconds, 0.001) }
     /// The connections opened per second, at most.
-    public var openedPerSecondAtMost: Double? { openedAtMost.map { Double($0) / max(interval.inSeconds, 0.001) } }
+    package var openedPerSecondAtMost: Double? { openedAtMost.map { Double($0) / max(interval.inSeconds, 0.001) } }
   }
 
   /// The findings whose remedies help here, the most helpful first; `Fix(_:in:)` gives their texts.
   /// - Parameter thresholds: The shares from which a remedy applies.
-  public func remedies(_ thresholds: Thresholds = Thresholds()) -> [FindingID] {
+  package func remedies(_ thresholds: Thresholds = Thresholds()) -> [FindingID] {
     guard capacity > 0 else { return [] }
     var all: [FindingID] = []
     if Double(bound) / Double(capacity) > thresholds.boundShare { all.append(.bindBeforeConnect) }
@@ -125,7 +125,7 @@ public struct PortBudget: Sendable {
   /// - Parameters:
   ///   - census: The census.
   ///   - earlier: An earlier census, for ``pace``.
-  public static func all(in census: Census, since earlier: Census? = nil) -> [PortBudget] {
+  package static func all(in census: Census, since earlier: Census? = nil) -> [PortBudget] {
     CensusIndex(census, Diagnosis.Options()).portBudgets(since: earlier)
   }
 }

@@ -2,105 +2,105 @@
 /// the catalogue's.
 public struct Thresholds: Hashable, Sendable {
   /// The minimum time in CLOSE-WAIT.
-  public var closeWait = Duration.seconds(5)
+  package var closeWait = Duration.seconds(5)
   /// The time in CLOSE-WAIT above which even one connection is a warning.
-  public var closeWaitLong = Duration.seconds(60)
+  package var closeWaitLong = Duration.seconds(60)
   /// The number of connections of one program and place that is a warning.
-  public var closeWaitMany = 10
+  package var closeWaitMany = 10
   /// A program that sent data within this time is still talking.
-  public var activity = Duration.seconds(1)
+  package var activity = Duration.seconds(1)
   /// The share of a program's descriptor limit that makes a leak critical.
-  public var leakShare = 0.25
+  package var leakShare = 0.25
 
   /// The number of detached descriptors of one program that is a warning.
-  public var detachedMany = 5
+  package var detachedMany = 5
 
   /// The share of the descriptor limit that is a warning.
-  public var descriptorWarning = 0.7
+  package var descriptorWarning = 0.7
   /// The share of the descriptor limit that is critical.
-  public var descriptorCritical = 0.9
+  package var descriptorCritical = 0.9
   /// A limit that will be reached within this time is critical.
-  public var descriptorSoon = Duration.seconds(600)
+  package var descriptorSoon = Duration.seconds(600)
 
   /// The number of sockets without a descriptor that is a warning.
-  public var noDescriptorMany = 10
+  package var noDescriptorMany = 10
 
   /// The rate of closes with unread data, per second, above which they are a warning.
-  public var closedUnreadRate = 1.0
+  package var closedUnreadRate = 1.0
 
   /// The minimum time in FIN-WAIT-2.
-  public var finWait2 = Duration.seconds(60)
+  package var finWait2 = Duration.seconds(60)
   /// The time in FIN-WAIT-2 above which even one connection is a warning.
-  public var finWait2Long = Duration.seconds(300)
+  package var finWait2Long = Duration.seconds(300)
   /// The number of connections in FIN-WAIT-2 that is a warning.
-  public var finWait2Many = 10
+  package var finWait2Many = 10
 
   /// The share of the machine's orphan limit that is a warning. The kernel itself counts up to four times as strictly.
-  public var orphansWarning = 0.25
+  package var orphansWarning = 0.25
   /// The share of the orphan limit that is critical.
-  public var orphansCritical = 0.5
+  package var orphansCritical = 0.5
 
   /// The minimum time that a window has been closed.
-  public var window = Duration.seconds(5)
+  package var window = Duration.seconds(5)
   /// The time that a window has been closed above which it is a warning.
-  public var windowLong = Duration.seconds(30)
+  package var windowLong = Duration.seconds(30)
   /// The number of connections to one peer that is critical.
-  public var windowMany = 10
+  package var windowMany = 10
   /// The share of the machine's TCP memory, queued for one group of peers, that is critical.
-  public var windowMemory = 0.1
+  package var windowMemory = 0.1
   /// The share of the receive buffer above which unread data counts as full.
-  public var unreadShare = 0.75
+  package var unreadShare = 0.75
 
   /// The minimum time without any acknowledgement.
-  public var unacknowledged = Duration.seconds(10)
+  package var unacknowledged = Duration.seconds(10)
   /// The minimum number of retransmissions in a row.
-  public var unacknowledgedTries = 3
+  package var unacknowledgedTries = 3
   /// The number of connections to one peer that is critical.
-  public var unacknowledgedMany = 5
+  package var unacknowledgedMany = 5
 
   /// The minimum time without data.
-  public var idle = Duration.seconds(1800)
+  package var idle = Duration.seconds(1800)
   /// The time without data above which ``idleMany`` connections are a warning.
-  public var idleLong = Duration.seconds(3600)
+  package var idleLong = Duration.seconds(3600)
   /// The number of idle connections that is a warning.
-  public var idleMany = 20
+  package var idleMany = 20
 
   /// The minimum number of retransmitted SYNs.
-  public var connectTries = 2
+  package var connectTries = 2
   /// The time without an answer to the SYN that is a warning.
-  public var connect = Duration.seconds(3)
+  package var connect = Duration.seconds(3)
   /// The number of attempts to one destination that is critical.
-  public var connectMany = 10
+  package var connectMany = 10
 
   /// The share of the ports for one destination that is a warning.
-  public var portsWarning = 0.6
+  package var portsWarning = 0.6
   /// The share of the ports that is critical.
-  public var portsCritical = 0.85
+  package var portsCritical = 0.85
   /// The share of the ports bound before connect that is a warning.
-  public var boundShare = 0.2
+  package var boundShare = 0.2
   /// The minimum number of ports from which to judge whether bind or connect chose them.
-  public var boundMany = 16
+  package var boundMany = 16
   /// The minimum share of the ports in TIME-WAIT.
-  public var timeWait = 0.05
+  package var timeWait = 0.05
   /// The share of the ports in TIME-WAIT that is a warning.
-  public var timeWaitWarning = 0.3
+  package var timeWaitWarning = 0.3
 
   /// The minimum time in a listener's accept queue.
-  public var accept = Duration.seconds(1)
+  package var accept = Duration.seconds(1)
   /// The time in a listener's accept queue that is critical.
-  public var acceptLong = Duration.seconds(10)
+  package var acceptLong = Duration.seconds(10)
   /// The minimum share of a listener's room for unfinished handshakes.
-  public var synBacklog = 0.5
+  package var synBacklog = 0.5
 
   /// The share of the machine's TCP memory, or of its connection tracking table, that is a warning.
-  public var memoryWarning = 0.7
+  package var memoryWarning = 0.7
   /// The share that is critical.
-  public var memoryCritical = 0.9
+  package var memoryCritical = 0.9
 
   /// The number of Unix sockets with a closed peer that is a warning.
-  public var unixGoneMany = 5
+  package var unixGoneMany = 5
   /// The minimum share of a Unix socket's send buffer filled with data that the peer has not read.
-  public var unixUnreadShare = 0.75
+  package var unixUnreadShare = 0.75
 
   /// Creates the catalogue's thresholds.
   public init() {}

@@ -1,22 +1,22 @@
 /// Text under construction, as bytes, so that a table of a hundred thousand lines needs no string for each cell.
-public struct TextBuffer: Sendable {
+package struct TextBuffer: Sendable {
   /// The UTF-8 bytes written so far.
-  public var bytes: [UInt8] = []
+  package var bytes: [UInt8] = []
 
   /// Creates an empty buffer.
-  public init() {}
+  package init() {}
 
   /// The text so far.
-  public var text: String { String(decoding: bytes, as: UTF8.self) }
+  package var text: String { String(decoding: bytes, as: UTF8.self) }
 
   /// The number of bytes.
-  public var count: Int { bytes.count }
+  package var count: Int { bytes.count }
 
   /// Appends a text unchanged.
-  public mutating func write(_ text: String) { bytes.append(contentsOf: text.utf8) }
+  package mutating func write(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
   /// Appends a literal without making a string of it.
-  public mutating func write(literal text: StaticString) {
+  package mutating func write(literal text: StaticString) {
     unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
@@ -24,7 +24,7 @@ public struct TextBuffer: Sendable {
   /// - Parameters:
   ///   - key: The key, which must need no escaping.
   ///   - isFirst: Whether it is the first key of its object, so that no comma precedes it.
-  public mutating func write(key: StaticString, isFirst: Bool) {
+  package mutating func write(key: StaticString, isFirst: Bool) {
     let length = key.utf8CodeUnitCount
     guard length <= ShortText.capacity - 4 else {
       write(isFirst ? "\"\(key)\":" : ",\"\(key)\":")
@@ -40,10 +40,10 @@ public struct TextBuffer: Sendable {
   }
 
   /// Writes one ASCII character.
-  public mutating func write(ascii character: Unicode.Scalar) { bytes.append(UInt8(ascii: character)) }
+  package mutating func write(ascii character: Unicode.Scalar) { bytes.append(UInt8(ascii: character)) }
 
   /// Writes a number in decimal.
-  public mutating func write(decimal number: UInt64) {
+  package mutating func write(decimal number: UInt64) {
     if number < 10 {
       bytes.append(48 + UInt8(truncatingIfNeeded: number))
     } else {
@@ -57,14 +57,14 @@ public struct TextBuffer: Sendable {
   @inlinable public mutating func write(decimal number: some UnsignedInteger) { write(decimal: UInt64(number)) }
 
   /// Writes a number in hexadecimal, without leading zeros.
-  public mutating func write(hexadecimal number: UInt64) {
+  package mutating func write(hexadecimal number: UInt64) {
     var line = ShortText()
     line.put(hexadecimal: number)
     append(line)
   }
 
   /// Writes this number of spaces.
-  public mutating func write(spaces count: Int) {
+  package mutating func write(spaces count: Int) {
     let many: StaticString = "                                                                "
     var rest = count
     while rest > 0 {

@@ -5,7 +5,7 @@
 /// - Parameters:
 ///   - bytes: Bytes from another program.
 ///   - limit: The maximum number of bytes to show; three dots stand for the rest.
-public func visible(_ bytes: some Collection<UInt8>, limit: Int = .max) -> String {
+package func visible(_ bytes: some Collection<UInt8>, limit: Int = .max) -> String {
   var shown = ""
   var rest = bytes.prefix(limit)
   var parser = Unicode.UTF8.ForwardParser()
@@ -35,7 +35,7 @@ public func visible(_ bytes: some Collection<UInt8>, limit: Int = .max) -> Strin
 }
 
 /// Returns the text with every character escaped that is not plainly printable, and the backslash.
-public func visible(_ text: String, limit: Int = .max) -> String { visible(text.utf8, limit: limit) }
+package func visible(_ text: String, limit: Int = .max) -> String { visible(text.utf8, limit: limit) }
 
 private func isVisible(_ scalar: Unicode.Scalar) -> Bool {
   if scalar == "\\" { return false }

@@ -2,7 +2,7 @@ internal import CFin
 internal import Glibc
 
 /// The result of destroying one socket.
-public enum DestroyOutcome: Hashable, Sendable {
+package enum DestroyOutcome: Hashable, Sendable {
   /// The kernel has destroyed the socket.
   case destroyed
   /// No socket has this cookie any more: it ended before the request. With `isReplaced`, another socket has its
@@ -28,7 +28,7 @@ extension Census {
   /// A separate thread enters each network namespace and ends afterwards. The call blocks: make it outside of tasks.
   /// - Parameter places: Indices into ``Census/sockets``.
   /// - Returns: The result for each socket, in the same order.
-  public func destroy(_ places: [Int]) -> [DestroyOutcome] {
+  package func destroy(_ places: [Int]) -> [DestroyOutcome] {
     var groups: [UInt16: [Int]] = [:]
     for (number, place) in places.enumerated() { groups[sockets[place].namespace, default: []].append(number) }
     var all = [DestroyOutcome](repeating: .unreachable("no thread could be started"), count: places.count)

@@ -6,15 +6,15 @@ internal import Synchronization
 /// The kernel queues the reports up to some megabytes: at ten thousand destroyed sockets a second, that lasts for some
 /// seconds. Call ``all()`` more often than that. The kernel drops the reports that do not fit, and ``lossCount`` counts
 /// such losses.
-public struct DestroyedSockets: ~Copyable {
+package struct DestroyedSockets: ~Copyable {
   private let descriptor: OwnDescriptor
   private let losses = Atomic(0)
 
   /// The number of times that the kernel had to drop reports. The kernel does not say how many it dropped each time.
-  public var lossCount: Int { losses.load(ordering: .relaxed) }
+  package var lossCount: Int { losses.load(ordering: .relaxed) }
 
   /// Subscribes to the kernel's reports; nil where the kernel refuses.
-  public init?() { self.init(room: 16 << 20) }
+  package init?() { self.init(room: 16 << 20) }
 
   /// Subscribes with a receive buffer of `room` bytes, or of as many as this process may have.
   init?(room: CInt) {
@@ -24,7 +24,7 @@ public struct DestroyedSockets: ~Copyable {
 
   /// Returns the sockets destroyed since creation, or since the last call, each in its last state: the bytes that its
   /// program had not read are in ``InetSocket/receiveQueue``.
-  public func all() -> [InetSocket] {
+  package func all() -> [InetSocket] {
     var found: [InetSocket] = []
     var room = [UInt8](repeating: 0, count: 1 << 16)
     var damage = NetlinkSocket.Damage()

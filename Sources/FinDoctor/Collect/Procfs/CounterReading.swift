@@ -3,7 +3,7 @@ extension Counters {
   static func ofThisThread() -> Counters { read("/proc/thread-self/net") }
 
   /// The counters of the namespace that a process is in. Reading them needs no rights.
-  public static func read(of pid: Int32) -> Counters { read("/proc/\(pid)/net") }
+  package static func read(of pid: Int32) -> Counters { read("/proc/\(pid)/net") }
 
   private static func read(_ folder: String) -> Counters {
     var counters = Counters()

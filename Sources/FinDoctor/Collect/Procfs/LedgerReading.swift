@@ -7,7 +7,7 @@ extension Census {
   ///
   /// It takes a few system calls for a process, and none for one that publishes nothing.
   /// - Parameter pids: The processes that will be reported on.
-  public mutating func readLedgers(of pids: some Sequence<Int32>) {
+  package mutating func readLedgers(of pids: some Sequence<Int32>) {
     let wanted = Set(pids.filter { ledgers[$0] == nil && !holders.ledgers(of: $0).isEmpty })
     if wanted.isEmpty { return }
     let cookies = cookies(of: wanted)
@@ -20,10 +20,10 @@ extension Census {
   }
 
   /// The data that the program holding this socket publishes about it.
-  public func published(_ socket: InetSocket) -> PublishedSocket? { published(inode: socket.inode) }
+  package func published(_ socket: InetSocket) -> PublishedSocket? { published(inode: socket.inode) }
 
   /// The data that the program holding the socket of this inode publishes about it.
-  public func published(inode: UInt32) -> PublishedSocket? {
+  package func published(inode: UInt32) -> PublishedSocket? {
     if ledgers.isEmpty { return nil }
     return holders.first(of: inode).flatMap { ledgers[$0.pid]?.sockets[$0.descriptor] }
   }

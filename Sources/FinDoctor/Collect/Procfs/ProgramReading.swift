@@ -4,7 +4,7 @@ extension Program {
   /// Reads a process's program from `/proc`; nil when the process has ended.
   ///
   /// A value that may not be read is left out. Other users may have chosen the bytes: all of them are escaped.
-  public static func read(_ pid: Int32) -> Program? {
+  package static func read(_ pid: Int32) -> Program? {
     let folder: OwnDescriptor
     do throws(KernelError) { folder = try OwnDescriptor("/proc/\(pid)") } catch { return nil }
     guard let comm = try? Files.read("comm", in: folder.number, limit: 64), let status = try? folder.status() else {

@@ -3,7 +3,7 @@ extension Watchers {
   /// - Parameters:
   ///   - pid: The process.
   ///   - epolls: The descriptors of its epoll instances, see ``Holders/epolls(of:)``.
-  public static func read(_ pid: Int32, epolls: [Int32]) -> Watchers {
+  package static func read(_ pid: Int32, epolls: [Int32]) -> Watchers {
     var interests: [Interest] = []
     var isComplete = true
     for epoll in epolls {
@@ -88,7 +88,7 @@ extension Census {
   /// Reads the epoll entries and blocked threads of these processes into ``watchers``.
   ///
   /// Only for processes that will be reported on: a busy server's epoll instance takes tens of milliseconds.
-  public mutating func watch(_ pids: some Sequence<Int32>) {
+  package mutating func watch(_ pids: some Sequence<Int32>) {
     for pid in pids where watchers[pid] == nil {
       watchers[pid] = Watchers.read(pid, epolls: holders.epolls(of: pid))
     }
