@@ -58,7 +58,7 @@ let package = Package(
       swiftSettings: settings),
     // The experiments of `fin lab`.
     .target(name: "FinLab", dependencies: ["Fin", "CFin", "FinTerminal"], swiftSettings: settings),
-    // What the command and the laboratory print with.
+    // Output for the command and the laboratory: colour, widths, wrapping.
     .target(name: "FinTerminal", swiftSettings: settings),
 
     // What tests stand on: a hand-made TCP peer, a lossy link, namespaces, threads.

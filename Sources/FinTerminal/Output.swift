@@ -6,8 +6,8 @@ package enum Output {
 
   package static func write(_ bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
 
-  /// Writes to standard error.
-  package static func complain(_ text: String) { write([UInt8](text.utf8), to: STDERR_FILENO) }
+  /// Writes a sentence to standard error, with the command's name before it.
+  package static func complain(_ sentence: String) { write([UInt8]("fin: \(sentence)\n".utf8), to: STDERR_FILENO) }
 
   private static func write(_ bytes: [UInt8], to descriptor: CInt) {
     var rest = bytes[...]

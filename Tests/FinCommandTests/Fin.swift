@@ -11,11 +11,14 @@ struct Fin {
 
   var lines: [Substring] { output.split(separator: "\n") }
 
-  static func run(_ arguments: String...) async throws -> Fin { try await run(arguments) }
+  static func run(_ arguments: String..., columns: Int? = nil) async throws -> Fin {
+    try await run(arguments, columns: columns)
+  }
 
-  static func run(_ arguments: [String]) async throws -> Fin {
+  /// - Parameter columns: The value of `COLUMNS`; nil for none.
+  static func run(_ arguments: [String], columns: Int? = nil) async throws -> Fin {
     // Found in the folder of this test program, before any other program with that name.
-    try await run("fin", arguments)
+    try await run("fin", arguments, columns)
   }
 
   /// Runs `fin` as another user, without capabilities.
@@ -29,10 +32,10 @@ struct Fin {
     ["--reuid", "\(user)", "--regid", "\(user)", "--clear-groups", "--inh-caps=-all", path] + arguments
   }
 
-  private static func run(_ program: String, _ arguments: [String]) async throws -> Fin {
+  private static func run(_ program: String, _ arguments: [String], _ columns: Int? = nil) async throws -> Fin {
     let result = try await Subprocess.run(
       .name(program), arguments: Arguments(arguments),
-      environment: .inherit.updating(["PATH": "\(directory):\(inherited)"]),
+      environment: .inherit.updating(["PATH": "\(directory):\(inherited)", "COLUMNS": columns.map { "\($0)" }]),
       output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))
     var status: Int32?
     if case .exited(let code) = result.terminationStatus { status = code }

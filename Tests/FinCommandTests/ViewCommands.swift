@@ -38,7 +38,9 @@ struct ViewCommandTests {
     // resume much later.
     let (text, json) = try synchronously {
       let text = try Scene.output(of: Fin.path, "ports", pid, "--port", "7000")
-      return (text, try Scene.output(of: Fin.path, "ports", pid, "--to", "127.0.0.0/8", "--json", "--over", "100ms"))
+      return (
+        text, try Scene.output(of: Fin.path, "ports", pid, "--address", "127.0.0.0/8", "--json", "--over", "100ms")
+      )
     }
     let lines = text.split(separator: "\n")
     #expect(lines.allSatisfy { $0.count <= 100 } && !text.utf8.contains(0x1B))
@@ -57,11 +59,11 @@ struct ViewCommandTests {
     let namespace = try stage.namespace()
     #expect("\(budget.namespace)" == namespace)
 
-    for words in [["--to", "10.0.0.0/8"], ["--port", "1"], ["no-such-program"]] {
+    for words in [["--address", "10.0.0.0/8"], ["--port", "1"], ["no-such-program"]] {
       let none = try await Fin.run(["ports", pid].dropLast(words.count == 1 ? 1 : 0) + words)
       #expect(none.status == 0 && none.lines == ["No connection has a port that connect chose."])
     }
-    let few = try await Fin.run("ports", pid, "--top", "0")
+    let few = try await Fin.run("ports", pid, "--limit", "0")
     #expect(few.status == 0 && few.output.contains("not shown: --all"))
   }
 
@@ -100,10 +102,10 @@ struct ViewCommandTests {
     #expect(listener.acceptors.map(\.way) == ["unattended"] && listener.kind == "tcp")
 
     for (count, shown) in [("0", 0), ("1", 1), ("7", 1)] {
-      let bounded = try await Fin.run("listeners", pid, "--port", stage.words[0], "--top", count)
+      let bounded = try await Fin.run("listeners", pid, "--port", stage.words[0], "--limit", count)
       #expect(bounded.output.contains("1 listener, 1 not shown") == (shown == 0), "\(bounded.output)")
       #expect(bounded.output.contains("full: 3 waiting, limit 2") == (shown == 1))
-      let json = try await Fin.run("listeners", pid, "--port", stage.words[0], "--top", count, "--json")
+      let json = try await Fin.run("listeners", pid, "--port", stage.words[0], "--limit", count, "--json")
       let report = try JSONDecoder().decode(Listeners.self, from: Data(json.output.utf8))
       #expect(report.matching == 1 && report.listeners.count == shown)
     }
@@ -120,9 +122,10 @@ struct ViewCommandTests {
   @Test(
     "invalid arguments: status 64",
     arguments: [
-      ["ports", "--to", "nowhere"], ["ports", "--over", "soon"], ["ports", "--top", "-1"],
+      ["ports", "--address", "nowhere"], ["ports", "--over", "soon"], ["ports", "--limit", "-1"],
       ["ports", "--port", "70000"],
-      ["listeners", "--address", "10.0.0.0/33"], ["listeners", "--top", "-1"], ["listeners", "--top", "few"], ["kill"],
+      ["listeners", "--address", "10.0.0.0/33"], ["listeners", "--limit", "-1"], ["listeners", "--limit", "few"],
+      ["kill"],
       ["kill", "127.0.0.1:0"], ["kill", "garbage"],
       ["kill", "127.0.0.1"], ["kill", "/tmp/x.sock"], ["kill", "127.0.0.1:1,"],
       ["kill", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"], ["kill", "127.0.0.1:1", "--json"], ["kill", "::1:80"],

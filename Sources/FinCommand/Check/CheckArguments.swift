@@ -16,11 +16,14 @@ struct SeverityName: ExpressibleByArgument {
 }
 
 /// A finding, given by its code or name.
-struct FindingName: ExpressibleByArgument {
+struct FindingName {
   var id: FindingID
 
-  init?(argument: String) {
-    guard let id = FindingID(argument) else { return nil }
+  /// - Throws: `ValidationError` with the nearest finding and all of them.
+  init(parsing argument: String) throws {
+    guard let id = FindingID(argument) else {
+      throw unknownWord(argument, among: FindingID.allCases.flatMap { [$0.rawValue, $0.name] }, "finding")
+    }
     self.id = id
   }
 }

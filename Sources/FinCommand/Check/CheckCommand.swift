@@ -5,79 +5,10 @@ import Glibc
 
 /// `fin check`: finds sockets that do not end as they should, with their owner, their age, the cause and the change to
 /// make.
-struct CheckCommand: ParsableCommand {
+struct CheckCommand: DocumentedCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",
-    abstract: "Find sockets that do not end as they should: owner, age, cause, and what to change.",
-    discussion: """
-      Examines every socket of the machine, or of the named programs, and reports problems, the worst first. It \
-      changes nothing and needs no root; without root, standard error says what could not be seen.
-
-      A finding says how old the problem is, as far as the kernel can tell: one time, or a lower and an upper bound. A \
-      cause stands before its effects, which are listed below it.
-
-      Findings:
-      \(CheckText.catalogue)
-
-      Some findings need more than one snapshot, which --over takes: growth in three steps in a row, the time until a \
-      limit is reached, and what was dropped or reset in between.
-
-      Findings that are expected are muted in ~/.config/fin/mute or with --mute FILE, one per line:
-        P2 pubsub-*   # idle by design
-      A line has a finding (or *), a program or the script it runs, and the reason.
-
-      A program that uses Fin and runs with FIN_LEDGER=1 publishes the source line that opened each of its sockets, \
-      and the behaviour that it declares intentional. Its findings name these lines; intentional behaviour is left \
-      out, and counted.
-
-      As a gate, --leaks checks one process for leaks (L1 to L6); a single one is enough. With a command instead, \
-      fin runs it, stops it at its exit, and reports the sockets that it had not closed, those that its children \
-      still hold (L5), connections that were reset because of unread data (L7), and data that is still to be \
-      delivered (H2):
-        fin check --leaks --pid $PID
-        fin check --leaks -- ./run-the-tests
-
-      --json prints one object. Its schema only grows by new keys:
-        version      1; any other change gets a new number
-        fin          the version of this command
-        taken        the time of the snapshot, in milliseconds since 1970
-        status       the exit status
-        hidden       a list of sentences about what could not be seen
-        muted        the number of muted findings
-        onPurpose    a list of what was left out because its program declared
-                     it intentional: {id, name, program, pid, count, reason,
-                     milliseconds}, the last for how much longer
-        findings     a list, the worst first, causes before their effects:
-          id, name, severity (info, warning, critical)
-          chain      a number that findings share if they explain each other
-          sentence, count
-          who        absent for the machine: program, script, pid, user, unit,
-                     container, language, descriptors, others (pids)
-          since      {atLeastMilliseconds, atMostMilliseconds}; without
-                     the second if nothing bounds it; absent if the finding
-                     has no age
-          opened     if the program publishes its ledger: a list of
-                     {file, line, count}, the highest count first
-          phases     likewise, a list of {phase, count}; wait {untilDeadline,
-                     withoutEnd, deadlineMilliseconds}: the number of sockets
-                     on which an operation waits, and the first deadline
-          evidence   a list of {field, value}
-          why        absent if it is not known
-          fix        {code, fin}
-          confidence {word: certain, likely or possible; doubt}
-          percent    the used part of the limit at risk, if there is one
-
-      Exit status:
-        0    no finding, none from --threshold on, or only for information
-        1    warnings
-        2    at least one critical finding
-        3    --leaks with a command: no finding, but the command itself failed
-        64   the command was not understood
-        65   a mute file has a line that is not valid
-        66   a mute file cannot be read
-        69   there is no such process, or the command of --leaks could not be run
-        71   the kernel could not be queried
-      """)
+    abstract: "Find sockets that do not end as they should: owner, age, cause, and what to change.")
 
   @Argument(
     help: ArgumentHelp(
@@ -94,7 +25,8 @@ struct CheckCommand: ParsableCommand {
   var threshold = SeverityName(severity: .warning)
 
   @Option(
-    parsing: .upToNextOption, help: ArgumentHelp("Report only these findings, by code or name.", valueName: "finding"))
+    parsing: .upToNextOption, help: ArgumentHelp("Report only these findings, by code or name.", valueName: "finding"),
+    transform: FindingName.init(parsing:))
   var only: [FindingName] = []
 
   @Option(help: ArgumentHelp("Compare four snapshots over this time: 10s, 500ms, 2min.", valueName: "time"))
@@ -105,6 +37,9 @@ struct CheckCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("With --leaks: the process to check.", valueName: "pid"))
   var pid: Int32?
+
+  @Flag(help: "Show each finding, also where many are alike. Without it, they are grouped; --json has each.")
+  var all = false
 
   @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"))
   var mute: [String] = []
@@ -138,14 +73,13 @@ struct CheckCommand: ParsableCommand {
       CheckJSON.write(report)
     } else {
       let text = CheckText(paper: looking.paper)
-      Output.write(text.report(report))
-      for sentence in result.census.gaps.sentences { complain(sentence) }
+      Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty))
+      for sentence in result.census.gaps.sentences { Output.complain(sentence) }
     }
-    for sentence in result.complaints { complain(sentence) }
-    if report.status != 0 { throw ExitCode(report.status) }
+    for sentence in result.complaints { Output.complain(sentence) }
+    if report.status != .success { throw report.status.exit }
     if result.commandStatus != 0 {
-      complain("the command itself ended with status \(result.commandStatus)")
-      throw ExitCode(3)
+      throw ExitStatus.commandFailed.because("the command itself ended with status \(result.commandStatus)")
     }
   }
 
@@ -208,12 +142,7 @@ struct CheckCommand: ParsableCommand {
     // A running program may be between socket() and connect() for a moment. A program that is stopped at its exit is
     // not.
     options.secondLook = command.isEmpty ? .seconds(1) : .milliseconds(100)
-    do {
-      return try Census.take(options)
-    } catch {
-      complain("\(error)")
-      throw ExitCode(71)
-    }
+    return try Census.taking(options)
   }
 
   private func isWanted(_ finding: Finding, in census: Census) -> Bool {
@@ -243,23 +172,17 @@ struct CheckCommand: ParsableCommand {
     // The census has only the programs that have sockets.
     if census.holders.processes.contains(where: { name.matches($0.pid, Program.read($0.pid)) }) { return }
     switch name {
-    case .pid(let pid): complain("there is no process \(pid)")
+    case .pid(let pid): throw ExitStatus.unavailable.because("there is no process \(pid)")
     case .name(let text):
-      complain(
+      throw ExitStatus.unavailable.because(
         "no visible process is called \(visible(text)); give the name that ps shows, the file name, or the name of "
           + "the script that it runs")
     }
-    throw ExitCode(69)
   }
 
   private func expectProcess(_ pid: Int32) throws {
-    guard Program.read(pid) != nil else {
-      complain("there is no process \(pid)")
-      throw ExitCode(69)
-    }
+    guard Program.read(pid) != nil else { throw ExitStatus.unavailable.because("there is no process \(pid)") }
   }
-
-  func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
 
   /// The path of the user's mute file.
   private static var usualMutes: String? {
@@ -276,14 +199,12 @@ struct CheckCommand: ParsableCommand {
     for (path, isAsked) in paths {
       guard let text = TextFile.read(path) else {
         if !isAsked { continue }
-        complain("\(visible(path)) cannot be read")
-        throw ExitCode(66)
+        throw ExitStatus.noInput.because("\(visible(path)) cannot be read")
       }
       do {
         all = all.adding(try Mutes(parsing: text))
       } catch {
-        complain("\(visible(path)), \(error)")
-        throw ExitCode(65)
+        throw ExitStatus.badData.because("\(visible(path)), \(error)")
       }
     }
     return all

@@ -14,27 +14,22 @@ struct CheckReport {
 
   var findings: [Finding] { chains.flatMap { $0 } }
 
-  var status: Int32 {
+  var status: ExitStatus {
     switch findings.map(\.severity).max() {
-    case .critical: 2
-    case .warning: 1
-    case .info, nil: 0
+    case .critical: .grave
+    case .warning: .problem
+    case .info, nil: .success
     }
   }
 }
 
-/// The report as JSON; the schema is described in the help of `fin check`.
+/// The report as JSON; the schema is what `fin help json check` prints.
 enum CheckJSON {
   static func write(_ report: CheckReport) {
     var json = JSONWriter()
     json.object { json in
-      json.write("version", number: UInt64(1))
-      json.write("fin", string: CommandVersion.current)
-      json.write("taken", number: UInt64(max(0, report.census.when.wall / 1_000_000)))
-      json.write("status", number: UInt64(report.status))
-      json.array("hidden") { json in
-        for sentence in report.census.gaps.sentences { json.write(string: sentence) }
-      }
+      json.writeHead(report.census)
+      json.write("status", number: UInt64(report.status.rawValue))
       json.write("muted", number: UInt64(report.muted))
       json.array("onPurpose") { json in
         for meant in report.onPurpose { write(meant, to: &json) }

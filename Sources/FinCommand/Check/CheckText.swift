@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The report as text, 100 columns wide.
+/// The report as text, at most 100 columns wide.
 struct CheckText {
   let paper: Terminal
 
@@ -12,15 +12,48 @@ struct CheckText {
 
   private static let labelWidth = 13
 
-  func report(_ report: CheckReport) -> String {
+  /// - Parameters:
+  ///   - showsEach: Whether findings that are alike are shown one by one.
+  ///   - hasEnded: Whether the program of the findings has ended, so that no command can show its sockets.
+  func report(_ report: CheckReport, showsEach: Bool = false, hasEnded: Bool = false) -> String {
     var lines: [String] = []
-    for chain in report.chains {
-      for (place, finding) in chain.enumerated() {
+    let groups = showsEach ? report.chains.map { [$0] } : CheckGroups(report.chains).groups
+    for group in groups {
+      for (place, finding) in group[0].enumerated() {
         lines += story(of: finding, isEffect: place > 0)
         lines.append("")
       }
+      if group.count > 1 { lines += rows(group.dropFirst().compactMap(\.first)) + [""] }
     }
-    return (lines + [summary(report)]).joined(separator: "\n") + "\n"
+    lines.append(summary(report))
+    if !hasEnded, let next = report.findings.lazy.compactMap(Self.next).first { lines.append("Next: \(next)") }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// A row for each of several findings that are like the one above them.
+  private func rows(_ findings: [Finding]) -> [String] {
+    var table = Columns([
+      .init(heading: "PROGRAM", least: 20), .init(heading: "COUNT", isNumber: true), .init(heading: "SINCE"),
+      .init(heading: "DESCRIPTORS", least: 11),
+    ])
+    for finding in findings {
+      var since = TextBuffer()
+      if let bounds = finding.since { bounds.write(short: &since) }
+      let descriptors = finding.who?.descriptorRanges() ?? ""
+      table.append([
+        finding.who?.name ?? "-", Phrase.number(finding.count), since.text.isEmpty ? "-" : since.text,
+        descriptors.isEmpty ? "-" : descriptors,
+      ])
+    }
+    let lines = table.lines(width: paper.page - 4)
+    return [paper.ink(.heading, "  and \(Phrase.number(findings.count)) more alike (--all shows each):")]
+      + [paper.ink(.quiet, "    " + lines[0])] + lines.dropFirst().map { "    " + Terminal.trimmed($0) }
+  }
+
+  /// The command that shows more about a finding.
+  private static func next(_ finding: Finding) -> String? {
+    guard let who = finding.who, let pid = who.pid else { return nil }
+    return "fin explain \(pid)" + (who.descriptors.first.map { ":\($0)" } ?? "")
   }
 
   /// Returns the lines of one finding.

@@ -137,7 +137,6 @@ struct CommandRun {
   }
 
   private func failure(_ sentence: String) -> ExitCode {
-    checks.complain(sentence)
-    return ExitCode(69)
+    ExitStatus.unavailable.because(sentence)
   }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Fin
 import FinDoctor
 
 /// The subject that the arguments of `fin explain` name.
@@ -18,9 +17,9 @@ enum ExplainSubject {
     }
     if first == "bind" {
       guard words.count == 2 else { throw ValidationError("bind takes one address and port: fin explain bind :8080.") }
-      let end = try AddressWord(words[1])
+      let end = try EndArgument(words[1])
       guard end.port > 0 else { throw ValidationError("Port 0 stands for any free port: there is nothing to explain.") }
-      self = .bind(end.address ?? NetworkAddress(AddressBits(), isIPv6: true, interface: end.interface), end.port)
+      self = .bind(end.address ?? NetworkAddress(AddressBits(), isIPv6: true), end.port)
       return
     }
     let parts = words.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
@@ -34,7 +33,7 @@ enum ExplainSubject {
       self = subject
       return
     }
-    let ends = try parts.map { try AddressWord($0) }
+    let ends = try parts.map { try EndArgument($0) }
     guard ends.allSatisfy({ $0.port > 0 }) else { throw ValidationError("A port is a number from 1 to 65535.") }
     self = .place(ends[0].place, ends.count > 1 ? ends[1].place : nil)
   }
@@ -48,53 +47,6 @@ enum ExplainSubject {
     case 1: self = .process(numbers[0])
     case 2: self = .descriptor(numbers[0], numbers[1])
     default: return nil
-    }
-  }
-}
-
-extension Character {
-  fileprivate var isASCIIDigit: Bool { isASCII && isNumber }
-}
-
-/// An address and a port as a user writes them: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`, `:80`, `*:80`.
-struct AddressWord {
-  /// Nil for every address.
-  var address: NetworkAddress?
-  var interface: UInt32 { address?.interface ?? 0 }
-  var port: UInt16
-
-  var place: AddressPort { AddressPort(address, port: port) }
-
-  init(_ text: String) throws {
-    func refuse(_ why: String) -> ValidationError {
-      ValidationError("\(visible(text)) is not an address and port: \(why).")
-    }
-    guard let colon = text.lastIndex(of: ":") else { throw refuse("write 127.0.0.1:80, [::1]:80 or :80") }
-    let digits = text[text.index(after: colon)...]
-    guard !digits.isEmpty, digits.allSatisfy(\.isASCIIDigit), let port = UInt16(digits) else {
-      throw refuse("a port is a number from 1 to 65535")
-    }
-    self.port = port
-    var host = text[..<colon]
-    if host.isEmpty || host == "*" { return }
-    if host.hasPrefix("["), host.hasSuffix("]") {
-      host = host.dropFirst().dropLast()
-    } else if host.contains(":") {
-      throw refuse("an IPv6 address needs brackets")
-    }
-    var interface: UInt32 = 0
-    if let percent = host.firstIndex(of: "%") {
-      guard let number = UInt32(host[host.index(after: percent)...]) else {
-        throw refuse("the interface of a link-local address must be a number here, as fin list shows it")
-      }
-      interface = number
-      host = host[..<percent]
-    }
-    guard let parsed = IPAddress(String(host)) else { throw refuse("names are not resolved; write the address") }
-    switch parsed {
-    case .v4(let v4): address = NetworkAddress(AddressBits(low: UInt64(v4.rawValue)), isIPv6: false)
-    case .v6(let v6):
-      address = NetworkAddress(AddressBits(high: v6.high, low: v6.low), isIPv6: true, interface: interface)
     }
   }
 }

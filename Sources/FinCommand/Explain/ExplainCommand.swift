@@ -3,70 +3,10 @@ import FinDoctor
 import FinTerminal
 
 /// `fin explain`: shows the life of one socket, or what stands in the way of a bind.
-struct ExplainCommand: ParsableCommand {
+struct ExplainCommand: DocumentedCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Show the life of one socket with its times, or what stands in the way of a bind.",
-    discussion: """
-      Shows what happened to a socket and when, as far as the kernel can tell: one time, or a lower and an upper \
-      bound. Also what the kernel will do next and when it gives up, which processes hold the socket, which of them \
-      would notice an event, what is at the other end, and what happens if no program does anything. It changes \
-      nothing and needs no root; without root, standard error says what could not be seen.
-
-        fin explain 812:7                     descriptor 7 of process 812
-        fin explain 812                       all sockets of a process, worst first
-        fin explain 127.0.0.1:8080            sockets with this address or peer
-        fin explain :8080,10.0.0.7:51234      one connection: its own end, its peer's
-        fin explain /run/app.sock             a Unix socket by its path, or @name
-        fin explain bind :8080                what would refuse a listener there
-        fin explain bind 127.0.0.1:53 --udp
-
-      bind takes `:PORT`, `*:PORT` and `[::]:PORT` for every address, IPv4 included unless --v6-only. Where it is \
-      harmless, fin tries it: it binds a socket of its own, does not listen, and closes it at once.
-
-      --deep copies the descriptor for a moment to read the socket's options; this needs root or the same user. During \
-      that moment, a close by the program does not end the connection.
-
-      --json prints one object. Its schema only grows by new keys:
-        version      1; any other change gets a new number
-        fin          the version of this command
-        taken        the time of the snapshot, in milliseconds since 1970
-        hidden       a list of sentences about what could not be seen
-        matched      the number of sockets that match
-        sockets      a list of at most --limit:
-          socket     as an entry of sockets in fin list --json
-          title, state, meaning
-          since      {atLeastMilliseconds, atMostMilliseconds}; without
-                     the second if nothing bounds it, absent if unknown
-          events     a list of {kind, ago, text}, oldest first; ago is
-                     like since. Kinds:
-                     \(ExplainCommand.kinds)
-          next       sentences: what the kernel will do on its own
-          outlook    what happens if no program does anything
-          noticedBy  sentences
-          otherEnd   {text, pid, fd}, if it is on this machine
-          facts      a list of {topic, text}; topics: queues, buffers,
-                     bytes, path, options
-          findings   a list as in fin check --json
-      and for bind, in place of matched and sockets:
-        status       the exit status
-        bind         kind, address, port, namespace,
-          plain, reuseAddress  without and with SO_REUSEADDR: free,
-                     taken, unsure, or the name of another error
-          tried      {address, plain, reuseAddress}: bound, or the name
-                     of the error; a part that was not tried is absent
-          whyUntried absent if the port was tried
-          notes      sentences
-          findings   what stands in the way, as in fin check --json
-
-      Exit status:
-        0    shown; bind: a listener with SO_REUSEADDR would succeed
-        1    bind: it will be refused
-        2    bind: it may be refused; only the program in the way knows
-        64   the command was not understood
-        69   no such process, descriptor, socket or namespace, or it may not be seen
-        71   the kernel could not be queried
-      """)
+    abstract: "Show the life of one socket with its times, or what stands in the way of a bind.")
 
   private static var kinds: String {
     let names = SocketExplanation.Event.Kind.allCases.map(\.rawValue)
@@ -90,8 +30,7 @@ struct ExplainCommand: ParsableCommand {
   @Flag(help: "Read the socket's options through a copy of its descriptor.")
   var deep = false
 
-  @Option(help: ArgumentHelp("Only in this network namespace, by name or inode.", valueName: "namespace"))
-  var namespace: String?
+  @OptionGroup var namespace: NamespaceOption
 
   @Option(help: ArgumentHelp("Show at most this many sockets.", valueName: "count"))
   var limit = 20
@@ -117,9 +56,8 @@ struct ExplainCommand: ParsableCommand {
       // Tables and descriptors are read one after the other. A second census finds a socket created in between.
       (census, found) = try look(for: subject)
     }
-    if let namespace {
-      let place = try place(of: namespace, in: census)
-      found.removeAll { $0.namespace(in: census).map { $0 != place } ?? false }
+    if let places = try namespace.places(in: census) {
+      found.removeAll { $0.namespace(in: census).map { !places.contains($0) } ?? false }
     }
     guard !found.isEmpty else { throw nothing(subject, census) }
     var options = Diagnosis.Options()
@@ -146,7 +84,7 @@ struct ExplainCommand: ParsableCommand {
     } else {
       Output.write(several(lives, found.count, subject, census))
     }
-    for sentence in hidden { complain(sentence) }
+    for sentence in hidden { Output.complain(sentence) }
   }
 
   /// Returns a short text for each of several sockets, with the arguments that select it alone.
@@ -177,7 +115,7 @@ struct ExplainCommand: ParsableCommand {
     let rest =
       count > lives.count ? "the worst \(lives.count) of \(count) sockets (--limit shows more)" : "\(count) sockets"
     lines.append("")
-    lines += Terminal.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: 100)
+    lines += Terminal.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: looking.paper.width)
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -193,13 +131,7 @@ struct ExplainCommand: ParsableCommand {
   private func look(for subject: ExplainSubject) throws -> (Census, [SocketReference]) {
     var options = looking.census
     options.secondLook = .milliseconds(100)
-    let census: Census
-    do {
-      census = try Census.take(options)
-    } catch {
-      complain("\(error)")
-      throw ExitCode(71)
-    }
+    let census = try Census.taking(options)
     switch subject {
     case .process(let pid):
       var seen: Set<SocketReference> = []
@@ -215,71 +147,64 @@ struct ExplainCommand: ParsableCommand {
 
   /// Reports why nothing was found.
   private func nothing(_ subject: ExplainSubject, _ census: Census) -> ExitCode {
-    for sentence in census.gaps.sentences { complain(sentence) }
+    for sentence in census.gaps.sentences { Output.complain(sentence) }
     switch subject {
     case .process(let pid):
       guard let process = census.holders.process(pid) else {
-        complain("there is no process \(pid)")
+        Output.complain("there is no process \(pid)")
         break
       }
-      complain(
+      Output.complain(
         process.isReadable
           ? "process \(pid) has no TCP, UDP, MPTCP or Unix socket"
           : "no permission to read the descriptors of process \(pid): run as its user, or as root")
     case .descriptor(let pid, let number):
       switch DescriptorTarget.read(pid, number) {
-      case .noProcess: complain("there is no process \(pid)")
-      case .closed: complain("process \(pid) has no descriptor \(number)")
-      case .hidden: complain("no permission to read the descriptors of process \(pid): run as its user, or as root")
-      case .other(let what): complain("descriptor \(number) of process \(pid) is \(what), not a socket")
+      case .noProcess: Output.complain("there is no process \(pid)")
+      case .closed: Output.complain("process \(pid) has no descriptor \(number)")
+      case .hidden:
+        Output.complain("no permission to read the descriptors of process \(pid): run as its user, or as root")
+      case .other(let what): Output.complain("descriptor \(number) of process \(pid) is \(what), not a socket")
       case .socket(_, let name?) where !Self.protocols.contains(name):
-        complain("descriptor \(number) of process \(pid) is a \(name) socket, which fin cannot explain")
-      case .socket: complain("descriptor \(number) of process \(pid) is a socket that is in no readable table")
+        Output.complain("descriptor \(number) of process \(pid) is a \(name) socket, which fin cannot explain")
+      case .socket: Output.complain("descriptor \(number) of process \(pid) is a socket that is in no readable table")
       }
-    case .place: complain("no socket has that address and port, and none is connected to it")
-    case .unixName: complain("no Unix socket has that name")
+    case .place: Output.complain("no socket has that address and port, and none is connected to it")
+    case .unixName: Output.complain("no Unix socket has that name")
     case .bind: break
     }
-    return ExitCode(69)
+    return ExitStatus.unavailable.exit
   }
 
   /// The protocols that fin explains, as the kernel names them.
   private static let protocols = [
     "TCP", "TCPv6", "UDP", "UDPv6", "MPTCP", "MPTCPv6", "UNIX", "UNIX-STREAM",
   ]
-
-  private func place(of name: String, in census: Census) throws -> Int {
-    if let place = census.namespaces.firstIndex(where: { $0.name == name || "\($0.inode)" == name }) { return place }
-    complain("no visible network namespace is called \(visible(name))")
-    throw ExitCode(69)
-  }
-
-  func complain(_ sentence: String) { Output.complain("fin: \(sentence)\n") }
 }
 
 /// Explaining a bind.
 extension ExplainCommand {
   private func explain(bind address: NetworkAddress, _ port: UInt16) throws {
     let (census, _) = try look(for: .bind(address, port))
-    let place = try namespace.map { try self.place(of: $0, in: census) } ?? 0
+    let place = try namespace.places(in: census)?.min() ?? 0
     let request = BindRequest(
       address, port: port, transport: udp ? .udp : .tcp, isIPv6Only: only6, namespace: UInt16(place))
     let inWay = census.sockets.filter { request.meets($0) }
     let reuse = deep ? SocketOptions.reuse(of: inWay.prefix(64).map(\.inode).filter { $0 != 0 }, in: census) : [:]
     let outlook = BindForecast.trying(request, in: census, reuse: reuse, isTrying: !noTry)
-    let status: Int32 =
+    let status: ExitStatus =
       switch outlook.reusing {
-      case .free: 0
-      case .taken, .refused: 1
-      case .unsure: 2
+      case .free: .success
+      case .taken, .refused: .problem
+      case .unsure: .grave
       }
     if looking.json {
       ExplainJSON.write(outlook, status: status, in: census, hidden: census.gaps.sentences)
     } else {
       Output.write(text.bind(outlook))
-      for sentence in census.gaps.sentences { complain(sentence) }
+      for sentence in census.gaps.sentences { Output.complain(sentence) }
     }
-    if status != 0 { throw ExitCode(status) }
+    if status != .success { throw status.exit }
   }
 }
 

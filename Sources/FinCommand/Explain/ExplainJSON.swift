@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The output of `fin explain` as JSON. The schema is described in its help.
+/// The output of `fin explain` as JSON. The schema is what `fin help json explain` prints.
 enum ExplainJSON {
   /// Writes the sockets that were asked about.
   static func write(_ lives: [SocketExplanation], matched: Int, in census: Census, hidden: [String]) {
@@ -17,9 +17,9 @@ enum ExplainJSON {
   }
 
   /// Writes the bind that was asked about.
-  static func write(_ outlook: BindForecast, status: Int32, in census: Census, hidden: [String]) {
+  static func write(_ outlook: BindForecast, status: ExitStatus, in census: Census, hidden: [String]) {
     whole(census, hidden) { json in
-      json.write("status", number: UInt64(status))
+      json.write("status", number: UInt64(status.rawValue))
       json.object("bind") { json in
         let request = outlook.request
         json.write("kind", string: request.transport.description)
@@ -56,12 +56,7 @@ enum ExplainJSON {
   private static func whole(_ census: Census, _ hidden: [String], _ body: (inout JSONWriter) -> Void) {
     var json = JSONWriter()
     json.object { json in
-      json.write("version", number: UInt64(1))
-      json.write("fin", string: CommandVersion.current)
-      json.write("taken", number: UInt64(max(0, census.when.wall)) / 1_000_000)
-      json.array("hidden") { json in
-        for sentence in hidden { json.write(string: sentence) }
-      }
+      json.writeHead(census, hidden: hidden)
       body(&json)
     }
     json.text.write("\n")

@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The life of one socket as text, 100 columns wide.
+/// The life of one socket as text, at most 100 columns wide.
 struct ExplainText {
   let paper: Terminal
 

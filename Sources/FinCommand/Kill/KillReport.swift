@@ -13,7 +13,7 @@ struct KillReport {
   var after: Census?
   /// The row of each chosen socket in the second census.
   private(set) var now: [InetSocket?] = []
-  var status: Int32 = 0
+  var status = ExitStatus.success
 
   init(before: Census, chosen: [Int], spared: [Int], isDryRun: Bool) {
     self.before = before
@@ -30,7 +30,9 @@ struct KillReport {
     now = chosen.map { found[before.sockets[$0].cookie] }
     status =
       outcomes.contains(.notPermitted)
-      ? 77 : outcomes.contains(.notSupported) ? 71 : chosen.indices.contains { remains($0) } ? 1 : 0
+      ? .notPermitted
+      : outcomes.contains(.notSupported)
+        ? .kernelFailure : chosen.indices.contains { remains($0) } ? .problem : .success
   }
 
   /// Whether a chosen socket continues unchanged.
@@ -65,7 +67,7 @@ struct KillReport {
   }
 }
 
-/// The report as JSON; the schema is described in the help of `fin kill`.
+/// The report as JSON; the schema is what `fin help json kill` prints.
 enum KillJSON {
   static func write(_ report: KillReport) {
     let census = report.before
@@ -73,7 +75,7 @@ enum KillJSON {
     json.object { json in
       json.writeHead(census)
       json.write("dryRun", flag: report.isDryRun)
-      json.write("status", number: UInt64(report.status))
+      json.write("status", number: UInt64(report.status.rawValue))
       json.array("sockets") { json in
         for (number, place) in report.chosen.enumerated() {
           json.text.write(ascii: "\n")

@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The output of `fin kill` as text, 100 columns wide.
+/// The output of `fin kill` as text, at most 100 columns wide.
 struct KillText {
   let paper: Terminal
 
@@ -16,7 +16,7 @@ struct KillText {
       }
       var table = ListTable(fields, headings: true)
       table.append(report.chosen.map { .inet($0) }, of: listing)
-      table.write(page: paper.width) { text += String(decoding: $0, as: UTF8.self) }
+      table.write(page: paper.page) { text += String(decoding: $0, as: UTF8.self) }
     }
     for place in report.spared {
       let socket = report.before.sockets[place]

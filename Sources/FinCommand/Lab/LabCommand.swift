@@ -3,58 +3,10 @@ import FinLab
 import FinTerminal
 
 /// `fin lab`: tests each claim about closing sockets in an experiment on real sockets.
-struct Lab: ParsableCommand {
+struct Lab: DocumentedCommand {
   static let configuration = CommandConfiguration(
     commandName: "lab",
-    abstract: "Try on real sockets what each way of closing does.",
-    discussion: """
-      Every experiment takes one claim about sockets from the three articles that Fin began with. It first does what \
-      the usual recipe says, with plain system calls, then the same with Fin, and reads back from the kernel what \
-      happened to the connection and its bytes. The verdict is computed from what was read back.
-
-      Everything happens on the loopback interface, each experiment in a process of its own with a time limit. An \
-      experiment that needs rights you do not have is skipped, with the reason.
-
-      With --async, Fin's half runs in tasks on a reactor instead of threads: the same program with await, and the \
-      same expectations. The usual recipes do not change. With --list, twin marks an experiment that runs \
-      differently in a task; same marks one in which no call of Fin waits, so that it runs as without --async.
-
-      How to read it:
-        !     the trap: the usual recipe did what the truth says it does
-        ?     the usual recipe did something else on this machine
-        ok    Fin kept its promise        NO   Fin broke it
-
-      --json prints one object. Its schema only grows by new keys:
-        schema       1; any other change gets a new number
-        fin          the version of this command
-        kernel       the release of the running kernel
-        seconds      the duration of the whole run
-        experiments  a list of:
-          id, articles, claim, truth    as in --list
-          world      threads or tasks: where Fin's half ran
-          verdict    kept, broken, timed out, crashed or skipped
-          why        the reason for the verdict, where there is more to say
-          truthShown whether the usual recipe did what the truth says;
-                     absent if it was not tried
-          seconds    the duration of the experiment
-          trials     a list of:
-            side     naive or fin
-            recipe   the calls that were made
-            headline whether it stands for its side in the table
-            outcome  the result, in words
-            problem  the error that ended it early, if one did
-            held     whether everything was as expected
-            facts    a list of: name, value, unit (bytes, count, seconds,
-                     text, flag), source; and if the fact decides the
-                     verdict: expected, met
-        With --list an experiment has async: twin or same.
-        summary      {kept, broken, timedOut, crashed, skipped}
-
-      Exit status:
-        0    every verdict of Fin's holds (skipped experiments do not count)
-        1    at least one does not
-        64   the command was not understood, or there is no such experiment
-      """)
+    abstract: "Try on real sockets what each way of closing does.")
 
   @Argument(help: ArgumentHelp("The experiments to run; by default, all.", valueName: "id"))
   var ids: [String] = []
@@ -114,7 +66,7 @@ struct Lab: ParsableCommand {
     } else {
       emit(text.table(of: findings, seconds: took))
     }
-    if findings.contains(where: { $0.verdict.isFailure }) { throw ExitCode(1) }
+    if findings.contains(where: { $0.verdict.isFailure }) { throw ExitStatus.problem.exit }
   }
 
   private func emit(_ text: String) { Output.write(text + "\n") }

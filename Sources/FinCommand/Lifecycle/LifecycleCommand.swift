@@ -2,20 +2,12 @@ import ArgumentParser
 import FinTerminal
 
 /// `fin lifecycle`: prints the life of a socket, from the library's table.
-struct LifecycleCommand: ParsableCommand {
+struct LifecycleCommand: DocumentedCommand {
   enum Format: String, CaseIterable, ExpressibleByArgument { case text, mermaid, svg }
 
   static let configuration = CommandConfiguration(
     commandName: "lifecycle",
-    abstract: "Print the table of a socket's life: what happens in each phase on each event.",
-    discussion: """
-      The table is the one that the library runs on, not a description of it.
-
-      Exit status:
-        0    printed, or written
-        1    --write could not write
-        64   the command was not understood
-      """)
+    abstract: "Print the table of a socket's life: what happens in each phase on each event.")
 
   @Option(help: "The format: text, mermaid or svg.")
   var format = Format.text

@@ -7,10 +7,13 @@ struct ListFilter {
   var programs: [ProgramName] = []
   var addresses: [AddressRange] = []
   var ports: [UInt16] = []
+  /// The namespaces, as indices in the census; nil for all. A detached socket is in none.
+  var namespaces: Set<Int>?
 
-  var isEmpty: Bool { states.isEmpty && programs.isEmpty && addresses.isEmpty && ports.isEmpty }
+  var isEmpty: Bool { states.isEmpty && programs.isEmpty && addresses.isEmpty && ports.isEmpty && namespaces == nil }
 
   func allows(_ row: ListedSocket, in listing: Listing) -> Bool {
+    if let namespaces, listing.namespace(row).map(namespaces.contains) != true { return false }
     if !states.isEmpty, !states.contains(where: { $0.matches(row, listing) }) { return false }
     if !programs.isEmpty {
       let holders = listing.census.holders[listing.inode(row)]
@@ -34,7 +37,7 @@ struct ListFilter {
 }
 
 /// A state, or a word for several states.
-struct StateName: ExpressibleByArgument, Sendable {
+struct StateName: Sendable {
   private enum Meaning {
     case state(SocketState)
     case connected, detached, waiting, peerGone
@@ -45,7 +48,8 @@ struct StateName: ExpressibleByArgument, Sendable {
   static let words = "connected, waiting (for accept), detached, peer-gone"
 
   /// Accepts `CLOSE-WAIT`, `close_wait`, `closewait`, and the spellings of `ss`: `estab`, `syn-recv`, `unconn`.
-  init?(argument: String) {
+  /// - Throws: `ValidationError` with the nearest word and all of them.
+  init(parsing argument: String) throws {
     let word = argument.lowercased().filter { $0 != "-" && $0 != "_" }
     let others = ["estab": "established", "synrecv": "synreceived", "unconn": "unconnected", "listening": "listen"]
     switch word {
@@ -56,7 +60,11 @@ struct StateName: ExpressibleByArgument, Sendable {
     default:
       let name = others[word] ?? word
       let state = SocketState.named.first { $0.description.lowercased().filter { $0 != "-" } == name }
-      guard let state else { return nil }
+      guard let state else {
+        let names = SocketState.named.map { $0.description.lowercased() }
+        let all = names.enumerated().filter { names.firstIndex(of: $1) == $0 }.map(\.1)
+        throw unknownWord(argument, among: all + ["connected", "waiting", "detached", "peer-gone"], "state")
+      }
       meaning = .state(state)
     }
   }

@@ -1,18 +1,14 @@
 import FinDoctor
 import FinTerminal
 
-/// The list as JSON. The schema is described in the help of `fin list`.
+/// The list as JSON. The schema is what `fin help json list` prints.
 enum ListJSON {
-  static let version: UInt64 = 1
-
   /// Writes the text piece by piece.
   static func write(_ rows: [ListedSocket], of listing: Listing, to output: ([UInt8]) -> Void) {
     var json = JSONWriter()
     let census = listing.census
     json.object { json in
-      json.write("version", number: version)
-      json.write("fin", string: CommandVersion.current)
-      json.write("taken", number: UInt64(max(0, census.when.wall)) / 1_000_000)
+      json.writeHead(census)
       json.array("namespaces") { json in
         for namespace in census.namespaces {
           json.object { json in
@@ -21,9 +17,6 @@ enum ListJSON {
             json.write("own", flag: namespace.isOwn)
           }
         }
-      }
-      json.array("hidden") { json in
-        for sentence in census.gaps.sentences { json.write(string: sentence) }
       }
       json.array("sockets") { json in
         ParallelChunks.forEach(of: rows.count) {

@@ -28,26 +28,13 @@ struct ListTable {
   /// Writes the table piece by piece, so that a hundred thousand lines need no second buffer of their size.
   /// - Parameter page: The width that a line may have; nil for no limit.
   func write(page: Int?, to output: ([UInt8]) -> Void) {
-    let widths = fitted(to: page)
+    let widths =
+      page.map { ColumnWidths.fitted(self.widths, least: fields.map(\.least), gap: 1, to: $0) } ?? self.widths
     ParallelChunks.forEach(of: pieces.count, each: 1) { [fields, pieces] in
       pieces[$0.lowerBound].lines(fields, widths)
     } use: {
       output($0)
     }
-  }
-
-  /// Narrows the widest column that may be narrowed, again and again, until a line fits or no such column is left.
-  private func fitted(to page: Int?) -> [Int] {
-    var widths = widths
-    guard let page else { return widths }
-    var over = widths.reduce(widths.count - 1, +) - page
-    while over > 0 {
-      let candidates = fields.indices.filter { widths[$0] > fields[$0].least ?? .max }
-      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { break }
-      widths[widest] -= 1
-      over -= 1
-    }
-    return widths
   }
 }
 

@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The listeners as JSON; the schema is described in the help of `fin listeners`.
+/// The listeners as JSON; the schema is what `fin help json listeners` prints.
 enum ListenersJSON {
   static func write(_ panels: [ListenerOverview], matching: Int, _ census: Census) {
     var json = JSONWriter()

@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The listeners as text, 100 columns wide.
+/// The listeners as text, at most 100 columns wide.
 struct ListenersText {
   let paper: Terminal
   let census: Census
@@ -13,7 +13,7 @@ struct ListenersText {
     if matching == 0 { return "No listener.\n" }
     var table = Columns(columns(panels))
     for panel in panels { table.append(cells(panel, panels)) }
-    let lines = table.lines(width: paper.width)
+    let lines = table.lines(width: paper.page)
     var text = paper.ink(.heading, lines[0]) + "\n"
     for (panel, line) in zip(panels, lines.dropFirst()) {
       let severity = panel.severity()
@@ -25,7 +25,7 @@ struct ListenersText {
     }
     if panels.count < matching {
       text += "\(Phrase.noun(matching, "listener")), \(Phrase.number(matching - panels.count)) not shown: "
-      text += "omit --top to show them.\n"
+      text += "omit --limit to show them.\n"
     }
     return text
   }

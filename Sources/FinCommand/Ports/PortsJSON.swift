@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The budgets as JSON; the schema is described in the help of `fin ports`.
+/// The budgets as JSON; the schema is what `fin help json ports` prints.
 enum PortsJSON {
   static func write(_ report: PortsReport) {
     let census = report.census

@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// The budgets as text, 100 columns wide.
+/// The budgets as text, at most 100 columns wide.
 struct PortsText {
   let paper: Terminal
   private let margin = 2
@@ -133,8 +133,10 @@ struct PortsText {
     if report.budgets.count < report.matching {
       text += ", \(Phrase.number(report.matching - report.budgets.count)) not shown: --all"
     }
-    text += ". " + paper.ink(.quiet, "# connected  = TIME-WAIT  + bound  . free")
-    return [text]
+    text += "."
+    let legend = "# connected  = TIME-WAIT  + bound  . free"
+    let inked = paper.ink(.quiet, legend)
+    return text.count + 1 + legend.count <= paper.width ? ["\(text) \(inked)"] : [text, inked]
   }
 }
 

@@ -7,6 +7,8 @@ struct AddressRange: ExpressibleByArgument, Sendable {
   private let bits: AddressBits
   private let mask: AddressBits
   private let isIPv6: Bool
+  /// The interface that a link-local address names; 0 for any.
+  private var interface: UInt32 = 0
 
   init?(argument: String) {
     let parts = argument.split(separator: "/", omittingEmptySubsequences: false)
@@ -26,6 +28,7 @@ struct AddressRange: ExpressibleByArgument, Sendable {
       let length = length ?? 128
       guard length <= 128 else { return nil }
       isIPv6 = true
+      interface = address.scope
       bits = AddressBits(high: address.high, low: address.low)
       mask = AddressBits(
         high: length >= 64 ? .max : ~(.max >> UInt64(length)),
@@ -38,6 +41,7 @@ struct AddressRange: ExpressibleByArgument, Sendable {
       guard let v4 = address.asIPv4 else { return false }
       return UInt64(v4) & mask.low == bits.low & mask.low
     }
+    if interface != 0, address.interface != interface { return false }
     return address.isIPv6 && address.bits.high & mask.high == bits.high & mask.high
       && address.bits.low & mask.low == bits.low & mask.low
   }

@@ -18,14 +18,9 @@ struct Columns {
   /// The line of headings, and a line for each row.
   func lines(width: Int) -> [String] {
     let all = [columns.map(\.heading)] + rows
-    var widths = columns.indices.map { column in all.map { $0[column].unicodeScalars.count }.max() ?? 0 }
-    var over = widths.reduce(2 * (widths.count - 1), +) - width
-    while over > 0 {
-      let candidates = columns.indices.filter { widths[$0] > columns[$0].least ?? .max }
-      guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { break }
-      widths[widest] -= 1
-      over -= 1
-    }
+    let widths = ColumnWidths.fitted(
+      columns.indices.map { column in all.map { $0[column].unicodeScalars.count }.max() ?? 0 },
+      least: columns.map(\.least), gap: 2, to: width)
     return all.map { cells in
       var line = ""
       for column in columns.indices {

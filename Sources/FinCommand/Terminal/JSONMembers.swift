@@ -23,12 +23,13 @@ extension JSONWriter {
   }
 
   /// Writes the members that every schema begins with.
-  mutating func writeHead(_ census: Census) {
+  /// - Parameter hidden: What could not be seen; by default, the gaps of the census.
+  mutating func writeHead(_ census: Census, hidden: [String]? = nil) {
     write("version", number: UInt64(1))
     write("fin", string: CommandVersion.current)
     write("taken", number: UInt64(max(0, census.when.wall)) / 1_000_000)
     array("hidden") { json in
-      for sentence in census.gaps.sentences { json.write(string: sentence) }
+      for sentence in hidden ?? census.gaps.sentences { json.write(string: sentence) }
     }
   }
 }

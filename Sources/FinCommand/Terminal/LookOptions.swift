@@ -4,7 +4,7 @@ import FinTerminal
 
 /// The options of every command that prints something.
 struct OutputOptions: ParsableArguments {
-  @Flag(help: "Print JSON instead of text (the schema is described above).")
+  @Flag(help: "Print JSON instead of text.")
   var json = false
 
   @Flag(name: .customLong("no-color"), help: "Print no colour, as with NO_COLOR in the environment.")

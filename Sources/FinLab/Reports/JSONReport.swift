@@ -1,13 +1,13 @@
 import FinTerminal
 import FoundationEssentials
 
-/// The findings as JSON. The schema is described in the help of `fin lab`.
+/// The findings as JSON. The schema is what `fin help json lab` prints.
 package enum JSONReport {
-  static let schema = 1
+  static let version = 1
 
   private struct Whole: Encodable {
-    var schema = JSONReport.schema
-    let fin: String
+    var version = JSONReport.version
+    var fin = CommandVersion.current
     let kernel: String
     let seconds: Double
     let experiments: [Finding]
@@ -26,7 +26,8 @@ package enum JSONReport {
       let truth: String
       let async: String
     }
-    var schema = JSONReport.schema
+    var version = JSONReport.version
+    var fin = CommandVersion.current
     let experiments: [Entry]
   }
 
@@ -34,7 +35,7 @@ package enum JSONReport {
     func count(_ verdict: Finding.Verdict) -> Int { findings.count { $0.verdict == verdict } }
     return try string(
       of: Whole(
-        fin: CommandVersion.current, kernel: Kernel.release, seconds: seconds.rounded(toPlaces: 3),
+        kernel: Kernel.release, seconds: seconds.rounded(toPlaces: 3),
         experiments: findings,
         summary: Summary(
           kept: count(.kept), broken: count(.broken), timedOut: count(.timedOut), crashed: count(.crashed),

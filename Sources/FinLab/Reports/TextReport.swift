@@ -1,6 +1,6 @@
 package import FinTerminal
 
-/// The findings as text, 100 columns wide.
+/// The findings as text, at most 100 columns wide.
 package struct TextReport {
   let paper: Terminal
 
@@ -141,7 +141,7 @@ package struct TextReport {
     }
     lines.append("")
     lines.append(summary(of: findings, seconds: seconds))
-    return lines.map(\.withoutTrailingSpaces).joined(separator: "\n")
+    return lines.map(Terminal.trimmed).joined(separator: "\n")
   }
 
   private func summary(of findings: [Finding], seconds: Double) -> String {
@@ -153,13 +153,5 @@ package struct TextReport {
     let tried = findings.count { $0.truthShown != nil }
     return "\(findings.count) experiment\(findings.count == 1 ? "" : "s") in \(seconds.time): "
       + counted.joined(separator: ", ") + ". The recipe did what the truth says in \(shown) of \(tried)."
-  }
-}
-
-extension String {
-  fileprivate var withoutTrailingSpaces: String {
-    var text = self[...]
-    while text.last == " " { text.removeLast() }
-    return String(text)
   }
 }

@@ -1,0 +1,106 @@
+import ArgumentParser
+import FinDoctor
+import FinTerminal
+import Glibc
+
+/// The entry of the command: answers requests for help and mistyped commands, and leaves the rest to ArgumentParser.
+@main
+enum EntryPoint {
+  static func main() {
+    let arguments = renamed(Array(CommandLine.arguments.dropFirst()))
+    switch CommandRequest(arguments) {
+    case .page(let text): Output.write(text)
+    case .unknown(let word, let words, let what):
+      Output.complain(
+        "there is no \(what) '\(word)'; did you mean \(NearestWords.nearest(to: word, among: words)[0])?")
+      Output.complain("there are: \(words.joined(separator: ", "))")
+      exit(ExitStatus.usage.rawValue)
+    case .command: FinCommand.main(arguments)
+    }
+  }
+
+  /// Replaces former names of options by their present ones.
+  static func renamed(_ arguments: [String]) -> [String] {
+    let former: [String: [String: String]] = [
+      "ports": ["--top": "--limit", "--to": "--address"], "listeners": ["--top": "--limit"],
+    ]
+    guard let verb = arguments.first, let names = former[verb] else { return arguments }
+    return arguments.map { word in
+      let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+      guard let first = parts.first, let name = names[first] else { return word }
+      return ([name] + parts.dropFirst()).joined(separator: "=")
+    }
+  }
+}
+
+/// The request that the arguments make, apart from the options of a command.
+enum CommandRequest {
+  /// A page of help.
+  case page(String)
+  /// A word that is none of these words.
+  case unknown(String, among: [String], what: String)
+  case command
+
+  init(_ arguments: [String]) {
+    let words = arguments.prefix { $0 != "--" }
+    guard let first = words.first else {
+      self = .page(RootHelp.text(isLong: false))
+      return
+    }
+    if first == "help" {
+      self.init(help: Array(words.dropFirst()))
+    } else if first == "-h" || first == "--help" {
+      self = .page(RootHelp.text(isLong: first == "--help"))
+    } else if let command = Self.command(first) {
+      let wanted = words.first { $0 == "-h" || $0 == "--help" }
+      self = wanted.map { .page(Self.page(of: command, isLong: $0 == "--help")) } ?? .command
+    } else if first.hasPrefix("-") || first == LabExperiment.configuration.commandName {
+      self = .command
+    } else {
+      self = .unknown(Self.shown(first), among: Self.names, what: "command")
+    }
+  }
+
+  /// `fin help`, `fin help check`, `fin help json`, `fin help json check`.
+  private init(help words: [String]) {
+    guard let first = words.first, first != "-h", first != "--help" else {
+      self = .page(RootHelp.text(isLong: true))
+      return
+    }
+    if first == "json" {
+      let commands = FinCommand.documented.filter { $0.schema != nil }
+      guard words.count > 1 else {
+        self = .page(commands.map(Self.schema).joined(separator: "\n"))
+        return
+      }
+      let found = commands.first { $0.configuration.commandName == words[1] }
+      self =
+        found.map { .page(Self.schema(of: $0)) }
+        ?? .unknown(
+          Self.shown(words[1]), among: commands.compactMap { $0.configuration.commandName }, what: "schema of")
+    } else if let command = Self.command(first) {
+      self = .page(Self.page(of: command, isLong: true))
+    } else {
+      self = .unknown(Self.shown(first), among: Self.names + ["json"], what: "help on")
+    }
+  }
+
+  private static var names: [String] { FinCommand.documented.compactMap { $0.configuration.commandName } }
+
+  private static func command(_ name: String) -> (any DocumentedCommand.Type)? {
+    FinCommand.documented.first { $0.configuration.commandName == name }
+  }
+
+  private static func page(of command: any DocumentedCommand.Type, isLong: Bool) -> String {
+    HelpPage(isLong: isLong, paper: .standardOutput(noColor: false)).text(of: command, in: FinCommand.self)
+  }
+
+  private static func schema(of command: any DocumentedCommand.Type) -> String {
+    let paper = Terminal.standardOutput(noColor: false)
+    return "fin \(command.configuration.commandName ?? "") --json prints one object:\n\n"
+      + (command.schema?.text(on: paper) ?? "")
+  }
+
+  /// A word of the user without characters that a terminal would act on.
+  private static func shown(_ word: String) -> String { visible(word, limit: 64) }
+}

@@ -1,0 +1,28 @@
+import ArgumentParser
+import FinTerminal
+
+/// The exit statuses of all commands. Those from 64 on have the numbers and the meanings of `sysexits.h`.
+enum ExitStatus: Int32 {
+  case success = 0
+  /// Warnings; a bind that will be refused; a socket that has not ended; a verdict that does not hold.
+  case problem = 1
+  /// Critical findings; a bind that may be refused; a kill that was not confirmed.
+  case grave = 2
+  /// The command that `fin check --leaks` ran failed, and the check found nothing.
+  case commandFailed = 3
+  case usage = 64
+  case badData = 65
+  case noInput = 66
+  case unavailable = 69
+  case kernelFailure = 71
+  case notPermitted = 77
+
+  /// The error that ends the command with this status.
+  var exit: ExitCode { ExitCode(rawValue) }
+
+  /// Writes the reason to standard error, and returns the error that ends the command with this status.
+  func because(_ sentence: String) -> ExitCode {
+    Output.complain(sentence)
+    return exit
+  }
+}

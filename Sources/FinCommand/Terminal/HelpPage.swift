@@ -1,0 +1,88 @@
+import ArgumentParser
+import FinTerminal
+
+/// A page of help: usage and examples first, then the options; the long page has the details too.
+struct HelpPage {
+  let isLong: Bool
+  let paper: Terminal
+
+  /// The page of one command.
+  /// - Parameter root: The command that has it as a subcommand.
+  func text<Root: ParsableCommand>(of command: any DocumentedCommand.Type, in root: Root.Type) -> String {
+    let help = command.help
+    let name = command.configuration.commandName ?? ""
+    var lines = Terminal.wrap(command.configuration.abstract, to: paper.width) + [""]
+    for (place, usage) in help.usage.enumerated() { lines.append((place == 0 ? "Usage: " : "       ") + usage) }
+    lines += ["", heading("Examples:")] + Self.indented(help.examples) + [""]
+    lines += options(root.helpMessage(for: command, columns: 4000))
+    if isLong {
+      lines += paragraphs(help.details) + ["", heading("Exit status:")] + Self.indented(help.statuses)
+      if command.schema != nil { lines += ["", "The schema of --json: fin help json \(name)"] }
+    } else {
+      let json = command.schema == nil ? "" : "; the schema of --json: fin help json \(name)"
+      lines.append("More: fin \(name) --help\(json)")
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  func heading(_ text: String) -> String { paper.ink(.heading, text) }
+
+  private static func indented(_ text: String) -> [String] {
+    text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.isEmpty ? "" : "  " + $0 }
+  }
+
+  /// Wraps paragraphs. A line with a margin, or after such a line, keeps its form.
+  func paragraphs(_ text: String) -> [String] {
+    text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line in
+      line.hasPrefix(" ") || line.isEmpty ? [String(line)] : Terminal.wrap(String(line), to: paper.width)
+    }
+  }
+
+  /// The lists of arguments and options, each entry with its first sentence, or with all of them.
+  /// - Parameter message: The help that ArgumentParser prints, with one line for each entry.
+  private func options(_ message: String) -> [String] {
+    var lines: [String] = []
+    var isList = false
+    for line in message.split(separator: "\n", omittingEmptySubsequences: false) {
+      if line == "ARGUMENTS:" || line == "OPTIONS:" {
+        isList = true
+        lines.append(heading(line == "OPTIONS:" ? "Options:" : "Arguments:"))
+      } else if isList, line.hasPrefix("   "), let last = lines.popLast() {
+        // ArgumentParser puts the text of a long name on a line of its own.
+        lines += entry(last, String(line.drop { $0 == " " }))
+      } else if isList, line.hasPrefix("  -h, --help") {
+        lines += entry("  -h, --help", "Print the short help, or the whole.")
+      } else if isList, line.hasPrefix("  --version") {
+        continue
+      } else if isList, line.hasPrefix("  ") {
+        let words = line.dropFirst(2)
+        guard let gap = words.firstRange(of: "  ") else {
+          lines.append(String(line))
+          continue
+        }
+        lines += entry("  " + words[..<gap.lowerBound], String(words[gap.upperBound...].drop { $0 == " " }))
+      } else if isList {
+        lines.append(String(line))
+      }
+    }
+    while lines.last == "" { lines.removeLast() }
+    return lines + [""]
+  }
+
+  private static let labelWidth = 24
+
+  private func entry(_ label: String, _ text: String) -> [String] {
+    let wanted = isLong ? text : Self.firstSentence(text)
+    let wrapped = Terminal.wrap(wanted, to: min(paper.width, 100) - Self.labelWidth)
+    let margin = String(repeating: " ", count: Self.labelWidth)
+    if label.count + 2 > Self.labelWidth { return [label] + wrapped.map { margin + $0 } }
+    return [Terminal.pad(label, to: Self.labelWidth) + wrapped[0]] + wrapped.dropFirst().map { margin + $0 }
+  }
+
+  /// `Report from this severity on. (default: warning)` without the sentences between.
+  static func firstSentence(_ text: String) -> String {
+    guard let end = text.firstRange(of: ". ") else { return text }
+    let value = text.firstRange(of: "(default: ").map { " " + text[$0.lowerBound...] } ?? ""
+    return text[..<end.lowerBound] + "." + value
+  }
+}
