@@ -9,7 +9,7 @@ enum CloseTimes {
 
   static func measure() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let (address, handle) = (listener.address, listener.handle)
+    let (address, handle) = (listener.localAddress, listener.handle)
     // Each end has an event loop of its own, as if the other end were on another machine.
     let (here, there) = (try Reactor(loops: 1), try Reactor(loops: 1))
     let client = Task(executorPreference: here.executor) {

@@ -17,7 +17,7 @@ struct Flags: Sendable {
 
   var work = Work.echo
   var buffer = 4096
-  var within: Duration?
+  var within = Timeout.default
   var timeouts = Timeouts.default
   var closing: ClosePolicy = .background
   var arrays = false
@@ -33,7 +33,7 @@ struct Flags: Sendable {
         guard let seconds = words.popFirst().flatMap(Int.init) else { return nil }
         within = .seconds(seconds)
       case "--no-timeouts":
-        timeouts = Timeouts(connect: nil, send: nil, receive: nil, accept: nil, keepAlive: nil)
+        timeouts = Timeouts(connect: .never, send: .never, receive: .never, accept: .never, keepAlive: nil)
       case "--closing":
         switch words.popFirst() {
         case "background": closing = .background

@@ -5,7 +5,7 @@ import Fin
 func serve(_ flags: Flags) async throws {
   let reactor = try Reactor(loops: 1)
   let listener = try Listener.bind(.loopback(port: 0), timeouts: flags.timeouts)
-  print("port \(listener.address.port!)")
+  print("port \(listener.localAddress.port!)")
   fflush(nil)
   let report = await listener.serve(on: reactor, closing: flags.closing) { connection in
     switch flags.work {

@@ -25,7 +25,7 @@ enum Streams: String, CaseIterable, Sendable {
       return (pair.first.share(), pair.second.share())
     case .tcp:
       let listener = try Listener.bind(.loopback(port: 0))
-      let first = try Connection.connect(to: listener.address)
+      let first = try Connection.connect(to: listener.localAddress)
       let second = try listener.accept(within: .seconds(10))
       listener.close()
       return (first.share(), second.share())
@@ -74,7 +74,7 @@ enum States {
       + servers(in: world)
   }
 
-  private static let hour = Duration.seconds(3600)
+  private static let hour = Timeout.seconds(3600)
 
   private static func state(
     _ verb: String, _ family: String, _ world: World, asksAgain: Bool = false, most: Int = .max,
@@ -141,14 +141,14 @@ enum States {
         try $0.send([UInt8](repeating: 1, count: 1 << 20), within: hour)
       },
       connected("close-confirmed", isFull: true) {
-        await $0.close(.confirmed(within: hour))
+        await $0.close(.confirmed(within: .seconds(3600)))
       } thread: {
-        $0.close(.confirmed(within: hour))
+        $0.close(.confirmed(within: .seconds(3600)))
       },
       connected("close-lingering") {
-        await $0.close(.lingering(within: hour, idle: hour, discarding: 1 << 20))
+        await $0.close(.lingering(within: .seconds(3600), idle: .seconds(3600), discarding: 1 << 20))
       } thread: {
-        $0.close(.lingering(within: hour, idle: hour, discarding: 1 << 20))
+        $0.close(.lingering(within: .seconds(3600), idle: .seconds(3600), discarding: 1 << 20))
       },
       state("close-second", "\(family)", world) { stage in
         for _ in 0..<max(1, stage.waiters / 2) {
@@ -156,9 +156,9 @@ enum States {
           stage.hold(theirs)
           for _ in 0..<2 {
             stage.wait {
-              await ours.close(.confirmed(within: hour))
+              await ours.close(.confirmed(within: .seconds(3600)))
             } inThread: {
-              ours.close(.confirmed(within: hour))
+              ours.close(.confirmed(within: .seconds(3600)))
             }
           }
         }
@@ -187,7 +187,7 @@ enum States {
       state("connect", "\(family)", world, asksAgain: family == .unix) { stage in
         // The accept queue is full: a SYN of TCP gets no answer, and connect on Unix fails with EAGAIN.
         let listener = Kept(try Listener.bind(try family.address(0), backlog: 0))
-        let address = listener.value.address
+        let address = listener.value.localAddress
         stage.hold(listener)
         for _ in 0..<3 {
           if let client = try? Connection.connect(to: address, within: .milliseconds(50)) { stage.hold(client.share()) }

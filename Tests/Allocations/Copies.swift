@@ -48,7 +48,7 @@ enum Copies {
   ) async throws -> allocations {
     let reactor = try Reactor(loops: 1)
     let listener = try Listener.bind(.loopback(port: 0))
-    let port = listener.address.port!
+    let port = listener.localAddress.port!
     let draining = onThread { allocations_drain(port) }
     let connection = try await listener.accept(within: .seconds(20))
     let shelf = Shelf(connection)
@@ -71,7 +71,7 @@ enum Copies {
   private static func inThread(_ send: @escaping @Sendable (borrowing Connection) throws -> Void) throws -> allocations
   {
     let listener = try Listener.bind(.loopback(port: 0))
-    let port = listener.address.port!
+    let port = listener.localAddress.port!
     let draining = onThread { allocations_drain(port) }
     let connection = try listener.accept(within: .seconds(20))
     try send(connection)

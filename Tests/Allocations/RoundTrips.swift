@@ -29,7 +29,7 @@ enum RoundTrips {
   ) async throws -> allocations {
     let reactor = try Reactor(loops: 1)
     let listener = try Listener.bind(.loopback(port: 0))
-    let (handle, port) = (listener.handle, listener.address.port!)
+    let (handle, port) = (listener.handle, listener.localAddress.port!)
     let pinging = onThread {
       defer { handle.stop(within: .seconds(1)) }
       return try ping(port, connections)
@@ -42,7 +42,7 @@ enum RoundTrips {
 
   private static func inThread() throws -> allocations {
     let listener = try Listener.bind(.loopback(port: 0))
-    let (handle, port) = (listener.handle, listener.address.port!)
+    let (handle, port) = (listener.handle, listener.localAddress.port!)
     let pinging = onThread {
       defer { handle.stop(within: .seconds(1)) }
       return try ping(port, 1)
@@ -64,7 +64,7 @@ enum RoundTrips {
     let reactors = (try Reactor(loops: 1), try Reactor(loops: 1))
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
-    let place = Endpoint(listener.address)
+    let place = Endpoint(listener.localAddress)
     let client = Task(executorPreference: reactors.0.executor) {
       defer { handle.stop(within: .seconds(1)) }
       return try await withConnection(to: place, closing: .background) { connection in

@@ -183,8 +183,8 @@ final class DatagramStage: Play {
     -> Answer
   {
     do throws(SocketError) {
-      if step.verb == .receive { return Answer(try it.receive(upTo: step.count, within: step.within)) }
-      try it.send(bytes, to: to, within: step.within)
+      if step.verb == .receive { return Answer(try it.receive(upTo: step.count, within: Timeout(step.within))) }
+      try it.send(bytes, to: to, within: Timeout(step.within))
       return .done
     } catch { return Answer(error) }
   }
@@ -193,8 +193,8 @@ final class DatagramStage: Play {
     _ it: SharedDatagramSocket, _ step: Step, _ bytes: [UInt8], _ to: SocketAddress?
   ) async -> Answer {
     do throws(SocketError) {
-      if step.verb == .receive { return Answer(try await it.receive(upTo: step.count, within: step.within)) }
-      try await it.send(bytes, to: to, within: step.within)
+      if step.verb == .receive { return Answer(try await it.receive(upTo: step.count, within: Timeout(step.within))) }
+      try await it.send(bytes, to: to, within: Timeout(step.within))
       return .done
     } catch { return Answer(error) }
   }

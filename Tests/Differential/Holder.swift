@@ -201,9 +201,9 @@ enum Talk {
   ) throws(SocketError) -> Answer {
     switch step.verb {
     case .send:
-      try it.send(bytes, within: step.within)
+      try it.send(bytes, within: Timeout(step.within))
       return .done
-    case .some: return .count(try it.sendSome(unsafe bytes.span.bytes, within: step.within))
+    case .some: return .count(try it.sendSome(unsafe bytes.span.bytes, within: Timeout(step.within)))
     default: return try input(it, step)
     }
   }
@@ -217,10 +217,10 @@ enum Talk {
     throws(SocketError) -> Answer
   {
     switch step.verb {
-    case .receive: return Answer(try it.receive(upTo: step.count, within: step.within))
-    case .exactly: return Answer(try it.receive(exactly: step.count, within: step.within))
-    case .peek: return Answer(try it.peek(upTo: step.count, within: step.within))
-    case .line: return (try it.receiveLine(within: step.within)).map { .text($0) } ?? .end
+    case .receive: return Answer(try it.receive(upTo: step.count, within: Timeout(step.within)))
+    case .exactly: return Answer(try it.receive(exactly: step.count, within: Timeout(step.within)))
+    case .peek: return Answer(try it.peek(upTo: step.count, within: Timeout(step.within)))
+    case .line: return (try it.receiveLine(within: Timeout(step.within))).map { .text($0) } ?? .end
     default: return try look(it, step)
     }
   }
@@ -232,9 +232,9 @@ enum Talk {
   ) async throws(SocketError) -> Answer {
     switch step.verb {
     case .send:
-      try await it.send(bytes, within: step.within)
+      try await it.send(bytes, within: Timeout(step.within))
       return .done
-    case .some: return .count(try await it.sendSome(unsafe bytes.span.bytes, within: step.within))
+    case .some: return .count(try await it.sendSome(unsafe bytes.span.bytes, within: Timeout(step.within)))
     default: return try await input(it, step)
     }
   }
@@ -248,10 +248,10 @@ enum Talk {
     _ it: borrowing C, _ step: Step
   ) async throws(SocketError) -> Answer {
     switch step.verb {
-    case .receive: return Answer(try await it.receive(upTo: step.count, within: step.within))
-    case .exactly: return Answer(try await it.receive(exactly: step.count, within: step.within))
-    case .peek: return Answer(try await it.peek(upTo: step.count, within: step.within))
-    case .line: return (try await it.receiveLine(within: step.within)).map { .text($0) } ?? .end
+    case .receive: return Answer(try await it.receive(upTo: step.count, within: Timeout(step.within)))
+    case .exactly: return Answer(try await it.receive(exactly: step.count, within: Timeout(step.within)))
+    case .peek: return Answer(try await it.peek(upTo: step.count, within: Timeout(step.within)))
+    case .line: return (try await it.receiveLine(within: Timeout(step.within))).map { .text($0) } ?? .end
     default: return try look(it, step)
     }
   }

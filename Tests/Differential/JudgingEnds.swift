@@ -17,7 +17,7 @@ extension Model {
     if report.bytesNeverSent > report.bytesUnacknowledged { return "more bytes are never sent than unacknowledged" }
     if report.duration < .zero { return "its duration is negative" }
     guard isOnly else {
-      return report.ending == .background || isHazy ? nil : "another descriptor still refers to the connection"
+      return report.ending == .shared || isHazy ? nil : "another descriptor still refers to the connection"
     }
     ending = report.ending
     let first = parts[part].closing ?? step
@@ -30,7 +30,7 @@ extension Model {
   }
 
   enum Name: Hashable {
-    case peerFinished, acknowledged, discardedByPeer, reset, timedOut, aborted, background
+    case peerFinished, acknowledged, discardedByPeer, reset, timedOut, aborted, background, shared, detached
     init(_ ending: Ending) {
       switch ending {
       case .peerFinished: self = .peerFinished
@@ -40,6 +40,8 @@ extension Model {
       case .timedOut: self = .timedOut
       case .aborted: self = .aborted
       case .background: self = .background
+      case .shared: self = .shared
+      case .detached: self = .detached
       }
     }
   }
@@ -109,7 +111,8 @@ extension Model {
     switch ending {
     case .aborted, .timedOut, .reset, .discardedByPeer: return true
     // A close with a discard limit may leave unread bytes, for which close(2) sends a reset.
-    case .acknowledged, .peerFinished, .background: return peerSentAfterEnd || lastPolicy == .lingering
+    case .acknowledged, .peerFinished, .background, .shared, .detached:
+      return peerSentAfterEnd || lastPolicy == .lingering
     }
   }
 }

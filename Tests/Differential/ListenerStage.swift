@@ -47,7 +47,7 @@ final class ListenerStage: Play {
       path = Opening.temporaryPath()
       listener = try Listener.bind(.unix(path!), timeouts: timeouts)
     }
-    address = listener.address
+    address = listener.localAddress
     handle = listener.handle
     number = try listener.withDescriptor { $0.rawValue }
     inode = Kernel.inode(number)
@@ -217,7 +217,7 @@ final class ListenerStage: Play {
     let listener = shelf.take()!
     let answer: Answer
     do throws(SocketError) {
-      shelf.keep(try listener.accept(within: step.within))
+      shelf.keep(try listener.accept(within: Timeout(step.within)))
       answer = .done
     } catch { answer = Answer(error) }
     shelf.put(listener)
@@ -228,7 +228,7 @@ final class ListenerStage: Play {
     let listener = shelf.take()!
     let answer: Answer
     do throws(SocketError) {
-      shelf.keep(try await listener.accept(within: step.within))
+      shelf.keep(try await listener.accept(within: Timeout(step.within)))
       answer = .done
     } catch { answer = Answer(error) }
     shelf.put(listener)

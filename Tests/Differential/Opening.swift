@@ -42,7 +42,7 @@ struct Opening: ~Copyable {
       other = try listener.accept()
     case (let medium, .accept):
       let listener = try Listener.bind(medium == .tcp ? .loopback(port: 0) : .loopback6(port: 0), timeouts: timeouts)
-      other = try PlainSocket.connected(to: medium == .tcp ? "127.0.0.1" : "::1", port: listener.address.port!)
+      other = try PlainSocket.connected(to: medium == .tcp ? "127.0.0.1" : "::1", port: listener.localAddress.port!)
       narrowed(other.descriptor)
       connection = try listener.accept()
       listener.close()

@@ -48,6 +48,9 @@ struct CheckTests {
 
     let slip = try await Fin.run("check", "no-such-program")
     #expect(slip.status == 69 && slip.output.isEmpty && slip.complaints.contains("is called no-such-program"))
+    // Above the largest process number that Linux can be set to.
+    let nothing = try await Fin.run("check", "4194305")
+    #expect(nothing.status == 69 && nothing.output.isEmpty && nothing.complaints.contains("no process 4194305"))
   }
 
   @Test("a leaking program: findings with the cause before the effect, in 100 columns, status 2, the same in JSON")
@@ -118,6 +121,16 @@ struct CheckTests {
     #expect(found.findings.map { $0.who?.pid } == [Int(other.number), Int(one.number)])
   }
 
+  @Test("a socket that two programs hold: its finding is shown to a check of either")
+  func shared() async throws {
+    let stage = try Stage("inherited", "connection")
+    defer { stage.child.end() }
+    for pid in ["\(stage.child.number)", stage.words[1]] {
+      let found = try report(try await Fin.run("check", pid, "--threshold", "info", "--json"))
+      #expect(found.findings.contains { $0.id == "L5" }, "\(pid): \(found.findings.map(\.id))")
+    }
+  }
+
   @Test("a program that leaks nothing: status 0, even if others leak")
   func sound() async throws {
     let other = try Stage("fd_limit", "95").child
@@ -138,6 +151,12 @@ struct CheckTests {
     try Data("L4 python3*  # this is a test\n".utf8).write(to: URL(filePath: file))
     let quiet = try await Fin.run("check", "\(child.number)", "--mute", file)
     #expect(quiet.status == 0 && quiet.output.contains("1 muted."), "\(quiet.output) \(quiet.complaints)")
+    let few = try Stage("detached", "reset", "3").child
+    defer { few.end() }
+    try Data("L3 python3*\n".utf8).write(to: URL(filePath: file))
+    // A finding for information, below the threshold.
+    let either = try await Fin.run("check", "\(few.number)", "--mute", file)
+    #expect(either.output.contains("1 muted.") && !either.output.contains("below the threshold"), "\(either.output)")
     try Data("\nL99 x\n".utf8).write(to: URL(filePath: file))
     let bad = try await Fin.run("check", "\(child.number)", "--mute", file)
     #expect(bad.status == 65 && bad.complaints.contains("line 2") && bad.output.isEmpty)
@@ -165,6 +184,8 @@ struct CheckTests {
     #expect(sound.status == 0, "\(sound.output) \(sound.complaints)")
     let failed = try await Fin.run("check", "--leaks", "--", "/usr/bin/env", path, python, "-c", "raise SystemExit(7)")
     #expect(failed.status == 3 && failed.complaints.contains("status 7"))
+    let ended = try await Fin.run("check", "--leaks", "--", "sh", "-c", "kill -TERM $$")
+    #expect(ended.status == 3 && ended.complaints.contains("status 143"), "\(ended.complaints)")
     #expect(try await Fin.run("check", "--leaks", "--", "no-such-command-anywhere").status == 69)
   }
 

@@ -79,6 +79,22 @@ struct LedgerTests {
     }
   }
 
+  @Test("a check of one program is silent about what another declared")
+  func declaredElsewhere() throws {
+    try with("half-closed", 3) { leak in
+      let other = try leak.network.run {
+        try Child.spawn(LedgerTests.program, ["half-closed", "2"], environment: ["FIN_LEDGER": "1"])
+      }
+      defer { other.end() }
+      try #require(try other.readLine(within: .seconds(60))?.hasPrefix("ready") == true)
+      for (pid, count) in [(leak.pid, 3), ("\(other.number)", 2)] {
+        let json = try leak.fin("check", "--own-namespace", "--leaks", "--pid", pid, "--json")
+        let report = try JSONDecoder().decode(Report.self, from: Data(json.output.utf8))
+        #expect(report.onPurpose.map(\.count) == [count], "\(json.output)")
+      }
+    }
+  }
+
   @Test("connections declared half closed for a time that is over: found")
   func late() throws {
     try with("late", 3) { leak in

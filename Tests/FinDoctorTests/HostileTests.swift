@@ -106,8 +106,8 @@ struct HostileTests {
 
   @Test("a process that ended before its name was read is called a program that has ended")
   func ended() {
-    #expect(Who(pid: 812, user: 5).name == "a program that has ended (pid 812)")
-    #expect(Who(user: 5).name == "a program of user 5")
+    #expect(ProcessOwner(pid: 812, user: 5).name == "a program that has ended (pid 812)")
+    #expect(ProcessOwner(user: 5).name == "a program of user 5")
     var socket = InetSocket()
     (socket.inode, socket.state) = (9, .closeWait)
     socket.info.lastDataSent = 90_000

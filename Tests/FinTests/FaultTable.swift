@@ -1,5 +1,5 @@
-/// The catalogue of faults. The tests name the faults that they inject by their marks (`.faults(5)`), and `Tests/faults`
-/// prints the table of both.
+/// The catalogue of faults. The tests name the faults that they inject by their marks (`.faults(5)`); `Tests/faults`
+/// prints both as a table.
 enum FaultTable {
   struct Row: Sendable {
     let number: Int

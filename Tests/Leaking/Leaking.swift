@@ -18,7 +18,7 @@ enum Leaking {
     var kept: [SharedConnection] = []
     var peers: [SharedConnection] = []
     for _ in 0..<count {
-      let client = try Connection.connect(to: listener.address)
+      let client = try Connection.connect(to: listener.localAddress)
       let served = try listener.accept().share()
       kept.append(served)
       switch words[1] {

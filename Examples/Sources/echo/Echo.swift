@@ -16,7 +16,7 @@ enum Echo {
       print(error)
       exit(2)
     }
-    print("listening at \(listener.address)")
+    print("listening at \(listener.localAddress)")
 
     let stopping = stopOnSignals(listener.handle)
     let report = listener.serve(threads: 64) { connection in

@@ -40,7 +40,7 @@ enum SendFile {
       case .peerFinished: print("delivered, and the receiver closed after it")
       case .acknowledged: print("delivered to the receiver's machine; its program has not closed")
       case .discardedByPeer: print("delivered to the receiver's machine; its program did not read it all")
-      case .reset, .timedOut, .aborted, .background: print("not delivered")
+      case .reset, .timedOut, .aborted, .background, .shared, .detached: print("not delivered")
       }
       exit(end.isDelivered ? 0 : 1)
     } catch {

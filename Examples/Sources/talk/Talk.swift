@@ -27,7 +27,7 @@ enum Talk {
 
   private static func serve(at place: Endpoint) async throws -> CInt {
     let listener = try await Listener.bind(place)
-    print("listening at \(listener.address)")
+    print("listening at \(listener.localAddress)")
     let room = Room()
     let handle = listener.handle
     let stopping = onSignals { isFirst in

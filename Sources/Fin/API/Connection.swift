@@ -27,17 +27,17 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// a socket that was connected to itself is refused.
   /// - Parameters:
   ///   - peer: the peer's address. It needs no name resolution.
-  ///   - within: the timeout; `nil` for ``Timeouts/connect``.
+  ///   - within: the timeout; by default ``Timeouts/connect``.
   ///   - timeouts: the connection's timeouts, for calls that pass no `within`.
   ///   - file: where the socket is opened, for the report of a leak.
   ///   - line: see `file`.
   /// - Throws: `.timedOut`; `.system` with the kernel's error, such as `ECONNREFUSED`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
-    to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     let core = try Core.connected(to: peer, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -47,10 +47,10 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// - Throws: `.unresolved` when the name has no address; otherwise the error of the last attempt.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
-    to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     let core = try Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -58,10 +58,10 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// Connects to an address and suspends the task meanwhile. Throws as the blocking overload does, and `.cancelled`
   /// when the task is cancelled.
   public static func connect(
-    to peer: SocketAddress, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     let core = try await Core.connected(to: peer, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -69,10 +69,10 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// Connects to an endpoint as a person writes it and suspends the task meanwhile. Throws as the blocking overload
   /// does, and `.cancelled` when the task is cancelled.
   public static func connect(
-    to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
     line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     let core = try await Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -147,7 +147,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// Makes a second descriptor for the same connection: `dup(2)`, `CLOEXEC`.
   ///
   /// The state of the connection is shared: finishing to send finishes for both. The descriptors are not: a close
-  /// releases its own descriptor, with ``Ending/background``, and the last close ends the connection by its policy.
+  /// releases its own descriptor, with ``Ending/shared``, and the last close ends the connection by its policy.
   /// - Throws: `.system(EMFILE)` and its like when no descriptor can be allocated.
   public borrowing func duplicate(
     file: StaticString = #fileID, line: UInt = #line

@@ -16,7 +16,7 @@ public import SystemPackage
 /// ```swift
 /// let socket = try DatagramSocket.bind("localhost:5353")
 /// let question = try socket.receive()
-/// if let sender = question.from { try socket.send("yes", to: sender) }
+/// if let sender = question.sender { try socket.send("yes", to: sender) }
 /// socket.close()
 /// ```
 public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
@@ -76,7 +76,7 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramSocket {
-    var timeout = LazyDeadline(timeouts.connectLimit)
+    var timeout = LazyDeadline(timeouts.connect)
     let address = try endpoint.resolved(for: .bind, &timeout)[0]
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }
@@ -86,7 +86,7 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> DatagramSocket {
-    var timeout = LazyDeadline(timeouts.connectLimit)
+    var timeout = LazyDeadline(timeouts.connect)
     let address = try await endpoint.resolved(for: .bind, &timeout)[0]
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }

@@ -6,13 +6,13 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// - Parameters:
   ///   - bytes: 0 or more bytes; 65,507 at most for UDP over IPv4.
   ///   - peer: the address to send to; `nil` for the one that the socket is connected to.
-  ///   - within: the timeout; `nil` for ``Timeouts/send``.
+  ///   - within: the timeout; by default ``Timeouts/send``.
   /// - Throws: as in a thread, and `.cancelled`.
   public borrowing func send(
-    _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
+    _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Timeout = .default
   ) async throws(SocketError) {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.sendLimit)
+    var timeout = LazyDeadline(within, or: timeouts.send)
     var outgoing = DatagramSendState(peer: peer)
     try await core.perform(.using, .send, &timeout, &outgoing) { outgoing, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
@@ -23,14 +23,14 @@ extension DatagramSocketProtocol where Self: ~Copyable {
 
   /// Sends the bytes of an array as one datagram, without copying it.
   public borrowing func send(
-    _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Duration? = nil
+    _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Timeout = .default
   ) async throws(SocketError) {
     try await send(unsafe bytes.span.bytes, to: peer, within: within)
   }
 
   /// Sends the UTF-8 of a string as one datagram.
   public borrowing func send(
-    _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Duration? = nil
+    _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Timeout = .default
   ) async throws(SocketError) {
     try await send(Array(text.utf8), to: peer, within: within)
   }
@@ -40,12 +40,13 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// - Parameters:
   ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated`` is
   ///     true.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Throws: as in a thread, and `.cancelled`.
-  public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) async throws(SocketError) -> Datagram
+  public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) async throws(SocketError)
+    -> Datagram
   {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try await core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.receiveDatagram(upTo: most, access)
@@ -55,10 +56,10 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// Receives one datagram into the free part of `output`, without copying it again.
   @discardableResult
   public borrowing func receive(
-    into output: inout OutputRawSpan, within: Duration? = nil
+    into output: inout OutputRawSpan, within: Timeout = .default
   ) async throws(SocketError) -> Datagram.Envelope {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try await core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.receiveDatagram(into: &output, access)

@@ -6,8 +6,8 @@
 /// ``SocketProtocol/timeouts``.
 ///
 /// With `IP_RECVERR` or `IPV6_RECVERR` set, each report of the socket's error queue becomes the error of one call, in
-/// order, with the address of the datagram that it concerns as ``SocketError/peer``. The program leaves the queue to
-/// Fin then.
+/// order, with the address of the datagram that it concerns as ``SocketError/remoteAddress``. The program leaves the
+/// queue to Fin then.
 public protocol DatagramSocketProtocol: SocketProtocol, ~Copyable {}
 
 extension DatagramSocketProtocol where Self: ~Copyable {
@@ -18,17 +18,17 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// - Parameters:
   ///   - bytes: 0 or more bytes; 65,507 at most for UDP over IPv4.
   ///   - peer: the address to send to; `nil` for the one that the socket is connected to.
-  ///   - within: the timeout; `nil` for ``Timeouts/send``.
+  ///   - within: the timeout; by default ``Timeouts/send``.
   /// - Throws: `.system(EMSGSIZE)` when the bytes are too many for one datagram; `.system(EACCES)` for a broadcast
   ///   address without ``SocketOption/broadcast``; `.system(ECONNREFUSED)` when an earlier datagram of a connected
   ///   socket was refused because no socket has the port (this one was not sent; the next call sends again);
   ///   `.timedOut`, `.closed`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
-    _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Duration? = nil
+    _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Timeout = .default
   ) throws(SocketError) {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.sendLimit)
+    var timeout = LazyDeadline(within, or: timeouts.send)
     var outgoing = DatagramSendState(peer: peer)
     try core.perform(.using, .send, &timeout, &outgoing) { outgoing, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
@@ -40,7 +40,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// Sends the bytes of an array as one datagram, without copying it.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
-    _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Duration? = nil
+    _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Timeout = .default
   ) throws(SocketError) {
     try send(unsafe bytes.span.bytes, to: peer, within: within)
   }
@@ -48,7 +48,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// Sends the UTF-8 of a string as one datagram.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
-    _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Duration? = nil
+    _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Timeout = .default
   ) throws(SocketError) {
     try send(Array(text.utf8), to: peer, within: within)
   }
@@ -59,14 +59,14 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// - Parameters:
   ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated`` is
   ///     true. The default takes any UDP datagram whole.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Throws: `.timedOut`; `.closed`; `.invalid` when `most` is out of range; `.system(ECONNREFUSED)` when a datagram
   ///   sent by a connected socket was refused because no socket has the port: thrown once for each report, and the
   ///   socket goes on.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public borrowing func receive(upTo most: Int = 65_535, within: Duration? = nil) throws(SocketError) -> Datagram {
+  public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) throws(SocketError) -> Datagram {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.receiveDatagram(upTo: most, access)
@@ -75,14 +75,14 @@ extension DatagramSocketProtocol where Self: ~Copyable {
 
   /// Receives one datagram into the free part of `output`, without copying it again.
   ///
-  /// - Throws: as ``DatagramSocketProtocol/receive(upTo:within:)-15aip``.
+  /// - Throws: as ``DatagramSocketProtocol/receive(upTo:within:)-3wcp``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public borrowing func receive(
-    into output: inout OutputRawSpan, within: Duration? = nil
+    into output: inout OutputRawSpan, within: Timeout = .default
   ) throws(SocketError) -> Datagram.Envelope {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.receiveDatagram(into: &output, access)

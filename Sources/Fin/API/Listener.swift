@@ -6,7 +6,7 @@ public import SystemPackage
 ///
 /// It promises three things. Bind and listen are one call, so that no other socket takes the port in between.
 /// `SO_REUSEADDR` is set, so that a restart need not wait for TIME-WAIT. A caller that waits in
-/// ``accept(within:file:line:)-4ka81`` wakes when the listener is stopped or closed.
+/// ``accept(within:file:line:)-9v1lz`` wakes when the listener is stopped or closed.
 public struct Listener: ~Copyable, SocketProtocol {
   /// The reference to the socket that this value owns.
   public let reference: SocketReference
@@ -90,7 +90,7 @@ public struct Listener: ~Copyable, SocketProtocol {
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
-    var timeout = LazyDeadline(timeouts.connectLimit)
+    var timeout = LazyDeadline(timeouts.connect)
     let address = try endpoint.resolved(for: .bind, &timeout)[0]
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
@@ -101,7 +101,7 @@ public struct Listener: ~Copyable, SocketProtocol {
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Listener {
-    var timeout = LazyDeadline(timeouts.connectLimit)
+    var timeout = LazyDeadline(timeouts.connect)
     let address = try await endpoint.resolved(for: .bind, &timeout)[0]
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
@@ -138,7 +138,7 @@ public struct Listener: ~Copyable, SocketProtocol {
       try core.withAccess(.adopt) { access throws(SocketError) in
         do throws(SocketError.Cause) {
           try core.apply(timeouts, access)
-          try core.applyUserTimeout(timeouts.sendLimit, access)
+          try core.applyUserTimeout(timeouts.send, access)
         } catch {
           throw SocketError(.adopt, error, note: "descriptor \(descriptor.rawValue)")
         }
@@ -151,7 +151,7 @@ public struct Listener: ~Copyable, SocketProtocol {
   }
 
   /// The address that it listens on, with the port that the kernel chose for port 0. `getsockname(2)`.
-  public var address: SocketAddress { reference.core.local ?? .unix(.unnamed) }
+  public var localAddress: SocketAddress { reference.core.local ?? .unix(.unnamed) }
 
   // MARK: Accepting
 
@@ -167,7 +167,7 @@ public struct Listener: ~Copyable, SocketProtocol {
   ///
   /// After ``stop(within:)`` it returns the queued clients, one per call, and then throws `.closed`.
   /// - Parameters:
-  ///   - within: the timeout; `nil` for ``Timeouts/accept``, which is no limit by default.
+  ///   - within: the timeout; by default ``Timeouts/accept``, which is no limit by default.
   ///   - file: the source file that a leak report of the connection names as the place of opening.
   ///   - line: the line in `file`.
   /// - Throws: `.closed` when the listener was stopped or closed; `.paused`; `.timedOut`. Only when a client waits,
@@ -177,9 +177,9 @@ public struct Listener: ~Copyable, SocketProtocol {
   ///   socket is no longer a listener.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func accept(
-    within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
+    within: Timeout = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.acceptLimit)
+    var timeout = LazyDeadline(within, or: timeouts.accept)
     let core = try reference.core.accept(&timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -187,9 +187,9 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// Accepts the next client, or waits for one, in a task. It behaves as in a thread, and throws `.cancelled` when the
   /// task is cancelled; the cancellation loses no client.
   public borrowing func accept(
-    within: Duration? = nil, file: StaticString = #fileID, line: UInt = #line
+    within: Timeout = .default, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.acceptLimit)
+    var timeout = LazyDeadline(within, or: timeouts.accept)
     let core = try await reference.core.accept(&timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -223,12 +223,12 @@ public struct Listener: ~Copyable, SocketProtocol {
   ///
   /// The kernel's queue is narrowed (`listen(fd, 0)`; on a Unix socket `shutdown(SHUT_RD)`, which refuses new clients
   /// and keeps the queue), the clients in it are accepted, and then the port is released. `serve` returns when that and
-  /// the handlers are done, or when `within` has passed, whichever comes first. Connections whose handlers still run
-  /// then are aborted.
+  /// the handlers are done, or when `within` has passed, 10 s by default, whichever comes first. Connections whose
+  /// handlers still run then are aborted.
   ///
   /// The queue of an adopted listener is left as it is: another process, such as a service manager, may hold the same
   /// socket and go on serving it. When this listener has been released, the queued clients belong to that process.
-  public borrowing func stop(within: Duration = .seconds(10)) { reference.core.stop(within: within) }
+  public borrowing func stop(within: Timeout = .default) { reference.core.stop(within: within) }
 
   /// Gives the descriptor away, still listening, with the clients in its queue. It is non-blocking and `CLOEXEC`, and
   /// the caller has to close it. A path stays. So a successor takes over without refusing a client.
@@ -261,7 +261,7 @@ public struct ListenerHandle: Sendable {
   public var phase: Phase { core.phase }
   /// Stops the listener: see ``Listener/stop(within:)``. A second call can only bring the end of the drain nearer; zero
   /// aborts the connections that are still served.
-  public func stop(within: Duration = .seconds(10)) { core.stop(within: within) }
+  public func stop(within: Timeout = .default) { core.stop(within: within) }
   /// Pauses the listener: see ``Listener/pause()``.
   public func pause() throws(SocketError) { try core.pause() }
   /// Resumes the listener: see ``Listener/resume()``.

@@ -1,6 +1,6 @@
 /// A socket that can receive: ``Connection``, ``ReceivingConnection``, ``SharedConnection``.
 ///
-/// Every operation waits at most `within`, or ``Timeouts/receive`` of this socket when that is `nil`. The end of the
+/// Every operation waits at most `within`, or ``Timeouts/receive`` of this socket by default. The end of the
 /// stream is a value: 0, or `nil`. A reset is an error, even if an earlier call has already reported it, and comes
 /// after the bytes that arrived before it. There is one receiver at a time: a second one gets `.busy`.
 public protocol Receiving: SocketProtocol, ~Copyable {}
@@ -14,9 +14,10 @@ extension Receiving where Self: ~Copyable {
   /// - Throws: `.reset`, `.lost`, `.timedOut`, `.closed`, `.busy`; `.invalid` when `output` has no free capacity,
   ///   because 0 would then look like the end of the stream.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public borrowing func receive(into output: inout OutputRawSpan, within: Duration? = nil) throws(SocketError) -> Int {
+  public borrowing func receive(into output: inout OutputRawSpan, within: Timeout = .default) throws(SocketError) -> Int
+  {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try core.perform(.reading, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.take(into: &output, access)
@@ -27,13 +28,13 @@ extension Receiving where Self: ~Copyable {
   ///
   /// - Parameters:
   ///   - most: the largest number of bytes, above 0. The memory kept depends on the bytes that arrive, not on `most`.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Returns: 1 to `most` bytes; `nil` when the peer has finished.
-  /// - Throws: the errors of ``Receiving/receive(into:within:)-4uj26``.
+  /// - Throws: the errors of ``Receiving/receive(into:within:)-5s3ic``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public borrowing func receive(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
+  public borrowing func receive(upTo most: Int, within: Timeout = .default) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try core.perform(.reading, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.take(upTo: most, access)
@@ -45,14 +46,14 @@ extension Receiving where Self: ~Copyable {
   /// - Parameters:
   ///   - count: the number of bytes, 0 or more. Memory grows with the bytes that arrive, so that a large length sent by
   ///     an untrusted peer costs nothing.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Returns: `count` bytes; `nil` when the peer had finished before the first.
   /// - Throws: `.endOfStream(received:)` when the peer finished in the middle. The bytes that arrived, before that or
   ///   before any other error, stay readable.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public borrowing func receive(exactly count: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
+  public borrowing func receive(exactly count: Int, within: Timeout = .default) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var part = PartialReceive()
     return try core.perform(.reading, .receive, &timeout, &part) { part, access throws(SocketError) in
       try core.take(exactly: count, &part, access)
@@ -64,16 +65,16 @@ extension Receiving where Self: ~Copyable {
   /// - Parameters:
   ///   - delimiter: one byte or more.
   ///   - limit: the largest number of bytes before the delimiter.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Returns: the bytes before the delimiter; `nil` when the peer had finished before the first byte.
   /// - Throws: `.limit` when more than `limit` bytes arrived without the delimiter; `.endOfStream(received:)` when the
   ///   peer finished in the middle. The bytes that arrived stay readable in every case.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(
-    until delimiter: [UInt8], limit: Int = 64 << 10, within: Duration? = nil
+    until delimiter: [UInt8], limit: Int = 64 << 10, within: Timeout = .default
   ) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var search = DelimiterScan()
     return try core.perform(.reading, .receive, &timeout, &search) { search, access throws(SocketError) in
       try core.take(until: delimiter, limit, &search, access)
@@ -83,7 +84,7 @@ extension Receiving where Self: ~Copyable {
   /// Receives up to a delimiter of one byte, which is consumed and not returned.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(
-    until delimiter: UInt8, limit: Int = 64 << 10, within: Duration? = nil
+    until delimiter: UInt8, limit: Int = 64 << 10, within: Timeout = .default
   ) throws(SocketError) -> [UInt8]? {
     try receive(until: [delimiter], limit: limit, within: within)
   }
@@ -94,14 +95,14 @@ extension Receiving where Self: ~Copyable {
   /// one.
   /// - Parameters:
   ///   - limit: the largest number of bytes of a line, without its ending.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Returns: the line; `nil` when the peer had finished before its first byte.
   /// - Throws: the errors of `receive(until:limit:within:)`; `.notText` when the line is not UTF-8. The line then stays
   ///   readable as bytes.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public borrowing func receiveLine(limit: Int = 64 << 10, within: Duration? = nil) throws(SocketError) -> String? {
+  public borrowing func receiveLine(limit: Int = 64 << 10, within: Timeout = .default) throws(SocketError) -> String? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var search = DelimiterScan()
     return try core.perform(.reading, .receive, &timeout, &search) { search, access throws(SocketError) in
       try core.takeLine(limit, &search, access)
@@ -113,9 +114,9 @@ extension Receiving where Self: ~Copyable {
   /// The corresponding C flag is `MSG_PEEK`. The bytes are kept in the read buffer.
   /// - Returns: 1 to `most` bytes; `nil` when the peer has finished.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public borrowing func peek(upTo most: Int, within: Duration? = nil) throws(SocketError) -> [UInt8]? {
+  public borrowing func peek(upTo most: Int, within: Timeout = .default) throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try core.perform(.reading, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.look(upTo: most, access)

@@ -9,10 +9,10 @@ extension Receiving where Self: ~Copyable {
   /// - Throws: `.reset`, `.lost`, `.timedOut`, `.cancelled`, `.closed`, `.busy`; `.invalid` when `output` has no free
   ///   capacity, because 0 would then look like the end of the stream.
   public borrowing func receive(
-    into output: inout OutputRawSpan, within: Duration? = nil
+    into output: inout OutputRawSpan, within: Timeout = .default
   ) async throws(SocketError) -> Int {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try await core.perform(.reading, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.take(into: &output, access)
@@ -21,10 +21,10 @@ extension Receiving where Self: ~Copyable {
 
   /// Receives the available bytes, or waits for the next: 1 to `most` bytes, `nil` when the peer has finished.
   ///
-  /// - Throws: the errors of ``Receiving/receive(into:within:)-4uj26``, and `.cancelled`.
-  public borrowing func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
+  /// - Throws: the errors of ``Receiving/receive(into:within:)-5s3ic``, and `.cancelled`.
+  public borrowing func receive(upTo most: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try await core.perform(.reading, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.take(upTo: most, access)
@@ -35,9 +35,9 @@ extension Receiving where Self: ~Copyable {
   ///
   /// - Throws: `.endOfStream(received:)` when the peer finished in the middle. The bytes that arrived, before that or
   ///   before any other error, stay readable.
-  public borrowing func receive(exactly count: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
+  public borrowing func receive(exactly count: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var part = PartialReceive()
     return try await core.perform(.reading, .receive, &timeout, &part) { part, access throws(SocketError) in
       try core.take(exactly: count, &part, access)
@@ -50,14 +50,14 @@ extension Receiving where Self: ~Copyable {
   /// - Parameters:
   ///   - delimiter: one byte or more.
   ///   - limit: the largest number of bytes before the delimiter.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Throws: `.limit` when more than `limit` bytes arrived without the delimiter; `.endOfStream(received:)` when the
   ///   peer finished in the middle. The bytes that arrived stay readable in every case.
   public borrowing func receive(
-    until delimiter: [UInt8], limit: Int = 64 << 10, within: Duration? = nil
+    until delimiter: [UInt8], limit: Int = 64 << 10, within: Timeout = .default
   ) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var search = DelimiterScan()
     return try await core.perform(.reading, .receive, &timeout, &search) { search, access throws(SocketError) in
       try core.take(until: delimiter, limit, &search, access)
@@ -66,7 +66,7 @@ extension Receiving where Self: ~Copyable {
 
   /// Receives up to a delimiter of one byte, which is consumed and not returned.
   public borrowing func receive(
-    until delimiter: UInt8, limit: Int = 64 << 10, within: Duration? = nil
+    until delimiter: UInt8, limit: Int = 64 << 10, within: Timeout = .default
   ) async throws(SocketError) -> [UInt8]? {
     try await receive(until: [delimiter], limit: limit, within: within)
   }
@@ -76,13 +76,14 @@ extension Receiving where Self: ~Copyable {
   ///
   /// - Parameters:
   ///   - limit: the largest number of bytes of a line, without its ending.
-  ///   - within: the timeout; `nil` for ``Timeouts/receive``.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Throws: the errors of the other receive operations; `.notText` when the line is not UTF-8. The line then stays
   ///   readable as bytes.
-  public borrowing func receiveLine(limit: Int = 64 << 10, within: Duration? = nil) async throws(SocketError) -> String?
+  public borrowing func receiveLine(limit: Int = 64 << 10, within: Timeout = .default) async throws(SocketError)
+    -> String?
   {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var search = DelimiterScan()
     return try await core.perform(.reading, .receive, &timeout, &search) { search, access throws(SocketError) in
       try core.takeLine(limit, &search, access)
@@ -91,9 +92,9 @@ extension Receiving where Self: ~Copyable {
 
   /// Returns the available bytes, or waits for the next, without consuming them: 1 to `most` bytes, `nil` when the peer
   /// has finished.
-  public borrowing func peek(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
+  public borrowing func peek(upTo most: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8]? {
     let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receiveLimit)
+    var timeout = LazyDeadline(within, or: timeouts.receive)
     var progress = Stateless()
     return try await core.perform(.reading, .receive, &timeout, &progress) { _, access throws(SocketError) in
       try core.look(upTo: most, access)

@@ -20,7 +20,7 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
     self.timeouts = timeouts
   }
 
-  /// Creates a connection that is not connected yet: another thread can close it while ``connect(to:within:)-3usce``
+  /// Creates a connection that is not connected yet: another thread can close it while ``connect(to:within:)-1t216``
   /// waits. `socket(2)`.
   public init(
     unconnected family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
@@ -36,15 +36,15 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
   /// - Throws: `.closed` when another thread closed it meanwhile; `.timedOut`; `.system` with the error of the kernel;
   ///   `.invalid` when it is called a second time.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+  public func connect(to peer: SocketAddress, within: Timeout = .default) throws(SocketError) {
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     try reference.core.connect(to: peer, timeouts, &timeout)
   }
 
   /// Connects, once, in a task. It throws as in a thread, and `.cancelled` when the task is cancelled; this reference
   /// is then closed.
-  public func connect(to peer: SocketAddress, within: Duration? = nil) async throws(SocketError) {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+  public func connect(to peer: SocketAddress, within: Timeout = .default) async throws(SocketError) {
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     try await reference.core.connect(to: peer, timeouts, &timeout)
   }
 
@@ -55,7 +55,7 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
   ///   the writers before it took longer than ``Timeouts/send``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func finishSending() throws(SocketError) {
-    var timeout = LazyDeadline(timeouts.sendLimit)
+    var timeout = LazyDeadline(timeouts.send)
     let core = reference.core
     var progress = Stateless()
     try core.perform(.writing, .finishSending, &timeout, &progress) { _, access throws(SocketError) in
@@ -65,7 +65,7 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
 
   /// Finishes sending, in a task. It throws as in a thread, and `.cancelled` when the task is cancelled.
   public func finishSending() async throws(SocketError) {
-    var timeout = LazyDeadline(timeouts.sendLimit)
+    var timeout = LazyDeadline(timeouts.send)
     let core = reference.core
     var progress = Stateless()
     try await core.perform(.writing, .finishSending, &timeout, &progress) { _, access throws(SocketError) in

@@ -62,8 +62,8 @@ public struct Socket: ~Copyable, SocketProtocol {
   ///
   /// - Throws: `.timedOut`; `.closed`; `.system` with the error of the kernel, such as `ECONNREFUSED`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
-  public consuming func connect(to peer: SocketAddress, within: Duration? = nil) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+  public consuming func connect(to peer: SocketAddress, within: Timeout = .default) throws(SocketError) -> Connection {
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     do { try reference.core.connect(to: peer, timeouts, &timeout) } catch {
       reference.core.end()
       throw error
@@ -74,9 +74,9 @@ public struct Socket: ~Copyable, SocketProtocol {
   /// Connects in a task. It throws as in a thread, and `.cancelled` when the task is cancelled. If the attempt fails,
   /// the socket is released.
   public consuming func connect(
-    to peer: SocketAddress, within: Duration? = nil
+    to peer: SocketAddress, within: Timeout = .default
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+    var timeout = LazyDeadline(within, or: timeouts.connect)
     do { try await reference.core.connect(to: peer, timeouts, &timeout) } catch {
       await reference.core.end()
       throw error

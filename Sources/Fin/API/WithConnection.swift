@@ -12,20 +12,20 @@
 /// ```
 /// - Parameters:
 ///   - endpoint: the peer: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
-///   - within: the timeout of the resolution and all attempts together; `nil` for ``Timeouts/connect``.
+///   - within: the timeout of the resolution and all attempts together; by default ``Timeouts/connect``.
 ///   - timeouts: the timeouts of calls on this connection that do not give their own.
 ///   - closing: how the connection is closed when the body has returned.
 ///   - file: where the socket is opened, for a leak's report.
 ///   - line: see `file`.
 ///   - body: receives the connection.
-/// - Returns: the result of the body, and how the connection ended. With `detach()` in the body: ``Ending/background``.
+/// - Returns: the result of the body, and how the connection ended. With `detach()` in the body: ``Ending/detached``.
 /// - Throws: `SocketError` when no connection could be made; every error of the body.
 @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
 public func withConnection<R>(
-  to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
+  to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
   file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) throws -> R
 ) throws -> (result: R, end: CloseReport) {
-  var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+  var timeout = LazyDeadline(within, or: timeouts.connect)
   let core = try Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
   let value: R
   do { value = try body(Connection(core: core, timeouts: timeouts)) } catch {
@@ -33,7 +33,7 @@ public func withConnection<R>(
     throw error
   }
   let report = core.closeUnlessDetached(closing)
-  return (result: value, end: report ?? CloseReport(ending: .background))
+  return (result: value, end: report ?? CloseReport(ending: .detached))
 }
 
 /// Connects, runs `body` with the connection, and closes it on every path, in a task.
@@ -51,19 +51,19 @@ public func withConnection<R>(
 /// ```
 /// - Parameters:
 ///   - endpoint: the peer: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
-///   - within: the timeout of the resolution and all attempts together; `nil` for ``Timeouts/connect``.
+///   - within: the timeout of the resolution and all attempts together; by default ``Timeouts/connect``.
 ///   - timeouts: the timeouts of calls on this connection that do not give their own.
 ///   - closing: how the connection is closed when the body has returned.
 ///   - file: where the socket is opened, for a leak's report.
 ///   - line: see `file`.
 ///   - body: receives the connection, and runs where the caller runs.
-/// - Returns: the result of the body, and how the connection ended. With `detach()` in the body: ``Ending/background``.
+/// - Returns: the result of the body, and how the connection ended. With `detach()` in the body: ``Ending/detached``.
 /// - Throws: `SocketError` when no connection could be made; every error of the body.
 public func withConnection<R>(
-  to endpoint: Endpoint, within: Duration? = nil, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
+  to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
   file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) async throws -> R
 ) async throws -> (result: R, end: CloseReport) {
-  var timeout = LazyDeadline(within, or: timeouts.connectLimit)
+  var timeout = LazyDeadline(within, or: timeouts.connect)
   let core = try await Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
   let value: R
   do { value = try await core.inScope { try await body(Connection(core: core, timeouts: timeouts)) } } catch {
@@ -71,5 +71,5 @@ public func withConnection<R>(
     throw error
   }
   let report = await core.closeUnlessDetached(closing)
-  return (result: value, end: report ?? CloseReport(ending: .background))
+  return (result: value, end: report ?? CloseReport(ending: .detached))
 }

@@ -11,7 +11,8 @@
 /// In a path `\xHH` stands for one byte and `\x5c` for a backslash.
 ///
 /// A literal never traps: its refusal is stored in `problem`, and `resolve` throws it before any system call.
-/// `Endpoint("...")` with a literal argument is such a literal too; `init(parsing:)` throws the refusal at once.
+/// `Endpoint("...")` with a literal argument is such a literal too. A text that is no literal is parsed by
+/// `init(parsing:)`, which throws the refusal at once.
 public struct Endpoint: Hashable, Sendable {
   enum Host: Hashable, Sendable {
     case anywhere
@@ -45,13 +46,6 @@ public struct Endpoint: Hashable, Sendable {
       let host = try Host(reading: source, parts)
       form = .host(host, try Port(reading: source, parts.port))
     }
-  }
-
-  /// Parses a text like `init(parsing:)`. With a literal argument, Swift calls the literal initializer instead, which
-  /// keeps the refusal for `resolve`.
-  /// - Throws: `AddressError` with the reason and the position.
-  public init(_ text: String) throws(AddressError) {
-    try self.init(parsing: text)
   }
 
   /// Makes an endpoint from an address, which needs no lookup.

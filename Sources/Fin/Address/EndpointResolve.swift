@@ -20,7 +20,7 @@ extension Endpoint {
   ///   - use: Whether to connect or to listen; see `ResolveUse`.
   ///   - family: The only family to return, or nil for every family. Unix paths are returned for `.unix` and nil.
   ///   - kind: The kind of the socket to be made; a service may have a port for one kind and not for another.
-  ///   - duration: The timeout of the lookup.
+  ///   - timeout: The timeout of the lookup; by default 10 s.
   ///   - limit: The maximum number of addresses, 1 or more; the system's best come first.
   /// - Returns: One address or more.
   /// - Throws: `.malformed` when the text could not be parsed; `.wrongFamily`; `.notFound`, `.unavailable`,
@@ -29,11 +29,11 @@ extension Endpoint {
   @available(*, noasync, message: "it blocks the thread while a name is looked up")
   public func resolve(
     _ use: ResolveUse = .connect, family: AddressFamily? = nil, kind: SocketKind = .stream,
-    within duration: Duration = .seconds(10), limit: Int = Endpoint.resultLimit
+    within timeout: Timeout = .default, limit: Int = Endpoint.resultLimit
   ) throws(ResolveError) -> [SocketAddress] {
     switch try plan(use, family: family, kind: kind, limit: limit) {
     case .known(let address): return [address]
-    case .unknown(let lookup): return try lookup.answer(within: duration)
+    case .unknown(let lookup): return try lookup.answer(within: timeout.forLookup)
     }
   }
 
@@ -82,4 +82,9 @@ extension Endpoint {
     case .listen: family == .ipv6 ? .v6(.any) : .v4(.any)
     }
   }
+}
+
+extension Timeout {
+  /// The time that a lookup has: 10 s by default.
+  var forLookup: Duration { or(.seconds(10)).duration ?? .nanoseconds(Int64.max) }
 }

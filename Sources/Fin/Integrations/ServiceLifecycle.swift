@@ -88,7 +88,7 @@ public final class ListenerService: Service {
       try await withGracefulShutdownHandler {
         try await serve()
       } onGracefulShutdown: { [handle, drain] in
-        handle.stop(within: drain)
+        handle.stop(within: Timeout(drain))
       }
     } onCancel: { [handle] in
       handle.stop(within: .zero)

@@ -17,9 +17,9 @@ public struct LeakReport: Hashable, Sendable, CustomStringConvertible {
   /// The kernel's TCP state when it was dropped; `nil` for a socket that is not TCP.
   public let tcpState: TCPState?
   /// The local address.
-  public let local: SocketAddress?
+  public let localAddress: SocketAddress?
   /// The peer's address; `nil` when there was no peer.
-  public let peer: SocketAddress?
+  public let remoteAddress: SocketAddress?
   /// Bytes that had arrived and were not read. If there were any, closing sent the peer a reset.
   public let bytesUnread: Int
   /// Bytes sent that the peer had not acknowledged. `SIOCOUTQ`.
@@ -27,8 +27,8 @@ public struct LeakReport: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String {
     var text = "leaked: a \(kind.rawValue)"
-    if let local { text += " \(local)" }
-    if let peer { text += " → \(peer)" }
+    if let localAddress { text += " \(localAddress)" }
+    if let remoteAddress { text += " → \(remoteAddress)" }
     text += ", opened at \(file):\(line), \(age) ago, was dropped while \(phase)"
     if let tcpState { text += " (\(tcpState))" }
     text += ", \(bytesUnread) bytes unread, \(bytesUnacknowledged) not acknowledged."

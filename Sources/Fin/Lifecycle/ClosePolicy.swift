@@ -38,7 +38,7 @@ public enum ClosePolicy: Hashable, Sendable, CustomStringConvertible {
   public static let all: [ClosePolicy] = [.confirmed, .lingering, .background, .abort]
 
   /// The event of this policy in the lifecycle's table.
-  public var event: Event {
+  public var event: Lifecycle.Event {
     switch self {
     case .confirmed: .closeConfirmed
     case .lingering: .closeLingering

@@ -17,8 +17,14 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
   case timedOut(Phase)
   /// This side sent the reset: the program aborted, or an administrator ended the connection.
   case aborted
-  /// The descriptor was released at once; the kernel goes on alone, and the outcome is never reported.
+  /// The descriptor was released at once; the kernel goes on alone, and the outcome is never reported. Also the ending
+  /// that a close reports when it cannot wait for another close that is under way: see
+  /// ``SocketProtocol/withDescriptor(_:)``.
   case background
+  /// Only this descriptor was released: the connection goes on through a duplicate, whose close ends it.
+  case shared
+  /// Nothing was closed: the program took the descriptor with ``Connection/detach()`` and owns the connection.
+  case detached
 
   public var description: String {
     switch self {
@@ -29,6 +35,8 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
     case .timedOut(let phase): "timed out (\(phase))"
     case .aborted: "aborted"
     case .background: "background"
+    case .shared: "shared"
+    case .detached: "detached"
     }
   }
 }
@@ -64,7 +72,7 @@ public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
   public var isDelivered: Bool {
     switch ending {
     case .peerFinished, .acknowledged: bytesUnacknowledged == 0
-    case .discardedByPeer, .reset, .timedOut, .aborted, .background: false
+    case .discardedByPeer, .reset, .timedOut, .aborted, .background, .shared, .detached: false
     }
   }
 

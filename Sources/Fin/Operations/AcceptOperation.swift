@@ -184,8 +184,8 @@ extension Core {
   }
 
   /// Begins to stop. A second call can only bring the deadline nearer.
-  func stop(within: Duration) {
-    let deadline = Deadline(after: within)
+  func stop(within: Timeout) {
+    let deadline = Deadline(allowing: within.or(.seconds(10)))
     // Set before the phase: a thread that sees the phase `stopping` must also see its deadline.
     let waiters = closing.withLock { state in
       state.drainDeadline = min(state.drainDeadline, deadline)

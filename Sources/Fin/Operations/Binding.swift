@@ -49,7 +49,7 @@ extension Core {
     guard backlog >= 0 else { throw error(.listen, .invalid("a backlog of \(backlog)")) }
     do {
       try apply(timeouts, access)
-      try applyUserTimeout(timeouts.sendLimit, access)
+      try applyUserTimeout(timeouts.send, access)
     } catch { throw self.error(.listen, error) }
     do { try Syscalls.listen(number(access), CInt(clamping: backlog)) } catch { throw inUse(.listen, error, local) }
     share()
@@ -60,7 +60,7 @@ extension Core {
   ///
   /// - Returns: whether this call released it.
   @discardableResult
-  func end(_ event: Event = .abort) -> Bool {
+  func end(_ event: Lifecycle.Event = .abort) -> Bool {
     let loans = Loan.count(of: self)
     guard gate.beginClosing() else {
       if loans == 0 { gate.awaitRelease() }
@@ -73,7 +73,7 @@ extension Core {
 
   /// Releases a socket that has no connection to end, in a task.
   @discardableResult
-  nonisolated(nonsending) func end(_ event: Event = .abort) async -> Bool {
+  nonisolated(nonsending) func end(_ event: Lifecycle.Event = .abort) async -> Bool {
     guard gate.beginClosing() else {
       await gate.awaitRelease()
       return false
@@ -83,7 +83,7 @@ extension Core {
     return true
   }
 
-  private func finishEnd(_ event: Event) {
+  private func finishEnd(_ event: Lifecycle.Event) {
     advance(event)
     closing.withLock { $0.report = CloseReport(ending: .aborted) }
     leave(.using)

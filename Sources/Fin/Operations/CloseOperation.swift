@@ -25,7 +25,7 @@ struct CloseOperation {
   /// Whether a task waits for this operation and can be cancelled.
   private var isForTask = false
   /// The last event that was reported to the lifecycle.
-  private var next: Event?
+  private var next: Lifecycle.Event?
   var unacknowledged = 0
   var neverSent = 0
 
@@ -114,7 +114,7 @@ struct CloseOperation {
   /// - Parameter isLate: whether the previous wait ended with its deadline.
   private mutating func step(isLate: Bool) -> Step {
     if next == nil {
-      guard let first = begin() else { return .over(report(.background)) }
+      guard let first = begin() else { return .over(report(.shared)) }
       // A close that was cut short before it began aborts, even when its policy is background.
       next = closingIsCut ? .abort : first
     } else if isLate {
@@ -141,7 +141,7 @@ struct CloseOperation {
 
   /// - Returns: the first event; `nil` when another descriptor of ours shares the connection. The connection goes on
   ///   there, and only this descriptor is released.
-  private mutating func begin() -> Event? {
+  private mutating func begin() -> Lifecycle.Event? {
     discarded = core.buffered
     let isLast = core.connectionState.update { state in
       state.owners -= 1
@@ -157,8 +157,8 @@ struct CloseOperation {
   }
 
   /// - Returns: the event that occurred meanwhile, if there was one.
-  private mutating func perform(_ actions: Actions) -> Event? {
-    var event: Event?
+  private mutating func perform(_ actions: Lifecycle.Actions) -> Lifecycle.Event? {
+    var event: Lifecycle.Event?
     // A duplicate may have sent the FIN; once the peer's FIN has arrived too, the kernel would refuse a second
     // shutdown.
     if actions.contains(.shutdownWrite), !core.connectionState.value.isFINQueued {
@@ -200,7 +200,7 @@ struct CloseOperation {
   // MARK: Waiting
 
   /// The event that has occurred: a fact, or the end of a budget; `nil` when there is none.
-  private mutating func nextEvent(in phase: Phase) -> Event? {
+  private mutating func nextEvent(in phase: Phase) -> Lifecycle.Event? {
     if closingIsCut { return .abort }
     if core.takeError(.exclusive) != nil { return .failed }
     let before = discarded
@@ -338,7 +338,7 @@ struct CloseOperation {
   }
 
   /// Reads, counts and discards the bytes that have arrived.
-  private mutating func discardInput() -> Event? {
+  private mutating func discardInput() -> Lifecycle.Event? {
     let before = discarded
     while true {
       let most = min(1 << 20, discardLimit - discarded)
@@ -372,7 +372,7 @@ struct CloseOperation {
 
   // MARK: Reporting
 
-  private func ending(_ outcome: Outcome?, from phase: Phase) -> Ending {
+  private func ending(_ outcome: Lifecycle.Outcome?, from phase: Phase) -> Ending {
     switch outcome {
     case .acknowledged: .acknowledged
     case .peerFinished: .peerFinished

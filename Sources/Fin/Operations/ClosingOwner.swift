@@ -10,12 +10,12 @@ extension Core {
   /// The steps: mark the gate as closing, wake the waiters, wait until all operations have left, carry out the policy
   /// by the lifecycle's table, release the descriptor.
   func close(_ policy: ClosePolicy) -> CloseReport {
-    closeUnlessDetached(policy) ?? CloseReport(ending: .background)
+    closeUnlessDetached(policy) ?? CloseReport(ending: .detached)
   }
 
   /// Ends a connection by a policy, in a task. A cancelled close becomes an abort and still returns its report.
   nonisolated(nonsending) func close(_ policy: ClosePolicy) async -> CloseReport {
-    await closeUnlessDetached(policy) ?? CloseReport(ending: .background)
+    await closeUnlessDetached(policy) ?? CloseReport(ending: .detached)
   }
 
   /// Closes unless the descriptor was given away meanwhile.

@@ -13,7 +13,7 @@ struct ConnectAttempt: OperationState {
   /// Whether the attempt has failed and another holder of the socket has taken the reason from the kernel.
   private var isReasonTaken = false
   /// The lifecycle event for an attempt that began and failed.
-  private var failure = Event.connectFailed
+  private var failure = Lifecycle.Event.connectFailed
 
   init(peer: SocketAddress, timeouts: Timeouts) {
     self.peer = peer
@@ -24,7 +24,7 @@ struct ConnectAttempt: OperationState {
   ///
   /// - Returns: `nil` when this call may not release the socket: another call has an attempt under way on it, or
   ///   another call is closing it at this moment.
-  func givingUp(_ core: Core) -> Event? {
+  func givingUp(_ core: Core) -> Lifecycle.Event? {
     switch core.phase {
     case .connecting: stage == .first ? nil : failure
     // The attempt was cancelled before it began.
@@ -61,8 +61,10 @@ struct ConnectAttempt: OperationState {
       case .awaiting:
         if let blocked = try look(core, access) { return blocked }
       }
-      try core.applyUserTimeout(timeouts.sendLimit, access)
+      try core.applyUserTimeout(timeouts.send, access)
     } catch { throw core.error(.connect, error, note: note) }
+    // Connecting replaces a wildcard address that the socket was bound to.
+    core.forgetLocal()
     if core.family != .unix, core.local == peer {
       // Two FINs to itself would leave TIME-WAIT on the very port that a listener may need next.
       try? Syscalls.armReset(core.number(access))

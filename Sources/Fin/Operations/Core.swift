@@ -148,7 +148,7 @@ final class Core: Sendable {
   ///
   /// - Returns: the transition to carry out; `nil` when the event is illegal in this phase and nothing has changed.
   @discardableResult
-  func advance(_ event: Event) -> Transition? {
+  func advance(_ event: Lifecycle.Event) -> Lifecycle.Transition? {
     var old = record.phase.load(ordering: .acquiring)
     while let transition = Lifecycle.transition(Phase(rawValue: old)!, on: event) {
       let (done, seen) = record.phase.compareExchange(
@@ -193,7 +193,7 @@ final class Core: Sendable {
     let report = LeakReport(
       id: record.id, kind: record.kind, file: record.site.file, line: Int(record.site.line),
       age: record.opened.elapsed, phase: phase, tcpState: isTCP ? (try? TCPInfo.read(number(.exclusive)))?.state : nil,
-      local: try? Syscalls.localAddress(number(.exclusive)), peer: peer,
+      localAddress: try? Syscalls.localAddress(number(.exclusive)), remoteAddress: peer,
       bytesUnread: unread + (unsafe buffer?.count ?? 0),
       bytesUnacknowledged: unacknowledged(.exclusive))
     advance(.drop)
@@ -228,7 +228,7 @@ final class Core: Sendable {
     return address
   }
 
-  /// Discards the cached local address: connecting changes that of a datagram socket.
+  /// Discards the cached local address: connecting changes a wildcard address.
   func forgetLocal() { known.withLock { $0.local = nil } }
 
   /// The peer's address, as given to `connect`, or as `accept` or the kernel reported it.

@@ -60,7 +60,7 @@ extension Core {
         // Every IP datagram has a sender, so this is not a datagram.
         throw Errno.socketShutdown
       }
-      return .done(Datagram.Envelope(from: from, length: length, received: min(length, room.count)))
+      return .done(Datagram.Envelope(sender: from, length: length, received: min(length, room.count)))
     } catch {
       guard error == .resourceTemporarilyUnavailable else {
         throw reported(.receive, error, access) ?? self.error(.receive, .system(error))
@@ -85,7 +85,7 @@ extension Core {
       case .more: return .more
       case .done(let envelope):
         let bytes = unsafe Array(room[..<envelope.received])
-        return .done(Datagram(bytes: bytes, from: envelope.from, length: envelope.length))
+        return .done(Datagram(bytes: bytes, sender: envelope.sender, length: envelope.length))
       }
     }
   }

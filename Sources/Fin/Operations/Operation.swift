@@ -327,6 +327,6 @@ extension LazyDeadline {
   fileprivate mutating func rest(_ pause: Duration) throws(WaitError) -> LazyDeadline {
     let left = deadline.remaining ?? pause
     if left == .zero { throw .timedOut }
-    return LazyDeadline(min(pause, left))
+    return LazyDeadline(Timeout(min(pause, left)))
   }
 }

@@ -1,16 +1,16 @@
 extension Endpoint {
   /// Resolves the endpoint to its addresses, with the results of
-  /// ``resolve(_:family:kind:within:limit:)-(_,_,_,Duration,_)``, in a task. The task suspends until the name is
+  /// ``resolve(_:family:kind:within:limit:)-(_,_,_,Timeout,_)``, in a task. The task suspends until the name is
   /// resolved, and no thread of Swift's own is blocked.
   ///
   /// - Throws: the errors of the call in a thread; `.cancelled` when the task is cancelled.
   public func resolve(
     _ use: ResolveUse = .connect, family: AddressFamily? = nil, kind: SocketKind = .stream,
-    within duration: Duration = .seconds(10), limit: Int = Endpoint.resultLimit
+    within timeout: Timeout = .default, limit: Int = Endpoint.resultLimit
   ) async throws(ResolveError) -> [SocketAddress] {
     switch try plan(use, family: family, kind: kind, limit: limit) {
     case .known(let address): return [address]
-    case .unknown(let lookup): return try await lookup.answer(within: duration)
+    case .unknown(let lookup): return try await lookup.answer(within: timeout.forLookup)
     }
   }
 
@@ -19,7 +19,7 @@ extension Endpoint {
   {
     do {
       return try resolve(
-        operation == .bind ? .listen : .connect, within: timeout.deadline.remaining ?? .seconds(3600))
+        operation == .bind ? .listen : .connect, within: timeout.deadline.remaining.map { Timeout($0) } ?? .never)
     } catch { throw SocketError(operation, .unresolved(error)) }
   }
 
@@ -28,7 +28,7 @@ extension Endpoint {
   ) async throws(SocketError) -> [SocketAddress] {
     do throws(ResolveError) {
       return try await resolve(
-        operation == .bind ? .listen : .connect, within: timeout.deadline.remaining ?? .seconds(3600))
+        operation == .bind ? .listen : .connect, within: timeout.deadline.remaining.map { Timeout($0) } ?? .never)
     } catch { throw SocketError(operation, error == .cancelled ? .cancelled : .unresolved(error)) }
   }
 }

@@ -21,7 +21,7 @@ enum UserTimeout: Equatable {
   /// Creates the limit for a timeout, in milliseconds, rounded up; `nil` for a timeout of zero or less, which asks for
   /// one attempt and is no reason to end a connection. A timeout longer than the kernel can count becomes the longest
   /// that it can count.
-  init?(_ allowed: TimeLimit) {
+  init?(_ allowed: Timeout) {
     guard let time = allowed.duration else {
       self = .milliseconds(0)
       return
@@ -58,7 +58,7 @@ struct SendTimeLimit {
   mutating func waits(on core: Core, _ access: Access) {
     guard case .running = course else { return }
     course = .hasWaited
-    guard core.isTCP, let needed = UserTimeout(TimeLimit(nanoseconds: allowed)) else { return }
+    guard core.isTCP, let needed = UserTimeout(Timeout(nanoseconds: allowed)) else { return }
     if core.userTimeout(access).isShorter(than: needed), core.setUserTimeout(.milliseconds(0), access) {
       course = .holdsOpen(access)
     }
@@ -68,7 +68,7 @@ struct SendTimeLimit {
   mutating func isOver(on core: Core) {
     guard case .holdsOpen(let access) = course else { return }
     course = .hasWaited
-    if let needed = UserTimeout(TimeLimit(nanoseconds: allowed)) { core.setUserTimeout(needed, access) }
+    if let needed = UserTimeout(Timeout(nanoseconds: allowed)) { core.setUserTimeout(needed, access) }
   }
 }
 
@@ -101,7 +101,7 @@ extension Core {
 
   /// Sets the first limit of a connection, or of a listener for its connections. It does not replace a limit that the
   /// program set before.
-  func applyUserTimeout(_ allowed: TimeLimit, _ access: Access) throws(SocketError.Cause) {
+  func applyUserTimeout(_ allowed: Timeout, _ access: Access) throws(SocketError.Cause) {
     guard isTCP, connectionState.value.userTimeout != .fixed, let userTimeout = UserTimeout(allowed) else { return }
     // 0 is the value of a new socket.
     guard case .milliseconds(let time) = userTimeout, time > 0 else {

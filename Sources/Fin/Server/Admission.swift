@@ -31,6 +31,10 @@ struct Admission {
     return true
   }
 
+  /// Counts the connections that the end of the drain aborts. A handler that still runs may have closed or detached its
+  /// connection.
+  mutating func countAborts() { report.abortedAtStop = clients.count { $0.core.phase != .closed } }
+
   /// Removes a client from the active connections, and counts its ending.
   ///
   /// - Parameters:
@@ -38,12 +42,8 @@ struct Admission {
   ///   - hasFailed: whether the handler threw.
   mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: ServerLimits, hasFailed: Bool) {
     if hasFailed { report.handlersFailed += 1 }
-    if let end {
-      report.endings[end.ending, default: 0] += 1
-      report.add(bytesUnacknowledged: end.bytesUnacknowledged)
-    } else {
-      report.detached += 1
-    }
+    report.endings[end?.ending ?? .detached, default: 0] += 1
+    if let end { report.add(bytesUnacknowledged: end.bytesUnacknowledged) }
     if limits.connectionsPerPeer != nil, let ip = client.peer?.ip, let count = perPeer[ip] {
       perPeer[ip] = count > 1 ? count - 1 : nil
     }

@@ -1,13 +1,13 @@
 /// The report of a server from its start to its stop: every client, and how its connection ended.
 public struct ServerReport: Sendable, CustomStringConvertible {
-  /// The number of connections that ended in each way, including those aborted because their handler threw.
+  /// The number of connections that ended in each way, including those aborted because their handler threw. One that a
+  /// handler took with `detach()` counts as ``Ending/detached``, and one with a duplicate that outlives the handler as
+  /// ``Ending/shared``.
   public internal(set) var endings: [Ending: Int] = [:]
   /// Bytes accepted by `send` and never acknowledged, summed over all connections.
   public internal(set) var bytesUnacknowledged = 0
   /// Handlers that threw; their connections were aborted, so that the peers learned of it.
   public internal(set) var handlersFailed = 0
-  /// Connections that a handler detached with `detach()`.
-  public internal(set) var detached = 0
   /// Clients reset at once because their address already had the maximum number of connections.
   public internal(set) var refused = 0
   /// Connections aborted because the drain's time was over.
@@ -33,15 +33,14 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     bytesUnacknowledged = isTooMuch ? .max : sum
   }
 
-  /// The number of connections that were given to a handler and have ended.
-  public var served: Int { endings.values.reduce(0, +) + detached }
+  /// The number of connections that were given to a handler and have ended: the sum of ``endings``.
+  public var served: Int { endings.values.reduce(0, +) }
 
   /// The report as one line: `1,204 served: 1,198 peer finished, 4 reset, 2 timed out (lingering)`.
   public var description: String {
-    var parts = endings.sorted { ($0.value, "\($1.key)") > ($1.value, "\($0.key)") }.map {
+    let parts = endings.sorted { ($0.value, "\($1.key)") > ($1.value, "\($0.key)") }.map {
       "\(grouped($0.value)) \($0.key)"
     }
-    if detached > 0 { parts.append("\(grouped(detached)) detached") }
     var text = "\(grouped(served)) served"
     if !parts.isEmpty { text += ": " + parts.joined(separator: ", ") }
     for (count, one, many) in [

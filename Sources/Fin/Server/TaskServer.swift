@@ -76,7 +76,7 @@ final class TaskServer: Sendable {
     into group: inout DiscardingTaskGroup
   ) async {
     while await awaitRoom(registration) {
-      var timeout = LazyDeadline(nil)
+      var timeout = LazyDeadline(.never)
       do {
         let client = try await listener.accept(&timeout, site: site)
         hardship.succeeded()
@@ -205,7 +205,7 @@ final class TaskServer: Sendable {
     }
     // Counted first: a cancelled handler may finish at once.
     let active = state.withLock { state in
-      state.admission.report.abortedAtStop = state.admission.count
+      state.admission.countAborts()
       return state.admission.active
     }
     group.cancelAll()

@@ -63,7 +63,7 @@ final class ThreadServer: Sendable {
 
   private func acceptAll(_ hardship: inout AcceptRecovery) {
     while !listener.drainDeadline.hasPassed, let worker = freeWorker(&hardship) {
-      var timeout = LazyDeadline(nil)
+      var timeout = LazyDeadline(.never)
       do {
         let client = try listener.accept(&timeout, site: site)
         hardship.succeeded()
@@ -229,7 +229,7 @@ final class ThreadServer: Sendable {
   private func drain() {
     if awaitHandlers(until: { self.listener.drainDeadline }) { return }
     let active = state.withLock { state in
-      state.admission.report.abortedAtStop = state.admission.count
+      state.admission.countAborts()
       return state.admission.active
     }
     for client in active { _ = client.close(.abort) }

@@ -3,22 +3,22 @@ public struct Datagram: Hashable, Sendable, CustomStringConvertible {
   /// The bytes received, as many as there was room for. An empty datagram is a datagram too, and not an end of file.
   public let bytes: [UInt8]
   /// The sender's address; `nil` for a Unix sender without a name, to which no answer can be sent.
-  public let from: SocketAddress?
+  public let sender: SocketAddress?
   /// The number of bytes that the datagram had.
   public let length: Int
   /// Whether the datagram had more bytes than there was room for. The kernel discards the rest.
   public var isTruncated: Bool { length > bytes.count }
 
   public var description: String {
-    "\(length) bytes from \(from.map { "\($0)" } ?? "a sender without a name")"
+    "\(length) bytes from \(sender.map { "\($0)" } ?? "a sender without a name")"
       + (isTruncated ? ", the first \(bytes.count) received" : "")
   }
 
   /// The sender and the length of a datagram whose bytes are elsewhere: see
-  /// ``DatagramSocketProtocol/receive(into:within:)-7odcl``.
+  /// ``DatagramSocketProtocol/receive(into:within:)-49njo``.
   public struct Envelope: Hashable, Sendable {
     /// The sender's address; `nil` for a Unix sender without a name.
-    public let from: SocketAddress?
+    public let sender: SocketAddress?
     /// The number of bytes that the datagram had.
     public let length: Int
     /// The number of bytes that were received.

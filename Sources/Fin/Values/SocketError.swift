@@ -87,9 +87,9 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Why the operation failed.
   public var cause: Cause { details.cause }
   /// The local address; `nil` when the socket had none.
-  public var local: SocketAddress? { details.local }
+  public var localAddress: SocketAddress? { details.local }
   /// The address of the peer; `nil` when there was none.
-  public var peer: SocketAddress? { details.peer }
+  public var remoteAddress: SocketAddress? { details.peer }
   /// The number of bytes that this call had handed to the kernel before it failed. Whether they reached the peer, only
   /// ``CloseReport`` tells.
   public var bytesAccepted: Int { details.bytesAccepted }
@@ -124,8 +124,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   public static func == (a: SocketError, b: SocketError) -> Bool {
-    a.operation == b.operation && a.cause == b.cause && a.local == b.local && a.peer == b.peer
-      && a.bytesAccepted == b.bytesAccepted && a.note == b.note
+    a.operation == b.operation && a.cause == b.cause && a.localAddress == b.localAddress
+      && a.remoteAddress == b.remoteAddress && a.bytesAccepted == b.bytesAccepted && a.note == b.note
   }
 
   public func hash(into hasher: inout Hasher) {
@@ -145,7 +145,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   /// `bind 127.0.0.1:80: permission denied (EACCES): ports below 1024 need CAP_NET_BIND_SERVICE`.
   public var description: String {
     var text = operation.rawValue
-    switch (local, peer) {
+    switch (localAddress, remoteAddress) {
     case (let local?, let peer?): text += " \(local) → \(peer)"
     case (let local?, nil): text += " \(local)"
     case (nil, let peer?): text += " \(peer)"
@@ -218,7 +218,7 @@ extension SocketError {
   private func hint(_ code: Errno) -> String? {
     switch (operation, code) {
     case (.bind, .permissionDenied):
-      switch local {
+      switch localAddress {
       case .unix?: "this user may not write to the folder, or to the path itself"
       case .ip?, nil: "ports below 1024 need CAP_NET_BIND_SERVICE"
       }
@@ -227,7 +227,7 @@ extension SocketError {
     case (.bind, .notDirectory): "a part of the path is a file and not a folder"
     case (.bind, .addressNotAvailable): "no interface of this machine has this address"
     case (.connect, .connectionRefused):
-      switch peer {
+      switch remoteAddress {
       case .unix?: "no program listens on this path; a dead server left the file behind"
       case .ip?, nil: "no program listens there"
       }
@@ -251,13 +251,13 @@ extension SocketError {
       (.finishSending, .socketNotConnected):
       "there is no connection yet: call connect(to:) first, and wait until it returns"
     case (.send, .connectionRefused), (.receive, .connectionRefused):
-      switch peer {
+      switch remoteAddress {
       case .unix?: "no socket is bound to this path any more"
       case .ip?, nil:
         "an earlier datagram was refused: port unreachable (ICMP); this socket is still usable"
       }
     case (.send, .permissionDenied):
-      switch peer {
+      switch remoteAddress {
       case .unix?: "this user may not write to the path"
       case .ip?, nil: "a broadcast address needs set(.broadcast, to: true) first; or a route or a firewall forbids it"
       }

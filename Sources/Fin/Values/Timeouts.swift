@@ -1,12 +1,13 @@
 /// The timeouts of calls that pass no `within`.
 ///
 /// A timeout runs from the call to its return: a line that trickles in byte by byte has the same time as one that
-/// arrives at once. `nil` means no limit. Only ``accept`` has no limit by default.
+/// arrives at once. ``Timeout/never`` means no limit, which only ``accept`` has by default; ``Timeout/default`` sets
+/// the default that each property names.
 public struct Timeouts: Hashable, Sendable {
   /// The timeout of name resolution and all connect attempts together. Default: 30 s.
-  public var connect: Duration? {
-    get { connectLimit.duration }
-    set { times.connect = TimeLimit(newValue) }
+  public var connect: Timeout {
+    get { shared.times.connect }
+    set { times.connect = newValue.or(Default.connect) }
   }
   /// The timeout of one `send` call. Default: 60 s. Once there is a connection it is also the `TCP_USER_TIMEOUT`, so
   /// that the kernel gives up on bytes that stay unacknowledged for as long, even when the peer answers every probe
@@ -18,20 +19,20 @@ public struct Timeouts: Hashable, Sendable {
   /// program sets itself, with ``SocketOption/userTimeout``, stays as it is, and ends a send that may take longer. The
   /// kernel's limit is set when a connection is made or accepted; an adopted connection keeps the limit that it had
   /// until a send has a longer timeout. MPTCP has no such limit.
-  public var send: Duration? {
-    get { sendLimit.duration }
-    set { times.send = TimeLimit(newValue) }
+  public var send: Timeout {
+    get { shared.times.send }
+    set { times.send = newValue.or(Default.send) }
   }
   /// The timeout of one receive call: the idle deadline. Default: 60 s.
-  public var receive: Duration? {
-    get { receiveLimit.duration }
-    set { times.receive = TimeLimit(newValue) }
+  public var receive: Timeout {
+    get { shared.times.receive }
+    set { times.receive = newValue.or(Default.receive) }
   }
   /// The timeout of one `accept`. Default: no limit, because a listener without clients is not a connection that hangs,
   /// and `stop()` wakes a waiting `accept`.
-  public var accept: Duration? {
-    get { acceptLimit.duration }
-    set { times.accept = TimeLimit(newValue) }
+  public var accept: Timeout {
+    get { shared.times.accept }
+    set { times.accept = newValue.or(Default.accept) }
   }
   /// The probes on a silent connection; `nil` for none.
   public var keepAlive: KeepAlive? {
@@ -39,12 +40,19 @@ public struct Timeouts: Hashable, Sendable {
     set { times.keepAlive = newValue }
   }
 
-  /// The values in nanoseconds, because each wait reads one of them.
+  /// The timeouts that ``Timeout/default`` stands for.
+  private enum Default {
+    static let connect = Timeout.seconds(30)
+    static let send = Timeout.seconds(60)
+    static let receive = Timeout.seconds(60)
+    static let accept = Timeout.never
+  }
+
   private struct Times: Hashable {
-    var connect: TimeLimit
-    var send: TimeLimit
-    var receive: TimeLimit
-    var accept: TimeLimit
+    var connect: Timeout
+    var send: Timeout
+    var receive: Timeout
+    var accept: Timeout
     var keepAlive: KeepAlive?
   }
 
@@ -61,21 +69,16 @@ public struct Timeouts: Hashable, Sendable {
     set { shared = Shared(newValue) }
   }
 
-  var connectLimit: TimeLimit { shared.times.connect }
-  var sendLimit: TimeLimit { shared.times.send }
-  var receiveLimit: TimeLimit { shared.times.receive }
-  var acceptLimit: TimeLimit { shared.times.accept }
-
   /// Creates timeouts. Default: 30 s to connect, 60 s for each send and receive, no limit for accept, and probes on a
-  /// silent connection. A timeout is kept to the nanosecond; one longer than 292 years counts as 292 years.
+  /// silent connection.
   public init(
-    connect: Duration? = .seconds(30), send: Duration? = .seconds(60), receive: Duration? = .seconds(60),
-    accept: Duration? = nil, keepAlive: KeepAlive? = KeepAlive()
+    connect: Timeout = .default, send: Timeout = .default, receive: Timeout = .default, accept: Timeout = .default,
+    keepAlive: KeepAlive? = KeepAlive()
   ) {
     shared = Shared(
       Times(
-        connect: TimeLimit(connect), send: TimeLimit(send), receive: TimeLimit(receive), accept: TimeLimit(accept),
-        keepAlive: keepAlive))
+        connect: connect.or(Default.connect), send: send.or(Default.send), receive: receive.or(Default.receive),
+        accept: accept.or(Default.accept), keepAlive: keepAlive))
   }
 
   public static func == (a: Timeouts, b: Timeouts) -> Bool { a.times == b.times }
@@ -85,15 +88,15 @@ public struct Timeouts: Hashable, Sendable {
   public static let `default` = Timeouts()
 
   /// Creates timeouts with the same time for connect, send, receive and accept, as `settimeout` does in Python.
-  public static func all(_ time: Duration?) -> Timeouts {
+  public static func all(_ time: Timeout) -> Timeouts {
     Timeouts(connect: time, send: time, receive: time, accept: time)
   }
 }
 
 /// The option `SO_KEEPALIVE` and its times. Linux alone would wait two hours before the first probe.
 ///
-/// While ``Timeouts/send`` is set it decides, instead of `count`, when a silent peer is given up: at the first probe
-/// that stays unanswered after a silence of that time (`TCP_USER_TIMEOUT`, tcp(7)).
+/// While ``Timeouts/send`` has a limit it decides, instead of `count`, when a silent peer is given up: at the first
+/// probe that stays unanswered after a silence of that time (`TCP_USER_TIMEOUT`, tcp(7)).
 public struct KeepAlive: Hashable, Sendable {
   /// The silence before the first probe: `TCP_KEEPIDLE`, in whole seconds.
   public var idle: Duration

@@ -21,7 +21,7 @@ struct Deadline: Comparable, Sendable {
 
   /// The deadline `allowed` from now. A negative timeout counts as zero: a deadline before the call would have passed
   /// before the operation's only attempt.
-  init(after allowed: TimeLimit) {
+  init(allowing allowed: Timeout) {
     let (sum, overflow) = Instant.now.nanoseconds.addingReportingOverflow(max(0, allowed.nanoseconds))
     self.init(nanoseconds: overflow ? .max : sum)
   }
@@ -78,22 +78,6 @@ struct Instant: Sendable {
   var elapsed: Duration { .nanoseconds(Instant.now.nanoseconds - nanoseconds) }
 }
 
-/// A timeout in nanoseconds.
-struct TimeLimit: Hashable, Sendable {
-  /// `Int64.max` means no limit.
-  let nanoseconds: Int64
-
-  init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
-
-  /// - Parameter duration: `nil` for no limit.
-  init(_ duration: Duration?) {
-    // A duration too long to count becomes the longest one that can be counted. It does not become `nil`.
-    nanoseconds = duration.map { min(Deadline.adding($0, to: 0), .max - 1) } ?? .max
-  }
-
-  var duration: Duration? { nanoseconds == .max ? nil : .nanoseconds(nanoseconds) }
-}
-
 /// A lazy deadline: a timeout that becomes a deadline when the operation first has to wait, so that an operation that
 /// need not wait reads no clock.
 ///
@@ -105,26 +89,24 @@ struct LazyDeadline {
   private var isFixed: Bool
   private var hasLookedLast = false
 
-  init(_ allowed: TimeLimit) {
+  init(_ allowed: Timeout) {
     nanoseconds = allowed.nanoseconds
     // Without a limit, the deadline is never, whenever the wait begins.
     isFixed = nanoseconds == .max
   }
 
   /// - Parameters:
-  ///   - duration: the timeout that the call gives; `nil` when it gives none.
-  ///   - usual: the timeout that applies when the call gives none.
-  init(_ duration: Duration?, or usual: TimeLimit = TimeLimit(nil)) {
-    self.init(duration.map { TimeLimit($0) } ?? usual)
-  }
+  ///   - timeout: the timeout that the call gives.
+  ///   - usual: the timeout that applies when the call gives the default.
+  init(_ timeout: Timeout, or usual: Timeout) { self.init(timeout.or(usual)) }
 
   /// The timeout, before it is fixed.
-  var allowed: TimeLimit { TimeLimit(nanoseconds: nanoseconds) }
+  var allowed: Timeout { Timeout(nanoseconds: nanoseconds) }
 
   var deadline: Deadline {
     mutating get {
       if !isFixed {
-        nanoseconds = Deadline(after: TimeLimit(nanoseconds: nanoseconds)).nanoseconds
+        nanoseconds = Deadline(allowing: Timeout(nanoseconds: nanoseconds)).nanoseconds
         isFixed = true
       }
       return Deadline(nanoseconds: nanoseconds)

@@ -149,7 +149,7 @@ struct CheckCommand: DocumentedCommand {
     isWanted(finding.id, finding.who, in: census)
   }
 
-  private func isWanted(_ id: FindingID, _ who: Who?, in census: Census) -> Bool {
+  private func isWanted(_ id: FindingID, _ who: ProcessOwner?, in census: Census) -> Bool {
     if !only.isEmpty, !only.contains(where: { $0.id == id }) { return false }
     if leaks, !command.isEmpty { return true }
     if leaks, !FindingID.leaks.contains(id) { return false }

@@ -121,7 +121,7 @@ enum CheckJSON {
     }
   }
 
-  private static func write(_ who: Who, to json: inout JSONWriter) {
+  private static func write(_ who: ProcessOwner, to json: inout JSONWriter) {
     json.object("who") { json in
       if let program = who.program { json.write("program", string: program) }
       if let script = who.script { json.write("script", string: script) }

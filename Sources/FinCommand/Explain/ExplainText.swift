@@ -74,7 +74,7 @@ struct ExplainText {
     }
     for holding in life.holders.prefix(16) {
       let numbers = holding.descriptors.map(\.number)
-      let who = Who(descriptors: numbers)
+      let who = ProcessOwner(descriptors: numbers)
       var text = holding.program.map { "\($0.title) (pid \(holding.pid))" } ?? "pid \(holding.pid)"
       text += ", descriptor\(numbers.count == 1 ? "" : "s") \(who.descriptorRanges())"
       if let program = holding.program {

@@ -40,24 +40,24 @@ struct LifecycleDiagram {
   struct Arrow {
     let from: Place
     let to: Phase
-    let outcome: Fin.Outcome?
-    var events: [Event]
+    let outcome: Lifecycle.Outcome?
+    var events: [Lifecycle.Event]
   }
 
   /// The rows that are drawn as arrows.
-  let drawn: [Transition]
+  let drawn: [Lifecycle.Transition]
   /// The rows that are described in sentences.
-  let told: [Transition]
+  let told: [Lifecycle.Transition]
   let arrows: [Arrow]
 
-  init(_ table: [Transition] = Lifecycle.transitions) {
+  init(_ table: [Lifecycle.Transition] = Lifecycle.transitions) {
     drawn = table.filter { !Self.isClutter($0) }
     told = table.filter(Self.isClutter)
     arrows = Self.arrows(for: drawn)
   }
 
   /// Whether a row goes to closed by a call. These come from many phases, and their arrows would hide the others.
-  private static func isClutter(_ row: Transition) -> Bool {
+  private static func isClutter(_ row: Lifecycle.Transition) -> Bool {
     switch row.outcome {
     case .aborted, .background, .leaked, .detached: true
     case .released: row.event.kind == .call
@@ -65,10 +65,10 @@ struct LifecycleDiagram {
     }
   }
 
-  private static func arrows(for rows: [Transition]) -> [Arrow] {
+  private static func arrows(for rows: [Lifecycle.Transition]) -> [Arrow] {
     var rest = rows
     var arrows: [Arrow] = []
-    func add(_ from: Place, _ row: Transition) {
+    func add(_ from: Place, _ row: Lifecycle.Transition) {
       if let index = arrows.firstIndex(where: { $0.from == from && $0.to == row.next && $0.outcome == row.outcome }) {
         arrows[index].events.append(row.event)
       } else {
@@ -76,7 +76,7 @@ struct LifecycleDiagram {
       }
     }
     for frame in Frame.allCases {
-      for event in Event.allCases {
+      for event in Lifecycle.Event.allCases {
         let alike = rest.filter { $0.event == event && frame.phases.contains($0.phase) }
         guard let first = alike.first, alike.count == frame.phases.count,
           alike.allSatisfy({ $0.next == first.next && $0.outcome == first.outcome })
@@ -92,8 +92,8 @@ struct LifecycleDiagram {
   // MARK: Words
 
   /// Returns one line for each event; the ways of closing share a line if all of them are present.
-  static func words(for events: [Event]) -> [(text: String, kind: Event.Kind)] {
-    let closes: [Event] = [.closeConfirmed, .closeLingering, .closeBackground, .abort]
+  static func words(for events: [Lifecycle.Event]) -> [(text: String, kind: Lifecycle.Event.Kind)] {
+    let closes: [Lifecycle.Event] = [.closeConfirmed, .closeLingering, .closeBackground, .abort]
     guard closes.allSatisfy(events.contains) else { return events.map { ($0.description, $0.kind) } }
     return [("any close", .call)] + events.filter { !closes.contains($0) }.map { ($0.description, $0.kind) }
   }
@@ -101,12 +101,12 @@ struct LifecycleDiagram {
   /// The rows that are not drawn, in sentences of the form "event → outcome: phases".
   var caption: [String] {
     var lines = ["not drawn, each straight to closed:"]
-    for outcome in Fin.Outcome.allCases {
+    for outcome in Lifecycle.Outcome.allCases {
       let rows = told.filter { $0.outcome == outcome }
       guard !rows.isEmpty else { continue }
       // Events that are legal in the same phases share a line.
-      var groups: [(phases: [Phase], events: [Event])] = []
-      for event in Event.allCases {
+      var groups: [(phases: [Phase], events: [Lifecycle.Event])] = []
+      for event in Lifecycle.Event.allCases {
         let phases = Phase.allCases.filter { phase in rows.contains { $0.phase == phase && $0.event == event } }
         if phases.isEmpty { continue }
         if let index = groups.firstIndex(where: { $0.phases == phases }) {

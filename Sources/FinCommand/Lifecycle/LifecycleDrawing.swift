@@ -57,7 +57,7 @@ struct LifecycleDrawing {
     return words
   }
 
-  private static func style(of kind: Event.Kind) -> String {
+  private static func style(of kind: Lifecycle.Event.Kind) -> String {
     switch kind {
     case .call: "call"
     case .fact: "fact"
@@ -112,7 +112,7 @@ struct LifecycleDrawing {
   /// The text below the bar: the meaning of the colours, and the rows that are not drawn.
   private var legend: [Word] {
     var words: [Word] = []
-    let keys: [(String, Event.Kind)] = [
+    let keys: [(String, Lifecycle.Event.Kind)] = [
       ("a call of ours", .call), ("what the kernel reports", .fact), ("a deadline of ours", .time),
     ]
     for (index, key) in keys.enumerated() {

@@ -59,7 +59,7 @@ extension Phase {
   }
 }
 
-extension Fin.Outcome {
+extension Lifecycle.Outcome {
   var words: String {
     switch self {
     case .acknowledged: "acknowledged"

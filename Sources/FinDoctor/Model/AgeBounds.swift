@@ -38,8 +38,8 @@ public struct AgeBounds: Hashable, Sendable {
 
 /// The bounds that a socket's row gives.
 extension AgeBounds {
-  /// The time that a socket has spent in its state. For MPTCP sockets, ``MPTCPSubflows/since(_:in:limits:)`` gives
-  /// better bounds.
+  /// The time that a socket has spent in its state. The bounds of an MPTCP socket are wide,
+  /// because its subflows are not considered.
   /// - Parameters:
   ///   - socket: The row.
   ///   - limits: The limits of the socket's namespace, for the time that a closed socket stays in FIN-WAIT-2.

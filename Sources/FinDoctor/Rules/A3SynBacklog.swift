@@ -31,7 +31,7 @@ extension CensusIndex {
     let share = limit.map { Double(all.count) / Double(max($0, 1)) }
     // A retransmitted SYN-ACK tells a handshake that is stuck from one that is under way.
     guard repeated > 0, share ?? 0 > thresholds.synBacklog || cookies > 0 else { return nil }
-    let who: Who? = listener.map { self.who(ofListener: $0) }
+    let who: ProcessOwner? = listener.map { self.who(ofListener: $0) }
     let oldest = all.max { sockets[$0].retransmits < sockets[$1].retransmits } ?? all[0]
     var finding = Finding(
       .synBacklog, .warning, count: all.count, who: who, since: timeInState(oldest),

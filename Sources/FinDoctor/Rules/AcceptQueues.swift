@@ -15,7 +15,7 @@ extension CensusIndex {
     return links
   }
 
-  func who(ofListener index: Int) -> Who {
+  func who(ofListener index: Int) -> ProcessOwner {
     let owner = owner(of: sockets[index])
     let descriptors = census.holders[sockets[index].inode].filter { $0.pid == owner.pid }.map(\.descriptor)
     let others = Set(census.holders[sockets[index].inode].map(\.pid)).subtracting([owner.pid])

@@ -278,15 +278,15 @@ extension CensusIndex {
       isIPv6: socket.isIPv6)
   }
 
-  func who(_ owner: OwnerKey, descriptors: [Int32] = [], others: [Int32] = []) -> Who {
+  func who(_ owner: OwnerKey, descriptors: [Int32] = [], others: [Int32] = []) -> ProcessOwner {
     guard owner.pid != 0 else {
       let cgroup = census.cgroups[owner.cgroup]
-      return Who(
+      return ProcessOwner(
         user: owner.user, unit: cgroup?.unit, container: cgroup?.container, descriptors: descriptors, others: others)
     }
     let program = census.programs[owner.pid]
     let name = program?.name
-    return Who(
+    return ProcessOwner(
       program: name, script: program?.script, pid: owner.pid, user: program?.user, unit: program?.unit,
       container: program?.container, descriptors: descriptors, others: others,
       language: options.languages[owner.pid] ?? name.map(Language.init(executable:)) ?? .unknown)

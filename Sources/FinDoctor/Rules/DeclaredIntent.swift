@@ -5,7 +5,7 @@ package struct DeclaredIntent: Hashable, Sendable {
   /// The number of sockets.
   package var count: Int
   /// The owner of the sockets.
-  package var who: Who
+  package var who: ProcessOwner
   /// The reason: `declared half closed`, `waits with a deadline`.
   package var reason: String
   /// The remaining validity in milliseconds, of the socket for which it lasts longest.

@@ -2,8 +2,9 @@
 ///
 /// ```swift
 /// var census = try Census.take()
-/// census.watch(Diagnosis.processesToWatch(in: census))
-/// for finding in Diagnosis.findings(in: census) { print(finding.sentence) }
+/// var options = Diagnosis.Options()
+/// Diagnosis.prepare(&census, &options)
+/// for finding in Diagnosis.findings(in: census, options) { print(finding.sentence) }
 /// ```
 public enum Diagnosis {
   /// The thresholds and additional facts for a diagnosis.

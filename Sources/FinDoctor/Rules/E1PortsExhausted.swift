@@ -31,7 +31,7 @@ extension CensusIndex {
     let route = budget.route
     let limits = census.namespaces[Int(route.namespace)].limits
     let user = budget.users.first { $0.pid != 0 }
-    let who: Who? = user.map { self.who(OwnerKey(pid: $0.pid)) }
+    let who: ProcessOwner? = user.map { self.who(OwnerKey(pid: $0.pid)) }
     let capacity = budget.capacity
     var evidence: [Finding.Evidence] = [
       .init("connected", NumberText.number(budget.connected)), .init("in TIME-WAIT", NumberText.number(budget.resting)),

@@ -66,7 +66,7 @@ extension CensusIndex {
     let descriptors = holders.filter { $0.pid == hold.owner.pid }.map(\.descriptor)
     let others = Set(holders.map(\.pid)).subtracting([hold.owner.pid])
     let isNobodys = hold.kind == .rests || hold.kind == .closed || hold.kind == .waits
-    let who: Who? =
+    let who: ProcessOwner? =
       isNobodys && hold.owner.pid == 0
       ? nil : self.who(hold.owner, descriptors: descriptors.sorted(), others: others.sorted())
     let name = who?.name ?? "A program that could not be read"

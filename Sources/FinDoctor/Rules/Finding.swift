@@ -11,7 +11,7 @@ public struct Finding: Sendable {
   /// The number of sockets, descriptors or processes in the finding.
   public var count: Int
   /// The owner of the sockets; nil when the finding is about the machine.
-  public var who: Who?
+  public var who: ProcessOwner?
   /// How long the oldest socket has been in this condition; nil when no time applies.
   public var since: AgeBounds?
   /// The places in the program that opened the sockets; nil where the program publishes no ledger.
@@ -31,7 +31,8 @@ public struct Finding: Sendable {
 
   /// The remedy follows from the finding and the owner's language.
   init(
-    _ id: FindingID, _ severity: Severity, count: Int, who: Who? = nil, since: AgeBounds? = nil, sentence: String,
+    _ id: FindingID, _ severity: Severity, count: Int, who: ProcessOwner? = nil, since: AgeBounds? = nil,
+    sentence: String,
     why: String? = nil, evidence: [Evidence] = [], confidence: Confidence = .certain, share: Double? = nil
   ) {
     self.id = id
@@ -105,7 +106,7 @@ public struct Finding: Sendable {
 }
 
 /// The owner of sockets.
-public struct Who: Hashable, Sendable {
+public struct ProcessOwner: Hashable, Sendable {
   /// The program's name; nil when the process could not be read.
   public var program: String?
   /// For an interpreter, what it runs: the file name of a script, or the name of a module.

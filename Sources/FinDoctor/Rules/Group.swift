@@ -95,7 +95,7 @@ extension CensusIndex {
     return groups
   }
 
-  func who(_ group: Group) -> Who {
+  func who(_ group: Group) -> ProcessOwner {
     let pid = group.key.owner.pid
     var descriptors: [Int32] = []
     var others: Set<Int32> = []

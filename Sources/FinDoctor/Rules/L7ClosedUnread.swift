@@ -59,7 +59,7 @@ extension CensusIndex {
   }
 
   private func closedUnreadFinding(
-    count: Int, rate: Double, who: Who?, place: String, evidence: [Finding.Evidence]
+    count: Int, rate: Double, who: ProcessOwner?, place: String, evidence: [Finding.Evidence]
   ) -> Finding {
     let rateText = "\(Int(rate * 10) / 10).\(Int(rate * 10) % 10) a second"
     return Finding(

@@ -58,7 +58,7 @@ extension CensusIndex {
     ]
   }
 
-  fileprivate func inChildren(_ children: Set<Int32>, _ held: Set<UInt64>, _ parent: Who) -> [Finding] {
+  fileprivate func inChildren(_ children: Set<Int32>, _ held: Set<UInt64>, _ parent: ProcessOwner) -> [Finding] {
     var members: [Int32: [Int]] = [:]
     for index in sockets.indices where standsForDescriptor(index) {
       for pid in Set(census.holders[sockets[index].inode].map(\.pid)).intersection(children) {
@@ -81,7 +81,7 @@ extension CensusIndex {
     }
   }
 
-  fileprivate func orphans(of held: Set<UInt64>, _ parent: Who) -> [Finding] {
+  fileprivate func orphans(of held: Set<UInt64>, _ parent: ProcessOwner) -> [Finding] {
     let members = orphaned.filter { held.contains(sockets[$0].identity) && sockets[$0].sendQueue > 0 }
     guard let first = members.first else { return [] }
     let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].sendQueue) }

@@ -41,10 +41,10 @@ extension CensusIndex {
     return Double(held) > Double(limit) * thresholds.unixUnreadShare
   }
 
-  private func who(ofUnix index: Int) -> Who {
+  private func who(ofUnix index: Int) -> ProcessOwner {
     let socket = census.unixSockets[index]
     let holders = census.holders[socket.inode]
-    guard let pid = holders.first?.pid else { return Who(user: socket.user) }
+    guard let pid = holders.first?.pid else { return ProcessOwner(user: socket.user) }
     return who(OwnerKey(pid: pid), descriptors: holders.filter { $0.pid == pid }.map(\.descriptor).sorted())
   }
 

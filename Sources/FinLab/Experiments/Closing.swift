@@ -66,7 +66,7 @@ enum Closing {
         let plain = pair.plain
         let copy = try pair.fin.duplicate()
         let first = await copy.close()
-        trial.expect("the copy's ending", .text("\(first.ending)"), from: "CloseReport", equals: .text("background"))
+        trial.expect("the copy's ending", .text("\(first.ending)"), from: "CloseReport", equals: .text("shared"))
         let sent = await Outcome(try await pair.fin.send("reply"))
         trial.expect("the worker's send said", .text(sent.error?.told ?? "sent"), from: "send", equals: .text("sent"))
         let report = await pair.fin.close()

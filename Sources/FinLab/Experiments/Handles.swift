@@ -270,7 +270,7 @@ enum Handles {
           "two numbers for one socket", .text(Kernel.link(of: number)), from: "/proc/self/fd",
           equals: .text(Kernel.link(of: pair.ends.number)))
         let report = await copy.close()
-        trial.expect(report, ending: .background)
+        trial.expect(report, ending: .shared)
         let sent = await Outcome(try await pair.fin.send("hello")).error?.told ?? "sent"
         trial.expect("send on the other said", .text(sent), from: "send", equals: .text("sent"))
         trial.expect("at the peer", .bytes(RawSyscalls.recv(plain).value), from: "recv", equals: .bytes(5))

@@ -40,7 +40,7 @@ enum Waiting {
         trial.expect("a silent peer", .text(result), from: "receive", equals: .text(".timedOut"))
         trial.expect(
           "after", .seconds(seconds), from: "the clock", "0.2 s and little more", seconds >= 0.2 && seconds < 1)
-        let limit = pair.fin.timeouts.receive?.inSeconds ?? 0
+        let limit = pair.fin.timeouts.receive.duration?.inSeconds ?? 0
         trial.expect("by default, after", .seconds(limit), from: "timeouts", "some limit", limit > 0)
         let (plain, number) = (pair.plain, pair.ends.number)
         let alive = RawSyscalls.option(number, SOL_SOCKET, SO_KEEPALIVE)

@@ -68,7 +68,7 @@ extension AnySocket where End: StreamSocketProtocol & ~Copyable {
 
 extension AnySocket where End: Receiving & ~Copyable {
   @inline(never)
-  func receive(upTo most: Int, within: Duration? = nil) async throws(SocketError) -> [UInt8]? {
+  func receive(upTo most: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8]? {
     switch world {
     case .threads: try blocking { () throws(SocketError) in try socket.receive(upTo: most, within: within) }
     case .tasks: try await socket.receive(upTo: most, within: within)
@@ -102,7 +102,7 @@ extension AnySocket where End: Sending & ~Copyable {
     switch world {
     case .threads: while let sent = blocking({ Blocking.sendSome(socket, block) }) { count += sent }
     case .tasks:
-      while let sent = unsafe try? await socket.sendSome(block.span.bytes, within: patience) { count += sent }
+      while let sent = unsafe try? await socket.sendSome(block.span.bytes, within: Timeout(patience)) { count += sent }
     }
     return count
   }
@@ -162,7 +162,7 @@ extension AnySocket where End == Listener {
   var handle: ListenerHandle { socket.handle }
 
   @inline(never)
-  func accept(within: Duration? = nil) async throws(SocketError) -> AnySocket<Connection> {
+  func accept(within: Timeout = .default) async throws(SocketError) -> AnySocket<Connection> {
     switch world {
     case .threads: AnySocket<Connection>(try Blocking.accept(from: socket, within: within), world)
     case .tasks: AnySocket<Connection>(try await socket.accept(within: within), world)
@@ -200,12 +200,12 @@ private enum Blocking {
     try socket.connect(to: peer)
   }
 
-  static func accept(from listener: borrowing Listener, within: Duration?) throws(SocketError) -> Connection {
+  static func accept(from listener: borrowing Listener, within: Timeout) throws(SocketError) -> Connection {
     try listener.accept(within: within)
   }
 
   static func sendSome(_ socket: borrowing some Sending & ~Copyable, _ block: [UInt8]) -> Int? {
-    unsafe try? socket.sendSome(block.span.bytes, within: patience)
+    unsafe try? socket.sendSome(block.span.bytes, within: Timeout(patience))
   }
 
   static func serve(

@@ -48,6 +48,30 @@ struct PurposeTests {
     #expect(forever.findings.first?.sentence.hasSuffix(" It was opened at a/b.swift:3.") == true)
   }
 
+  @Test("intent of several sockets is shown once, with the longest time that it holds", arguments: [false, true])
+  func several(isFirstLonger: Bool) {
+    var census = Census(sockets: [], holders: Holders(sockets: []))
+    var ledger = ProgramLedger(when: 2_000_000_000)
+    var holders: ContiguousArray<Holder> = []
+    for (number, ends) in [(1, 9_000_000_000), (2, 5_000_000_000)] as [(UInt32, UInt64)] {
+      var socket = InetSocket()
+      (socket.state, socket.inode, socket.cookie) = (.established, number, UInt64(number))
+      (socket.localPort, socket.remotePort) = (UInt16(40_000 + number), 443)
+      socket.remoteBits = AddressBits(low: 0x0a00_0001)
+      (socket.info.lastDataSent, socket.info.lastDataReceived) = (4_000_000, 4_000_000)
+      census.sockets.insert(socket, at: isFirstLonger ? census.sockets.endIndex : 0)
+      holders.append(Holder(inode: number, pid: 50, descriptor: Int32(number)))
+      var published = PublishedSocket(file: "a/b.swift", line: 3, phase: .connected)
+      (published.intent, published.intentEnds) = (.idle, ends)
+      ledger.sockets[Int32(number)] = published
+    }
+    census.holders = Holders(sockets: holders)
+    census.ledgers[50] = ledger
+    let outcome = Diagnosis.examine(census)
+    #expect(outcome.findings.isEmpty)
+    #expect(outcome.onPurpose.map(\.count) == [2] && outcome.onPurpose.map(\.milliseconds) == [7000])
+  }
+
   @Test("the intent of one descriptor does not cover a second descriptor of the same socket")
   func twice() { #expect(outcome(.idle, second: true).findings.count == 1) }
 }

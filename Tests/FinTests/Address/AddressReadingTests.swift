@@ -142,7 +142,6 @@ struct AddressReading {
     ])
   func malformedEndpoint(_ case: Malformed) {
     expect(`case`) { () throws(AddressError) in _ = try Endpoint(parsing: `case`.text) }
-    expect(`case`) { () throws(AddressError) in _ = try Endpoint(`case`.text) }
     #expect(SocketAddress(`case`.text) == nil)
     // A literal stores the same refusal, and `resolve` throws it.
     let literal = Endpoint(stringLiteral: `case`.text)

@@ -59,7 +59,7 @@ struct AbortTests {
     arguments: [Behaviour.neverAcknowledges, .zeroWindowForEver, .neverFinishes])
   func orphan(_ behaviour: Behaviour) throws {
     try withRawPeer(behaviour) { peer in
-      let connection = try connection(to: peer, timeouts: Timeouts(send: nil))
+      let connection = try connection(to: peer, timeouts: Timeouts(send: .never))
       try connection.send([1, 2, 3])
       let report = connection.close(.background(orphanTimeout: .seconds(1)))
       #expect(report.ending == .background)

@@ -38,7 +38,7 @@ struct ClosingWithin {
           return (report, fcntl(number.rawValue, F_GETFD) != -1 && ledger.counts.open == 1)
         }
       }
-      let endings: [Event: Ending] = [
+      let endings: [Lifecycle.Event: Ending] = [
         .closeConfirmed: .acknowledged, .closeLingering: .peerFinished, .closeBackground: .background, .abort: .aborted,
       ]
       #expect(report?.ending == endings[policy.event], "\(String(describing: report))")

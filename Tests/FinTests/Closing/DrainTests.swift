@@ -203,7 +203,7 @@ struct DrainTests {
     let reply = [UInt8](repeating: 42, count: 4_000_045)
     for _ in 0..<20 {
       let listener = try Listener.bind(.loopback(port: 0))
-      let port = listener.address.port ?? 0
+      let port = listener.localAddress.port ?? 0
       let client = onThread { () throws -> Int in
         let socket = try PlainSocket.connected(to: "127.0.0.1", port: port)
         let writing = PlainSocket(adopting: dup(socket.descriptor))

@@ -59,7 +59,7 @@ struct HalfCloseTests {
       try connection.awaitState(.finWait2)
       #expect(connection.phase == .sendFinished)
       #expect(peer.log.count(.fin) == 1, "\(peer.log)")
-      #expect(other.close().ending == .background)
+      #expect(other.close().ending == .shared)
       #expect(connection.close().ending == .acknowledged)
       #expect(peer.log.count(.fin) == 1, "\(peer.log)")
     }

@@ -43,7 +43,7 @@ struct LeakTests {
       #expect(leak.file == "FinTests/LeakTests.swift" && leak.line == line)
       #expect(leak.kind == .connection && leak.phase == .connected && leak.tcpState == .established)
       #expect(leak.bytesUnread == 3 && leak.bytesUnacknowledged == 7)
-      #expect(leak.local == local && leak.peer == address)
+      #expect(leak.localAddress == local && leak.remoteAddress == address)
       #expect(leak.age > .zero && leak.age < .seconds(60))
       let text = "\(leak)"
       for part in [
@@ -83,7 +83,7 @@ struct LeakTests {
           let socket = try Socket(.ipv4)
           try socket.bind(to: .loopback(port: 0))
           let listener = try Listener.bind(.loopback(port: 0))
-          let client = try Connection.connect(to: listener.address)
+          let client = try Connection.connect(to: listener.localAddress)
           let served = try listener.accept().share()
           let pair = try Connection.pair()
           let half = pair.first.finishSending()

@@ -13,7 +13,7 @@ enum LifecycleRules {
   static func peerFinished(_ phase: Phase) -> Bool { phase == .peerFinished || phase == .bothFinished }
 
   /// - Returns: the next phase; `nil` when the pair is illegal.
-  static func next(_ phase: Phase, _ event: Event) -> Phase? {
+  static func next(_ phase: Phase, _ event: Lifecycle.Event) -> Phase? {
     // A closed socket accepts no event.
     if phase == .closed { return nil }
     switch event.kind {
@@ -22,7 +22,7 @@ enum LifecycleRules {
     }
   }
 
-  private static func call(_ phase: Phase, _ event: Event) -> Phase? {
+  private static func call(_ phase: Phase, _ event: Lifecycle.Event) -> Phase? {
     switch event {
     case .bind: return phase == .fresh ? .bound : nil
     // A fresh socket may connect, and so may a bound one.
@@ -52,7 +52,7 @@ enum LifecycleRules {
     }
   }
 
-  private static func fact(_ phase: Phase, _ event: Event) -> Phase? {
+  private static func fact(_ phase: Phase, _ event: Lifecycle.Event) -> Phase? {
     switch event {
     case .established: return phase == .fresh || phase == .connecting ? .connected : nil
     case .connectFailed: return phase == .connecting ? .closed : nil

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Lifecycle: every phase and every event")
 struct LifecycleTests {
-  private static let pairs = Phase.allCases.flatMap { phase in Event.allCases.map { (phase, $0) } }
+  private static let pairs = Phase.allCases.flatMap { phase in Lifecycle.Event.allCases.map { (phase, $0) } }
 
   @Test("every phase and event lead to the phase that the rules state; all other pairs are illegal")
   func everyPair() {
@@ -36,7 +36,7 @@ struct LifecycleTests {
     var reached: Set<Phase> = [start]
     var frontier = [start]
     while let phase = frontier.popLast() {
-      for event in Event.allCases {
+      for event in Lifecycle.Event.allCases {
         guard let next = Lifecycle.transition(phase, on: event)?.next, reached.insert(next).inserted else { continue }
         frontier.append(next)
       }
@@ -48,7 +48,8 @@ struct LifecycleTests {
   func allReachable() {
     var reached: Set<Phase> = [.fresh]
     while true {
-      let more = Set(reached.flatMap { phase in Event.allCases.compactMap { LifecycleRules.next(phase, $0) } })
+      let more = Set(
+        reached.flatMap { phase in Lifecycle.Event.allCases.compactMap { LifecycleRules.next(phase, $0) } })
       if more.isSubset(of: reached) { break }
       reached.formUnion(more)
     }
@@ -59,7 +60,7 @@ struct LifecycleTests {
     "a deadline, a failure and an abort each end a closing phase",
     arguments: Phase.allCases.filter { $0.isClosing && $0 != .closed })
   func waysOut(of phase: Phase) {
-    for event in [Event.deadline, .failed, .abort] {
+    for event in [Lifecycle.Event.deadline, .failed, .abort] {
       let transition = Lifecycle.transition(phase, on: event)
       #expect(transition?.next == .closed, "\(phase) × \(event)")
       // A close that runs out of time, or is aborted, ends with a reset. After a failure by the peer or the kernel no
@@ -85,9 +86,9 @@ struct LifecycleTests {
     {
       #expect(row.actions.contains(.snapshot), "\(row)")
     }
-    #expect(Actions.snapshot.rawValue < Actions.armReset.rawValue)
-    #expect(Actions.discardInput.rawValue < Actions.snapshot.rawValue)
-    #expect(Actions.armReset.rawValue < Actions.release.rawValue)
+    #expect(Lifecycle.Actions.snapshot.rawValue < Lifecycle.Actions.armReset.rawValue)
+    #expect(Lifecycle.Actions.discardInput.rawValue < Lifecycle.Actions.snapshot.rawValue)
+    #expect(Lifecycle.Actions.armReset.rawValue < Lifecycle.Actions.release.rawValue)
   }
 
   @Test("our FIN is sent once: by the first call that ends sending gracefully")

@@ -22,7 +22,7 @@ struct LostTests {
   func keepAlive() throws {
     try withRawPeer { peer in
       let probes = KeepAlive(idle: .seconds(1), interval: .seconds(1), count: 1)
-      let connection = try connection(to: peer, timeouts: Timeouts(send: nil, keepAlive: probes))
+      let connection = try connection(to: peer, timeouts: Timeouts(send: .never, keepAlive: probes))
       try peer.send([1, 2])
       try connection.awaitReceived(2)
       peer.vanish()

@@ -68,7 +68,7 @@ struct ResetTests {
       #expect(cause { () throws(SocketError) in _ = try other.receive(upTo: 1) } == .reset)
     case .close:
       // Closing the duplicate does not end the connection: the last close reports its ending.
-      #expect(other.close().ending == .background)
+      #expect(other.close().ending == .shared)
     }
     if !rest.isEmpty { #expect(try ours.receive(exactly: rest.count) == rest) }
     for connection in fault.first == .close ? [ours] : [ours, other, ours] {

@@ -10,8 +10,8 @@ struct TimeWaitTests {
   func oneSide(clientFirst: Bool) throws {
     let namespace = try NetworkNamespace()
     let listener = try namespace.run { () throws -> Listener in try Listener.bind(.loopback(port: 0)) }
-    let port = listener.address.port ?? 0
-    let client = try namespace.run { () throws -> Connection in try Connection.connect(to: listener.address) }
+    let port = listener.localAddress.port ?? 0
+    let client = try namespace.run { () throws -> Connection in try Connection.connect(to: listener.localAddress) }
     let clientPort = client.port
     let served = try listener.accept()
     if clientFirst {
@@ -36,7 +36,7 @@ struct TimeWaitTests {
     let namespace = try NetworkNamespace()
     try namespace.run { () throws in
       let first = try Listener.bind(.loopback(port: 0))
-      let address = first.address
+      let address = first.localAddress
       let client = try Connection.connect(to: address)
       #expect(try first.accept().close().ending == .acknowledged)
       #expect(try client.receive(upTo: 1) == nil)

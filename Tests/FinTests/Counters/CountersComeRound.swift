@@ -210,26 +210,26 @@ struct CountersComeRound {
       #expect((deadline.remaining == .zero) == (time < 2))
     }
     #expect(Fin.Deadline(after: .nanoseconds(Int64.max)) == .never)
-    #expect(Fin.Deadline(after: TimeLimit(nanoseconds: .max - 1)) == .never)
+    #expect(Fin.Deadline(allowing: Timeout(nanoseconds: .max - 1)) == .never)
     #expect(Fin.Deadline(after: Duration.nanoseconds(Int64.min)).hasPassed)
-    #expect(Fin.Deadline(after: TimeLimit(nanoseconds: .min)).nanoseconds <= Instant.now.nanoseconds)
+    #expect(Fin.Deadline(allowing: Timeout(nanoseconds: .min)).nanoseconds <= Instant.now.nanoseconds)
   }
 
   @Test("waits with deadlines at both ends of the clock: data is received, in a thread and in a task")
   func waits() throws {
     let (ours, theirs) = try Medium.pair.open()
     for within in [Duration.nanoseconds(Int64.max), .nanoseconds(Int64.max - 1), .seconds(Int64.max)] {
-      let receiving = errand { try await ours.receive(upTo: 1, within: within) }
+      let receiving = errand { try await ours.receive(upTo: 1, within: Timeout(within)) }
       try ours.awaitParked()
       try theirs.send([1])
       #expect(try receiving.join() == [1])
-      let thread = try waiting { try ours.receive(upTo: 1, within: within) }
+      let thread = try waiting { try ours.receive(upTo: 1, within: Timeout(within)) }
       try theirs.send([2])
       #expect(try thread.join() == [2])
     }
     for within in [Duration.nanoseconds(Int64.min), .seconds(Int64.min)] {
-      #expect(try errand { _ = try await ours.receive(upTo: 1, within: within) }.refusal().cause == .timedOut)
-      #expect(throws: SocketError.self) { _ = try ours.receive(upTo: 1, within: within) }
+      #expect(try errand { _ = try await ours.receive(upTo: 1, within: Timeout(within)) }.refusal().cause == .timedOut)
+      #expect(throws: SocketError.self) { _ = try ours.receive(upTo: 1, within: Timeout(within)) }
     }
     ours.abort()
     theirs.abort()

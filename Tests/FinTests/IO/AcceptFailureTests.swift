@@ -16,7 +16,7 @@ struct AcceptFailures {
     ])
   func passedOver(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
     let server = try scripted(script) { () throws in try listener.accept(within: .seconds(10)) }
     #expect(script.count(.accept) == 3)
@@ -54,7 +54,7 @@ struct AcceptFailures {
       #expect(script.count(.accept) == 1)
     }
     // `accept` fails again while no client is queued. The client connects while the listener waits.
-    let address = listener.address
+    let address = listener.localAddress
     let comes = Script(
       .first(.accept, .fail(code)),
       .nth(2, .poll, .before { _ = try? PlainSocket.connected(to: "127.0.0.1", port: address.port ?? 0).detach() }))
@@ -69,7 +69,7 @@ struct AcceptFailures {
     arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
   func noRoomSomebody(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     // Each call fails twice: it checks whether a client is queued, and retries `accept` if so.
     let script = Script(
       .first(.accept, .fail(code)), .nth(2, .accept, .fail(code)), .nth(3, .accept, .fail(code)),
@@ -93,7 +93,7 @@ struct AcceptFailures {
     arguments: [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory])
   func roomAgain(code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     let script = Script(.first(.accept, .fail(code)))
     let server = try scripted(script) { () throws in try listener.accept(within: .seconds(10)) }
     #expect(script.count(.accept) == 2 && server.remoteAddress == client.localAddress)
@@ -107,18 +107,18 @@ struct AcceptFailures {
     .faults(37))
   func resetInTheQueue() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.address.port ?? 0)
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: listener.localAddress.port ?? 0)
     let port = client.port
     try client.send([1, 2])
     client.abort()
-    try eventually("the reset") { try KernelView.tcp(localPort: listener.address.port, remotePort: port).isEmpty }
+    try eventually("the reset") { try KernelView.tcp(localPort: listener.localAddress.port, remotePort: port).isEmpty }
     let server = try listener.accept(within: .seconds(10))
     #expect(server.remoteAddress == .loopback(port: port))
     let error = try refusal { () throws(SocketError) in try server.receive(exactly: 3) }
     #expect(error.cause == .reset)
-    #expect(error.peer == .loopback(port: port))
+    #expect(error.remoteAddress == .loopback(port: port))
     // The listener goes on.
-    let next = try Connection.connect(to: listener.address)
+    let next = try Connection.connect(to: listener.localAddress)
     let good = try listener.accept(within: .seconds(10))
     #expect(good.remoteAddress == next.localAddress)
     good.abort()
@@ -131,7 +131,7 @@ struct AcceptFailures {
   func resetInTheQueueOfAServer() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
-    let port = listener.address.port ?? 0
+    let port = listener.localAddress.port ?? 0
     for _ in 0..<3 { try PlainSocket.connected(to: "127.0.0.1", port: port).abort() }
     let good = try PlainSocket.connected(to: "127.0.0.1", port: port)
     try good.send(Array("hello\n".utf8))

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Another holder may make a shared open file description blocking: every timeout still holds", .onThreads)
 struct BlockingDescriptions {
-  private static let limit = Duration.milliseconds(100)
+  private static let limit = Timeout.milliseconds(100)
 
   /// Runs `body` in a task on a thread of its own, which a blocking call would hold.
   private func inATask(_ body: @escaping @Sendable () async throws -> Void) throws -> SocketError {
@@ -91,7 +91,7 @@ struct BlockingDescriptions {
       }.cause == .timedOut)
     #expect(
       try inATask { try await keeper.listener.accept(within: BlockingDescriptions.limit).abort() }.cause == .timedOut)
-    let client = try Connection.connect(to: keeper.listener.address, within: .seconds(10))
+    let client = try Connection.connect(to: keeper.listener.localAddress, within: .seconds(10))
     let server = try keeper.listener.accept(within: .seconds(10))
     server.abort()
     client.abort()
@@ -101,7 +101,7 @@ struct BlockingDescriptions {
   @Test("connect on a blocking description does not wait inside the kernel, in a thread and in a task")
   func connecting() throws {
     let keeper = Keeper(try Listener.bind(try StreamKind.unix.freshAddress, backlog: 0))
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     var queued: [SharedConnection] = []
     while let one = try? Connection.connect(to: address, within: .zero) { queued.append(one.share()) }
     for isInTask in [false, true] {
@@ -125,7 +125,7 @@ struct BlockingDescriptions {
     let second = pair.second.share()
     try first.send("x")
     OtherHolder.makeBlocking(try first.lent())
-    let report = try onThread { first.close(.confirmed(within: BlockingDescriptions.limit)) }.join(within: .seconds(8))
+    let report = try onThread { first.close(.confirmed(within: .milliseconds(100))) }.join(within: .seconds(8))
     #expect(report.ending == .timedOut(.confirming), "\(report)")
     second.abort()
   }

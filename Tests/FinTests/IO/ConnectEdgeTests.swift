@@ -18,7 +18,7 @@ struct ConnectEdges {
     defer { unsafe unlink(longest) }
     let client = try Connection.connect(to: Endpoint(.unix(longest)))
     let server = try listener.accept(within: .seconds(10))
-    #expect(client.remoteAddress == listener.address)
+    #expect(client.remoteAddress == listener.localAddress)
     try client.send([9])
     #expect(try server.receive(upTo: 2) == [9])
     client.abort()
@@ -67,14 +67,14 @@ struct ConnectEdges {
   @Test("connecting to a port without a listener is refused", .faults(47), arguments: StreamKind.tcp)
   func refused(kind: StreamKind) throws {
     let listener = try Listener.bind(try kind.freshAddress)
-    let address = listener.address
+    let address = listener.localAddress
     listener.close()
     let ledger = Ledger()
     let error = try Ledger.$current.withValue(ledger) { () throws in
       try refusal { () throws(SocketError) in try Connection.connect(to: address) }
     }
     #expect(error.cause == .system(.connectionRefused))
-    #expect(error.operation == .connect && error.peer == address)
+    #expect(error.operation == .connect && error.remoteAddress == address)
     #expect("\(error)".contains("no program listens there"), "\(error)")
     #expect(ledger.counts.open == 0 && ledger.counts.opened == 1)
   }
@@ -187,7 +187,7 @@ struct ConnectEdges {
       defer { _ = seteuid(0) }
       let error = try refusal { () throws(SocketError) in try Listener.bind(.loopback(port: 80)) }
       #expect(error.cause == .system(.permissionDenied))
-      #expect(error.local == .loopback(port: 80))
+      #expect(error.localAddress == .loopback(port: 80))
       #expect(
         "\(error)"
           == "bind 127.0.0.1:80: permission denied (EACCES): ports below 1024 need CAP_NET_BIND_SERVICE")
@@ -201,10 +201,10 @@ struct ConnectEdges {
     #expect(away.cause == .system(.addressNotAvailable))
     #expect("\(away)".contains("no interface"), "\(away)")
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let taken = try refusal { () throws(SocketError) in try Listener.bind(address) }
     #expect(taken.cause == .system(.addressInUse))
-    #expect(taken.local == address)
+    #expect(taken.localAddress == address)
     listener.close()
   }
 }

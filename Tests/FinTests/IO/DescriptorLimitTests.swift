@@ -79,7 +79,7 @@ private struct Hoard: ~Copyable {
 private enum AtTheLimit {
   static func acceptSomebody(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     var hoard = try Hoard(table)
     for _ in 0..<3 {
       let error = try hoard.refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
@@ -96,7 +96,7 @@ private enum AtTheLimit {
 
   static func acceptNobody(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     var hoard = try Hoard(table)
     let error = try hoard.refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(50)) }
     #expect(error.cause == .timedOut, "\(error)")
@@ -116,7 +116,7 @@ private enum AtTheLimit {
 
   static func makers(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let kept = try Connection.pair()
     let ledger = Ledger()
     var hoard = try Hoard(table)
@@ -199,7 +199,7 @@ private enum AtTheLimit {
   static func server(_ table: DescriptorTable) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
-    let address = listener.address
+    let address = listener.localAddress
     // The clients' ends take many descriptors; the server gets the remaining ones.
     try table.lowerLimit(leaving: 60)
     let clients = onThread { () throws -> Int in

@@ -62,16 +62,16 @@ struct LocalPorts {
     try namespace.run { () throws in
       let listener = try Listener.bind(.loopback(port: 7))
       let other = try Listener.bind(.loopback(port: 8))
-      let first = try Connection.connect(to: listener.address)
-      let second = try Connection.connect(to: listener.address)
-      let address = listener.address
+      let first = try Connection.connect(to: listener.localAddress)
+      let second = try Connection.connect(to: listener.localAddress)
+      let address = listener.localAddress
       let error = try refusal { () throws(SocketError) in try Connection.connect(to: address) }
       #expect(error.cause == .system(.addressNotAvailable))
       #expect("\(error)".contains("every local port to this destination is taken"), "\(error)")
       // The same ports still work for another destination.
-      let third = try Connection.connect(to: other.address)
+      let third = try Connection.connect(to: other.localAddress)
       first.abort()
-      let fourth = try Connection.connect(to: listener.address)
+      let fourth = try Connection.connect(to: listener.localAddress)
       second.abort()
       third.abort()
       fourth.abort()
@@ -97,7 +97,7 @@ struct LocalPorts {
           let socket = try Socket(.ipv4)
           try socket.bind(to: .loopback(port: 0))
           #expect(socket.localAddress == .loopback(port: 0))
-          let connection = try socket.connect(to: listener.address)
+          let connection = try socket.connect(to: listener.localAddress)
           #expect(connection.localAddress?.ip == .v4(.loopback))
           #expect([50000, 50001].contains(connection.localAddress?.port))
           held.append(connection.share())

@@ -8,7 +8,7 @@ import Testing
 @Suite("Receiving: into a span, up to a number, exactly a number, and peeking")
 struct ReceivingBytes {
   /// Receives into a span of this capacity.
-  private func into(_ room: Int, _ connection: borrowing Connection, within: Duration? = nil) throws -> [UInt8] {
+  private func into(_ room: Int, _ connection: borrowing Connection, within: Timeout = .default) throws -> [UInt8] {
     var storage = [UInt8](repeating: 0xEE, count: room)
     let count = try unsafe storage.withUnsafeMutableBytes { buffer in
       var output = unsafe OutputRawSpan(buffer: buffer, initializedCount: 0)

@@ -18,7 +18,7 @@ struct SendLimits {
     arguments: [nil, Place.loop])
   func notBefore(place: Place?) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let shared = try SharedConnection(unconnected: .ipv4, timeouts: SendLimits.short)
     let before = Kept<Duration>()
     let script = Script(.first(.connect, .before { before.value = try? shared.option(.userTimeout) }))
@@ -38,7 +38,7 @@ struct SendLimits {
   @Test("an unanswered connect lasts as long as the call's timeout, however short the send timeout is")
   func attempt() throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 0)
-    let address = listener.address
+    let address = listener.localAddress
     // When a queue is full, the kernel drops a new SYN without an answer.
     var queued: [SharedConnection] = []
     while let one = try? Connection.connect(to: address, within: .milliseconds(200)) { queued.append(one.share()) }
@@ -59,7 +59,7 @@ struct SendLimits {
   private func send(_ ours: SharedConnection, _ longer: Longer, _ place: Place?) throws -> SocketError {
     var ours = ours
     if longer == .times { ours.timeouts.send = .seconds(3) }
-    let within: Duration? = longer == .times ? nil : .seconds(3)
+    let within: Timeout = longer == .times ? .default : .seconds(3)
     let end = ours
     if let place {
       return try errand(on: place) { try await end.send(SendLimits.plenty, within: within) }.refusal()
@@ -113,7 +113,7 @@ struct SendLimits {
     let listener = try Listener.bind(.loopback(port: 0))
     let socket = try Socket(.ipv4)
     try socket.set(.userTimeout, to: .milliseconds(700))
-    let early = try socket.connect(to: listener.address, within: .seconds(10))
+    let early = try socket.connect(to: listener.localAddress, within: .seconds(10))
     #expect(try early.option(.userTimeout) == .milliseconds(700), "set before the connection too")
     early.abort()
     listener.close()

@@ -38,7 +38,7 @@ enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   func connected(timeouts: Timeouts = .default) throws -> ConnectionPair {
     if self == .pair { return try Connection.pair(timeouts: timeouts) }
     let listener = try Listener.bind(try freshAddress, timeouts: timeouts)
-    let client = try Connection.connect(to: listener.address, timeouts: timeouts)
+    let client = try Connection.connect(to: listener.localAddress, timeouts: timeouts)
     let server = try listener.accept(within: .seconds(10))
     listener.close()
     return ConnectionPair(first: client, second: server)
@@ -52,7 +52,7 @@ struct Strangers: ~Copyable {
 
   static func connected(timeouts: Timeouts = .default) throws -> Strangers {
     let listener = try Listener.bind(.loopback(port: 0), timeouts: timeouts)
-    let plain = try PlainSocket.connected(to: "127.0.0.1", port: listener.address.port ?? 0)
+    let plain = try PlainSocket.connected(to: "127.0.0.1", port: listener.localAddress.port ?? 0)
     let ours = try listener.accept(within: .seconds(10))
     listener.close()
     return Strangers(ours: ours, plain: plain)

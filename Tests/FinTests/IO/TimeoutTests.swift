@@ -12,11 +12,11 @@ struct Times {
     let times = Timeouts.all(.milliseconds(30))
     #expect(times.connect == .milliseconds(30) && times.send == .milliseconds(30))
     #expect(times.receive == .milliseconds(30) && times.accept == .milliseconds(30))
-    #expect(Timeouts.all(nil).receive == nil && Timeouts.all(nil).accept == nil)
+    #expect(Timeouts.all(.never).receive == .never && Timeouts.all(.never).accept == .never)
 
     var listener = try Listener.bind(.loopback(port: 0), timeouts: times)
     #expect(try refusal { () throws(SocketError) in try listener.accept() }.cause == .timedOut)
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     var server = try listener.accept()
     // An accepted connection has the listener's timeouts.
     #expect(server.timeouts == times)
@@ -52,10 +52,10 @@ struct Times {
 
   @Test("a timeout of nil is unlimited: only the peer or a close ends the wait")
   func forEver() throws {
-    let listener = try Listener.bind(.loopback(port: 0), timeouts: .all(nil))
+    let listener = try Listener.bind(.loopback(port: 0), timeouts: .all(.never))
     let handle = listener.handle
-    let address = listener.address
-    let pair = try Connection.pair(timeouts: .all(nil))
+    let address = listener.localAddress
+    let pair = try Connection.pair(timeouts: .all(.never))
     let shared = pair.first.share()
     let accepting = onThread(taking: listener) { listener in
       let error = try refusal { () throws(SocketError) in try listener.accept() }
@@ -84,18 +84,19 @@ struct Times {
   func zero(seconds: Int) throws {
     let now = Duration.seconds(seconds)
     let listener = try Listener.bind(.loopback(port: 0))
-    #expect(try refusal { () throws(SocketError) in try listener.accept(within: now) }.cause == .timedOut)
-    let client = try Connection.connect(to: listener.address)
-    let server = try listener.accept(within: now)
-    #expect(try refusal { () throws(SocketError) in try server.receive(upTo: 1, within: now) }.cause == .timedOut)
-    #expect(try refusal { () throws(SocketError) in try server.receiveLine(within: now) }.cause == .timedOut)
-    try client.send("a\nb", within: now)
+    #expect(try refusal { () throws(SocketError) in try listener.accept(within: Timeout(now)) }.cause == .timedOut)
+    let client = try Connection.connect(to: listener.localAddress)
+    let server = try listener.accept(within: Timeout(now))
+    #expect(
+      try refusal { () throws(SocketError) in try server.receive(upTo: 1, within: Timeout(now)) }.cause == .timedOut)
+    #expect(try refusal { () throws(SocketError) in try server.receiveLine(within: Timeout(now)) }.cause == .timedOut)
+    try client.send("a\nb", within: Timeout(now))
     try eventually("the bytes") { try server.tcpInfo()?.bytesReceived == 3 }
-    #expect(try server.receiveLine(within: now) == "a")
-    #expect(try server.peek(upTo: 9, within: now) == Array("b".utf8))
-    #expect(try server.receive(exactly: 1, within: now) == Array("b".utf8))
+    #expect(try server.receiveLine(within: Timeout(now)) == "a")
+    #expect(try server.peek(upTo: 9, within: Timeout(now)) == Array("b".utf8))
+    #expect(try server.receive(exactly: 1, within: Timeout(now)) == Array("b".utf8))
     let big = pattern(32 << 20)
-    let error = try refusal { () throws(SocketError) in try client.send(big, within: now) }
+    let error = try refusal { () throws(SocketError) in try client.send(big, within: Timeout(now)) }
     #expect(error.cause == .timedOut && error.bytesAccepted > 0)
     client.abort()
     server.abort()
@@ -105,7 +106,7 @@ struct Times {
   @Test("a connect over loopback succeeds with a timeout of zero")
   func zeroConnect() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let connection = try Connection.connect(to: listener.address, within: .zero)
+    let connection = try Connection.connect(to: listener.localAddress, within: .zero)
     #expect(try connection.tcpState() == .established)
     connection.abort()
     listener.close()
@@ -125,9 +126,9 @@ struct Times {
         try refusal { () throws(SocketError) in
           let time = Duration.milliseconds(150)
           switch verb {
-          case "line": _ = try first.receiveLine(limit: .max, within: time)
-          case "until": _ = try first.receive(until: [0x0A], limit: .max, within: time)
-          default: _ = try first.receive(exactly: .max, within: time)
+          case "line": _ = try first.receiveLine(limit: .max, within: Timeout(time))
+          case "until": _ = try first.receive(until: [0x0A], limit: .max, within: Timeout(time))
+          default: _ = try first.receive(exactly: .max, within: Timeout(time))
           }
         }
       }
@@ -152,8 +153,8 @@ struct Times {
   func huge(time: Duration) throws {
     let pair = try Connection.pair()
     let receiving = onThread(taking: pair.first) { first in
-      let bytes = try first.receive(exactly: 3, within: time)
-      try first.send([9], within: time)
+      let bytes = try first.receive(exactly: 3, within: Timeout(time))
+      try first.send([9], within: Timeout(time))
       _ = first.close(.confirmed(within: time))
       return bytes
     }

@@ -44,7 +44,7 @@ struct Integrations {
   @Test("a service group's graceful shutdown drains the listener")
   func lifecycle() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let service = ListenerService(listener, threads: 2) { connection in
       while let line = try connection.receiveLine() { try connection.send("\(line)\n") }
     }

@@ -33,7 +33,7 @@ struct IntegrationsInTasks {
     let reactor = try Reactor(loops: 1)
     defer { reactor.stop() }
     let listener = try Listener.bind(.loopback(port: 0))
-    let (address, handle) = (listener.address, listener.handle)
+    let (address, handle) = (listener.localAddress, listener.handle)
     let service = ListenerService(listener, on: reactor, handler: IntegrationsInTasks.echo)
     let group = group(service)
     async let running: Void = group.run()
@@ -54,7 +54,7 @@ struct IntegrationsInTasks {
   @Test("when the drain times out, running handlers are cancelled, and their peers read a reset")
   func drainEnds() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let service = ListenerService(listener, drain: .milliseconds(30), handler: IntegrationsInTasks.echo)
     let group = group(service)
     async let running: Void = group.run()
@@ -73,7 +73,7 @@ struct IntegrationsInTasks {
   @Test("a handler is notified of the shutdown, and may end its conversation before the drain times out")
   func heardByHandlers() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let service = ListenerService(listener, drain: .seconds(60)) { connection in
       guard let line = try await connection.receiveLine() else { return }
       try await connection.send("\(line)\n")
@@ -97,7 +97,7 @@ struct IntegrationsInTasks {
   @Test("a service that is cancelled aborts its connections, and ends")
   func cancelled() async throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let service = ListenerService(listener, drain: .seconds(60), handler: IntegrationsInTasks.echo)
     let running = Task { try await service.run() }
     let heard = try await visit(address) { connection in

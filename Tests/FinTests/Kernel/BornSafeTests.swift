@@ -29,7 +29,7 @@ struct BornSafe {
     arguments: StreamKind.all.filter { $0 != .pair })
   func acceptedAndConnected(kind: StreamKind) throws {
     let listener = try Listener.bind(try kind.freshAddress)
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     let server = try listener.accept(within: .seconds(10))
     #expect(try flags(listener) == Self.safe)
     #expect(try flags(client) == Self.safe)
@@ -105,7 +105,7 @@ struct BornSafe {
     let before = try inherited()
 
     let listener = try Listener.bind(.loopback(port: 0))
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     let server = try listener.accept(within: .seconds(10))
     let path = try Listener.bind(try StreamKind.unix.freshAddress)
     let pair = try Connection.pair()

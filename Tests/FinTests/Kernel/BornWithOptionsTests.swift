@@ -36,10 +36,10 @@ struct BornWithOptions {
     try bound.bind(to: .loopback(port: 0))
     let listener = try bound.listen()
     let socket = try Socket(.ipv4, timeouts: times)
-    let first = try socket.connect(to: listener.address)
-    let second = try Connection.connect(to: Endpoint(listener.address), timeouts: times)
+    let first = try socket.connect(to: listener.localAddress)
+    let second = try Connection.connect(to: Endpoint(listener.localAddress), timeouts: times)
     let shared = try SharedConnection(unconnected: .ipv4, timeouts: times)
-    try shared.connect(to: listener.address)
+    try shared.connect(to: listener.localAddress)
     try check(first)
     try check(second)
     #expect(try shared.option(.userTimeout) == .seconds(7))
@@ -56,7 +56,7 @@ struct BornWithOptions {
 
   @Test("without a send timeout and keepalive times, neither option is set", arguments: StreamKind.tcp)
   func none(kind: StreamKind) throws {
-    let pair = try kind.connected(timeouts: Timeouts(send: nil, keepAlive: nil))
+    let pair = try kind.connected(timeouts: Timeouts(send: .never, keepAlive: nil))
     #expect(try pair.first.option(.userTimeout) == .zero)
     #expect(try pair.second.option(.userTimeout) == .zero)
     #expect(try !pair.first.option(.keepAlive))
@@ -101,7 +101,7 @@ struct BornWithOptions {
   @Test("keepalive times that the kernel refuses are an error that names the option")
   func refusedTimes() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let error = try refusal { () throws(SocketError) in
       try Connection.connect(to: address, timeouts: Timeouts(keepAlive: KeepAlive(idle: .seconds(100_000))))
     }

@@ -168,7 +168,7 @@ private enum SignalStorm {
 
     let bytes = pattern(500_009)
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     let server = onThread(taking: listener) { listener in
       try pelted {
         while true {

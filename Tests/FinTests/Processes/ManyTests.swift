@@ -45,7 +45,7 @@ struct Many {
   )
   func dualStack() throws {
     let both = try Listener.bind(.any6(port: 0), options: .init(ipv6Only: false))
-    let port = try #require(both.address.port)
+    let port = try #require(both.localAddress.port)
     let client = try Connection.connect(to: .loopback(port: port))
     let server = try both.accept(within: .seconds(10))
     #expect(server.remoteAddress?.ip?.canonical == .v4(.loopback))
@@ -56,7 +56,7 @@ struct Many {
     both.close()
 
     let only = try Listener.bind(.any6(port: 0), options: .init(ipv6Only: true))
-    let other = try #require(only.address.port)
+    let other = try #require(only.localAddress.port)
     #expect(throws: SocketError.self) { try Connection.connect(to: .loopback(port: other)).close() }
     only.close()
   }

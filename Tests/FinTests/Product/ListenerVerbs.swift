@@ -10,7 +10,7 @@ struct ListenerVerb {
 
   func outcome(_ family: ProductFamily, _ phase: Phase, _ world: ServingWorld) throws -> String {
     let owner = Keeper(try listener(family))
-    let address = owner.listener.address
+    let address = owner.listener.localAddress
     let isVisited = name == "accept, a client queued" || name == "close, a client queued"
     let client = isVisited ? try family.plainConnection(to: address) : nil
     if let client, family != .unix {

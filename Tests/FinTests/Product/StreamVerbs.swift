@@ -36,11 +36,11 @@ private func inThread(_ name: String, _ stage: StreamStage) throws -> String {
   let within = timeout(stage)
   do throws(SocketError) {
     switch name {
-    case "connect": try ours.connect(to: stage.target, within: within)
-    case "send": try ours.send("x", within: within)
-    case "receive": if try ours.receive(upTo: 9, within: within) == nil { return "end" }
-    case "receiveLine": if try ours.receiveLine(within: within) == nil { return "end" }
-    case "peek": if try ours.peek(upTo: 9, within: within) == nil { return "end" }
+    case "connect": try ours.connect(to: stage.target, within: Timeout(within))
+    case "send": try ours.send("x", within: Timeout(within))
+    case "receive": if try ours.receive(upTo: 9, within: Timeout(within)) == nil { return "end" }
+    case "receiveLine": if try ours.receiveLine(within: Timeout(within)) == nil { return "end" }
+    case "peek": if try ours.peek(upTo: 9, within: Timeout(within)) == nil { return "end" }
     case "finishSending": try ours.finishSending()
     case "close(.confirmed)": return "\(ours.close(.confirmed(within: .seconds(20))).ending)"
     case "close(.lingering)": return "\(ours.close(lingering).ending)"
@@ -57,11 +57,11 @@ private func inTask(_ name: String, _ stage: StreamStage) async throws -> String
   let within = timeout(stage)
   do throws(SocketError) {
     switch name {
-    case "connect": try await ours.connect(to: stage.target, within: within)
-    case "send": try await ours.send("x", within: within)
-    case "receive": if try await ours.receive(upTo: 9, within: within) == nil { return "end" }
-    case "receiveLine": if try await ours.receiveLine(within: within) == nil { return "end" }
-    case "peek": if try await ours.peek(upTo: 9, within: within) == nil { return "end" }
+    case "connect": try await ours.connect(to: stage.target, within: Timeout(within))
+    case "send": try await ours.send("x", within: Timeout(within))
+    case "receive": if try await ours.receive(upTo: 9, within: Timeout(within)) == nil { return "end" }
+    case "receiveLine": if try await ours.receiveLine(within: Timeout(within)) == nil { return "end" }
+    case "peek": if try await ours.peek(upTo: 9, within: Timeout(within)) == nil { return "end" }
     case "finishSending": try await ours.finishSending()
     case "close(.confirmed)": return "\(await ours.close(.confirmed(within: .seconds(20))).ending)"
     case "close(.lingering)": return "\(await ours.close(lingering).ending)"

@@ -26,7 +26,7 @@ struct Published {
       #expect(listening.kind == 2 && listening.phase == .listening)
       #expect(try listener.cookie() == listening.cookie)
 
-      let client = try Connection.connect(to: listener.address)
+      let client = try Connection.connect(to: listener.localAddress)
       let number = client.reference.core.number
       let connected = try #require(reader[number])
       let cookie = try client.cookie()
@@ -61,6 +61,30 @@ struct Published {
       pair.first.close(.abort)
       pair.second.close(.abort)
       #expect(LedgerReader(number).records.isEmpty)
+    }
+  }
+
+  @Test("a socket that gets the place of a closed one does not get its declared intent", arguments: [false, true])
+  func declarationEnds(isPublished: Bool) throws {
+    let ledger = Ledger()
+    if isPublished { try ledger.publish() }
+    try Ledger.$current.withValue(ledger) {
+      let earlier = try Connection.pair()
+      let cookies: [UInt64?] = [try earlier.first.cookie(), try earlier.second.cookie()]
+      earlier.first.declare(.pooled, for: .seconds(60))
+      earlier.second.declare(.idle, for: .seconds(60))
+      let places = Set([earlier.first.reference.core.record.slot, earlier.second.reference.core.record.slot])
+      earlier.first.close(.abort)
+      earlier.second.close(.abort)
+      let pair = try Connection.pair()
+      #expect(Set([pair.first.reference.core.record.slot, pair.second.reference.core.record.slot]) == places)
+      #expect(ledger.openSockets().map(\.intent) == [[], []])
+      #expect(ledger.openSockets().allSatisfy { !cookies.contains($0.cookie) })
+      try ledger.publish()
+      let records = try #require(LedgerReader(ledger)).records
+      #expect(records.count == 2 && records.allSatisfy { $0.intent == 0 && $0.intentEnds == 0 })
+      pair.first.close(.abort)
+      pair.second.close(.abort)
     }
   }
 

@@ -109,7 +109,7 @@ struct PublishingTests {
       #expect(reader[number]?.input == 0)
 
       var patient = first
-      patient.timeouts.receive = nil
+      patient.timeouts.receive = .never
       let endless = patient
       let forever = onThread { try endless.receive(upTo: 1) }
       try eventually("the wait is published") { reader[number]?.input == .max }

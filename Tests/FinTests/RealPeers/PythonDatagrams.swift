@@ -29,7 +29,7 @@ extension PythonName {
         let datagram = try second.receive(upTo: 2)
         #expect(datagram.bytes == [1, 2] && datagram.isTruncated && datagram.length == 3)
         let sender = first.localAddress
-        #expect(datagram.from == sender)
+        #expect(datagram.sender == sender)
       }
     },
     PythonName("recvfrom_into", here: "DatagramSocket.receive(into:)") {
@@ -39,7 +39,7 @@ extension PythonName {
         let bytes = try [UInt8](capacity: 100) { output throws(SocketError) in
           try unsafe output.withUnsafeMutableBufferPointer { buffer, count throws(SocketError) in
             var room = unsafe OutputRawSpan(buffer: UnsafeMutableRawBufferPointer(buffer), initializedCount: 0)
-            from = try second.receive(into: &room).from
+            from = try second.receive(into: &room).sender
             count = unsafe room.finalize(for: UnsafeMutableRawBufferPointer(buffer))
           }
         }

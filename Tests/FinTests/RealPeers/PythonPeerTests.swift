@@ -27,7 +27,7 @@ struct PythonPeers {
       print(len(data), data[:5].decode(), data[-5:].decode())
       s.close()
       """
-    try python(script, "\(listener.address.port ?? 0)") { child in
+    try python(script, "\(listener.localAddress.port ?? 0)") { child in
       let connection = try listener.accept(within: .seconds(20))
       var count = 0
       while let bytes = try connection.receive(upTo: 1 << 16, within: .seconds(20)) { count += bytes.count }
@@ -114,7 +114,7 @@ struct PythonPeers {
       s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
       s.close()
       """
-    try python(script, "\(listener.address.port ?? 0)") { child in
+    try python(script, "\(listener.localAddress.port ?? 0)") { child in
       let connection = try listener.accept(within: .seconds(20))
       #expect(try connection.receive(exactly: 4, within: .seconds(20)) == Array("some".utf8))
       try child.write("now\n")
@@ -141,7 +141,7 @@ struct PythonPeers {
       [t.start() for t in threads]; [t.join() for t in threads]
       print(len(good))
       """
-    let port = listener.address.port ?? 0
+    let port = listener.localAddress.port ?? 0
     let clients = onThread { () throws -> String? in
       defer { handle.stop() }
       let program = Programs.find("python3") ?? "python3"

@@ -51,7 +51,7 @@ struct ToolPeers {
   private func answerAClient(_ name: String, _ arguments: (UInt16) -> [String]) throws {
     let program = try #require(Programs.find(name))
     let listener = try Listener.bind(.loopback(port: 0))
-    try withChild(program, arguments(listener.address.port ?? 0)) { child in
+    try withChild(program, arguments(listener.localAddress.port ?? 0)) { child in
       let connection = try listener.accept(within: .seconds(20))
       try child.write("from \(name)\n")
       #expect(try connection.receiveLine(within: .seconds(20)) == "from \(name)")
@@ -103,7 +103,7 @@ struct ToolPeers {
   func curlGets() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
-    let port = listener.address.port ?? 0
+    let port = listener.localAddress.port ?? 0
     let body = String(repeating: "0123456789", count: 50_000)
     let client = onThread { () throws -> (Int, Child.Exit) in
       defer { handle.stop() }
@@ -128,7 +128,7 @@ struct ToolPeers {
   func curlIsCut() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let program = try #require(Programs.find("curl"))
-    try withChild(program, ["-sN", "-m", "20", "http://127.0.0.1:\(listener.address.port ?? 0)/"]) { child in
+    try withChild(program, ["-sN", "-m", "20", "http://127.0.0.1:\(listener.localAddress.port ?? 0)/"]) { child in
       let connection = try listener.accept(within: .seconds(20))
       _ = try connection.receive(until: Array("\r\n\r\n".utf8))
       try connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf\n")
@@ -146,7 +146,7 @@ struct ToolPeers {
     let listener = try Listener.bind(.loopback(port: 0))
     let program = try #require(Programs.find("curl"))
     let handle = listener.handle
-    let port = listener.address.port ?? 0
+    let port = listener.localAddress.port ?? 0
     let client = onThread { () throws -> (String, Child.Exit) in
       defer { handle.stop() }
       let arguments = [

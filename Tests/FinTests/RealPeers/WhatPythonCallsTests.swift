@@ -75,12 +75,12 @@ extension PythonName {
       let socket = try Socket(.ipv4)
       try socket.bind(to: .loopback(port: 0))
       let listener = try socket.listen(backlog: 5)
-      #expect(try KernelView.tcp(localPort: listener.address.port).contains { $0.state == .listen })
+      #expect(try KernelView.tcp(localPort: listener.localAddress.port).contains { $0.state == .listen })
       listener.close()
     },
     PythonName("accept", here: "listener.accept(), whose remoteAddress is Python's second value") {
       let listener = try Listener.bind(.loopback(port: 0))
-      let client = try Connection.connect(to: listener.address)
+      let client = try Connection.connect(to: listener.localAddress)
       let server = try listener.accept()
       #expect(server.remoteAddress == client.localAddress)
       client.abort()
@@ -89,8 +89,8 @@ extension PythonName {
     },
     PythonName("connect", here: "Connection.connect(to:), or socket.connect(to:)") {
       let listener = try Listener.bind(.loopback(port: 0))
-      let first = try Connection.connect(to: "127.0.0.1:\(listener.address.port ?? 0)")
-      let second = try Socket(.ipv4).connect(to: listener.address)
+      let first = try Connection.connect(to: "127.0.0.1:\(listener.localAddress.port ?? 0)")
+      let second = try Socket(.ipv4).connect(to: listener.localAddress)
       #expect(try first.tcpState() == .established && second.tcpState() == .established)
       first.abort()
       second.abort()
@@ -98,7 +98,7 @@ extension PythonName {
     },
     PythonName("connect_ex", here: "the cause of the error that connect throws") {
       let listener = try Listener.bind(.loopback(port: 0))
-      let address = listener.address
+      let address = listener.localAddress
       listener.close()
       do throws(SocketError) {
         let connection = try Connection.connect(to: address)
@@ -224,7 +224,7 @@ extension PythonName {
       try pair { first, second throws in
         let other = try first.duplicate()
         try other.send([1])
-        #expect(other.close().ending == .background)
+        #expect(other.close().ending == .shared)
         try first.send([2])
         #expect(try second.receive(exactly: 2) == [1, 2])
       }
@@ -237,7 +237,7 @@ extension PythonName {
     },
     PythonName("getsockname", here: "localAddress") {
       let listener = try Listener.bind(.loopback(port: 0))
-      #expect(listener.localAddress == listener.address && (listener.address.port ?? 0) > 0)
+      #expect(listener.localAddress == listener.localAddress && (listener.localAddress.port ?? 0) > 0)
       listener.close()
     },
     PythonName("getpeername", here: "remoteAddress, which a reset client has too") {
@@ -285,7 +285,7 @@ extension PythonName {
   static let programs: [PythonName] = [
     PythonName("with socket: …", here: "withConnection, which closes on every path") {
       let listener = try Listener.bind(.loopback(port: 0))
-      let endpoint = Endpoint(listener.address)
+      let endpoint = Endpoint(listener.localAddress)
       let server = onThread(taking: listener) { listener in
         let good = try listener.accept(within: .seconds(10))
         #expect(try good.receiveLine() == "hello")
@@ -312,7 +312,7 @@ extension PythonName {
     PythonName("a thread for each client", here: "listener.serve(threads:)") {
       let listener = try Listener.bind(.loopback(port: 0))
       let handle = listener.handle
-      let address = listener.address
+      let address = listener.localAddress
       let clients = onThread { () throws -> Int in
         defer { handle.stop() }
         let threads = (0..<20).map { number in
@@ -352,7 +352,7 @@ extension PythonName {
       let total = Mutex(0)
       let listener = try Listener.bind(.loopback(port: 0))
       let handle = listener.handle
-      let address = listener.address
+      let address = listener.localAddress
       let clients = onThread { () throws -> Bool in
         defer { handle.stop() }
         for number in 1...10 { _ = try withConnection(to: Endpoint(address)) { try $0.send("\(number)\n") } }
@@ -405,7 +405,7 @@ extension PythonName {
     },
     PythonName("create_connection", here: "Connection.connect(to: \"host:port\"), each address in turn") {
       let listener = try Listener.bind(.loopback(port: 0))
-      let connection = try Connection.connect(to: "localhost:\(listener.address.port ?? 0)")
+      let connection = try Connection.connect(to: "localhost:\(listener.localAddress.port ?? 0)")
       connection.abort()
       listener.close()
     },

@@ -35,7 +35,7 @@ struct AcceptErrors {
     arguments: LastingError.all.filter { $0.kind != .gone }, ServingWorld.allCases)
   func lasting(error: LastingError, world: ServingWorld) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
-    let visitor = try Visitor(owner.listener.address.port!)
+    let visitor = try Visitor(owner.listener.localAddress.port!)
     let reactor = try Reactor(loops: 1)
     let script = Script(.every(.accept, .fail(error.code)))
     let server = Served(owner, in: world, on: reactor, script: script)
@@ -67,7 +67,7 @@ struct AcceptErrors {
     arguments: [Errno.tooManyOpenFiles, .notPermitted, .permissionDenied, .connectionAbort], ServingWorld.allCases)
   func episodes(code: Errno, world: ServingWorld) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
-    let port = owner.listener.address.port!
+    let port = owner.listener.localAddress.port!
     let reactor = try Reactor(loops: 1)
     // Twice: four rounds of failures, then one success.
     let round = code == .connectionAbort ? 16 : 2
@@ -87,12 +87,28 @@ struct AcceptErrors {
     #expect(report.timesAcceptFailed == (isCapacity ? 0 : 2), "\(report)")
   }
 
+  @Test("the failure of accept that a server reports is its last", arguments: ServingWorld.allCases)
+  func lastFailure(world: ServingWorld) throws {
+    let owner = Keeper(try Listener.bind(.loopback(port: 0)))
+    let visitor = try Visitor(owner.listener.localAddress.port!)
+    let reactor = try Reactor(loops: 1)
+    // Two rounds of two attempts each.
+    let script = Script(
+      lines: (1...4).map { .nth($0, .accept, .fail($0 < 3 ? .notPermitted : .permissionDenied)) })
+    let server = Served(owner, in: world, on: reactor, script: script)
+    #expect(try visitor.ask("x") == "x\n")
+    owner.listener.stop()
+    let report = try server.join(.seconds(20))
+    #expect(report.timesAcceptFailed == 1 && report.served == 1, "\(report)")
+    #expect(report.lastAcceptFailure?.cause == .system(.permissionDenied), "\(report)")
+  }
+
   @Test(
     "accept without serve: a lasting error is thrown after few attempts, in a thread and in a task",
     arguments: LastingError.all)
   func byHand(error: LastingError) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
-    let client = try Connection.connect(to: owner.listener.address)
+    let client = try Connection.connect(to: owner.listener.localAddress)
     let reactor = try Reactor(loops: 1)
     let most = error.kind == .client ? 16 : error.kind == .gone ? 1 : 2
     let inThread = Script(.every(.accept, .fail(error.code)))
@@ -120,7 +136,7 @@ struct AcceptErrors {
   @Test("accept does not spin when it gets EAGAIN again and again with a client in the queue")
   func again() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     let script = Script(.every(.accept, .fail(.resourceTemporarilyUnavailable)))
     try scripted(script) { () throws in
       let failure = try refusal { () throws(SocketError) in try listener.accept(within: .milliseconds(500)) }
@@ -139,7 +155,7 @@ struct AcceptErrors {
       try synchronously {
         for world in ServingWorld.allCases {
           let owner = Keeper(try Listener.bind(.loopback(port: 0)))
-          let visitor = try Visitor(owner.listener.address.port!)
+          let visitor = try Visitor(owner.listener.localAddress.port!)
           let reactor = try Reactor(loops: 1)
           check(peers_forbid_accept(code) == 0, "the filter")
           let script = Script()

@@ -15,7 +15,7 @@ struct FailingAccept {
     arguments: ofTheListener)
   func listener(_ code: Errno) throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let visitor = try Visitor(listener.address.port!)
+    let visitor = try Visitor(listener.localAddress.port!)
     // The second `accept` fails. The client that the first one took is served to its end all the same.
     let server = Running(listener, threads: 2, script: Script(.nth(2, .accept, .fail(code))), echo)
     #expect(try visitor.ask("x") == "x\n")
@@ -40,7 +40,7 @@ struct FailingAccept {
   func serveThroughCapacity(_ code: Errno) throws {
     let script = Script(.first(.accept, .fail(code)), .nth(2, .accept, .fail(code)))
     let listener = try Listener.bind(.loopback(port: 0))
-    let visitor = try Visitor(listener.address.port!)
+    let visitor = try Visitor(listener.localAddress.port!)
     let server = Running(listener, threads: 2, script: script, echo)
     #expect(try visitor.ask("x") == "x\n")
     let report = try server.stop()
@@ -51,7 +51,7 @@ struct FailingAccept {
   func stopWithoutRoom() throws {
     let script = Script(.every(.accept, .fail(.tooManyOpenFiles)))
     let listener = try Listener.bind(.loopback(port: 0))
-    let visitor = try Visitor(listener.address.port!)
+    let visitor = try Visitor(listener.localAddress.port!)
     let server = Running(listener, threads: 2, script: script, echo)
     try eventually("a refused accept") { script.count(.accept) > 0 }
     let report = try server.stop(within: .milliseconds(100))

@@ -13,7 +13,7 @@ struct OutOfDescriptors {
       try DescriptorTable.apart { table in
         let owner = Keeper(try Listener.bind(.loopback(port: 0)))
         let handle = owner.listener.handle
-        let port = owner.listener.address.port!
+        let port = owner.listener.localAddress.port!
         let visitors = try (0..<40).map { _ in try Visitor(port) }
         for visitor in visitors { try visitor.socket.send([65]) }
         let barrier = Barrier()

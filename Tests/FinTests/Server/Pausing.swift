@@ -13,11 +13,11 @@ struct Pausing {
   func pauseAndResume(isPortExplicit: Bool) throws {
     var listener = try Listener.bind(.loopback(port: 0))
     if isPortExplicit {
-      let address = listener.address
+      let address = listener.localAddress
       listener.close()
       listener = try Listener.bind(address)
     }
-    let port = listener.address.port!
+    let port = listener.localAddress.port!
     let queued = try Visitor(port)
     try eventually("queued clients", equals: 1) { try listeningQueue(port) }
     try listener.pause()
@@ -42,7 +42,7 @@ struct Pausing {
     let other = try PlainSocket.listening()
     #expect(other.port != port)
     try listener.resume()
-    #expect(listener.phase == .listening && listener.address.port == port)
+    #expect(listener.phase == .listening && listener.localAddress.port == port)
     let visitor = try Visitor(port)
     let served = try listener.accept(within: .seconds(10))
     #expect(served.remoteAddress?.port == visitor.socket.port)
@@ -82,11 +82,24 @@ struct Pausing {
     #expect(server.handle.phase == .closed)
   }
 
+  @Test("a paused listener that is stopped does not listen again, and accept throws .closed")
+  func stopPaused() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let port = listener.localAddress.port!
+    try listener.pause()
+    listener.stop()
+    #expect(try Syscalls.integerOption(listener.handle.core.number(.blocking), SOL_SOCKET, SO_ACCEPTCONN) == 0)
+    #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(port) }
+    let error = try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }
+    #expect(error.cause == .closed && listener.phase == .closed)
+    listener.close()
+  }
+
   @Test("a pause that is over before accept notices it is no failure of the listener")
   func briefPause() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
-    let port = listener.address.port!
+    let port = listener.localAddress.port!
     let visitor = Kept<Visitor>()
     // Makes `accept` answer as it does while paused. By the time Fin handles that answer, the listener is resumed.
     shutdown(handle.core.number(.blocking), CInt(SHUT_RD))
@@ -181,7 +194,7 @@ struct Pausing {
   @Test("a paused listener, detached, has SO_REUSEADDR again, does not listen, and listens after listen(2)")
   func detachPaused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     try listener.pause()
     let descriptor = try listener.detach()
     let number = descriptor.rawValue
@@ -190,12 +203,47 @@ struct Pausing {
     #expect(error.cause == .invalid("descriptor \(number) does not listen"))
     #expect(listen(number, 10) == 0)
     let again = try Listener.adopt(descriptor)
-    #expect(again.address == address)
+    #expect(again.localAddress == address)
     let visitor = try Visitor(address.port!)
     let served = try again.accept(within: .seconds(10))
     #expect(served.remoteAddress?.port == visitor.socket.port)
     served.abort()
     again.close()
+  }
+
+  @Test("a resume that the kernel refuses leaves the listener paused, and its port to no other program")
+  func resumeRefused() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let port = listener.localAddress.port!
+    try listener.pause()
+    let error = try scripted(Script(.first(.listen, .fail(.addressInUse)))) { () throws in
+      try refusal { () throws(SocketError) in try listener.resume() }
+    }
+    #expect(error.cause == .system(.addressInUse) && listener.phase == .paused)
+    #expect(try listener.option(.reuseAddress) == false)
+    #expect(throws: RigError("bind", code: EADDRINUSE)) { _ = try PlainSocket.listening(port: port) }
+    try listener.resume()
+    #expect(try listener.option(.reuseAddress))
+    let visitor = try Visitor(port)
+    let served = try listener.accept(within: .seconds(10))
+    #expect(served.remoteAddress?.port == visitor.socket.port)
+    served.abort()
+    listener.close()
+  }
+
+  @Test("an adopted listener keeps the backlog that it has, and is resumed with the one of its adopter")
+  func adoptedBacklog() throws {
+    let number = try PlainSocket.listening(backlog: 100).detach()
+    let listener = try Listener.adopt(.init(rawValue: number), backlog: 7)
+    // On a listener this field is the backlog.
+    #expect(try TCPInfo.read(number).segmentsSacked == 100)
+    try listener.pause()
+    try listener.resume()
+    #expect(try TCPInfo.read(number).segmentsSacked == 7)
+    try listener.pause()
+    try listener.handle.resume()
+    #expect(try TCPInfo.read(number).segmentsSacked == 7)
+    listener.close()
   }
 
   @Test("stopping an adopted listener leaves it open for its other holders, with the same backlog")

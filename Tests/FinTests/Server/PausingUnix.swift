@@ -37,7 +37,7 @@ struct PausingUnix {
     let again = try refusal { () throws(SocketError) in try listener.pause() }
     #expect(again.cause == .invalid("the listener is paused"))
     // One client is queued, which is all that a backlog of 0 allows.
-    let address = listener.address
+    let address = listener.localAddress
     let waiting = onThread { try Connection.connect(to: address, within: .seconds(20)) }
     try steadily(for: .milliseconds(50), "connected", equals: false) { waiting.isFinished }
     try listener.resume()

@@ -22,8 +22,9 @@ struct ReportText {
   @Test("a server's report with every count")
   func everything() {
     var report = ServerReport()
-    report.endings = [.peerFinished: 1_000_000, .acknowledged: 3, .discardedByPeer: 3, .aborted: 2, .background: 1]
-    report.detached = 1
+    report.endings = [
+      .peerFinished: 1_000_000, .acknowledged: 3, .discardedByPeer: 3, .aborted: 2, .background: 1, .detached: 1,
+    ]
     report.handlersFailed = 2
     report.refused = 12
     report.abortedAtStop = 3

@@ -22,7 +22,7 @@ struct Running: Sendable {
     _ listener: consuming Listener, threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
     script: Script? = nil, _ handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) {
-    address = listener.address
+    address = listener.localAddress
     handle = listener.handle
     thread = onThread(taking: listener) { listener in
       Seam.$script.withValue(script) {
@@ -34,7 +34,7 @@ struct Running: Sendable {
   var port: UInt16 { address.port! }
 
   /// Stops the server and waits for its report.
-  func stop(within: Duration = .seconds(10)) throws -> ServerReport {
+  func stop(within: Timeout = .seconds(10)) throws -> ServerReport {
     handle.stop(within: within)
     return try thread.join(within: .seconds(30))
   }

@@ -29,7 +29,7 @@ struct Stopping {
   @Test("a listener that is closed with clients in the queue reports how many it reset", .faults(40))
   func closedWithQueue() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let port = listener.address.port!
+    let port = listener.localAddress.port!
     let visitors = try (0..<5).map { _ in try Visitor(port) }
     try eventually("queued clients", equals: 5) { try listeningQueue(port) }
     #expect(listener.close().clientsReset == 5)
@@ -39,7 +39,7 @@ struct Stopping {
   @Test("a listener stopped before serve: the queue is served, then serve returns")
   func beforeServing() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let visitor = try Visitor(listener.address.port!)
+    let visitor = try Visitor(listener.localAddress.port!)
     listener.stop()
     listener.stop()
     let server = Running(listener, threads: 2, echo)
@@ -53,7 +53,7 @@ struct Stopping {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
       let listener = try Listener.bind(.loopback(port: 0))
-      let port = listener.address.port!
+      let port = listener.localAddress.port!
       let visitors = try (0..<3).map { _ in try Visitor(port) }
       try eventually("queued clients", equals: 3) { try listeningQueue(port) }
       listener.stop()
@@ -138,6 +138,52 @@ struct Stopping {
     let report = try server.stop(within: .milliseconds(100))
     #expect(failure.value?.cause == .closed && failure.value?.bytesAccepted ?? 0 > 100_000)
     #expect(report.endings == [.aborted: 1] && report.bytesUnacknowledged > 0, "\(report)")
+  }
+
+  @Test("the unacknowledged bytes of a server are the sum over its clients, as the kernel counts them")
+  func unacknowledgedOfAll() throws {
+    let server = try Running(threads: 3) { connection in
+      try connection.send(Pattern.bytes(from: 0, count: 64 << 20))
+    }
+    let visitors = try (0..<3).map { _ in try Visitor(server.port) }
+    var queued: [Int] = []
+    // The peers' windows are closed, and no more is under way.
+    try eventually(within: .seconds(60), "closed windows") {
+      let before = queued
+      let rows = try KernelView.tcp(localPort: server.port).filter { $0.state == .established }
+      queued = rows.map(\.transmitQueue).sorted()
+      return rows.count == 3 && rows.allSatisfy { $0.timer == .windowProbe } && queued == before
+    }
+    let report = try server.stop(within: .zero)
+    #expect(report.endings == [.aborted: 3] && visitors.count == 3, "\(report)")
+    #expect(report.bytesUnacknowledged == queued.reduce(0, +), "\(queued), \(report)")
+  }
+
+  @Test("a connection that its handler closed before is not counted as aborted when the drain ends")
+  func closedBefore() throws {
+    let barrier = Barrier()
+    defer { barrier.open() }
+    let server = try Running(threads: 1, limits: ServerLimits(graceAfterAbort: .milliseconds(50))) { connection in
+      connection.close(.background)
+      barrier.pass()
+    }
+    let visitor = try Visitor(server.port)
+    try eventually("the handler", equals: 1) { barrier.arrived.value }
+    #expect(visitor.next == .success(0))
+    let report = try server.stop(within: .milliseconds(50))
+    #expect(report.abortedAtStop == 0 && report.handlersRunning == 1, "\(report)")
+  }
+
+  @Test("a later stop ends the drain earlier, and never later")
+  func laterStops() throws {
+    let server = try Running(threads: 1, echo)
+    let visitor = try Visitor(server.port)
+    try visitor.socket.send([10])
+    #expect(visitor.next == .success(1))
+    for time in [60_000, 200, 60_000] { server.handle.stop(within: .milliseconds(time)) }
+    let report = try server.thread.join(within: .seconds(20))
+    #expect(report.abortedAtStop == 1 && report.endings == [.aborted: 1], "\(report)")
+    #expect(visitor.next == .reset)
   }
 
   @Test("the drain times out with clients still queued: they are reset and counted, and serve returns")

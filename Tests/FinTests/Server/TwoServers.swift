@@ -24,7 +24,7 @@ struct TwoServers {
     init(_ worlds: (ServingWorld, ServingWorld), room: Int = 1) throws {
       owner = Keeper(try Listener.bind(.loopback(port: 0)))
       handle = owner.listener.handle
-      port = owner.listener.address.port!
+      port = owner.listener.localAddress.port!
       reactor = try Reactor(loops: 2)
       let limits = ServerLimits(connections: room)
       servers = [
@@ -101,7 +101,7 @@ struct TwoServers {
     let reactor = try Reactor(loops: 2)
     let limits = ServerLimits(connections: 1)
     let sound = Served(owner, in: first, on: reactor, limits: limits)
-    let port = owner.listener.address.port!
+    let port = owner.listener.localAddress.port!
     let visitor = try Visitor(port)
     #expect(try visitor.exchange("x") == "x\n")
     let script = Script(.every(.accept, .fail(.badFileDescriptor)))

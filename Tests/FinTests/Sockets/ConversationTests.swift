@@ -8,7 +8,7 @@ struct Conversation {
   func echo() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
-    let address = listener.address
+    let address = listener.localAddress
     let client = onThread {
       defer { handle.stop() }
       return try withConnection(to: Endpoint(address)) { connection in
@@ -25,6 +25,26 @@ struct Conversation {
     #expect(end.isDelivered)
     #expect(end.bytesUnacknowledged == 0)
     print(served, end)
+  }
+
+  @Test(
+    "a socket bound to a wildcard address has, once connected, the local address that the peer sees",
+    arguments: [SocketAddress.loopback(port: 0), .loopback6(port: 0)])
+  func wildcard(home: SocketAddress) throws {
+    let listener = try Listener.bind(home)
+    // Not a port from the ephemeral range: a concurrent test could get it from the kernel.
+    let port = quietPort(home.family == .ipv4 ? 4 : 5)
+    let wildcard: SocketAddress = home.family == .ipv4 ? .any(port: port) : .any6(port: port)
+    let socket = try Socket(home.family)
+    try socket.set(.reuseAddress, to: true)
+    try socket.bind(to: wildcard)
+    #expect(socket.localAddress == wildcard)
+    let client = try socket.connect(to: listener.localAddress, within: .seconds(10))
+    let served = try listener.accept(within: .seconds(10))
+    #expect(served.remoteAddress?.port == port && client.localAddress == served.remoteAddress)
+    served.abort()
+    client.abort()
+    listener.close()
   }
 
   @Test("a half-closed connection still receives")

@@ -187,7 +187,7 @@ struct DatagramLife {
     try socket.connect(to: .loopback(port: 9))
     #expect(socket.phase == .bound)
     for phase in [Phase.fresh, .bound] {
-      for event in [Event.abort, .drop, .detach] {
+      for event in [Lifecycle.Event.abort, .drop, .detach] {
         #expect(Lifecycle.transition(phase, on: event)?.next == .closed, "\(phase) on \(event)")
       }
     }

@@ -15,11 +15,11 @@ struct Datagrams {
     try client.send("ping", to: server.localAddress!)
     let question = try server.receive(within: .seconds(10))
     #expect(question.bytes == Array("ping".utf8))
-    #expect(question.from?.port == client.localAddress?.port)
-    try server.send("pong", to: question.from!)
+    #expect(question.sender?.port == client.localAddress?.port)
+    try server.send("pong", to: question.sender!)
     let answer = try client.receive(within: .seconds(10))
     #expect(answer.bytes == Array("pong".utf8))
-    #expect(answer.from == server.localAddress)
+    #expect(answer.sender == server.localAddress)
     #expect(client.phase == .bound, "sending gave it a port")
     client.close()
     server.close()
@@ -38,7 +38,7 @@ struct Datagrams {
     #expect(datagram.bytes == bytes)
     #expect(datagram.length == count)
     #expect(!datagram.isTruncated)
-    #expect(datagram.from?.port == client.localAddress?.port)
+    #expect(datagram.sender?.port == client.localAddress?.port)
     #expect(try server.receive(within: .seconds(10)).bytes == Array("next".utf8))
     client.close()
     server.close()
@@ -117,7 +117,7 @@ struct Datagrams {
     try pair.first.send([])
     try pair.first.send("a")
     let empty = try pair.second.receive(within: .seconds(10))
-    #expect(empty.bytes == [] && empty.length == 0 && empty.from == nil)
+    #expect(empty.bytes == [] && empty.length == 0 && empty.sender == nil)
     #expect(try pair.second.receive(within: .seconds(10)).bytes == Array("a".utf8))
     pair.first.close()
     pair.second.close()
@@ -132,7 +132,7 @@ struct Datagrams {
     #expect(client.remoteAddress == first.localAddress)
     #expect(client.localAddress?.ip == .v4(.loopback), "connecting gave it an address")
     try client.send("hello")
-    let address = try first.receive(within: .seconds(10)).from!
+    let address = try first.receive(within: .seconds(10)).sender!
     #expect(address == client.localAddress)
     // The other sender's datagram is dropped; the peer's datagram after it is delivered.
     try second.send("stranger", to: address)
@@ -160,6 +160,51 @@ struct Datagrams {
     socket.close()
   }
 
+  @Test("connecting a bound datagram socket changes its local address to the one that the peer sees", arguments: homes)
+  func connectedLocally(home: SocketAddress) throws {
+    let server = try DatagramSocket.bind(home)
+    let wildcard: SocketAddress = home.family == .ipv4 ? .any(port: 0) : .any6(port: 0)
+    let client = try DatagramSocket.bind(wildcard)
+    let port = try #require(client.localAddress?.port)
+    #expect(client.localAddress?.ip == wildcard.ip)
+    try client.connect(to: server.localAddress!)
+    try client.send("x")
+    let sender = try server.receive(within: .seconds(10)).sender
+    #expect(sender?.port == port && sender == client.localAddress)
+    client.close()
+    server.close()
+  }
+
+  @Test("a connect that is refused leaves a datagram socket with the peer that it had")
+  func connectRefused() throws {
+    let server = try DatagramSocket.bind(.loopback(port: 0))
+    let client = try DatagramSocket(.ipv4)
+    try client.connect(to: server.localAddress!)
+    // The kernel refuses a broadcast address without the option.
+    let broadcast = SocketAddress.v4(IPv4Address(127, 255, 255, 255), port: 9)
+    let error = #expect(throws: SocketError.self) { try client.connect(to: broadcast) }
+    #expect(error?.cause == .system(.permissionDenied) && error?.remoteAddress == broadcast)
+    #expect(client.remoteAddress == server.localAddress)
+    try client.send("still yours")
+    #expect(try server.receive(within: .seconds(10)).bytes == Array("still yours".utf8))
+    client.close()
+    server.close()
+  }
+
+  @Test("the error of a datagram from a connected socket to another address names that address")
+  func errorNamesAddress() throws {
+    let server = try DatagramSocket.bind(.loopback(port: 0))
+    let client = try DatagramSocket(.ipv4)
+    try client.connect(to: server.localAddress!)
+    let broadcast = SocketAddress.v4(IPv4Address(127, 255, 255, 255), port: 9)
+    let error = #expect(throws: SocketError.self) { try client.send("all", to: broadcast) }
+    #expect(error?.cause == .system(.permissionDenied) && error?.remoteAddress == broadcast)
+    let long = #expect(throws: SocketError.self) { try client.send([UInt8](repeating: 7, count: 65_508)) }
+    #expect(long?.cause == .system(.messageTooLong) && long?.remoteAddress == server.localAddress)
+    client.close()
+    server.close()
+  }
+
   @Test("a broadcast address without the option is refused, and the error names the option", .faults(64))
   func broadcast() throws {
     let receiver = try DatagramSocket.bind(.any(port: 0))
@@ -168,7 +213,7 @@ struct Datagrams {
     let sender = try DatagramSocket(.ipv4)
     let error = #expect(throws: SocketError.self) { try sender.send("all", to: everybody) }
     #expect(error?.cause == .system(.permissionDenied))
-    #expect(error?.peer == everybody)
+    #expect(error?.remoteAddress == everybody)
     #expect(error?.description.contains("set(.broadcast, to: true)") == true, "\(error!)")
     #expect(try sender.set(.broadcast, to: true))
     try sender.send("all", to: everybody)
@@ -194,7 +239,7 @@ struct Datagrams {
     let again = try DatagramSocket.bind(address)
     try client.send("hello?")
     let question = try again.receive(within: .seconds(10))
-    try again.send("me", to: question.from!)
+    try again.send("me", to: question.sender!)
     #expect(try client.receive(within: .seconds(10)).bytes == Array("me".utf8))
     #expect(client.phase == .bound)
     again.close()

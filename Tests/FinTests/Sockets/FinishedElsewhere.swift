@@ -201,7 +201,7 @@ struct FinishedElsewhere {
     let ours = pair.ours.share()
     let copy = try ours.duplicated()
     try copy.finishSending()
-    #expect(copy.close().ending == .background)
+    #expect(copy.close().ending == .shared)
     #expect(try peer.receiveAll() == [])
     peer.close()
     try ours.awaitState(.closed)
@@ -258,7 +258,7 @@ struct Adopting {
     let peer = pair.peer
     let copy = try pair.ours.duplicate()
     let again = try Connection.adopt(pair.ours.detach().descriptor)
-    #expect(again.close().ending == .background)
+    #expect(again.close().ending == .shared)
     try copy.send([1])
     #expect(try peer.receive() == [1])
     // The copy is the last descriptor: the peer reads EOF, and the report is that of the connection.
@@ -276,7 +276,7 @@ struct Adopting {
     peer.abort()
     #expect(cause { () throws(SocketError) in _ = try copy.receive(upTo: 1) } == .reset)
     #expect(cause { () throws(SocketError) in _ = try again.receive(upTo: 1) } == .reset)
-    #expect(again.close().ending == .background)
+    #expect(again.close().ending == .shared)
     #expect(copy.close().ending == .reset)
   }
 
@@ -286,8 +286,8 @@ struct Adopting {
     let peer = pair.peer
     let copy = try pair.ours.duplicate()
     let third = try Connection.adopt(FileDescriptor(rawValue: dup(pair.ours.reference.core.number)))
-    #expect(third.close().ending == .background)
-    #expect(pair.ours.close().ending == .background)
+    #expect(third.close().ending == .shared)
+    #expect(pair.ours.close().ending == .shared)
     try copy.send([1])
     #expect(try peer.receive() == [1])
     #expect(copy.close().ending == .acknowledged)

@@ -15,7 +15,7 @@ struct HandOver {
     _ = fcntl(number, F_SETFD, 0)
     let listener = try Listener.adopt(FileDescriptor(rawValue: number))
     #expect(listener.phase == .listening)
-    #expect(listener.address == address)
+    #expect(listener.localAddress == address)
     #expect(KernelView.descriptorFlags(number) == DescriptorFlags(closesOnExec: true, isNonBlocking: true))
     let served = try listener.accept(within: .seconds(10))
     #expect(served.remoteAddress == early.localAddress)
@@ -37,7 +37,7 @@ struct HandOver {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
       let first = try Listener.bind(.loopback(port: 0))
-      let address = first.address
+      let address = first.localAddress
       let client = try Connection.connect(to: address, within: .seconds(10))
       try client.send("hello")
       let descriptor = try first.detach()
@@ -56,10 +56,10 @@ struct HandOver {
   func path() throws {
     let folder = try TemporaryFolder()
     let first = try Listener.bind(.unix("\(folder.path)/s"))
-    let address = first.address
+    let address = first.localAddress
     let descriptor = try first.detach()
     let second = try Listener.adopt(descriptor)
-    #expect(second.address == address)
+    #expect(second.localAddress == address)
     let client = try Connection.connect(to: address, within: .seconds(10))
     let served = try second.accept(within: .seconds(10))
     served.abort()
@@ -115,7 +115,7 @@ struct HandOver {
   func pausedPort() throws {
     for (home, address) in [(SocketAddress.loopback(port: 0), "127.0.0.1"), (.loopback6(port: 0), "::1")] {
       let listener = try Listener.bind(home)
-      let port = listener.address.port!
+      let port = listener.localAddress.port!
       for _ in 0..<3 {
         try listener.pause()
         #expect(try KernelView.tcp(localPort: port).allSatisfy { $0.state != .listen })
@@ -125,7 +125,7 @@ struct HandOver {
         try listener.resume()
         #expect(try KernelView.tcp(localPort: port).contains { $0.state == .listen })
         #expect(try listener.option(.reuseAddress))
-        let client = try Connection.connect(to: listener.address, within: .seconds(10))
+        let client = try Connection.connect(to: listener.localAddress, within: .seconds(10))
         let served = try listener.accept(within: .seconds(10))
         // Connections accepted before the pause do not prevent it from listening again.
         served.close()
@@ -138,14 +138,14 @@ struct HandOver {
   @Test("a stopping or paused listener can be detached")
   func detachPaused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.address
+    let address = listener.localAddress
     try listener.pause()
     let descriptor = try listener.detach()
     let error = #expect(throws: SocketError.self) { _ = try Listener.adopt(descriptor) }
     #expect(error?.cause == .invalid("descriptor \(descriptor.rawValue) does not listen"))
     #expect(listen(descriptor.rawValue, 1) == 0)
     let again = try Listener.adopt(descriptor)
-    #expect(again.address == address)
+    #expect(again.localAddress == address)
     again.close()
   }
 }

@@ -31,7 +31,7 @@ struct Multipath {
 
   private func client(of listener: borrowing Listener) throws -> Connection {
     let plain = try #require(OtherHolder.socket(AF_INET, MPTCP.number))
-    try Syscalls.connect(plain, listener.address)
+    try Syscalls.connect(plain, listener.localAddress)
     return try Connection.adopt(FileDescriptor(rawValue: plain))
   }
 
@@ -156,7 +156,7 @@ struct Multipath {
   @Test("an MPTCP listener serves a client without MPTCP too")
   func fallback() throws {
     let listener = try listener()
-    let client = try Connection.connect(to: listener.address, within: .seconds(10))
+    let client = try Connection.connect(to: listener.localAddress, within: .seconds(10))
     let server = try listener.accept(within: .seconds(10))
     try client.send("hello")
     #expect(try server.receive(exactly: 5) == Array("hello".utf8))

@@ -56,7 +56,7 @@ struct NotYetConnected {
 
   private func gone(_ kind: StreamKind) throws -> SocketAddress {
     let listener = try Listener.bind(try kind.freshAddress)
-    let address = listener.address
+    let address = listener.localAddress
     listener.close()
     return address
   }
@@ -125,7 +125,7 @@ struct NotYetConnected {
   @Test("a Unix connect that a signal interrupts is called again, and not taken for an established connection")
   func interruptedInAQueue() throws {
     let listener = try Listener.bind(try StreamKind.unix.freshAddress)
-    let address = listener.address
+    let address = listener.localAddress
     for isInTask in [false, true] {
       let shared = try SharedConnection(unconnected: .unix)
       let script = Script(.first(.connect, .fail(.interrupted)))
@@ -159,12 +159,12 @@ struct NotYetConnected {
     arguments: kinds, Early.allCases)
   func early(kind: StreamKind, verb: Early) throws {
     let listener = try Listener.bind(try kind.freshAddress)
-    let shared = try SharedConnection(unconnected: listener.address.family)
+    let shared = try SharedConnection(unconnected: listener.localAddress.family)
     let script = Script()
     let error = try scripted(script) { try verb.refused(by: shared) }
     #expect(error.cause == .system(.socketNotConnected), "\(error)")
     #expect([SystemCall.send, .sendmsg, .recv, .shutdown, .poll].allSatisfy { script.count($0) == 0 })
-    try shared.connect(to: listener.address, within: .seconds(10))
+    try shared.connect(to: listener.localAddress, within: .seconds(10))
     try converse(shared, listener)
     listener.close()
   }
@@ -174,7 +174,7 @@ struct NotYetConnected {
     arguments: kinds, Early.allCases)
   func earlyInATask(kind: StreamKind, verb: Early) throws {
     let listener = try Listener.bind(try kind.freshAddress)
-    let address = listener.address
+    let address = listener.localAddress
     let shared = try SharedConnection(unconnected: address.family)
     let error = try inTask { try await verb.refused(byInATask: shared) }
     #expect(error.cause == .system(.socketNotConnected), "\(error)")

@@ -9,7 +9,7 @@ struct UnixPeers {
   func credentials() throws {
     let folder = try TemporaryFolder()
     let listener = try Listener.bind(.unix("\(folder.path)/s"))
-    let client = try Connection.connect(to: listener.address, within: .seconds(10))
+    let client = try Connection.connect(to: listener.localAddress, within: .seconds(10))
     let served = try listener.accept(within: .seconds(10)).share()
     let own = "pid \(getpid()), user \(geteuid()), group \(getegid())"
     #expect(try served.peerCredentials()?.description == own)
@@ -20,7 +20,7 @@ struct UnixPeers {
     client.abort()
     listener.close()
     let tcp = try Listener.bind(.loopback(port: 0))
-    let connection = try Connection.connect(to: tcp.address, within: .seconds(10))
+    let connection = try Connection.connect(to: tcp.localAddress, within: .seconds(10))
     #expect(try connection.peerCredentials() == nil)
     connection.abort()
     tcp.close()

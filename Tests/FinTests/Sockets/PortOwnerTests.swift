@@ -21,11 +21,12 @@ struct AddressInUse {
   func ours(home: SocketAddress) throws {
     let listener = try Listener.bind(home)
     let number = try listener.withDescriptor { $0.rawValue }
-    let error = try refusal(listener.address)
+    let error = try refusal(listener.localAddress)
     #expect(error.note == "held by this program, descriptor \(number)")
     #expect(
       error.description
-        == "bind \(listener.address): address already in use (EADDRINUSE): held by this program, descriptor \(number)")
+        == "bind \(listener.localAddress): address already in use (EADDRINUSE): "
+        + "held by this program, descriptor \(number)")
     listener.close()
     let socket = try DatagramSocket.bind(home)
     let other = try socket.withDescriptor { $0.rawValue }
@@ -36,13 +37,13 @@ struct AddressInUse {
   @Test("a port that conflicts with a wildcard address: the error names the address that holds it", .faults(52))
   func wildcards() throws {
     let listener = try Listener.bind(.any(port: 0))
-    let port = listener.address.port!
+    let port = listener.localAddress.port!
     let number = try listener.withDescriptor { $0.rawValue }
     #expect(
       try refusal(.loopback(port: port)).note == "0.0.0.0:\(port) is held by this program, descriptor \(number)")
     listener.close()
     let one = try Listener.bind(.loopback(port: 0))
-    let narrow = one.address
+    let narrow = one.localAddress
     #expect(try refusal(.any(port: narrow.port!)).note?.hasPrefix("\(narrow) is held by this program") == true)
     one.close()
     let both = try DatagramSocket.bind(.any6(port: 0))
@@ -87,7 +88,7 @@ struct AddressInUse {
     .enabled(if: Privileges.isRoot, "needs root, to become another user"))
   func anotherUsers() async throws {
     let held = try Listener.bind(.loopback(port: 0))
-    let port = held.address.port!
+    let port = held.localAddress.port!
     await #expect(processExitsWith: .success) { [port = port as UInt16] in
       precondition(seteuid(65534) == 0)
       do throws(SocketError) {
@@ -149,7 +150,7 @@ struct AddressInUse {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in
         let listener = try Listener.bind(.loopback(port: 0))
-        let address = listener.address
+        let address = listener.localAddress
         let socket = try Socket(.ipv4)
         let error = try table.leaving(0) {
           try FinTests.refusal { () throws(SocketError) in try socket.bind(to: address) }
@@ -169,8 +170,8 @@ struct AddressInUse {
     let port = try namespace.run { () throws -> UInt16 in
       let listener = try Listener.bind(.loopback(port: 0))
       let number = try listener.withDescriptor { $0.rawValue }
-      #expect(try refusal(listener.address).note == "held by this program, descriptor \(number)")
-      let port = listener.address.port!
+      #expect(try refusal(listener.localAddress).note == "held by this program, descriptor \(number)")
+      let port = listener.localAddress.port!
       listener.close()
       return port
     }

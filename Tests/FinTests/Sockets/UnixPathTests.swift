@@ -288,7 +288,7 @@ struct UnixPaths {
     let longest = "\(folder.path)/\(name)"
     #expect(longest.utf8.count == 107)
     let listener = try Listener.bind(.unix(longest))
-    #expect(listener.address == (try .unix(longest)))
+    #expect(listener.localAddress == (try .unix(longest)))
     let client = try Connection.connect(to: .unix(longest), within: .seconds(10))
     client.abort()
     listener.close()
@@ -304,7 +304,7 @@ struct UnixPaths {
   func abstract() throws {
     let name = SocketAddress.unix(try UnixPath(abstract: "fin\0test \(getpid())\n"))
     let listener = try Listener.bind(name)
-    #expect(listener.address == name)
+    #expect(listener.localAddress == name)
     let error = #expect(throws: SocketError.self) { _ = try Listener.bind(name) }
     #expect(error?.cause == .system(.addressInUse))
     listener.close()

@@ -48,7 +48,7 @@ struct CancelledByTheThousand {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
       let listener = try Listener.bind(.loopback(port: 0))
-      let address = listener.address
+      let address = listener.localAddress
       let reactor = try Reactor(loops: 1)
       func heard(_ body: @escaping @Sendable () async throws(SocketError) -> Void) throws -> SocketError.Cause? {
         try Working(on: reactor.executor) {
@@ -159,7 +159,7 @@ private enum Thousand {
 
   static func connect(_ reactor: Reactor) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0), backlog: 1))
-    let address = owner.listener.address
+    let address = owner.listener.localAddress
     // The listener's queue is full, so no SYN is answered.
     let visitors = try (0..<2).map { _ in try Visitor(address.port!) }
     try eventually(within: .seconds(20), "queued clients", equals: 2) { try listeningQueue(address.port!) }
@@ -180,7 +180,7 @@ private enum Thousand {
   static func accept(_ reactor: Reactor) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let core = owner.listener.reference.core
-    let port = owner.listener.address.port!
+    let port = owner.listener.localAddress.port!
     let take: @Sendable (Int) async -> SocketError.Cause? = { _ in
       await cause { () async throws(SocketError) in
         try await owner.listener.accept(within: .seconds(120)).abort()

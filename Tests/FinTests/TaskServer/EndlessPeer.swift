@@ -7,7 +7,7 @@ import Testing
 struct EndlessPeer {
   /// An operation that never has to wait, as long as its peer sends faster than it receives.
   private static func take(_ flood: Flood, within: Duration) throws(SocketError) {
-    _ = try flood.connection.receive(until: 0, limit: 1 << 28, within: within)
+    _ = try flood.connection.receive(until: 0, limit: 1 << 28, within: Timeout(within))
   }
 
   @Test("a line without an end runs into its deadline in a thread, although there always is one more byte", .faults(43))

@@ -88,7 +88,7 @@ struct FairLoop {
       }
       for _ in 0..<50 {
         greedy.mark()
-        let client = try await Connection.connect(to: listener.listener.address)
+        let client = try await Connection.connect(to: listener.listener.localAddress)
         try await client.send("x\n")
         let line = try await client.receiveLine()
         #expect(line == "x")

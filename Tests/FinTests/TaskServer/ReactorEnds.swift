@@ -20,8 +20,8 @@ struct ReactorEnds {
       try sending.0.fill()
       let listener = Keeper(try Listener.bind(.loopback(port: 0)))
       let full = try Listener.bind(.loopback(port: 0), backlog: 0)
-      let queued = try PlainSocket.connected(to: "127.0.0.1", port: full.address.port!)
-      let target = full.address
+      let queued = try PlainSocket.connected(to: "127.0.0.1", port: full.localAddress.port!)
+      let target = full.localAddress
       func heard(_ body: @escaping @Sendable () async throws(SocketError) -> Void) -> Working<SocketError.Cause?> {
         Working(on: reactor.executor) { await cause(body) }
       }

@@ -31,8 +31,10 @@ struct StoppingInTasks {
   @Test("a listener stopped before serve in tasks: the queue is served, then serve returns", .faults(40))
   func beforeServing() throws {
     let listener = try Listener.bind(.loopback(port: 0))
-    let visitors = try (0..<5).map { _ in try Visitor(listener.address.port!) }
-    try eventually(within: .seconds(20), "queued clients", equals: 5) { try listeningQueue(listener.address.port!) }
+    let visitors = try (0..<5).map { _ in try Visitor(listener.localAddress.port!) }
+    try eventually(within: .seconds(20), "queued clients", equals: 5) {
+      try listeningQueue(listener.localAddress.port!)
+    }
     listener.stop()
     listener.stop()
     let server = try ServingInTask(listener, echoInTask)
@@ -120,9 +122,26 @@ struct StoppingInTasks {
     #expect(report.endings == [.aborted: 1] && report.bytesUnacknowledged > 0, "\(report)")
   }
 
+  @Test("in tasks too, a connection that its handler closed before is not counted as aborted when the drain ends")
+  func closedBefore() throws {
+    let closed = Tally()
+    let server = try ServingInTask { connection in
+      await connection.close(.background)
+      closed.add()
+      // Until the drain cancels the handler.
+      try await Task.sleep(for: .seconds(600))
+    }
+    let visitor = try Visitor(server.port)
+    #expect(visitor.next == .success(0))
+    try eventually(within: .seconds(20), "the handler goes on", equals: 1) { closed.value }
+    let report = try server.stop(within: .milliseconds(50))
+    #expect(report.abortedAtStop == 0 && report.endings == [.background: 1], "\(report)")
+    #expect(report.handlersFailed == 1, "\(report)")
+  }
+
   @Test("a second stop can only end the drain earlier, and never later", .faults(44))
   func twice() throws {
-    for second in [Duration.zero, .seconds(3600)] {
+    for second in [Timeout.zero, .seconds(3600)] {
       let server = try ServingInTask(loops: 2, echoInTask)
       let visitor = try Visitor(server.port)
       try visitor.socket.send([10])

@@ -52,7 +52,7 @@ struct ServingInTask: Sendable {
   ) throws {
     let reactor = try Reactor(loops: loops)
     self.reactor = reactor
-    address = listener.address
+    address = listener.localAddress
     handle = listener.handle
     let owner = Keeper(listener)
     task = Working(on: reactor.executor, priority: priority) {
@@ -74,7 +74,7 @@ struct ServingInTask: Sendable {
   var port: UInt16 { address.port! }
 
   /// Stops the server and waits for its report.
-  func stop(within: Duration = .seconds(10)) throws -> ServerReport {
+  func stop(within: Timeout = .seconds(10)) throws -> ServerReport {
     handle.stop(within: within)
     return try task.join(within: .seconds(30))
   }

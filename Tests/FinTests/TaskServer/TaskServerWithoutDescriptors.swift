@@ -23,7 +23,7 @@ struct TaskServerWithoutDescriptors {
     let answer = ScriptedResult.fail(.init(rawValue: code))
     let script = Script(.first(.accept, answer), .nth(2, .accept, answer))
     let listener = try Listener.bind(.loopback(port: 0))
-    let visitor = try Visitor(listener.address.port!)
+    let visitor = try Visitor(listener.localAddress.port!)
     let server = try ServingInTask(listener, script: script, echoInTask)
     #expect(try visitor.ask("x") == "x\n")
     let report = try server.stop()
@@ -35,7 +35,7 @@ struct TaskServerWithoutDescriptors {
     for isCancelled in [false, true] {
       let script = Script(.every(.accept, .fail(.tooManyOpenFiles)))
       let listener = try Listener.bind(.loopback(port: 0))
-      let visitor = try Visitor(listener.address.port!)
+      let visitor = try Visitor(listener.localAddress.port!)
       let server = try ServingInTask(listener, script: script, echoInTask)
       try eventually(within: .seconds(20), "a refused accept") { script.count(.accept) > 0 }
       if isCancelled { server.task.cancel() } else { server.handle.stop(within: .milliseconds(100)) }
@@ -48,7 +48,7 @@ struct TaskServerWithoutDescriptors {
   private static func serveForty(_ table: DescriptorTable) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let handle = owner.listener.handle
-    let port = owner.listener.address.port!
+    let port = owner.listener.localAddress.port!
     let visitors = try (0..<40).map { _ in try Visitor(port) }
     for visitor in visitors { try visitor.socket.send([65]) }
     // The server's event loops open their descriptors beforehand.

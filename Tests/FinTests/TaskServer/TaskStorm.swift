@@ -146,7 +146,7 @@ private final class TaskSky: Sendable {
         finish(step)
       case .open(let id):
         if random.next() % 2 == 0 {
-          let client = try Connection.connect(to: listener.address)
+          let client = try Connection.connect(to: listener.localAddress)
           plan(id, ConnectionPair(first: client, second: try listener.accept(within: .seconds(20))), &random)
         } else {
           plan(id, try Connection.pair(), &random)
@@ -182,7 +182,7 @@ private final class TaskSky: Sendable {
         try await Task(executorPreference: home.executor) {
           var random = SeededRandom(seed: seed)
           if random.next() % 2 == 0 {
-            let client = try await Connection.connect(to: listener.listener.address)
+            let client = try await Connection.connect(to: listener.listener.localAddress)
             let server = try await listener.listener.accept(within: .seconds(20))
             self.plan(id, ConnectionPair(first: client, second: server), &random)
           } else {

@@ -28,7 +28,7 @@ struct TenThousand {
     let ledger = Ledger()
     try Ledger.$current.withValue(ledger) {
       let owner = Keeper(try Listener.bind(.loopback(port: 0)))
-      let (handle, address) = (owner.listener.handle, owner.listener.address)
+      let (handle, address) = (owner.listener.handle, owner.listener.localAddress)
       let server = Working(on: reactor.executor) { await owner.listener.serve(on: reactor, echoInTask) }
       let hold = Hold()
       let crew = (0..<crews).map { number in

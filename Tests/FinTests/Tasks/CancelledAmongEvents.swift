@@ -86,7 +86,7 @@ struct CancelledAmongEvents {
 extension Core {
   /// The same as `receive(upTo: 1)`, whose noncopyable owner cannot be captured by a closure.
   fileprivate nonisolated(nonsending) func receiveOne() async throws -> [UInt8]? {
-    var timeout = LazyDeadline(nil)
+    var timeout = LazyDeadline(.never)
     var progress = Stateless()
     return try await perform(.reading, .receive, &timeout, &progress) { _, world throws(SocketError) in
       try take(upTo: 1, world)

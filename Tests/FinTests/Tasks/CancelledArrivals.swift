@@ -18,7 +18,7 @@ struct CancelledArrivals {
     let error = try waiting.refusal()
     #expect(error.cause == .cancelled && error.operation == .accept)
 
-    let client = try Connection.connect(to: keeper.listener.address)
+    let client = try Connection.connect(to: keeper.listener.localAddress)
     let late = errand(on: place) {
       cancelThisTask()
       return try await keeper.listener.accept().share()
@@ -35,7 +35,7 @@ struct CancelledArrivals {
   @Test("an accept cancelled at the moment when the kernel returns a client returns that client", .faults(62))
   func clientInHand() throws {
     let keeper = try openListener()
-    let client = try Connection.connect(to: keeper.listener.address)
+    let client = try Connection.connect(to: keeper.listener.localAddress)
     let script = Script(.first(.accept, .after { cancelThisTask() }))
     let served = try Seam.$script.withValue(script) {
       errand { (try await keeper.listener.accept().share(), Task.isCancelled) }
@@ -51,7 +51,7 @@ struct CancelledArrivals {
   @Test("accepts that are cancelled while clients come lose no client", .faults(62))
   func noneLost() throws {
     let keeper = try openListener()
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     let clients = 40
     let connecting = onThread { () throws -> [SharedConnection] in
       try (0..<clients).map { _ in try Connection.connect(to: address).share() }
@@ -132,7 +132,7 @@ struct CancelledArrivals {
   @Test("a connect cancelled at the moment when connect(2) has been called leaves no socket behind", .faults(62))
   func connectInHand() throws {
     let keeper = try openListener()
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     let ledger = Ledger()
     ledger.leakPolicy = .quiet
     let script = Script(.first(.connect, .after { cancelThisTask() }))

@@ -11,7 +11,7 @@ enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
   var testDescription: String { rawValue }
 
   /// - Returns: the bytes; for a line, those before its end.
-  func ask(_ connection: SharedConnection, within: Duration? = nil) async throws -> [UInt8]? {
+  func ask(_ connection: SharedConnection, within: Timeout = .default) async throws -> [UInt8]? {
     switch self {
     case .into: return try await receiveInto(connection, within)
     case .upTo: return try await connection.receive(upTo: 100, within: within)
@@ -22,7 +22,7 @@ enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
   }
 
-  private func receiveInto(_ connection: SharedConnection, _ within: Duration?) async throws -> [UInt8]? {
+  private func receiveInto(_ connection: SharedConnection, _ within: Timeout) async throws -> [UInt8]? {
     let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 100, alignment: 1)
     defer { unsafe room.deallocate() }
     var output = unsafe OutputRawSpan(buffer: room, initializedCount: 0)

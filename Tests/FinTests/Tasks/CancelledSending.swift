@@ -10,7 +10,7 @@ enum SendVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
   var testDescription: String { rawValue }
 
-  func send(_ bytes: [UInt8], on connection: SharedConnection, within: Duration? = nil) async throws {
+  func send(_ bytes: [UInt8], on connection: SharedConnection, within: Timeout = .default) async throws {
     switch self {
     case .span: try await connection.send(unsafe bytes.span.bytes, within: within)
     case .array: try await connection.send(bytes, within: within)

@@ -92,7 +92,7 @@ struct ClosingWakesTasks {
   @Test("a stop wakes the waiting accepts in tasks and threads, and the port is free", .faults(3))
   func accept() throws {
     let keeper = try openListener()
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     let tasks = Place.allCases.map { errand(on: $0) { try await keeper.listener.accept().share() } }
     try keeper.listener.awaitParked(2)
     let thread = try waiting { try keeper.listener.accept().phase }
@@ -116,7 +116,7 @@ struct ClosingWakesTasks {
     #expect(try waiting.refusal().cause == .paused)
     try keeper.listener.resume()
     let again = errand { try await keeper.listener.accept().share() }
-    let client = try Connection.connect(to: keeper.listener.address)
+    let client = try Connection.connect(to: keeper.listener.localAddress)
     try again.join().abort()
     client.abort()
     keeper.end()

@@ -9,7 +9,7 @@ import Testing
 /// Calls every verb once, in the calling task. The waits are real, because the peer answers only then.
 func everyVerb(_ isHere: @Sendable () -> Bool) async throws {
   let keeper = try openListener()
-  let address = keeper.listener.address
+  let address = keeper.listener.localAddress
   let peer = errand { () async throws -> CloseReport in
     let connection = try await keeper.listener.accept()
     while let line = try await connection.receiveLine() {

@@ -190,7 +190,7 @@ struct ForeignExecutors {
       }
     }
     func ask() throws {
-      let client = try Connection.connect(to: keeper.listener.address)
+      let client = try Connection.connect(to: keeper.listener.localAddress)
       try client.send("a\n")
       #expect(try client.receiveLine(within: .seconds(20)) == "a!")
       client.close()

@@ -89,7 +89,7 @@ struct Seating {
       Ledger.current.leakPolicy = .quiet
       let reactor = try Reactor(loops: 1)
       let keeper = try openListener()
-      let client = try await Connection.connect(to: keeper.listener.address)
+      let client = try await Connection.connect(to: keeper.listener.localAddress)
       func sockets() throws -> [OpenDescriptor] { try KernelView.openDescriptors().filter { $0.socketInode != nil } }
       let before = try sockets()
       try await Task(executorPreference: reactor.executor) {

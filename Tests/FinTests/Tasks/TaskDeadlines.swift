@@ -40,23 +40,23 @@ struct TaskDeadlines {
       #expect(took >= time && took < .seconds(10))
     }
     let keeper = try openListener()
-    try ends(.accept) { try await keeper.listener.accept(within: time).share() }
-    let (ours, theirs) = try Medium.pair.open(timeouts: .all(time))
+    try ends(.accept) { try await keeper.listener.accept(within: Timeout(time)).share() }
+    let (ours, theirs) = try Medium.pair.open(timeouts: .all(Timeout(time)))
     let filled = try ours.fill()
-    try ends(.send) { try await ours.send("x", within: time) }
+    try ends(.send) { try await ours.send("x", within: Timeout(time)) }
     let writer = errand { try await ours.send("a writer", within: .seconds(60)) }
     try ours.awaitParked()
-    try ends(.send) { try await ours.send("behind it", within: time) }
+    try ends(.send) { try await ours.send("behind it", within: Timeout(time)) }
     try ends(.finishSending) { try await ours.finishSending() }
     #expect(ours.gate.queuedWriters == 0)
     #expect(try theirs.receive(exactly: filled + 8)?.suffix(8) == Array("a writer".utf8)[...])
     try writer.join()
 
     let full = Keeper(try Listener.bind(try StreamKind.unix.freshAddress, backlog: 0))
-    let first = try Connection.connect(to: full.listener.address)
-    try ends(.connect) { try await Connection.connect(to: full.listener.address, within: time).share() }
+    let first = try Connection.connect(to: full.listener.localAddress)
+    try ends(.connect) { try await Connection.connect(to: full.listener.localAddress, within: Timeout(time)).share() }
     let datagrams = try DatagramSocket.bind(.loopback(port: 0)).share()
-    try ends(.receive) { try await datagrams.receive(within: time) }
+    try ends(.receive) { try await datagrams.receive(within: Timeout(time)) }
     first.abort()
     full.end()
     keeper.end()
@@ -85,18 +85,19 @@ struct TaskDeadlines {
     arguments: [Duration.zero, .seconds(-1)], Place.allCases)
   func zero(_ now: Duration, _ place: Place) throws {
     let keeper = try openListener()
-    let client = try Connection.connect(to: keeper.listener.address)
-    let ours = try inTask(on: place) { try await keeper.listener.accept(within: now).share() }
-    let accept = errand(on: place) { try await keeper.listener.accept(within: now).share() }
+    let client = try Connection.connect(to: keeper.listener.localAddress)
+    let ours = try inTask(on: place) { try await keeper.listener.accept(within: Timeout(now)).share() }
+    let accept = errand(on: place) { try await keeper.listener.accept(within: Timeout(now)).share() }
     #expect(try accept.refusal().cause == .timedOut)
     for round in 0..<50 {
-      #expect(try errand(on: place) { try await ours.receive(upTo: 9, within: now) }.refusal().cause == .timedOut)
+      #expect(
+        try errand(on: place) { try await ours.receive(upTo: 9, within: Timeout(now)) }.refusal().cause == .timedOut)
       try client.send([UInt8(round)])
       try ours.awaitUnread(1)
       // The loop may not have seen the event yet.
-      #expect(try inTask(on: place) { try await ours.receive(upTo: 9, within: now) } == [UInt8(round)])
+      #expect(try inTask(on: place) { try await ours.receive(upTo: 9, within: Timeout(now)) } == [UInt8(round)])
     }
-    try inTask(on: place) { try await ours.send("x", within: now) }
+    try inTask(on: place) { try await ours.send("x", within: Timeout(now)) }
     #expect(try client.receive(upTo: 1) == Array("x".utf8))
     ours.abort()
     client.abort()

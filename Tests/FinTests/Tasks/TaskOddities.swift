@@ -193,7 +193,7 @@ struct TaskOddities {
       #expect(all.map(\.length) == [0, 3, 100, 4])
       #expect(all.map(\.isTruncated) == [false, false, true, false])
       if home != nil {
-        let sender = try #require(all[1].from)
+        let sender = try #require(all[1].sender)
         try inTask(on: place) { try await server.send("answer", to: sender) }
         #expect(try inTask(on: place) { try await client.receive() }.bytes == Array("answer".utf8))
       }

@@ -20,7 +20,7 @@ struct TaskVerbs {
   func conversation(_ kind: StreamKind, _ place: Place) throws {
     guard kind != .pair else { return }
     let keeper = Keeper(try Listener.bind(try kind.freshAddress))
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     let server = errand(on: place) { () async throws -> CloseReport in
       let connection = try await keeper.listener.accept()
       while let line = try await connection.receiveLine() { try await connection.send("you said \(line)\n") }
@@ -45,7 +45,7 @@ struct TaskVerbs {
     "connect to an endpoint: a name, an address, a path; one without a listener is refused", arguments: Place.allCases)
   func endpoints(_ place: Place) throws {
     let keeper = try openListener()
-    let port = try #require(keeper.listener.address.port)
+    let port = try #require(keeper.listener.localAddress.port)
     for endpoint in [Endpoint(host: "localhost", port: port), Endpoint(.loopback(port: port))] {
       let end = try inTask(on: place) {
         try await withConnection(to: endpoint, closing: .background) { connection in
@@ -73,7 +73,7 @@ struct TaskVerbs {
   @Test("a connect to a Unix listener whose queue is full waits for room", .faults(56), arguments: Place.allCases)
   func fullQueue(_ place: Place) throws {
     let keeper = Keeper(try Listener.bind(try StreamKind.unix.freshAddress, backlog: 0))
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     let first = try Connection.connect(to: address)
     let ledger = Ledger()
     let connecting = Ledger.$current.withValue(ledger) {

@@ -207,7 +207,7 @@ struct ClosedOnce {
     #expect(report.file.hasSuffix("TwoEnds.swift") && report.line > 0)
     #expect(report.phase == .connected && report.tcpState == .established)
     #expect(report.bytesUnread == 5)
-    #expect(report.local != nil && report.peer != nil)
+    #expect(report.localAddress != nil && report.remoteAddress != nil)
     #expect("\(report)".contains("TwoEnds.swift"))
     #expect(ledger.counts.leaked == 1 && ledger.counts.open == 0)
   }

@@ -97,10 +97,10 @@ struct ClosingWakes {
     .faults(3))
   func accept() throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
-    let address = owner.listener.address
+    let address = owner.listener.localAddress
     let threads = try (0..<3).map { _ in
       try waiting { () throws -> Bool in
-        owner.listener.timeouts.accept == nil ? try owner.listener.accept().phase == .connected : false
+        owner.listener.timeouts.accept == .never ? try owner.listener.accept().phase == .connected : false
       }
     }
     owner.listener.stop()
@@ -211,7 +211,7 @@ struct ClosingWakes {
   func clientInHand() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let handle = listener.handle
-    let client = try Connection.connect(to: listener.address)
+    let client = try Connection.connect(to: listener.localAddress)
     let script = Script(.first(.accept, .after { handle.stop() }))
     var served: Connection?
     try Seam.$script.withValue(script) { served = try listener.accept() }

@@ -23,7 +23,7 @@ final class SharedGate: Sendable {
   func leaveQueue(_ turn: WriterQueue.Turn) throws(Gate.EntryError) { try gate.leaveQueue(turn) }
   var queueSteps: Int { gate.queueSteps }
 
-  func enterWriting(within: Duration? = .seconds(10)) throws(Gate.EntryError) {
+  func enterWriting(within: Timeout = .seconds(10)) throws(Gate.EntryError) {
     var timeout = LazyDeadline(within)
     try gate.enterWriting(&timeout)
   }

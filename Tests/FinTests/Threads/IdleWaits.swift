@@ -17,7 +17,9 @@ struct IdleWaits {
     let keeper = Keeper(try Listener.bind(try StreamKind.unix.freshAddress, backlog: 0))
     var queued: [SharedConnection] = []
     while true {
-      do { queued.append(try Connection.connect(to: keeper.listener.address, within: .zero).share()) } catch { break }
+      do { queued.append(try Connection.connect(to: keeper.listener.localAddress, within: .zero).share()) } catch {
+        break
+      }
     }
     return (keeper, queued)
   }
@@ -25,16 +27,16 @@ struct IdleWaits {
   @Test("a connect that waits for a full Unix queue does not spin, by one owner and by a shared one")
   func fullQueue() throws {
     let (keeper, queued) = try fullListener()
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     for isShared in [false, true] {
       let script = Script()
       let time = try processorTime {
         let error = try scripted(script) { () throws in
           try refusal { () throws(SocketError) in
             if isShared {
-              try SharedConnection(unconnected: .unix).connect(to: address, within: IdleWaits.wait)
+              try SharedConnection(unconnected: .unix).connect(to: address, within: Timeout(IdleWaits.wait))
             } else {
-              try Connection.connect(to: address, within: IdleWaits.wait).abort()
+              try Connection.connect(to: address, within: Timeout(IdleWaits.wait)).abort()
             }
           }
         }
@@ -50,11 +52,11 @@ struct IdleWaits {
   @Test("a connect in a task that waits for a full Unix queue does not spin")
   func fullQueueInATask() throws {
     let (keeper, queued) = try fullListener()
-    let address = keeper.listener.address
+    let address = keeper.listener.localAddress
     let script = Script()
     let attempt = errand {
       try await Seam.$script.withValue(script) {
-        try await Connection.connect(to: address, within: IdleWaits.wait).abort()
+        try await Connection.connect(to: address, within: Timeout(IdleWaits.wait)).abort()
       }
     }
     #expect(try attempt.refusal().cause == .timedOut)
@@ -75,7 +77,7 @@ struct IdleWaits {
     let script = Script()
     let time = try processorTime {
       let error = try scripted(script) { () throws in
-        try refusal { () throws(SocketError) in try sender.send([1], to: home, within: IdleWaits.wait) }
+        try refusal { () throws(SocketError) in try sender.send([1], to: home, within: Timeout(IdleWaits.wait)) }
       }
       #expect(error.cause == .timedOut)
     }
@@ -118,7 +120,7 @@ struct IdleWaits {
       try socket.send("x", to: gone)
       let error = try refusal { () throws(SocketError) in try socket.receive(within: .seconds(10)) }
       #expect(error.cause == .system(.connectionRefused))
-      #expect(error.peer == gone, "\(error)")
+      #expect(error.remoteAddress == gone, "\(error)")
     }
     #expect(OtherHolder.drainErrorQueue(try socket.lent()) == 0, "nothing fills the buffer that datagrams need")
     try isQuiet(socket)
@@ -149,7 +151,7 @@ struct IdleWaits {
     let script = Script()
     let time = try processorTime {
       let error = try scripted(script) { () throws in
-        try refusal { () throws(SocketError) in try socket.receive(within: IdleWaits.wait) }
+        try refusal { () throws(SocketError) in try socket.receive(within: Timeout(IdleWaits.wait)) }
       }
       #expect(error.cause == .timedOut)
     }
@@ -190,7 +192,7 @@ struct IdleWaits {
     let script = Script()
     let time = try processorTime {
       let error = try scripted(script) { () throws in
-        try refusal { () throws(SocketError) in try pair.first.receive(upTo: 1, within: IdleWaits.wait) }
+        try refusal { () throws(SocketError) in try pair.first.receive(upTo: 1, within: Timeout(IdleWaits.wait)) }
       }
       #expect(error.cause == .timedOut)
     }

@@ -93,7 +93,7 @@ struct NumbersAlone {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in
         let listener = try Listener.bind(.loopback(port: 0))
-        let ours = try Connection.connect(to: listener.address).share()
+        let ours = try Connection.connect(to: listener.localAddress).share()
         // A connection of one owner waits without a descriptor.
         let theirs = try listener.accept()
         try ours.fill()

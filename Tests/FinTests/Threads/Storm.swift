@@ -108,7 +108,7 @@ private final class Sky: Sendable {
   private func open(_ id: UInt64, _ listener: borrowing Listener, _ random: inout SeededRandom) throws {
     var pair: ConnectionPair
     if random.next() % 2 == 0 {
-      let client = try Connection.connect(to: listener.address)
+      let client = try Connection.connect(to: listener.localAddress)
       pair = ConnectionPair(first: client, second: try listener.accept(within: .seconds(20)))
     } else {
       pair = try Connection.pair()

@@ -15,7 +15,7 @@ enum Medium: String, CaseIterable, Sendable {
     switch self {
     case .tcp:
       let listener = try Listener.bind(.loopback(port: 0))
-      let first = try Connection.connect(to: listener.address, timeouts: timeouts)
+      let first = try Connection.connect(to: listener.localAddress, timeouts: timeouts)
       let second = try listener.accept(within: .seconds(10))
       listener.close()
       return (first.share(), second.share())
@@ -77,7 +77,7 @@ extension SharedConnection {
   }
 
   /// Reads to EOF.
-  func receiveAll(within: Duration = .seconds(20)) throws -> [UInt8] {
+  func receiveAll(within: Timeout = .seconds(20)) throws -> [UInt8] {
     var all: [UInt8] = []
     while let more = try receive(upTo: 1 << 18, within: within) { all += more }
     return all

@@ -33,7 +33,7 @@ SEEDS = [
      "IdleWaits"),
     (228, "the kernel's limit for a send is set before the handshake", "Operations/ConnectAttempt.swift",
      "        try core.apply(timeouts, access)\n",
-     "        try core.apply(timeouts, access)\n        if seeded(228) { try core.applyUserTimeout(timeouts.sendLimit, access) }\n",
+     "        try core.apply(timeouts, access)\n        if seeded(228) { try core.applyUserTimeout(timeouts.send, access) }\n",
      "SendLimits"),
     (229, "the kernel ends a send that was given longer", "Operations/UserTimeout.swift",
      "    if core.userTimeout(access).isShorter(than: needed), ",
