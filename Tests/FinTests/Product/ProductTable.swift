@@ -22,6 +22,22 @@ enum ProductTable {
     | send | both finished | .finished | .finished | .finished |
     | send | failed | .reset | .reset | .reset |
     | send | closed | .closed | .closed | .closed |
+    | send(gathering:) | fresh | ENOTCONN | – | ENOTCONN |
+    | send(gathering:) | connecting | ENOTCONN | – | ENOTCONN |
+    | send(gathering:) | connected | works | works | works |
+    | send(gathering:) | send finished | .finished | .finished | .finished |
+    | send(gathering:) | peer finished | works | works | works |
+    | send(gathering:) | both finished | .finished | .finished | .finished |
+    | send(gathering:) | failed | .reset | .reset | .reset |
+    | send(gathering:) | closed | .closed | .closed | .closed |
+    | sendSome | fresh | ENOTCONN | – | ENOTCONN |
+    | sendSome | connecting | ENOTCONN | – | ENOTCONN |
+    | sendSome | connected | works | works | works |
+    | sendSome | send finished | .finished | .finished | .finished |
+    | sendSome | peer finished | works | works | works |
+    | sendSome | both finished | .finished | .finished | .finished |
+    | sendSome | failed | .reset | .reset | .reset |
+    | sendSome | closed | .closed | .closed | .closed |
     | receive | fresh | ENOTCONN | – | ENOTCONN |
     | receive | connecting | ENOTCONN | – | ENOTCONN |
     | receive | connected | works | works | works |
@@ -30,6 +46,30 @@ enum ProductTable {
     | receive | both finished | end | end | end |
     | receive | failed | .reset | .reset | .reset |
     | receive | closed | .closed | .closed | .closed |
+    | receive(exactly:) | fresh | ENOTCONN | – | ENOTCONN |
+    | receive(exactly:) | connecting | ENOTCONN | – | ENOTCONN |
+    | receive(exactly:) | connected | works | works | works |
+    | receive(exactly:) | send finished | works | works | works |
+    | receive(exactly:) | peer finished | end | end | end |
+    | receive(exactly:) | both finished | end | end | end |
+    | receive(exactly:) | failed | .reset | .reset | .reset |
+    | receive(exactly:) | closed | .closed | .closed | .closed |
+    | receive(until:) | fresh | ENOTCONN | – | ENOTCONN |
+    | receive(until:) | connecting | ENOTCONN | – | ENOTCONN |
+    | receive(until:) | connected | works | works | works |
+    | receive(until:) | send finished | works | works | works |
+    | receive(until:) | peer finished | end | end | end |
+    | receive(until:) | both finished | end | end | end |
+    | receive(until:) | failed | .reset | .reset | .reset |
+    | receive(until:) | closed | .closed | .closed | .closed |
+    | receive(into:) | fresh | ENOTCONN | – | ENOTCONN |
+    | receive(into:) | connecting | ENOTCONN | – | ENOTCONN |
+    | receive(into:) | connected | works | works | works |
+    | receive(into:) | send finished | works | works | works |
+    | receive(into:) | peer finished | end | end | end |
+    | receive(into:) | both finished | end | end | end |
+    | receive(into:) | failed | .reset | .reset | .reset |
+    | receive(into:) | closed | .closed | .closed | .closed |
     | receiveLine | fresh | ENOTCONN | – | ENOTCONN |
     | receiveLine | connecting | ENOTCONN | – | ENOTCONN |
     | receiveLine | connected | works | works | works |
@@ -176,6 +216,9 @@ enum ProductTable {
     | withDescriptor | both finished | works | works | works |
     | withDescriptor | failed | works | works | works |
     | withDescriptor | closed | .closed | .closed | .closed |
+    | share | connected | works | works | works |
+    | share | peer finished | works | works | works |
+    | share | failed | works | works | works |
     """
 
   static let listeners = """

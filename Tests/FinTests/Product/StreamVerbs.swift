@@ -9,7 +9,7 @@ struct StreamVerb {
   let name: String
 
   /// Verbs that need a line from the peer, where it can send one.
-  var isReceiving: Bool { ["receive", "receiveLine", "peek", "duplex"].contains(name) }
+  var isReceiving: Bool { name.hasPrefix("receive") || name == "peek" }
 
   func outcome(_ family: ProductFamily, _ phase: Phase, _ world: ServingWorld) throws -> String {
     let stage = try StreamStage(
@@ -27,7 +27,7 @@ struct StreamVerb {
 }
 
 /// The timeout for a verb that may have to wait in vain.
-private func timeout(_ stage: StreamStage) -> Duration {
+private func timeout(_ stage: StreamStage) -> Timeout {
   stage.ours.phase == .connecting ? .milliseconds(50) : .seconds(20)
 }
 
@@ -36,11 +36,20 @@ private func inThread(_ name: String, _ stage: StreamStage) throws -> String {
   let within = timeout(stage)
   do throws(SocketError) {
     switch name {
-    case "connect": try ours.connect(to: stage.target, within: Timeout(within))
-    case "send": try ours.send("x", within: Timeout(within))
-    case "receive": if try ours.receive(upTo: 9, within: Timeout(within)) == nil { return "end" }
-    case "receiveLine": if try ours.receiveLine(within: Timeout(within)) == nil { return "end" }
-    case "peek": if try ours.peek(upTo: 9, within: Timeout(within)) == nil { return "end" }
+    case "connect": try ours.connect(to: stage.target, within: within)
+    case "send": try ours.send("x", within: within)
+    case "receive": if try ours.receive(upTo: 9, within: within) == nil { return "end" }
+    case "receive(exactly:)": if try ours.receive(exactly: 5, within: within) == nil { return "end" }
+    case "receive(until:)": if try ours.receive(until: 10, within: within) == nil { return "end" }
+    case "receive(into:)":
+      let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 9, alignment: 1)
+      defer { unsafe room.deallocate() }
+      var output = unsafe OutputRawSpan(buffer: room, initializedCount: 0)
+      if try ours.receive(into: &output, within: within) == 0 { return "end" }
+    case "receiveLine": if try ours.receiveLine(within: within) == nil { return "end" }
+    case "send(gathering:)": try ours.send(gathering: [[], [120]], within: within)
+    case "sendSome": if try ours.sendSome(unsafe letter.span.bytes, within: within) != 1 { return "lost" }
+    case "peek": if try ours.peek(upTo: 9, within: within) == nil { return "end" }
     case "finishSending": try ours.finishSending()
     case "close(.confirmed)": return "\(ours.close(.confirmed(within: .seconds(20))).ending)"
     case "close(.lingering)": return "\(ours.close(lingering).ending)"
@@ -57,11 +66,20 @@ private func inTask(_ name: String, _ stage: StreamStage) async throws -> String
   let within = timeout(stage)
   do throws(SocketError) {
     switch name {
-    case "connect": try await ours.connect(to: stage.target, within: Timeout(within))
-    case "send": try await ours.send("x", within: Timeout(within))
-    case "receive": if try await ours.receive(upTo: 9, within: Timeout(within)) == nil { return "end" }
-    case "receiveLine": if try await ours.receiveLine(within: Timeout(within)) == nil { return "end" }
-    case "peek": if try await ours.peek(upTo: 9, within: Timeout(within)) == nil { return "end" }
+    case "connect": try await ours.connect(to: stage.target, within: within)
+    case "send": try await ours.send("x", within: within)
+    case "receive": if try await ours.receive(upTo: 9, within: within) == nil { return "end" }
+    case "receive(exactly:)": if try await ours.receive(exactly: 5, within: within) == nil { return "end" }
+    case "receive(until:)": if try await ours.receive(until: 10, within: within) == nil { return "end" }
+    case "receive(into:)":
+      let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 9, alignment: 1)
+      defer { unsafe room.deallocate() }
+      var output = unsafe OutputRawSpan(buffer: room, initializedCount: 0)
+      if try await ours.receive(into: &output, within: within) == 0 { return "end" }
+    case "receiveLine": if try await ours.receiveLine(within: within) == nil { return "end" }
+    case "send(gathering:)": try await ours.send(gathering: [[], [120]], within: within)
+    case "sendSome": if try await ours.sendSome(unsafe letter.span.bytes, within: within) != 1 { return "lost" }
+    case "peek": if try await ours.peek(upTo: 9, within: within) == nil { return "end" }
     case "finishSending": try await ours.finishSending()
     case "close(.confirmed)": return "\(await ours.close(.confirmed(within: .seconds(20))).ending)"
     case "close(.lingering)": return "\(await ours.close(lingering).ending)"
@@ -73,11 +91,16 @@ private func inTask(_ name: String, _ stage: StreamStage) async throws -> String
   return try synchronously { try arrived(name, stage) }
 }
 
+private let letter: [UInt8] = [120]
+
 private let lingering = ClosePolicy.lingering(within: .seconds(20), idle: .milliseconds(10), discarding: 1 << 20)
 
 /// The verbs that never wait, and so behave alike in threads and tasks.
 private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(SocketError) -> String {
   switch name {
+  case "share":
+    let shared = Connection(core: ours.reference.core, timeouts: .default).share()
+    return shared.phase == ours.phase ? "works" : "changed"
   case "duplicate": try Connection(core: ours.reference.core, timeouts: .default).duplicate().close(.background)
   case "detach":
     let given = try Connection(core: ours.reference.core, timeouts: .default).detach()
@@ -100,7 +123,7 @@ private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(Soc
 /// Checks that a verb that worked also had its effect at the other end.
 private func arrived(_ name: String, _ stage: StreamStage) throws -> String {
   switch name {
-  case "send": return try stage.peerReceives() ?? [120] == [120] ? "works" : "lost"
+  case "send", "send(gathering:)", "sendSome": return try stage.peerReceives() ?? [120] == [120] ? "works" : "lost"
   case "finishSending": return try stage.peerReceives() ?? [] == [] ? "works" : "lost"
   default: return "works"
   }
