@@ -4,8 +4,8 @@ import Peers
 import Synchronization
 
 /// Plays a script about one stream with all actors at once: two holders of one connection, the peer, and a stranger
-/// that takes each descriptor number as it becomes free. The answers are judged afterwards, by rules that hold in any
-/// order.
+/// that takes each descriptor number as it becomes free. The answers are judged afterwards, by rules that hold in
+/// any order.
 final class Crowd: Play {
   private let script: Script
   private let holders: [Actor: Holder]

@@ -1,7 +1,7 @@
 import Glibc
 
-/// The bytes that are sent: lines of letters without repetition, so that a lost, duplicated or misplaced byte is
-/// detected.
+/// The bytes that are sent: lines of letters without repetition, so that a lost, duplicated or misplaced byte
+/// is detected.
 enum Pattern {
   private static let size = 1 << 20
   private static let bytes: [UInt8] = {

@@ -2,8 +2,8 @@ import Glibc
 
 /// The kernel's own tables under `/proc/net`, for the network namespace of the calling thread.
 ///
-/// An oracle: it shares no code and no system call with what it judges. Inside `namespace.run { … }` it reads that
-/// namespace.
+/// An oracle: it shares no code and no system call with what it judges. Inside `namespace.run { … }` it reads
+/// that namespace.
 public enum KernelView {
   /// The calling thread's network namespace, as the link in `/proc` names it: `net:[4026531840]`.
   public static func namespace() throws(RigError) -> String {

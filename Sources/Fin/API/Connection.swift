@@ -111,8 +111,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// given away, Fin treats each one that is adopted again as the only one.
   ///
   /// A connection of Multipath TCP (MPTCP) is taken over too, without `TCP_USER_TIMEOUT`, which MPTCP lacks. Before
-  /// Linux 5.17 the kernel does not report what was acknowledged on such a connection, so that no close is reported as
-  /// delivered.
+  /// Linux 5.17 the kernel does not report what was acknowledged on such a connection, so that no close is reported
+  /// as delivered.
   /// - Throws: `.system(ENOTSOCK)`; `.system(ENOTCONN)` when it is not connected, which includes a connection that has
   ///   ended (CLOSED), because a reset and two FINs look alike then; `.invalid` when it is not a stream of TCP, MPTCP
   ///   or Unix, or when Fin owns it already.
@@ -168,8 +168,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
 
   // MARK: Ending
 
-  /// Ends the connection, and returns how it ended. Never throws; always releases the descriptor, within the policy's
-  /// time.
+  /// Ends the connection, and returns how it ended. Never throws; always releases the descriptor, within the
+  /// policy's time.
   ///
   /// It replaces `shutdown` and `close`: see <doc:Closing>.
   /// - Parameter policy: how to end, and how long that may take; confirmed within 10 s by default.
@@ -178,8 +178,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Ends the connection and suspends the task meanwhile. A cancelled close becomes an abort and still returns its
-  /// report.
+  /// Ends the connection and suspends the task meanwhile. A cancelled close becomes an abort and still returns
+  /// its report.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
     await reference.core.close(policy)

@@ -150,8 +150,8 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
 
   // MARK: Ending
 
-  /// Releases the socket. `close(2)`: sent datagrams go on their way, unreceived ones are lost, and no peer is
-  /// notified.
+  /// Releases the socket. `close(2)`: sent datagrams go on their way, unreceived ones are lost, and no peer
+  /// is notified.
   public consuming func close() { reference.core.end() }
 }
 

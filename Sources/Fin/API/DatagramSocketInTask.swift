@@ -38,8 +38,8 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   /// Receives one datagram: `recvfrom`, with `MSG_TRUNC`.
   ///
   /// - Parameters:
-  ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated`` is
-  ///     true.
+  ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated``
+  ///     is true.
   ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Throws: as in a thread, and `.cancelled`.
   public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) async throws(SocketError)

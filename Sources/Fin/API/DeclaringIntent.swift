@@ -9,8 +9,8 @@ extension StreamSocketProtocol where Self: ~Copyable {
   /// ```
   /// - Parameters:
   ///   - intent: the intentional behaviour.
-  ///   - limit: the time for which the declaration holds from now on: a little longer than the behaviour should ever
-  ///     last.
+  ///   - limit: the time for which the declaration holds from now on: a little longer than the behaviour should
+  ///     ever last.
   public borrowing func declare(_ intent: SocketIntent, for limit: Duration) {
     let core = reference.core
     guard (try? core.gate.enterPassing()) != nil else { return }

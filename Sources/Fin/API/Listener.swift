@@ -28,8 +28,8 @@ public struct Listener: ~Copyable, SocketProtocol {
     /// `SO_REUSEPORT`: several listeners of the same user share the port. When one of them closes, the clients queued
     /// on it are reset, unless `net.ipv4.tcp_migrate_req` is 1.
     public var reusePort: Bool
-    /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` accepts IPv4 clients too, as `::ffff:`
-    /// addresses.
+    /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` accepts IPv4 clients too, as
+    /// `::ffff:` addresses.
     public var ipv6Only: Bool?
     /// The permission bits of a path, which decide who may connect. They are set exactly, whatever the umask. Default:
     /// 0600, this user alone.
@@ -95,8 +95,8 @@ public struct Listener: ~Copyable, SocketProtocol {
     return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
   }
 
-  /// Creates a listener at an endpoint as a user writes it, in a task: a name is resolved without blocking the task's
-  /// thread.
+  /// Creates a listener at an endpoint as a user writes it, in a task: a name is resolved without blocking the
+  /// task's thread.
   public static func bind(
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
@@ -218,8 +218,8 @@ public struct Listener: ~Copyable, SocketProtocol {
 
   // MARK: Ending
 
-  /// Accepts no new clients and drops none: those in the queue are still served. Any thread may call it; it returns at
-  /// once.
+  /// Accepts no new clients and drops none: those in the queue are still served. Any thread may call it; it returns
+  /// at once.
   ///
   /// The kernel's queue is narrowed (`listen(fd, 0)`; on a Unix socket `shutdown(SHUT_RD)`, which refuses new clients
   /// and keeps the queue), the clients in it are accepted, and then the port is released. `serve` returns when that and
@@ -242,8 +242,8 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// A reference for other threads, which can stop, pause and resume the listener through it.
   public var handle: ListenerHandle { ListenerHandle(core: reference.core, backlog: backlog) }
 
-  /// Releases the port at once. The kernel resets the clients that wait to be accepted; ``stop(within:)`` serves them
-  /// first.
+  /// Releases the port at once. The kernel resets the clients that wait to be accepted; ``stop(within:)`` serves
+  /// them first.
   ///
   /// - Returns: a report with the number of those clients.
   @discardableResult

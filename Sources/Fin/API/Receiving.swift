@@ -91,8 +91,8 @@ extension Receiving where Self: ~Copyable {
 
   /// Receives a line of UTF-8, without its ending: `\n` or `\r\n`.
   ///
-  /// A line without an ending is not returned as a line: a command cut off in the middle must not be taken for a whole
-  /// one.
+  /// A line without an ending is not returned as a line: a command cut off in the middle must not be taken for a
+  /// whole one.
   /// - Parameters:
   ///   - limit: the largest number of bytes of a line, without its ending.
   ///   - within: the timeout; by default ``Timeouts/receive``.

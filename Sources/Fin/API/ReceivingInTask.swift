@@ -44,8 +44,8 @@ extension Receiving where Self: ~Copyable {
     }
   }
 
-  /// Receives up to a delimiter, which is consumed and not returned; `nil` when the peer had finished before the first
-  /// byte.
+  /// Receives up to a delimiter, which is consumed and not returned; `nil` when the peer had finished before the
+  /// first byte.
   ///
   /// - Parameters:
   ///   - delimiter: one byte or more.
@@ -71,8 +71,8 @@ extension Receiving where Self: ~Copyable {
     try await receive(until: [delimiter], limit: limit, within: within)
   }
 
-  /// Receives a line of UTF-8, without its ending, `\n` or `\r\n`; `nil` when the peer had finished before its first
-  /// byte.
+  /// Receives a line of UTF-8, without its ending, `\n` or `\r\n`; `nil` when the peer had finished before its
+  /// first byte.
   ///
   /// - Parameters:
   ///   - limit: the largest number of bytes of a line, without its ending.

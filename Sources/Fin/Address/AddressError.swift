@@ -5,8 +5,8 @@
 public struct AddressError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The whole text as given. It may hold any characters; `description` escapes them.
   public let text: String
-  /// The position in `text`, in bytes of UTF-8 counted from zero; `text.utf8.count` when something is missing at the
-  /// end.
+  /// The position in `text`, in bytes of UTF-8 counted from zero; `text.utf8.count` when something is missing at
+  /// the end.
   public let offset: Int
   /// The fault at that position and its remedy, as a phrase without a full stop.
   public let reason: String

@@ -13,8 +13,8 @@ public enum IPAddress: Hashable, Sendable {
     }
   }
 
-  /// The address in one canonical form: an IPv4-mapped IPv6 address becomes the IPv4 address, all others stay
-  /// unchanged.
+  /// The address in one canonical form: an IPv4-mapped IPv6 address becomes the IPv4 address, all others
+  /// stay unchanged.
   ///
   /// A listener of the IPv6 family sees IPv4 peers as `::ffff:1.2.3.4`. Compare, count and log peers in this form; pass
   /// the address to the kernel as it was received.

@@ -3,8 +3,8 @@ import Glibc
 extension IPv6Address: LosslessStringConvertible {
   /// The text form of RFC 5952, with the scope as a number: `2001:db8::1`, `::ffff:1.2.3.4`, `fe80::1%2`.
   ///
-  /// The scope is printed as a number because the name of an interface may change, and because printing makes no system
-  /// call.
+  /// The scope is printed as a number because the name of an interface may change, and because printing makes no
+  /// system call.
   public var description: String {
     let zone = scope == 0 ? "" : "%\(scope)"
     if let mapped = v4Mapped { return "::ffff:\(mapped)\(zone)" }

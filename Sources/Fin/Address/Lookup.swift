@@ -110,8 +110,8 @@ struct Lookup: Sendable {
 }
 
 extension Lookup {
-  /// A limit on the number of unanswered queries. Without it, a name server that never answers would accumulate
-  /// threads.
+  /// A limit on the number of unanswered queries. Without it, a name server that never answers would
+  /// accumulate threads.
   final class Slots: Sendable {
     static let shared = Slots(limit: 256)
 

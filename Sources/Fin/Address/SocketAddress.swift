@@ -21,8 +21,8 @@ public enum SocketAddress: Hashable, Sendable {
   /// An IPv6 address and a port.
   public static func v6(_ address: IPv6Address, port: UInt16) -> Self { .ip(.v6(address), port: port) }
 
-  /// Returns the address of a Unix socket at the path, which is taken literally; `@` in front makes it an abstract
-  /// name.
+  /// Returns the address of a Unix socket at the path, which is taken literally; `@` in front makes it an
+  /// abstract name.
   /// - Parameter path: 1 to 107 bytes of UTF-8, and no NUL unless the name is abstract.
   /// - Throws: `AddressError` when it is empty or longer, or when a path holds a NUL.
   public static func unix(_ path: String) throws(AddressError) -> Self {

@@ -29,8 +29,8 @@ public struct UnixPath: Hashable, Sendable {
   public static let unnamed = UnixPath(kind: .unnamed, bytes: [])
 
   /// Makes a path, taken literally.
-  /// - Parameter path: 1 to 107 bytes of UTF-8 without a NUL; a relative path starts from the process's working
-  ///   directory.
+  /// - Parameter path: 1 to 107 bytes of UTF-8 without a NUL; a relative path starts from the process's
+  ///   working directory.
   /// - Throws: `AddressError` when the path is empty or longer, or holds a NUL.
   public init(path: String) throws(AddressError) {
     try self.init(path: path.utf8)
@@ -101,8 +101,8 @@ extension UnixPath: LosslessStringConvertible {
     do throws(AddressError) { try self.init(parsing: description) } catch { return nil }
   }
 
-  /// Parses the text that `description` prints: `@` begins an abstract name, `(unnamed)` is no name, `\xHH` is one
-  /// byte.
+  /// Parses the text that `description` prints: `@` begins an abstract name, `(unnamed)` is no name, `\xHH` is
+  /// one byte.
   /// - Throws: `AddressError` when a path is empty or holds a NUL, when a name is too long, or when a backslash does
   ///   not begin an `\xHH`.
   public init(parsing text: String) throws(AddressError) {

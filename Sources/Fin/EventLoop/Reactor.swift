@@ -29,8 +29,8 @@ public final class Reactor: Sendable {
 
   /// Creates a reactor with the given number of loops, and starts their threads.
   ///
-  /// - Parameter loops: 1 or more; by default one for each processor that this process may use. Each takes two
-  ///   descriptors.
+  /// - Parameter loops: 1 or more; by default one for each processor that this process may use. Each takes
+  ///   two descriptors.
   /// - Throws: `.invalid` for less than one loop; `.system`: `EMFILE` when no descriptor is available, `EAGAIN` when no
   ///   thread can be created.
   public convenience init(loops: Int? = nil) throws(SocketError) {

@@ -123,8 +123,8 @@ final class Registration: Wakeable, Sendable {
   /// The number of tasks that wait here, at one moment.
   var waiterCount: Int { state.withLock { $0.waiters.count } }
 
-  /// Waits until `interest` is met, ``wake()`` is called, the task is cancelled, the reactor stops, or the deadline
-  /// passes.
+  /// Waits until `interest` is met, ``wake()`` is called, the task is cancelled, the reactor stops, or the
+  /// deadline passes.
   ///
   /// - Parameters:
   ///   - isWatched: whether the task's ``TaskScope`` calls ``wake()`` when the task is cancelled. The wait then needs

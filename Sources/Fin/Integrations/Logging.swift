@@ -17,8 +17,8 @@ extension LeakPolicy {
 }
 
 extension ServerReport {
-  /// Logs the report as one line: at `info` when everything was delivered, at `warning` when something was lost or
-  /// failed.
+  /// Logs the report as one line: at `info` when everything was delivered, at `warning` when something was lost
+  /// or failed.
   public func log(to logger: Logger) {
     let isClean =
       bytesUnacknowledged == 0 && handlersFailed == 0 && handlersRunning == 0 && clientsReset == 0 && failure == nil

@@ -55,8 +55,8 @@ public final class ListenerService: Service {
   /// Serves each client in a task of its own.
   ///
   /// The handlers are child tasks of the service's task. They too are notified of a graceful shutdown by
-  /// ServiceLifecycle's `withGracefulShutdownHandler` and `cancelWhenGracefulShutdown`, and may end their conversations
-  /// early.
+  /// ServiceLifecycle's `withGracefulShutdownHandler` and `cancelWhenGracefulShutdown`, and may end their
+  /// conversations early.
   /// - Parameters: as ``Listener/serve(on:limits:closing:file:line:_:)``.
   ///   - drain: the time for which running handlers may go on after the shutdown begins; then they are cancelled and
   ///     their connections aborted.
@@ -73,8 +73,8 @@ public final class ListenerService: Service {
     }
   }
 
-  /// Serves until the group shuts down gracefully, or until the task is cancelled, which aborts the running
-  /// connections.
+  /// Serves until the group shuts down gracefully, or until the task is cancelled, which aborts the
+  /// running connections.
   ///
   /// - Throws: the `SocketError` that ended the listener, unless it was stopped; `.invalid` when the service has run
   ///   before; `.system` with `EAGAIN` when the thread of a service in threads could not be started.

@@ -6,8 +6,8 @@ internal import SystemPackage
 struct QueuedReport {
   /// The error; `nil` for a message without one, such as a transmit timestamp.
   let code: Errno?
-  /// Whether this machine found the error before anything was sent. The call that met the error has already returned
-  /// it.
+  /// Whether this machine found the error before anything was sent. The call that met the error has already
+  /// returned it.
   let isLocal: Bool
   /// The destination of the datagram that the message is about.
   let peer: SocketAddress?

@@ -78,8 +78,8 @@ extension SocketOption where Value == Bool {
       decode: { Fin.integer($0).map { $0 != 0 } })
   }
 
-  /// `TCP_NODELAY`. On for every connection that Fin makes, so that the end of a `send` is not held back until the peer
-  /// acknowledges.
+  /// `TCP_NODELAY`. On for every connection that Fin makes, so that the end of a `send` is not held back until the
+  /// peer acknowledges.
   public static var noDelay: SocketOption { flag("TCP_NODELAY", level: CInt(IPPROTO_TCP), name: TCP_NODELAY) }
   /// `SO_KEEPALIVE`. On by default, with the times of ``KeepAlive``.
   public static var keepAlive: SocketOption { flag("SO_KEEPALIVE", level: SOL_SOCKET, name: SO_KEEPALIVE) }

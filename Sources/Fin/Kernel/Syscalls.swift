@@ -113,8 +113,8 @@ enum Syscalls {
   /// `close(2)`, once. The number is free when this returns, whatever the result.
   ///
   /// `EINTR` is not repeated: Linux frees the number before it can fail, and a second call could close a stranger's.
-  /// `EBADF` traps: another part of the program closed our descriptor, and every further use of the number would hit a
-  /// stranger.
+  /// `EBADF` traps: another part of the program closed our descriptor, and every further use of the number would hit
+  /// a stranger.
   static func close(_ descriptor: CInt) {
     do {
       _ = try call(.close, .surfaces) { _ in Int(Glibc.close(descriptor)) }
@@ -242,8 +242,8 @@ enum Syscalls {
     }
   }
 
-  /// `recvfrom(2)` with `MSG_TRUNC`: returns the true length of the datagram, which is more than the buffer's if it was
-  /// truncated.
+  /// `recvfrom(2)` with `MSG_TRUNC`: returns the true length of the datagram, which is more than the buffer's if it
+  /// was truncated.
   static func receiveDatagram(
     _ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> (Int, SocketAddress?) {

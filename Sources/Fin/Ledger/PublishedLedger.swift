@@ -29,8 +29,8 @@ internal import SystemPackage
 /// | 60, 61, 62 | kind, counted from 1 in the order of ``Ledger/Kind``; ``Phase``; ``SocketIntent`` |
 /// | 63, 64–127 | length of the file's name; the name |
 ///
-/// A reader has to read a record twice. The record is consistent if both copies are equal and their sequence number is
-/// even.
+/// A reader has to read a record twice. The record is consistent if both copies are equal and their sequence number
+/// is even.
 @safe
 final class PublishedLedger: @unchecked Sendable {
   static let name: StaticString = "fin-ledger"

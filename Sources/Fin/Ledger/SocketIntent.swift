@@ -2,8 +2,8 @@
 /// not report it as a mistake.
 ///
 /// A declaration changes nothing about the connection. It holds for a limited time, and only while the kernel's state
-/// is the one that it is about. So a forgotten connection is still found, only later. A wait with a deadline needs no
-/// declaration.
+/// is the one that it is about. So a forgotten connection is still found, only later. A wait with a deadline needs
+/// no declaration.
 public struct SocketIntent: OptionSet, Hashable, Sendable {
   public let rawValue: UInt8
 

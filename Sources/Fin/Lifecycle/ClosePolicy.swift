@@ -4,8 +4,8 @@
 public enum ClosePolicy: Hashable, Sendable, CustomStringConvertible {
   /// Sends FIN and waits until everything, the FIN included, is acknowledged. The default of a client.
   ///
-  /// Bytes that the peer sends meanwhile are read, counted and discarded, so that they cannot turn the close into a
-  /// reset.
+  /// Bytes that the peer sends meanwhile are read, counted and discarded, so that they cannot turn the close into
+  /// a reset.
   case confirmed(within: Duration)
 
   /// Sends FIN, then reads and discards what the peer still sends until the peer finishes too. The default of a server.

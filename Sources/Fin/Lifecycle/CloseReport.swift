@@ -1,7 +1,7 @@
 /// The way in which a connection ended.
 ///
-/// In doubt it is the worse one: ``acknowledged`` and ``peerFinished`` are reported only when the acknowledgement was
-/// seen.
+/// In doubt it is the worse one: ``acknowledged`` and ``peerFinished`` are reported only when the acknowledgement
+/// was seen.
 public enum Ending: Hashable, Sendable, CustomStringConvertible {
   /// Everything was acknowledged and the peer finished as well.
   ///

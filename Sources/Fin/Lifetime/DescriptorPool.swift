@@ -16,8 +16,8 @@ final class DescriptorPool<Element: Sendable>: Sendable {
 
   init(make: @escaping @Sendable () throws(Errno) -> Element) { self.make = make }
 
-  /// Takes an object out of the pool, or makes one when the pool is empty. It is the caller's alone until it is given
-  /// back.
+  /// Takes an object out of the pool, or makes one when the pool is empty. It is the caller's alone until it is
+  /// given back.
   func borrow() throws(Errno) -> Element {
     if let lent = state.withLock({ $0.idle.popLast() }) { return lent }
     return try make()

@@ -93,8 +93,8 @@ final class WriterQueue: @unchecked Sendable {
   ///
   /// An executor may run a task before `wake` returns. The woken writer may then finish and pass the gate to the next
   /// one, which calls this function again further down the stack. Such a call only adds its turn to a list, and the
-  /// first call wakes the turns in the list one by one. Otherwise a long queue would take a level of the stack for each
-  /// writer.
+  /// first call wakes the turns in the list one by one. Otherwise a long queue would take a level of the stack for
+  /// each writer.
   static func wake(_ turn: Turn) {
     if let waking = unsafe fin_thread_waking() {
       return unsafe waking.assumingMemoryBound(to: [Turn].self).pointee.append(turn)

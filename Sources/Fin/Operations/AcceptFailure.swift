@@ -13,8 +13,8 @@ enum AcceptFailure {
   /// The descriptor is not a listener any more.
   case listener
 
-  /// The number of consecutive errors about one client each after which `accept` gives up: they may be one lasting
-  /// error.
+  /// The number of consecutive errors about one client each after which `accept` gives up: they may be one
+  /// lasting error.
   static let mostInARow = 16
 
   init(_ code: Errno) {

@@ -82,8 +82,8 @@ extension Core {
     }
   }
 
-  /// The terminal state of an adopted connection: that of its duplicates, or a new one that records whether our FIN is
-  /// queued.
+  /// The terminal state of an adopted connection: that of its duplicates, or a new one that records whether our FIN
+  /// is queued.
   private static func history(of number: CInt, _ family: AddressFamily) -> ConnectionState {
     let connectionState = SharedConnectionStates.join(number) ?? ConnectionState()
     if hasFinished(number, family) { connectionState.update { $0.noteFinish() } }

@@ -154,8 +154,8 @@ extension Core {
     return "other programs took the path each time that it was free"
   }
 
-  /// Locks the folder of a path. Waits 1 s at most: a holder keeps the lock only while it removes one file and makes
-  /// another.
+  /// Locks the folder of a path. Waits 1 s at most: a holder keeps the lock only while it removes one file and
+  /// makes another.
   private func lockFolder(of path: UnixPath) throws(Errno) -> Descriptor {
     let slash = path.bytes.lastIndex(of: UInt8(ascii: "/"))
     let folder = slash.map { Array(path.bytes[...$0]) } ?? [UInt8(ascii: ".")]

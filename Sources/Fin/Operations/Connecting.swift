@@ -108,8 +108,8 @@ extension Core {
     throw last!
   }
 
-  /// Tries each address of an endpoint in turn until one connects, in a task. All attempts and the resolution share one
-  /// deadline.
+  /// Tries each address of an endpoint in turn until one connects, in a task. All attempts and the resolution share
+  /// one deadline.
   nonisolated(nonsending) static func connected(
     to endpoint: Endpoint, _ timeouts: Timeouts, _ timeout: inout LazyDeadline, site: Ledger.Site
   ) async throws(SocketError) -> Core {

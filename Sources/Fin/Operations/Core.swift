@@ -16,8 +16,8 @@ final class Core: Sendable {
   let family: AddressFamily
   let kind: SocketKind
   private let descriptor: Mutex<Descriptor?>
-  /// Whether a close may come while operations are inside. A waiting thread then needs a waker, which costs a
-  /// descriptor.
+  /// Whether a close may come while operations are inside. A waiting thread then needs a waker, which costs
+  /// a descriptor.
   let isShared: Atomic<Bool>
   let ledger: Ledger
   let record: Ledger.Record
@@ -77,8 +77,8 @@ final class Core: Sendable {
       get { details?.drainDeadline ?? .never }
       set { begun().drainDeadline = newValue }
     }
-    /// The servers of a listener. Each is woken by a stop, and by a later stop that brings the end of the drain
-    /// forward.
+    /// The servers of a listener. Each is woken by a stop, and by a later stop that brings the end of the
+    /// drain forward.
     var drainWaiters: TinyArray<any Wakeable> {
       get { details?.drainWaiters ?? TinyArray() }
       set { begun().drainWaiters = newValue }

@@ -39,8 +39,8 @@ struct ReadBuffer {
     }
   }
 
-  /// Returns the position of `delimiter`, counted from the first byte. The first `from` bytes are known not to begin
-  /// it.
+  /// Returns the position of `delimiter`, counted from the first byte. The first `from` bytes are known not to
+  /// begin it.
   func find(_ delimiter: [UInt8], from: Int) -> Int? {
     guard let first = delimiter.first, count >= delimiter.count else { return nil }
     return unsafe storage.withUnsafeBufferPointer { storage in

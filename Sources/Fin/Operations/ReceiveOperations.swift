@@ -121,8 +121,8 @@ extension Core {
     return .done(withBuffer { Array($0.bytes.prefix(most)) })
   }
 
-  /// Receives with one system call, directly into a new array. It is empty at EOF, and `nil` when nothing is available
-  /// yet.
+  /// Receives with one system call, directly into a new array. It is empty at EOF, and `nil` when nothing is
+  /// available yet.
   private func receiveFresh(_ most: Int, _ access: Access) throws(SocketError) -> [UInt8]? {
     // A task checks the cached readiness first, so that an attempt that would receive nothing allocates no memory.
     if !CachedReadiness(of: self, access).mayBeReady(.input) { return nil }

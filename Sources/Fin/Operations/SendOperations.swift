@@ -69,8 +69,8 @@ extension Core {
     return .done(())
   }
 
-  /// Throws the recorded terminal state before the kernel is asked: the kernel would only return EPIPE, which names no
-  /// cause.
+  /// Throws the recorded terminal state before the kernel is asked: the kernel would only return EPIPE, which names
+  /// no cause.
   private func checkSending(_ accepted: Int) throws(SocketError) {
     if connectionState.allowsSending { return }
     let state = connectionState.value
@@ -111,8 +111,8 @@ extension Core {
   }
 
   /// Finishes sending for an owner. It never waits and never throws. If a server's drain, or a close from elsewhere,
-  /// has ended the connection meanwhile, there is nothing left to finish, and the report of that close says how it
-  /// ended.
+  /// has ended the connection meanwhile, there is nothing left to finish, and the report of that close says how
+  /// it ended.
   func finishSending() {
     _ = try? withAccess(.finishSending) { access throws(SocketError) in finishSending(access) }
   }

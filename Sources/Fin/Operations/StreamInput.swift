@@ -63,8 +63,8 @@ extension Core {
     }
   }
 
-  /// Calls `body` with the read buffer, which is created at its first use. Only the reader inside the gate may call
-  /// this.
+  /// Calls `body` with the read buffer, which is created at its first use. Only the reader inside the gate may
+  /// call this.
   func withBuffer<R>(_ body: (inout ReadBuffer) -> R) -> R {
     if unsafe buffer == nil { unsafe buffer = ReadBuffer() }
     // Changed in place: a copy, however short its life, would make each append copy the whole buffer.

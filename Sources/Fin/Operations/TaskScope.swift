@@ -5,8 +5,8 @@ internal import Synchronization
 /// instead of one per wait. Other tasks, including its child tasks, install their own handler for each wait. A socket
 /// has at most one owning task in its life.
 struct TaskScope: ~Copyable, Sendable {
-  /// The identity of the owning task, 0 for none. The lowest bit, which an address leaves free, says whether it was
-  /// cancelled.
+  /// The identity of the owning task, 0 for none. The lowest bit, which an address leaves free, says whether it
+  /// was cancelled.
   private let word = Atomic<UInt>(0)
   private static let cancelled: UInt = 1
 
@@ -44,8 +44,8 @@ struct TaskScope: ~Copyable, Sendable {
 }
 
 extension Core {
-  /// Runs `body` with the calling task as the owner of this connection. Cancelling the task ends its waits for the
-  /// connection.
+  /// Runs `body` with the calling task as the owner of this connection. Cancelling the task ends its waits for
+  /// the connection.
   nonisolated(nonsending) func inScope<R>(_ body: () async throws -> R) async throws -> R {
     scope.enter()
     defer { scope.leave() }

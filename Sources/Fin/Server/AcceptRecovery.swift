@@ -1,7 +1,7 @@
 internal import SystemPackage
 
-/// The state of a server that keeps accepting through errors: its spare descriptors, and the pause before the next
-/// attempt.
+/// The state of a server that keeps accepting through errors: its spare descriptors, and the pause before the
+/// next attempt.
 struct AcceptRecovery: ~Copyable {
   var reserve: SpareDescriptors
   private var room = Backoff()

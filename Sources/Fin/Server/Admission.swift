@@ -31,8 +31,8 @@ struct Admission {
     return true
   }
 
-  /// Counts the connections that the end of the drain aborts. A handler that still runs may have closed or detached its
-  /// connection.
+  /// Counts the connections that the end of the drain aborts. A handler that still runs may have closed or detached
+  /// its connection.
   mutating func countAborts() { report.abortedAtStop = clients.count { $0.core.phase != .closed } }
 
   /// Removes a client from the active connections, and counts its ending.

@@ -20,8 +20,8 @@ extension Listener {
   /// and running handlers may finish within the given time. After that time, unfinished connections are aborted, and
   /// clients that are still queued are reset.
   /// - Parameters:
-  ///   - threads: the maximum number of connections at the same time; 1 or more. A thread is started when it is first
-  ///     needed.
+  ///   - threads: the maximum number of connections at the same time; 1 or more. A thread is started when it is
+  ///     first needed.
   ///   - limits: the limits, and the number of spare descriptors.
   ///   - closing: how a connection is closed when its handler has returned.
   ///   - file: the source location for the leak reports of accepted connections.

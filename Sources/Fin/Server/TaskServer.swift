@@ -1,8 +1,8 @@
 internal import Synchronization
 internal import SystemPackage
 
-/// The accept loop of `serve` in tasks: one task accepts, and every client has a child task on one of the reactor's
-/// loops.
+/// The accept loop of `serve` in tasks: one task accepts, and every client has a child task on one of the
+/// reactor's loops.
 final class TaskServer: Sendable {
   private let listener: Core
   private let limits: ServerLimits
@@ -145,8 +145,8 @@ final class TaskServer: Sendable {
   }
 
   /// Waits while `isWanting`, and evaluates it again after each handler that finishes and each stop, pause or
-  /// resumption of the listener. Returns at the latest when `atMost` or the drain's time is over, or when the listener
-  /// closes.
+  /// resumption of the listener. Returns at the latest when `atMost` or the drain's time is over, or when the
+  /// listener closes.
   private func awaitChange(_ registration: Registration, atMost: Duration? = nil, while isWanting: () -> Bool) async {
     let end = atMost.map { Deadline(after: $0) } ?? .never
     while true {

@@ -56,8 +56,8 @@ public struct Timeouts: Hashable, Sendable {
     var keepAlive: KeepAlive?
   }
 
-  /// The values, shared by all the connections of a listener, so that each connection holds one word and not all of
-  /// them.
+  /// The values, shared by all the connections of a listener, so that each connection holds one word and not all
+  /// of them.
   private final class Shared: Sendable {
     let times: Times
     init(_ times: Times) { self.times = times }
@@ -105,8 +105,8 @@ public struct KeepAlive: Hashable, Sendable {
   /// The number of unanswered probes after which the connection is given up: `TCP_KEEPCNT`.
   public var count: Int
 
-  /// Creates keep-alive times. With the defaults, 60 s, 15 s and 4 probes, a vanished peer is noticed within two
-  /// minutes.
+  /// Creates keep-alive times. With the defaults, 60 s, 15 s and 4 probes, a vanished peer is noticed within
+  /// two minutes.
   public init(idle: Duration = .seconds(60), interval: Duration = .seconds(15), count: Int = 4) {
     self.idle = idle
     self.interval = interval

@@ -132,8 +132,8 @@ struct LazyDeadline {
 
 extension LazyDeadline {
   /// The attempts that are made before the time counts: enough to drain any receive buffer, however small the pieces
-  /// that are read. So data that had arrived in time is read, and an operation that completes before this reads no
-  /// clock.
+  /// that are read. So data that had arrived in time is read, and an operation that completes before this reads
+  /// no clock.
   private static let freeLooks: UInt32 = 1024
 
   /// Whether the deadline has passed for an operation that never had to wait. Checked after each attempt that made

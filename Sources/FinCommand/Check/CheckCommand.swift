@@ -3,8 +3,8 @@ import FinDoctor
 import FinTerminal
 import Glibc
 
-/// `fin check`: finds sockets that do not end as they should, with their owner, their age, the cause and the change to
-/// make.
+/// `fin check`: finds sockets that do not end as they should, with their owner, their age, the cause and the change
+/// to make.
 struct CheckCommand: DocumentedCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",

@@ -28,8 +28,8 @@ extension Census {
     detached = candidates
   }
 
-  /// Reads the tables of Unix sockets again while descriptors refer to sockets that no table lists, at most three
-  /// times.
+  /// Reads the tables of Unix sockets again while descriptors refer to sockets that no table lists, at most
+  /// three times.
   ///
   /// The kernel walks each table by counting, while programs insert and remove sockets, so that a dump may step over
   /// some. It does not report that; only a descriptor of such a socket shows it. Every Unix socket is in a table,

@@ -30,8 +30,8 @@ package struct BindProbe: Hashable, Sendable {
   /// Whether a bind for a moment takes nothing away from another program.
   ///
   /// A port that connect chose is shared by connections to several destinations. When a program binds it, older kernels
-  /// stop sharing it for as long as one of these connections lasts. With UDP, the socket that binds last receives the
-  /// datagrams.
+  /// stop sharing it for as long as one of these connections lasts. With UDP, the socket that binds last receives
+  /// the datagrams.
   /// - Parameters:
   ///   - request: The bind to judge.
   ///   - census: The census to look in.

@@ -273,8 +273,8 @@ extension InetExplanation {
 extension AgeBounds {
   /// The time since a connection was made.
   ///
-  /// The handshake sets the times of the last data and of the last acknowledgement. Any later traffic makes one of them
-  /// younger.
+  /// The handshake sets the times of the last data and of the last acknowledgement. Any later traffic makes one of
+  /// them younger.
   static func handshake(_ socket: InetSocket, finished: Bool) -> AgeBounds {
     let info = socket.info
     guard let sent = info.lastDataSent, let received = info.lastDataReceived,

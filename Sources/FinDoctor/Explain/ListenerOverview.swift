@@ -82,8 +82,8 @@ package struct ListenerOverview: Sendable {
   package var unfinished = 0
   /// The number of these whose SYN-ACK had to be sent again.
   package var unfinishedAgain = 0
-  /// The connection attempts dropped since the listener began; nil for a Unix socket, which drops none: the client
-  /// waits.
+  /// The connection attempts dropped since the listener began; nil for a Unix socket, which drops none: the
+  /// client waits.
   package var drops: Int?
   /// The number of drops between the two censuses; nil without an earlier one.
   package var recentDrops: Int?

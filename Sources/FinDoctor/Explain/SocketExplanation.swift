@@ -208,8 +208,8 @@ extension SocketExplanation {
 }
 
 extension SocketExplanation.Event {
-  /// Whether this event is listed before the other: by the lower bound of its age, then in the order in which events
-  /// happen.
+  /// Whether this event is listed before the other: by the lower bound of its age, then in the order in which
+  /// events happen.
   fileprivate func isBefore(_ other: SocketExplanation.Event) -> Bool {
     (other.ago.lower, rank, other.ago.upper) < (ago.lower, other.rank, ago.upper)
   }

@@ -50,8 +50,8 @@ package struct TCPRetryLimits: Hashable, Sendable {
     return 1023 * 200 + UInt64(retries - 9) * 120_000
   }
 
-  /// The time until the kernel gives up a connection that waits for an answer; nil when it will not, or when that is
-  /// unknown.
+  /// The time until the kernel gives up a connection that waits for an answer; nil when it will not, or when that
+  /// is unknown.
   func givesUp(_ socket: InetSocket, _ options: SocketOptions? = nil) -> AgeBounds? {
     guard socket.timer == .retransmit, let timeout = socket.info.retransmitTimeout.map({ UInt64($0) / 1000 }) else {
       return nil

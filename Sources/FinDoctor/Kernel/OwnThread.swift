@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// The limit on the threads that a census uses for one job.
 enum Threads {
-  /// One for each processor that this process may run on, up to four: more would only wait for each other in the
-  /// kernel.
+  /// One for each processor that this process may run on, up to four: more would only wait for each other in
+  /// the kernel.
   static var useful: Int { min(4, max(1, Int(fin_processors()))) }
 }
 

@@ -111,8 +111,8 @@ extension AgeBounds {
 
   /// Whether the last acknowledgement received must have been that of the FIN itself.
   ///
-  /// After its FIN the peer sends only replies: to our data, to keepalive, and when a window that was half closed
-  /// opens.
+  /// After its FIN the peer sends only replies: to our data, to keepalive, and when a window that was half
+  /// closed opens.
   private static func wasTheLast(acknowledged: UInt64, _ socket: InetSocket) -> Bool {
     let info = socket.info
     guard socket.timer == .off, socket.sendQueue == 0, let sent = info.bytesSent, info.bytesRetransmitted == 0 else {

@@ -62,8 +62,8 @@ extension InetSocket {
   }
   /// The number of data bytes sent; nil where the kernel does not count them.
   package var bytesSent: UInt64? { transport == .mptcp ? multipath.bytesSent : info.bytesSent }
-  /// The number of bytes received in order, for TCP with 1 for the peer's FIN; nil where the kernel does not count
-  /// them.
+  /// The number of bytes received in order, for TCP with 1 for the peer's FIN; nil where the kernel does not
+  /// count them.
   package var bytesReceived: UInt64? { transport == .mptcp ? multipath.bytesReceived : info.bytesReceived }
   /// The prefix of the names of these fields, as in `tcpi_last_ack_recv`.
   var detailName: String { transport == .mptcp ? "mptcpi" : "tcpi" }

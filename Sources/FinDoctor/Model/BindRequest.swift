@@ -29,8 +29,8 @@ package struct BindRequest: Hashable, Sendable {
     self.namespace = namespace
   }
 
-  /// Whether this socket and the requested one would receive the same packets, so that the kernel compares their
-  /// options.
+  /// Whether this socket and the requested one would receive the same packets, so that the kernel compares
+  /// their options.
   package func meets(_ socket: InetSocket) -> Bool {
     guard socket.transport == transport, socket.namespace == namespace, socket.localPort == port else { return false }
     // A link-local address belongs to its interface. A socket that is bound to no interface meets all of them.

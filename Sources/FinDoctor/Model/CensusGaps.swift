@@ -17,8 +17,8 @@ public struct CensusGaps: Hashable, Sendable {
   /// The ledgers of programs, or parts of them, that could not be read, one sentence each.
   public var unreadLedgers: [String] = []
 
-  /// The number of times that the kernel dropped reports of destroyed sockets, because they came faster than they were
-  /// read.
+  /// The number of times that the kernel dropped reports of destroyed sockets, because they came faster than they
+  /// were read.
   package var lostEnds = 0
 
   /// No gaps.

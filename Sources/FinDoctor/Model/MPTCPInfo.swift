@@ -26,8 +26,8 @@ public struct MPTCPInfo: Sendable {
 
 /// The fields of the structure.
 extension MPTCPInfo {
-  /// Whether the connection has fallen back to plain TCP, because the peer, or a device on the path, does not support
-  /// MPTCP.
+  /// Whether the connection has fallen back to plain TCP, because the peer, or a device on the path, does not
+  /// support MPTCP.
   ///
   /// Then the kernel keeps no time of acknowledgements here, and the single subflow has all the data.
   public var isPlainTCP: Bool? { self[8].map { (flags: UInt32) in flags & 1 != 0 } }

@@ -39,8 +39,8 @@ public struct NetworkAddress: Hashable, Sendable {
   /// Whether it means every address of the machine, `0.0.0.0` or `::`.
   public var isUnspecified: Bool { bits.high == 0 && bits.low == 0 }
 
-  /// The IPv4 address: that of an IPv4 socket, or the one in a mapped address of the form `::ffff:1.2.3.4`; nil for any
-  /// other.
+  /// The IPv4 address: that of an IPv4 socket, or the one in a mapped address of the form `::ffff:1.2.3.4`; nil for
+  /// any other.
   public var asIPv4: UInt32? {
     if !isIPv6 { return UInt32(truncatingIfNeeded: bits.low) }
     return bits.high == 0 && bits.low >> 32 == 0xffff ? UInt32(truncatingIfNeeded: bits.low) : nil

@@ -19,8 +19,8 @@ package struct PublishedSocket: Hashable, Sendable {
   /// The time at which the intent expires: nanoseconds of `CLOCK_MONOTONIC`.
   package var intentEnds: UInt64 = 0
   /// Whether the entry was not written for this descriptor of this process: a process wrote it from which this one was
-  /// forked, or the program made a second descriptor without Fin. The line is true; the rest was true where it was
-  /// written.
+  /// forked, or the program made a second descriptor without Fin. The line is true; the rest was true where it
+  /// was written.
   package var isInherited = false
 
   /// Makes one from its values.

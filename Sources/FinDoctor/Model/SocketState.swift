@@ -1,8 +1,8 @@
 /// The state of a socket, by the kernel's number (`net/tcp_states.h`).
 ///
 /// It is a structure and not an enumeration, because a newer kernel may have a state that has no name here: then the
-/// number is kept. UDP sockets use two of the states: ``established`` when they are connected, ``closed`` when they are
-/// not.
+/// number is kept. UDP sockets use two of the states: ``established`` when they are connected, ``closed`` when they
+/// are not.
 public struct SocketState: RawRepresentable, Hashable, Sendable {
   public let rawValue: UInt8
   public init(rawValue: UInt8) { self.rawValue = rawValue }

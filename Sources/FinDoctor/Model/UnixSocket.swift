@@ -1,5 +1,5 @@
-/// One Unix socket, as the kernel described it: a row of integers. Its name and its accept queue lie in the census's
-/// buffers.
+/// One Unix socket, as the kernel described it: a row of integers. Its name and its accept queue lie in the
+/// census's buffers.
 public struct UnixSocket: Sendable {
   /// The kernel's unique number of this socket for as long as the machine runs.
   public var cookie: UInt64 = 0

@@ -124,8 +124,8 @@ struct CensusIndex {
     if inode != 0, isFull(index) { full.append(index) }
   }
 
-  /// An MPTCP subflow. Application state comes from the MPTCP socket, transport state from the first subflow that has
-  /// it.
+  /// An MPTCP subflow. Application state comes from the MPTCP socket, transport state from the first subflow that
+  /// has it.
   private mutating func sort(_ index: Int, asPathOf owner: Int) {
     switch census.sockets[index].state {
     case .established, .closeWait, .finWait1, .finWait2, .lastAck, .closing: break
@@ -240,8 +240,8 @@ extension Census {
 
 /// Owners and places.
 extension CensusIndex {
-  /// The owner of a socket: a process where it is known; otherwise all sockets of one user and cgroup count as one
-  /// program.
+  /// The owner of a socket: a process where it is known; otherwise all sockets of one user and cgroup count as
+  /// one program.
   struct OwnerKey: Hashable {
     var pid: Int32 = 0
     var user: UInt32 = 0

@@ -98,8 +98,8 @@ public enum Diagnosis {
     return CensusIndex(census, options).processesToWatch
   }
 
-  /// Groups findings that explain each other, cause first; every other finding stands alone. The worst group comes
-  /// first.
+  /// Groups findings that explain each other, cause first; every other finding stands alone. The worst group
+  /// comes first.
   public static func chains(_ findings: [Finding]) -> [[Finding]] { Chains(findings).all }
 
   /// Whether the left finding is printed before the right one.

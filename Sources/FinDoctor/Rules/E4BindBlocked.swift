@@ -17,8 +17,8 @@ extension Diagnosis {
   /// Returns every obstacle to a bind: the program that holds the address, or the time until TIME-WAIT ends.
   ///
   /// Empty when there is no obstacle. An obstacle to every listener is critical. One that `SO_REUSEADDR` may get around
-  /// is a warning: the option helps only if the socket in the way has it as well, and the kernel shows that to no other
-  /// program.
+  /// is a warning: the option helps only if the socket in the way has it as well, and the kernel shows that to no
+  /// other program.
   /// - Parameters:
   ///   - census: The census to look in.
   ///   - request: The bind to judge.

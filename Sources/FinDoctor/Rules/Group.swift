@@ -16,8 +16,8 @@ struct Group {
   var key: Key
   /// Indices in the census.
   var members: [Int] = []
-  /// The largest lower bound and the largest upper bound of all members; the age of the oldest member lies between
-  /// them.
+  /// The largest lower bound and the largest upper bound of all members; the age of the oldest member lies
+  /// between them.
   var since = AgeBounds(atLeast: 0, atMost: 0)
   /// The member with the largest lower bound.
   var oldest = 0

@@ -14,8 +14,8 @@ extension Rule {
 }
 
 extension CensusIndex {
-  /// Closed connections with bytes that the peer does not take. The kernel keeps them, up to a limit for the whole
-  /// machine.
+  /// Closed connections with bytes that the peer does not take. The kernel keeps them, up to a limit for the
+  /// whole machine.
   fileprivate func orphanedConnections() -> [Finding] {
     let groups = gather(orphaned) { _, socket, _ in
       let isStuck =

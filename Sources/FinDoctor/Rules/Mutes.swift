@@ -30,8 +30,8 @@ package struct Mutes: Hashable, Sendable {
   }
 
   /// Parses the text of a file.
-  /// - Throws: A ``BadLine`` for the first line that cannot be parsed: a file that is only half understood mutes
-  ///   nothing.
+  /// - Throws: A ``BadLine`` for the first line that cannot be parsed: a file that is only half understood
+  ///   mutes nothing.
   package init(parsing text: String) throws(BadLine) {
     for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" })
       .enumerated()

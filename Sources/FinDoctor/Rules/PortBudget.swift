@@ -99,8 +99,8 @@ package struct PortBudget: Sendable {
     package var growth: Int
     /// The time until the ports run out at this rate; nil when they do not.
     ///
-    /// Ports in TIME-WAIT come back when their time is over. The bounds allow for one connection more or less in the
-    /// interval.
+    /// Ports in TIME-WAIT come back when their time is over. The bounds allow for one connection more or less in
+    /// the interval.
     package var exhaustion: AgeBounds?
 
     /// The connections opened per second, at least.

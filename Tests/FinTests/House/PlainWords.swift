@@ -1,6 +1,6 @@
 extension HouseRule {
-  /// Comments, messages and test names are reference English: the actor has a name, and a sentence begins with its
-  /// subject.
+  /// Comments, messages and test names are reference English: the actor has a name, and a sentence begins with
+  /// its subject.
   ///
   /// These marks do not make a sentence bad on their own; nearly every sentence that has to be read twice has one.
   static let plainWords = HouseRule(

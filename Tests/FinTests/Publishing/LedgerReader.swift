@@ -76,8 +76,8 @@ struct LedgerReader {
 
   var records: [Record] { look().records }
 
-  /// The record of a descriptor. Retries while the record is being written: its writer may have been preempted in the
-  /// middle.
+  /// The record of a descriptor. Retries while the record is being written: its writer may have been preempted in
+  /// the middle.
   subscript(descriptor: CInt) -> Record? {
     let deadline = Peers.Deadline.after(.seconds(20))
     while true {

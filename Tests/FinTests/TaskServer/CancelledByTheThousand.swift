@@ -105,8 +105,8 @@ private enum Thousand {
     }
   }
 
-  /// Starts one task per index, waits until all of them wait, cancels them in random order, and returns the result of
-  /// each.
+  /// Starts one task per index, waits until all of them wait, cancels them in random order, and returns the result
+  /// of each.
   private static func cancelled<Value: Sendable>(
     _ reactor: Reactor, _ areWaiting: () throws -> Bool, _ body: @escaping @Sendable (Int) async throws -> Value
   ) throws -> [Value] {

@@ -5,8 +5,8 @@ import Testing
 
 @testable import Fin
 
-/// Effects that are visible only in a process where no other code opens descriptors: each test runs in a separate
-/// process.
+/// Effects that are visible only in a process where no other code opens descriptors: each test runs in a
+/// separate process.
 @Suite("Promise 1: a descriptor number is never a stranger's")
 struct NumbersAlone {
   @Test("when close returns the number is free, whatever operations were inside", .faults(1, 2, 3))
@@ -125,8 +125,8 @@ struct NumbersAlone {
   }
 }
 
-/// Checks a condition in a separate process: reports a failure to the test that started it, and exits with a failure
-/// status.
+/// Checks a condition in a separate process: reports a failure to the test that started it, and exits with a
+/// failure status.
 func check(_ condition: Bool, _ message: @autoclosure () -> String) {
   guard !condition else { return }
   Issue.record("\(message())")

@@ -43,8 +43,8 @@ extension Census {
     return all
   }
 
-  /// Destroys sockets of one namespace. The calling thread enters that namespace, if it is not there already, and
-  /// stays.
+  /// Destroys sockets of one namespace. The calling thread enters that namespace, if it is not there already,
+  /// and stays.
   private static func destroy(_ rows: [InetSocket], inNamespace inode: UInt32) -> [DestroyOutcome] {
     do throws(KernelError) {
       if NamespacePlace.inode(NamespacePlace.own) != inode {

@@ -1,10 +1,10 @@
 /// Requests about one socket, named by its addresses, its ports and its cookie.
 extension InetDiag {
-  /// A request that names one socket exactly (`struct inet_diag_req_v2` with its `inet_diag_sockid`) and asks for an
-  /// acknowledgement.
+  /// A request that names one socket exactly (`struct inet_diag_req_v2` with its `inet_diag_sockid`) and asks for
+  /// an acknowledgement.
   /// - Parameters:
-  ///   - type: ``NetlinkMessage/socketDiagnosis`` to read the socket, ``NetlinkMessage/socketDestruction`` to destroy
-  ///     it.
+  ///   - type: ``NetlinkMessage/socketDiagnosis`` to read the socket, ``NetlinkMessage/socketDestruction`` to
+  ///     destroy it.
   ///   - socket: The socket's row, from a dump.
   ///   - cookie: The cookie that the socket must have; all ones for any.
   ///   - sequence: The sequence number of the request.

@@ -84,8 +84,8 @@ enum InetDiag {
     return row
   }
 
-  /// Whether the socket is an MPTCP subflow: the upper protocol's attribute nests attributes, and the first is its
-  /// name.
+  /// Whether the socket is an MPTCP subflow: the upper protocol's attribute nests attributes, and the first is
+  /// its name.
   private static func isMultipath(_ bytes: RawSpan) -> Bool {
     guard let name = NetlinkAttribute(in: bytes, at: 0), name.type == 1 else { return false }
     let value = bytes.extracting(name.value)

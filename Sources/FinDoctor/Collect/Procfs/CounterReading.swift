@@ -14,8 +14,8 @@ extension Counters {
     return counters
   }
 
-  /// Reads lines in pairs: `TcpExt: SyncookiesSent …` and `TcpExt: 0 …`. A value without a name or a number is left
-  /// out.
+  /// Reads lines in pairs: `TcpExt: SyncookiesSent …` and `TcpExt: 0 …`. A value without a name or a number is
+  /// left out.
   mutating func take(table bytes: [UInt8]) {
     let lines = bytes.split(separator: 10)
     var index = 0

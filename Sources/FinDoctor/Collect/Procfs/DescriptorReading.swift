@@ -14,8 +14,8 @@ struct DescriptorReading: Sendable {
   var ended: Set<Int32> = []
   /// Processes that became unreadable during the scan.
   private var closed: Set<Int32> = []
-  /// The descriptors of processes that have enough of them for several threads to share the work; read in a second
-  /// step.
+  /// The descriptors of processes that have enough of them for several threads to share the work; read in a
+  /// second step.
   private var parts: [Part] = []
 
   /// Some of the descriptors of one process, by number.

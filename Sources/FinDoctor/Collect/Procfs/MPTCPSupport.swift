@@ -1,7 +1,7 @@
 /// The kernel's support for MPTCP in the network namespace that the calling thread is in.
 enum MPTCPSupport {
-  /// Whether the kernel supports MPTCP. A kernel without it would search for a module at each request for MPTCP
-  /// sockets.
+  /// Whether the kernel supports MPTCP. A kernel without it would search for a module at each request for
+  /// MPTCP sockets.
   static var isThere: Bool { (try? Files.status("/proc/sys/net/mptcp")) != nil }
 
   /// Whether any MPTCP sockets exist, for a kernel that does not list them: it may have MPTCP and lack the module that

@@ -53,8 +53,8 @@ extension Program {
     }
   }
 
-  /// Reads `0::/system.slice/nginx.service`: the line of cgroup v2, else the first line with a path, such as systemd's
-  /// own.
+  /// Reads `0::/system.slice/nginx.service`: the line of cgroup v2, else the first line with a path, such as
+  /// systemd's own.
   mutating func take(cgroup bytes: [UInt8]) {
     let lines = bytes.split(separator: 10)
     guard let line = lines.first(where: { $0.begins(with: "0::") }) ?? lines.first(where: { $0.contains(47) }),

@@ -1,6 +1,6 @@
 extension Language {
-  /// The language of the program that a process runs, judged by the section names that its compiler left in the
-  /// executable.
+  /// The language of the program that a process runs, judged by the section names that its compiler left in
+  /// the executable.
   ///
   /// Another user may have written the file: every offset and length in it is checked against the bytes that were read.
   static func reading(_ pid: Int32) -> Language {
