@@ -76,7 +76,7 @@ enum Talk {
   private static func typed() -> AsyncStream<String> {
     AsyncStream { lines in
       DispatchQueue(label: "input").async {
-        while let line = receiveLine() { lines.yield(line) }
+        while let line = readLine() { lines.yield(line) }
         lines.finish()
       }
     }
