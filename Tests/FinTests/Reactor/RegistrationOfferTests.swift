@@ -5,7 +5,7 @@ import Testing
 @testable import Fin
 
 @Suite("Promise 4: closing wakes everyone, even on a registration that another task has just made")
-struct SeatOfferTests {
+struct RegistrationOfferTests {
   @Test("a socket's registration is visible to others only when a close will wake it")
   func heardBeforeOffered() throws {
     for _ in 0..<2000 {

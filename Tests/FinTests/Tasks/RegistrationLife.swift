@@ -6,7 +6,7 @@ import Testing
 @testable import Fin
 
 @Suite("Tasks: one registration for each descriptor, released with it")
-struct Seating {
+struct RegistrationLife {
   @Test("tasks that wait for a socket for the first time at the same moment share its registration")
   func atOnce() throws {
     // On threads of their own: on one loop the tasks would take turns.

@@ -199,7 +199,7 @@ SEEDS = [
     (36, "a socket that is released keeps its place at the loop", "Operations/Core.swift",
      "    ledger.close(record, departure)\n    lazyRegistration.load()?.leave(watching: number(.exclusive))\n",
      "    ledger.close(record, departure)\n    if !seeded(36) { lazyRegistration.load()?.leave(watching: number(.exclusive)) }\n",
-     "Seating"),
+     "RegistrationLife"),
     (37, "a deadline earlier than the loop's sleep does not wake it", "EventLoop/EventLoop.swift",
      "    if isFirst, !isCurrent { poller.wake() }",
      "    if isFirst, !isCurrent, !seeded(37) { poller.wake() }",
@@ -211,7 +211,7 @@ SEEDS = [
     (39, "a close does not find who waits at a loop", "Operations/Operation.swift",
      "      _ = gate.park(registration)\n",
      "      if !seeded(39) { _ = gate.park(registration) }\n",
-     "SeatOfferTests"),
+     "RegistrationOfferTests"),
     (40, "a wait that always finds one more event never hears of its cancellation", "EventLoop/Registration.swift",
      "      if Task.isCancelled { return .over(.cancelled) }\n",
      "      if Task.isCancelled, !(seeded(40) && waiter.interest.isMet(by: word.load(ordering: .acquiring))) {\n"
