@@ -3,6 +3,7 @@ import TestTraits
 import Testing
 
 @testable import FinCommand
+@testable import FinDoctor
 
 @Suite("One address parser, one width, one set of options for all commands", .onThreads, .timeLimit(.minutes(30)))
 struct SharedArgumentTests {
@@ -104,5 +105,19 @@ struct CheckGroupTests {
     #expect(json.output.ranges(of: "\"id\":\"L3\"").count == 3)
     let two = try await Fin.run(["check"] + pids.prefix(2))
     #expect(two.lines.count { $0.contains("WARNING  L3 detached") } == 2)
+  }
+  @Test("chains of one program are grouped from 3 on, and of several programs from 12 on; others stand alone")
+  func sizes() {
+    func sizes(_ chains: [[Finding]]) -> [Int] { CheckGroups(chains).groups.map(\.count) }
+    func leak(_ pid: Int, _ program: String, _ severity: Severity = .warning) -> [Finding] {
+      [Finding(.detached, severity, count: 1, who: ProcessOwner(program: program, pid: Int32(pid)), sentence: "")]
+    }
+    #expect(sizes((0..<2).map { leak($0, "api") }) == [1, 1])
+    #expect(sizes((0..<3).map { leak($0, "api") }) == [3])
+    #expect(sizes((0..<11).map { leak($0, "api\($0)") }) == Array(repeating: 1, count: 11))
+    #expect(sizes((0..<12).map { leak($0, "api\($0)") }) == [12])
+    // Another severity is not alike, and a finding about the machine never is.
+    #expect(sizes((0..<3).map { leak($0, "api", $0 == 0 ? .critical : .warning) }) == [1, 1, 1])
+    #expect(sizes((0..<20).map { _ in [Finding(.memory, .warning, count: 1, sentence: "")] }).count == 20)
   }
 }

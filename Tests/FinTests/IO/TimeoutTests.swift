@@ -50,7 +50,7 @@ struct Times {
     pair.second.abort()
   }
 
-  @Test("a timeout of nil is unlimited: only the peer or a close ends the wait")
+  @Test("a timeout of .never is unlimited: only the peer or a close ends the wait")
   func forEver() throws {
     let listener = try Listener.bind(.loopback(port: 0), timeouts: .all(.never))
     let handle = listener.handle
@@ -75,6 +75,25 @@ struct Times {
     handle.stop()
     #expect(try accepting.join().cause == .closed)
     #expect(address.port != 0)
+    pair.second.abort()
+  }
+
+  @Test("one call with .never outlasts the socket's own timeout, in a thread and in a task", arguments: [false, true])
+  func oneUnlimitedCall(isInTask: Bool) throws {
+    let pair = try Connection.pair(timeouts: .all(.milliseconds(20)))
+    let shared = pair.first.share()
+    let receiving = onThread {
+      isInTask
+        ? try Working(on: Reactor.shared.executor) { try await shared.receive(upTo: 10, within: .never) }
+          .join(within: .seconds(60))
+        : try shared.receive(upTo: 10, within: .never)
+    }
+    try steadily(for: .milliseconds(150), "the end of an unlimited call", equals: false) { receiving.isFinished }
+    try pair.second.send([1, 2])
+    #expect(try receiving.join() == [1, 2])
+    // The next call has the socket's timeout again.
+    #expect(try refusal { () throws(SocketError) in try shared.receive(upTo: 10) }.cause == .timedOut)
+    shared.abort()
     pair.second.abort()
   }
 
