@@ -92,13 +92,13 @@ enum CommandRequest {
   }
 
   private static func page(of command: any DocumentedCommand.Type, isLong: Bool) -> String {
-    HelpPage(isLong: isLong, paper: .standardOutput(noColor: false)).text(of: command, in: FinCommand.self)
+    HelpPage(isLong: isLong, terminal: .standardOutput(noColor: false)).text(of: command, in: FinCommand.self)
   }
 
   private static func schema(of command: any DocumentedCommand.Type) -> String {
-    let paper = Terminal.standardOutput(noColor: false)
+    let terminal = Terminal.standardOutput(noColor: false)
     return "fin \(command.configuration.commandName ?? "") --json prints one object:\n\n"
-      + (command.schema?.text(on: paper) ?? "")
+      + (command.schema?.text(on: terminal) ?? "")
   }
 
   /// A word of the user without characters that a terminal would act on.

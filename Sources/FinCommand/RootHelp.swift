@@ -4,8 +4,8 @@ import FinTerminal
 /// The help of the command as a whole.
 enum RootHelp {
   static func text(isLong: Bool) -> String {
-    let paper = Terminal.standardOutput(noColor: false)
-    let page = HelpPage(isLong: isLong, paper: paper)
+    let terminal = Terminal.standardOutput(noColor: false)
+    let page = HelpPage(isLong: isLong, terminal: terminal)
     var lines = [FinCommand.configuration.abstract, "", "Usage: fin COMMAND [OPTIONS]", ""]
     lines += [page.heading("Commands:")] + commands + [""]
     lines += [page.heading("Examples:")] + examples.split(separator: "\n").map { "  " + $0 } + [""]

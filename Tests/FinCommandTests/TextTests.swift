@@ -17,7 +17,7 @@ struct TextTests {
 
   @Test("no line is wider than 100 columns, however long the text is")
   func width() {
-    let report = TextReport(paper: Terminal(hasColour: false))
+    let report = TextReport(terminal: Terminal(hasColour: false))
     let lines = (report.story(of: finding()) + "\n" + report.table(of: [finding()], seconds: 1)).split(separator: "\n")
     #expect(lines.allSatisfy { $0.count <= 100 })
     #expect(lines.contains { $0.contains("expected: short") })
@@ -25,8 +25,8 @@ struct TextTests {
 
   @Test("colour only adds escape sequences")
   func colour() {
-    let plain = TextReport(paper: Terminal(hasColour: false)).story(of: finding())
-    let coloured = TextReport(paper: Terminal(hasColour: true)).story(of: finding())
+    let plain = TextReport(terminal: Terminal(hasColour: false)).story(of: finding())
+    let coloured = TextReport(terminal: Terminal(hasColour: true)).story(of: finding())
     #expect(!plain.contains("\u{1B}"))
     #expect(coloured.contains("\u{1B}["))
     #expect(coloured.replacing(/\u{1B}\[[0-9;]*m/, with: "") == plain)

@@ -72,7 +72,7 @@ struct CheckCommand: DocumentedCommand {
     if looking.json {
       CheckJSON.write(report)
     } else {
-      let text = CheckText(paper: looking.paper)
+      let text = CheckText(terminal: looking.terminal)
       Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty))
       for sentence in result.census.gaps.sentences { Output.complain(sentence) }
     }

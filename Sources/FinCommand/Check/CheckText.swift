@@ -3,7 +3,7 @@ import FinTerminal
 
 /// The report as text, at most 100 columns wide.
 struct CheckText {
-  let paper: Terminal
+  let terminal: Terminal
 
   /// The findings for the help: of each, its code and name, and below them what it is.
   static var catalogue: String {
@@ -45,9 +45,9 @@ struct CheckText {
         descriptors.isEmpty ? "-" : descriptors,
       ])
     }
-    let lines = table.lines(width: paper.page - 4)
-    return [paper.ink(.heading, "  and \(Phrase.number(findings.count)) more alike (--all shows each):")]
-      + [paper.ink(.quiet, "    " + lines[0])] + lines.dropFirst().map { "    " + Terminal.trimmed($0) }
+    let lines = table.lines(width: terminal.page - 4)
+    return [terminal.ink(.heading, "  and \(Phrase.number(findings.count)) more alike (--all shows each):")]
+      + [terminal.ink(.quiet, "    " + lines[0])] + lines.dropFirst().map { "    " + Terminal.trimmed($0) }
   }
 
   /// The command that shows more about a finding.
@@ -62,13 +62,13 @@ struct CheckText {
     let word = finding.severity.description.uppercased()
     let name = "\(finding.id)"
     let lead = isEffect ? "  └ leads to " : ""
-    var lines = [lead + paper.ink(Self.ink(of: finding.severity), word) + "  " + paper.ink(.heading, name)]
-    lines += Terminal.wrap(finding.sentence, to: paper.width - margin.count - 2).map { margin + "  " + $0 }
+    var lines = [lead + terminal.ink(Self.ink(of: finding.severity), word) + "  " + terminal.ink(.heading, name)]
+    lines += Terminal.wrap(finding.sentence, to: terminal.width - margin.count - 2).map { margin + "  " + $0 }
     func add(_ label: String, _ text: String?) {
       guard let text, !text.isEmpty else { return }
-      let wrapped = Self.wrap(text, to: paper.width - margin.count - 2 - Self.labelWidth)
+      let wrapped = Self.wrap(text, to: terminal.width - margin.count - 2 - Self.labelWidth)
       for (place, line) in wrapped.enumerated() {
-        let shown = place == 0 ? paper.ink(.quiet, Terminal.pad(label, to: Self.labelWidth)) : Self.blank
+        let shown = place == 0 ? terminal.ink(.quiet, Terminal.pad(label, to: Self.labelWidth)) : Self.blank
         lines.append(margin + "  " + shown + line)
       }
     }
@@ -113,15 +113,15 @@ struct CheckText {
       let count = findings.count { $0.severity == severity }
       if count == 0 { continue }
       let word = severity == .info ? "informational" : severity == .warning && count > 1 ? "warnings" : "\(severity)"
-      parts.append(paper.ink(Self.ink(of: severity), "\(count) \(word)"))
+      parts.append(terminal.ink(Self.ink(of: severity), "\(count) \(word)"))
     }
     let processes = report.census.holders.processes.count
     var text =
-      parts.isEmpty ? paper.ink(.good, "No findings") : parts.joined(separator: ", ")
+      parts.isEmpty ? terminal.ink(.good, "No findings") : parts.joined(separator: ", ")
     text += " in \(report.census.sockets.count) sockets and \(processes) processes."
     if report.below > 0 { text += " \(report.below) below the threshold: --threshold info." }
     if report.muted > 0 { text += " \(report.muted) muted." }
-    return ([text] + report.onPurpose.flatMap { Self.wrap(Self.left(out: $0), to: paper.width) })
+    return ([text] + report.onPurpose.flatMap { Self.wrap(Self.left(out: $0), to: terminal.width) })
       .joined(separator: "\n")
   }
 

@@ -37,7 +37,7 @@ struct ExplainCommand: DocumentedCommand {
 
   @OptionGroup var looking: LookOptions
 
-  private var text: ExplainText { ExplainText(paper: looking.paper) }
+  private var text: ExplainText { ExplainText(terminal: looking.terminal) }
 
   func validate() throws {
     guard limit > 0 else { throw ValidationError("--limit must be above 0.") }
@@ -115,7 +115,7 @@ struct ExplainCommand: DocumentedCommand {
     let rest =
       count > lives.count ? "the worst \(lives.count) of \(count) sockets (--limit shows more)" : "\(count) sockets"
     lines.append("")
-    lines += Terminal.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: looking.paper.width)
+    lines += Terminal.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: looking.terminal.width)
     return lines.joined(separator: "\n") + "\n"
   }
 

@@ -3,15 +3,15 @@ import FinTerminal
 
 /// The life of one socket as text, at most 100 columns wide.
 struct ExplainText {
-  let paper: Terminal
+  let terminal: Terminal
 
   private static let margin = 2
   private static let labelWidth = 14
 
   /// Returns everything about one socket.
   func story(of life: SocketExplanation, in census: Census, matched: String?) -> String {
-    var lines = [paper.ink(.heading, life.state) + "  " + owner(of: life) + life.title]
-    lines += Terminal.wrap(life.meaning, to: paper.width - Self.margin).map { "  " + $0 }
+    var lines = [terminal.ink(.heading, life.state) + "  " + owner(of: life) + life.title]
+    lines += Terminal.wrap(life.meaning, to: terminal.width - Self.margin).map { "  " + $0 }
     if let matched { lines += block("matched", matched) }
     if case .inet(let place) = life.socket, census.namespaces.count > 1 {
       lines += block("namespace", census.namespace(of: census.sockets[place]).name)
@@ -28,7 +28,7 @@ struct ExplainText {
     }
     for finding in life.findings {
       lines.append("")
-      lines += CheckText(paper: paper).story(of: finding, isEffect: false)
+      lines += CheckText(terminal: terminal).story(of: finding, isEffect: false)
     }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -46,12 +46,12 @@ struct ExplainText {
     let width = min(times.map(\.count).max() ?? 0, 40)
     var lines: [String] = []
     for (place, event) in life.events.enumerated() {
-      let text = Terminal.wrap(event.text, to: paper.width - 4 - Self.labelWidth - width)
+      let text = Terminal.wrap(event.text, to: terminal.width - 4 - Self.labelWidth - width)
       for (row, line) in text.enumerated() {
         let label = place == 0 && row == 0 ? "life" : ""
         let time = row == 0 ? times[place] : ""
         lines.append(
-          "  " + paper.ink(.quiet, Terminal.pad(label, to: Self.labelWidth)) + Terminal.pad(time, to: width) + "  "
+          "  " + terminal.ink(.quiet, Terminal.pad(label, to: Self.labelWidth)) + Terminal.pad(time, to: width) + "  "
             + line)
       }
     }
@@ -104,8 +104,8 @@ struct ExplainText {
   }
 
   private func block(_ label: String, _ text: String) -> [String] {
-    CheckText.wrap(text, to: paper.width - Self.margin - Self.labelWidth - 2).enumerated().map { place, line in
-      "  " + paper.ink(.quiet, Terminal.pad(place == 0 ? label : "", to: Self.labelWidth)) + line
+    CheckText.wrap(text, to: terminal.width - Self.margin - Self.labelWidth - 2).enumerated().map { place, line in
+      "  " + terminal.ink(.quiet, Terminal.pad(place == 0 ? label : "", to: Self.labelWidth)) + line
     }
   }
 }
@@ -117,19 +117,20 @@ extension ExplainText {
     let since = life.since == .unknown ? "" : " for \(life.since)"
     let finding = life.findings.first
     let head = ([life.state + since, title, holder] as [String?]).compactMap { $0 }.joined(separator: ", ")
-    var lines = Self.hanging(name, head, to: paper.width)
-    lines[0] = paper.ink(.heading, name) + lines[0].dropFirst(name.count)
+    var lines = Self.hanging(name, head, to: terminal.width)
+    lines[0] = terminal.ink(.heading, name) + lines[0].dropFirst(name.count)
     // An acknowledgement is less informative than the data before it.
     let last = life.events.last { $0.kind != .acknowledged && $0.kind != .finishAcknowledged }
     let event = last.map { "\($0.text.prefix(1).uppercased())\($0.text.dropFirst()), \(Self.ago($0.ago)). " } ?? ""
     lines += Terminal.wrap(
-      event + (finding == nil ? life.meaning : life.attention.first ?? life.meaning), to: paper.width - 4
+      event + (finding == nil ? life.meaning : life.attention.first ?? life.meaning), to: terminal.width - 4
     )
     .map { "    " + $0 }
     if let finding {
       let word = finding.severity.description.uppercased()
       lines.append(
-        "    " + paper.ink(CheckText.ink(of: finding.severity), word) + "  \(finding.id.rawValue) \(finding.id.name)")
+        "    " + terminal.ink(CheckText.ink(of: finding.severity), word) + "  \(finding.id.rawValue) \(finding.id.name)"
+      )
     }
     return lines
   }
@@ -147,12 +148,12 @@ extension ExplainText {
     var lines: [String] = []
     let (reusing, plain) = (outlook.reusing, outlook.plain)
     switch (reusing, plain) {
-    case (.free, .free): lines.append(paper.ink(.good, "Nothing stands in the way of \(place)."))
+    case (.free, .free): lines.append(terminal.ink(.good, "Nothing stands in the way of \(place)."))
     case (.free, _):
-      lines.append(paper.ink(.trap, "\(place) can be bound with SO_REUSEADDR only."))
-    case (.taken, _): lines.append(paper.ink(.bad, "\(place) is taken."))
-    case (.unsure, _): lines.append(paper.ink(.trap, "\(place) may be taken."))
-    case (.refused(let name), _): lines.append(paper.ink(.bad, "\(place) cannot be bound: \(name)."))
+      lines.append(terminal.ink(.trap, "\(place) can be bound with SO_REUSEADDR only."))
+    case (.taken, _): lines.append(terminal.ink(.bad, "\(place) is taken."))
+    case (.unsure, _): lines.append(terminal.ink(.trap, "\(place) may be taken."))
+    case (.refused(let name), _): lines.append(terminal.ink(.bad, "\(place) cannot be bound: \(name)."))
     }
     lines.append("")
     lines += block("plain", Self.words(plain))
@@ -172,7 +173,7 @@ extension ExplainText {
     for note in outlook.notes { lines += block("note", note) }
     for finding in outlook.obstacles {
       lines.append("")
-      lines += CheckText(paper: paper).story(of: finding, isEffect: false)
+      lines += CheckText(terminal: terminal).story(of: finding, isEffect: false)
     }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -52,7 +52,7 @@ struct KillCommand: DocumentedCommand {
     var report = KillReport(
       before: before, chosen: named.filter { isMeant(before.sockets[$0]) },
       spared: named.filter { !isMeant(before.sockets[$0]) }, isDryRun: dryRun)
-    let text = KillText(paper: looking.paper)
+    let text = KillText(terminal: looking.terminal)
     if !looking.json {
       Output.write(text.list(report))
       for sentence in before.gaps.sentences { Output.complain(sentence) }

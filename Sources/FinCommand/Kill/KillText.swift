@@ -3,7 +3,7 @@ import FinTerminal
 
 /// The output of `fin kill` as text, at most 100 columns wide.
 struct KillText {
-  let paper: Terminal
+  let terminal: Terminal
 
   /// The table of the named sockets.
   func list(_ report: KillReport) -> String {
@@ -16,7 +16,7 @@ struct KillText {
       }
       var table = ListTable(fields, headings: true)
       table.append(report.chosen.map { .inet($0) }, of: listing)
-      table.write(page: paper.page) { text += String(decoding: $0, as: UTF8.self) }
+      table.write(page: terminal.page) { text += String(decoding: $0, as: UTF8.self) }
     }
     for place in report.spared {
       let socket = report.before.sockets[place]
@@ -59,13 +59,13 @@ struct KillText {
 
   private func word(_ number: Int, _ report: KillReport) -> String {
     switch report.outcomes[number] {
-    case .destroyed: paper.ink(.good, "destroyed")
-    case .endedBefore where report.remains(number): paper.ink(.bad, "not found")
-    case .endedBefore: paper.ink(.good, "had ended")
-    case .notPermitted: paper.ink(.bad, "not permitted")
-    case .notSupported: paper.ink(.bad, "not supported")
-    case .unreachable: paper.ink(.bad, "unreachable")
-    case .refused: paper.ink(.bad, "refused")
+    case .destroyed: terminal.ink(.good, "destroyed")
+    case .endedBefore where report.remains(number): terminal.ink(.bad, "not found")
+    case .endedBefore: terminal.ink(.good, "had ended")
+    case .notPermitted: terminal.ink(.bad, "not permitted")
+    case .notSupported: terminal.ink(.bad, "not supported")
+    case .unreachable: terminal.ink(.bad, "unreachable")
+    case .refused: terminal.ink(.bad, "refused")
     }
   }
 
@@ -111,7 +111,7 @@ struct KillText {
 
   private func lines(_ label: String, _ text: String) -> String {
     let margin = label.isEmpty ? 2 : 0
-    return Phrase.lines(label, text, margin: margin, labelWidth: label.isEmpty ? 0 : 8, on: paper)
+    return Phrase.lines(label, text, margin: margin, labelWidth: label.isEmpty ? 0 : 8, on: terminal)
       .map { $0 + "\n" }.joined()
   }
 
@@ -119,8 +119,8 @@ struct KillText {
     let remaining = report.chosen.indices.count { report.remains($0) }
     let all = report.chosen.count
     if remaining == 0 {
-      return paper.ink(.good, all == 1 ? "It has ended." : "All \(Phrase.number(all)) have ended.")
+      return terminal.ink(.good, all == 1 ? "It has ended." : "All \(Phrase.number(all)) have ended.")
     }
-    return paper.ink(.bad, "\(Phrase.number(remaining)) of \(Phrase.number(all)) did not end.")
+    return terminal.ink(.bad, "\(Phrase.number(remaining)) of \(Phrase.number(all)) did not end.")
   }
 }

@@ -44,19 +44,19 @@ struct Lab: DocumentedCommand {
   func run() throws {
     let chosen = ids.isEmpty ? Catalogue.all : Catalogue.all.filter { ids.contains($0.id) }
     let world: World = inTasks ? .tasks : .threads
-    let paper = output.paper
+    let terminal = output.terminal
     if list {
       if output.json {
         try print(JSONReport.list(chosen))
       } else {
-        for experiment in chosen { print(TextReport.listing(of: experiment, in: world, on: paper)) }
+        for experiment in chosen { print(TextReport.listing(of: experiment, in: world, on: terminal)) }
       }
       return
     }
 
     let clock = ContinuousClock()
     let begun = clock.now
-    let text = TextReport(paper: paper)
+    let text = TextReport(terminal: terminal)
     let findings = Runner(jobs: jobs, timeLimit: .seconds(timeLimit), world: world).run(chosen) { finding in
       if !output.json && !brief { emit(text.story(of: finding)) }
     }

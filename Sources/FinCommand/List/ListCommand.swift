@@ -113,7 +113,7 @@ struct ListCommand: DocumentedCommand {
     }
     var table = ListTable(columns, headings: !noHeader)
     table.append(rows, of: listing)
-    table.write(page: wide ? nil : looking.paper.page, to: Output.write)
+    table.write(page: wide ? nil : looking.terminal.page, to: Output.write)
   }
 
 }

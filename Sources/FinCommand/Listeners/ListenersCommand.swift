@@ -58,7 +58,7 @@ struct ListenersCommand: DocumentedCommand {
       ListenersJSON.write(shown, matching: matching.count, census)
     } else {
       let text = ListenersText(
-        paper: looking.paper, census: census, isDetailed: details, isSecondLook: over != nil)
+        terminal: looking.terminal, census: census, isDetailed: details, isSecondLook: over != nil)
       Output.write(text.report(shown, matching: matching.count))
       looks.complain()
     }

@@ -3,7 +3,7 @@ import FinTerminal
 
 /// The listeners as text, at most 100 columns wide.
 struct ListenersText {
-  let paper: Terminal
+  let terminal: Terminal
   let census: Census
   let isDetailed: Bool
   let isSecondLook: Bool
@@ -13,11 +13,11 @@ struct ListenersText {
     if matching == 0 { return "No listener.\n" }
     var table = Columns(columns(panels))
     for panel in panels { table.append(cells(panel, panels)) }
-    let lines = table.lines(width: paper.page)
-    var text = paper.ink(.heading, lines[0]) + "\n"
+    let lines = table.lines(width: terminal.page)
+    var text = terminal.ink(.heading, lines[0]) + "\n"
     for (panel, line) in zip(panels, lines.dropFirst()) {
       let severity = panel.severity()
-      text += ink(severity).map { paper.ink($0, line) } ?? line
+      text += ink(severity).map { terminal.ink($0, line) } ?? line
       text += "\n"
       if isDetailed || severity.map({ $0 >= .warning }) == true {
         for line in details(panel) { text += line + "\n" }
@@ -95,7 +95,7 @@ struct ListenersText {
   private func details(_ panel: ListenerOverview) -> [String] {
     var lines: [String] = []
     func add(_ label: String, _ text: String?) {
-      if let text { lines += Phrase.lines(label, text, margin: 4, labelWidth: 9, on: paper) }
+      if let text { lines += Phrase.lines(label, text, margin: 4, labelWidth: 9, on: terminal) }
     }
     add("queue", queue(panel))
     add("waiting", waiting(panel))

@@ -47,7 +47,7 @@ struct PortsCommand: DocumentedCommand {
     if looking.json {
       PortsJSON.write(report)
     } else {
-      Output.write(PortsText(paper: looking.paper).report(report))
+      Output.write(PortsText(terminal: looking.terminal).report(report))
       looks.complain()
     }
   }

@@ -3,7 +3,7 @@ import FinTerminal
 
 /// The budgets as text, at most 100 columns wide.
 struct PortsText {
-  let paper: Terminal
+  let terminal: Terminal
   private let margin = 2
 
   func report(_ report: PortsReport) -> String {
@@ -15,7 +15,7 @@ struct PortsText {
   private func story(of budget: PortBudget, _ report: PortsReport) -> [String] {
     var lines = [heading(budget, report), String(repeating: " ", count: margin) + bar(budget)]
     func add(_ label: String, _ text: String?) {
-      if let text { lines += Phrase.lines(label, text, margin: margin, on: paper) }
+      if let text { lines += Phrase.lines(label, text, margin: margin, on: terminal) }
     }
     add("ports", parts(budget))
     add("used by", users(budget.users, report))
@@ -39,10 +39,10 @@ struct PortsText {
     let state =
       "\(Phrase.number(budget.capacity - budget.free)) of \(Phrase.number(budget.capacity)) ports taken, "
       + "\(Phrase.number(budget.free)) free"
-    let shown = budget.remedies().contains(.portsExhausted) ? paper.ink(.bad, state) : state
-    let gap = paper.width - name.count - state.count
-    if gap >= 2 { return paper.ink(.heading, name) + String(repeating: " ", count: gap) + shown }
-    return paper.ink(.heading, name) + "\n" + String(repeating: " ", count: margin) + shown
+    let shown = budget.remedies().contains(.portsExhausted) ? terminal.ink(.bad, state) : state
+    let gap = terminal.width - name.count - state.count
+    if gap >= 2 { return terminal.ink(.heading, name) + String(repeating: " ", count: gap) + shown }
+    return terminal.ink(.heading, name) + "\n" + String(repeating: " ", count: margin) + shown
   }
 
   private func bar(_ budget: PortBudget) -> String {
@@ -50,9 +50,9 @@ struct PortsText {
       (budget.connected, "#", .fin), (budget.resting, "=", .trap), (budget.bound, "+", .bad),
       (budget.free, ".", .quiet),
     ]
-    let cells = Self.cells(parts.map(\.0), in: paper.width - 2 * margin)
+    let cells = Self.cells(parts.map(\.0), in: terminal.width - 2 * margin)
     return zip(parts, cells).map { part, count in
-      count == 0 ? "" : paper.ink(part.2, String(repeating: part.1, count: count))
+      count == 0 ? "" : terminal.ink(part.2, String(repeating: part.1, count: count))
     }.joined()
   }
 
@@ -135,8 +135,8 @@ struct PortsText {
     }
     text += "."
     let legend = "# connected  = TIME-WAIT  + bound  . free"
-    let inked = paper.ink(.quiet, legend)
-    return text.count + 1 + legend.count <= paper.width ? ["\(text) \(inked)"] : [text, inked]
+    let inked = terminal.ink(.quiet, legend)
+    return text.count + 1 + legend.count <= terminal.width ? ["\(text) \(inked)"] : [text, inked]
   }
 }
 

@@ -4,14 +4,14 @@ import FinTerminal
 /// A page of help: usage and examples first, then the options; the long page has the details too.
 struct HelpPage {
   let isLong: Bool
-  let paper: Terminal
+  let terminal: Terminal
 
   /// The page of one command.
   /// - Parameter root: The command that has it as a subcommand.
   func text<Root: ParsableCommand>(of command: any DocumentedCommand.Type, in root: Root.Type) -> String {
     let help = command.help
     let name = command.configuration.commandName ?? ""
-    var lines = Terminal.wrap(command.configuration.abstract, to: paper.width) + [""]
+    var lines = Terminal.wrap(command.configuration.abstract, to: terminal.width) + [""]
     for (place, usage) in help.usage.enumerated() { lines.append((place == 0 ? "Usage: " : "       ") + usage) }
     lines += ["", heading("Examples:")] + Self.indented(help.examples) + [""]
     lines += options(root.helpMessage(for: command, columns: 4000))
@@ -25,7 +25,7 @@ struct HelpPage {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  func heading(_ text: String) -> String { paper.ink(.heading, text) }
+  func heading(_ text: String) -> String { terminal.ink(.heading, text) }
 
   private static func indented(_ text: String) -> [String] {
     text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.isEmpty ? "" : "  " + $0 }
@@ -34,7 +34,7 @@ struct HelpPage {
   /// Wraps paragraphs. A line with a margin, or after such a line, keeps its form.
   func paragraphs(_ text: String) -> [String] {
     text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line in
-      line.hasPrefix(" ") || line.isEmpty ? [String(line)] : Terminal.wrap(String(line), to: paper.width)
+      line.hasPrefix(" ") || line.isEmpty ? [String(line)] : Terminal.wrap(String(line), to: terminal.width)
     }
   }
 
@@ -73,7 +73,7 @@ struct HelpPage {
 
   private func entry(_ label: String, _ text: String) -> [String] {
     let wanted = isLong ? text : Self.firstSentence(text)
-    let wrapped = Terminal.wrap(wanted, to: min(paper.width, 100) - Self.labelWidth)
+    let wrapped = Terminal.wrap(wanted, to: min(terminal.width, 100) - Self.labelWidth)
     let margin = String(repeating: " ", count: Self.labelWidth)
     if label.count + 2 > Self.labelWidth { return [label] + wrapped.map { margin + $0 } }
     return [Terminal.pad(label, to: Self.labelWidth) + wrapped[0]] + wrapped.dropFirst().map { margin + $0 }

@@ -59,12 +59,12 @@ struct JSONSchema {
   private static let typeWidth = 10
 
   /// The schema for a reader: a key in each line, with its type and its meaning.
-  func text(on paper: Terminal) -> String {
+  func text(on terminal: Terminal) -> String {
     let left = Self.keyWidth + Self.typeWidth
     var text = ""
     for line in lines {
       let key = String(repeating: "  ", count: line.depth + 1) + line.key
-      let meaning = Terminal.wrap(String(line.meaning), to: max(20, paper.width - left))
+      let meaning = Terminal.wrap(String(line.meaning), to: max(20, terminal.width - left))
       let first =
         Terminal.pad(Terminal.pad(key, to: Self.keyWidth - 1) + " " + line.type, to: left - 1) + " " + meaning[0]
       text += Terminal.trimmed(first) + "\n"

@@ -10,7 +10,7 @@ struct OutputOptions: ParsableArguments {
   @Flag(name: .customLong("no-color"), help: "Print no colour, as with NO_COLOR in the environment.")
   var noColor = false
 
-  var paper: Terminal { .standardOutput(noColor: noColor) }
+  var terminal: Terminal { .standardOutput(noColor: noColor) }
 }
 
 /// The options of every command that examines the machine's sockets.
@@ -26,7 +26,7 @@ struct LookOptions: ParsableArguments {
   @OptionGroup var output: OutputOptions
 
   var json: Bool { output.json }
-  var paper: Terminal { output.paper }
+  var terminal: Terminal { output.terminal }
 
   /// The options of the census that these options ask for.
   var census: Census.Options {

@@ -39,11 +39,11 @@ enum Phrase {
     pid == 0 ? "unknown" : "\(census.programs[pid]?.name ?? ended)[\(pid)]"
   }
 
-  /// Returns lines with a margin that are no wider than the paper; a word that is too long is broken.
-  static func lines(_ label: String, _ text: String, margin: Int = 2, labelWidth: Int = 10, on paper: Terminal)
+  /// Returns lines with a margin that are no wider than the terminal; a word that is too long is broken.
+  static func lines(_ label: String, _ text: String, margin: Int = 2, labelWidth: Int = 10, on terminal: Terminal)
     -> [String]
   {
-    let room = paper.width - margin - labelWidth
+    let room = terminal.width - margin - labelWidth
     let pieces = Terminal.wrap(text, to: room).flatMap { line -> [String] in
       var pieces: [String] = []
       var rest = line[...]
@@ -56,7 +56,7 @@ enum Phrase {
     let blank = String(repeating: " ", count: labelWidth)
     return pieces.enumerated().map { place, piece in
       String(repeating: " ", count: margin)
-        + (place == 0 ? paper.ink(.quiet, Terminal.pad(label, to: labelWidth)) : blank) + piece
+        + (place == 0 ? terminal.ink(.quiet, Terminal.pad(label, to: labelWidth)) : blank) + piece
     }
   }
 }

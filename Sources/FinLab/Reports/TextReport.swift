@@ -2,18 +2,18 @@ package import FinTerminal
 
 /// The findings as text, at most 100 columns wide.
 package struct TextReport {
-  let paper: Terminal
+  let terminal: Terminal
 
-  package init(paper: Terminal) { self.paper = paper }
+  package init(terminal: Terminal) { self.terminal = terminal }
 
   private let labelWidth = 9
 
-  package static func listing(of experiment: Experiment, in world: World = .threads, on paper: Terminal) -> String {
+  package static func listing(of experiment: Experiment, in world: World = .threads, on terminal: Terminal) -> String {
     let articles = experiment.articles.map(\.rawValue).joined(separator: ",")
     let word = world == .tasks ? Terminal.pad(experiment.wordOfTasks, to: 6) : ""
-    let lines = Terminal.wrap(experiment.claim, to: paper.width - 27 - word.count)
+    let lines = Terminal.wrap(experiment.claim, to: terminal.width - 27 - word.count)
     let first =
-      paper.ink(.heading, Terminal.pad(experiment.id, to: 19)) + Terminal.pad(articles, to: 6) + word + lines[0]
+      terminal.ink(.heading, Terminal.pad(experiment.id, to: 19)) + Terminal.pad(articles, to: 6) + word + lines[0]
     return ([first] + lines.dropFirst().map { String(repeating: " ", count: 25 + word.count) + $0 }).joined(
       separator: "\n")
   }
@@ -25,8 +25,9 @@ package struct TextReport {
       "article" + (finding.articles.count == 1 ? " " : "s ")
       + finding.articles.map(\.rawValue).joined(separator: ", ")
     lines.append(
-      paper.ink(.heading, finding.id) + String(repeating: " ", count: paper.width - finding.id.count - articles.count)
-        + paper.ink(.quiet, articles))
+      terminal.ink(.heading, finding.id)
+        + String(repeating: " ", count: terminal.width - finding.id.count - articles.count)
+        + terminal.ink(.quiet, articles))
     lines += paragraph("claim", .quiet, finding.claim)
     lines += paragraph("truth", .quiet, finding.truth)
     for trial in finding.trials {
@@ -35,7 +36,7 @@ package struct TextReport {
     }
     lines.append("")
     lines += paragraph("verdict", ink(of: finding.verdict), verdict(of: finding))
-    lines.append(paper.ink(.quiet, String(repeating: "─", count: paper.width)))
+    lines.append(terminal.ink(.quiet, String(repeating: "─", count: terminal.width)))
     return lines.joined(separator: "\n")
   }
 
@@ -56,7 +57,7 @@ package struct TextReport {
     let mark = mark(of: fact, side: side)
     let indent = String(repeating: " ", count: labelWidth + 2)
     let name = Terminal.pad(fact.name, to: nameWidth)
-    let source = paper.ink(.quiet, fact.source)
+    let source = terminal.ink(.quiet, fact.source)
     let value = fact.value.description
     var lines: [String]
     if value.count <= Self.longestValue {
@@ -64,10 +65,10 @@ package struct TextReport {
     } else {
       // A long value stands below its name.
       lines = [mark + " " + name + "  " + String(repeating: " ", count: valueWidth) + "  " + source]
-      lines += Terminal.wrap(value, to: paper.width - indent.count - 2).map { indent + "  " + $0 }
+      lines += Terminal.wrap(value, to: terminal.width - indent.count - 2).map { indent + "  " + $0 }
     }
     if fact.met == false, let expected = fact.expected {
-      lines.append(indent + paper.ink(.bad, "expected: \(expected)"))
+      lines.append(indent + terminal.ink(.bad, "expected: \(expected)"))
     }
     return lines
   }
@@ -76,10 +77,10 @@ package struct TextReport {
     func right(_ text: String) -> String { String(repeating: " ", count: labelWidth + 1 - text.count) + text }
     return switch (side, fact.met) {
     case (_, nil): right("")
-    case (.naive, true?): paper.ink(.trap, right("!"))
-    case (.naive, false?): paper.ink(.bad, right("?"))
-    case (.fin, true?): paper.ink(.good, right("ok"))
-    case (.fin, false?): paper.ink(.bad, right("NO"))
+    case (.naive, true?): terminal.ink(.trap, right("!"))
+    case (.naive, false?): terminal.ink(.bad, right("?"))
+    case (.fin, true?): terminal.ink(.good, right("ok"))
+    case (.fin, false?): terminal.ink(.bad, right("NO"))
     }
   }
 
@@ -107,9 +108,9 @@ package struct TextReport {
 
   /// Returns a label with its text, wrapped beside it.
   private func paragraph(_ label: String, _ ink: Terminal.Style, _ text: String) -> [String] {
-    let wrapped = Terminal.wrap(text, to: paper.width - labelWidth - 2)
+    let wrapped = Terminal.wrap(text, to: terminal.width - labelWidth - 2)
     return wrapped.enumerated().map { number, line in
-      (number == 0 ? "  " + paper.ink(ink, Terminal.pad(label, to: labelWidth)) : String(repeating: " ", count: 11))
+      (number == 0 ? "  " + terminal.ink(ink, Terminal.pad(label, to: labelWidth)) : String(repeating: " ", count: 11))
         + line
     }
   }
@@ -118,9 +119,9 @@ package struct TextReport {
   package func table(of findings: [Finding], seconds: Double) -> String {
     let idWidth = max(10, findings.map(\.id.count).max() ?? 0)
     let verdictWidth = 9
-    let cell = (paper.width - idWidth - verdictWidth - 6) / 2
+    let cell = (terminal.width - idWidth - verdictWidth - 6) / 2
     var lines = [
-      paper.ink(
+      terminal.ink(
         .heading,
         Terminal.pad("experiment", to: idWidth) + "  " + Terminal.pad("the usual recipe", to: cell) + "  "
           + Terminal.pad(findings.contains { $0.world == .tasks } ? "Fin, in a task" : "Fin", to: cell) + "  verdict")
@@ -132,9 +133,9 @@ package struct TextReport {
         finding.why ?? finding.headline(of: .fin).map { $0.problem ?? $0.outcome } ?? "", to: cell)
       for row in 0..<max(left.count, right.count) {
         let id = Terminal.pad(row == 0 ? finding.id : "", to: idWidth)
-        let verdict = row == 0 ? paper.ink(ink(of: finding.verdict), finding.verdict.rawValue) : ""
+        let verdict = row == 0 ? terminal.ink(ink(of: finding.verdict), finding.verdict.rawValue) : ""
         let line =
-          paper.ink(.heading, id) + "  " + Terminal.pad(row < left.count ? left[row] : "", to: cell) + "  "
+          terminal.ink(.heading, id) + "  " + Terminal.pad(row < left.count ? left[row] : "", to: cell) + "  "
           + Terminal.pad(row < right.count ? right[row] : "", to: cell) + "  " + verdict
         lines.append(line)
       }
@@ -147,7 +148,7 @@ package struct TextReport {
   private func summary(of findings: [Finding], seconds: Double) -> String {
     let counted = Finding.Verdict.allCases.compactMap { verdict -> String? in
       let count = findings.count { $0.verdict == verdict }
-      return count == 0 ? nil : paper.ink(ink(of: verdict), "\(count) \(verdict.rawValue)")
+      return count == 0 ? nil : terminal.ink(ink(of: verdict), "\(count) \(verdict.rawValue)")
     }
     let shown = findings.count { $0.truthShown == true }
     let tried = findings.count { $0.truthShown != nil }
