@@ -218,7 +218,7 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
   static func countOperation() -> Bool { fin_count_operation() >= operationsAJob }
 
   /// Moves the task that runs to the end of its executor's queue.
-  // Outlined: keeps its locals out of the async frame of every function that may yield.
+  // [outlined slow path] Keeps its locals out of the async frame of every function that may yield.
   @inline(never)
   nonisolated(nonsending) static func yield() async {
     if let loop = current {

@@ -2,6 +2,7 @@ internal import Synchronization
 
 /// The registration of a socket at an event loop: created by the first wait, and kept for the socket's life.
 struct LazyRegistration: ~Copyable, Sendable {
+  // [atomic pointer]
   /// The address of a retained ``Registration``; 0 for none.
   private let registration = Atomic<UInt>(0)
 

@@ -71,6 +71,7 @@ final class Registration: Wakeable, Sendable {
 
   let loop: EventLoop
   let token: Token
+  // [packed word]
   /// Readiness in the low byte, the count of changes above it. At a million changes a second, the count wraps after two
   /// thousand years.
   private let word: Atomic<UInt64>
@@ -143,7 +144,7 @@ final class Registration: Wakeable, Sendable {
     return await parkWatching(interest, until: deadline, unless: isOver)
   }
 
-  // Outlined: keeps its locals out of the async frame of a wait that is watched.
+  // [outlined slow path] Keeps its locals out of the async frame of a wait that is watched.
   @inline(never)
   private nonisolated(nonsending) func parkWatching(
     _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool

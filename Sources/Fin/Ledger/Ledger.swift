@@ -137,6 +137,7 @@ public final class Ledger: Sendable {
   }
 
   let book = Mutex(Book())
+  // [atomic pointer]
   /// The address of the retained ``PublishedLedger``; 0 while there is none.
   let publication = Atomic<UInt>(0)
 

@@ -57,6 +57,7 @@ struct Gate: ~Copyable, Sendable {
     fileprivate var isQueueEmpty: Bool { queue?.isEmpty ?? true }
   }
 
+  // [packed word]
   private let word = Atomic<UInt64>(0)
   private let waiting = Mutex(Waiting())
 

@@ -41,6 +41,7 @@ final class ConnectionState: Sendable {
     }
   }
 
+  // [boxed cold state]
   private final class Kept: Sendable {
     let cause: SocketError.Cause
     init(_ cause: SocketError.Cause) { self.cause = cause }

@@ -37,7 +37,7 @@ final class Core: Sendable {
   }
 
   struct ClosingState {
-    // By reference, because for most of its life a socket needs none of it.
+    // [boxed cold state] For most of its life a socket needs none of it.
     private var details: Details?
     var isCut = false
 

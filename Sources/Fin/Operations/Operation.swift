@@ -110,6 +110,7 @@ extension Core {
 
   /// The interruption of an operation that never has to wait, because its peer is as fast. A close or an expired
   /// deadline ends it, as either would end a wait.
+  // [outlined slow path]
   @inline(never)
   private func interruption(_ timeout: inout LazyDeadline) -> WaitError? {
     if gate.isClosing { return .closed }
@@ -153,7 +154,7 @@ extension Core {
     gate.finishClosing()
   }
 
-  // Outlined, so that their locals take no space in the frame of every function that waits.
+  // [outlined slow path] Their locals take no space in the frame of every function that waits. Two functions.
   @inline(never)
   private func giveUp<P: OperationState>(
     _ progress: inout P, _ operation: SocketError.Operation, _ interruption: WaitError
@@ -227,7 +228,7 @@ extension Core {
   }
 
   /// The registration to wait at. Publishes that the wait begins; throws `.timedOut` when the deadline has passed.
-  // Outlined, so that its locals are not in the async frame.
+  // [outlined slow path]
   @inline(never)
   private func registration(for direction: Direction, _ timeout: inout LazyDeadline) throws(WaitError) -> Registration {
     if timeout.isSpent { throw .timedOut }
@@ -240,7 +241,7 @@ extension Core {
     gate.isClosing || phase == .stopping || phase == .paused || isWatched && scope.isCancelled
   }
 
-  // Outlined, and asks the gate again: no value from before the wait is kept in the async frame.
+  // [outlined slow path] It asks the gate again: no value from before the wait is kept in the async frame.
   @inline(never)
   private func reason(_ wake: Registration.WakeReason) -> WaitError? {
     // Clears both directions, because the direction is not stored across the suspension. A concurrent waiter in the

@@ -5,6 +5,7 @@ internal import Synchronization
 /// instead of one per wait. Other tasks, including its child tasks, install their own handler for each wait. A socket
 /// has at most one owning task in its life.
 struct TaskScope: ~Copyable, Sendable {
+  // [packed word]
   /// The identity of the owning task, 0 for none. The lowest bit, which an address leaves free, says whether it
   /// was cancelled.
   private let word = Atomic<UInt>(0)

@@ -175,7 +175,7 @@ final class TaskServer: Sendable {
     await finish(client, hasFailed: hasFailed)
   }
 
-  // Outlined: keeps its locals out of the async frame while the handler runs.
+  // [outlined slow path] Keeps its locals out of the async frame while the handler runs.
   @inline(never)
   private func finish(_ client: Core, hasFailed: Bool) async {
     let report = await client.closeUnlessDetached(hasFailed ? .abort : closing)

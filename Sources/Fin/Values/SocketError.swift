@@ -96,6 +96,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Further information for the user, such as the name of an option or the holder of the port.
   public var note: String? { details.note }
 
+  // [boxed cold state]
   /// Stored by reference, so that each function that may throw reserves one word and not the whole error.
   private let details: Details
 

@@ -56,6 +56,7 @@ public struct Timeouts: Hashable, Sendable {
     var keepAlive: KeepAlive?
   }
 
+  // [boxed cold state]
   /// The values, shared by all the connections of a listener, so that each connection holds one word and not all
   /// of them.
   private final class Shared: Sendable {

@@ -53,6 +53,20 @@ struct HouseTests {
       ModelSteps.named(in: "  /// LEAVE.\n  // WAKE_ALL: why\n/// A TCP word, SHUT_WR.\n") == ["LEAVE", "WAKE_ALL"])
   }
 
+  @Test("each technique of Benchmarks/Techniques.md has its places in the sources, and each tag there is on the page")
+  func techniques() throws {
+    let page = try #require(Checkout.files.first { $0.path == "Benchmarks/Techniques.md" }).text
+    let described = Set(page.matches(of: /\n## (\[[a-z ]+\])\n/).map { String($0.1) })
+    #expect(described.count >= 4)
+    let library = Checkout.files.filter { $0.path.hasPrefix("Sources/Fin/") && $0.path.hasSuffix(".swift") }
+    let tags = library.flatMap { file in
+      file.text.matches(of: /\/\/ (\[[a-z]+ [a-z ]+\])/).map { String($0.1) }
+    }
+    #expect(Set(tags) == described)
+    let outlined = library.filter { $0.text.contains("@inline(never)") && !$0.text.contains("[outlined slow path]") }
+    #expect(outlined.map(\.path) == [], "each file that outlines a function says why")
+  }
+
   @Test("a finding names the file and the line")
   func namesTheLine() {
     let offences = HouseRule.noFoundation.offences(path: "Sources/Fin/A.swift", text: "// one\nimport Foundation\n")
