@@ -33,6 +33,7 @@ _Static_assert(FIN_TCP_NOTSENT_LOWAT == TCP_NOTSENT_LOWAT, "TCP options");
 
 _Static_assert(FIN_EPOLLIN == EPOLLIN && FIN_EPOLLPRI == EPOLLPRI && FIN_EPOLLOUT == EPOLLOUT, "epoll");
 _Static_assert(FIN_EPOLLERR == EPOLLERR && FIN_EPOLLHUP == EPOLLHUP && FIN_EPOLLRDHUP == EPOLLRDHUP, "epoll");
+_Static_assert(FIN_POLLRDHUP == POLLRDHUP, "poll");
 _Static_assert(sizeof(struct fin_epoll_event) == sizeof(struct epoll_event), "epoll_event");
 _Static_assert(offsetof(struct fin_epoll_event, token) == offsetof(struct epoll_event, data), "epoll_event");
 

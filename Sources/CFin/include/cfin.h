@@ -113,6 +113,7 @@ enum {
   FIN_EPOLLERR = 0x8,
   FIN_EPOLLHUP = 0x10,
   FIN_EPOLLRDHUP = 0x2000,
+  FIN_POLLRDHUP = 0x2000,
 };
 
 // ---- For the laboratory of `fin`, in addition to the library's.

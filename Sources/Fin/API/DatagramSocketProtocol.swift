@@ -62,7 +62,8 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   ///   - within: the timeout; by default ``Timeouts/receive``.
   /// - Throws: `.timedOut`; `.closed`; `.invalid` when `most` is out of range; `.system(ECONNREFUSED)` when a datagram
   ///   sent by a connected socket was refused because no socket has the port: thrown once for each report, and the
-  ///   socket goes on.
+  ///   socket goes on; `.system(ESHUTDOWN)` when another holder of the socket has called `shutdown(SHUT_RD)` and no
+  ///   datagram is queued.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) throws(SocketError) -> Datagram {
     let core = reference.core

@@ -66,7 +66,10 @@ extension Core {
         throw reported(.receive, error, access) ?? self.error(.receive, .system(error))
       }
       // A report without an error of the call: another holder of the socket took that error.
-      if cached.isInputPartial, let reported = reported(.receive, nil, access) { throw reported }
+      if cached.isInputPartial {
+        if let reported = reported(.receive, nil, access) { throw reported }
+        if inputHasEnded(access) { throw self.error(.receive, .system(.socketShutdown)) }
+      }
       cached.clear([.input, .inputIsPartial])
       return .blocked(.input)
     }

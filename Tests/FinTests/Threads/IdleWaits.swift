@@ -209,4 +209,76 @@ struct IdleWaits {
     #expect(try again.join().cause == .closed, "a close ends such a wait as well")
     pair.second.abort()
   }
+
+  // MARK: The end of a datagram socket's input
+
+  enum Family: CaseIterable, Sendable {
+    case udp, unix
+
+    /// A socket, and a peer that is connected to it.
+    func connected() throws -> (SharedDatagramSocket, SharedDatagramSocket) {
+      switch self {
+      case .udp:
+        let socket = try DatagramSocket.bind(.loopback(port: 0))
+        let peer = try DatagramSocket.bind(.loopback(port: 0))
+        try peer.connect(to: socket.localAddress!)
+        try socket.connect(to: peer.localAddress!)
+        return (socket.share(), peer.share())
+      case .unix:
+        let pair = try DatagramSocket.pair()
+        return (pair.first.share(), pair.second.share())
+      }
+    }
+  }
+
+  @Test(
+    "a datagram socket whose input another holder shut down: the queue is received, then each receive throws at once",
+    arguments: Family.allCases, [false, true])
+  func inputEnded(family: Family, isInTask: Bool) throws {
+    let (socket, peer) = try family.connected()
+    func receive(_ within: Timeout) throws -> [UInt8] {
+      isInTask
+        ? try errand { try await socket.receive(within: within).bytes }.join()
+        : try socket.receive(within: within).bytes
+    }
+    try peer.send("queued")
+    try socket.withDescriptor { #expect(shutdown($0.rawValue, CInt(SHUT_RD)) == 0) }
+    #expect(try receive(.seconds(10)) == Array("queued".utf8))
+    let script = Script()
+    let time = try processorTime {
+      try scripted(script) { () throws in
+        for _ in 0..<3 {
+          let error = #expect(throws: SocketError.self) { _ = try receive(.seconds(60)) }
+          #expect(error?.cause == .system(.socketShutdown))
+        }
+      }
+    }
+    #expect(time < IdleWaits.most)
+    #expect(script.count(.recvmsg) < 10, "it asked \(script.count(.recvmsg)) times")
+    socket.close()
+    peer.close()
+  }
+
+  @Test(
+    "a receive that waits, in a thread or a task, ends when another holder shuts down the input",
+    arguments: Family.allCases, [false, true])
+  func inputEndsMeanwhile(family: Family, isInTask: Bool) throws {
+    let (socket, peer) = try family.connected()
+    let number = try socket.lent()
+    if isInTask {
+      let waiting = errand { try await socket.receive(within: .seconds(60)) }
+      try socket.awaitParked()
+      #expect(shutdown(number, CInt(SHUT_RD)) == 0)
+      #expect(try waiting.refusal().cause == .system(.socketShutdown))
+    } else {
+      let waiting = onThread {
+        try refusal { () throws(SocketError) in try socket.receive(within: .seconds(60)) }
+      }
+      try eventually("the wait", equals: false) { waiting.place.isEmpty }
+      #expect(shutdown(number, CInt(SHUT_RD)) == 0)
+      #expect(try waiting.join().cause == .system(.socketShutdown))
+    }
+    socket.close()
+    peer.close()
+  }
 }
