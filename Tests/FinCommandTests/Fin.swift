@@ -1,6 +1,5 @@
 import Glibc
 import Peers
-import Subprocess
 
 /// The result of running the `fin` that was built with these tests, with pipes instead of a terminal.
 struct Fin {
@@ -17,7 +16,7 @@ struct Fin {
 
   /// - Parameter columns: The value of `COLUMNS`; nil for none.
   static func run(_ arguments: [String], columns: Int? = nil) async throws -> Fin {
-    // Found in the folder of this test program, before any other program with that name.
+    // The one in the folder of this test program.
     try await run("fin", arguments, columns)
   }
 
@@ -33,13 +32,15 @@ struct Fin {
   }
 
   private static func run(_ program: String, _ arguments: [String], _ columns: Int? = nil) async throws -> Fin {
-    let result = try await Subprocess.run(
-      .name(program), arguments: Arguments(arguments),
-      environment: .inherit.updating(["PATH": "\(directory):\(inherited)", "COLUMNS": columns.map { "\($0)" }]),
-      output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))
+    guard let file = program == "fin" ? path : Programs.find(program) else {
+      throw RigError("\(program) is not on PATH")
+    }
+    let run = try await Child.run(
+      file, arguments,
+      environment: ["PATH": "\(directory):\(inherited)", "COLUMNS": columns.map { "\($0)" }])
     var status: Int32?
-    if case .exited(let code) = result.terminationStatus { status = code }
-    return Fin(status: status, output: result.standardOutput, complaints: result.standardError)
+    if case .exited(let code) = run.exit { status = code }
+    return Fin(status: status, output: run.output, complaints: run.errors)
   }
 
   private static var inherited: String { unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? "" }

@@ -66,10 +66,11 @@ public final class Child: Sendable {
   ///   - environment: The whole environment. nil means that of this process with Swift's backtraces off, because a
   ///     crash reporter would hold the pipes open.
   ///   - heirloom: The descriptors that it inherits.
+  ///   - errors: The descriptor that becomes its standard error; nil for the test's own.
   ///   - file: A file that the child opens for reading before its exec, and closes again.
   public static func spawn(
     _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil, heirloom: Heirloom = .nothing,
-    firstOpening file: String? = nil
+    errorsTo errors: CInt? = nil, firstOpening file: String? = nil
   ) throws -> Child {
     let input = try Pipe()
     let output = try Pipe()
@@ -80,6 +81,7 @@ public final class Child: Sendable {
     // dup2 clears close-on-exec.
     unsafe posix_spawn_file_actions_adddup2(&actions, input.reading.number, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output.writing.number, 1)
+    if let errors { unsafe posix_spawn_file_actions_adddup2(&actions, errors, 2) }
     switch heirloom {
     case .nothing: unsafe peers_spawn_close_from(&actions, 2 + 1)
     case .asNumberThree(let number):
@@ -193,12 +195,24 @@ extension Child {
     }
   }
 
+  var outputNumber: CInt { output.number }
+
+  /// Reads what its output holds; waits until there is something.
+  ///
+  /// - Returns: `false` at EOF.
+  func readOutput(appendingTo text: inout [UInt8]) throws(RigError) -> Bool {
+    let more = try output.read(upTo: 65_536) ?? []
+    text += more
+    return !more.isEmpty
+  }
+
   private func readMore(until deadline: Deadline, _ limit: Duration) throws -> Bool {
     guard waitReadable([output.number], until: deadline) == [true] else {
       throw TimedOut("output of process \(number)", after: limit)
     }
-    let more = try output.read(upTo: 65536) ?? []
-    state.change { $0.unread += more }
-    return !more.isEmpty
+    var more: [UInt8] = []
+    let isOpen = try readOutput(appendingTo: &more)
+    state.change { [more] in $0.unread += more }
+    return isOpen
   }
 }
