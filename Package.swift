@@ -33,10 +33,12 @@ let package = Package(
   ],
   targets: [
     .target(name: "CFin"),
+    // One copy of what the library and the doctor both need, so that neither has to import the other.
+    .target(name: "FinBase", dependencies: ["CFin"], swiftSettings: settings),
     .target(
       name: "Fin",
       dependencies: [
-        "CFin", .product(name: "SystemPackage", package: "swift-system"),
+        "CFin", "FinBase", .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
         .product(name: "Metrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),
         .product(
@@ -47,7 +49,7 @@ let package = Package(
         .define("FIN_SEAM", .when(configuration: .debug))
       ]),
     // The kernel's view of every program's sockets. It stands beside Fin and not upon it.
-    .target(name: "FinDoctor", dependencies: ["CFin"], swiftSettings: settings),
+    .target(name: "FinDoctor", dependencies: ["CFin", "FinBase"], swiftSettings: settings),
     .executableTarget(
       name: "FinCommand",
       dependencies: [
@@ -56,7 +58,7 @@ let package = Package(
       ],
       swiftSettings: settings),
     // The experiments of `fin lab`.
-    .target(name: "FinLab", dependencies: ["Fin", "CFin", "FinTerminal"], swiftSettings: settings),
+    .target(name: "FinLab", dependencies: ["Fin", "FinBase", "CFin", "FinTerminal"], swiftSettings: settings),
     // Output for the command and the laboratory: colour, widths, wrapping.
     .target(name: "FinTerminal", swiftSettings: settings),
 
@@ -79,7 +81,7 @@ let package = Package(
     .testTarget(
       name: "FinTests",
       dependencies: [
-        "Fin", "CFin", "Peers", "TestTraits", .product(name: "SystemPackage", package: "swift-system"),
+        "Fin", "FinBase", "CFin", "Peers", "TestTraits", .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
         .product(name: "Metrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),
         .product(
@@ -87,12 +89,13 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
-      name: "FinDoctorTests", dependencies: ["FinDoctor", "CFin", "Peers", "TestTraits"], exclude: ["Scenes"],
+      name: "FinDoctorTests", dependencies: ["FinDoctor", "FinBase", "CFin", "Peers", "TestTraits"],
+      exclude: ["Scenes"],
       swiftSettings: settings),
     .testTarget(
       name: "FinCommandTests",
       dependencies: [
-        "FinCommand", "FinDoctor", "FinLab", "FinTerminal", "Peers", "TestTraits",
+        "FinCommand", "FinBase", "FinDoctor", "FinLab", "FinTerminal", "Peers", "TestTraits",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

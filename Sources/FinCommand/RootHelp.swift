@@ -41,8 +41,9 @@ enum RootHelp {
     to them. It examines the sockets of every program, changes nothing except with fin kill, and needs no root; \
     without root, standard error says what could not be seen.
 
-    Addresses are written 127.0.0.1:80, [::1]:80, or [fe80::1%eth0]:80 with the interface of a link-local address; \
-    names are not resolved. The tables are as wide as the terminal, or as COLUMNS says; in a pipe, 100 columns.
+    Addresses are written 127.0.0.1:80, [::1]:80, or [fe80::1%eth0]:80 with the interface of a link-local address, \
+    which each network namespace looks up for its own sockets; names of hosts are not resolved. The tables are as wide \
+    as the terminal, or as COLUMNS says; in a pipe, 100 columns.
     """
 
   private static let statuses = """

@@ -1,3 +1,4 @@
+import FinBase
 import FoundationEssentials
 import Testing
 

@@ -1,3 +1,4 @@
+import FinBase
 import Glibc
 import Peers
 import Testing
@@ -107,7 +108,7 @@ struct LedgerFileTests {
       }
       let size = dice.next() >> (dice.next() % 64)
       if let ledger = try? LedgerFile(head, size: size) {
-        precondition(ledger.count <= LedgerFile.mostRecords && ledger.recordSize >= LedgerFile.leastRecord)
+        precondition(ledger.count <= LedgerFormat.mostRecords && ledger.recordSize >= LedgerFormat.recordSize)
         precondition(
           UInt64(ledger.headerSize) + UInt64(ledger.count) * UInt64(ledger.recordSize) <= size, "beyond the file")
       }

@@ -1,4 +1,5 @@
 import CFin
+import FinBase
 import Glibc
 import Peers
 import Testing

@@ -1,3 +1,4 @@
+internal import FinBase
 internal import Synchronization
 public import SystemPackage
 

@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The address to connect to or listen on, as a user writes it.
 ///
 /// | text | means |
@@ -42,7 +44,7 @@ public struct Endpoint: Hashable, Sendable {
     if let path = try UnixPath(readingAddress: source) {
       form = .unix(path)
     } else {
-      let parts = try HostAndPort(splitting: source)
+      let parts = try HostAndPort(reading: source)
       let host = try Host(reading: source, parts)
       form = .host(host, try Port(reading: source, parts.port))
     }

@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// An address of either IP version.
 public enum IPAddress: Hashable, Sendable {
   /// An IPv4 address.
@@ -82,16 +84,17 @@ extension IPAddress: LosslessStringConvertible {
   /// Parses an IPv6 address if the text has a colon, otherwise an IPv4 address.
   /// - Throws: `AddressError` with the reason and the position.
   public init(parsing text: String) throws(AddressError) {
-    let source = AddressText(text)
-    try self.init(reading: source, source.all)
+    self = try AddressError.parsing(text) { source throws(AddressRefusal) in
+      try IPAddress(source.address(in: source.all), source)
+    }
   }
 
-  /// Parses a part of a longer text.
-  init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
-    if source.first(UInt8(ascii: ":"), in: range) != nil {
-      self = .v6(try IPv6Address(reading: source, range))
-    } else {
-      self = .v4(try IPv4Address(reading: source, range))
-    }
+  /// Makes an address from a parsed one. The name of an interface is looked up in the calling thread's namespace.
+  init(_ parsed: ParsedAddress, _ source: AddressText) throws(AddressRefusal) {
+    let scope = try source.index(of: parsed.zone)
+    self =
+      parsed.isIPv6
+      ? .v6(IPv6Address(high: parsed.high, low: parsed.low, scope: scope))
+      : .v4(IPv4Address(rawValue: UInt32(truncatingIfNeeded: parsed.low)))
   }
 }

@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// An IPv4 address: four bytes (RFC 791).
 ///
 /// Its text is four decimal numbers and nothing else. The other forms of `inet_aton` (`127.1`, `0177.0.0.1`,
@@ -42,7 +44,9 @@ extension IPv4Address: Comparable {
 extension IPv4Address: LosslessStringConvertible {
   /// Four decimal numbers with dots between them.
   public var description: String {
-    "\(rawValue >> 24).\(rawValue >> 16 & 0xFF).\(rawValue >> 8 & 0xFF).\(rawValue & 0xFF)"
+    var text = ShortText()
+    text.put(v4: rawValue)
+    return text.text
   }
 
   /// Parses a text like `init(parsing:)`; nil for a refusal.
@@ -53,50 +57,6 @@ extension IPv4Address: LosslessStringConvertible {
   /// Parses four decimal numbers from 0 to 255, without leading zeros, with dots between them.
   /// - Throws: `AddressError` with the reason and the position.
   public init(parsing text: String) throws(AddressError) {
-    let source = AddressText(text)
-    try self.init(reading: source, source.all)
-  }
-
-  /// Parses a part of a longer text.
-  init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
-    guard !range.isEmpty else {
-      throw source.refusal(at: range.lowerBound, "nothing where an IPv4 address belongs")
-    }
-    var value: UInt32 = 0
-    var numbers = 0
-    var start = range.lowerBound
-    while true {
-      if numbers == 4 {
-        if start == range.upperBound { throw source.refusal(at: start - 1, "a dot after the fourth number") }
-        let total = 1 + source.count(UInt8(ascii: "."), in: range)
-        throw source.refusal(at: start, "\(inWords(total)) numbers where four belong")
-      }
-      let end = source.first(UInt8(ascii: "."), in: start..<range.upperBound) ?? range.upperBound
-      value = value << 8 | (try Self.number(source, start..<end))
-      numbers += 1
-      if end == range.upperBound { break }
-      start = end + 1
-    }
-    guard numbers == 4 else {
-      let noun = numbers == 1 ? "number" : "numbers"
-      throw source.refusal(at: range.upperBound, "\(inWords(numbers)) \(noun) where four belong")
-    }
-    rawValue = value
-  }
-
-  private static func number(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> UInt32 {
-    guard !range.isEmpty else {
-      throw source.refusal(at: range.lowerBound, "nothing where a number from 0 to 255 belongs")
-    }
-    for index in range where !source.bytes[index].isDigit {
-      throw source.refusal(ofCharacterAt: index, "where a decimal digit belongs")
-    }
-    if source.bytes[range.lowerBound] == UInt8(ascii: "0"), range.count > 1 {
-      throw source.refusal(at: range.lowerBound, "a leading zero, which some programs read as octal: leave it out")
-    }
-    guard let value = source.decimal(in: range, upTo: 255) else {
-      throw source.refusal(at: range.lowerBound, "a number above 255")
-    }
-    return value
+    rawValue = try AddressError.parsing(text) { source throws(AddressRefusal) in try source.v4(in: source.all) }
   }
 }

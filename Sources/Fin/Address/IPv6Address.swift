@@ -72,12 +72,6 @@ public struct IPv6Address: Hashable, Sendable {
   public var isUniqueLocal: Bool { high >> 57 == 0x7E }
   /// Whether the address is in `ff00::/8` (RFC 4291, section 2.7).
   public var isMulticast: Bool { high >> 56 == 0xFF }
-
-  /// Returns one of the eight groups of the text, counted from the left.
-  func group(_ index: Int) -> UInt16 {
-    let half = index < 4 ? high : low
-    return UInt16(truncatingIfNeeded: half >> UInt64((3 - index & 3) * 16))
-  }
 }
 
 extension IPv6Address: Comparable {

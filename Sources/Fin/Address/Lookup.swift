@@ -1,3 +1,4 @@
+internal import FinBase
 import Glibc
 import Synchronization
 
@@ -49,7 +50,7 @@ struct Lookup: Sendable {
   ) throws(ResolveError) {
     guard slots.take() else { throw .tooManyLookups(limit: slots.limit) }
     // The resolver's modules keep whole packets on the stack; this is eight times as much as they use.
-    let code = Threads.start(stack: 512 << 10) {
+    let code = DetachedThread.start(stack: 512 << 10) {
       let answer = question(self)
       // Before the delivery: the caller that receives the answer may start another query at once.
       slots.giveBack()

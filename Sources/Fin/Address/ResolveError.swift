@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The reason why an endpoint has no address to connect to or listen on.
 public enum ResolveError: Error, Hashable, Sendable {
   /// The endpoint's text could not be parsed; nothing was looked up.

@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The address of a socket as the kernel accepts it: an IP address and a port, or the path of a Unix socket.
 ///
 /// It is always exact and needs no lookup. The text that a user writes, which may contain a name, is an `Endpoint`.
@@ -91,17 +93,17 @@ extension SocketAddress: LosslessStringConvertible {
       self = .unix(path)
       return
     }
-    let parts = try HostAndPort(splitting: source)
+    let parts = try HostAndPort(reading: source)
     let address: IPAddress =
       switch try Endpoint.Host(reading: source, parts) {
       case .ip(let address): address
       case .name:
-        throw source.refusal(at: parts.host.lowerBound, "a name where an address in numbers belongs")
+        throw source.error(at: parts.host.lowerBound, "a name where an address in numbers belongs")
       case .anywhere:
-        throw source.refusal(at: parts.host.lowerBound, "no address before the port (0.0.0.0 is any address)")
+        throw source.error(at: parts.host.lowerBound, "no address before the port (0.0.0.0 is any address)")
       }
     guard case .number(let port) = try Endpoint.Port(reading: source, parts.port) else {
-      throw source.refusal(at: parts.port.lowerBound, "a service's name where a port's number belongs")
+      throw source.error(at: parts.port.lowerBound, "a service's name where a port's number belongs")
     }
     self = .ip(address, port: port)
   }

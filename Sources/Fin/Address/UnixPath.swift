@@ -1,3 +1,4 @@
+internal import FinBase
 import Glibc
 
 /// The name of a Unix socket: a path in the file system, an abstract name in the kernel's own table, or none (unix(7)).
@@ -66,14 +67,14 @@ public struct UnixPath: Hashable, Sendable {
 
   private init(_ kind: Kind, _ decoded: Decoded, source: AddressText) throws(AddressError) {
     if kind == .path {
-      if decoded.bytes.isEmpty { throw source.refusal(at: source.bytes.count, "nothing where a path belongs") }
+      if decoded.bytes.isEmpty { throw source.error(at: source.bytes.count, "nothing where a path belongs") }
       if let index = decoded.bytes.firstIndex(of: 0) {
-        throw source.refusal(
+        throw source.error(
           at: decoded.offset(of: index), "a NUL in a path (an abstract name may hold one: begin it with \"@\")")
       }
     }
     guard decoded.bytes.count <= Self.limit else {
-      throw source.refusal(
+      throw source.error(
         at: decoded.offset(of: Self.limit),
         "\(decoded.bytes.count) bytes where a Unix socket's address has \(Self.limit) at most: choose a shorter one")
     }
@@ -142,7 +143,7 @@ private struct Decoded {
       guard index + 3 < range.upperBound, source.bytes[index + 1] == UInt8(ascii: "x"),
         let first = source.bytes[index + 2].hexadecimal, let second = source.bytes[index + 3].hexadecimal
       else {
-        throw source.refusal(at: index, "a backslash that begins no \\xHH: a backslash itself is written \\x5c")
+        throw source.error(at: index, "a backslash that begins no \\xHH: a backslash itself is written \\x5c")
       }
       bytes.append(first << 4 | second)
       index += 4

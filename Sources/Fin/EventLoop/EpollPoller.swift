@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import SystemPackage
 
 /// The poller over `epoll(7)`: each socket is added once, edge-triggered, and `wake()` writes to an `eventfd(2)`.

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Synchronization
 internal import SystemPackage
 
@@ -107,7 +108,7 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
   ///
   /// - Returns: what `pthread_create` returned.
   func start(name: String) -> CInt {
-    Threads.start {
+    DetachedThread.start {
       unsafe fin_name_thread(name)
       unsafe fin_set_thread_mark(Unmanaged.passUnretained(self).toOpaque())
       self.run()

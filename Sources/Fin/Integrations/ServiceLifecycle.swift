@@ -1,4 +1,5 @@
 #if ServiceLifecycle
+internal import FinBase
 public import ServiceLifecycle
 internal import Synchronization
 internal import SystemPackage
@@ -39,7 +40,7 @@ public final class ListenerService: Service {
     serve = { () async throws(SocketError) in
       let report: ServerReport? = await withCheckedContinuation { continuation in
         // On its own thread: serve blocks, and Swift's cooperative thread pool has one thread per core.
-        let code = Threads.start {
+        let code = DetachedThread.start {
           let listener = parts.listener
           continuation.resume(
             returning: listener.serve(

@@ -38,7 +38,7 @@ extension Syscalls {
         if deadline.hasPassed { return nil }
         continue
       }
-      let error = Errno(rawValue: fin_errno())
+      let error = Errno.last
       if error != .interrupted { throw error }
     }
   }
@@ -49,7 +49,7 @@ extension Syscalls {
     if case .fail(let error)? = Seam.answer(.eventfd) { throw error }
     #endif
     let number = fin_eventfd()
-    if number < 0 { throw Errno(rawValue: fin_errno()) }
+    if number < 0 { throw Errno.last }
     return number
   }
 
@@ -74,7 +74,7 @@ extension Syscalls {
     if case .fail(let error)? = Seam.answer(.epollCreate) { throw error }
     #endif
     let number = fin_epoll_create()
-    if number < 0 { throw Errno(rawValue: fin_errno()) }
+    if number < 0 { throw Errno.last }
     return number
   }
 
@@ -96,7 +96,7 @@ extension Syscalls {
   ) -> Int {
     let count = unsafe fin_epoll_wait(poller, events, CInt(most), deadline.milliseconds)
     if count >= 0 { return Int(count) }
-    let error = Errno(rawValue: fin_errno())
+    let error = Errno.last
     precondition(
       error == .interrupted, "epoll_wait: \(error): another part of this program closed the reactor's descriptor")
     return 0
@@ -113,7 +113,7 @@ extension Syscalls {
     guard try poll(poller, CInt(POLLIN), and: second, until: deadline) != nil else { return false }
     // Taking the event disarms the poller until the next edge.
     while fin_epoll_take(poller) < 0 {
-      let error = Errno(rawValue: fin_errno())
+      let error = Errno.last
       if error != .interrupted { throw error }
     }
     return true

@@ -1,3 +1,4 @@
+internal import FinBase
 internal import Glibc
 
 /// The process that holds an address for which a bind failed, as a note for the error.
@@ -80,8 +81,8 @@ enum PortOwner {
   private static func note(_ path: UnixPath, _ kind: SocketKind) -> String? {
     var shown = path.kind == .abstract ? [UInt8(ascii: "@")] : []
     shown += path.bytes.map { $0 == 0 ? UInt8(ascii: "@") : $0 }
-    var listeners: Set<UInt64> = []
-    var others: Set<UInt64> = []
+    var listeners: Set<UInt32> = []
+    var others: Set<UInt32> = []
     let wasRead = ProcFile.forEachLine("/proc/thread-self/net/unix", limit: tableLimit) { line in
       guard let socket = UnixSocket(line: line), socket.kind == kind.rawValue || path.kind == .path,
         socket.name.elementsEqual(shown)
@@ -97,7 +98,7 @@ enum PortOwner {
 
   // MARK: Wording
 
-  private static func held(_ inodes: Set<UInt64>, by user: UInt32?) -> String {
+  private static func held(_ inodes: Set<UInt32>, by user: UInt32?) -> String {
     let search = SocketHolder.find(inodes)
     if search.holders.isEmpty {
       if search.sawForbidden, let user, user != geteuid() { return "held by a process of user \(user)" }
@@ -119,7 +120,7 @@ struct InternetSocket {
   let address: IPAddress
   let state: UInt8
   let user: UInt32
-  let inode: UInt64
+  let inode: UInt32
 
   static let timeWait: UInt8 = 6
   static let listening: UInt8 = 10
@@ -130,8 +131,7 @@ struct InternetSocket {
     guard fields.count >= 10, let colon = fields[1].firstIndex(of: UInt8(ascii: ":")),
       let address = InternetSocket.address(fields[1][..<colon], isV6: isV6),
       let state = UInt8(hexadecimal: fields[3]),
-      let user = UInt32(String(decoding: fields[7], as: UTF8.self)),
-      let inode = UInt64(String(decoding: fields[9], as: UTF8.self))
+      let user = UInt32(decimal: fields[7]), let inode = UInt32(decimal: fields[9])
     else { return nil }
     self.address = address.canonical
     self.state = state
@@ -185,7 +185,7 @@ struct InternetSocket {
 struct UnixSocket {
   let isListening: Bool
   let kind: CInt
-  let inode: UInt64
+  let inode: UInt32
   /// The name as the kernel prints it: `@` for each NUL of an abstract name.
   let name: ArraySlice<UInt8>
 
@@ -193,17 +193,11 @@ struct UnixSocket {
   init?(line: ArraySlice<UInt8>) {
     let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 7)
     guard fields.count == 8, let flags = UInt32(hexadecimal: fields[3]), let kind = UInt16(hexadecimal: fields[4]),
-      let inode = UInt64(String(decoding: fields[6], as: UTF8.self))
+      let inode = UInt32(decimal: fields[6])
     else { return nil }
     isListening = flags & 0x10000 != 0
     self.kind = CInt(kind)
     self.inode = inode
     name = line[(fields[6].endIndex + 1)...]
-  }
-}
-
-extension FixedWidthInteger {
-  fileprivate init?(hexadecimal text: ArraySlice<UInt8>) {
-    self.init(String(decoding: text, as: UTF8.self), radix: 16)
   }
 }

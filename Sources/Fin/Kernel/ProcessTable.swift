@@ -1,4 +1,4 @@
-internal import CFin
+internal import FinBase
 internal import Glibc
 internal import SystemPackage
 
@@ -61,7 +61,7 @@ struct SocketHolder {
   private static let mostProcesses = 8192
 
   /// Searches this process first, then all others, up to a limit.
-  static func find(_ inodes: Set<UInt64>) -> Search {
+  static func find(_ inodes: Set<UInt32>) -> Search {
     var search = Search()
     guard !inodes.isEmpty else { return search }
     let own = getpid()
@@ -94,7 +94,7 @@ struct SocketHolder {
 }
 
 extension SocketHolder.Search {
-  fileprivate mutating func look(into process: CInt, for inodes: Set<UInt64>) {
+  fileprivate mutating func look(into process: CInt, for inodes: Set<UInt32>) {
     let folder = "/proc/\(process)/fd"
     var found: CInt?
     let isOpen = SocketHolder.forEachNumber(in: folder) { descriptor in
@@ -102,19 +102,17 @@ extension SocketHolder.Search {
       if let inode = Self.socket("\(folder)/\(descriptor)"), inodes.contains(inode) { found = descriptor }
       return found == nil && descriptorsLeft > 0
     }
-    if !isOpen, Errno(rawValue: fin_errno()) == .permissionDenied { sawForbidden = true }
+    if !isOpen, KernelError.last.isRefusal { sawForbidden = true }
     guard let found else { return }
     holders.append(SocketHolder(process: process, name: Self.name(of: process), descriptor: found))
   }
 
   /// The inode of a link such as `socket:[12345]`; `nil` for a descriptor of any other kind.
-  private static func socket(_ link: String) -> UInt64? {
+  private static func socket(_ link: String) -> UInt32? {
     unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { room in
       let length = unsafe readlink(link, room.baseAddress!, room.count)
-      guard length > 9 else { return nil }
-      let text = unsafe String(decoding: UnsafeRawBufferPointer(start: room.baseAddress, count: length), as: UTF8.self)
-      guard text.hasPrefix("socket:["), text.hasSuffix("]") else { return nil }
-      return UInt64(text.dropFirst(8).dropLast())
+      guard length > 0 else { return nil }
+      return unsafe linkedInode(UnsafeRawBufferPointer(start: room.baseAddress, count: length), after: "socket:[")
     }
   }
 

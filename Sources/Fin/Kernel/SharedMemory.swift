@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 internal import SystemPackage
 
@@ -12,7 +13,7 @@ extension Syscalls {
         unsafe Int(fin_memory_file(UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)))
       })
     if fin_seal_size(number) == 0 { return number }
-    let error = Errno(rawValue: fin_errno())
+    let error = Errno.last
     close(number)
     throw error
   }

@@ -1,31 +1,33 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 internal import SystemPackage
 
-/// The system calls, one function for each, and the only readers of `errno`.
+/// The system calls, one function for each.
 ///
 /// This layer turns −1 into a thrown `Errno`, repeats a call that a signal interrupted where repeating is right, and
 /// adds the flags that make a descriptor safe from its creation (`CLOEXEC`, non-blocking, no `SIGPIPE`). It keeps no
 /// state and interprets no error, and only `poll` and `awaitEvents` wait.
 enum Syscalls {
-  /// The treatment of `EINTR`: the call is repeated, or the error is thrown.
-  enum Interruption { case again, surfaces }
-
   @inline(__always)
   static func call(
     _ name: SystemCall, _ interruption: Interruption = .again, bytes: Int = 0, _ body: (_ bytes: Int) -> Int
   ) throws(Errno) -> Int {
-    while true {
-      #if FIN_SEAM
-      let result = scripted(name, bytes, body)
-      #else
-      let result = body(bytes)
-      #endif
-      if result >= 0 { return result }
-      let error = Errno(rawValue: fin_errno())
-      if error == .interrupted, interruption == .again { continue }
-      throw error
+    do throws(KernelError) {
+      return try calling(interruption) { attempt(name, bytes, body) }
+    } catch {
+      throw Errno(rawValue: error.code)
     }
+  }
+
+  /// Makes a call once.
+  @inline(__always)
+  private static func attempt(_ name: SystemCall, _ bytes: Int, _ body: (_ bytes: Int) -> Int) -> Int {
+    #if FIN_SEAM
+    scripted(name, bytes, body)
+    #else
+    body(bytes)
+    #endif
   }
 
   #if FIN_SEAM
@@ -110,19 +112,9 @@ enum Syscalls {
 
   // MARK: Closing
 
-  /// `close(2)`, once. The number is free when this returns, whatever the result.
-  ///
-  /// `EINTR` is not repeated: Linux frees the number before it can fail, and a second call could close a stranger's.
-  /// `EBADF` traps: another part of the program closed our descriptor, and every further use of the number would hit
-  /// a stranger.
+  /// `close(2)`, once: `EINTR` is not repeated, and `EBADF` traps.
   static func close(_ descriptor: CInt) {
-    do {
-      _ = try call(.close, .surfaces) { _ in Int(Glibc.close(descriptor)) }
-    } catch {
-      guard error != .badFileDescriptor else {
-        fatalError("close(\(descriptor)): EBADF: another part of this program closed a descriptor that Fin owns")
-      }
-    }
+    closeOnce(descriptor) { attempt(.close, 0) { _ in Int(Glibc.close(descriptor)) } }
   }
 
   /// `shutdown(2)`.
@@ -359,3 +351,8 @@ enum Syscalls {
     return value
   }
 }
+
+/// Owns one file descriptor, and closes it with a call that tests can script.
+typealias Descriptor = DescriptorOwner<Syscalls>
+
+extension Syscalls: DescriptorClosing {}

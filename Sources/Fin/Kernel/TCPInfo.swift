@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 internal import SystemPackage
 
@@ -35,76 +36,77 @@ public struct TCPInfo: Hashable, Sendable {
     return unsafe withUnsafeBytes(of: first) { unsafe TCPState(rawValue: $0[0]) }
   }
 
-  private func number<T: FixedWidthInteger>(at offset: Int, as: T.Type) -> T? {
-    guard offset + MemoryLayout<T>.size <= bytes.count else { return nil }
-    var value: T = 0
-    for index in (0..<MemoryLayout<T>.size).reversed() { value = value << 8 | T(bytes[offset + index]) }
-    return value
+  private func number<Number>(_ field: TCPInfoField<Number>) -> Number? {
+    let size = MemoryLayout<Number>.size
+    guard field.offset + size <= bytes.count else { return nil }
+    return unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: field.offset, as: Number.self) }
   }
 
-  private func count(at offset: Int) -> Int? { number(at: offset, as: UInt32.self).map(Int.init) }
-  private func long(at offset: Int) -> UInt64? { number(at: offset, as: UInt64.self) }
-  private func milliseconds(at offset: Int) -> Duration? { count(at: offset).map { .milliseconds($0) } }
-  private func microseconds(at offset: Int) -> Duration? { count(at: offset).map { .microseconds($0) } }
+  private func count(_ field: TCPInfoField<UInt32>) -> Int? { number(field).map(Int.init) }
+  private func milliseconds(_ field: TCPInfoField<UInt32>) -> Duration? { count(field).map { .milliseconds($0) } }
+  private func microseconds(_ field: TCPInfoField<UInt32>) -> Duration? { count(field).map { .microseconds($0) } }
+  private func total(_ field: TCPInfoField<UInt64>) -> Duration? {
+    number(field).map { .microseconds(Int64(clamping: $0)) }
+  }
 
   /// `tcpi_state`; `nil` when the kernel knows a state that RFC 9293 does not.
-  public var state: TCPState? { number(at: 0, as: UInt8.self).flatMap(TCPState.init(rawValue:)) }
+  public var state: TCPState? { number(.state).flatMap(TCPState.init(rawValue:)) }
   /// `tcpi_retransmits`: retransmissions in a row without an answer.
-  public var retransmitsInARow: Int? { number(at: 2, as: UInt8.self).map(Int.init) }
+  public var retransmitsInARow: Int? { number(.retransmits).map(Int.init) }
   /// `tcpi_probes`: zero-window or keepalive probes in a row without an answer.
-  public var probesInARow: Int? { number(at: 3, as: UInt8.self).map(Int.init) }
+  public var probesInARow: Int? { number(.probes).map(Int.init) }
   /// `tcpi_rto`.
-  public var retransmissionTimeout: Duration? { microseconds(at: 8) }
+  public var retransmissionTimeout: Duration? { microseconds(.retransmitTimeout) }
   /// `tcpi_snd_mss`, bytes.
-  public var sendSegmentSize: Int? { count(at: 16) }
+  public var sendSegmentSize: Int? { count(.sendSegmentSize) }
   /// `tcpi_rcv_mss`, bytes.
-  public var receiveSegmentSize: Int? { count(at: 20) }
+  public var receiveSegmentSize: Int? { count(.receiveSegmentSize) }
   /// `tcpi_unacked`: segments, not bytes; on a listener the length of its accept queue.
-  public var segmentsUnacknowledged: Int? { count(at: 24) }
+  public var segmentsUnacknowledged: Int? { count(.unacknowledged) }
   /// `tcpi_sacked`: segments; on a listener its backlog.
-  public var segmentsSacked: Int? { count(at: 28) }
+  public var segmentsSacked: Int? { count(.selectivelyAcknowledged) }
   /// `tcpi_last_data_sent`: the time since data was last sent.
-  public var sinceDataSent: Duration? { milliseconds(at: 44) }
+  public var sinceDataSent: Duration? { milliseconds(.lastDataSent) }
   /// `tcpi_last_data_recv`: the time since data was last received.
-  public var sinceDataReceived: Duration? { milliseconds(at: 52) }
+  public var sinceDataReceived: Duration? { milliseconds(.lastDataReceived) }
   /// `tcpi_last_ack_recv`: the time since an acknowledgement was last received.
-  public var sinceAcknowledgement: Duration? { milliseconds(at: 56) }
+  public var sinceAcknowledgement: Duration? { milliseconds(.lastAcknowledgementReceived) }
   /// `tcpi_pmtu`, bytes.
-  public var pathMTU: Int? { count(at: 60) }
+  public var pathMTU: Int? { count(.pathMTU) }
   /// `tcpi_rtt`, smoothed.
-  public var roundTrip: Duration? { microseconds(at: 68) }
+  public var roundTrip: Duration? { microseconds(.roundTripTime) }
   /// `tcpi_rttvar`.
-  public var roundTripVariation: Duration? { microseconds(at: 72) }
+  public var roundTripVariation: Duration? { microseconds(.roundTripVariation) }
   /// `tcpi_snd_cwnd`, segments.
-  public var congestionWindow: Int? { count(at: 80) }
+  public var congestionWindow: Int? { count(.congestionWindow) }
   /// `tcpi_total_retrans`, segments.
-  public var segmentsRetransmitted: Int? { count(at: 100) }
+  public var segmentsRetransmitted: Int? { count(.totalRetransmissions) }
   /// `tcpi_bytes_acked`: counts 1 for the SYN of the side that connected, and 1 for the FIN.
-  public var bytesAcknowledged: UInt64? { long(at: 120) }
+  public var bytesAcknowledged: UInt64? { number(.bytesAcknowledged) }
   /// `tcpi_bytes_received`: in order; counts 1 for the peer's FIN.
-  public var bytesReceived: UInt64? { long(at: 128) }
+  public var bytesReceived: UInt64? { number(.bytesReceived) }
   /// `tcpi_segs_out`.
-  public var segmentsSent: Int? { count(at: 136) }
+  public var segmentsSent: Int? { count(.segmentsSent) }
   /// `tcpi_segs_in`.
-  public var segmentsReceived: Int? { count(at: 140) }
+  public var segmentsReceived: Int? { count(.segmentsReceived) }
   /// `tcpi_notsent_bytes`.
-  public var bytesNotSent: Int? { count(at: 144) }
+  public var bytesNotSent: Int? { count(.bytesNotSent) }
   /// `tcpi_min_rtt`.
-  public var shortestRoundTrip: Duration? { microseconds(at: 148) }
+  public var shortestRoundTrip: Duration? { microseconds(.shortestRoundTrip) }
   /// `tcpi_delivery_rate`, bytes per second.
-  public var deliveryRate: UInt64? { long(at: 160) }
+  public var deliveryRate: UInt64? { number(.deliveryRate) }
   /// `tcpi_busy_time`: the time with data to send.
-  public var busy: Duration? { long(at: 168).map { .microseconds(Int64(clamping: $0)) } }
+  public var busy: Duration? { total(.busyTime) }
   /// `tcpi_rwnd_limited`: the time limited by the peer's window.
-  public var heldUpByPeer: Duration? { long(at: 176).map { .microseconds(Int64(clamping: $0)) } }
+  public var heldUpByPeer: Duration? { total(.windowLimitedTime) }
   /// `tcpi_sndbuf_limited`: the time limited by our own send buffer.
-  public var heldUpByBuffer: Duration? { long(at: 184).map { .microseconds(Int64(clamping: $0)) } }
+  public var heldUpByBuffer: Duration? { total(.bufferLimitedTime) }
   /// `tcpi_bytes_sent`, retransmissions included.
-  public var bytesSent: UInt64? { long(at: 200) }
+  public var bytesSent: UInt64? { number(.bytesSent) }
   /// `tcpi_bytes_retrans`.
-  public var bytesRetransmitted: UInt64? { long(at: 208) }
+  public var bytesRetransmitted: UInt64? { number(.bytesRetransmitted) }
   /// `tcpi_snd_wnd`: the peer's window, bytes (kernel 5.4).
-  public var peerWindow: Int? { count(at: 228) }
+  public var peerWindow: Int? { count(.sendWindow) }
   /// `tcpi_rcv_wnd`: our window, bytes (kernel 6.2).
-  public var ownWindow: Int? { count(at: 232) }
+  public var ownWindow: Int? { count(.receiveWindow) }
 }

@@ -10,7 +10,7 @@ extension Syscalls {
     withoutBrokenPipe {
       if unsafe fin_write_at_once(descriptor, bytes, UInt(bytes.count)) >= 0 { return }
       // A file may return EAGAIN only because its block is not in memory.
-      let error = Errno(rawValue: fin_errno())
+      let error = Errno.last
       guard error == .notSupportedOnSocket || error == .resourceTemporarilyUnavailable else { return }
       var one = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
       guard unsafe Glibc.poll(&one, 1, 0) == 1, one.revents & Int16(POLLOUT) != 0 else { return }
@@ -32,7 +32,7 @@ extension Syscalls {
     body()
     if !wasPending {
       var none = timespec()
-      while unsafe sigtimedwait(&pipe, nil, &none) < 0, fin_errno() == EINTR {}
+      while unsafe sigtimedwait(&pipe, nil, &none) < 0, Errno.last == .interrupted {}
     }
     unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
   }

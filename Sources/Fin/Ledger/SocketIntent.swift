@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// Behaviour that the program declares intentional, so that readers of a published ``Ledger``, such as `fin check`, do
 /// not report it as a mistake.
 ///
@@ -9,23 +11,21 @@ public struct SocketIntent: OptionSet, Hashable, Sendable {
 
   public init(rawValue: UInt8) { self.rawValue = rawValue }
 
+  private init(_ intent: LedgerFormat.Intent) { self.init(rawValue: intent.rawValue) }
+
   /// One side has finished and the other goes on: the program still prepares the answer to a request that has ended
   /// (``Phase/peerFinished``, CLOSE-WAIT), or still expects the peer's answer (``Phase/sendFinished``, FIN-WAIT-2).
-  public static let halfClosed = SocketIntent(rawValue: 1)
+  public static let halfClosed = SocketIntent(.halfClosed)
   /// Received data stays unread for now, so that the peer stops sending: backpressure.
-  public static let readPaused = SocketIntent(rawValue: 2)
+  public static let readPaused = SocketIntent(.readPaused)
   /// No data may pass for a long time, and no keepalive is wanted: a subscription, a control connection.
-  public static let idle = SocketIntent(rawValue: 4)
+  public static let idle = SocketIntent(.idle)
   /// The connection waits in a pool to be used again. The program notices that the peer has closed it when it takes the
   /// connection out.
-  public static let pooled = SocketIntent(rawValue: 8)
+  public static let pooled = SocketIntent(.pooled)
 }
 
 extension SocketIntent: CustomStringConvertible {
-  public var description: String {
-    let names: [(SocketIntent, String)] = [
-      (.halfClosed, "half closed"), (.readPaused, "reading paused"), (.idle, "idle"), (.pooled, "pooled"),
-    ]
-    return names.filter { contains($0.0) }.map(\.1).joined(separator: ", ")
-  }
+  /// The names of the intents, separated by commas.
+  public var description: String { LedgerFormat.Intent(rawValue: rawValue).description }
 }

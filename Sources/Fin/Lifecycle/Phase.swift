@@ -2,7 +2,7 @@
 ///
 /// A phase is what *we* know and have done; ``TCPState`` is the state in the kernel. They differ on purpose: the kernel
 /// has no state for "all was acknowledged and we still read what the peer sends".
-public enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
+public enum Phase: UInt8, CaseIterable, Hashable, Sendable {
   /// Created by `socket(2)`, without a name.
   case fresh
   /// Has a local address; nothing can reach it yet.
@@ -43,27 +43,6 @@ public enum Phase: UInt8, CaseIterable, Hashable, Sendable, CustomStringConverti
       .bothFinished, .failed:
       false
     case .confirming, .confirmingLast, .lingering, .lingeringAcknowledged, .closed: true
-    }
-  }
-
-  public var description: String {
-    switch self {
-    case .fresh: "fresh"
-    case .bound: "bound"
-    case .connecting: "connecting"
-    case .listening: "listening"
-    case .paused: "paused"
-    case .stopping: "stopping"
-    case .connected: "connected"
-    case .sendFinished: "send finished"
-    case .peerFinished: "peer finished"
-    case .bothFinished: "both finished"
-    case .failed: "failed"
-    case .confirming: "confirming"
-    case .confirmingLast: "confirming last"
-    case .lingering: "lingering"
-    case .lingeringAcknowledged: "lingering, acknowledged"
-    case .closed: "closed"
     }
   }
 }

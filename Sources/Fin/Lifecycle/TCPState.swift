@@ -3,7 +3,7 @@
 /// RFC 9293, section 3.3.2; the raw values are Linux's (`tcpi_state` of `TCP_INFO`, `net/tcp_states.h`). A descriptor
 /// of ours never reads ``timeWait``: by then the kernel has replaced the socket by a small record of its own, and the
 /// descriptor reads ``closed``.
-public enum TCPState: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
+public enum TCPState: UInt8, CaseIterable, Hashable, Sendable {
   /// Both directions are open, as far as the kernel knows.
   case established = 1
   /// Our SYN is sent and not answered.
@@ -26,21 +26,4 @@ public enum TCPState: UInt8, CaseIterable, Hashable, Sendable, CustomStringConve
   case listen = 10
   /// Both sides have sent FIN, and neither FIN is acknowledged here.
   case closing = 11
-
-  /// The state as RFC 9293 writes it: `FIN-WAIT-2`.
-  public var description: String {
-    switch self {
-    case .established: "ESTABLISHED"
-    case .synSent: "SYN-SENT"
-    case .synReceived: "SYN-RECEIVED"
-    case .finWait1: "FIN-WAIT-1"
-    case .finWait2: "FIN-WAIT-2"
-    case .timeWait: "TIME-WAIT"
-    case .closed: "CLOSED"
-    case .closeWait: "CLOSE-WAIT"
-    case .lastAck: "LAST-ACK"
-    case .listen: "LISTEN"
-    case .closing: "CLOSING"
-    }
-  }
 }

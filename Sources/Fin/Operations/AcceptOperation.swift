@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 internal import Synchronization
 internal import SystemPackage

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 internal import Synchronization
 internal import SystemPackage
@@ -102,7 +103,7 @@ struct CloseOperation {
           task.resume(end.run())
         }
         // If no thread can be started, the task's own thread runs it.
-        if Threads.start(finish) != 0 { finish() }
+        if DetachedThread.start(finish) != 0 { finish() }
       }
     } onCancel: {
       core.cutShort()

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Synchronization
 internal import SystemPackage
 
@@ -203,7 +204,7 @@ final class ThreadServer: Sendable {
         if isOver { return }
       }
     }
-    guard Threads.start(body) == 0 else {
+    guard DetachedThread.start(body) == 0 else {
       Waker.pool.unreserve()
       EdgeWatch.pool.unreserve()
       return false

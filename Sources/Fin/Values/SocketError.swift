@@ -183,14 +183,6 @@ extension SocketError.Cause {
   }
 }
 
-extension Errno {
-  /// The description and the name of the code: `permission denied (EACCES)`.
-  fileprivate var text: String {
-    let text = "\(self)"
-    return "\(text.prefix(1).lowercased())\(text.dropFirst()) (\(name))"
-  }
-}
-
 extension SocketError {
   /// A hint about what the user can do.
   private var hint: String? {

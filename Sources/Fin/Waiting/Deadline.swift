@@ -1,10 +1,9 @@
-internal import CFin
-internal import Glibc
+internal import FinBase
 
 /// The instant at which a wait gives up, or never.
 ///
 /// It is on `CLOCK_MONOTONIC`, so that setting the machine's clock does not move it; time in suspend does not count.
-/// This is the only file that reads a clock.
+/// No other file of Fin reads a clock.
 struct Deadline: Comparable, Sendable {
   /// Nanoseconds on the monotonic clock; `Int64.max` is never.
   let nanoseconds: Int64
@@ -69,11 +68,7 @@ struct Deadline: Comparable, Sendable {
 struct Instant: Sendable {
   let nanoseconds: Int64
 
-  static var now: Instant {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-  }
+  static var now: Instant { Instant(nanoseconds: SystemClock.monotonic) }
 
   var elapsed: Duration { .nanoseconds(Instant.now.nanoseconds - nanoseconds) }
 }
@@ -144,12 +139,5 @@ extension LazyDeadline {
       if looks <= LazyDeadline.freeLooks { looks += 1 }
       return looks > LazyDeadline.freeLooks && deadline.hasPassed
     }
-  }
-}
-
-extension timespec {
-  init(_ duration: Duration) {
-    let (seconds, attoseconds) = duration.components
-    self.init(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
   }
 }

@@ -1,3 +1,4 @@
+internal import FinBase
 internal import Glibc
 
 /// An object that can be woken from another thread.

@@ -109,7 +109,7 @@ enum CheckJSON {
     json.array("phases") { json in
       for (phase, count) in origin.phases {
         json.object { json in
-          json.write("phase", string: phase.description)
+          json.write("phase", string: "\(phase)")
           json.write("count", number: UInt64(count))
         }
       }

@@ -7,7 +7,7 @@ enum ExplainSubject {
   case descriptor(Int32, Int32)
   case place(AddressPort, AddressPort?)
   case unixName(String)
-  case bind(NetworkAddress, UInt16)
+  case bind(WrittenAddress, UInt16)
 
   /// Parses the arguments of the command line.
   /// - Throws: `ValidationError`, which says what the arguments may be.
@@ -19,7 +19,7 @@ enum ExplainSubject {
       guard words.count == 2 else { throw ValidationError("bind takes one address and port: fin explain bind :8080.") }
       let end = try EndArgument(words[1])
       guard end.port > 0 else { throw ValidationError("Port 0 stands for any free port: there is nothing to explain.") }
-      self = .bind(end.address ?? NetworkAddress(AddressBits(), isIPv6: true), end.port)
+      self = .bind(end.address ?? WrittenAddress(NetworkAddress(AddressBits(), isIPv6: true)), end.port)
       return
     }
     let parts = words.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
@@ -36,6 +36,15 @@ enum ExplainSubject {
     let ends = try parts.map { try EndArgument($0) }
     guard ends.allSatisfy({ $0.port > 0 }) else { throw ValidationError("A port is a number from 1 to 65535.") }
     self = .place(ends[0].place, ends.count > 1 ? ends[1].place : nil)
+  }
+
+  /// The interfaces that the addresses name.
+  var interfaceNames: Set<String> {
+    switch self {
+    case .place(let place, let other): Set([place, other].compactMap { $0?.address?.interfaceName })
+    case .bind(let address, _): Set([address.interfaceName].compactMap { $0 })
+    case .process, .descriptor, .unixName: []
+    }
   }
 
   /// Parses `812` or `812:7`.

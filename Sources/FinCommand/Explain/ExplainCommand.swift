@@ -56,7 +56,9 @@ struct ExplainCommand: DocumentedCommand {
       // Tables and descriptors are read one after the other. A second census finds a socket created in between.
       (census, found) = try look(for: subject)
     }
-    if let places = try namespace.places(in: census) {
+    let places = try namespace.places(in: census)
+    try census.require(interfaces: subject.interfaceNames, in: places)
+    if let places {
       found.removeAll { $0.namespace(in: census).map { !places.contains($0) } ?? false }
     }
     guard !found.isEmpty else { throw nothing(subject, census) }
@@ -131,6 +133,7 @@ struct ExplainCommand: DocumentedCommand {
   private func look(for subject: ExplainSubject) throws -> (Census, [SocketReference]) {
     var options = looking.census
     options.secondLook = .milliseconds(100)
+    options.interfaceNames = subject.interfaceNames
     let census = try Census.taking(options)
     switch subject {
     case .process(let pid):
@@ -184,9 +187,12 @@ struct ExplainCommand: DocumentedCommand {
 
 /// Explaining a bind.
 extension ExplainCommand {
-  private func explain(bind address: NetworkAddress, _ port: UInt16) throws {
-    let (census, _) = try look(for: .bind(address, port))
+  private func explain(bind written: WrittenAddress, _ port: UInt16) throws {
+    let subject = ExplainSubject.bind(written, port)
+    let (census, _) = try look(for: subject)
     let place = try namespace.places(in: census)?.min() ?? 0
+    try census.require(interfaces: subject.interfaceNames, in: [place])
+    let address = written.resolved(in: census.namespaces[place]) ?? written.address
     let request = BindRequest(
       address, port: port, transport: udp ? .udp : .tcp, isIPv6Only: only6, namespace: UInt16(place))
     let inWay = census.sockets.filter { request.meets($0) }

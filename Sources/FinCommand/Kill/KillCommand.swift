@@ -46,6 +46,11 @@ struct KillCommand: DocumentedCommand {
     }
   }
 
+  /// The interfaces that the addresses name.
+  private func interfaceNames() throws -> Set<String> {
+    Set(try targets().flatMap { [$0.first, $0.second].compactMap { $0?.address.interfaceName } })
+  }
+
   func run() throws {
     let before = try take()
     let named = try choose(before)
@@ -80,16 +85,18 @@ struct KillCommand: DocumentedCommand {
     options.transports = udp ? [.udp] : [.tcp]
     options.readsUnixSockets = false
     options.readsDetached = false
+    options.interfaceNames = try interfaceNames()
     return try CensusPair.take(options).census
   }
 
   private func choose(_ census: Census) throws -> [Int] {
     let targets = try targets()
     let places = try namespace.places(in: census)
+    try census.require(interfaces: interfaceNames(), in: places)
     var chosen: Set<Int> = []
     for target in targets {
       let named = census.sockets.indices.filter { place in
-        target.matches(census.sockets[place])
+        target.matches(census.sockets[place], in: census.namespace(of: census.sockets[place]))
           && places?.contains(Int(census.sockets[place].namespace)) != false
       }
       if target.second != nil, named.count > 1 {

@@ -57,7 +57,8 @@ struct KillReport {
     zip(chosen, outcomes).contains { place, outcome in
       let other = before.sockets[place]
       return outcome == .destroyed && other.localPort == socket.remotePort && other.remotePort == socket.localPort
-        && SocketTarget.End(other.localAddress, port: other.localPort).names(socket.remoteAddress, socket.remotePort)
+        && SocketTarget.End(other.localAddress, port: other.localPort)
+          .names(socket.remoteAddress, socket.remotePort, in: before.namespace(of: socket))
     }
   }
 

@@ -67,6 +67,7 @@ struct ListCommand: DocumentedCommand {
       options.transports = Set([(tcp, Transport.tcp), (udp, .udp), (mptcp, .mptcp)].filter(\.0).map(\.1))
     }
     options.readsUnixSockets = unix
+    options.interfaceNames = Set(address.compactMap(\.interfaceName))
     // The kernel computes it for each socket, so it is requested only where it is shown.
     options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
     let looks = try CensusPair.take(options, over: over)
@@ -76,7 +77,9 @@ struct ListCommand: DocumentedCommand {
       census.readLedgers(of: census.holders.ledgers.map(\.pid))
     }
     let listing = Listing(census)
-    var rows = chosen(listing, in: try namespace.places(in: census))
+    let places = try namespace.places(in: census)
+    try census.require(interfaces: options.interfaceNames, in: places)
+    var rows = chosen(listing, in: places)
     ListOrder.sort(&rows, by: sort, reversed: reverse, of: listing)
     if looking.json {
       ListJSON.write(rows, of: listing, to: Output.write)

@@ -99,7 +99,7 @@ extension ListField {
     case .holders: Self.write(UInt64(listing.census.holders[listing.inode(row)].count), to: &text)
     case .namespace: text.write(listing.namespace(row).map { listing.census.namespaces[$0].name } ?? "-")
     case .site: text.write(listing.published(row)?.site ?? "-")
-    case .phase: text.write(listing.published(row)?.phase.description ?? "-")
+    case .phase: text.write(listing.published(row).map { "\($0.phase)" } ?? "-")
     case .deadline: listing.write(deadlineOf: row, to: &text)
     default:
       switch row {

@@ -32,7 +32,10 @@ struct ListFilter {
       return false
     }
     return addresses.isEmpty
-      || addresses.contains { $0.contains(socket.localAddress) || $0.contains(socket.remoteAddress) }
+      || addresses.contains { range in
+        range.contains(socket.localAddress, in: listing.census.namespace(of: socket))
+          || range.contains(socket.remoteAddress, in: listing.census.namespace(of: socket))
+      }
   }
 }
 

@@ -66,8 +66,8 @@ enum ListJSON {
     json.object("published") { json in
       json.write("file", string: published.file)
       json.write("line", number: published.line)
-      json.write("phase", string: published.phase.description)
-      if !published.intent.isEmpty { json.write("intent", string: published.intent.description) }
+      json.write("phase", string: "\(published.phase)")
+      if !published.intent.isEmpty { json.write("intent", string: "\(published.intent)") }
       json.write("deadlineMilliseconds", numberIfKnown: listing.deadline(row))
       if let opened = published.opened, let when = listing.holder(row).flatMap({ listing.census.ledgers[$0.pid]?.when })
       {

@@ -41,9 +41,11 @@ struct ListenersCommand: DocumentedCommand {
     options.transports = tcp || !unix ? [.tcp, .mptcp] : []
     options.readsUnixSockets = unix || !tcp
     options.readsDetached = false
+    options.interfaceNames = Set(address.compactMap(\.interfaceName))
     let looks = try CensusPair.take(options, over: over)
     var census = looks.census
     let places = try namespace.places(in: census)
+    try census.require(interfaces: options.interfaceNames, in: places)
     func panels(in census: Census) -> [ListenerOverview] {
       ListenerOverview.all(in: census, since: looks.earlier).filter {
         isWanted($0, in: census) && places?.contains(Int($0.namespace)) != false
@@ -74,6 +76,8 @@ struct ListenersCommand: DocumentedCommand {
     if address.isEmpty, port.isEmpty { return true }
     guard case .inet(let place) = panel.place else { return false }
     if !port.isEmpty, !port.contains(census.sockets[place].localPort) { return false }
-    return address.isEmpty || address.contains { $0.contains(census.sockets[place].localAddress) }
+    let socket = census.sockets[place]
+    return address.isEmpty
+      || address.contains { $0.contains(socket.localAddress, in: census.namespace(of: socket)) }
   }
 }

@@ -37,8 +37,10 @@ struct PortsCommand: DocumentedCommand {
     options.transports = [.tcp]
     options.readsUnixSockets = false
     options.readsDetached = false
+    options.interfaceNames = Set(address.compactMap(\.interfaceName))
     let looks = try CensusPair.take(options, over: over)
     let places = try namespace.places(in: looks.census)
+    try looks.census.require(interfaces: options.interfaceNames, in: places)
     let matching = PortBudget.all(in: looks.census, since: looks.earlier).filter {
       isWanted($0, in: looks.census) && places?.contains(Int($0.route.namespace)) != false
     }
@@ -54,7 +56,10 @@ struct PortsCommand: DocumentedCommand {
 
   private func isWanted(_ budget: PortBudget, in census: Census) -> Bool {
     if budget.route.isAnyOther, !address.isEmpty || !port.isEmpty { return false }
-    if !address.isEmpty, !address.contains(where: { $0.contains(budget.route.destination) }) { return false }
+    let namespace = census.namespaces[Int(budget.route.namespace)]
+    if !address.isEmpty, !address.contains(where: { $0.contains(budget.route.destination, in: namespace) }) {
+      return false
+    }
     if !port.isEmpty, !port.contains(budget.route.port) { return false }
     if programs.isEmpty { return true }
     return (budget.route.isAnyOther ? budget.binders : budget.users).contains { user in

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Fin
 import FinDoctor
 
 /// An address, or all addresses with a prefix: `10.0.0.0/8`.
@@ -7,42 +6,46 @@ struct AddressRange: ExpressibleByArgument, Sendable {
   private let bits: AddressBits
   private let mask: AddressBits
   private let isIPv6: Bool
-  /// The interface that a link-local address names; 0 for any.
-  private var interface: UInt32 = 0
+  /// The address, with its interface.
+  private let written: WrittenAddress
+
+  /// The name of the interface that the address names, if it is written as a name.
+  var interfaceName: String? { written.interfaceName }
 
   init?(argument: String) {
     let parts = argument.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count <= 2, let address = IPAddress(String(parts[0])) else { return nil }
+    guard parts.count <= 2, let written = try? WrittenAddress(parsing: String(parts[0])) else { return nil }
+    self.written = written
     var length: Int?
     if parts.count == 2 {
       guard let number = Int(parts[1]), number >= 0 else { return nil }
       length = number
     }
-    switch address.canonical {
-    case .v4(let address):
+    if let v4 = written.address.asIPv4 {
       guard length ?? 32 <= 32 else { return nil }
       isIPv6 = false
-      bits = AddressBits(low: UInt64(address.rawValue))
+      bits = AddressBits(low: UInt64(v4))
       mask = AddressBits(low: UInt64(UInt32(truncatingIfNeeded: ~UInt64(0) << UInt64(32 - (length ?? 32)))))
-    case .v6(let address):
+    } else {
       let length = length ?? 128
       guard length <= 128 else { return nil }
       isIPv6 = true
-      interface = address.scope
-      bits = AddressBits(high: address.high, low: address.low)
+      bits = written.address.bits
       mask = AddressBits(
         high: length >= 64 ? .max : ~(.max >> UInt64(length)),
         low: length <= 64 ? 0 : ~(length == 128 ? 0 : .max >> UInt64(length - 64)))
     }
   }
 
-  func contains(_ address: NetworkAddress) -> Bool {
+  /// Whether it contains an address that a socket of this namespace has.
+  func contains(_ address: NetworkAddress, in namespace: @autoclosure () -> Namespace) -> Bool {
     if !isIPv6 {
       guard let v4 = address.asIPv4 else { return false }
       return UInt64(v4) & mask.low == bits.low & mask.low
     }
-    if interface != 0, address.interface != interface { return false }
-    return address.isIPv6 && address.bits.high & mask.high == bits.high & mask.high
-      && address.bits.low & mask.low == bits.low & mask.low
+    guard address.isIPv6, address.bits.high & mask.high == bits.high & mask.high,
+      address.bits.low & mask.low == bits.low & mask.low, let interface = written.interface(in: namespace())
+    else { return false }
+    return interface == 0 || address.interface == interface
   }
 }

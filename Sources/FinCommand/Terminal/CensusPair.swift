@@ -29,4 +29,21 @@ extension Census {
       throw ExitStatus.kernelFailure.because("\(error)")
     }
   }
+
+  /// Checks that the interfaces that addresses name exist: each in one of the namespaces that are meant.
+  /// - Parameters:
+  ///   - names: The names.
+  ///   - places: The namespaces, as indices; nil for all.
+  func require(interfaces names: Set<String>, in places: Set<Int>? = nil) throws {
+    for name in names.sorted() {
+      let isKnown = namespaces.indices.contains { place in
+        places?.contains(place) != false && namespaces[place].interfaces[name] != nil
+      }
+      if isKnown { continue }
+      let meant = places.map { $0.sorted().map { namespaces[$0].name }.joined(separator: ", ") }
+      throw ExitStatus.usage.because(
+        "no interface is called \(visible(name, limit: 64)) in "
+          + (meant.map { "network namespace \($0)" } ?? "the network namespaces that were read"))
+    }
+  }
 }

@@ -17,18 +17,11 @@ enum Phrase {
   }
 
   /// `28,232`
-  static func number(_ value: Int) -> String {
-    var text = ""
-    for (place, digit) in String(value.magnitude).reversed().enumerated() {
-      if place > 0, place % 3 == 0 { text.append(",") }
-      text.append(digit)
-    }
-    return (value < 0 ? "-" : "") + String(text.reversed())
-  }
+  static func number(_ value: Int) -> String { NumberText.number(value) }
 
   /// `1 client`, `3 clients`
   static func noun(_ count: Int, _ one: String, _ many: String? = nil) -> String {
-    "\(number(count)) \(count == 1 ? one : many ?? one + "s")"
+    NumberText.noun(count, one, many)
   }
 
   /// The text in place of a program's name if the process ended between the reading of its descriptors and of its name.

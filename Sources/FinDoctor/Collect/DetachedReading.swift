@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Census {
   /// Finds the descriptors whose socket no table lists, and checks each a second time.
   ///
@@ -14,7 +16,7 @@ extension Census {
     guard !candidates.isEmpty else { return }
     if options.readsAllNamespaces { readThreadsNamespaces(of: candidates, &places, options) }
 
-    Clock.pause(options.secondLook)
+    SystemClock.pause(options.secondLook)
     var brief = options
     brief.readsDetails = false
     brief.readsLimits = false

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 
 /// The contents of one namespace's socket tables, read by a thread that is inside it.
 struct NamespaceDump: Sendable {
@@ -40,6 +41,7 @@ struct NamespaceDump: Sendable {
   private mutating func read(_ options: Census.Options) throws(KernelError) {
     namespace.counters = .ofThisThread()
     if options.readsLimits { namespace.limits = .ofThisThread() }
+    for name in options.interfaceNames { namespace.interfaces[name] = NetworkInterface.index(name) }
     var netlink = try NetlinkSocket()
     let inUse = namespace.counters["sockstat.TCP.inuse"] ?? 0
     let resting = namespace.counters["sockstat.TCP.tw"] ?? 0

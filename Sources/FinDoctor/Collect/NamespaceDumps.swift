@@ -1,9 +1,11 @@
+internal import FinBase
+
 /// Dumps of several namespaces by a few dedicated threads. Each takes the next namespace until none is left, and ends.
 ///
 /// A machine may have a thousand namespaces; a thread for each would only wait for the others.
 struct NamespaceDumps {
   private let count: Int
-  private let threads: [OwnThread<[Numbered]>]
+  private let threads: [JoinableThread<[Numbered]>]
 
   private struct Numbered: Sendable {
     var place: Int
@@ -18,7 +20,7 @@ struct NamespaceDumps {
   static func begin(_ places: [NamespacePlace], beginsWithOwn: Bool, _ options: Census.Options) -> NamespaceDumps {
     let next = Counter()
     let threads = (0..<min(places.count, most)).map { _ in
-      OwnThread { () -> [Numbered] in
+      JoinableThread { () -> [Numbered] in
         var all: [Numbered] = []
         while true {
           let place = next.take()
@@ -33,7 +35,7 @@ struct NamespaceDumps {
   }
 
   /// The limit on threads that read at once.
-  private static let most = max(2, Threads.useful)
+  private static let most = max(2, ParallelChunks.usefulThreads)
 
   /// Waits for the threads, and returns each dump at its namespace's index; nil for one that no thread could read.
   consuming func join() -> [NamespaceDump?] {

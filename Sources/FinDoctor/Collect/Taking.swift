@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Census {
   /// The data to read. Less data takes less time.
   public struct Options: Hashable, Sendable {
@@ -21,6 +23,8 @@ extension Census {
     public var loadsProgram = true
     /// Whether to read the kernel's limits.
     public var readsLimits = true
+    /// Names of interfaces whose indices are looked up in each namespace that is read.
+    package var interfaceNames: Set<String> = []
     /// The delay before a descriptor that no table lists is checked a second time: a program may be between `socket`
     /// and `connect`.
     public var secondLook: Duration = .zero
@@ -41,10 +45,10 @@ extension Census {
   /// ended when it returns. The call blocks: make it outside of tasks.
   /// - Throws: When `/proc` or the kernel's tables cannot be read at all.
   public static func take(_ options: Options = Options()) throws(Failure) -> Census {
-    var census = Census(when: Moment(monotonic: Clock.monotonic(), wall: Clock.wall()))
+    var census = Census(when: Moment(monotonic: UInt64(SystemClock.monotonic), wall: SystemClock.wall))
     let pids: ContiguousArray<Int32>
     do throws(KernelError) {
-      pids = try DescriptorReading.processes(in: OwnDescriptor("/proc"))
+      pids = try DescriptorReading.processes(in: Descriptor("/proc"))
     } catch {
       throw Failure(description: "/proc cannot be read: \(error)")
     }
@@ -59,7 +63,7 @@ extension Census {
     var reading = DescriptorReading()
     if options.readsHolders {
       let inOnePass = options.loadsProgram ? DescriptorReading.readInOnePass(pids) : nil
-      reading = inOnePass ?? .read(pids, threads: Threads.useful)
+      reading = inOnePass ?? .read(pids, threads: ParallelChunks.usefulThreads)
       if options.readsAllNamespaces {
         let held = NamespacePlace.find(held: reading.namespaces, beyond: places)
         places += held

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// The kernel's answer to a trial: a socket of our own was bound, never listened, and was closed at once.
@@ -56,7 +57,7 @@ package struct BindProbe: Hashable, Sendable {
   package static func run(_ request: BindRequest, in namespace: Namespace, withPort: Bool) -> BindProbe? {
     let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
     if place == nil, !namespace.isOwn { return nil }
-    let trying = OwnThread { () -> BindProbe? in
+    let trying = JoinableThread { () -> BindProbe? in
       if let place, (try? place.enter()) == nil { return nil }
       var trial = BindProbe(address: attempt(request, port: 0))
       guard withPort, trial.address == .succeeded else { return trial }
@@ -73,7 +74,7 @@ package struct BindProbe: Hashable, Sendable {
     let type = request.transport == .tcp ? CInt(SOCK_STREAM.rawValue) : CInt(SOCK_DGRAM.rawValue)
     let made = Glibc.socket(address.isIPv6 ? AF_INET6 : AF_INET, type | CInt(FIN_SOCK_CLOEXEC), 0)
     guard made >= 0 else { return .refused(KernelError.last.name) }
-    let socket = OwnDescriptor(adopting: made)
+    let socket = Descriptor(owning: made)
     func set(_ level: CInt, _ option: CInt, _ value: CInt) {
       var value = value
       unsafe setsockopt(socket.number, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
@@ -108,9 +109,4 @@ package struct BindProbe: Hashable, Sendable {
     }
     return code == 0 ? .succeeded : .refused(KernelError.last.name)
   }
-}
-
-extension KernelError {
-  /// The error's symbolic name: `EADDRINUSE`.
-  var name: String { unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "error \(code)" }
 }

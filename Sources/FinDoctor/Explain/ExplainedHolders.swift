@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The holders of a socket.
 extension SocketExplanation {
   static func holders(

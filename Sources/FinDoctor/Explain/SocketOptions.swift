@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// The options of another program's socket, read through a copy of its descriptor. Nil means unknown.
@@ -49,9 +50,9 @@ package struct SocketOptions: Hashable, Sendable {
   ///
   /// Never reads `SO_ERROR`, because reading it clears it.
   static func read(_ holder: Holder) throws(KernelError) -> SocketOptions {
-    let process = OwnDescriptor(adopting: CInt(try calling { Int(fin_open_process(holder.pid)) }))
-    let copy = OwnDescriptor(
-      adopting: CInt(try calling { Int(fin_copy_descriptor(process.number, holder.descriptor)) }))
+    let process = Descriptor(owning: CInt(try calling { Int(fin_open_process(holder.pid)) }))
+    let copy = Descriptor(
+      owning: CInt(try calling { Int(fin_copy_descriptor(process.number, holder.descriptor)) }))
     // The descriptor number may refer to another socket by now.
     guard try copy.status().st_ino == ino_t(holder.inode) else { throw KernelError(code: EBADF) }
     var all = SocketOptions()

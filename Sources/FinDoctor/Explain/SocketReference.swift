@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// A socket of a census, by its index there.
 package enum SocketReference: Hashable, Sendable {
   /// An index in ``Census/sockets``.
@@ -11,7 +13,7 @@ package enum SocketReference: Hashable, Sendable {
 /// An address and a port to search for.
 package struct AddressPort: Hashable, Sendable {
   /// The address; nil for every address.
-  package var address: NetworkAddress?
+  package var address: WrittenAddress?
   /// The port.
   package var port: UInt16
 
@@ -20,27 +22,35 @@ package struct AddressPort: Hashable, Sendable {
   ///   - address: The address; nil or an unspecified one for every address.
   ///   - port: The port.
   package init(_ address: NetworkAddress?, port: UInt16) {
-    self.address = address.flatMap { $0.isUnspecified ? nil : $0 }
+    self.init(written: address.map { WrittenAddress($0) }, port: port)
+  }
+
+  /// Creates a search for an address, whose interface may be a name, and a port.
+  package init(written address: WrittenAddress?, port: UInt16) {
+    self.address = address.flatMap { $0.address.isUnspecified ? nil : $0 }
     self.port = port
   }
 
-  func isLocal(of socket: InetSocket) -> Bool {
+  func isLocal(of socket: InetSocket, in census: Census) -> Bool {
     guard socket.localPort == port else { return false }
     // A listener on every address also listens on this one.
-    return matches(socket.localAddress)
+    let v4 = address?.address.asIPv4
+    return matches(socket.localAddress, of: socket, in: census)
       || socket.remotePort == 0 && socket.localAddress.isUnspecified
-        && (socket.isIPv6 || address?.asIPv4 != nil) && !(socket.isIPv6Only == true && address?.asIPv4 != nil)
+        && (socket.isIPv6 || v4 != nil) && !(socket.isIPv6Only == true && v4 != nil)
   }
 
-  func isRemote(of socket: InetSocket) -> Bool {
-    socket.remotePort == port && matches(socket.remoteAddress)
+  func isRemote(of socket: InetSocket, in census: Census) -> Bool {
+    socket.remotePort == port && matches(socket.remoteAddress, of: socket, in: census)
   }
 
-  private func matches(_ other: NetworkAddress) -> Bool {
-    guard let address else { return true }
-    if let v4 = address.asIPv4 { return v4 == other.asIPv4 }
-    return address.bits == other.bits
-      && (address.interface == 0 || other.interface == 0 || address.interface == other.interface)
+  private func matches(_ other: NetworkAddress, of socket: InetSocket, in census: Census) -> Bool {
+    guard let written = address else { return true }
+    if let v4 = written.address.asIPv4 { return v4 == other.asIPv4 }
+    guard written.address.bits == other.bits, let interface = written.interface(in: census.namespace(of: socket)) else {
+      return false
+    }
+    return interface == 0 || other.interface == 0 || interface == other.interface
   }
 }
 
@@ -88,10 +98,16 @@ extension Census {
   ///   - other: The other end; nil for any.
   package func references(at place: AddressPort, _ other: AddressPort? = nil) -> [SocketReference] {
     guard let other else {
-      return once(sockets.indices.filter { place.isLocal(of: sockets[$0]) || place.isRemote(of: sockets[$0]) })
+      return once(
+        sockets.indices.filter {
+          place.isLocal(of: sockets[$0], in: self) || place.isRemote(of: sockets[$0], in: self)
+        })
     }
     func between(_ local: AddressPort, _ remote: AddressPort) -> [SocketReference] {
-      once(sockets.indices.filter { local.isLocal(of: sockets[$0]) && remote.isRemote(of: sockets[$0]) })
+      once(
+        sockets.indices.filter {
+          local.isLocal(of: sockets[$0], in: self) && remote.isRemote(of: sockets[$0], in: self)
+        })
     }
     let found = between(place, other)
     return found.isEmpty ? between(other, place) : found
@@ -170,7 +186,7 @@ package enum DescriptorTarget: Hashable, Sendable {
     let path = "/proc/\(pid)/fd/\(descriptor)"
     do throws(KernelError) {
       let link = try Files.link(path)
-      guard let inode = unsafe link.withUnsafeBytes({ unsafe DescriptorReading.inode($0, after: "socket:[") }) else {
+      guard let inode = unsafe link.withUnsafeBytes({ unsafe linkedInode($0, after: "socket:[") }) else {
         return .other(visible(link))
       }
       let name = try? Files.attribute("system.sockprotoname", of: path)

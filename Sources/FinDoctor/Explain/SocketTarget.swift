@@ -3,7 +3,7 @@ package struct SocketTarget: Hashable, Sendable {
   /// One end of a connection. A link-local address with an interface belongs to that link alone.
   package struct End: Hashable, Sendable {
     /// The address; an IPv4 address equals the IPv6 address that it is mapped to.
-    package var address: NetworkAddress
+    package var address: WrittenAddress
     /// The port; 0 matches nothing.
     package var port: UInt16
 
@@ -11,7 +11,10 @@ package struct SocketTarget: Hashable, Sendable {
     /// - Parameters:
     ///   - address: The address.
     ///   - port: The port, above 0.
-    package init(_ address: NetworkAddress, port: UInt16) {
+    package init(_ address: NetworkAddress, port: UInt16) { self.init(written: WrittenAddress(address), port: port) }
+
+    /// Creates an end whose interface may be a name.
+    package init(written address: WrittenAddress, port: UInt16) {
       self.address = address
       self.port = port
     }
@@ -20,11 +23,15 @@ package struct SocketTarget: Hashable, Sendable {
     /// - Parameters:
     ///   - other: A socket's address.
     ///   - port: Its port.
-    package func names(_ other: NetworkAddress, _ port: UInt16) -> Bool {
+    ///   - namespace: Its network namespace.
+    package func names(_ other: NetworkAddress, _ port: UInt16, in namespace: Namespace) -> Bool {
       guard port == self.port, port != 0 else { return false }
-      if let v4 = address.asIPv4 { return v4 == other.asIPv4 }
-      return address.isIPv6 == other.isIPv6 && address.bits == other.bits
-        && (address.interface == 0 || address.interface == other.interface)
+      let own = address.address
+      if let v4 = own.asIPv4 { return v4 == other.asIPv4 }
+      guard own.isIPv6 == other.isIPv6, own.bits == other.bits, let interface = address.interface(in: namespace) else {
+        return false
+      }
+      return interface == 0 || interface == other.interface
     }
   }
 
@@ -43,11 +50,13 @@ package struct SocketTarget: Hashable, Sendable {
   }
 
   /// Whether this socket is a target.
-  /// - Parameter socket: Its row.
-  package func matches(_ socket: InetSocket) -> Bool {
-    let isLocal = first.names(socket.localAddress, socket.localPort)
-    guard let second else { return isLocal || first.names(socket.remoteAddress, socket.remotePort) }
-    return isLocal && second.names(socket.remoteAddress, socket.remotePort)
+  /// - Parameters:
+  ///   - socket: Its row.
+  ///   - namespace: Its network namespace.
+  package func matches(_ socket: InetSocket, in namespace: Namespace = Namespace()) -> Bool {
+    let isLocal = first.names(socket.localAddress, socket.localPort, in: namespace)
+    guard let second else { return isLocal || first.names(socket.remoteAddress, socket.remotePort, in: namespace) }
+    return isLocal && second.names(socket.remoteAddress, socket.remotePort, in: namespace)
   }
 }
 

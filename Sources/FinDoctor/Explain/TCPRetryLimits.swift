@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The kernel's retry limits, from `/proc/sys/net/ipv4` of one namespace.
 ///
 /// A program may set its own limits for one socket (`TCP_USER_TIMEOUT`, `TCP_SYNCNT`, `TCP_KEEPCNT`). These are known
@@ -23,7 +25,7 @@ package struct TCPRetryLimits: Hashable, Sendable {
   package static func read(in namespace: Namespace) -> TCPRetryLimits {
     let place = namespace.isOwn ? nil : NamespacePlace.finding(namespace.inode)
     if place == nil, !namespace.isOwn { return TCPRetryLimits() }
-    let reading = OwnThread { () -> TCPRetryLimits in
+    let reading = JoinableThread { () -> TCPRetryLimits in
       var all = TCPRetryLimits()
       if let place, (try? place.enter()) == nil { return all }
       func take(_ name: String, _ value: inout Int) {

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// Reads the names in a folder, and their link targets, without a string for each: there may be a hundred thousand.

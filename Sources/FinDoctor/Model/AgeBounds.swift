@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// Bounds of the time that something has lasted, as far as the kernel's fields tell.
 ///
 /// The kernel does not record when a socket entered its state. It records when data and acknowledgements were sent and

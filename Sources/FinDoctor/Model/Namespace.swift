@@ -12,6 +12,8 @@ public struct Namespace: Hashable, Sendable {
   package var counters: Counters
   /// The kernel's limits in this namespace.
   public var limits: KernelLimits
+  /// The indices of the interfaces that were asked for by name, as far as they exist here.
+  package var interfaces: [String: UInt32] = [:]
 
   /// Makes one from its values.
   package init(

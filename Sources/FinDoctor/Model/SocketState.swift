@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The state of a socket, by the kernel's number (`net/tcp_states.h`).
 ///
 /// It is a structure and not an enumeration, because a newer kernel may have a state that has no name here: then the
@@ -39,10 +41,14 @@ public struct SocketState: RawRepresentable, Hashable, Sendable {
 }
 
 extension SocketState: CustomStringConvertible {
-  private static let names: [String] = [
-    "", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "UNCONNECTED", "CLOSE-WAIT",
-    "LAST-ACK", "LISTEN", "CLOSING", "SYN-RECEIVED", "BOUND",
-  ]
+  private static let names: [String] = (UInt8(0)...13).map { number in
+    switch SocketState(rawValue: number) {
+    case .closed: "UNCONNECTED"
+    case .newSynReceived: "SYN-RECEIVED"
+    case .bound: "BOUND"
+    default: TCPStates.name(number) ?? ""
+    }
+  }
 
   /// The name as RFC 9293 writes it: `FIN-WAIT-2`; or one of the two that are not TCP's, `UNCONNECTED` and `BOUND`.
   public var description: String {

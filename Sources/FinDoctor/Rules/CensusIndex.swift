@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// A census, sorted once by the findings that each socket could belong to.
 struct CensusIndex {
   let census: Census

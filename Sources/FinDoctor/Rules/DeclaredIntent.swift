@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// Sockets that were left out because the program declared their state intentional, or waits with a deadline.
 package struct DeclaredIntent: Hashable, Sendable {
   /// The finding that was left out.

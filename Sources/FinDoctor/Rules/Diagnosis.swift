@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// Finds sockets that do not end as they should, in one census or by comparing two.
 ///
 /// ```swift
@@ -69,7 +71,7 @@ public enum Diagnosis {
 
   private static func all(_ look: CensusIndex) -> [Finding] {
     // With very many connections, counting their ports takes as long as all other findings together.
-    let aside = OwnThread { [census = look.census, options = look.options] in
+    let aside = JoinableThread { [census = look.census, options = look.options] in
       found(in: CensusIndex(census, options), aside: true)
     }
     let others = found(in: look, aside: false)

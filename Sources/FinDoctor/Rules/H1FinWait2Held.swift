@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension FindingID {
   /// The program has finished sending, and waits for the peer without a limit.
   public static let finWait2Held = FindingID(code: "H1")

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension FindingID {
   /// The program read EOF and keeps the descriptor open.
   public static let closeWaitKnown = FindingID(code: "L1")

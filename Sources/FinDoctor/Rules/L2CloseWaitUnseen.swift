@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension FindingID {
   /// The peer has closed, and the program has not read EOF.
   public static let closeWaitUnseen = FindingID(code: "L2")

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension FindingID {
   /// Another program holds the socket as well.
   public static let inherited = FindingID(code: "L5")

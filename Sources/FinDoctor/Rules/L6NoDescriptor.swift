@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension FindingID {
   /// Sockets that no descriptor holds.
   public static let noDescriptor = FindingID(code: "L6")

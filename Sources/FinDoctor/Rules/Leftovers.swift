@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Diagnosis {
   /// Finds what a program left behind when it ended: sockets that it had not closed, sockets that its children still
   /// hold, and data that the kernel still has to deliver.

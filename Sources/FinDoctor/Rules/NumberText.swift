@@ -1,18 +1,12 @@
+internal import FinBase
+
 /// Formats numbers for sentences.
-enum NumberText {
+package enum NumberText {
   /// `1,234`
-  static func number(_ value: some BinaryInteger) -> String {
-    let digits = Array(String(value < 0 ? 0 - value : value).utf8)
-    var text: [UInt8] = value < 0 ? [UInt8(ascii: "-")] : []
-    for (index, digit) in digits.enumerated() {
-      if index > 0, (digits.count - index) % 3 == 0 { text.append(UInt8(ascii: ",")) }
-      text.append(digit)
-    }
-    return String(decoding: text, as: UTF8.self)
-  }
+  package static func number(_ value: some BinaryInteger) -> String { value.grouped }
 
   /// `1 connection`, `60 connections`
-  static func noun(_ count: Int, _ one: String, _ many: String? = nil) -> String {
+  package static func noun(_ count: Int, _ one: String, _ many: String? = nil) -> String {
     "\(number(count)) \(count == 1 ? one : many ?? one + "s")"
   }
 

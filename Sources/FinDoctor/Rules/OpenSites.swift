@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The places in a program that opened the sockets of a finding, from the ledger that the program publishes.
 public struct OpenSites: Hashable, Sendable {
   /// A line of source code.

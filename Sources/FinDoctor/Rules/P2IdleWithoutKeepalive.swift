@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension FindingID {
   /// Idle connections without keepalive, so that a lost peer is never detected.
   public static let idleWithoutKeepalive = FindingID(code: "P2")

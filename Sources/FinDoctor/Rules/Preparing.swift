@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Diagnosis {
   /// Reads what the findings need beyond the census: epoll sets and waiting threads, programs that are near their
   /// descriptor limit without holding a visible socket, and the programs' languages.

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension FindingID {
   /// The program does not read.
   public static let unread = FindingID(code: "W2")

@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// Text under construction, as bytes, so that a table of a hundred thousand lines needs no string for each cell.
 package struct TextBuffer: Sendable {
   /// The UTF-8 bytes written so far.
@@ -77,52 +79,6 @@ package struct TextBuffer: Sendable {
   mutating func append(_ line: ShortText) {
     unsafe withUnsafeBytes(of: line.bytes) { bytes in
       unsafe self.bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<line.count]))
-    }
-  }
-}
-
-/// A few characters, assembled before they are appended: a number, or an address with its port.
-///
-/// Each append to an array checks its capacity and whether the storage is shared. A long listing would do that seven
-/// million times.
-struct ShortText {
-  /// More than the longest address needs: `[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535`.
-  static let capacity = 64
-  var bytes = InlineArray<64, UInt8>(repeating: 0)
-  var count = 0
-
-  mutating func put(_ byte: UInt8) {
-    bytes[count] = byte
-    count += 1
-  }
-
-  mutating func put(_ text: StaticString) {
-    for index in 0..<text.utf8CodeUnitCount { unsafe put(text.utf8Start[index]) }
-  }
-
-  mutating func put(decimal number: UInt64) {
-    // Counts the digits first, so that each can be written to its final position.
-    var digits = 1
-    var bound: UInt64 = 10
-    while digits < 20, number >= bound {
-      digits += 1
-      bound &*= 10
-    }
-    var rest = number
-    for place in 0..<digits {
-      let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-      bytes[count + digits - 1 - place] = 48 + UInt8(truncatingIfNeeded: digit)
-      rest = quotient
-    }
-    count += digits
-  }
-
-  mutating func put(hexadecimal number: UInt64) {
-    var shift = number == 0 ? 0 : (63 - number.leadingZeroBitCount) & ~3
-    while shift >= 0 {
-      let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 15
-      put(digit < 10 ? 48 + digit : 87 + digit)
-      shift -= 4
     }
   }
 }

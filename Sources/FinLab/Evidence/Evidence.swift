@@ -1,3 +1,4 @@
+internal import FinBase
 import Synchronization
 
 /// One observation, and its source.

@@ -1,14 +1,4 @@
-extension Int {
-  /// The number with commas between groups of three digits: "4,000,045".
-  var grouped: String {
-    var text = ""
-    for (place, digit) in String(magnitude).reversed().enumerated() {
-      if place > 0 && place % 3 == 0 { text.append(",") }
-      text.append(digit)
-    }
-    return (self < 0 ? "-" : "") + String(text.reversed())
-  }
-}
+internal import FinBase
 
 extension Double {
   /// The number with as many decimals as a reader needs: "0.31", "12.4", "108".

@@ -1,4 +1,5 @@
 import Fin
+internal import FinBase
 import Glibc
 
 /// Experiments about what closing does, and what it does not do.

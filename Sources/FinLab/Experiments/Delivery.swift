@@ -1,5 +1,6 @@
 import CFin
 import Fin
+internal import FinBase
 import Glibc
 
 /// Experiments about delivery: whether the bytes arrive, and whether closing reports it.

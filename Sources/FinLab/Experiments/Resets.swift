@@ -1,4 +1,5 @@
 import Fin
+internal import FinBase
 import Glibc
 
 /// Experiments about resets, and about the calls that report them.

@@ -1,5 +1,6 @@
 import CFin
 import Fin
+internal import FinBase
 import Glibc
 
 /// Experiments about what ends a wait, and what does not.

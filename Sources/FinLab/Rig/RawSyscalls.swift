@@ -1,4 +1,5 @@
 import CFin
+internal import FinBase
 import Glibc
 
 /// The result of a system call: a value, or an error by its name.
@@ -14,7 +15,7 @@ struct Answer: Hashable, Sendable, CustomStringConvertible {
 
   init(_ value: some BinaryInteger) {
     self.value = Int(value)
-    code = value < 0 ? fin_errno() : 0
+    code = value < 0 ? KernelError.last.code : 0
   }
 
   var succeeded: Bool { code == 0 }
@@ -25,9 +26,7 @@ struct Answer: Hashable, Sendable, CustomStringConvertible {
   var received: String { code != 0 ? description : value == 0 ? "end of file" : Fact.Value.bytes(value).description }
 
   /// The name of an error, such as "ECONNRESET".
-  static func name(of code: Int32) -> String {
-    unsafe fin_errno_name(code).map { unsafe String(cString: $0) } ?? "errno \(code)"
-  }
+  static func name(of code: Int32) -> String { KernelError(code: code).name }
 }
 
 /// The system calls as the recipes use them: with bare descriptor numbers, without checks and without state.

@@ -1,3 +1,4 @@
+internal import FinBase
 import Glibc
 import Synchronization
 
@@ -7,21 +8,14 @@ final class WorkerThread<Answer: Sendable>: Sendable {
   /// The path of the thread below /proc.
   private let place = Mutex<String?>(nil)
 
+  /// Starts the thread. It receives signals, as a thread of the program that an experiment is about does.
   init(_ work: @escaping @Sendable () -> Answer) {
-    let job = Job { [self] in
+    let failure = DetachedThread.start(blocksSignals: false) { [self] in
       place.withLock { $0 = Kernel.target(of: "/proc/thread-self") }
       let value = work()
       answer.withLock { $0 = value }
     }
-    var thread = pthread_t()
-    let failure = unsafe pthread_create(
-      &thread, nil,
-      { pointer in
-        unsafe Unmanaged<Job>.fromOpaque(pointer!).takeRetainedValue().work()
-        return nil
-      }, Unmanaged.passRetained(job).toOpaque())
     precondition(failure == 0, "pthread_create: \(failure)")
-    pthread_detach(thread)
   }
 
   /// Returns the answer, or nil if it does not arrive in time.
@@ -45,11 +39,6 @@ final class WorkerThread<Answer: Sendable>: Sendable {
   }
 
   var isRunning: Bool { answer.withLock { $0 == nil } }
-}
-
-private final class Job: Sendable {
-  let work: @Sendable () -> Void
-  init(_ work: @escaping @Sendable () -> Void) { self.work = work }
 }
 
 /// Polls `question` until it has an answer or the time is over. Changes inside the kernel give no event to wait for.

@@ -1,3 +1,4 @@
+import FinBase
 import Testing
 
 @testable import FinDoctor

@@ -1,3 +1,4 @@
+import FinBase
 import Glibc
 import Peers
 import Synchronization
@@ -164,7 +165,7 @@ struct CountersComeRound {
   func slots() throws {
     let ledger = Ledger()
     try ledger.publish()
-    let last = PublishedLedger.most
+    let last = LedgerFormat.mostRecords
     ledger.book.withLock { book in
       book.records = Array(repeating: nil, count: last + 2)
       // Slots are taken from the end of this list.

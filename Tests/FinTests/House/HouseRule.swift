@@ -45,14 +45,14 @@ struct HouseRule: Sendable, CustomTestStringConvertible {
 
   /// A rule about single lines of Swift code, which ignores comments and strings.
   static func code(
-    _ name: String, mustLookAtSomething: Bool = true, in folder: String, except excepted: String? = nil,
+    _ name: String, mustLookAtSomething: Bool = true, in folders: [String], except excepted: [String] = [],
     breaks: @escaping @Sendable (_ code: Substring) -> Bool, broken: [Sample], sound: [Sample]
   ) -> HouseRule {
     HouseRule(
       name: name,
       mustLookAtSomething: mustLookAtSomething,
       covers: { path in
-        path.hasPrefix(folder) && path.hasSuffix(".swift") && !(excepted.map(path.hasPrefix) ?? false)
+        path.hasSuffix(".swift") && folders.contains(where: path.hasPrefix) && !excepted.contains(where: path.hasPrefix)
       },
       find: { source in
         source.code.indices.filter { breaks(source.code[$0][...]) }

@@ -1,13 +1,14 @@
 extension HouseRule {
   /// Every house rule. The order of the folders is ``Arrows``' own test.
   static let all = [
-    lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin,
+    lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin, baseAboveAll,
+    baseForLibraries,
     shortFiles, nothingLeftUndone, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
     limitInOnePlace, numbersThroughTheGate, atomicsWrap, plainWords, noEmptyDocs, shortLines,
   ]
 
   static let lifecycleImportsNothing = code(
-    "Lifecycle imports nothing", in: "Sources/Fin/Lifecycle/",
+    "Lifecycle imports nothing", in: ["Sources/Fin/Lifecycle/"],
     breaks: { imported(by: $0) != nil },
     broken: [
       Sample("Sources/Fin/Lifecycle/Phase.swift", "import Glibc\n"),
@@ -20,20 +21,25 @@ extension HouseRule {
     ])
 
   static let errnoOnlyInKernel = code(
-    "errno is read only in Kernel", in: "Sources/Fin/", except: "Sources/Fin/Kernel/",
+    "errno is read only in FinBase, by KernelError, and set only in Kernel, for scripted calls",
+    in: ["Sources/Fin/", "Sources/FinBase/", "Sources/FinDoctor/"],
+    except: ["Sources/Fin/Kernel/", "Sources/FinBase/KernelError.swift"],
     breaks: { $0.contains("errno") && $0.contains(/\b(fin_)?errno\b|\bfin_set_errno\b/) },
     broken: [
       Sample("Sources/Fin/API/Socket.swift", "let code = errno\n"),
       Sample("Sources/Fin/Address/Endpoint.swift", "let code = fin_errno() // why\n"),
       Sample("Sources/Fin/Lifetime/Gate.swift", "fin_set_errno(0)\n"),
+      Sample("Sources/FinDoctor/Kernel/Syscalls.swift", "if errno == EINTR { continue }\n"),
+      Sample("Sources/FinBase/Threads.swift", "let code = fin_errno()\n"),
     ],
     sound: [
       Sample("Sources/Fin/Kernel/Syscalls.swift", "let code = fin_errno()\n"),
+      Sample("Sources/FinBase/KernelError.swift", "let code = fin_errno()\n"),
       Sample("Sources/Fin/API/Listener.swift", "case system(Errno) // errno\nlet text = \"errno \\\"2\\\"\"\n"),
     ])
 
   static let onlyAddressCastsSockaddr = code(
-    "only Address casts sockaddr pointers", in: "Sources/Fin/", except: "Sources/Fin/Address/",
+    "only Address casts sockaddr pointers", in: ["Sources/Fin/", "Sources/FinBase/"], except: ["Sources/Fin/Address/"],
     breaks: { line in
       guard line.contains("sockaddr") else { return false }
       // A pointer that is bound to sockaddr, or a value of one family. Passing a pointer on breaks no rule.
@@ -58,7 +64,7 @@ extension HouseRule {
     ])
 
   static let noFoundation = code(
-    "no Foundation and no Dispatch in Fin", in: "Sources/Fin/",
+    "no Foundation and no Dispatch in Fin", in: ["Sources/Fin/", "Sources/FinBase/"],
     breaks: { line in
       imported(by: line).map { $0.hasPrefix("Foundation") || $0 == "Dispatch" || $0 == "CDispatch" } ?? false
     },
@@ -74,20 +80,52 @@ extension HouseRule {
     ])
 
   static let doctorWithoutFin = code(
-    "FinDoctor never imports Fin", mustLookAtSomething: false, in: "Sources/FinDoctor/",
-    breaks: { imported(by: $0) == "Fin" },
+    "FinDoctor never imports Fin, nor Fin FinDoctor", in: ["Sources/FinDoctor/", "Sources/Fin/"],
+    breaks: { imported(by: $0) == "Fin" || imported(by: $0) == "FinDoctor" },
     broken: [
       Sample("Sources/FinDoctor/Model/Census.swift", "import Fin\n"),
       Sample("Sources/FinDoctor/Model/Census.swift", "@testable import Fin\n"),
       Sample("Sources/FinDoctor/Model/Census.swift", "import enum Fin.TCPState\n"),
+      Sample("Sources/Fin/Kernel/PortOwner.swift", "internal import FinDoctor\n"),
     ],
     sound: [
-      Sample("Sources/FinDoctor/Model/Census.swift", "import CFin\nimport Final\n"),
-      Sample("Sources/FinCommand/Lab.swift", "import Fin\n"),
+      Sample("Sources/FinDoctor/Model/Census.swift", "import CFin\nimport FinBase\nimport Final\n"),
+      Sample("Sources/FinCommand/Lab.swift", "import Fin\nimport FinDoctor\n"),
+    ])
+
+  static let baseAboveAll = code(
+    "FinBase imports no other module of the package but CFin, and declares nothing public", in: ["Sources/FinBase/"],
+    breaks: { line in
+      if let module = imported(by: line) { return !["CFin", "Glibc", "Synchronization"].contains(module) }
+      return line.contains(/\b(public|open)\b/)
+    },
+    broken: [
+      Sample("Sources/FinBase/Descriptor.swift", "internal import Fin\n"),
+      Sample("Sources/FinBase/Descriptor.swift", "import FinDoctor\n"),
+      Sample("Sources/FinBase/KernelError.swift", "public import SystemPackage\n"),
+      Sample("Sources/FinBase/KernelError.swift", "public struct KernelError {}\n"),
+    ],
+    sound: [
+      Sample("Sources/FinBase/KernelError.swift", "public import CFin\npackage struct KernelError {}\n"),
+      Sample("Sources/Fin/API/Socket.swift", "public struct Socket {}\n"),
+    ])
+
+  static let baseForLibraries = code(
+    "FinBase is imported by both libraries and by the laboratory; the command reaches it through the libraries",
+    in: ["Sources/"], except: ["Sources/Fin/", "Sources/FinDoctor/", "Sources/FinLab/"],
+    breaks: { imported(by: $0) == "FinBase" },
+    broken: [
+      Sample("Sources/FinCommand/Kill/KillCommand.swift", "import FinBase\n"),
+      Sample("Sources/FinTerminal/Output.swift", "internal import FinBase\n"),
+    ],
+    sound: [
+      Sample("Sources/Fin/Kernel/Syscalls.swift", "internal import FinBase\n"),
+      Sample("Sources/FinDoctor/Model/WrittenAddress.swift", "package import FinBase\n"),
+      Sample("Sources/FinCommand/Kill/KillCommand.swift", "import FinDoctor\n"),
     ])
 
   static let atomicsWrap = code(
-    "an atomic counter wraps, and does not trap when it is full", in: "Sources/Fin/",
+    "an atomic counter wraps, and does not trap when it is full", in: ["Sources/Fin/"],
     breaks: { $0.contains("ordering:") && $0.contains(/\.(add|subtract)\(/) },
     broken: [
       Sample("Sources/Fin/EventLoop/Registration.swift", "let ticket = tickets.add(1, ordering: .relaxed).newValue\n"),
@@ -192,7 +230,7 @@ extension HouseRule {
     ])
 
   static let limitInOnePlace = code(
-    "the limit of descriptors is changed in one place", in: "Tests/", except: "Tests/Peers/DescriptorTable.swift",
+    "the limit of descriptors is changed in one place", in: ["Tests/"], except: ["Tests/Peers/DescriptorTable.swift"],
     breaks: { $0.contains("setrlimit") },
     broken: [
       Sample("Tests/FinTests/IO/Limits.swift", "unsafe setrlimit(CInt(RLIMIT_NOFILE.rawValue), &limit)\n"),

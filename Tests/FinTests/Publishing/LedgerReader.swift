@@ -3,7 +3,7 @@ import Peers
 
 @testable import Fin
 
-/// Reads a published ledger as another process would: by the layout that `PublishedLedger` documents, without sharing
+/// Reads a published ledger as another process would: by the layout that `LedgerFormat` documents, without sharing
 /// its code.
 struct LedgerReader {
   struct Record: Hashable {

@@ -1,3 +1,4 @@
+import FinBase
 import Glibc
 import Peers
 import Synchronization
@@ -67,7 +68,7 @@ final class OwnSerialThread: SerialExecutor, Sendable {
   let number = Mutex<pthread_t?>(nil)
 
   init() {
-    let code = Threads.start { [self] in
+    let code = DetachedThread.start { [self] in
       number.withLock { $0 = pthread_self() }
       while true {
         guard let next = jobs.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else {

@@ -1,3 +1,4 @@
+import FinBase
 import Peers
 import Synchronization
 import Testing
@@ -109,7 +110,7 @@ final class OwnThread: TaskExecutor, Sendable {
   private let hook = Mutex<(@Sendable () -> Void)?>(nil)
 
   init() {
-    let code = Threads.start { [self] in
+    let code = DetachedThread.start { [self] in
       while true {
         let next = jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
         guard let next else {

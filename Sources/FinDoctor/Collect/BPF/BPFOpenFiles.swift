@@ -1,3 +1,4 @@
+internal import FinBase
 internal import Glibc
 
 /// The open files that a census needs, of all processes, listed by a BPF iterator in one pass over the kernel's tables.
@@ -67,7 +68,7 @@ struct BPFOpenFiles {
   /// own count, as in a container.
   /// - Returns: Whether the listing is complete and can be trusted; when false, the caller discards it.
   static func forEach(_ layout: Layout, _ body: (Entry) -> Void) -> Bool {
-    let known = OwnDescriptor(adopting: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0))
+    let known = Descriptor(owning: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0))
     guard let inode = try? known.status().st_ino else { return false }
     let own = Holder(inode: UInt32(truncatingIfNeeded: inode), pid: ThisProcess.pid, descriptor: known.number)
     var isFound = false

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// A minimal BPF assembler (RFC 9669): only the instructions that are needed here.
@@ -80,17 +81,17 @@ struct BPFProgram {
 
 /// A BPF iterator: the kernel runs a program once for each object of a kind, and the program's output is read here.
 struct BPFIterator: ~Copyable {
-  private let written: OwnDescriptor
+  private let written: Descriptor
 
   /// Loads and attaches the program. It needs `CAP_BPF` and `CAP_PERFMON`, or root.
   /// - Parameters:
   ///   - program: The instructions.
   ///   - number: The BTF type number of the kernel function that defines the iterator.
   init(_ program: [UInt64], over number: Int) throws(KernelError) {
-    let loaded = OwnDescriptor(
-      adopting: CInt(try calling { unsafe Int(fin_bpf_load(program, UInt32(program.count), UInt32(number))) }))
-    let link = OwnDescriptor(adopting: CInt(try calling { Int(fin_bpf_link(loaded.number)) }))
-    written = OwnDescriptor(adopting: CInt(try calling { Int(fin_bpf_iterate(link.number)) }))
+    let loaded = Descriptor(
+      owning: CInt(try calling { unsafe Int(fin_bpf_load(program, UInt32(program.count), UInt32(number))) }))
+    let link = Descriptor(owning: CInt(try calling { Int(fin_bpf_link(loaded.number)) }))
+    written = Descriptor(owning: CInt(try calling { Int(fin_bpf_iterate(link.number)) }))
   }
 
   /// Calls `body` with all output of the program, in pieces that hold whole records.

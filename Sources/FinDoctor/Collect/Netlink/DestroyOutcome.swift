@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// The result of destroying one socket.
@@ -35,7 +36,7 @@ extension Census {
     let working = groups.map { namespace, numbers in
       let rows = numbers.map { sockets[places[$0]] }
       let inode = namespaces[Int(namespace)].inode
-      return (numbers, OwnThread { Self.destroy(rows, inNamespace: inode) })
+      return (numbers, JoinableThread { Self.destroy(rows, inNamespace: inode) })
     }
     for (numbers, thread) in working {
       for (number, outcome) in zip(numbers, thread.join() ?? []) { all[number] = outcome }

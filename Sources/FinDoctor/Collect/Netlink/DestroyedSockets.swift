@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Synchronization
 
 /// Reports each TCP socket destroyed in this process's network namespace, from creation on. It needs no rights.
@@ -7,7 +8,7 @@ internal import Synchronization
 /// seconds. Call ``all()`` more often than that. The kernel drops the reports that do not fit, and ``lossCount`` counts
 /// such losses.
 package struct DestroyedSockets: ~Copyable {
-  private let descriptor: OwnDescriptor
+  private let descriptor: Descriptor
   private let losses = Atomic(0)
 
   /// The number of times that the kernel had to drop reports. The kernel does not say how many it dropped each time.
@@ -18,8 +19,8 @@ package struct DestroyedSockets: ~Copyable {
 
   /// Subscribes with a receive buffer of `room` bytes, or of as many as this process may have.
   init?(room: CInt) {
-    guard let number = try? calling({ Int(fin_netlink_hear_ends(room)) }) else { return nil }
-    descriptor = OwnDescriptor(adopting: CInt(number))
+    guard let number = try? calling(.again, { Int(fin_netlink_hear_ends(room)) }) else { return nil }
+    descriptor = Descriptor(owning: CInt(number))
   }
 
   /// Returns the sockets destroyed since creation, or since the last call, each in its last state: the bytes that its

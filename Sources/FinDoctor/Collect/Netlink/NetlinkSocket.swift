@@ -1,16 +1,17 @@
 internal import CFin
+internal import FinBase
 
 /// A netlink socket to the kernel's `sock_diag`, and the parser of its answers.
 ///
 /// The socket stays in the network namespace in which it was created.
 @safe struct NetlinkSocket: ~Copyable {
-  private let descriptor: OwnDescriptor
+  private let descriptor: Descriptor
   private let buffer: UnsafeMutableRawBufferPointer
   private var sequence: UInt32 = 0
 
   init() throws(KernelError) {
-    descriptor = OwnDescriptor(
-      adopting: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
+    descriptor = Descriptor(
+      owning: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
     // Allocated after every call that can throw: an init that throws does not run the deinit.
     unsafe buffer = .allocate(byteCount: 1 << 18, alignment: 16)
   }

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 extension Cgroup {
@@ -16,7 +17,7 @@ extension Cgroup {
     while next < paths.count, next < 20_000, !wanted.isEmpty {
       let path = paths[next]
       next += 1
-      guard let folder = try? OwnDescriptor(root + path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY)) else { continue }
+      guard let folder = try? Descriptor(root + path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY)) else { continue }
       try? reader.forEachFolder(in: folder.number) { name, number in
         let inner = path + "/" + name
         paths.append(inner)

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Counters {
   /// The counters of the namespace that the calling thread is in.
   static func ofThisThread() -> Counters { read("/proc/thread-self/net") }

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// The census of descriptors: a scan of every `/proc/PID/fd` by several threads.
@@ -25,7 +26,7 @@ struct DescriptorReading: Sendable {
   }
 
   /// Returns the numbers of all processes.
-  static func processes(in proc: borrowing OwnDescriptor) throws(KernelError) -> ContiguousArray<Int32> {
+  static func processes(in proc: borrowing Descriptor) throws(KernelError) -> ContiguousArray<Int32> {
     var pids: ContiguousArray<Int32> = []
     try FolderReader().forEachNumber(in: proc.number) { pids.append($0) }
     return pids
@@ -62,7 +63,7 @@ struct DescriptorReading: Sendable {
         body(&all, place, reader)
       }
     }
-    let helpers = (1..<max(1, min(threads, count))).map { _ in OwnThread { work() } }
+    let helpers = (1..<max(1, min(threads, count))).map { _ in JoinableThread { work() } }
     var all = work()
     for helper in helpers { if let some = helper.join() { all.append(some) } }
     return all
@@ -84,7 +85,7 @@ struct DescriptorReading: Sendable {
   private mutating func read(_ pid: Int32, share: Int, with reader: borrowing FolderReader) {
     let path = "/proc/\(pid)/fd"
     do throws(KernelError) {
-      let folder = try OwnDescriptor(path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
+      let folder = try Descriptor(path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
       let status = try folder.status()
       if status.st_size > share {
         var numbers: [Int32] = []
@@ -115,7 +116,7 @@ struct DescriptorReading: Sendable {
   /// Reads a part of a process whose folder was listed before.
   private mutating func read(_ part: Part, with reader: borrowing FolderReader) {
     do throws(KernelError) {
-      let folder = try OwnDescriptor("/proc/\(part.pid)/fd", flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
+      let folder = try Descriptor("/proc/\(part.pid)/fd", flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
       sockets.reserveCapacity(sockets.count + part.numbers.count)
       for descriptor in part.numbers {
         unsafe reader.readLink(descriptor, in: folder.number) { target in
@@ -139,11 +140,11 @@ struct DescriptorReading: Sendable {
     // "socket:[123]", "net:[4026531840]": the first byte decides, which is quick, because there may be very many.
     switch unsafe target[0] {
     case UInt8(ascii: "s"):
-      guard let inode = unsafe Self.inode(target, after: "socket:[") else { return }
+      guard let inode = unsafe linkedInode(target, after: "socket:[") else { return }
       holder.inode = inode
       sockets.append(holder)
     case UInt8(ascii: "n"):
-      guard let inode = unsafe Self.inode(target, after: "net:[") else { return }
+      guard let inode = unsafe linkedInode(target, after: "net:[") else { return }
       holder.inode = inode
       namespaces.append(holder)
     case UInt8(ascii: "a"):
@@ -153,14 +154,5 @@ struct DescriptorReading: Sendable {
       if unsafe target.begins(with: "/memfd:fin-ledger") { ledgers.append(holder) }
     default: break
     }
-  }
-
-  /// The number in brackets behind a prefix.
-  static func inode(_ target: UnsafeRawBufferPointer, after prefix: StaticString) -> UInt32? {
-    let start = prefix.utf8CodeUnitCount
-    guard target.count > start + 1, unsafe target[target.count - 1] == UInt8(ascii: "]"),
-      unsafe target.begins(with: prefix)
-    else { return nil }
-    return unsafe UInt32(decimal: UnsafeRawBufferPointer(rebasing: target[start..<target.count - 1]))
   }
 }

@@ -1,15 +1,11 @@
+internal import FinBase
+
 /// The bytes of a published ledger. Another program wrote them and may be writing them now, so every number is checked.
 ///
-/// The layout is described at its writer, Fin's `PublishedLedger`.
+/// The layout is that of `LedgerFormat`.
 struct LedgerFile {
-  /// The version that this reader supports.
-  static let version: UInt32 = 1
-  /// The minimum size of a record of this version; a later library may append fields.
-  static let leastRecord = 128
-  /// The most records that are read. No program has more descriptors than this, unless its limit was raised beyond what
-  /// Linux allows by default.
-  static let mostRecords = 1 << 20
-  static let nameLength = 64
+  private typealias Header = LedgerFormat.Header
+  private typealias Field = LedgerFormat.Record
 
   var headerSize: Int
   var recordSize: Int
@@ -32,22 +28,23 @@ struct LedgerFile {
   ///   - bytes: The beginning of the file.
   ///   - size: The length of the file.
   init(_ bytes: [UInt8], size: UInt64) throws(Failure) {
-    guard bytes.count >= 48, bytes.prefix(8).elementsEqual("fin-ldgr".utf8) else { throw .foreign }
-    let version = Self.half(bytes, at: 8)
-    guard version == Self.version else { throw .version(version) }
-    let headerSize = Self.half(bytes, at: 12)
-    let recordSize = Self.half(bytes, at: 16)
-    let count = Self.word(bytes, at: 32)
-    guard (48...4096).contains(headerSize), (UInt32(Self.leastRecord)...4096).contains(recordSize),
-      recordSize % 8 == 0, headerSize % 8 == 0, UInt64(headerSize) <= size, count <= Self.word(bytes, at: 24)
+    guard bytes.count >= Header.length, bytes.begins(with: LedgerFormat.magic) else { throw .foreign }
+    let version = Self.half(bytes, at: Header.version)
+    guard version == LedgerFormat.version else { throw .version(version) }
+    let headerSize = Self.half(bytes, at: Header.headerSize)
+    let recordSize = Self.half(bytes, at: Header.recordSize)
+    let count = Self.word(bytes, at: Header.count)
+    guard (UInt32(Header.length)...4096).contains(headerSize),
+      (UInt32(LedgerFormat.recordSize)...4096).contains(recordSize), recordSize % 8 == 0, headerSize % 8 == 0,
+      UInt64(headerSize) <= size, count <= Self.word(bytes, at: Header.capacity)
     else { throw .absurd }
     self.headerSize = Int(headerSize)
     self.recordSize = Int(recordSize)
-    pid = Int32(bitPattern: Self.half(bytes, at: 20))
+    pid = Int32(bitPattern: Self.half(bytes, at: Header.process))
     // The file cannot hold more records than its size allows.
     let room = (size - UInt64(headerSize)) / UInt64(recordSize)
-    self.count = Int(min(count, room, UInt64(Self.mostRecords)))
-    withoutRoom = Self.word(bytes, at: 40)
+    self.count = Int(min(count, room, UInt64(LedgerFormat.mostRecords)))
+    withoutRoom = Self.word(bytes, at: Header.withoutRoom)
   }
 
   /// The contents of one record.
@@ -70,26 +67,26 @@ struct LedgerFile {
   static func record(
     _ bytes: ArraySlice<UInt8>, again: ArraySlice<UInt8>, now: UInt64, names: inout [ArraySlice<UInt8>: String]
   ) -> Record {
-    guard bytes.count >= leastRecord, bytes.count == again.count else { return .absurd }
-    let cookie = word(bytes, at: 8)
-    if cookie == 0, word(again, at: 8) == 0 { return .free }
-    guard word(bytes, at: 0) % 2 == 0, bytes == again else { return .changing }
-    let length = Int(byte(bytes, at: 63))
-    guard let phase = PublishedSocket.Phase(rawValue: byte(bytes, at: 61)), (1...4).contains(byte(bytes, at: 60)),
-      length <= nameLength
+    guard bytes.count >= LedgerFormat.recordSize, bytes.count == again.count else { return .absurd }
+    let cookie = word(bytes, at: Field.cookie)
+    if cookie == 0, word(again, at: Field.cookie) == 0 { return .free }
+    guard word(bytes, at: Field.sequence) % 2 == 0, bytes == again else { return .changing }
+    let length = Int(byte(bytes, at: Field.nameLength))
+    guard let phase = PublishedSocket.Phase(rawValue: byte(bytes, at: Field.phase)),
+      LedgerFormat.Kind(rawValue: byte(bytes, at: Field.kind)) != nil, length <= LedgerFormat.nameLength
     else { return .absurd }
-    let start = bytes.startIndex + 64
+    let start = bytes.startIndex + Field.name
     let name = bytes[start..<start + length]
     let file = names[name] ?? visible(name)
     names[name] = file
-    var socket = PublishedSocket(file: file, line: half(bytes, at: 56), phase: phase)
-    let opened = word(bytes, at: 24)
+    var socket = PublishedSocket(file: file, line: half(bytes, at: Field.line), phase: phase)
+    let opened = word(bytes, at: Field.opened)
     socket.opened = opened <= now ? opened : nil
-    socket.input = PublishedSocket.Wait(word(bytes, at: 32))
-    socket.output = PublishedSocket.Wait(word(bytes, at: 40))
-    socket.intentEnds = word(bytes, at: 48)
-    socket.intent = PublishedSocket.Intent(rawValue: byte(bytes, at: 62))
-    return .socket(cookie: cookie, descriptor: Int32(bitPattern: half(bytes, at: 20)), socket)
+    socket.input = PublishedSocket.Wait(word(bytes, at: Field.input))
+    socket.output = PublishedSocket.Wait(word(bytes, at: Field.output))
+    socket.intentEnds = word(bytes, at: Field.intentEnds)
+    socket.intent = PublishedSocket.Intent(rawValue: byte(bytes, at: Field.intent))
+    return .socket(cookie: cookie, descriptor: Int32(bitPattern: half(bytes, at: Field.descriptor)), socket)
   }
 
   // MARK: Integers in native byte order

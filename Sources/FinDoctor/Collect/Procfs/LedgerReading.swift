@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 internal import Synchronization
 
@@ -60,7 +61,7 @@ struct LedgerReading {
   private var taken = 0
   private var found: [(cookie: UInt64, descriptor: Int32, socket: PublishedSocket)] = []
   private(set) var complaints: [String] = []
-  private let now = Clock.monotonic()
+  private let now = UInt64(SystemClock.monotonic)
 
   init(_ pid: Int32) {
     self.pid = pid
@@ -88,7 +89,7 @@ struct LedgerReading {
     }
   }
 
-  private mutating func read(_ file: borrowing OwnDescriptor, _ size: UInt64) throws(KernelError) {
+  private mutating func read(_ file: borrowing Descriptor, _ size: UInt64) throws(KernelError) {
     let beginning = try file.read(128, at: 0)
     let ledger: LedgerFile
     do throws(LedgerFile.Failure) { ledger = try LedgerFile(beginning, size: size) } catch {
@@ -138,7 +139,7 @@ struct LedgerReading {
 
   /// Reads a record again that was being written, a limited number of times.
   private func settled(
-    _ file: borrowing OwnDescriptor, _ offset: UInt64, _ size: Int, _ names: inout [ArraySlice<UInt8>: String]
+    _ file: borrowing Descriptor, _ offset: UInt64, _ size: Int, _ names: inout [ArraySlice<UInt8>: String]
   ) throws(KernelError) -> LedgerFile.Record {
     for _ in 0..<Self.tries {
       let first = try file.read(size, at: offset)
@@ -174,18 +175,18 @@ struct LedgerReading {
   // MARK: Opening
 
   /// Opens the file at this path for reading, if the kernel keeps it in memory.
-  private static func open(_ path: String) throws(KernelError) -> OwnDescriptor? {
-    let place = try OwnDescriptor(path, flags: CInt(FIN_O_PATH))
+  private static func open(_ path: String) throws(KernelError) -> Descriptor? {
+    let place = try Descriptor(path, flags: CInt(FIN_O_PATH))
     guard let device = memoryDevice, fin_device_of_file(place.number) == device else { return nil }
     // This opens the file that was checked, whatever that descriptor refers to by now.
-    return try OwnDescriptor("/proc/self/fd/\(place.number)", flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+    return try Descriptor("/proc/self/fd/\(place.number)", flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
   }
 
   /// The device of all files in memory, taken from one that is created for this.
   private static let memoryDevice: UInt64? = {
     let number = unsafe fin_memory_file("fin")
     guard number >= 0 else { return nil }
-    let own = OwnDescriptor(adopting: number)
+    let own = Descriptor(owning: number)
     let device = fin_device_of_file(own.number)
     return device == 0 ? nil : device
   }()

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension KernelLimits {
   /// The limits of the machine and of the namespace that the calling thread is in.
   static func ofThisThread() -> KernelLimits {

@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The kernel's support for MPTCP in the network namespace that the calling thread is in.
 enum MPTCPSupport {
   /// Whether the kernel supports MPTCP. A kernel without it would search for a module at each request for

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// A network namespace that was found, and the paths by which it can be entered.
@@ -19,7 +20,7 @@ struct NamespacePlace: Sendable {
     var failure = KernelError.gone
     for path in paths {
       do throws(KernelError) {
-        let entrance = try OwnDescriptor(path)
+        let entrance = try Descriptor(path)
         // Another process may have the number of one that has ended.
         guard try entrance.status().st_ino == UInt(inode) else { continue }
         _ = try calling { Int(fin_enter_network(entrance.number)) }
@@ -33,7 +34,7 @@ struct NamespacePlace: Sendable {
 
   /// Finds the paths that lead into it now; nil when there is none. Returns itself when `/proc` cannot be read.
   func foundAgain() -> NamespacePlace? {
-    guard let pids = try? DescriptorReading.processes(in: OwnDescriptor("/proc")) else { return self }
+    guard let pids = try? DescriptorReading.processes(in: Descriptor("/proc")) else { return self }
     if let place = Self.find(pids).first(where: { $0.inode == inode }) { return place }
     // A descriptor may hold it, or a thread that has left its process's namespace.
     return paths.contains { Self.inode($0) == inode } ? self : nil
@@ -82,7 +83,7 @@ struct NamespacePlace: Sendable {
 
   /// Finds a way into a namespace: its name, a process that is in it, or a descriptor that holds it.
   static func finding(_ inode: UInt32) -> NamespacePlace? {
-    guard let pids = try? DescriptorReading.processes(in: OwnDescriptor("/proc")) else { return nil }
+    guard let pids = try? DescriptorReading.processes(in: Descriptor("/proc")) else { return nil }
     let places = find(pids)
     if let place = places.first(where: { $0.inode == inode }) { return place }
     let reading = DescriptorReading.read(pids, threads: 1)
@@ -102,7 +103,7 @@ struct NamespacePlace: Sendable {
   /// Finds the namespaces that single threads of a process are in, beyond those that are known.
   static func find(threadsOf pid: Int32, beyond known: [NamespacePlace]) -> [NamespacePlace] {
     var found = Places(beyond: known)
-    if let folder = try? OwnDescriptor("/proc/\(pid)/task") {
+    if let folder = try? Descriptor("/proc/\(pid)/task") {
       try? FolderReader().forEachNumber(in: folder.number) { thread in
         let path = "/proc/\(pid)/task/\(thread)/ns/net"
         if let inode = inode(path) { found.add(inode, "thread \(thread) of pid \(pid)", path) }
@@ -114,7 +115,7 @@ struct NamespacePlace: Sendable {
   /// The number in `net:[4026531840]`.
   static func inode(_ path: String) -> UInt32? {
     guard let link = try? Files.link(path) else { return nil }
-    return unsafe link.withUnsafeBytes { unsafe DescriptorReading.inode($0, after: "net:[") }
+    return unsafe link.withUnsafeBytes { unsafe linkedInode($0, after: "net:[") }
   }
 
   private static func named() -> [String] {

@@ -1,4 +1,5 @@
 internal import CFin
+internal import FinBase
 internal import Glibc
 
 /// The census of descriptors by a BPF iterator, in one pass over the kernel's tables, where there are enough to be
@@ -50,7 +51,7 @@ extension DescriptorReading {
     while let pid = rest.first?.pid {
       let some = rest.prefix { $0.pid == pid }
       rest = rest.dropFirst(some.count)
-      guard let folder = try? OwnDescriptor("/proc/\(pid)/fd", flags: O_RDONLY | CInt(FIN_O_DIRECTORY)) else {
+      guard let folder = try? Descriptor("/proc/\(pid)/fd", flags: O_RDONLY | CInt(FIN_O_DIRECTORY)) else {
         continue
       }
       for holder in some {

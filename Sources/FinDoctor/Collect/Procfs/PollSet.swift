@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// The descriptors that a thread in poll or select waits for, read from its memory at the addresses in its system
 /// call's arguments.
 enum PollSet {
@@ -40,7 +42,7 @@ enum PollSet {
   private static func memory(_ pid: Int32, _ address: UInt64, _ count: UInt64) -> [UInt8]? {
     guard count <= 1 << 20, address < 1 << 62 else { return nil }
     if count == 0 { return [] }
-    guard let memory = try? OwnDescriptor("/proc/\(pid)/mem"),
+    guard let memory = try? Descriptor("/proc/\(pid)/mem"),
       let bytes = try? memory.read(Int(count), at: address), bytes.count == Int(count)
     else { return nil }
     return bytes

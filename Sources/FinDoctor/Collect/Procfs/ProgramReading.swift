@@ -1,3 +1,4 @@
+internal import FinBase
 internal import Glibc
 
 extension Program {
@@ -5,8 +6,8 @@ extension Program {
   ///
   /// A value that may not be read is left out. Other users may have chosen the bytes: all of them are escaped.
   package static func read(_ pid: Int32) -> Program? {
-    let folder: OwnDescriptor
-    do throws(KernelError) { folder = try OwnDescriptor("/proc/\(pid)") } catch { return nil }
+    let folder: Descriptor
+    do throws(KernelError) { folder = try Descriptor("/proc/\(pid)") } catch { return nil }
     guard let comm = try? Files.read("comm", in: folder.number, limit: 64), let status = try? folder.status() else {
       return nil
     }
@@ -41,7 +42,7 @@ extension Program {
     if fields.count > 1 { parent = Int32(decimal: fields[1]) }
     // Field 22 of the manual, counted from 1, where the state is field 3.
     if fields.count > 19, let start = UInt64(decimal: fields[19]) {
-      age = max(.zero, Clock.sinceBoot() - .milliseconds(start * 1000 / UInt64(ThisProcess.ticksPerSecond)))
+      age = max(.zero, SystemClock.sinceBoot - .milliseconds(start * 1000 / UInt64(ThisProcess.ticksPerSecond)))
     }
   }
 

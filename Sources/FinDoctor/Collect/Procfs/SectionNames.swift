@@ -1,15 +1,17 @@
+internal import FinBase
+
 extension Language {
   /// The language of the program that a process runs, judged by the section names that its compiler left in
   /// the executable.
   ///
   /// Another user may have written the file: every offset and length in it is checked against the bytes that were read.
   static func reading(_ pid: Int32) -> Language {
-    guard let file = try? OwnDescriptor("/proc/\(pid)/exe"), let names = sectionNames(of: file) else { return .unknown }
+    guard let file = try? Descriptor("/proc/\(pid)/exe"), let names = sectionNames(of: file) else { return .unknown }
     return Language(sections: names.split(separator: 0).map { visible($0)[...] })
   }
 
   /// Reads the table of section names of a 64-bit little-endian ELF file (`elf.h`).
-  private static func sectionNames(of file: borrowing OwnDescriptor) -> [UInt8]? {
+  private static func sectionNames(of file: borrowing Descriptor) -> [UInt8]? {
     guard let header = try? file.read(64, at: 0), header.count == 64, header.begins(with: "\u{7f}ELF"),
       header[4] == 2, header[5] == 1
     else { return nil }

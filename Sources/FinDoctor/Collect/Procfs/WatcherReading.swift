@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Watchers {
   /// Reads the epoll entries and blocked threads of a process.
   /// - Parameters:
@@ -18,7 +20,7 @@ extension Watchers {
     }
     var threads: [Int32] = []
     do throws(KernelError) {
-      let folder = try OwnDescriptor("/proc/\(pid)/task")
+      let folder = try Descriptor("/proc/\(pid)/task")
       try FolderReader().forEachNumber(in: folder.number) { threads.append($0) }
     } catch {
       isComplete = false

@@ -1,11 +1,11 @@
 /// The ranges of the host and the port in a text such as `[::1]:80`.
-struct HostAndPort {
+package struct HostAndPort {
   /// The range of the host, without the brackets.
-  let host: Range<Int>
-  let isBracketed: Bool
-  let port: Range<Int>
+  package let host: Range<Int>
+  package let isBracketed: Bool
+  package let port: Range<Int>
 
-  init(splitting source: AddressText) throws(AddressError) {
+  package init(splitting source: AddressText) throws(AddressRefusal) {
     let all = source.all
     guard !all.isEmpty else {
       throw source.refusal(at: 0, "nothing where an address belongs: write host:port or a path such as /run/x.sock")
@@ -39,7 +39,7 @@ struct HostAndPort {
   }
 
   /// The refusal of a text with two colons and no brackets: an IPv6 address with or without a port, or a typing error.
-  private static func refusal(_ source: AddressText, _ second: Int) -> AddressError {
+  private static func refusal(_ source: AddressText, _ second: Int) -> AddressRefusal {
     let groups = source.bytes.prefix { $0 != UInt8(ascii: "%") }
     let looksLikeIPv6 = groups.allSatisfy {
       $0.hexadecimal != nil || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".")
@@ -49,33 +49,40 @@ struct HostAndPort {
     let last = source.bytes.lastIndex(of: UInt8(ascii: ":")) ?? second
     let address = source.string(0..<last)
     let port = source.string((last + 1)..<source.bytes.count)
-    if IPv6Address(address) != nil, source.decimal(in: (last + 1)..<source.bytes.count, upTo: 65535) != nil {
+    if (try? source.v6(in: 0..<last)) != nil, source.decimal(in: (last + 1)..<source.bytes.count, upTo: 65535) != nil {
       return source.refusal(at: 0, "\(reason): write [\(address)]:\(port)")
     }
     return source.refusal(at: 0, "\(reason): write [address]:port")
   }
 }
 
-extension Endpoint.Host {
+/// The host of an address and port, as it was parsed.
+package enum ParsedHost: Hashable, Sendable {
+  /// Nothing or `*`: every address, or this machine.
+  case anywhere
+  case ip(ParsedAddress)
+  /// A name to look up, by its range in the text.
+  case name(Range<Int>)
+
   /// Parses the part before the port.
-  init(reading source: AddressText, _ parts: HostAndPort) throws(AddressError) {
+  package init(reading source: AddressText, _ parts: HostAndPort) throws(AddressRefusal) {
     if parts.isBracketed {
-      self = .ip(.v6(try Self.bracketed(source, parts.host)))
+      self = .ip(try Self.bracketed(source, parts.host))
     } else {
       try self.init(reading: source, parts.host)
     }
   }
 
   /// Parses a host without a port, where an IPv6 address needs no brackets.
-  init(readingAlone source: AddressText) throws(AddressError) {
+  package init(readingAlone source: AddressText) throws(AddressRefusal) {
     let all = source.all
     if source.hasPrefix("[", in: all) {
       guard source.bytes[all.upperBound - 1] == UInt8(ascii: "]") else {
         throw source.refusal(at: all.upperBound, "no \"]\" at the end of the IPv6 address")
       }
-      self = .ip(.v6(try Self.bracketed(source, 1..<(all.upperBound - 1))))
+      self = .ip(try Self.bracketed(source, 1..<(all.upperBound - 1)))
     } else if source.first(UInt8(ascii: ":"), in: all) != nil {
-      self = .ip(.v6(try IPv6Address(reading: source, all)))
+      self = .ip(try source.v6(in: all))
     } else if source.text == "unix" {
       throw source.refusal(
         at: 0, "\"unix\" before a colon is the start of a path: for a host of that name write \"unix.\"")
@@ -84,19 +91,19 @@ extension Endpoint.Host {
     }
   }
 
-  private static func bracketed(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> IPv6Address {
+  private static func bracketed(_ source: AddressText, _ range: Range<Int>) throws(AddressRefusal) -> ParsedAddress {
     guard range.isEmpty || source.first(UInt8(ascii: ":"), in: range) != nil else {
       throw source.refusal(
         at: range.lowerBound, "no IPv6 address in the brackets: write anything else without brackets")
     }
-    return try IPv6Address(reading: source, range)
+    return try source.v6(in: range)
   }
 
-  private init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
+  private init(reading source: AddressText, _ range: Range<Int>) throws(AddressRefusal) {
     if range.isEmpty || source.string(range) == "*" {
       self = .anywhere
     } else if Self.endsInNumber(source, range) {
-      self = .ip(.v4(try IPv4Address(reading: source, range)))
+      self = .ip(try source.address(in: range))
     } else {
       self = .name(try Self.name(source, range))
     }
@@ -119,7 +126,7 @@ extension Endpoint.Host {
 
   /// Parses a host name: labels of 1 to 63 letters, digits, hyphens and underscores, 253 bytes in all (RFC 1123,
   /// section 2.1).
-  private static func name(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> String {
+  private static func name(_ source: AddressText, _ range: Range<Int>) throws(AddressRefusal) -> Range<Int> {
     let dot = UInt8(ascii: ".")
     var start = range.lowerBound
     for index in range {
@@ -145,46 +152,26 @@ extension Endpoint.Host {
     guard length <= 253 else {
       throw source.refusal(at: range.lowerBound + 253, "a host's name longer than 253 bytes")
     }
-    return source.string(range)
+    return range
   }
 }
 
-extension Endpoint.Port {
-  /// Parses a port number, or a service name if the text begins with a letter.
-  init(reading source: AddressText, _ range: Range<Int>) throws(AddressError) {
-    guard let first = source.bytes[range].first else {
-      throw source.refusal(
+extension AddressText {
+  /// Parses a port number from 0 to 65535.
+  package func port(in range: Range<Int>) throws(AddressRefusal) -> UInt16 {
+    guard !range.isEmpty else {
+      throw refusal(
         at: range.lowerBound, "nothing where a port belongs: a number from 0 to 65535 (0 lets the kernel choose)")
     }
-    if first.isLetter {
-      self = .service(try Self.service(source, range))
-      return
+    for index in range where !bytes[index].isDigit {
+      throw refusal(ofCharacterAt: index, "in a port, which is a number from 0 to 65535")
     }
-    for index in range where !source.bytes[index].isDigit {
-      throw source.refusal(ofCharacterAt: index, "in a port, which is a number from 0 to 65535")
+    guard let number = decimal(in: range, upTo: 65535) else {
+      let hasZero = bytes[range.lowerBound] == UInt8(ascii: "0")
+      throw refusal(
+        at: range.lowerBound,
+        hasZero ? "a leading zero in a port: leave it out" : "a port above 65535, the highest one")
     }
-    if let number = source.decimal(in: range, upTo: 65535) {
-      self = .number(UInt16(number))
-    } else if first == UInt8(ascii: "0") {
-      throw source.refusal(at: range.lowerBound, "a leading zero in a port: leave it out")
-    } else {
-      throw source.refusal(at: range.lowerBound, "a port above 65535, the highest one")
-    }
-  }
-
-  /// Parses a service name with the characters that occur in `/etc/services`; RFC 6335 allows fewer.
-  private static func service(_ source: AddressText, _ range: Range<Int>) throws(AddressError) -> String {
-    for index in range {
-      let byte = source.bytes[index]
-      let isAllowed =
-        byte.isLetter || byte.isDigit
-        || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "+")]
-          .contains(byte)
-      guard isAllowed else { throw source.refusal(ofCharacterAt: index, "in a service's name") }
-    }
-    guard range.count <= 64 else {
-      throw source.refusal(at: range.lowerBound + 64, "a service's name longer than 64 bytes")
-    }
-    return source.string(range)
+    return UInt16(number)
   }
 }
