@@ -4,7 +4,7 @@ public import SystemPackage
 
 /// A connected stream, TCP or Unix, with one owner.
 ///
-/// It promises that the descriptor is released exactly once, by ``close(_:)-59kny``, ``abort()`` or ``detach()``, and
+/// It promises that the descriptor is released exactly once, by `close(_:)`, ``abort()`` or ``detach()``, and
 /// that the compiler rejects any use of the connection afterwards; that a reset is never an end of file; and that every
 /// wait has a deadline. It cannot tell, before it is closed, whether sent bytes have arrived.
 ///

@@ -167,7 +167,7 @@ public struct DatagramPair: ~Copyable, Sendable {
 
 /// A reference to a datagram socket, for collections, actors, and several threads at once.
 ///
-/// ``close()-7zn0x`` may be called from any thread at any moment: operations that wait throw `.closed`, the descriptor
+/// `close()` may be called from any thread at any moment: operations that wait throw `.closed`, the descriptor
 /// is released when the last operation has left, and every later operation throws `.closed`. If the last reference dies
 /// before a close, that is a leak, and is reported.
 public struct SharedDatagramSocket: DatagramSocketProtocol {

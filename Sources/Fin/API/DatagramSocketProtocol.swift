@@ -8,6 +8,9 @@
 /// With `IP_RECVERR` or `IPV6_RECVERR` set, each report of the socket's error queue becomes the error of one call, in
 /// order, with the address of the datagram that it concerns as ``SocketError/remoteAddress``. The program leaves the
 /// queue to Fin then.
+///
+/// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends. When
+/// the task is cancelled it throws `.cancelled` at once, and loses no datagram.
 public protocol DatagramSocketProtocol: SocketProtocol, ~Copyable {}
 
 extension DatagramSocketProtocol where Self: ~Copyable {
@@ -27,10 +30,26 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   public borrowing func send(
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Timeout = .default
   ) throws(SocketError) {
-    let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.send)
-    var outgoing = DatagramSendState(peer: peer)
-    try core.perform(.using, .send, &timeout, &outgoing) { outgoing, access throws(SocketError) in
+    try perform(.using, .send, LazyDeadline(within, or: timeouts.send), DatagramSendState(peer: peer)) {
+      core, outgoing, access throws(SocketError) in
+      try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
+        try unsafe core.sendDatagram(bytes, &outgoing, access)
+      }
+    }
+  }
+
+  /// Sends one datagram, of 0 bytes or more: `sendto`, `send`.
+  ///
+  /// - Parameters:
+  ///   - bytes: 0 or more bytes; 65,507 at most for UDP over IPv4.
+  ///   - peer: the address to send to; `nil` for the one that the socket is connected to.
+  ///   - within: the timeout; by default ``Timeouts/send``.
+  /// - Throws: as in a thread, and `.cancelled`.
+  public borrowing func send(
+    _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Timeout = .default
+  ) async throws(SocketError) {
+    try await perform(.using, .send, LazyDeadline(within, or: timeouts.send), DatagramSendState(peer: peer)) {
+      core, outgoing, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.sendDatagram(bytes, &outgoing, access)
       }
@@ -45,12 +64,26 @@ extension DatagramSocketProtocol where Self: ~Copyable {
     try send(unsafe bytes.span.bytes, to: peer, within: within)
   }
 
+  /// Sends the bytes of an array as one datagram, without copying it.
+  public borrowing func send(
+    _ bytes: [UInt8], to peer: SocketAddress? = nil, within: Timeout = .default
+  ) async throws(SocketError) {
+    try await send(unsafe bytes.span.bytes, to: peer, within: within)
+  }
+
   /// Sends the UTF-8 of a string as one datagram.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
     _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Timeout = .default
   ) throws(SocketError) {
     try send(Array(text.utf8), to: peer, within: within)
+  }
+
+  /// Sends the UTF-8 of a string as one datagram.
+  public borrowing func send(
+    _ text: some StringProtocol, to peer: SocketAddress? = nil, within: Timeout = .default
+  ) async throws(SocketError) {
+    try await send(Array(text.utf8), to: peer, within: within)
   }
 
   /// Receives one datagram.
@@ -66,26 +99,49 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   ///   datagram is queued.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) throws(SocketError) -> Datagram {
-    let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receive)
-    var progress = Stateless()
-    return try core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
+    try perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+      core, _, access throws(SocketError) in
+      try core.receiveDatagram(upTo: most, access)
+    }
+  }
+
+  /// Receives one datagram: `recvfrom`, with `MSG_TRUNC`.
+  ///
+  /// - Parameters:
+  ///   - most: the most bytes to take of it, up to 16 MiB; a longer datagram is cut, and ``Datagram/isTruncated``
+  ///     is true.
+  ///   - within: the timeout; by default ``Timeouts/receive``.
+  /// - Throws: as in a thread, and `.cancelled`.
+  public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) async throws(SocketError)
+    -> Datagram
+  {
+    try await perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+      core, _, access throws(SocketError) in
       try core.receiveDatagram(upTo: most, access)
     }
   }
 
   /// Receives one datagram into the free part of `output`, without copying it again.
   ///
-  /// - Throws: as ``DatagramSocketProtocol/receive(upTo:within:)-3wcp``.
+  /// - Throws: as `receive(upTo:within:)`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public borrowing func receive(
     into output: inout OutputRawSpan, within: Timeout = .default
   ) throws(SocketError) -> Datagram.Envelope {
-    let core = reference.core
-    var timeout = LazyDeadline(within, or: timeouts.receive)
-    var progress = Stateless()
-    return try core.perform(.using, .receive, &timeout, &progress) { _, access throws(SocketError) in
+    try perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+      core, _, access throws(SocketError) in
+      try core.receiveDatagram(into: &output, access)
+    }
+  }
+
+  /// Receives one datagram into the free part of `output`, without copying it again.
+  @discardableResult
+  public borrowing func receive(
+    into output: inout OutputRawSpan, within: Timeout = .default
+  ) async throws(SocketError) -> Datagram.Envelope {
+    try await perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+      core, _, access throws(SocketError) in
       try core.receiveDatagram(into: &output, access)
     }
   }

@@ -6,7 +6,7 @@ public import SystemPackage
 ///
 /// It promises three things. Bind and listen are one call, so that no other socket takes the port in between.
 /// `SO_REUSEADDR` is set, so that a restart need not wait for TIME-WAIT. A caller that waits in
-/// ``accept(within:file:line:)-9v1lz`` wakes when the listener is stopped or closed.
+/// `accept(within:)` wakes when the listener is stopped or closed.
 public struct Listener: ~Copyable, SocketProtocol {
   /// The reference to the socket that this value owns.
   public let reference: SocketReference

@@ -12,13 +12,13 @@ public struct ReceivingConnection: ~Copyable, Receiving, StreamSocketProtocol {
     self.timeouts = timeouts
   }
 
-  /// Closes the connection and reports how it ended: see ``Connection/close(_:)-59kny``. The FIN has been sent already;
+  /// Closes the connection and reports how it ended: see `Connection.close(_:)`. The FIN has been sent already;
   /// the close waits for its acknowledgement, as the policy says.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Closes the connection in a task: see ``Connection/close(_:)-59kny``. If the task is cancelled, the close becomes
+  /// Closes the connection in a task: see `Connection.close(_:)`. If the task is cancelled, the close becomes
   /// an abort and still returns its report.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {

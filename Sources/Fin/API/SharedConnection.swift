@@ -3,7 +3,7 @@ internal import SystemPackage
 /// A reference to a connection, for collections, for actors, and for several threads at once.
 ///
 /// The rules that the compiler checks for an owner are checked here at run time: after a close every operation throws
-/// `.closed`, and a second receiver gets `.busy`. Writers queue. Any thread may call ``close(_:)-6hzmo`` at any moment:
+/// `.closed`, and a second receiver gets `.busy`. Writers queue. Any thread may call `close(_:)` at any moment:
 /// operations in flight wake with `.closed`, and the descriptor is released when the last of them has returned. A
 /// second close returns the same report.
 ///
@@ -20,7 +20,7 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
     self.timeouts = timeouts
   }
 
-  /// Creates a connection that is not connected yet: another thread can close it while ``connect(to:within:)-1t216``
+  /// Creates a connection that is not connected yet: another thread can close it while `connect(to:within:)`
   /// waits. `socket(2)`.
   public init(
     unconnected family: AddressFamily, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
@@ -73,7 +73,7 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
     }
   }
 
-  /// Closes the connection from any thread: see ``Connection/close(_:)-59kny``. A second close returns the same report.
+  /// Closes the connection from any thread: see `Connection.close(_:)`. A second close returns the same report.
   ///
   /// A close that is called while another is under way can only shorten it: the earlier of the two deadlines holds, a
   /// longer time changes nothing, and the budgets of bytes and silence stay those of the first close.
@@ -82,7 +82,7 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Closes the connection in a task: see ``Connection/close(_:)-59kny``. If the task is cancelled, the close becomes
+  /// Closes the connection in a task: see `Connection.close(_:)`. If the task is cancelled, the close becomes
   /// an abort and still returns its report.
   @discardableResult
   public func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport { await reference.core.close(policy) }

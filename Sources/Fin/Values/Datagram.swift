@@ -15,7 +15,7 @@ public struct Datagram: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The sender and the length of a datagram whose bytes are elsewhere: see
-  /// ``DatagramSocketProtocol/receive(into:within:)-49njo``.
+  /// `DatagramSocketProtocol.receive(into:within:)`.
   public struct Envelope: Hashable, Sendable {
     /// The sender's address; `nil` for a Unix sender without a name.
     public let sender: SocketAddress?

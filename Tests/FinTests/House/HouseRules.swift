@@ -3,7 +3,7 @@ extension HouseRule {
   static let all = [
     lifecycleImportsNothing, errnoOnlyInKernel, onlyAddressCastsSockaddr, noFoundation, doctorWithoutFin, baseAboveAll,
     baseForLibraries,
-    shortFiles, nothingLeftUndone, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
+    shortFiles, nothingLeftUndone, noHashes, noLingerAboveZero, noPathsOfAMachine, publicIsDocumented,
     limitInOnePlace, numbersThroughTheGate, atomicsWrap, plainWords, noEmptyDocs, shortLines,
   ]
 
@@ -122,6 +122,19 @@ extension HouseRule {
       Sample("Sources/Fin/Kernel/Syscalls.swift", "internal import FinBase\n"),
       Sample("Sources/FinDoctor/Model/WrittenAddress.swift", "package import FinBase\n"),
       Sample("Sources/FinCommand/Kill/KillCommand.swift", "import FinDoctor\n"),
+    ])
+
+  static let noHashes = HouseRule(
+    name: "a link in a doc comment has no hash, which no reader can look up",
+    covers: { $0.hasPrefix("Sources/") && $0.hasSuffix(".swift") },
+    find: { source in
+      source.comments.indices.filter { source.comments[$0].contains(/``[^`]*\)-[0-9a-z]{3,6}``/) }
+        .map { Finding(line: $0 + 1, text: source.lines[$0]) }
+    },
+    broken: [Sample("Sources/Fin/A.swift", "/// See ``Connection/close(_:)-59kny``.\n")],
+    sound: [
+      Sample("Sources/Fin/A.swift", "/// See ``Connection/abort()`` and `close(_:)`; L1-close ``a``-``b``.\n"),
+      Sample("Sources/Fin/Fin.docc/Closing.md", "``Connection/close(_:)-59kny``\n"),
     ])
 
   static let atomicsWrap = code(
