@@ -31,7 +31,8 @@ struct JSONTests {
   @Test("the age of a finding, and of a listener's oldest client, has the bounds that are known", arguments: 0..<4)
   func ages(number: Int) throws {
     let (bounds, expected) = JSONTests.ages[number]
-    let finding = FinDoctor.Finding(.closeWaitKnown, .warning, count: 1, since: bounds, sentence: "")
+    let finding = FinDoctor.Finding(
+      .closeWaitKnown, .warning, Rule.closeWaitKnown.claims[0], count: 1, since: bounds, sentence: "", facts: [])
     #expect(try decoded(Aged.self) { CheckJSON.write(finding, 0, to: &$0) }.since == expected)
     let aged = try decoded(Aged.self) { json in json.object { $0.write("oldest", since: bounds) } }
     #expect(aged.oldest == expected)
@@ -53,7 +54,8 @@ struct JSONTests {
   func percent() throws {
     struct Filled: Decodable { var percent: Int? }
     for (share, percent) in [(0.954, 95), (1, 100), (0, 0), (nil, nil), (.nan, nil)] as [(Double?, Int?)] {
-      let finding = FinDoctor.Finding(.descriptorLimit, .warning, count: 1, sentence: "", share: share)
+      let finding = FinDoctor.Finding(
+        .descriptorLimit, .warning, Rule.descriptorLimit.claims[0], count: 1, sentence: "", facts: [], share: share)
       #expect(try decoded(Filled.self) { CheckJSON.write(finding, 0, to: &$0) }.percent == percent)
     }
   }

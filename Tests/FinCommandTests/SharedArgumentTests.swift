@@ -110,7 +110,8 @@ struct CheckGroupTests {
   func sizes() {
     func sizes(_ chains: [[Finding]]) -> [Int] { CheckGroups(chains).groups.map(\.count) }
     func leak(_ pid: Int, _ program: String, _ severity: Severity = .warning) -> [Finding] {
-      [Finding(.detached, severity, count: 1, who: ProcessOwner(program: program, pid: Int32(pid)), sentence: "")]
+      let who = ProcessOwner(program: program, pid: Int32(pid))
+      return [Finding(.detached, severity, Rule.detached.claims[0], count: 1, who: who, sentence: "", facts: [])]
     }
     #expect(sizes((0..<2).map { leak($0, "api") }) == [1, 1])
     #expect(sizes((0..<3).map { leak($0, "api") }) == [3])
@@ -118,6 +119,7 @@ struct CheckGroupTests {
     #expect(sizes((0..<12).map { leak($0, "api\($0)") }) == [12])
     // Another severity is not alike, and a finding about the machine never is.
     #expect(sizes((0..<3).map { leak($0, "api", $0 == 0 ? .critical : .warning) }) == [1, 1, 1])
-    #expect(sizes((0..<20).map { _ in [Finding(.memory, .warning, count: 1, sentence: "")] }).count == 20)
+    let memory = Finding(.memory, .warning, Rule.memory.claims[0], count: 1, sentence: "", facts: [])
+    #expect(sizes((0..<20).map { _ in [memory] }).count == 20)
   }
 }

@@ -69,6 +69,15 @@ enum CheckJSON {
           }
         }
       }
+      json.array("facts") { json in
+        for reading in finding.facts {
+          json.object { json in
+            json.write("name", string: reading.fact.name)
+            json.write("source", string: reading.fact.source)
+            if let value = reading.value { json.write("value", string: value) }
+          }
+        }
+      }
       if let why = finding.why { json.write("why", string: why) }
       json.object("fix") { json in
         json.write("code", string: finding.fix.code)

@@ -51,6 +51,10 @@ extension CheckCommand {
     evidence [object]
       field text of the kernel
       value text
+    facts [object] the confidence follows from them
+      name text
+      source text the place where it is read
+      value text? absent if it could not be read
     why text? absent if it is not known
     fix object
       code text

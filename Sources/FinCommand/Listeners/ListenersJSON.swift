@@ -72,8 +72,9 @@ enum ListenersJSON {
     }
   }
 
-  private static func write(_ acceptor: ListenerOverview.Acceptor, to json: inout JSONWriter) {
+  private static func write(_ acceptor: Watcher, to json: inout JSONWriter) {
     json.write("pid", number: UInt64(max(0, acceptor.pid)))
+    if let state = acceptor.state { json.write("state", string: state.description) }
     switch acceptor.way {
     case .epoll(let descriptor, let events):
       json.write("way", string: "epoll")

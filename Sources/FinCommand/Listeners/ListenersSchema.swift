@@ -31,6 +31,7 @@ extension ListenersCommand {
         fd number
       acceptors [object]
         pid number
+        state text? as in /proc/PID/stat: T is stopped
         way text epoll, blocked, ring, unattended, unknown
         epoll number?
         events number?

@@ -109,6 +109,7 @@ struct ListenersText {
     for (way, pids) in ways(panel) {
       add("accepts", "\(programs(pids)): \(way)")
     }
+    for sentence in panel.halted { add("accepts", sentence) }
     if panel.holders.isEmpty { add("accepts", "the process that holds it could not be read") }
     for use in panel.descriptors where isDetailed || use.share ?? 0 >= 0.7 {
       guard let used = use.used, let limit = use.limit else { continue }

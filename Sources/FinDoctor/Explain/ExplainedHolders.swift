@@ -59,42 +59,6 @@ extension SocketExplanation {
   }
 }
 
-/// The threads and epoll sets that would notice events on a socket.
-extension SocketExplanation {
-  static func attention(to socket: SocketReference, in census: Census) -> [String] {
-    var all: [String] = []
-    var isComplete = true
-    let inode = census.inode(of: socket)
-    let holders = census.holders[inode]
-    for pid in Set(holders.map(\.pid)).sorted() {
-      let descriptors = holders.filter { $0.pid == pid }.map(\.descriptor)
-      guard let watchers = census.watchers[pid] else {
-        isComplete = false
-        continue
-      }
-      isComplete = isComplete && watchers.isComplete
-      let of = holders.contains { $0.pid != pid } ? " of process \(pid)" : ""
-      for descriptor in descriptors {
-        for thread in watchers.blocked(on: descriptor) {
-          all.append("Thread \(thread.thread)\(of) waits in \(thread.call) on it.")
-        }
-      }
-      for interest in watchers.interests(in: inode) {
-        let names = CensusIndex.names(ofEvents: interest.events)
-        all.append(
-          "An epoll set (descriptor \(interest.epoll)\(of)) watches it for \(names)"
-            + (interest.seesTheEnd ? "." : ": neither EPOLLIN nor EPOLLRDHUP, so it does not report the peer's close."))
-      }
-    }
-    if !all.isEmpty || holders.isEmpty { return all }
-    return [
-      isComplete
-        ? "Nothing at this moment: no epoll set has it, and no thread waits on it."
-        : "The epoll sets and threads that may watch it could not be read."
-    ]
-  }
-}
-
 extension SocketExplanation.OtherEnd {
   init(_ socket: SocketReference, in census: Census) {
     self.socket = socket
@@ -105,7 +69,10 @@ extension SocketExplanation.OtherEnd {
     var isWaiting = false
     switch socket {
     case .inet(let place):
-      state = census.sockets[place].state.description
+      state =
+        census.sockets[place].state.description
+        + (census.sockets[place].state == .finWait2 && census.sockets[place].inode != 0
+          ? ": it has finished sending and still receives" : "")
       isWaiting = census.sockets[place].isWaitingForAccept
     case .unix(let place): state = census.unixSockets[place].state.description
     case .detached: state = "DETACHED"
@@ -125,36 +92,17 @@ extension SocketExplanation.OtherEnd {
 
 /// The findings about a socket.
 extension SocketExplanation {
-  /// The findings about this socket alone. Where one of them is part of a finding in `all`, that finding is returned,
-  /// so that both are worded alike.
+  /// The findings about this socket, among all findings of the census: they are those of `fin check`, and not judged a
+  /// second time. An MPTCP connection has those of its subflows too, and a subflow those of its connection.
   static func own(of socket: SocketReference, in census: Census, among all: [Finding]) -> [Finding] {
-    var small = census
-    switch socket {
-    case .inet(let place):
-      let own = census.sockets[place]
+    var related: Set<SocketReference> = [socket]
+    if case .inet(let place) = socket {
       let multipath = MPTCPSubflows(census.sockets)
-      let related = Set(multipath.paths(of: place) + [multipath.owner(ofPath: place)].compactMap { $0 })
-      // With a listener, also the connections that wait for it; with a waiting connection, its listener.
-      // With an MPTCP socket, also its subflows; with a subflow, its MPTCP socket.
-      small.sockets = ContiguousArray(
-        census.sockets.enumerated().lazy.filter { index, socket in
-          index == place || related.contains(index)
-            || own.state == .listen && socket.inode == 0 && own.accepts(socket)
-            || own.isWaitingForAccept && socket.state == .listen && socket.accepts(own)
-        }.map(\.element))
-      (small.unixSockets, small.detached) = ([], [])
-    case .unix(let place): (small.sockets, small.unixSockets, small.detached) = ([], [census.unixSockets[place]], [])
-    case .detached(let place): (small.sockets, small.unixSockets, small.detached) = ([], [], [census.detached[place]])
+      related.formUnion(
+        (multipath.paths(of: place) + [multipath.owner(ofPath: place)].compactMap { $0 }).map { .inet($0) })
     }
-    let own = Diagnosis.findings(in: small).filter { !$0.id.rule.concernsMachine }
-    let found = own.map { finding in
-      all.first { candidate in
-        candidate.id == finding.id && candidate.who?.pid == finding.who?.pid
-          && Set(finding.who?.descriptors ?? []).isSubset(of: candidate.who?.descriptors ?? [])
-          && (finding.links.locals.isEmpty || !finding.links.locals.isDisjoint(with: candidate.links.locals)
-            || candidate.count > 64)
-      } ?? finding
-    }
-    return found.sorted { Diagnosis.isWorse($0, $1) }
+    return all.filter { finding in
+      !finding.id.rule.concernsMachine && finding.sockets.contains { related.contains($0) }
+    }.sorted { Diagnosis.isWorse($0, $1) }
   }
 }

@@ -215,6 +215,9 @@ extension InetExplanation {
     ]
   }
 
+  /// A FIN that directly follows the data of a recv is taken with it, and that call does not return 0.
+  private static let endRead = "all read by the program, the end of file too (alone, or together with the last data)"
+
   private var ends: [Event] {
     var all: [Event] = []
     if peerHasFinished {
@@ -223,10 +226,10 @@ extension InetExplanation {
       if socket.state == .closeWait, socket.inode != 0 {
         if socket.receiveQueue == 0 {
           all.append(
-            Event(.endRead, AgeBounds(atLeast: 0, atMost: when.upper), "end of file read by the program: it knows"))
+            Event(.endRead, AgeBounds(atLeast: 0, atMost: when.upper), Self.endRead))
         } else {
           let what = unread == 0 ? "end of file" : "\(NumberText.bytes(UInt64(unread))) and the end of file"
-          all.append(Event(.unread, when, "\(what) not read by the program since: it does not know"))
+          all.append(Event(.unread, when, "\(what) not read by the program since"))
         }
       }
     }

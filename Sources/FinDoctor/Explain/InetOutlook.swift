@@ -49,16 +49,9 @@ extension InetExplanation {
 
   private func keepingAlive(in wait: AgeBounds) -> [String] {
     let probes = Int(info.probes ?? socket.retransmits)
-    let count = readings.options?.keepaliveCount ?? readings.patience.keepaliveProbes
-    let interval = readings.options?.keepaliveInterval ?? readings.patience.keepaliveInterval
-    let own = readings.options == nil ? " with the namespace's settings; the program may have its own" : ""
     if probes == 0 { return ["Keepalive is on: in \(wait) the kernel sends a probe to the peer."] }
-    let left = UInt64(socket.expires) + UInt64(max(0, count - probes)) * UInt64(max(0, interval)) * 1000
-    return [
-      "Keepalive: \(NumberText.noun(probes, "probe")) had no answer; the next one is sent in \(wait).",
-      "It gives up with ETIMEDOUT in \(AgeBounds(atLeast: left, atMost: left)), after "
-        + "\(NumberText.noun(count, "probe")) (TCP_KEEPCNT)\(own).",
-    ]
+    return ["Keepalive: \(NumberText.noun(probes, "probe")) had no answer; the next one is sent in \(wait)."]
+      + [readings.patience.keepaliveEnd(socket, probes: probes, readings.options)]
   }
 
   private static func ordinal(_ number: Int) -> String {

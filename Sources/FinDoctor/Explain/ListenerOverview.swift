@@ -19,28 +19,6 @@ package struct ListenerOverview: Sendable {
     case unknown
   }
 
-  /// How one process accepts connections.
-  package struct Acceptor: Hashable, Sendable {
-    /// A way of accepting.
-    package enum Way: Hashable, Sendable {
-      /// An epoll set of this descriptor watches the listener for these events.
-      case epoll(descriptor: Int32, events: UInt32)
-      /// A thread is inside this system call on the listener.
-      case blocked(thread: Int32, call: String)
-      /// The process has an io_uring, whose requests cannot be seen.
-      case ring
-      /// No epoll set contains the listener, and no thread is in accept.
-      case unattended
-      /// The process could not be read.
-      case unknown
-    }
-
-    /// The process.
-    package var pid: Int32
-    /// The way in which it accepts.
-    package var way: Way
-  }
-
   /// The descriptors of a process that holds the listener.
   package struct DescriptorUse: Hashable, Sendable {
     /// The process.
@@ -89,8 +67,13 @@ package struct ListenerOverview: Sendable {
   package var recentDrops: Int?
   /// The time between the two censuses.
   package var interval: Duration?
-  /// The ways of accepting, one for each process that holds the listener and was read with ``Census/watch(_:)``.
-  package var acceptors: [Acceptor] = []
+  /// The ways of accepting, one at least for each process that holds the listener; those that were not read with
+  /// ``Census/watch(_:)`` are unknown.
+  package var acceptors: [Watcher] = []
+  /// The severity of the worst finding about this listener.
+  package var worst: Severity?
+  /// A sentence for the processes among the acceptors that execute nothing at the moment.
+  package var halted: [String] = []
   /// The descriptors of each process that holds it.
   package var descriptors: [DescriptorUse] = []
 
@@ -112,18 +95,17 @@ package struct ListenerOverview: Sendable {
     return Double(recentDrops) / max(interval.inSeconds, 0.001)
   }
 
-  /// The severity of the listener's condition; nil when it is as it should be.
+  /// The severity of the listener's condition: that of the worst finding about it, or a hint that one may follow; nil
+  /// when it is as it should be.
   /// - Parameter thresholds: The limits to apply.
   package func severity(_ thresholds: Thresholds = Thresholds()) -> Severity? {
-    let waited = oldest?.lower ?? 0
     let used = descriptors.compactMap(\.share).max() ?? 0
-    if isFull || waited >= thresholds.acceptLong.milliseconds || used >= 1 && waiting > 0 { return .critical }
-    if (recentDrops ?? 0) > 0 || waited >= thresholds.accept.milliseconds || used >= thresholds.descriptorCritical
-      || share >= 0.5
-    {
-      return .warning
-    }
-    return (drops ?? 0) > 0 || gone > 0 || used >= thresholds.descriptorWarning ? .info : nil
+    let own: Severity? =
+      isFull
+      ? .critical
+      : used >= thresholds.descriptorCritical || share >= 0.5
+        ? .warning : (drops ?? 0) > 0 || gone > 0 || used >= thresholds.descriptorWarning ? .info : nil
+    return [worst, own].compactMap { $0 }.max()
   }
 
   /// Returns a report for every listener, the worst first. Uses only the censuses; reads nothing from the kernel.
@@ -132,9 +114,15 @@ package struct ListenerOverview: Sendable {
   ///     are unknown.
   ///   - earlier: An earlier census, for ``recentDrops``.
   package static func all(in census: Census, since earlier: Census? = nil) -> [ListenerOverview] {
-    let look = CensusIndex(census, Diagnosis.Options())
+    var options = Diagnosis.Options()
+    options.earlier = earlier
+    let look = CensusIndex(census, options)
     var panels = look.inetListeners(since: earlier) + look.unixListeners()
-    for index in panels.indices { look.addPrograms(to: &panels[index]) }
+    let judged = look.severities()
+    for index in panels.indices {
+      look.addPrograms(to: &panels[index])
+      panels[index].worst = judged[panels[index].place]
+    }
     // The rank is computed once for each report; equal ranks keep the order of the census.
     return panels.enumerated().map { (rank(of: $1), $0, $1) }.sorted { ($0.0, $1.1) > ($1.0, $0.1) }.map(\.2)
   }
@@ -159,6 +147,25 @@ package struct ListenerOverview: Sendable {
 }
 
 extension CensusIndex {
+  /// The severity of the worst finding about each listener. The findings are those of `fin check`, and not judged a
+  /// second time.
+  fileprivate func severities() -> [ListenerOverview.Place: Severity] {
+    var all: [ListenerOverview.Place: Severity] = [:]
+    let rules: [Rule] = [.acceptOverflow, .acceptStalled, .synBacklog, .acceptWithoutDescriptors, .unix]
+    for finding in rules.flatMap({ $0.find(self) }) {
+      for socket in finding.sockets {
+        let place: ListenerOverview.Place
+        switch socket {
+        case .inet(let index) where sockets[index].state == .listen: place = .inet(index)
+        case .unix(let index) where census.unixSockets[index].state == .listen: place = .unix(index)
+        default: continue
+        }
+        all[place] = max(all[place] ?? finding.severity, finding.severity)
+      }
+    }
+    return all
+  }
+
   /// The key that listeners with `SO_REUSEPORT` share.
   fileprivate struct Address: Hashable {
     var namespace: UInt16
@@ -185,12 +192,13 @@ extension CensusIndex {
   private func queues() -> [Address: Queue] {
     var queues: [Address: Queue] = [:]
     for index in listeners { queues[address(index), default: Queue()].members.append(index) }
-    for index in inQueue {
-      guard let listener = listener(accepting: sockets[index]) else { continue }
-      queues[address(listener), default: Queue()].wait(timeInState(index), sockets[index].state)
+    for (group, clients) in waitingClients() {
+      for index in clients {
+        queues[address(group[0]), default: Queue()].wait(timeInState(index), sockets[index].state)
+      }
     }
     for index in handshaking {
-      guard let listener = listener(accepting: sockets[index]) else { continue }
+      guard let listener = listeners(accepting: sockets[index]).first else { continue }
       queues[address(listener), default: Queue()].answer(again: sockets[index].retransmits > 0)
     }
     return queues
@@ -254,23 +262,15 @@ extension CensusIndex {
       case .inet(let index): sockets[index].inode
       case .unix(let index): census.unixSockets[index].inode
       }
+    panel.acceptors = watchers(of: inode)
+    panel.halted = halted(panel.acceptors)
     var last: Int32?
     for holder in panel.holders where holder.pid != last {
       last = holder.pid
-      panel.acceptors.append(ListenerOverview.Acceptor(pid: holder.pid, way: way(holder.pid, inode)))
       panel.descriptors.append(
         ListenerOverview.DescriptorUse(
           pid: holder.pid, used: census.holders.process(holder.pid)?.descriptorCount.map { Int($0) },
           limit: census.programs[holder.pid]?.descriptorLimit.map { Int(clamping: $0) }))
-    }
-  }
-
-  private func way(_ pid: Int32, _ inode: UInt32) -> ListenerOverview.Acceptor.Way {
-    switch attention(pid, inode) {
-    case .epoll(let descriptor, let events): .epoll(descriptor: descriptor, events: events)
-    case .blocked(let thread, let call): .blocked(thread: thread, call: call)
-    case .unattended: census.holders.rings(of: pid).isEmpty ? .unattended : .ring
-    case .unknown: .unknown
     }
   }
 }
@@ -285,21 +285,5 @@ extension CensusIndex.Queue {
   fileprivate mutating func answer(again: Bool) {
     unfinished += 1
     if again { unfinishedAgain += 1 }
-  }
-}
-
-extension ListenerOverview.Acceptor.Way: CustomStringConvertible {
-  /// In words that follow a program's name: `epoll (fd 5) watches it for EPOLLIN`, `thread 812 is in accept4`.
-  package var description: String {
-    switch self {
-    case .epoll(let descriptor, let events):
-      events & 1 != 0
-        ? "epoll (fd \(descriptor)) watches it for \(CensusIndex.names(ofEvents: events))"
-        : "epoll (fd \(descriptor)) has it, but without EPOLLIN: for \(CensusIndex.names(ofEvents: events))"
-    case .blocked(let thread, let call): "thread \(thread) is in \(call)"
-    case .ring: "perhaps through io_uring, which cannot be seen"
-    case .unattended: "no epoll set has it, and no thread waits for it"
-    case .unknown: "its epoll sets and threads could not be read"
-    }
   }
 }

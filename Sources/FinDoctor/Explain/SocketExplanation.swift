@@ -84,7 +84,7 @@ package struct SocketExplanation: Sendable {
       case finishAcknowledged
       /// The peer's FIN arrived.
       case peerFinished
-      /// The program read EOF.
+      /// The program read EOF, alone or together with the last data.
       case endRead
       /// Data arrived that the program has not read since.
       case unread
@@ -155,9 +155,10 @@ extension SocketExplanation {
   ///   - census: The census. Which threads and epoll sets would notice events is known for the processes that
   ///     `Census.watch` has read.
   ///   - readings: Readings about this socket alone.
-  ///   - findings: All findings of this census, so that those about this socket are worded as they are there.
+  ///   - findings: All findings of this census, if the caller has them; those about this socket are among them.
   package init(
-    of socket: SocketReference, in census: Census, _ readings: SocketDetails = SocketDetails(), findings: [Finding] = []
+    of socket: SocketReference, in census: Census, _ readings: SocketDetails = SocketDetails(),
+    findings: [Finding]? = nil
   ) {
     self.socket = socket
     let other = census.otherEnd(of: socket)
@@ -197,8 +198,16 @@ extension SocketExplanation {
     holders = Self.holders(of: socket, in: census, readings)
     attention = Self.attention(to: socket, in: census)
     otherEnd = other.map { OtherEnd($0, in: census) }
-    self.findings = Self.own(of: socket, in: census, among: findings)
+    self.findings = Self.own(of: socket, in: census, among: findings ?? Diagnosis.findings(in: census))
     facts += Self.flags(of: holders)
+  }
+
+  /// The threads and epoll sets that would notice events on the socket, in the words of the findings.
+  private static func attention(to socket: SocketReference, in census: Census) -> [String] {
+    let index = CensusIndex(
+      Census(holders: census.holders, programs: census.programs, watchers: census.watchers), .init())
+    let due: DueEvent? = if case .inet(let place) = socket { DueEvent(census.sockets[place]) } else { nil }
+    return index.attention(to: census.inode(of: socket), due, "it")
   }
 
   /// The creation of the socket. A source of such records would be read here.

@@ -156,7 +156,8 @@ extension Census {
 }
 
 extension InetSocket {
-  fileprivate func isOtherEnd(of other: InetSocket) -> Bool {
+  /// Whether this row is the other end of that connection.
+  func isOtherEnd(of other: InetSocket) -> Bool {
     guard localPort == other.remotePort, remotePort == other.localPort, transport == other.transport else {
       return false
     }

@@ -95,4 +95,32 @@ package struct TCPRetryLimits: Hashable, Sendable {
     }
     return AgeBounds.ticking(atLeast: left, atMost: left + UInt64(max(1, tries - count)) * 10)
   }
+
+  /// A sentence about when the kernel gives up a connection whose keepalive probes have no answer.
+  ///
+  /// With `TCP_USER_TIMEOUT` set, that time without an answer decides, when a probe is due; otherwise the number of
+  /// probes does.
+  func keepaliveEnd(_ socket: InetSocket, probes: Int, _ options: SocketOptions?) -> String {
+    let interval = UInt64(max(1, options?.keepaliveInterval ?? keepaliveInterval)) * 1000
+    let next = UInt64(socket.expires)
+    func inTime(_ milliseconds: UInt64) -> String { "\(AgeBounds(atLeast: milliseconds, atMost: milliseconds))" }
+    if let own = options?.userTimeout, own > 0 {
+      let silence = [socket.info.lastAcknowledgementReceived, socket.info.lastDataReceived].compactMap { $0 }.min()
+      let passed = UInt64(silence ?? 0) + next
+      let more = passed >= UInt64(own) ? 0 : (UInt64(own) - passed + interval - 1) / interval
+      return "It gives up with ETIMEDOUT in \(inTime(next + more * interval)): after \(inTime(UInt64(own))) without an "
+        + "answer (TCP_USER_TIMEOUT), however many probes that takes."
+    }
+    let count = options?.keepaliveCount ?? keepaliveProbes
+    if probes > count {
+      return
+        "That is more than \(options == nil ? "the namespace's " : "")\(NumberText.noun(count, "probe")): the program "
+        + "has set TCP_KEEPCNT or TCP_USER_TIMEOUT, which decides when it gives up (--deep reads them)."
+    }
+    let left = inTime(next + UInt64(count - probes) * interval)
+    return options == nil
+      ? "With the namespace's settings it gives up with ETIMEDOUT in \(left), after \(NumberText.noun(count, "probe")) "
+        + "(TCP_KEEPCNT), unless the program set a limit of its own (TCP_KEEPCNT, TCP_USER_TIMEOUT; --deep reads them)."
+      : "It gives up with ETIMEDOUT in \(left), after \(NumberText.noun(count, "probe")) (TCP_KEEPCNT)."
+  }
 }

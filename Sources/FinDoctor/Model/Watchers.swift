@@ -47,12 +47,17 @@ package struct Watchers: Hashable, Sendable {
   package var blocked: [BlockedThread]
   /// Whether everything could be read. Where it could not, a socket without an entry may still be watched.
   package var isComplete: Bool
+  /// The state of the process at that moment; nil when it could not be read.
+  package var state: ProcessState?
 
   /// Makes one from its values.
-  package init(interests: [Interest] = [], blocked: [BlockedThread] = [], isComplete: Bool = true) {
+  package init(
+    interests: [Interest] = [], blocked: [BlockedThread] = [], isComplete: Bool = true, state: ProcessState? = nil
+  ) {
     self.interests = interests.sorted { ($0.inode, $0.epoll) < ($1.inode, $1.epoll) }
     self.blocked = blocked
     self.isComplete = isComplete
+    self.state = state
   }
 
   /// The epoll entries that watch this socket.

@@ -11,6 +11,7 @@ extension Rule {
       "Keep a descriptor in reserve: close it, accept, close the client, open it again. Stop watching the listener "
         + "until a descriptor is free. Fix the leak.",
       withFin: "serve has a limit of connections and a descriptor in reserve, and pauses accept when none is left."),
+    claims: [.noDescriptorLeft],
     leadsTo: [
       .atListener(.acceptStalled, rank: 7),
       .atListener(.acceptOverflow, rank: 7),
@@ -20,31 +21,39 @@ extension Rule {
     find: { $0.acceptsWithoutDescriptors() })
 }
 
+extension Claim {
+  /// A program has no descriptor left to accept with.
+  fileprivate static let noDescriptorLeft = Claim(
+    "no descriptor left", needs: [.descriptors, .acceptQueue],
+    .rare("another process that holds the listener may accept", unless: .soleHolder),
+    .rare("a limit that was lowered later leaves lower numbers free", unless: .descriptors))
+}
+
 extension CensusIndex {
   /// Clients wait, and the program has no descriptor left to accept them with.
   fileprivate func acceptsWithoutDescriptors() -> [Finding] {
-    var found: [Finding] = []
-    for index in listeners where sockets[index].receiveQueue > 0 {
-      let owner = owner(of: sockets[index])
-      guard let count = census.holders.process(owner.pid)?.descriptorCount.map({ Double($0) }),
-        let limit = descriptorLimit(of: owner.pid), limit > 0, count >= limit
-      else { continue }
+    crowdedListeners.compactMap { index -> Finding? in
+      let pids = Set(census.holders[sockets[index].inode].map(\.pid)).sorted()
+      let spent = pids.filter { pid in descriptorUse(of: pid).map { $0.count >= $0.limit } ?? false }
+      guard let pid = spent.first, let use = descriptorUse(of: pid) else { return nil }
       let socket = sockets[index]
-      let who = who(ofListener: index)
+      let who = who(ofListener: index, OwnerKey(pid: pid))
+      let descriptors = "\(NumberText.number(use.count)) of \(NumberText.number(use.limit))"
       var finding = Finding(
-        .acceptWithoutDescriptors, .critical, count: Int(socket.receiveQueue), who: who,
-        sentence: "\(who.name) has no descriptor left, so that \(words(socket)) cannot accept: "
+        .acceptWithoutDescriptors, .critical, .noDescriptorLeft, count: Int(socket.receiveQueue), who: who,
+        sentence: "\(who.name) has no descriptor left, so that it cannot accept from \(words(socket)): "
           + "\(NumberText.noun(Int(socket.receiveQueue), "client waits", "clients wait")).",
-        why: "accept fails with EMFILE, and the client stays in the queue: an epoll loop then spins at full speed. "
+        why: "accept fails with EMFILE, and the client stays in the queue: an event loop then spins at full speed. "
           + acceptor(index),
-        evidence: [
-          .init("descriptors", "\(NumberText.number(Int(count))) of \(NumberText.number(Int(limit)))"),
-          .init("waiting", "\(socket.receiveQueue), limit \(socket.sendQueue)"),
+        facts: [
+          .read(.descriptors, descriptors, excludes: use.count == use.limit),
+          .read(.acceptQueue, words(forQueueOf: socket)),
+          .holds(.soleHolder, "no other holder has a descriptor left", spent.count == pids.count),
         ],
-        share: 1)
-      finding.links = links(to: socket)
-      found.append(finding)
+        evidence: [.init("descriptors", descriptors), .init("waiting", words(forQueueOf: socket))],
+        sockets: [.inet(index)], share: 1)
+      finding.links = links(to: index)
+      return finding
     }
-    return found
   }
 }

@@ -3,45 +3,94 @@ extension CensusIndex {
   /// The listeners in whose queue clients wait.
   var crowdedListeners: [Int] { listeners.filter { sockets[$0].receiveQueue > 0 } }
 
+  /// Whether the next client of a listener is turned away.
+  func isFull(_ listener: InetSocket) -> Bool { listener.receiveQueue > listener.sendQueue }
+
+  /// The accept queue in words: `3 waiting, limit 2`.
+  func words(forQueueOf listener: InetSocket) -> String { "\(listener.receiveQueue), limit \(listener.sendQueue)" }
+
   /// The listener in words.
   func words(_ listener: InetSocket) -> String {
     "the listener on \(listener.localAddress.with(port: listener.localPort))"
   }
 
   /// The link by which other findings name this listener.
-  func links(to listener: InetSocket) -> Finding.Links {
+  func links(to index: Int) -> Finding.Links {
     var links = Finding.Links()
-    links.listeners = [Finding.Endpoint(address: listener.localBits, port: listener.localPort)]
+    links.listeners = [Finding.Endpoint(address: sockets[index].localBits, port: sockets[index].localPort)]
+    let all = watchers(of: sockets[index].inode)
+    links.isPaused = !all.isEmpty && all.allSatisfy { $0.way == .unattended && !$0.isHalted }
     return links
   }
 
-  func who(ofListener index: Int) -> ProcessOwner {
-    let owner = owner(of: sockets[index])
-    let descriptors = census.holders[sockets[index].inode].filter { $0.pid == owner.pid }.map(\.descriptor)
-    let others = Set(census.holders[sockets[index].inode].map(\.pid)).subtracting([owner.pid])
-    return who(owner, descriptors: descriptors.sorted(), others: others.sorted())
+  func who(ofListener index: Int) -> ProcessOwner { who(ofListener: index, owner(of: sockets[index])) }
+
+  func who(ofListener index: Int, _ owner: OwnerKey) -> ProcessOwner {
+    let holders = census.holders[sockets[index].inode]
+    let descriptors = holders.filter { $0.pid == owner.pid }.map(\.descriptor)
+    return who(
+      owner, descriptors: descriptors.sorted(), others: Set(holders.map(\.pid)).subtracting([owner.pid]).sorted())
   }
 
-  /// A sentence about who accepts on a listener: a thread blocked in accept, an epoll loop, or neither.
+  /// Sentences about who accepts on a listener: a thread blocked in accept, an event loop, or neither, of all processes
+  /// that hold it.
   func acceptor(_ index: Int) -> String {
-    switch watch(sockets[index], owner(of: sockets[index])) {
-    case .unknown: "The epoll sets and threads that may accept could not be read."
-    case .unattended:
-      "No epoll set has the listener, and no thread waits in accept: the program does something else."
-    case .blocked(let thread, let call): "Thread \(thread) is in \(call)."
-    case .epoll(let descriptor, _):
-      "An epoll set (descriptor \(descriptor)) watches the listener, but its event loop does not get to it."
+    let inode = sockets[index].inode
+    let all = watchers(of: inode)
+    var sentences =
+      all.isEmpty
+      ? ["The program that holds the listener could not be read."] : attention(to: inode, .client, "the listener")
+    if links(to: index).isPaused {
+      for pid in Set(all.map(\.pid)).sorted().prefix(4) {
+        guard let use = descriptorUse(of: pid), Double(use.count) >= 0.9 * Double(use.limit) else { continue }
+        sentences.append(
+          "\(who(OwnerKey(pid: pid)).name) has \(NumberText.number(use.count)) of \(NumberText.number(use.limit)) "
+            + "descriptors open: a server may pause accept by design before none is left.")
+      }
     }
+    return sentences.joined(separator: " ")
   }
 
-  /// The listener in whose accept queue a connection waits: the one on its address, or else one on every address.
-  func listener(accepting socket: InetSocket) -> Int? {
-    guard isServerSide(socket) else { return nil }
+  /// The number of open descriptors of a process, and its limit; nil when one of them could not be read.
+  func descriptorUse(of pid: Int32) -> (count: Int, limit: Int)? {
+    guard let count = census.holders.process(pid)?.descriptorCount, let limit = census.programs[pid]?.descriptorLimit,
+      limit > 0
+    else { return nil }
+    return (Int(count), Int(clamping: limit))
+  }
+
+  /// The listeners in one of whose accept queues a connection waits: those on its address, or else those on every
+  /// address. With `SO_REUSEPORT` they are several, and the kernel does not show in which queue it waits.
+  func listeners(accepting socket: InetSocket) -> [Int] {
+    guard isServerSide(socket) else { return [] }
     let all = listeners.filter {
       sockets[$0].namespace == socket.namespace && sockets[$0].localPort == socket.localPort
     }
-    return all.first { sockets[$0].localBits == socket.localBits && sockets[$0].isIPv6 == socket.isIPv6 }
-      ?? all.first { sockets[$0].localAddress.isUnspecified && sockets[$0].isIPv6 == socket.isIPv6 }
-      ?? all.first { sockets[$0].localAddress.isUnspecified }
+    let own = all.filter { sockets[$0].localBits == socket.localBits && sockets[$0].isIPv6 == socket.isIPv6 }
+    if !own.isEmpty { return own }
+    let everywhere = all.filter { sockets[$0].localAddress.isUnspecified }
+    let same = everywhere.filter { sockets[$0].isIPv6 == socket.isIPv6 }
+    return same.isEmpty ? everywhere : same
+  }
+
+  /// The connections that wait for accept, by the listeners in one of whose queues they are, in the order of rows.
+  func waitingClients() -> [(listeners: [Int], clients: [Int])] {
+    struct Place: Hashable {
+      var namespace: UInt16
+      var address: AddressBits
+      var port: UInt16
+      var isIPv6: Bool
+    }
+    var groups: [Place: [Int]] = [:]
+    var clients: [[Int]: [Int]] = [:]
+    for index in inQueue {
+      let place = Place(
+        namespace: sockets[index].namespace, address: sockets[index].localBits, port: sockets[index].localPort,
+        isIPv6: sockets[index].isIPv6)
+      let group = groups[place] ?? listeners(accepting: sockets[index])
+      groups[place] = group
+      if !group.isEmpty { clients[group, default: []].append(index) }
+    }
+    return clients.map { ($0.key, $0.value) }.sorted { $0.listeners[0] < $1.listeners[0] }
   }
 }

@@ -7,6 +7,7 @@ struct CensusIndex {
   var thresholds: Thresholds { options.thresholds }
   var sockets: ContiguousArray<InetSocket> { census.sockets }
   let leftOut = LeftOut()
+  let ends = OtherEnds()
   private let earlier = EarlierIndices()
 
   // Indices in `sockets`.

@@ -9,28 +9,39 @@ extension CensusIndex {
     var hasReadAll: Bool { rawValue <= Self.kept.rawValue }
   }
 
-  /// A group of L1 or L2, with the reason that its members share.
+  /// A group of L1 or L2, with the reason and the condition of the other end that its members share.
   struct CloseWaitGroup {
     var group: Group
     var reason: CloseWaitReason
+    var end: OtherEnd
     var growth: Growth
+
+    /// What the peers did, as far as it is known: a FIN alone tells that a peer sends nothing more, not that it reads
+    /// nothing more.
+    var peers: String {
+      let count = group.count
+      return end == .closed
+        ? "that \(NumberText.verb(count, "its peer", "their peers")) closed"
+        : "whose \(NumberText.verb(count, "peer has", "peers have")) finished sending"
+          + (end == .held ? " and still \(NumberText.verb(count, "receives", "receive"))" : "")
+    }
   }
 
   /// Whether all that was received has been read, for TCP with the end of file.
   func hasReadAll(_ index: Int) -> Bool { census.sockets[index].receiveQueue == 0 }
 
-  private func reason(_ index: Int, _ socket: InetSocket, _ owner: OwnerKey) -> CloseWaitReason {
-    let watch = watch(socket, owner)
+  private func reason(_ index: Int, _ socket: InetSocket) -> CloseWaitReason {
     if hasReadAll(index) {
       if isReplying(socket) { return .replying }
       // MPTCP's queue counts data only, so it does not show whether EOF was read.
       return socket.transport == .mptcp ? .kept : .known
     }
-    switch watch {
+    switch watchers(of: socket.inode).first?.way ?? .unknown {
     case .unknown: return .unseen
     case .unattended: return .forgotten
     case .blocked: return .blocked
     case .epoll(_, let mask): return mask & 0x2001 == 0 ? .masked : .watched
+    case .ring: return .unseen
     }
   }
 
@@ -50,12 +61,14 @@ extension CensusIndex {
       guard self.hasReadAll(index) == hasReadAll, socket.hasFinishedSending != true else { return nil }
       let since = timeInState(index)
       guard since.lower >= thresholds.closeWait.milliseconds, !isMeant(socket, id, owner) else { return nil }
-      return (since, reason(index, socket, owner).rawValue)
+      return (since, reason(index, socket).rawValue | condition(ofOtherEndOf: index).rawValue << 4)
     }
     return groups.compactMap { group in
-      guard let reason = CloseWaitReason(rawValue: group.key.kind) else { return nil }
+      guard let reason = CloseWaitReason(rawValue: group.key.kind & 0xf),
+        let end = OtherEnd(rawValue: group.key.kind >> 4)
+      else { return nil }
       let growth = Growth(before.map { $0.count(like: group, hasReadAll: hasReadAll) }, group.count)
-      return CloseWaitGroup(group: group, reason: reason, growth: growth)
+      return CloseWaitGroup(group: group, reason: reason, end: end, growth: growth)
     }
   }
 
@@ -78,6 +91,17 @@ extension CensusIndex {
         && census.holders.first(of: socket.inode)?.pid ?? 0 == group.key.owner.pid
         && (group.key.place.isPeer ? remote(of: socket) : local(of: socket)) == group.key.place
     }
+  }
+
+  /// The facts of L1 and L2.
+  func closeWaitFacts(_ all: CloseWaitGroup) -> [Finding.Reading] {
+    let oldest = sockets[all.group.oldest]
+    return [
+      .read(.rows, "CLOSE-WAIT"), .read(.receiveQueue, "\(oldest.receiveQueue)"),
+      .read(.otherEnd, words(forOtherEndOf: all.group.oldest), excludes: all.end == .closed),
+      .read(.age, "\(all.group.since)", excludes: all.group.since.lower >= thresholds.activity.milliseconds),
+      watched(all.group.oldest),
+    ]
   }
 
   func closeWaitEvidence(_ group: Group, _ growth: Growth) -> [Finding.Evidence] {

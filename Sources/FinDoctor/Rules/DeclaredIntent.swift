@@ -90,6 +90,13 @@ extension CensusIndex {
     return nil
   }
 
+  /// The ledger's statement that an operation waits without a deadline on the oldest socket of a group.
+  func ledger(_ group: Group) -> Finding.Reading {
+    let published = census.holders[sockets[group.oldest].inode].first { $0.pid == group.key.owner.pid }
+      .flatMap { census.ledgers[$0.pid]?.sockets[$0.descriptor] }
+    return .holds(.ledger, "waits without a deadline", published?.isInherited == false && published?.input == .forever)
+  }
+
   /// All sockets that were left out.
   func onPurpose() -> [DeclaredIntent] {
     leftOut.all.map { key, value in

@@ -12,7 +12,15 @@ extension Rule {
       "Keep connections and reuse them (a pool, keep-alive). If that is not enough, use more source or destination "
         + "addresses; then tcp_tw_reuse=1; last, a wider ip_local_port_range.",
       withFin: "fin lab port-exhaustion shows how ports run out and become free again."),
+    claims: [.fewPortsLeft],
     find: { $0.exhaustedPorts() })
+}
+
+extension Claim {
+  /// Most ports for one destination are taken.
+  fileprivate static let fewPortsLeft = Claim(
+    "few ports left", needs: [.rows, .portRange],
+    .rare("rows may be missing, because the tables changed while they were read", unless: .wholeTables))
 }
 
 extension CensusIndex {
@@ -42,7 +50,7 @@ extension CensusIndex {
     if let reuse = limits.timeWaitReuse { evidence.append(.init("tcp_tw_reuse", "\(reuse)")) }
     if let who, let user { evidence.append(.init("connections of \(who.name)", NumberText.number(user.ports))) }
     var finding = Finding(
-      .portsExhausted, budget.share >= thresholds.portsCritical ? .critical : .warning,
+      .portsExhausted, budget.share >= thresholds.portsCritical ? .critical : .warning, .fewPortsLeft,
       count: capacity - budget.free, who: who,
       sentence: "\(NumberText.number(capacity - budget.free)) of \(NumberText.number(capacity)) ports are taken for "
         + "connections from \(route.source) to \(route.destination.with(port: route.port)): when none is left, "
@@ -53,6 +61,11 @@ extension CensusIndex {
         : budget.bound > budget.connected + budget.resting
           ? "Most of them were taken by bind, for every destination at once."
           : "A port serves one connection for each destination, and connect slows down when half of them are taken.",
+      facts: [
+        .read(.rows, NumberText.number(capacity - budget.free)),
+        .read(.portRange, limits.ephemeralPorts.map { "\($0.lowerBound) \($0.upperBound)" }),
+        .holds(.wholeTables, "read without a change", hasWholeTables),
+      ],
       evidence: evidence, share: budget.share)
     finding.links.remotes = [Finding.Endpoint(address: sockets[budget.example].remoteBits, port: route.port)]
     return finding

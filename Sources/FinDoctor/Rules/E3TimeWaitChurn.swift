@@ -11,7 +11,20 @@ extension Rule {
     fix: Remedies(
       "Reuse connections, or let the other side close first. SO_LINGER of (1, 0) is no solution: it loses data.",
       withFin: "fin lab port-exhaustion shows how ports run out and become free again."),
+    claims: [.restingAfterConnect, .restingAfterAccept],
     find: { $0.timeWaits() })
+}
+
+extension Claim {
+  /// Connections that this side opened are in TIME-WAIT.
+  fileprivate static let restingAfterConnect = Claim(
+    "resting after connect", needs: [.rows, .portRange],
+    .rare("the side that opened them is inferred from the port numbers"))
+
+  /// Connections that this side accepted are in TIME-WAIT.
+  fileprivate static let restingAfterAccept = Claim(
+    "resting after accept", needs: [.rows, .portRange],
+    .rare("the side that opened them is inferred from the port numbers"))
 }
 
 extension CensusIndex {
@@ -45,17 +58,18 @@ extension CensusIndex {
       let rateText = rate < 1 ? "less than one" : "about \(NumberText.number(Int(rate)))"
       found.append(
         Finding(
-          .timeWaitChurn, severity, count: count,
+          .timeWaitChurn, severity, key.place.isPeer ? .restingAfterConnect : .restingAfterAccept, count: count,
           sentence: key.place.isPeer
             ? "\(NumberText.number(count)) connections \(key.place.words) are in TIME-WAIT: this "
               + "side opened and closed "
-              + "\(rateText) a second."
+              + "\(rateText) a second in the last minute."
             : "\(NumberText.number(count)) connections \(key.place.words) are in TIME-WAIT: this side was the first to "
-              + "close \(rateText) a second.",
+              + "close \(rateText) a second in the last minute.",
           why: key.place.isPeer
             ? "The side that closes first keeps the port for 60 s; these are \(NumberText.percent(share)) of the ports "
               + "for that destination."
             : "On the server's side each takes about 300 bytes and no port, which is harmless.",
+          facts: [.read(.rows, NumberText.number(count)), .read(.portRange, NumberText.number(capacity))],
           evidence: [
             .init("TIME-WAIT", NumberText.number(count)), .init("ports to choose from", NumberText.number(capacity)),
             .init("tcp_max_tw_buckets", limits.timeWaitEntries.map { NumberText.number($0) } ?? "unknown"),

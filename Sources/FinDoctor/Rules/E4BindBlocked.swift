@@ -9,7 +9,21 @@ extension Rule {
     fix: Remedies(
       "Set SO_REUSEADDR before bind, from the first run on: the old socket must have had it too.",
       withFin: "Listener.bind sets SO_REUSEADDR, and its error names the holder of the address."),
+    claims: [.listenerInTheWay, .socketInTheWay, .entryInTheWay],
     find: { _ in [] })
+}
+
+extension Claim {
+  /// A listener has the address.
+  fileprivate static let listenerInTheWay = Claim("listener in the way", needs: [.rows])
+
+  /// Another socket has the address.
+  fileprivate static let socketInTheWay = Claim(
+    "socket in the way", needs: [.rows], .rare("a bind may succeed if both sockets have set an option for that"))
+
+  /// The kernel keeps the address after a close.
+  fileprivate static let entryInTheWay = Claim(
+    "entry in the way", needs: [.rows], .rare("the 60 s begin again if the peer sends its FIN again"))
 }
 
 /// Judged on request, for one address and port, and not by `Rule.find`.
@@ -121,11 +135,14 @@ extension CensusIndex {
         )
       }
     var finding = Finding(
-      .bindBlocked, hold.kind == .listens ? .critical : .warning, count: count, who: who, sentence: sentence, why: why,
+      .bindBlocked, hold.kind == .listens ? .critical : .warning,
+      hold.kind == .listens ? .listenerInTheWay : hold.kind == .rests ? .entryInTheWay : .socketInTheWay,
+      count: count, who: who, sentence: sentence, why: why,
+      facts: [.read(.rows, sockets[members[0]].state.description)],
       evidence: [
         .init("state", sockets[members[0]].state.description),
         .init("local address", sockets[members[0]].localAddress.with(port: sockets[members[0]].localPort)),
-      ] + (hold.kind == .rests ? [.init("free in", "\(wait)")] : []))
+      ] + (hold.kind == .rests ? [.init("free in", "\(wait)")] : []), sockets: members.map { .inet($0) })
     switch hold.kind {
     case .listens, .datagrams:
       finding.fix.code = "End the program that has the address, or use another address or port."

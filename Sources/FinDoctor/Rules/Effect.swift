@@ -42,6 +42,14 @@ extension Effect {
     }
   }
 
+  /// Both are about one process, which has hardly a descriptor left, and nothing in it waits for clients: a server may
+  /// pause accept by design before it has none.
+  static func ofPausedAccept(_ id: FindingID, rank: Int) -> Effect {
+    Effect(id: id) { cause, effect in
+      isSameProcess(cause, effect) && effect.links.isPaused && (cause.share ?? 0) >= 0.9 ? rank : nil
+    }
+  }
+
   /// The effect is about attempts to connect to the cause's listener.
   static func ofAttempts(_ id: FindingID, rank: Int) -> Effect {
     Effect(id: id) { cause, effect in reaches(cause.links.listeners, effect.links.remotes) ? rank : nil }

@@ -18,24 +18,33 @@ public struct Finding: Sendable {
   public var origin: OpenSites?
   /// The kernel's fields that the finding was read from.
   public var evidence: [Evidence]
+  /// The facts that the sentence rests on, as they were read. ``confidence`` follows from them.
+  public var facts: [Reading]
   /// The reason, as far as queues, epoll sets and threads show it.
   public var why: String?
   /// The remedy.
   public var fix: Fix
   /// The certainty of the finding, with the doubt that remains.
-  public var confidence: Confidence
+  public var confidence: Confidence { claim.confidence(facts) }
   /// The used part of a limit, from 0 to 1, where the danger is to reach that limit.
   public var share: Double?
+  /// The sockets in the finding.
+  package var sockets: [SocketReference]
+  /// The claim of the rule that the sentence makes.
+  let claim: Claim
   /// The addresses in the finding, to join findings that explain each other.
   var links = Links()
 
-  /// The remedy follows from the finding and the owner's language.
+  /// The remedy follows from the finding and the owner's language, the confidence from the claim and the facts.
   init(
-    _ id: FindingID, _ severity: Severity, count: Int, who: ProcessOwner? = nil, since: AgeBounds? = nil,
-    sentence: String,
-    why: String? = nil, evidence: [Evidence] = [], confidence: Confidence = .certain, share: Double? = nil
+    _ id: FindingID, _ severity: Severity, _ claim: Claim, count: Int, who: ProcessOwner? = nil,
+    since: AgeBounds? = nil, sentence: String, why: String? = nil, facts: [Reading], evidence: [Evidence] = [],
+    sockets: [SocketReference] = [], share: Double? = nil
   ) {
     self.id = id
+    self.claim = claim
+    self.facts = facts
+    self.sockets = sockets
     self.severity = severity
     self.count = count
     self.who = who
@@ -43,9 +52,8 @@ public struct Finding: Sendable {
     self.sentence = sentence
     self.why = why
     self.evidence = evidence
-    self.confidence = confidence
     self.share = share
-    fix = Fix(id, in: who?.language ?? .unknown)
+    fix = Fix(id, in: who?.language ?? .unknown, program: who?.program)
   }
 
   /// A field of the kernel and its value.
@@ -96,6 +104,8 @@ public struct Finding: Sendable {
     var remotes: Set<Endpoint> = []
     /// The local ends of the connections.
     var locals: Set<Endpoint> = []
+    /// Whether a listener's program waits for no client, as one that has too few descriptors and pauses.
+    var isPaused = false
   }
 
   /// An address and a port.

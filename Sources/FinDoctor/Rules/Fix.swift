@@ -15,8 +15,10 @@ public struct Fix: Hashable, Sendable {
   /// - Parameters:
   ///   - id: The finding.
   ///   - language: The language that the program is written in.
-  public init(_ id: FindingID, in language: Language) {
+  ///   - program: The name of the program, for one whose users change its settings and not its code.
+  public init(_ id: FindingID, in language: Language, program: String? = nil) {
     let remedies = id.rule.fix
-    self.init(code: remedies.languages[language] ?? remedies.inC, fin: remedies.withFin)
+    let code = program.flatMap { remedies.programs[$0] } ?? remedies.languages[language] ?? remedies.inC
+    self.init(code: code, fin: remedies.withFin)
   }
 }

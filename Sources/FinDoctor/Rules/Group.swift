@@ -107,6 +107,9 @@ extension CensusIndex {
     return who(group.key.owner, descriptors: descriptors.sorted(), others: others.sorted())
   }
 
+  /// The members of a group, as the explanation of one socket looks for them.
+  func references(_ group: Group) -> [SocketReference] { group.members.map { .inet($0) } }
+
   func links(_ group: Group) -> Finding.Links {
     var links = Finding.Links()
     // A few members are enough to recognize the group.

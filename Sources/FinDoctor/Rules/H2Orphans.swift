@@ -10,7 +10,14 @@ extension Rule {
       "Drain with a deadline before close, then reset. The peer must read. Do not begin by raising tcp_max_orphans.",
       withFin: "close(.confirmed) waits for the acknowledgement within a deadline, and the report names the bytes lost."
     ),
+    claims: [.notTaken, .leftToDeliver],
     find: { $0.orphanedConnections() })
+}
+
+extension Claim {
+  /// The peers of closed connections do not take the last bytes, or do not acknowledge the end.
+  fileprivate static let notTaken = Claim(
+    "not taken", needs: [.rows], .rare("a short outage looks the same until it ends", unless: .window))
 }
 
 extension CensusIndex {
@@ -33,17 +40,24 @@ extension CensusIndex {
     return groups.map { group in
       let who = who(group)
       let bytes = group.members.reduce(UInt64(0)) { $0 + UInt64(unsent($1)) }
+      let isClosed = sockets[group.oldest].info.sendWindow == 0
       var severity = Severity.info
       if let share, share > thresholds.orphansWarning { severity = .warning }
       if isAborting || share ?? 0 > thresholds.orphansCritical { severity = .critical }
       var finding = Finding(
-        .orphans, severity, count: group.count, who: who, since: group.since,
+        .orphans, severity, .notTaken, count: group.count, who: who, since: group.since,
         sentence: "\(NumberText.noun(group.count, "closed connection")) \(group.key.place.words) of \(who.name) still "
-          + "\(NumberText.verb(group.count, "has", "have")) \(NumberText.bytes(bytes)) that "
-          + "\(NumberText.verb(group.count, "its peer does", "their peers do")) not take.",
-        why: sockets[group.oldest].info.sendWindow == 0
+          + "\(NumberText.verb(group.count, "has", "have")) "
+          + (bytes > 0 ? "\(NumberText.bytes(bytes)) that " : "an end that ")
+          + "\(NumberText.verb(group.count, "its peer does", "their peers do")) not "
+          + (bytes > 0 ? "take." : "acknowledge."),
+        why: isClosed
           ? "The peer's window is closed: it does not read. The program has closed the connection and is not informed."
           : "The peer does not acknowledge. The program has closed the connection and is not informed.",
+        facts: [
+          .read(.rows, "\(sockets[group.oldest].state), Send-Q \(sockets[group.oldest].sendQueue), no descriptor"),
+          answeredWindow(group.oldest),
+        ],
         evidence: [
           .init("state", sockets[group.oldest].state.description), .init("inode", "0: no descriptor is left"),
           .init("Send-Q", "\(sockets[group.oldest].sendQueue)"),
@@ -54,16 +68,17 @@ extension CensusIndex {
               + "\(limit.map { NumberText.number($0) } ?? "unknown")"),
           example(group.oldest),
         ],
+        sockets: references(group),
         share: share)
       finding.links = links(group)
       return finding
     }
   }
 
-  /// The bytes that the peer has not taken. For an MPTCP subflow it is all that the connection holds, because each
-  /// subflow is given only a little of it.
+  /// The bytes that the peer has not taken; the end counts as one more in the queue. For an MPTCP subflow they are all
+  /// that the connection holds, because each subflow is given only a little of it.
   private func unsent(_ index: Int) -> UInt32 {
-    let queue = sockets[index].sendQueue
+    let queue = sockets[index].sendQueue - min(1, sockets[index].sendQueue)
     guard let owner = multipath.owner(ofPath: index), let queued = sockets[owner].memory.queued else { return queue }
     return max(queue, queued)
   }

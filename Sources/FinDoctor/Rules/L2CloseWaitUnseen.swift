@@ -12,7 +12,8 @@ extension Rule {
     isLeak: true,
     fix: Remedies(
       "Watch idle connections too: EPOLLIN or EPOLLRDHUP in the epoll mask, or a read that is pending; close when "
-        + "recv() returns 0. A thread that works for long needs a deadline.",
+        + "recv() returns 0. A pool must look at a connection (recv with MSG_DONTWAIT, or poll) before handing it out. "
+        + "A thread that works for long needs a deadline.",
       in: [
         .python:
           "Read from idle connections too (select, asyncio streams), with a timeout on every call that can wait; a "
@@ -29,6 +30,7 @@ extension Rule {
       inFin:
         "Receive from the connection that was opened there, or close(_:) it. In a pool that checks a connection "
         + "before it hands it out, declare(.pooled, for:); for an intended pause, declare(.readPaused, for:)."),
+    claims: [.endUnread],
     leadsTo: [.asLargePart(of: .descriptorLimit), .atOtherEnd(.peerZeroWindow, rank: 1)],
     intent: AllowedIntent(
       declared: { phase, socket in
@@ -43,12 +45,19 @@ extension Rule {
     find: { $0.unseenEOF() })
 }
 
-extension CensusIndex {
-  fileprivate func unseenEOF() -> [Finding] {
-    closeWaits(.closeWaitUnseen, hasReadAll: false).map { unseen($0.group, $0.reason, $0.growth) }
-  }
+extension Claim {
+  /// The program has not read the end of file.
+  fileprivate static let endUnread = Claim(
+    "end of file unread", needs: [.rows, .receiveQueue],
+    .rare("the program may be about to read it", unless: .age),
+    .common("its epoll sets and threads could not be read, so the cause is unknown", unless: .watchers))
+}
 
-  private func unseen(_ group: Group, _ reason: CloseWaitReason, _ growth: Growth) -> Finding {
+extension CensusIndex {
+  fileprivate func unseenEOF() -> [Finding] { closeWaits(.closeWaitUnseen, hasReadAll: false).map(unseen) }
+
+  private func unseen(_ all: CloseWaitGroup) -> Finding {
+    let (group, growth) = (all.group, all.growth)
     let who = who(group)
     let count = group.count
     let oldest = sockets[group.oldest]
@@ -58,18 +67,15 @@ extension CensusIndex {
     if !hasData, severity == .warning, isShort(group) { severity = .info }
     if group.members.contains(where: isFull) { severity = .critical }
     var finding = Finding(
-      .closeWaitUnseen, severity, count: count, who: who, since: group.since,
-      sentence: "\(who.name) has \(NumberText.noun(count, group.key.noun)) \(group.key.place.words) that "
-        + "\(NumberText.verb(count, "its peer", "their peers")) closed, and has not read the end of file"
+      .closeWaitUnseen, severity, .endUnread, count: count, who: who, since: group.since,
+      sentence: "\(who.name) has \(NumberText.noun(count, group.key.noun)) \(group.key.place.words) \(all.peers), "
+        + "and has not read the end of file"
         + (hasData ? " or the data before it." : "."),
       why: (hasData
         ? "Recv-Q is above \(group.key.isMultipath ? 0 : 1): data is unread too. "
         : "Recv-Q is 1: only the end of file is unread. ")
         + attention(group),
-      evidence: closeWaitEvidence(group, growth),
-      confidence: reason == .unseen
-        ? .possible("its epoll sets and threads could not be read, so the cause is unknown")
-        : .certain,
+      facts: closeWaitFacts(all), evidence: closeWaitEvidence(group, growth), sockets: references(group),
       share: share(count, of: group.key.owner))
     finding.links = links(group)
     if hasData, !group.key.isMultipath {

@@ -18,8 +18,17 @@ extension Rule {
       ],
       withFin: "A Socket that throws is closed with its owner; use after close does not compile.",
       inFin: "The connection opened there has failed: close(_:) it after the error, or drop its owner."),
+    claims: [.detachedWithoutConnection],
     leadsTo: [.asLargePart(of: .descriptorLimit)],
     find: { $0.detachedDescriptors() })
+}
+
+extension Claim {
+  /// Descriptors whose sockets are in no table.
+  fileprivate static let detachedWithoutConnection = Claim(
+    "no connection", needs: [.holders],
+    .common("these sockets may be in a network namespace that was not read", unless: .allNamespaces),
+    .rare("a program that creates a socket long before it connects looks the same"))
 }
 
 extension CensusIndex {
@@ -32,6 +41,7 @@ extension CensusIndex {
   private struct Lost {
     var descriptor: Int32
     var isIPv6: Bool
+    var reference: SocketReference
   }
 
   /// Descriptors whose socket no kernel table lists, or whose MPTCP connection is over (MPTCP's table keeps those).
@@ -47,14 +57,14 @@ extension CensusIndex {
 
   private func lostDescriptors() -> [DetachedKey: [Lost]] {
     var all: [DetachedKey: [Lost]] = [:]
-    for socket in census.detached where socket.transport != .udp {
+    for (place, socket) in census.detached.enumerated() where socket.transport != .udp {
       all[DetachedKey(pid: socket.pid, isMultipath: socket.transport == .mptcp), default: []].append(
-        Lost(descriptor: socket.descriptor, isIPv6: socket.isIPv6))
+        Lost(descriptor: socket.descriptor, isIPv6: socket.isIPv6, reference: .detached(place)))
     }
     for index in over {
       guard let holder = census.holders.first(of: sockets[index].inode) else { continue }
       all[DetachedKey(pid: holder.pid, isMultipath: true), default: []].append(
-        Lost(descriptor: holder.descriptor, isIPv6: sockets[index].isIPv6))
+        Lost(descriptor: holder.descriptor, isIPv6: sockets[index].isIPv6, reference: .inet(index)))
     }
     return all
   }
@@ -73,17 +83,17 @@ extension CensusIndex {
     ]
     evidence += growth.evidence
     return Finding(
-      .detached, severity, count: all.count, who: who,
+      .detached, severity, .detachedWithoutConnection, count: all.count, who: who,
       sentence: "\(who.name) holds \(NumberText.noun(all.count, "descriptor")) of \(name) sockets that "
         + (key.isMultipath ? "have no connection: " : "no kernel table lists: ")
         + "\(NumberText.verb(all.count, "it was", "they were")) reset, refused or timed out and not closed, or never "
         + "connected.",
       why: "The connection has ended, or never began; the descriptor stays until the program closes it."
         + (key.isMultipath ? "" : " ss and netstat do not show these."),
-      evidence: evidence,
-      confidence: census.gaps.hidesSockets
-        ? .possible("these sockets may be in a network namespace that was not read")
-        : .likely("a program that creates a socket long before it connects looks the same"),
-      share: share)
+      facts: [
+        .read(.holders, NumberText.noun(all.count, "descriptor")),
+        .holds(.allNamespaces, "read", !census.gaps.hidesSockets),
+      ],
+      evidence: evidence, sockets: all.map(\.reference), share: share)
   }
 }

@@ -11,8 +11,14 @@ extension Rule {
     fix: Remedies(
       "Fix the leak first. Then raise LimitNOFILE, keep one descriptor in reserve, and pause accept after EMFILE.",
       withFin: "serve has a limit of connections and a descriptor in reserve, and pauses accept when none is left."),
-    leadsTo: [.inProcess(.acceptWithoutDescriptors)],
+    claims: [.nearLimit],
+    leadsTo: [.inProcess(.acceptWithoutDescriptors), .ofPausedAccept(.acceptStalled, rank: 8)],
     find: { $0.descriptorLimits() })
+}
+
+extension Claim {
+  /// A process has many of the descriptors that it may have.
+  fileprivate static let nearLimit = Claim("near the limit", needs: [.descriptors])
 }
 
 extension CensusIndex {
@@ -43,11 +49,13 @@ extension CensusIndex {
       }
       found.append(
         Finding(
-          .descriptorLimit, share >= thresholds.descriptorCritical || isSoon ? .critical : .warning, count: count,
-          who: who,
+          .descriptorLimit, share >= thresholds.descriptorCritical || isSoon ? .critical : .warning, .nearLimit,
+          count: count, who: who,
           sentence: "\(who.name) has \(NumberText.number(count)) of \(NumberText.number(Int(limit))) descriptors open "
             + "(\(NumberText.percent(share))): at the limit, accept, socket and open fail with EMFILE.",
-          why: why, evidence: evidence, share: share))
+          why: why,
+          facts: [.read(.descriptors, "\(NumberText.number(count)) of \(NumberText.number(Int(limit)))")],
+          evidence: evidence, share: share))
     }
     return found
   }

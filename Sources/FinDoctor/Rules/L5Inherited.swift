@@ -19,7 +19,15 @@ extension Rule {
         .go: "Do not put it into Cmd.ExtraFiles; package net sets close-on-exec on all that it opens.",
       ],
       withFin: "Every socket is created close-on-exec."),
+    claims: [.heldByTwoPrograms, .keptByChild],
     find: { $0.inheritances() })
+}
+
+extension Claim {
+  /// Two programs hold one socket.
+  fileprivate static let heldByTwoPrograms = Claim(
+    "held by two programs", needs: [.holders],
+    .rare("a socket may be handed to another program on purpose"))
 }
 
 extension CensusIndex {
@@ -90,21 +98,26 @@ extension CensusIndex {
       ? NumberText.noun(members.count, "listener") + " on port " + ports(of: members)
       : NumberText.noun(members.count, "connection")
     var finding = Finding(
-      .inherited, key.isListener || cannotEnd ? .critical : .warning, count: members.count, who: who,
-      sentence: "\(who.name) also holds \(what) of \(owner.name), which it inherited when it was started.",
+      .inherited, key.isListener || cannotEnd ? .critical : .warning, .heldByTwoPrograms,
+      count: members.count, who: who,
+      sentence: "\(who.name) also holds \(what) of \(owner.name), "
+        + (isChild(key.heir, of: key.owner) ? "which started it." : "inherited from it or received from it."),
       why: key.isListener
         ? "While \(who.shortName) runs the port is taken, and a restart of \(owner.shortName) fails with "
           + "\"address already in use\"."
         : "A close by \(owner.shortName) sends no FIN as long as \(who.shortName) runs: its peer reads no end of file.",
+      facts: [.read(.holders, "\(owner.name) and \(who.name)")],
       evidence: [
         .init("the same inode in", "\(owner.name) and \(who.name)"),
         .init("executables", "\(file(key.owner)) and \(file(key.heir))"), example(members[0]),
       ],
-      confidence: .likely("a socket may be handed to another program on purpose"))
+      sockets: members.map { .inet($0) })
     // The remedy belongs in the code of the program that started the other.
     finding.fix = Fix(.inherited, in: owner.language)
     return finding
   }
+
+  private func isChild(_ heir: Int32, of owner: Int32) -> Bool { census.programs[heir]?.parent == owner }
 
   private func file(_ pid: Int32) -> String { census.programs[pid].map { $0.executable ?? $0.name } ?? "unknown" }
 

@@ -13,7 +13,16 @@ extension Rule {
       "Unregister the file from the ring; receive messages with room for their descriptors, and close those of a "
         + "truncated message (MSG_CTRUNC).",
       withFin: "Descriptors are lent for a scope, and never sent by accident."),
+    claims: [.heldByNoDescriptor],
     find: { $0.withoutDescriptor() })
+}
+
+extension Claim {
+  /// Sockets that no descriptor of any process holds.
+  fileprivate static let heldByNoDescriptor = Claim(
+    "held by no descriptor", needs: [.rows, .allProcesses],
+    .common(
+      "a process may have closed it, or received it, between the two readings", unless: .secondCensus, .holders))
 }
 
 extension CensusIndex {
@@ -40,16 +49,21 @@ extension CensusIndex {
           "an SCM_RIGHTS message that no process has received, an io_uring ring, or the kernel itself holds them"
         }
       return Finding(
-        .noDescriptor, isMany ? .warning : .info, count: all.count, who: who, since: oldest,
+        .noDescriptor, isMany ? .warning : .info, .heldByNoDescriptor, count: all.count, who: who, since: oldest,
         sentence:
           "\(NumberText.noun(all.count, "connection")) \(NumberText.verb(all.count, "is", "are")) open and in no "
           + "process's descriptor table: \(place).",
+        facts: [
+          .read(.rows, "inode \(sockets[all[0]].inode)"),
+          .holds(.allProcesses, "read", census.gaps.unreadableProcessCount == 0),
+          .holds(.secondCensus, "in the same condition", options.passingBefore != nil),
+          .holds(.holders, "an io_uring of process \(pid)", pid > 0),
+        ],
         evidence: [
           .init("inode", "\(sockets[all[0]].inode)"), .init("descriptors with it", "none in any process"),
           example(all[0]),
         ],
-        confidence: pid > 0 || options.passingBefore != nil
-          ? .certain : .possible("a process may have closed it, or received it, between the two readings"))
+        sockets: all.map { .inet($0) })
     }
   }
 }

@@ -14,7 +14,14 @@ extension Rule {
         .go: "conn.(*net.TCPConn).CloseWrite(), io.Copy(io.Discard, conn) with a deadline, then Close().",
       ],
       withFin: "close(.confirmed) drains within its deadline; only abort() resets, and its report says so."),
+    claims: [.closedWithDataUnread, .resetAtEnd],
     find: { $0.closedUnread() })
+}
+
+extension Claim {
+  /// A program closed connections with data unread.
+  fileprivate static let closedWithDataUnread = Claim(
+    "closed with data unread", needs: [.closes], .rare("the program may mean to abort"))
 }
 
 extension CensusIndex {
@@ -63,11 +70,11 @@ extension CensusIndex {
   ) -> Finding {
     let rateText = "\(Int(rate * 10) / 10).\(Int(rate * 10) % 10) a second"
     return Finding(
-      .closedUnread, rate > thresholds.closedUnreadRate ? .warning : .info, count: count, who: who,
+      .closedUnread, rate > thresholds.closedUnreadRate ? .warning : .info, .closedWithDataUnread,
+      count: count, who: who,
       sentence: "\(who?.name ?? "A program") closed \(NumberText.noun(count, "connection")) \(place) with data unread: "
         + "the peer is reset, and may lose the last bytes that were sent to it.",
       why: "A close with unread data sends RST instead of FIN (RFC 9293, section 3.6.1; RFC 2525, section 2.17).",
-      evidence: [.init("rate", rateText)] + evidence,
-      confidence: .likely("the program may mean to abort"))
+      facts: [.read(.closes, "\(count)")], evidence: [.init("rate", rateText)] + evidence)
   }
 }

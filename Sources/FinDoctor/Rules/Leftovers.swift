@@ -43,6 +43,16 @@ extension Diagnosis {
   }
 }
 
+/// The claims about a program that has ended. Both censuses are of one process that was watched to its end.
+extension Claim {
+  /// Connections had data unread when the program ended.
+  static let resetAtEnd = Claim("reset at the end", needs: [.receiveQueue, .holders])
+  /// A child holds sockets after the program has ended.
+  static let keptByChild = Claim("kept by a child", needs: [.holders])
+  /// The kernel still delivers data after the program has ended.
+  static let leftToDeliver = Claim("left to deliver", needs: [.rows])
+}
+
 extension CensusIndex {
   fileprivate func resetAtEnd(_ members: [Int], _ pid: Int32) -> [Finding] {
     guard let first = members.first else { return [] }
@@ -52,10 +62,12 @@ extension CensusIndex {
     let amount = members.contains { sockets[$0].transport == .mptcp } ? "data" : NumberText.bytes(bytes)
     return [
       Finding(
-        .closedUnread, .warning, count: members.count, who: who(OwnerKey(pid: pid), descriptors: descriptors),
+        .closedUnread, .warning, .resetAtEnd, count: members.count,
+        who: who(OwnerKey(pid: pid), descriptors: descriptors),
         sentence: "\(who(OwnerKey(pid: pid)).name) ended with \(amount) unread in "
           + "\(NumberText.noun(members.count, "connection")): the peers are reset, and may lose data sent to them.",
         why: "The end of a program closes its sockets, and a close with unread data sends RST instead of FIN.",
+        facts: [.read(.receiveQueue, amount), .read(.holders, "process \(pid) alone")],
         evidence: [.init("Recv-Q", "\(sockets[first].receiveQueue)"), example(first)])
     ]
   }
@@ -74,12 +86,12 @@ extension CensusIndex {
       }
       let who = who(OwnerKey(pid: pid), descriptors: descriptors.sorted())
       return Finding(
-        .inherited, .warning, count: all.count, who: who,
+        .inherited, .warning, .keptByChild, count: all.count, who: who,
         sentence: "\(parent.name) has ended, and its child \(who.name) still holds "
           + "\(NumberText.noun(all.count, "TCP socket"))"
           + (own > 0 ? ", of which \(own) \(NumberText.verb(own, "was", "were")) open in \(parent.shortName)." : "."),
         why: own > 0 ? "Their peers receive no FIN as long as the child runs." : "The program left the child running.",
-        evidence: [.init("parent", "gone"), example(all[0])])
+        facts: [.read(.holders, who.name)], evidence: [.init("parent", "gone"), example(all[0])])
     }
   }
 
@@ -89,11 +101,12 @@ extension CensusIndex {
     let bytes = members.reduce(UInt64(0)) { $0 + UInt64(sockets[$1].sendQueue) }
     return [
       Finding(
-        .orphans, .warning, count: members.count, who: parent,
+        .orphans, .warning, .leftToDeliver, count: members.count, who: parent,
         sentence: "\(parent.name) has ended and left \(NumberText.noun(members.count, "connection")) with "
           + "\(NumberText.bytes(bytes)) that "
           + "\(NumberText.verb(members.count, "its peer has", "their peers have")) not taken.",
         why: "The kernel still tries to deliver them, and no program will know whether they arrive.",
+        facts: [.read(.rows, "Send-Q \(sockets[first].sendQueue), no descriptor")],
         evidence: [
           .init("state", sockets[first].state.description), .init("Send-Q", "\(sockets[first].sendQueue)"),
           .init("timer", sockets[first].timer.description), example(first),

@@ -22,9 +22,17 @@ extension Rule {
       inFin:
         "set(.keepAlive, to:), or receive(within:) and close(_:) a connection that stays quiet; if it is quiet by "
         + "design, declare(.idle, for:)."),
+    claims: [.idleWithoutProbe],
     intent: AllowedIntent(
       declared: { phase, _ in phase == .connected ? [.idle, .pooled] : [] }, waits: { [$0.input, $0.output] }),
     find: { $0.idle() })
+}
+
+extension Claim {
+  /// Nothing is in flight, and nothing would be.
+  fileprivate static let idleWithoutProbe = Claim(
+    "idle without a probe", needs: [.rows, .age],
+    .rare("a program that sends something from time to time would notice"))
 }
 
 extension CensusIndex {
@@ -44,17 +52,19 @@ extension CensusIndex {
       let oldest = sockets[group.oldest]
       let isBad = group.count >= thresholds.idleMany && group.since.lower >= thresholds.idleLong.milliseconds
       return Finding(
-        .idleWithoutKeepalive, isBad ? .warning : .info, count: group.count, who: who, since: group.since,
+        .idleWithoutKeepalive, isBad ? .warning : .info, .idleWithoutProbe, count: group.count, who: who,
+        since: group.since,
         sentence: "\(who.name) has \(NumberText.noun(group.count, "idle \(group.key.noun)")) \(group.key.place.words) "
-          + "without keepalive: the program would never notice that a peer is gone.",
+          + "without keepalive: a program that only waits never notices that a peer is gone.",
         why: "No timer runs, so the kernel sends nothing; routers and balancers forget idle connections after minutes.",
+        facts: [.read(.rows, "ESTABLISHED, timer off"), .read(.age, "\(group.since)")],
         evidence: [
           .init("timer", "off"),
           .init("\(oldest.detailName)_last_data_sent", NumberText.milliseconds(oldest.lastDataSent)),
           .init("\(oldest.detailName)_last_data_recv", NumberText.milliseconds(oldest.lastDataReceived)),
           example(group.oldest),
         ],
-        confidence: .likely("a program that sends something from time to time would notice"))
+        sockets: references(group))
     }
   }
 }

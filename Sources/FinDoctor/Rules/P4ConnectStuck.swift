@@ -16,7 +16,25 @@ extension Rule {
         .java: "socket.connect(address, milliseconds).",
       ],
       withFin: "connect(within:) has a deadline for all addresses together, with a default."),
+    claims: [.unanswered, .listenerIsFull, .listenerHasRoom],
     find: { $0.connecting() })
+}
+
+extension Claim {
+  /// The destination does not answer.
+  fileprivate static let unanswered = Claim(
+    "no answer", needs: [.rows, .tries], .rare("a slow path may still bring the answer", unless: .age))
+
+  /// The destination is a listener of this machine whose queue is full.
+  fileprivate static let listenerIsFull = Claim(
+    "listener is full", needs: [.rows, .tries, .acceptQueue],
+    .rare("a packet filter may drop the attempts before the listener does", unless: .overflows))
+
+  /// The destination is a listener of this machine with room in its queue.
+  fileprivate static let listenerHasRoom = Claim(
+    "listener has room", needs: [.rows, .tries, .acceptQueue],
+    .rare("the queue may have been full when the attempts arrived", unless: .overflows),
+    .rare("a missing way back to the client looks the same"))
 }
 
 extension CensusIndex {
@@ -31,19 +49,34 @@ extension CensusIndex {
       let oldest = sockets[group.oldest]
       var severity = group.since.lower >= thresholds.connect.milliseconds ? Severity.warning : .info
       if group.count >= thresholds.connectMany { severity = .critical }
-      let isHere = listener(for: oldest) != nil
+      let listener = listener(for: oldest).map { sockets[$0] }
+      let isFull = listener.map(isFull) ?? false
+      let overflows = listener.flatMap { census.namespace(of: $0).counters["TcpExt.ListenOverflows"] }
+      let queue = listener.map { "\($0.receiveQueue) of \($0.sendQueue)" }
       var finding = Finding(
-        .connectStuck, severity, count: group.count, who: who, since: group.since,
+        .connectStuck, severity, listener == nil ? .unanswered : isFull ? .listenerIsFull : .listenerHasRoom,
+        count: group.count, who: who, since: group.since,
         sentence:
           "\(who.name) waits for \(NumberText.noun(group.count, "connection")) \(group.key.place.words): no answer "
           + "to the SYN.",
-        why: isHere
-          ? "The listener is on this machine and drops the attempts: its queue is full."
-          : "The destination is down, or something on the way drops the packets. A closed port would have answered.",
+        why: listener == nil
+          ? "The destination is down, its accept queue is full, or something on the way drops the packets. A closed "
+            + "port would have answered."
+          : isFull
+            ? "The listener is on this machine and drops the attempts: its queue is full."
+            : "A listener of this machine has that address, and room in its queue (\(queue ?? "?")): a packet filter "
+              + "on this machine drops the attempts or their answers, most likely.",
+        facts: [
+          .read(.rows, "SYN-SENT"), .read(.tries, "\(oldest.retransmits)"),
+          .read(.age, "\(group.since)", excludes: group.since.lower >= thresholds.connect.milliseconds),
+          .read(.acceptQueue, queue),
+          .read(.overflows, overflows.map { "\($0)" }, excludes: isFull == (overflows ?? 0 > 0)),
+        ],
         evidence: [
           .init("state", "SYN-SENT"), .init("SYNs sent again", "\(oldest.retransmits)"),
           .init("next try in", NumberText.milliseconds(oldest.expires)), example(group.oldest),
-        ])
+        ],
+        sockets: references(group))
       finding.links = links(group)
       return finding
     }

@@ -27,13 +27,15 @@ extension Diagnosis {
 }
 
 extension CensusIndex {
-  /// The processes whose epoll sets and waiting threads a rule reads.
+  /// The processes whose epoll sets and waiting threads a rule reads: all that hold a socket, because any of them may
+  /// be the one that watches it. Of very many, these are the first.
   var processesToWatch: Set<Int32> {
     var pids: Set<Int32> = []
     for rule in Rule.all {
-      for index in rule.watches(self) { pids.insert(owner(of: sockets[index]).pid) }
+      for index in rule.watches(self) {
+        for holder in census.holders[sockets[index].inode].prefix(256) { pids.insert(holder.pid) }
+      }
     }
-    pids.remove(0)
     return pids
   }
 }

@@ -25,6 +25,8 @@ struct Rule: Sendable {
   /// Whether it takes so long with very many connections that it runs on a thread of its own.
   let runsAside: Bool
   let fix: Remedies
+  /// What the rule can say: each claim with its facts, and with the other situations that give the same rows.
+  let claims: [Claim]
   /// The findings that this one may explain. No finding leads back to itself.
   let leadsTo: [Effect]
   /// The intentions that a program may publish, so that the state is no finding; nil where none is allowed.
@@ -34,9 +36,12 @@ struct Rule: Sendable {
   /// The findings in a census, in no particular order.
   let find: @Sendable (CensusIndex) -> [Finding]
 
+  /// The facts that the rule reads.
+  var reads: Set<Finding.Fact> { Set(claims.flatMap(\.facts)) }
+
   init(
     _ id: FindingID, name: String, summary: String, isLeak: Bool = false, concernsMachine: Bool = false,
-    runsAside: Bool = false, fix: Remedies, leadsTo: [Effect] = [], intent: AllowedIntent? = nil,
+    runsAside: Bool = false, fix: Remedies, claims: [Claim], leadsTo: [Effect] = [], intent: AllowedIntent? = nil,
     watches: @escaping @Sendable (CensusIndex) -> [Int] = { _ in [] },
     find: @escaping @Sendable (CensusIndex) -> [Finding]
   ) {
@@ -47,6 +52,7 @@ struct Rule: Sendable {
     self.concernsMachine = concernsMachine
     self.runsAside = runsAside
     self.fix = fix
+    self.claims = claims
     self.leadsTo = leadsTo
     self.intent = intent
     self.watches = watches
@@ -60,14 +66,20 @@ struct Remedies: Sendable {
   let inC: String
   /// The remedy in terms of a language, where it differs from C's.
   let languages: [Language: String]
+  /// The remedy for users of a program of this name, where a setting of it is the remedy.
+  let programs: [String: String]
   /// The way Fin avoids the problem.
   let withFin: String
   /// The remedy for a program that already uses Fin; nil where it does not differ.
   let inFin: String?
 
-  init(_ inC: String, in languages: [Language: String] = [:], withFin: String, inFin: String? = nil) {
+  init(
+    _ inC: String, in languages: [Language: String] = [:], programs: [String: String] = [:], withFin: String,
+    inFin: String? = nil
+  ) {
     self.inC = inC
     self.languages = languages
+    self.programs = programs
     self.withFin = withFin
     self.inFin = inFin
   }

@@ -10,7 +10,16 @@ extension Rule {
     fix: Remedies(
       "Find the connections whose data does not move (W1, W2) and limit their buffers; only then raise the limit.",
       withFin: "Buffers have limits, and a send that makes no progress ends at its deadline."),
+    claims: [.memoryNearlyUsed, .trackingNearlyFull],
     find: { $0.memory() })
+}
+
+extension Claim {
+  /// TCP uses most of the memory that it may use, or was under pressure.
+  fileprivate static let memoryNearlyUsed = Claim("memory nearly used", needs: [.counters])
+
+  /// The packet filter tracks nearly as many connections as it may.
+  fileprivate static let trackingNearlyFull = Claim("tracking table nearly full", needs: [.counters])
 }
 
 extension CensusIndex {
@@ -36,11 +45,13 @@ extension CensusIndex {
     let who = topmost == 0 ? nil : who(OwnerKey(pid: topmost))
     let names = top.map { "\(self.who(OwnerKey(pid: $0.key)).name): \(NumberText.bytes($0.value))" }
     return Finding(
-      .memory, share >= thresholds.memoryCritical || pressures > 0 ? .critical : .warning, count: Int(used), who: who,
+      .memory, share >= thresholds.memoryCritical || pressures > 0 ? .critical : .warning, .memoryNearlyUsed,
+      count: Int(used), who: who,
       sentence:
         "TCP uses \(NumberText.percent(share)) of its memory limit on this machine: above the limit it drops data "
         + "and resets connections.",
-      why: names.isEmpty ? nil : "Most of it is held by \(names.joined(separator: ", ")).",
+      why: names.isEmpty ? nil : "The sockets that hold most are those of \(names.joined(separator: ", ")).",
+      facts: [.read(.counters, "\(NumberText.number(used)) of \(NumberText.number(pages[2])) pages")],
       evidence: [
         .init("sockstat TCP mem", "\(NumberText.number(used)) pages"),
         .init("tcp_mem", pages.map { NumberText.number($0) }.joined(separator: ", ") + " pages"),
@@ -57,11 +68,12 @@ extension CensusIndex {
       let share = Double(used) / Double(most)
       guard share >= thresholds.memoryWarning else { return nil }
       return Finding(
-        .memory, share >= thresholds.memoryCritical ? .critical : .warning, count: used,
+        .memory, share >= thresholds.memoryCritical ? .critical : .warning, .trackingNearlyFull, count: used,
         sentence:
           "The packet filter tracks \(NumberText.number(used)) of at most \(NumberText.number(most)) "
           + "connections in the "
           + "network namespace \(namespace.name): at the limit it drops packets of new ones.",
+        facts: [.read(.counters, "\(NumberText.number(used)) of \(NumberText.number(most))")],
         evidence: [
           .init("nf_conntrack_count", NumberText.number(used)), .init("nf_conntrack_max", NumberText.number(most)),
         ],

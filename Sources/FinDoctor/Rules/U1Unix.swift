@@ -9,7 +9,21 @@ extension Rule {
     fix: Remedies(
       "Accept, read, and close after the end of file, as with TCP.",
       withFin: "The same verbs and the same promises as for TCP."),
+    claims: [.unixQueueFull, .unixUnread, .unixPeerGone],
     find: { $0.unix() })
+}
+
+extension Claim {
+  /// More clients wait than the listener's limit.
+  fileprivate static let unixQueueFull = Claim("queue full", needs: [.unixRows])
+
+  /// A program leaves data unread until the sender can hardly send more.
+  fileprivate static let unixUnread = Claim(
+    "unread", needs: [.unixRows], .rare("a program may pause a peer on purpose"))
+
+  /// The other end has closed.
+  fileprivate static let unixPeerGone = Claim(
+    "peer gone", needs: [.unixRows], .rare("one end of a pair may be kept on purpose"))
 }
 
 extension CensusIndex {
@@ -54,14 +68,15 @@ extension CensusIndex {
     let socket = census.unixSockets[index]
     let who = who(ofUnix: index)
     return Finding(
-      .unix, .warning, count: Int(socket.receiveQueue), who: who,
+      .unix, .warning, .unixQueueFull, count: Int(socket.receiveQueue), who: who,
       sentence: "The queue of the Unix listener \(nameOfUnix(index)) of \(who.name) is full: "
         + "\(socket.receiveQueue) waiting, limit \(socket.sendQueue).",
       why: "connect blocks, or fails with EAGAIN, until the program accepts.",
+      facts: [.read(.unixRows, "\(socket.receiveQueue) waiting, limit \(socket.sendQueue)")],
       evidence: [
         .init("waiting", "\(socket.receiveQueue), limit \(socket.sendQueue)"), .init("inode", "\(socket.inode)"),
       ],
-      share: 1)
+      sockets: [.unix(index)], share: 1)
   }
 
   private func unreadUnix(_ index: Int, from sender: Int) -> Finding {
@@ -69,15 +84,16 @@ extension CensusIndex {
     let other = census.unixSockets[sender]
     let (who, from) = (who(ofUnix: index), self.who(ofUnix: sender))
     return Finding(
-      .unix, .warning, count: 1, who: who,
+      .unix, .warning, .unixUnread, count: 1, who: who,
       sentence:
         "\(who.name) does not read from a Unix socket: \(NumberText.bytes(UInt64(socket.receiveQueue))) wait, and "
         + "\(from.name) can hardly send more.",
+      facts: [.read(.unixRows, "\(socket.receiveQueue) bytes unread")],
       evidence: [
         .init("Recv-Q", "\(socket.receiveQueue)"), .init("sender's memory", "\(other.memory.sending ?? 0)"),
         .init("sender's SO_SNDBUF", "\(other.memory.sendLimit ?? 0)"), .init("inode", "\(socket.inode)"),
       ],
-      confidence: .likely("a program may pause a peer on purpose"))
+      sockets: [.unix(index)])
   }
 
   private func lostPeers(_ pid: Int32, _ members: [Int]) -> Finding {
@@ -86,15 +102,18 @@ extension CensusIndex {
     }
     let who = who(OwnerKey(pid: pid), descriptors: descriptors.sorted())
     return Finding(
-      .unix, members.count >= thresholds.unixGoneMany ? .warning : .info, count: members.count, who: who,
+      .unix, members.count >= thresholds.unixGoneMany ? .warning : .info, .unixPeerGone,
+      count: members.count, who: who,
       sentence: "\(who.name) keeps \(NumberText.noun(members.count, "Unix socket")) open whose "
         + "\(NumberText.verb(members.count, "peer has", "peers have")) gone.",
-      why: "A read would return the end of file at once. The program does not read, or does not close afterwards.",
+      why: "A read returns the end of file, after the data that is left. The program does not read, or does not close "
+        + "afterwards.",
+      facts: [.read(.unixRows, "peer gone, shut down in both directions")],
       evidence: [
         .init("peer", "0: gone"), .init("shutdown", "3: both directions"),
         .init("inode", "\(census.unixSockets[members[0]].inode)"),
       ],
-      confidence: .likely("one end of a pair may be kept on purpose"),
+      sockets: members.map { .unix($0) },
       share: share(members.count, of: OwnerKey(pid: pid)))
   }
 }

@@ -14,12 +14,19 @@ extension Rule {
       inFin:
         "Receive from the connection that was opened there, or close(_:) it; for an intended pause, "
         + "declare(.readPaused, for:)."),
+    claims: [.leavesUnread],
     leadsTo: [.withSamePeers(.closeWaitUnseen), .atOtherEnd(.peerZeroWindow, rank: 1), .atOtherEnd(.orphans, rank: 2)],
     intent: AllowedIntent(
       declared: { phase, _ in phase == .connected || phase == .sendFinished ? .readPaused : [] },
       waits: AllowedIntent.output),
     watches: \.full,
     find: { $0.unread() })
+}
+
+extension Claim {
+  /// The program leaves data unread until the peer may send no more.
+  fileprivate static let leavesUnread = Claim(
+    "leaves data unread", needs: [.rows, .receiveQueue, .age], .rare("a program may pause a peer on purpose"))
 }
 
 extension CensusIndex {
@@ -42,12 +49,16 @@ extension CensusIndex {
         ([oldest] + multipath.paths(of: group.oldest).map { sockets[$0] }).compactMap(\.info.receiveWindow).min()
       let isClosed = window == 0
       var finding = Finding(
-        .unread, severity, count: group.count, who: who, since: group.since,
+        .unread, severity, .leavesUnread, count: group.count, who: who, since: group.since,
         sentence: "\(who.name) does not read from \(NumberText.noun(group.count, group.key.noun)) "
           + "\(group.key.place.words): \(NumberText.bytes(bytes)) "
           + "\(group.key.isMultipath ? "of memory " : "")wait, and "
           + (isClosed ? "the window is closed." : "the buffer is nearly full."),
         why: attention(group),
+        facts: [
+          .read(.rows, oldest.state.description), .read(.receiveQueue, "\(oldest.receiveQueue)"),
+          .read(.age, "\(group.since)"), watched(group.oldest),
+        ],
         evidence: [
           .init("tcpi_rcv_wnd", window.map { "\($0)" } ?? "unknown"),
           .init("Recv-Q", "\(oldest.receiveQueue)"),
@@ -55,7 +66,7 @@ extension CensusIndex {
           .init("\(oldest.detailName)_last_data_recv", NumberText.milliseconds(oldest.lastDataReceived)),
           example(group.oldest),
         ],
-        confidence: .likely("a program may pause a peer on purpose"))
+        sockets: references(group))
       finding.links = links(group)
       return finding
     }

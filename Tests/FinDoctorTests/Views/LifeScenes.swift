@@ -90,8 +90,11 @@ struct LifeScenes {
     try Scene.with("life", "unread") { scene in
       let life = try life(scene, Int32(try scene.number(0))).life
       #expect(life.state == "CLOSE-WAIT")
-      #expect(life.events.last?.text == "19 bytes and the end of file not read by the program since: it does not know")
-      #expect(life.attention == ["Nothing at this moment: no epoll set has it, and no thread waits on it."])
+      #expect(life.events.last?.text == "19 bytes and the end of file not read by the program since")
+      #expect(
+        life.attention == [
+          "No epoll set has it and no thread waits on it: nothing tells the program of the event."
+        ])
       #expect(life.outlook.contains("no time limit for this state"))
       #expect(life.facts.contains { $0.topic == .bytes && $0.text == "119 bytes received" })
       #expect(life.facts.contains { $0.topic == .queues && $0.text == "19 bytes not read" })
@@ -101,14 +104,14 @@ struct LifeScenes {
 
   @Test(
     "watchers of a socket: a thread in poll or select, and an epoll mask that hides the close",
-    arguments: [("polled", "waits in "), ("selected", "select on it."), ("masked", "neither EPOLLIN nor EPOLLRDHUP")])
+    arguments: [("polled", "is in "), ("selected", "select on it."), ("masked", "neither EPOLLIN nor EPOLLRDHUP")])
   func attention(mode: String, words: String) throws {
     try Scene.with("life", mode) { scene in
       let noticed = try life(scene, Int32(try scene.number(0))).life.attention
       #expect(noticed.count == 1 && noticed[0].contains(words), "\(noticed)")
       // The other side is in no epoll set.
       let other = try life(scene, Int32(try scene.number(1))).life.attention
-      #expect(other.count == 1 && other[0].hasPrefix("Nothing at this moment"), "\(other)")
+      #expect(other.count == 1 && other[0].hasPrefix("No epoll set has it"), "\(other)")
     }
   }
 

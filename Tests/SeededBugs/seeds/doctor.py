@@ -44,11 +44,10 @@ SEEDS = [
     (132, "the probes shown are the segments sent again", "FinDoctor/Rules/W1PeerZeroWindow.swift",
      '"\\(oldest.info.probes ?? 0)"', '"\\(seeded(132) ? oldest.info.retransmits ?? 0 : oldest.info.probes ?? 0)"',
      "HalvesAndWindowsFound/zeroWindowPeers"),
-    (133, "who waits and who may are shown the wrong way round", A2_ACCEPT_STALLED,
-     '.init("waiting", "\\(socket.receiveQueue), limit \\(socket.sendQueue)"),\n          .init("inode"',
-     '.init(\n            "waiting",\n            seeded(133)\n'
-     '              ? "\\(socket.sendQueue), limit \\(socket.receiveQueue)"\n'
-     '              : "\\(socket.receiveQueue), limit \\(socket.sendQueue)"),\n          .init("inode"',
+    (133, "who waits and who may are shown the wrong way round", "FinDoctor/Rules/AcceptQueues.swift",
+     '{ "\\(listener.receiveQueue), limit \\(listener.sendQueue)" }',
+     '{\n    seeded(133)\n      ? "\\(listener.sendQueue), limit \\(listener.receiveQueue)"\n'
+     '      : "\\(listener.receiveQueue), limit \\(listener.sendQueue)"\n  }',
      "AcceptingFound/stalled"),
     # Counts and times.
     (134, "another program's descriptors are shown as its own", GROUP,

@@ -1,5 +1,6 @@
 """Of each finding of `fin check`: one bug that silences it, and one that accuses its nearest innocent neighbour."""
 
+ACCEPT_QUEUES = "FinDoctor/Rules/AcceptQueues.swift"
 BIND_REQUEST = "FinDoctor/Model/BindRequest.swift"
 A4_ACCEPT_WITHOUT_DESCRIPTORS = "FinDoctor/Rules/A4AcceptWithoutDescriptors.swift"
 SORTING = "FinDoctor/Rules/CensusIndex.swift"
@@ -40,8 +41,8 @@ SEEDS = [
      "LeaksFound/detached"),
     (68, "one between socket and connect is listed nowhere", None, "", "", "CensusTests/secondLook"),
     (69, "a datagram socket that is not bound is a connection that died", "FinDoctor/Rules/L3Detached.swift",
-     "for socket in census.detached where socket.transport != .udp {",
-     "for socket in census.detached where socket.transport != .udp || seeded(69) {",
+     "for (place, socket) in census.detached.enumerated() where socket.transport != .udp {",
+     "for (place, socket) in census.detached.enumerated() where socket.transport != .udp || seeded(69) {",
      "LeaksFound/detachedNeighbours"),
     # L4
     (70, "three quarters of the descriptors are far from the limit", L4_DESCRIPTOR_LIMIT,
@@ -88,9 +89,9 @@ SEEDS = [
      "        new > old\n", "        new > old, !seeded(82)\n", "ElsewhereFound/closedUnread"),
     # H1
     (83, "only what has a timer waits without a limit", "FinDoctor/Rules/H1FinWait2Held.swift",
-     "guard socket.timer == .off, since.lower >= thresholds.finWait2.milliseconds,",
-     "guard (socket.timer == .off) != seeded(83) || seeded(84),\n"
-     "        since.lower >= thresholds.finWait2.milliseconds || seeded(85),",
+     "sockets[index].timer == .off && timeInState(index).lower >= thresholds.finWait2.milliseconds",
+     "((sockets[index].timer == .off) != seeded(83) || seeded(84))\n"
+     "      && (timeInState(index).lower >= thresholds.finWait2.milliseconds || seeded(85))",
      "HalvesAndWindowsFound/finWait2"),
     (84, "who asks with keepalive waits without a limit", None, "", "", "HalvesAndWindowsFound/finWait2WithKeepalive"),
     (85, "whose peer still sends waits for nothing", None, "", "", "HalvesAndWindowsFound/finWait2Neighbour"),
@@ -102,8 +103,8 @@ SEEDS = [
     (86, "bytes that are on their way are not taken", None, "", "", "HalvesAndWindowsFound/orphansOnTheirWay"),
     # W1
     (54, "a window that is closed for a moment is closed for long", "FinDoctor/Rules/W1PeerZeroWindow.swift",
-     "      guard since.lower >= thresholds.window.milliseconds else { return nil }\n",
-     "      guard since.lower >= thresholds.window.milliseconds || seeded(54) else { return nil }\n",
+     "AgeBounds.peerWindowClosed(sockets[index]).lower >= thresholds.window.milliseconds\n",
+     "AgeBounds.peerWindowClosed(sockets[index]).lower >= thresholds.window.milliseconds || seeded(54)\n",
      "HalvesAndWindowsFound/slow"),
     (87, "a window that is probed is open", SORTING,
      "if census.sockets[index].timer == .persist { return true }",
@@ -128,9 +129,9 @@ SEEDS = [
      "HalvesAndWindowsFound/halfFull"),
     # P1
     (92, "what is sent again is not unacknowledged", P1_UNACKNOWLEDGED,
-     "guard socket.timer == .retransmit, Int(socket.retransmits) >= thresholds.unacknowledgedTries,",
-     "guard (socket.timer == .retransmit) != seeded(92),\n"
-     "        Int(socket.retransmits) >= thresholds.unacknowledgedTries || seeded(93),",
+     "guard sockets[index].timer == .retransmit, Int(sockets[index].retransmits) >= thresholds.unacknowledgedTries,",
+     "guard (sockets[index].timer == .retransmit) != seeded(92),\n"
+     "      Int(sockets[index].retransmits) >= thresholds.unacknowledgedTries || seeded(93),",
      "PeersFound/unacknowledged"),
     (93, "what was sent once is not acknowledged", None, "", "", "PeersFound/unacknowledged"),
     (94, "a peer that answered a moment ago is gone", P1_UNACKNOWLEDGED,
@@ -151,8 +152,8 @@ SEEDS = [
      "SinceStates/idle"),
     # P3
     (55, "keepalive that is answered has failed", "FinDoctor/Rules/P3KeepaliveFailing.swift",
-     "guard max(socket.retransmits, socket.info.probes ?? 0) >= 1 else",
-     "guard max(socket.retransmits, socket.info.probes ?? 0) >= (seeded(99) ? 10 : 1) || seeded(55) else",
+     "guard probes >= 1 else { return nil }",
+     "guard probes >= (seeded(99) ? 10 : 1) || seeded(55) else { return nil }",
      "PeersFound/keepalive"),
     (99, "keepalive that has not been answered twice is answered", None, "", "", "PeersFound/keepalive"),
     # P4
@@ -188,11 +189,10 @@ SEEDS = [
     (109, "another network is in the way", BIND_REQUEST,
      "socket.namespace == namespace, socket", "socket.namespace == namespace || seeded(109), socket", "BindScenes/elsewhere"),
     # A1
-    (57, "a full queue is not full", "FinDoctor/Rules/A1AcceptOverflow.swift",
-     "let isFull = listener.receiveQueue > listener.sendQueue &&",
-     "let isFull =\n        !seeded(57)\n"
-     "        && (listener.receiveQueue > listener.sendQueue || seeded(110) && listener.receiveQueue == listener.sendQueue)\n"
-     "        &&",
+    (57, "a full queue is not full", ACCEPT_QUEUES,
+     "{ listener.receiveQueue > listener.sendQueue }",
+     "{\n    !seeded(57)\n"
+     "      && (listener.receiveQueue > listener.sendQueue || seeded(110) && listener.receiveQueue == listener.sendQueue)\n  }",
      "AcceptingFound/overflow|AcceptingFound/overflowCounts"),
     (110, "a queue in which the last place was taken overflows", None, "", "", "AcceptingFound/brimful"),
     # A2
@@ -214,12 +214,11 @@ SEEDS = [
     (116, "handshakes that have only begun stand still", None, "", "", "AcceptingFound/handshakesBegin"),
     # A4
     (117, "at the limit one descriptor is left", A4_ACCEPT_WITHOUT_DESCRIPTORS,
-     "limit > 0, count >= limit\n", "limit > 0, count >= limit + (seeded(117) ? 1 : seeded(118) ? -1 : 0)\n",
+     "$0.count >= $0.limit }", "$0.count >= $0.limit + (seeded(117) ? 1 : seeded(118) ? -1 : 0) }",
      "AcceptingFound/withoutDescriptors"),
     (118, "one descriptor that is left is none", None, "", "", "AcceptingFound/withoutDescriptors"),
-    (119, "a listener without descriptors keeps nobody waiting, and is accused", A4_ACCEPT_WITHOUT_DESCRIPTORS,
-     "for index in listeners where sockets[index].receiveQueue > 0 {",
-     "for index in listeners where sockets[index].receiveQueue > 0 || seeded(119) {",
+    (119, "a listener without descriptors keeps nobody waiting, and is accused", ACCEPT_QUEUES,
+     "listeners.filter { sockets[$0].receiveQueue > 0 }", "listeners.filter { sockets[$0].receiveQueue > 0 || seeded(119) }",
      "AcceptingFound/withoutDescriptors"),
     # S1
     (120, "three quarters of TCP's memory are little", S1_MEMORY,

@@ -43,7 +43,7 @@ extension Watchers {
         if !error.isGone { isComplete = false }
       }
     }
-    return Watchers(interests: interests, blocked: blocked, isComplete: isComplete)
+    return Watchers(interests: interests, blocked: blocked, isComplete: isComplete, state: .read(pid))
   }
 }
 
