@@ -19,8 +19,8 @@ extension ListenersCommand {
                 time
         GONE    the number of waiting clients that have already given up
         SYN     handshakes that the peers have not finished
-        DROPS   attempts dropped since listen; with --over, /S is the current
-                rate per second
+        DROPS   attempts dropped since listen, because of a full queue or for
+                another reason; with --over, /S is the current rate per second
         FDS     open descriptors of the program / its limit; of the fullest
                 program, if several accept
         PROGRAM the holder; +2 if two more processes hold it (workers)

@@ -46,9 +46,11 @@ struct InetExplanation {
         if state == .synReceived || state == .newSynReceived { handshaking += 1 }
       }
     }
-    self.waiting = waiting
+    // The listeners of one address share its clients: they wait for one whose queue has some.
+    let hasClients = socket.receiveQueue > 0
+    self.waiting = hasClients ? waiting : []
     self.handshaking = handshaking
-    self.oldest = oldest
+    self.oldest = hasClients ? oldest : nil
   }
 
   var info: TCPDetail { socket.info }

@@ -15,8 +15,7 @@ extension InetExplanation {
       let before = probes == 0 ? "" : " \(NumberText.noun(probes, "probe")) had no answer."
       return [
         "In \(wait) the kernel probes whether the peer's window is open.\(before)",
-        "It keeps probing as long as the peer answers, and gives up only after "
-          + "\(NumberText.noun(readings.patience.dataRetries, "probe")) without an answer (tcp_retries2).",
+        readings.patience.windowEnd(socket, readings.options),
       ]
     default: return quiet
     }
@@ -88,7 +87,9 @@ extension InetExplanation {
           "If the peer stays silent, the program's next call gets ETIMEDOUT, and the descriptor stays open."
       }
       if socket.sendQueue > 0, socket.timer == .persist {
-        return "It stays like this as long as the peer's kernel answers and the peer's program does not read."
+        return
+          "It stays like this as long as the peer's kernel answers and the peer's program does not read, unless the "
+          + "program has set TCP_USER_TIMEOUT."
       }
       if socket.timer == .keepalive { return "If the peer is gone, keepalive detects it; else it stays open." }
       if socket.timer == .off { return "It stays open, even if the peer's machine is gone: no probe is sent." }

@@ -96,6 +96,20 @@ package struct TCPRetryLimits: Hashable, Sendable {
     return AgeBounds.ticking(atLeast: left, atMost: left + UInt64(max(1, tries - count)) * 10)
   }
 
+  /// A sentence about when the kernel gives up a connection whose peer has closed its window.
+  ///
+  /// With `TCP_USER_TIMEOUT` set, the time since the window closed decides, whether the peer answers or not.
+  func windowEnd(_ socket: InetSocket, _ options: SocketOptions?) -> String {
+    if let own = options?.userTimeout, own > 0 {
+      let passed = AgeBounds.peerWindowClosed(socket)
+      let left = Self.rest(of: UInt64(own), passed, first: 0, step: UInt64(socket.expires))
+      return "It gives up with ETIMEDOUT in \(left), whether the peer answers or not (TCP_USER_TIMEOUT)."
+    }
+    return "It keeps probing as long as the peer answers, and gives up only after "
+      + "\(NumberText.noun(dataRetries, "probe")) without an answer (tcp_retries2)"
+      + (options == nil ? ", unless the program set TCP_USER_TIMEOUT (--deep reads it)." : ".")
+  }
+
   /// A sentence about when the kernel gives up a connection whose keepalive probes have no answer.
   ///
   /// With `TCP_USER_TIMEOUT` set, that time without an answer decides, when a probe is due; otherwise the number of

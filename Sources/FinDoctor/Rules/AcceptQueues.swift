@@ -18,9 +18,26 @@ extension CensusIndex {
   func links(to index: Int) -> Finding.Links {
     var links = Finding.Links()
     links.listeners = [Finding.Endpoint(address: sockets[index].localBits, port: sockets[index].localPort)]
-    let all = watchers(of: sockets[index].inode)
-    links.isPaused = !all.isEmpty && all.allSatisfy { $0.way == .unattended && !$0.isHalted }
+    links.isPaused = !pausedWithoutDescriptors(index).isEmpty
     return links
+  }
+
+  /// The processes that may have paused accept on a listener by design, because they have hardly a descriptor left:
+  /// nothing in them waits for clients, or only an epoll entry that reports each client once.
+  private func pausedWithoutDescriptors(_ index: Int) -> [Int32] {
+    let all = watchers(of: sockets[index].inode)
+    let mayBePaused = all.allSatisfy { watcher in
+      if watcher.isHalted { return false }
+      switch watcher.way {
+      case .unattended: return true
+      case .epoll(_, let events): return events & 1 == 0 || events & 1 << 31 != 0
+      case .blocked, .ring, .unknown: return false
+      }
+    }
+    guard mayBePaused else { return [] }
+    return Set(all.map(\.pid)).sorted().filter { pid in
+      descriptorUse(of: pid).map { $0.limit - $0.count <= max(16, $0.limit / 10) } ?? false
+    }
   }
 
   func who(ofListener index: Int) -> ProcessOwner { who(ofListener: index, owner(of: sockets[index])) }
@@ -40,13 +57,11 @@ extension CensusIndex {
     var sentences =
       all.isEmpty
       ? ["The program that holds the listener could not be read."] : attention(to: inode, .client, "the listener")
-    if links(to: index).isPaused {
-      for pid in Set(all.map(\.pid)).sorted().prefix(4) {
-        guard let use = descriptorUse(of: pid), Double(use.count) >= 0.9 * Double(use.limit) else { continue }
-        sentences.append(
-          "\(who(OwnerKey(pid: pid)).name) has \(NumberText.number(use.count)) of \(NumberText.number(use.limit)) "
-            + "descriptors open: a server may pause accept by design before none is left.")
-      }
+    for pid in pausedWithoutDescriptors(index).prefix(4) {
+      guard let use = descriptorUse(of: pid) else { continue }
+      sentences.append(
+        "\(who(OwnerKey(pid: pid)).name) has \(NumberText.number(use.count)) of \(NumberText.number(use.limit)) "
+          + "descriptors open: a server may pause accept by design before none is left.")
     }
     return sentences.joined(separator: " ")
   }

@@ -16,8 +16,8 @@ extension CensusIndex {
     var end: OtherEnd
     var growth: Growth
 
-    /// What the peers did, as far as it is known: a FIN alone tells that a peer sends nothing more, not that it reads
-    /// nothing more.
+    /// The peers and their last act, as far as it is known: a FIN alone tells that a peer sends nothing more, and not
+    /// that it reads nothing more.
     var peers: String {
       let count = group.count
       return end == .closed

@@ -46,7 +46,7 @@ extension Effect {
   /// pause accept by design before it has none.
   static func ofPausedAccept(_ id: FindingID, rank: Int) -> Effect {
     Effect(id: id) { cause, effect in
-      isSameProcess(cause, effect) && effect.links.isPaused && (cause.share ?? 0) >= 0.9 ? rank : nil
+      isSameProcess(cause, effect) && effect.links.isPaused ? rank : nil
     }
   }
 

@@ -12,7 +12,7 @@ extension Finding {
     }
   }
 
-  /// What one fact showed for one finding.
+  /// The value of one fact for one finding.
   public struct Reading: Hashable, Sendable {
     /// The fact.
     public var fact: Fact

@@ -104,7 +104,7 @@ public struct Finding: Sendable {
     var remotes: Set<Endpoint> = []
     /// The local ends of the connections.
     var locals: Set<Endpoint> = []
-    /// Whether a listener's program waits for no client, as one that has too few descriptors and pauses.
+    /// Whether a listener's program has hardly a descriptor left, and may have paused accept by design.
     var isPaused = false
   }
 

@@ -17,7 +17,7 @@ extension Rule {
       in: [
         .python:
           "with sock: … or contextlib.closing around every connection; recv() == b\"\" means close, and so does the "
-          + "end of an answer with Connection: close. asyncio: writer.close() and await writer.wait_closed() in finally; "
+          + "end of an answer with Connection: close. asyncio: writer.close(), await writer.wait_closed() in finally; "
           + "requests: with Session() as s: …",
         .node:
           "socket.on('end', () => socket.end()), or no allowHalfOpen: true; destroy() the sockets that a pool drops.",

@@ -21,7 +21,8 @@ extension Rule {
 extension Claim {
   /// A program closed connections with data unread.
   fileprivate static let closedWithDataUnread = Claim(
-    "closed with data unread", needs: [.closes], .rare("the program may mean to abort"))
+    "closed with data unread", needs: [.closes], .rare("the program may mean to abort"),
+    .rare("another process that holds the listener may have closed them", unless: .soleHolder))
 }
 
 extension CensusIndex {
@@ -44,7 +45,7 @@ extension CensusIndex {
       let bytes = closed.reduce(UInt64(0)) { $0 + UInt64($1.receiveQueue) }
       all.append(
         closedUnreadFinding(
-          count: closed.count, rate: rate, who: listener.map { who(owner(of: sockets[$0])) },
+          count: closed.count, rate: rate, who: listener.map { who(ofListener: $0) },
           place: listener == nil ? "from local port \(port.port)" : "on local port \(port.port)",
           evidence: [.init("destroy events with Recv-Q above 1", "\(closed.count)"), .init("bytes unread", "\(bytes)")])
       )
@@ -75,6 +76,9 @@ extension CensusIndex {
       sentence: "\(who?.name ?? "A program") closed \(NumberText.noun(count, "connection")) \(place) with data unread: "
         + "the peer is reset, and may lose the last bytes that were sent to it.",
       why: "A close with unread data sends RST instead of FIN (RFC 9293, section 3.6.1; RFC 2525, section 2.17).",
-      facts: [.read(.closes, "\(count)")], evidence: [.init("rate", rateText)] + evidence)
+      facts: [
+        .read(.closes, "\(count)"),
+        .holds(.soleHolder, "no other process has the listener", who?.others.isEmpty ?? true),
+      ], evidence: [.init("rate", rateText)] + evidence)
   }
 }

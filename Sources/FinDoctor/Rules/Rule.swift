@@ -25,7 +25,7 @@ struct Rule: Sendable {
   /// Whether it takes so long with very many connections that it runs on a thread of its own.
   let runsAside: Bool
   let fix: Remedies
-  /// What the rule can say: each claim with its facts, and with the other situations that give the same rows.
+  /// The things that the rule can say: each claim with its facts, and the other situations that give the same rows.
   let claims: [Claim]
   /// The findings that this one may explain. No finding leads back to itself.
   let leadsTo: [Effect]

@@ -158,10 +158,11 @@ extension CensusIndex {
 
   private static func consequence(_ events: UInt32, _ due: DueEvent?) -> String {
     let (isForInput, isForEnd, isEdge) = (events & 1 != 0, events & 0x2001 != 0, events & 1 << 31 != 0)
+    let hides = isForEnd ? "." : "; neither EPOLLIN nor EPOLLRDHUP, so it will not report the peer's end."
     switch due {
     case nil: return "."
-    case .room: return events & 4 != 0 ? ": no event is due before there is room." : ": no event is due."
-    case .peer: return ": no event is due before the peer does something."
+    case .room: return (events & 4 != 0 ? ": no event is due before there is room" : ": no event is due") + hides
+    case .peer: return ": no event is due before the peer does something" + hides
     case .client:
       if !isForInput { return ": without EPOLLIN, so it does not report clients." }
       return isEdge

@@ -66,7 +66,7 @@ struct ClaimTests {
     }
   }
 
-  /// What may be missing in a census, with the claims that are less sure without it.
+  /// Parts that may be missing in a census, with the claims that are less sure without them.
   private static let hidden: [(name: String, hide: @Sendable (inout StagedCensus) -> Void, claims: Set<String>)] = [
     ("the watchers", { $0.census.watchers = [:] }, ["end of file unread", "clients wait"]),
     ("a namespace", { $0.census.gaps.skippedNamespaces = 1 }, ["no connection"]),

@@ -124,6 +124,35 @@ struct OtherSituations {
     #expect(next().contains("more than the namespace's 9 probes") && !next().contains("gives up with"), "\(next())")
   }
 
+  @Test("a closed window: TCP_USER_TIMEOUT decides when the kernel gives up, although the peer answers")
+  func userTimeoutOfWindow() throws {
+    let stage = try #require(StagedCensus.all.first { $0.claim == "window closed" })
+    func next(_ time: Int?) -> String {
+      var readings = SocketDetails()
+      if let time {
+        readings.options = SocketOptions()
+        readings.options?.userTimeout = time
+      }
+      return SocketExplanation(of: .inet(0), in: stage.census, readings).next.joined(separator: " ")
+    }
+    #expect(next(200_000).contains("whether the peer answers or not (TCP_USER_TIMEOUT)"), "\(next(200_000))")
+    #expect(next(0).hasSuffix("without an answer (tcp_retries2)."), "\(next(0))")
+    #expect(next(nil).hasSuffix("unless the program set TCP_USER_TIMEOUT (--deep reads it)."), "\(next(nil))")
+  }
+
+  @Test("an explained listener whose queue is empty has no waiting client, though another one of its address has")
+  func emptyQueueOfAGroup() {
+    let census = Stage.census([
+      Stage.listener(waiting: 0), Stage.row(.listen, 9) { ($0.receiveQueue, $0.sendQueue) = (1, 16) },
+      Stage.client(50_000),
+    ])
+    for (place, hasClients) in [(0, false), (1, true)] {
+      let life = SocketExplanation(of: .inet(place), in: census)
+      #expect(life.events.contains { $0.kind == .clientWaits } == hasClients)
+      #expect(life.findings.map(\.id) == (hasClients ? [.acceptStalled] : []))
+    }
+  }
+
   @Test("one keepalive probe without an answer may be on its way: information, and possible only")
   func oneProbe() throws {
     let one = try #require(StagedCensus.all.first { $0.claim == "one probe unanswered" }?.finding)
@@ -177,11 +206,15 @@ struct OtherSituations {
     var census = Stage.census([Stage.listener(waiting: 1), Stage.client(50_000)])
     census.holders = Stage.holders([(7, Stage.program)], counts: [Stage.program: 98])
     census.programs[Stage.program]?.descriptorLimit = 100
+    #expect(CensusIndex(census, .init()).processesToWatch == [Stage.program])
     let all = Diagnosis.findings(in: census)
     #expect(Diagnosis.chains(all).map { $0.map(\.id) } == [[.descriptorLimit, .acceptStalled]])
     let why = try #require(try found(census, .acceptStalled).why)
     #expect(why.contains("has 98 of 100 descriptors open: a server may pause accept by design"), "\(why)")
-    // A loop that watches the listener has not paused.
+    // A loop that is told of each client once may have paused. A loop that is told again and again has not.
+    census.watchers[Stage.program] = Watchers(
+      interests: [.init(epoll: 8, descriptor: 7, events: 1 << 31 | 1, inode: 7)])
+    #expect(Diagnosis.chains(Diagnosis.findings(in: census)).count == 1)
     census.watchers[Stage.program] = Watchers(interests: [.init(epoll: 8, descriptor: 7, events: 1, inode: 7)])
     #expect(Diagnosis.chains(Diagnosis.findings(in: census)).count == 2)
   }
