@@ -155,11 +155,11 @@ extension Holders {
   }
 }
 
-extension ContiguousArray {
+extension RandomAccessCollection where Index == Int {
   /// The first index where the condition holds, or the end. The condition must hold from that index on.
   func firstPlace(where condition: (Element) -> Bool) -> Int {
-    var low = 0
-    var high = count
+    var low = startIndex
+    var high = endIndex
     while low < high {
       let middle = (low + high) / 2
       if condition(self[middle]) { high = middle } else { low = middle + 1 }

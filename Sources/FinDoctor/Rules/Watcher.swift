@@ -49,7 +49,7 @@ extension CensusIndex {
       all.append(.blocked(thread: thread.thread, call: thread.call))
     }
     // The interests are sorted by inode.
-    let first = ContiguousArray(watchers.interests).firstPlace { $0.inode >= inode }
+    let first = watchers.interests.firstPlace { $0.inode >= inode }
     for interest in watchers.interests[first...].prefix(while: { $0.inode == inode }) {
       all.append(.epoll(descriptor: interest.epoll, events: interest.events))
     }
