@@ -78,6 +78,8 @@ let package = Package(
       path: "Tests/Differential", swiftSettings: settings),
     // A program with leaks, for the doctor to find the lines of.
     .executableTarget(name: "Leaking", dependencies: ["Fin"], path: "Tests/Leaking", swiftSettings: settings),
+    // A program that keeps the kernel waiting for it, for `fin` to run beside.
+    .executableTarget(name: "Hostile", path: "Tests/Hostile"),
     .testTarget(
       name: "FinTests",
       dependencies: [
@@ -95,7 +97,7 @@ let package = Package(
     .testTarget(
       name: "FinCommandTests",
       dependencies: [
-        "FinCommand", "FinBase", "FinDoctor", "FinLab", "FinTerminal", "Peers", "TestTraits",
+        "FinCommand", "FinBase", "FinDoctor", "FinLab", "FinTerminal", "Hostile", "Peers", "TestTraits",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

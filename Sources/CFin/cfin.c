@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -132,6 +133,7 @@ char **fin_environment(void) { return environ; }
 #include <sys/xattr.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <linux/capability.h>
 
 _Static_assert(FIN_NETLINK_SOCK_DIAG == NETLINK_SOCK_DIAG && FIN_O_DIRECTORY == O_DIRECTORY, "the doctor");
 
@@ -187,18 +189,28 @@ int64_t fin_getxattr(const char *path, const char *name, void *value, uint64_t s
 int fin_netlink(int protocol, int seconds) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   struct timeval limit = {.tv_sec = seconds};
-  if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  return fd;
+  // Once it is connected to the kernel, the kernel refuses what other programs send to it.
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+  if (fd < 0) return fd;
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  if (connect(fd, (struct sockaddr *)&kernel, sizeof kernel) == 0) return fd;
+  int code = errno;
+  close(fd);
+  errno = code;
+  return -1;
 }
 int fin_netlink_hear_ends(int room) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, FIN_NETLINK_SOCK_DIAG);
   // SKNLGRP_INET_TCP_DESTROY and SKNLGRP_INET6_TCP_DESTROY of linux/sock_diag.h, as bits.
   struct sockaddr_nl own = {.nl_family = AF_NETLINK, .nl_groups = 1 | 4};
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   if (fd < 0) return fd;
   // Above net.core.rmem_max if the process has CAP_NET_ADMIN; otherwise up to that limit.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-  if (bind(fd, (struct sockaddr *)&own, sizeof own) == 0) return fd;
+  if (bind(fd, (struct sockaddr *)&own, sizeof own) == 0 &&
+      connect(fd, (struct sockaddr *)&kernel, sizeof kernel) == 0)
+    return fd;
   int code = errno;
   close(fd);
   errno = code;
@@ -216,6 +228,57 @@ int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender
   *sender = from.nl_pid;
   *cut = (message.msg_flags & MSG_TRUNC) != 0;
   return count;
+}
+
+int fin_fork(void) { return (int)fork(); }
+int fin_packet_pair(int *ends) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends); }
+int64_t fin_send_packet(int fd, const void *head, uint64_t head_size, const void *bytes, uint64_t count,
+                        int descriptor, int flags) {
+  union {
+    char room[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr aligned;
+  } control = {{0}};
+  struct iovec parts[2] = {{(void *)head, head_size}, {(void *)bytes, count}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  if (descriptor >= 0) {
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(first), &descriptor, sizeof(int));
+  }
+  return sendmsg(fd, &message, flags | MSG_NOSIGNAL);
+}
+int64_t fin_receive_packet(int fd, void *bytes, uint64_t size, int *descriptor, int flags) {
+  union {
+    char room[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr aligned;
+  } control;
+  struct iovec part = {bytes, size};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  *descriptor = -1;
+  int64_t count = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+  struct cmsghdr *first = count < 0 ? NULL : CMSG_FIRSTHDR(&message);
+  if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_RIGHTS)
+    memcpy(descriptor, CMSG_DATA(first), sizeof(int));
+  return count;
+}
+int fin_close_from(int first) { return (int)syscall(SYS_close_range, first, ~0u, 0); }
+int fin_thread_number(void) { return (int)syscall(SYS_gettid); }
+int fin_keep_capabilities(uint64_t kept) {
+  struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct sets[2];
+  if (syscall(SYS_capget, &head, sets) != 0) return -1;
+  for (int half = 0; half < 2; half++) {
+    uint32_t mask = (uint32_t)(kept >> (32 * half));
+    sets[half].effective &= mask;
+    sets[half].permitted &= mask;
+    sets[half].inheritable = 0;
+  }
+  return (int)syscall(SYS_capset, &head, sets);
 }
 
 long fin_trace(int request, int process, unsigned long data) {

@@ -74,6 +74,11 @@ package final class JoinableThread<Value: Sendable>: Sendable {
     self.thread = code == 0 ? thread : nil
   }
 
+  /// Lets the thread end on its own, whenever that is. It is not joined afterwards.
+  package func leave() {
+    if let thread { pthread_detach(thread) }
+  }
+
   /// Waits for the thread to end and returns its result, once; nil when the thread could not be started.
   package func join() -> Value? {
     guard let thread else { return nil }

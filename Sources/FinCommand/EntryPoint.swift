@@ -15,7 +15,10 @@ enum EntryPoint {
         "there is no \(what) '\(word)'; did you mean \(NearestWords.nearest(to: word, among: words)[0])?")
       Output.complain("there are: \(words.joined(separator: ", "))")
       exit(ExitStatus.usage.rawValue)
-    case .command: FinCommand.main(arguments)
+    case .command:
+      // Before any thread: helper processes are forked from this one.
+      if FinCommand.readsOtherPrograms.contains(arguments.first ?? "") { Helpers.begin() }
+      FinCommand.main(arguments)
     }
   }
 

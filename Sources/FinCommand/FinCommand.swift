@@ -8,6 +8,9 @@ struct FinCommand: ParsableCommand {
     version: CommandVersion.current,
     subcommands: documented + [LabExperiment.self])
 
+  /// The commands that read what other programs may make wait.
+  static let readsOtherPrograms: Set<String> = ["check", "explain", "list", "ports", "listeners", "kill"]
+
   /// The commands for a person.
   static let documented: [any DocumentedCommand.Type] = [
     CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,

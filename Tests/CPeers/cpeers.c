@@ -1,10 +1,12 @@
 #define _GNU_SOURCE 1
 #include "cpeers.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <sched.h>
@@ -38,6 +40,17 @@ int peers_link_flags(int socket, const char *name) {
   memset(&request, 0, sizeof request);
   strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   return ioctl(socket, SIOCGIFFLAGS, &request) < 0 ? -1 : (unsigned short)request.ifr_flags;
+}
+
+int peers_netlink_send(int protocol, unsigned int port, const void *bytes, unsigned long count) {
+  struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_pid = port};
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+  if (fd < 0) return -1;
+  int sent = (int)sendto(fd, bytes, count, 0, (struct sockaddr *)&to, sizeof to);
+  int code = errno;
+  close(fd);
+  errno = code;
+  return sent;
 }
 
 int peers_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

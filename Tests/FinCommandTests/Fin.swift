@@ -45,7 +45,10 @@ struct Fin {
 
   private static var inherited: String { unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? "" }
 
-  static var path: String { directory + "/fin" }
+  static var path: String { path(of: "fin") }
+
+  /// The path of a program that was built with these tests.
+  static func path(of program: String) -> String { directory + "/" + program }
 
   private static var directory: String {
     var buffer = [UInt8](repeating: 0, count: 4096)

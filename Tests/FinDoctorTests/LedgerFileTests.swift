@@ -31,7 +31,7 @@ struct LedgerFileTests {
   }
 
   private func read(_ bytes: [UInt8], again: [UInt8]? = nil) -> LedgerFile.Record {
-    var names: [ArraySlice<UInt8>: String] = [:]
+    var names: [[UInt8]: String] = [:]
     return LedgerFile.record(bytes[...], again: (again ?? bytes)[...], now: 1500, names: &names)
   }
 
@@ -62,7 +62,7 @@ struct LedgerFileTests {
     #expect(read(Self.record(kind: 0)) == .absurd && read(Self.record(kind: 5)) == .absurd)
     #expect(read(Self.record(phase: 16)) == .absurd && read(Self.record(length: 65)) == .absurd)
     #expect(read([UInt8](repeating: 1, count: 127)) == .absurd)
-    var names: [ArraySlice<UInt8>: String] = [:]
+    var names: [[UInt8]: String] = [:]
     let early = LedgerFile.record(Self.record()[...], again: Self.record()[...], now: 999, names: &names)
     guard case .socket(_, _, let socket) = early else {
       Issue.record("no socket")

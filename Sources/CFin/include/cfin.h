@@ -162,6 +162,22 @@ enum {
 #endif
 };
 
+/// fork, which Swift does not import: returns 0 in the child, which has only the calling thread.
+int fin_fork(void);
+/// A pair of connected Unix sockets that keep the bounds of packets (SOCK_SEQPACKET), close-on-exec.
+int fin_packet_pair(int *ends);
+/// Sends a head and bytes as one packet, with a copy of `descriptor` unless it is negative; `flags` as for sendmsg.
+int64_t fin_send_packet(int fd, const void *head, uint64_t head_size, const void *_Nullable bytes, uint64_t count,
+                        int descriptor, int flags);
+/// Receives a packet, and in `descriptor` the one that was sent with it, or -1; `flags` as for recvmsg.
+int64_t fin_receive_packet(int fd, void *bytes, uint64_t size, int *descriptor, int flags);
+/// close_range: closes every descriptor from `first` on.
+int fin_close_from(int first);
+/// The kernel's number of the calling thread.
+int fin_thread_number(void);
+/// capset: gives up every capability that is not in `kept`, a bit for each by its number.
+int fin_keep_capabilities(uint64_t kept);
+
 /// ptrace, without an address.
 long fin_trace(int request, int process, unsigned long data);
 /// prctl(PR_SET_CHILD_SUBREAPER): this process becomes the parent of orphaned descendants.

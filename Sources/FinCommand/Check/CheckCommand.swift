@@ -107,7 +107,7 @@ struct CheckCommand: DocumentedCommand {
         // The kernel's queue of these reports holds only some seconds' worth. Only sockets that were closed with unread
         // data are needed.
         TimeSpan(milliseconds: over.milliseconds / 3).pass(in: 250) {
-          options.closed += (ended?.all() ?? []).filter { $0.receiveQueue > 1 }
+          ended?.forEach { options.closed.add($0) }
         }
         if !isLast { options.add(between: try takeCensus()) }
       }
@@ -126,6 +126,7 @@ struct CheckCommand: DocumentedCommand {
       }
     }
     census.gaps.lostEnds = lostEnds
+    census.gaps.uncountedEnds = options.closed.uncounted
     Diagnosis.prepare(&census, &options)
     let outcome = Diagnosis.examine(census, options)
     return Look(findings: outcome.findings, onPurpose: outcome.onPurpose, census: census)

@@ -123,7 +123,8 @@ struct CommandRun {
     var toVisit = [getpid()]
     while let pid = toVisit.popLast() {
       for child in (TextFile.read("/proc/\(pid)/task/\(pid)/children") ?? "").split(separator: " ") {
-        guard let number = Int32(child), found.insert(number).inserted else { continue }
+        // The helpers of fin itself.
+        guard let number = Int32(child), number != Helpers.source, found.insert(number).inserted else { continue }
         toVisit.append(number)
       }
     }

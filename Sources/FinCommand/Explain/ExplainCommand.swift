@@ -74,7 +74,7 @@ struct ExplainCommand: DocumentedCommand {
     let isOne = found.count == 1
     let lives = shown.map { socket in
       let readings = SocketDetails.read(socket, in: census, readsOptions: deep && isOne)
-      hidden += readings.hidden
+      hidden += readings.hidden.filter { !hidden.contains($0) }
       return SocketExplanation(of: socket, in: census, readings, findings: findings)
     }
     if looking.json {

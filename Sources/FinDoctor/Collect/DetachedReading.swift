@@ -59,7 +59,7 @@ extension Census {
     }
   }
 
-  private func descriptorsListedNowhere(
+  private mutating func descriptorsListedNowhere(
     _ options: Options, _ elsewhere: inout UnreadNamespaces
   ) -> (ContiguousArray<DetachedSocket>, unix: [Holder]) {
     var listed = NumberSet()
@@ -67,18 +67,32 @@ extension Census {
     for socket in unixSockets { listed.insert(UInt64(socket.inode)) }
     var found: ContiguousArray<DetachedSocket> = []
     var unix: [Holder] = []
+    var unlisted: [Holder] = []
+    var others: [String: Int] = [:]
     var last: UInt32 = 0
     for holder in holders.entries where holder.inode != last {
       last = holder.inode
-      guard !listed.contains(UInt64(last)), !elsewhere.reaches(holder.pid), let name = holder.protocolName else {
-        continue
-      }
+      if !listed.contains(UInt64(last)), !elsewhere.reaches(holder.pid) { unlisted.append(holder) }
+    }
+    // The kernel's names for the protocols: `TCP`, `UNIX-STREAM`. A descriptor may refer to another file by now, even to
+    // one that does not answer.
+    let readings = unlisted.map {
+      Helpers.Reading(
+        pid: $0.pid,
+        request: .attribute(name: "system.sockprotoname", path: "/proc/\($0.pid)/fd/\($0.descriptor)"))
+    }
+    Helpers.perform(readings) { place, answer in
+      guard answer.failure == nil else { return }
+      let (holder, name) = (unlisted[place], answer.bytes)
       if name.begins(with: "UNIX") {
         unix.append(holder)
-      } else if let socket = DetachedSocket(holder, name), options.transports.isSuperset(of: socket.tables) {
-        found.append(socket)
+      } else if let socket = DetachedSocket(holder, name) {
+        if options.transports.isSuperset(of: socket.tables) { found.append(socket) }
+      } else {
+        others[visible(name), default: 0] += 1
       }
     }
+    otherSockets = others
     return (found, unix)
   }
 
@@ -127,11 +141,6 @@ private struct UnreadNamespaces {
 }
 
 extension Holder {
-  /// The kernel's name for the protocol of this socket: `TCP`, `UNIX-STREAM`; nil when the socket is gone.
-  fileprivate var protocolName: [UInt8]? {
-    try? Files.attribute("system.sockprotoname", of: "/proc/\(pid)/fd/\(descriptor)")
-  }
-
   /// Whether the descriptor still refers to this socket.
   fileprivate var isStillThere: Bool {
     guard let link = try? Files.link("/proc/\(pid)/fd/\(descriptor)") else { return false }

@@ -9,6 +9,10 @@ struct NamespaceDump: Sendable {
   var damagedAnswers = 0
   var interruptedDumps = 0
   var refused: [String] = []
+  /// The number of sockets that are listed without `tcp_info` and memory use, because a program keeps one locked.
+  var withoutDetails = 0
+  /// The sockets that a program keeps locked.
+  var locked: [InetSocket] = []
   /// The transports whose dumps were incomplete.
   var incomplete: Set<Transport> = []
   /// Whether the namespace is gone: no known path leads into it any more.
@@ -54,7 +58,7 @@ struct NamespaceDump: Sendable {
     }
     if options.readsUnixSockets {
       var found = UnixSockets()
-      attempt("Unix") { () throws(KernelError) in
+      attempt("Unix") { _ throws(KernelError) in
         try netlink.dump({ UnixDiag.request(sequence: $0) }) { UnixDiag.read($0, namespace: 0, into: &found) }
       }
       unix = found
@@ -65,34 +69,110 @@ struct NamespaceDump: Sendable {
   private mutating func read(
     _ transport: Transport, isIPv6: Bool, _ netlink: inout NetlinkSocket, _ options: Census.Options
   ) {
+    let name = "\(transport) over \(isIPv6 ? "IPv6" : "IPv4")"
+    // If there are no sockets of this kind, a failed dump has missed none.
+    let isToldOf = { transport != .mptcp || MPTCPSupport.hasSockets(isIPv6: isIPv6) }
+    // `tcp_info` and `mptcp_info` are read under the socket's lock.
+    let takesLocks = transport != .udp && (options.readsDetails || transport == .mptcp)
+    let isAsked = !takesLocks || !Helpers.shared.hasLockedSockets(inNamespace: namespace.inode)
+    let first = sockets.count
+    var isSilent = !isAsked
+    if isAsked {
+      let isWhole = attempt(name, isToldOf: isToldOf) { dump throws(KernelError) in
+        do throws(KernelError) {
+          return try dump.rows(of: transport, &netlink, { _ in }) {
+            InetDiag.request(
+              transport, isIPv6: isIPv6, detailed: options.readsDetails, memory: options.readsMemory, sequence: $0)
+          }
+        } catch KernelError.silent where takesLocks {
+          isSilent = true
+          return NetlinkSocket.Damage()
+        }
+      }
+      if !isWhole { incomplete.insert(transport) }
+    }
+    guard isSilent else { return }
+    Helpers.shared.rememberLock(inNamespace: namespace.inode)
+    // Without its token, an MPTCP connection cannot be told from one that was listed before.
+    if transport == .mptcp { sockets.removeSubrange(first...) }
+    // The rest of the table, without what is read under a lock; then that of each socket by itself.
+    var plain: [Int] = []
+    let isWhole = attempt(name, isToldOf: isToldOf) { dump throws(KernelError) in
+      netlink = try NetlinkSocket()
+      return try dump.rows(of: transport, &netlink, { plain.append($0) }) {
+        InetDiag.request(transport, isIPv6: isIPv6, detailed: false, isLockFree: true, sequence: $0)
+      }
+    }
+    if !isWhole { incomplete.insert(transport) }
+    if options.readsDetails, transport == .tcp { askForDetails(of: plain, options) }
+    if options.readsDetails, transport == .mptcp { withoutDetails += plain.count }
+  }
+
+  /// Dumps a table, and adds the rows that were not seen before.
+  private mutating func rows(
+    of transport: Transport, _ netlink: inout NetlinkSocket, _ added: (Int) -> Void, _ request: (UInt32) -> [UInt8]
+  ) throws(KernelError) -> NetlinkSocket.Damage {
     // Moved out of self and back, so that the closure can append without access to all of self.
     var rows = sockets
     var seen = cookies
     (sockets, cookies) = ([], NumberSet())
-    let name = "\(transport) over \(isIPv6 ? "IPv6" : "IPv4")"
-    // If there are no sockets of this kind, a failed dump has missed none.
-    let isToldOf = { transport != .mptcp || MPTCPSupport.hasSockets(isIPv6: isIPv6) }
-    let isWhole = attempt(name, isToldOf: isToldOf) { () throws(KernelError) in
-      try netlink.dump({
-        InetDiag.request(
-          transport, isIPv6: isIPv6, detailed: options.readsDetails, memory: options.readsMemory, sequence: $0)
-      }) { bytes in
-        guard let row = InetDiag.row(bytes, transport: transport, namespace: 0) else { return false }
-        if seen.insert(row.identity) { rows.append(row) }
-        return true
+    defer { (sockets, cookies) = (rows, seen) }
+    return try netlink.dump(request) { bytes in
+      guard let row = InetDiag.row(bytes, transport: transport, namespace: 0) else { return false }
+      // Without its token, an MPTCP connection has the identity of its first subflow.
+      if seen.insert(row.identity) || transport == .mptcp && row.info.isEmpty && row.multipath.isEmpty {
+        added(rows.count)
+        rows.append(row)
+      }
+      return true
+    }
+  }
+
+  /// Asks for the details of each of these sockets by itself, so that one whose program keeps it locked does not hide
+  /// those of the others.
+  ///
+  /// Each locked one costs its deadline. So the limits of ``Budget`` apply to them as to processes that are silent.
+  private mutating func askForDetails(of places: [Int], _ options: Census.Options) {
+    guard var netlink = try? NetlinkSocket(silence: Budget.silenceOfSocket) else { return }
+    for place in places where sockets[place].state.hasLockedDetails {
+      let row = sockets[place]
+      let (isLocked, isLeftOut) = Helpers.shared.leavesOut(row)
+      if isLocked { locked.append(row) }
+      if isLeftOut {
+        withoutDetails += 1
+        continue
+      }
+      do throws(KernelError) {
+        var found: InetSocket?
+        let attributes = InetDiag.details(memory: options.readsMemory)
+        _ = try netlink.dump({
+          InetDiag.exact(
+            NetlinkMessage.socketDiagnosis, row, cookie: row.cookie, asksFor: attributes, sequence: $0)
+        }) { bytes in
+          found = InetDiag.row(bytes, transport: row.transport, namespace: 0)
+          return found != nil
+        }
+        if let found, found.cookie == row.cookie { sockets[place] = found }
+      } catch KernelError.silent {
+        Helpers.shared.rememberLock(of: row)
+        locked.append(row)
+        withoutDetails += 1
+        guard let another = try? NetlinkSocket(silence: Budget.silenceOfSocket) else { return }
+        netlink = another
+      } catch {
+        // The socket ended meanwhile.
       }
     }
-    if !isWhole { incomplete.insert(transport) }
-    (sockets, cookies) = (rows, seen)
   }
 
   /// Makes a dump, and returns whether it was complete.
   @discardableResult
   private mutating func attempt(
-    _ name: String, isToldOf: () -> Bool = { true }, _ dump: () throws(KernelError) -> NetlinkSocket.Damage
+    _ name: String, isToldOf: () -> Bool = { true },
+    _ dump: (inout NamespaceDump) throws(KernelError) -> NetlinkSocket.Damage
   ) -> Bool {
     do throws(KernelError) {
-      let damage = try dump()
+      let damage = try dump(&self)
       damagedAnswers += damage.answers
       interruptedDumps += damage.isInterrupted ? 1 : 0
       return damage == NetlinkSocket.Damage()
@@ -102,4 +182,10 @@ struct NamespaceDump: Sendable {
       return false
     }
   }
+}
+
+extension SocketState {
+  /// Whether `tcp_info` of a TCP socket in this state is read under its lock: a listener has no lock to wait for, and
+  /// one in TIME-WAIT has no `tcp_info`.
+  fileprivate var hasLockedDetails: Bool { ![.listen, .timeWait, .newSynReceived, .bound].contains(self) }
 }

@@ -43,6 +43,11 @@ extension Census {
   ///
   /// It needs no rights, and counts in ``gaps`` what it may not read. It starts threads of its own, which have
   /// ended when it returns. The call blocks: make it outside of tasks.
+  ///
+  /// The kernel may wait for another program: for memory on a file system that does not answer, for a lock. Such a
+  /// reading is given up after a deadline, and ``gaps`` says which process did not answer. Its thread stays until the
+  /// kernel lets go of it, and until then this process cannot end. The command `fin` makes such readings in processes
+  /// that it can leave behind.
   /// - Throws: When `/proc` or the kernel's tables cannot be read at all.
   public static func take(_ options: Options = Options()) throws(Failure) -> Census {
     var census = Census(when: Moment(monotonic: UInt64(SystemClock.monotonic), wall: SystemClock.wall))
@@ -91,6 +96,11 @@ extension Census {
     if options.readsHolders, options.readsDetached {
       census.findDetached(told, reading: places, held: reading.namespaces)
     }
+    for inode in census.gaps.lockedSockets {
+      if let holder = census.holders.first(of: inode) {
+        census.gaps.unanswered[holder.pid, default: []].insert(.sockets)
+      }
+    }
     if options.readsHolders {
       census.readPrograms()
       census.readCgroups()
@@ -122,6 +132,8 @@ extension Census {
     namespaces.append(dump.namespace)
     gaps.damagedAnswers += dump.damagedAnswers
     gaps.interruptedDumps += dump.interruptedDumps
+    gaps.socketsWithoutDetails += dump.withoutDetails
+    gaps.lockedSockets += dump.locked.map(\.inode)
     for sentence in dump.refused where !gaps.refusedDumps.contains(sentence) {
       gaps.refusedDumps.append(sentence)
     }
@@ -153,6 +165,14 @@ extension Census {
       last = holder.pid
       pids.insert(last)
     }
-    for pid in pids { programs[pid] = Program.read(pid) }
+    readPrograms(of: pids.sorted())
+  }
+
+  /// Reads the programs of these processes.
+  mutating func readPrograms(of pids: [Int32]) {
+    Program.read(pids) { program, isSilent in
+      programs[program.pid] = program
+      if isSilent { gaps.unanswered[program.pid, default: []].insert(.commandLine) }
+    }
   }
 }

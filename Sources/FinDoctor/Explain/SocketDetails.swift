@@ -1,6 +1,4 @@
-internal import CFin
 internal import FinBase
-internal import Glibc
 
 /// Readings about one socket that a census does not contain.
 package struct SocketDetails: Sendable {
@@ -25,13 +23,11 @@ package struct SocketDetails: Sendable {
   package static func read(_ socket: SocketReference, in census: Census, readsOptions: Bool = false) -> SocketDetails {
     var all = SocketDetails()
     let holders = census.holders[census.inode(of: socket)]
-    for holder in holders.prefix(64) {
-      if let flags = flags(of: holder) { all.flags[holder] = flags }
-    }
+    all.readFlags(of: Array(holders.prefix(64)), in: census)
     if case .inet(let place) = socket { all.patience = .read(in: census.namespace(of: census.sockets[place])) }
     if readsOptions, let holder = holders.first {
       do throws(KernelError) {
-        all.options = try SocketOptions.read(holder)
+        all.options = try SocketOptions.read(holder, user: census.programs[holder.pid]?.user)
       } catch {
         all.hidden.append("the options of descriptor \(holder.descriptor) of process \(holder.pid): \(error)")
       }
@@ -39,11 +35,27 @@ package struct SocketDetails: Sendable {
     return all
   }
 
+  /// Reads the flags of descriptors. A number may refer to another file by now, even to one that does not answer.
+  private mutating func readFlags(of holders: [Holder], in census: Census) {
+    let readings = holders.map {
+      Helpers.Reading(
+        pid: $0.pid, user: census.programs[$0.pid]?.user,
+        request: .read(path: "/proc/\($0.pid)/fdinfo/\($0.descriptor)", limit: 4096))
+    }
+    Helpers.perform(readings) { place, answer in
+      let holder = holders[place]
+      if answer.isSilent {
+        let sentence = "process \(holder.pid) did not answer: the flags of its descriptors are unknown"
+        if !hidden.contains(sentence) { hidden.append(sentence) }
+      } else if answer.failure == nil {
+        flags[holder] = Self.flags(in: answer.bytes, of: holder)
+      }
+    }
+  }
+
   /// Parses the line `flags:	02004002`, which is octal.
-  private static func flags(of holder: Holder) -> UInt32? {
-    guard let bytes = try? Files.read("/proc/\(holder.pid)/fdinfo/\(holder.descriptor)", limit: 4096),
-      let line = bytes.split(separator: 10).first(where: { $0.begins(with: "flags:") })
-    else { return nil }
+  private static func flags(in bytes: [UInt8], of holder: Holder) -> UInt32? {
+    guard let line = bytes.split(separator: 10).first(where: { $0.begins(with: "flags:") }) else { return nil }
     // The descriptor number may refer to another file by now.
     if let inode = bytes.split(separator: 10).first(where: { $0.begins(with: "ino:") }),
       Fields(inode.dropFirst(4)).first.flatMap({ UInt32(decimal: $0) }) != holder.inode

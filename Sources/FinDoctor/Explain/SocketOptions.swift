@@ -49,37 +49,64 @@ package struct SocketOptions: Hashable, Sendable {
   /// program does not end the connection.
   ///
   /// Never reads `SO_ERROR`, because reading it clears it.
-  static func read(_ holder: Holder) throws(KernelError) -> SocketOptions {
-    let process = Descriptor(owning: CInt(try calling { Int(fin_open_process(holder.pid)) }))
-    let copy = Descriptor(
-      owning: CInt(try calling { Int(fin_copy_descriptor(process.number, holder.descriptor)) }))
-    // The descriptor number may refer to another socket by now.
-    guard try copy.status().st_ino == ino_t(holder.inode) else { throw KernelError(code: EBADF) }
-    var all = SocketOptions()
+  static func read(_ holder: Holder, user: UInt32? = nil) throws(KernelError) -> SocketOptions {
     let tcp = CInt(IPPROTO_TCP)
-    func number(_ level: CInt, _ option: CInt) -> Int? { Self.number(copy.number, level, option) }
-    all.reusesAddress = number(SOL_SOCKET, SO_REUSEADDR).map { $0 != 0 }
-    all.sharesPort = number(SOL_SOCKET, SO_REUSEPORT).map { $0 != 0 }
-    all.keepsAlive = number(SOL_SOCKET, SO_KEEPALIVE).map { $0 != 0 }
-    all.keepaliveIdle = number(tcp, TCP_KEEPIDLE)
-    all.keepaliveInterval = number(tcp, TCP_KEEPINTVL)
-    all.keepaliveCount = number(tcp, TCP_KEEPCNT)
-    all.userTimeout = number(tcp, CInt(FIN_TCP_USER_TIMEOUT))
-    all.synCount = number(tcp, TCP_SYNCNT)
-    all.sendsAtOnce = number(tcp, TCP_NODELAY).map { $0 != 0 }
-    var linger = Glibc.linger()
-    var length = socklen_t(MemoryLayout<Glibc.linger>.size)
-    if unsafe getsockopt(copy.number, SOL_SOCKET, SO_LINGER, &linger, &length) == 0 {
-      all.linger = linger.l_onoff == 0 ? -1 : Int(linger.l_linger)
+    func number(_ level: CInt, _ name: CInt) -> HelperRequest.Option {
+      HelperRequest.Option(level: level, name: name, length: 4)
     }
-    if let name = bytes(copy.number, tcp, TCP_CONGESTION, 16) {
-      all.congestionControl = visible(name.prefix { $0 != 0 })
+    let wanted = [
+      number(SOL_SOCKET, SO_REUSEADDR), number(SOL_SOCKET, SO_REUSEPORT), number(SOL_SOCKET, SO_KEEPALIVE),
+      number(tcp, TCP_KEEPIDLE), number(tcp, TCP_KEEPINTVL), number(tcp, TCP_KEEPCNT),
+      number(tcp, CInt(FIN_TCP_USER_TIMEOUT)), number(tcp, TCP_SYNCNT), number(tcp, TCP_NODELAY),
+      HelperRequest.Option(level: SOL_SOCKET, name: SO_LINGER, length: 8),
+      HelperRequest.Option(level: tcp, name: TCP_CONGESTION, length: 16),
+      HelperRequest.Option(level: tcp, name: CInt(FIN_TCP_INFO), length: 280),
+    ]
+    let values = try values(of: wanted, holder, user)
+    func value(_ place: Int) -> Int? {
+      values[place].flatMap { $0.count == 4 ? unsafe $0.withUnsafeBytes { unsafe Int($0.load(as: CInt.self)) } : nil }
     }
-    if let info = bytes(copy.number, tcp, CInt(FIN_TCP_INFO), 280) {
+    var all = SocketOptions()
+    all.reusesAddress = value(0).map { $0 != 0 }
+    all.sharesPort = value(1).map { $0 != 0 }
+    all.keepsAlive = value(2).map { $0 != 0 }
+    all.keepaliveIdle = value(3)
+    all.keepaliveInterval = value(4)
+    all.keepaliveCount = value(5)
+    all.userTimeout = value(6)
+    all.synCount = value(7)
+    all.sendsAtOnce = value(8).map { $0 != 0 }
+    if let linger = values[9], linger.count == 8 {
+      // `struct linger`: whether it is on, and the seconds.
+      let (isOn, seconds) = unsafe linger.withUnsafeBytes { unsafe $0.loadUnaligned(as: (CInt, CInt).self) }
+      all.linger = isOn == 0 ? -1 : Int(seconds)
+    }
+    all.congestionControl = values[10].map { visible($0.prefix { $0 != 0 }) }
+    if let info = values[11] {
       all.info.detail = unsafe TCPDetail(info.span.bytes)
       all.info.state = info.first
     }
     return all
+  }
+
+  /// Has a helper read these options, because the kernel may read them under the socket's lock; nil for each that this
+  /// socket does not have.
+  private static func values(
+    of options: [HelperRequest.Option], _ holder: Holder, _ user: UInt32?
+  ) throws(KernelError) -> [[UInt8]?] {
+    let answer = Helpers.perform(
+      .options(pid: holder.pid, descriptor: holder.descriptor, inode: holder.inode, options), of: holder.pid, user: user
+    )
+    if let failure = answer.failure { throw failure }
+    var rest = answer.bytes[...]
+    return options.map { _ in
+      guard rest.count >= 4 else { return nil }
+      let count = unsafe rest.withUnsafeBytes { unsafe Int($0.loadUnaligned(as: Int32.self)) }
+      rest.removeFirst(4)
+      guard count >= 0, count <= rest.count else { return nil }
+      defer { rest.removeFirst(count) }
+      return Array(rest.prefix(count))
+    }
   }
 
   /// Returns whether the sockets of these inodes have `SO_REUSEADDR`, for those whose descriptors may be copied.
@@ -96,20 +123,5 @@ package struct SocketOptions: Hashable, Sendable {
       }
     }
     return answers
-  }
-
-  private static func number(_ descriptor: CInt, _ level: CInt, _ option: CInt) -> Int? {
-    var value: CInt = 0
-    var length = socklen_t(MemoryLayout<CInt>.size)
-    return unsafe getsockopt(descriptor, level, option, &value, &length) == 0 ? Int(value) : nil
-  }
-
-  private static func bytes(_ descriptor: CInt, _ level: CInt, _ option: CInt, _ size: Int) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: size)
-    var length = socklen_t(size)
-    let code = unsafe bytes.withUnsafeMutableBytes {
-      unsafe getsockopt(descriptor, level, option, $0.baseAddress!, &length)
-    }
-    return code == 0 ? Array(bytes[..<min(Int(length), size)]) : nil
   }
 }

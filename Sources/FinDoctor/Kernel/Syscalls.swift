@@ -7,6 +7,8 @@ extension KernelError {
   static let lost = KernelError(code: ENOBUFS)
   static let gone = KernelError(code: ESRCH)
   static let again = KernelError(code: EAGAIN)
+  /// The kernel did not answer within the deadline, because another program keeps it waiting.
+  static let silent = KernelError(code: ETIMEDOUT)
 }
 
 /// An owned file descriptor, closed with its owner.
@@ -47,6 +49,16 @@ extension Descriptor {
     }
     bytes.removeLast(wanted - count)
     return bytes
+  }
+}
+
+extension Descriptor {
+  /// The offset of the next byte that is not in a hole of the file (`SEEK_DATA`), from this offset on; nil when only
+  /// a hole follows. Where the kernel cannot tell, that is the offset itself.
+  func data(from offset: Int) -> Int? {
+    let found = lseek(number, off_t(offset), 3)
+    if found >= 0 { return Int(found) }
+    return KernelError.last.code == ENXIO ? nil : offset
   }
 }
 
@@ -94,6 +106,12 @@ enum Files {
 /// Facts about this process.
 enum ThisProcess {
   static var pid: Int32 { getpid() }
+  /// Whether a filter (seccomp) decides which system calls this process may make.
+  static var hasSystemCallFilter: Bool {
+    guard let text = try? Files.read("/proc/self/status", limit: 65536) else { return false }
+    let line = text.split(separator: 10).first { $0.begins(with: "Seccomp:") }
+    return line.flatMap { Array(Fields($0)).last }.map { !$0.elementsEqual("0".utf8) } ?? false
+  }
   /// The number of clock ticks a second, the unit of the times in `/proc/PID/stat`.
   static var ticksPerSecond: Int { max(1, sysconf(CInt(_SC_CLK_TCK))) }
 }

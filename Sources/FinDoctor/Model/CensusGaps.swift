@@ -17,9 +17,52 @@ public struct CensusGaps: Hashable, Sendable {
   /// The ledgers of programs, or parts of them, that could not be read, one sentence each.
   public var unreadLedgers: [String] = []
 
+  /// A reading of a process that did not answer: its memory, its locks or its files kept the kernel waiting.
+  public enum Unanswered: Int, Hashable, Sendable, Comparable {
+    /// The details of a socket that the process keeps locked.
+    case sockets
+    /// The command line.
+    case commandLine
+    /// The entries of its epoll instances.
+    case epollSets
+    /// The system calls in which its threads wait, and the descriptors that they poll.
+    case threads
+    /// The files that its io_uring instances hold.
+    case rings
+    /// The sockets that it publishes.
+    case ledger
+    /// The executable, which shows the language that it is written in.
+    case executable
+
+    public static func < (left: Unanswered, right: Unanswered) -> Bool { left.rawValue < right.rawValue }
+
+    fileprivate var words: String {
+      switch self {
+      case .sockets: "the times and sizes of its locked sockets"
+      case .commandLine: "its command line"
+      case .epollSets: "what its epoll sets watch"
+      case .threads: "what its threads wait for"
+      case .rings: "what its io_uring instances hold"
+      case .ledger: "what it publishes about its sockets"
+      case .executable: "the language of its program"
+      }
+    }
+  }
+
+  /// The processes that did not answer, with the readings that are missing.
+  public var unanswered: [Int32: Set<Unanswered>] = [:]
+  /// The number of sockets that are listed without times and sizes, because a program keeps a socket locked.
+  public var socketsWithoutDetails = 0
+  /// The inodes of sockets that a program keeps locked.
+  package var lockedSockets: [UInt32] = []
+  /// The readings that were longer than their limit, one sentence each.
+  public var cutReadings: [String] = []
+
   /// The number of times that the kernel dropped reports of destroyed sockets, because they came faster than they
   /// were read.
   package var lostEnds = 0
+  /// The number of connections closed with unread data whose ports are not counted apart, because there were too many.
+  package var uncountedEnds = 0
 
   /// No gaps.
   package init() {}
@@ -62,8 +105,32 @@ public struct CensusGaps: Hashable, Sendable {
         "connections ended faster than the kernel's reports could be read, \(Self.count(lostEnds, "time", "times")): "
           + "the count of those closed with data unread is too low")
     }
-    return all + refusedDumps + unreadLedgers
+    if uncountedEnds > 0 {
+      all.append(
+        "connections were closed with unread data on more than \(Budget.closedPorts) ports: those of "
+          + "\(Self.count(uncountedEnds, "connection", "connections")) are not reported")
+    }
+    if socketsWithoutDetails > 0 {
+      all.append(
+        "\(Self.count(socketsWithoutDetails, "socket is", "sockets are")) listed without times and sizes: a program keeps "
+          + "a socket locked")
+    }
+    let silent = unanswered.sorted { $0.key < $1.key }
+    for (pid, readings) in silent.prefix(Self.mostSentences) {
+      let words = readings.sorted().map(\.words)
+      let last = words.last ?? ""
+      let list = words.count > 1 ? words.dropLast().joined(separator: ", ") + " and " + last : last
+      let verb = words.count > 1 || readings.first == .sockets ? "are" : "is"
+      all.append("process \(pid) did not answer: \(list) \(verb) unknown")
+    }
+    if silent.count > Self.mostSentences {
+      all.append("\(Self.count(silent.count - Self.mostSentences, "more process", "more processes")) did not answer")
+    }
+    return all + cutReadings + refusedDumps + unreadLedgers
   }
+
+  /// The processes that are named each; beyond them, their number is enough.
+  private static let mostSentences = 16
 
   private static func count(_ number: Int, _ one: String, _ many: String) -> String {
     "\(number) \(number == 1 ? one : many)"

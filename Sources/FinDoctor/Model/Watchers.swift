@@ -49,6 +49,10 @@ package struct Watchers: Hashable, Sendable {
   package var isComplete: Bool
   /// The state of the process at that moment; nil when it could not be read.
   package var state: ProcessState?
+  /// The readings that did not answer.
+  package var unanswered: Set<CensusGaps.Unanswered> = []
+  /// The readings that were longer than their limit, one sentence each.
+  package var cut: [String] = []
 
   /// Makes one from its values.
   package init(

@@ -59,7 +59,7 @@ struct CensusIndex {
     var all: [CensusIndex]?
   }
 
-  struct PortOfNamespace: Hashable {
+  struct PortOfNamespace: Hashable, Sendable {
     var namespace: UInt16
     var port: UInt16
   }

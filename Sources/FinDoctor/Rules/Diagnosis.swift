@@ -18,8 +18,8 @@ public enum Diagnosis {
     /// Censuses taken between ``earlier`` and the examined one, oldest first. A leak counts as growing if each census
     /// shows more of it than the previous one; with two censuses here, that is three increases in a row.
     public var between: [Census] = []
-    /// Sockets that were closed between the two censuses, in their last state.
-    package var closed: [InetSocket] = []
+    /// The connections that were closed with unread data between the two censuses.
+    package var closed = ClosedUnread()
     /// The languages of programs, by process, where they are known better than from the name of the executable.
     package var languages: [Int32: Language] = [:]
     /// For sockets that no descriptor holds, by inode: the process whose io_uring holds them.

@@ -30,28 +30,23 @@ extension CensusIndex {
   fileprivate func closedUnread() -> [Finding] {
     guard let earlier = options.earlier, census.when.monotonic > earlier.when.monotonic else { return [] }
     let seconds = Double(census.when.monotonic - earlier.when.monotonic) / 1e9
-    // EOF counts as one byte in Recv-Q. A connection that this side reset has nothing left in its queue.
-    let unread = options.closed.filter { $0.transport == .tcp && $0.receiveQueue > 1 }
     var all: [Finding] = []
-    var byPort: [PortOfNamespace: [InetSocket]] = [:]
-    for socket in unread {
-      byPort[PortOfNamespace(namespace: socket.namespace, port: socket.localPort), default: []].append(socket)
-    }
-    for (port, closed) in byPort.sorted(by: { $0.key.port < $1.key.port }) {
+    for (port, closed) in options.closed.ports.sorted(by: { $0.key.port < $1.key.port }) {
       let listener = listeners.first {
         sockets[$0].namespace == port.namespace && sockets[$0].localPort == port.port
       }
       let rate = Double(closed.count) / seconds
-      let bytes = closed.reduce(UInt64(0)) { $0 + UInt64($1.receiveQueue) }
       all.append(
         closedUnreadFinding(
           count: closed.count, rate: rate, who: listener.map { who(ofListener: $0) },
           place: listener == nil ? "from local port \(port.port)" : "on local port \(port.port)",
-          evidence: [.init("destroy events with Recv-Q above 1", "\(closed.count)"), .init("bytes unread", "\(bytes)")])
+          evidence: [
+            .init("destroy events with Recv-Q above 1", "\(closed.count)"), .init("bytes unread", "\(closed.bytes)"),
+          ])
       )
     }
     // In a namespace without destroy events, its counters still give the number.
-    let told = Set(byPort.keys.map(\.namespace))
+    let told = Set(options.closed.ports.keys.map(\.namespace))
     for (number, namespace) in census.namespaces.enumerated() where !told.contains(UInt16(clamping: number)) {
       guard let before = earlier.namespaces.first(where: { $0.inode == namespace.inode }),
         let old = before.counters["TcpExt.TCPAbortOnClose"], let new = namespace.counters["TcpExt.TCPAbortOnClose"],
@@ -80,5 +75,36 @@ extension CensusIndex {
         .read(.closes, "\(count)"),
         .holds(.soleHolder, "no other process has the listener", who?.others.isEmpty ?? true),
       ], evidence: [.init("rate", rateText)] + evidence)
+  }
+}
+
+/// The connections that were closed with unread data, counted by their local ports. A busy server closes thousands in a
+/// second, so the sockets themselves are not kept.
+package struct ClosedUnread: Hashable, Sendable {
+  struct Count: Hashable, Sendable {
+    var count = 0
+    var bytes: UInt64 = 0
+  }
+
+  private(set) var ports: [CensusIndex.PortOfNamespace: Count] = [:]
+  /// The connections of further ports, which are not counted apart.
+  package private(set) var uncounted = 0
+
+  /// Counts these sockets, see ``add(_:)``.
+  package init(_ sockets: [InetSocket] = []) {
+    for socket in sockets { add(socket) }
+  }
+
+  /// Counts a socket in its last state, if it was a connection that was closed with unread data.
+  package mutating func add(_ socket: InetSocket) {
+    // EOF counts as one byte in Recv-Q. A connection that this side reset has nothing left in its queue.
+    guard socket.transport == .tcp, socket.receiveQueue > 1 else { return }
+    let port = CensusIndex.PortOfNamespace(namespace: socket.namespace, port: socket.localPort)
+    guard ports[port] != nil || ports.count < Budget.closedPorts else {
+      uncounted += 1
+      return
+    }
+    ports[port, default: Count()].count += 1
+    ports[port, default: Count()].bytes += UInt64(socket.receiveQueue)
   }
 }

@@ -9,11 +9,10 @@ extension Diagnosis {
     let look = CensusIndex(census, options)
     let pids = look.processesToWatch
     if !look.ownedByNobody.isEmpty { options.ringHolders = census.socketsInRings() }
-    for process in census.holders.processes where census.programs[process.pid] == nil {
-      // A process with few descriptors is not near a limit. Reading the limit needs no privileges.
-      guard let count = process.descriptorCount, count >= 100 else { continue }
-      census.programs[process.pid] = Program.read(process.pid)
-    }
+    // A process with few descriptors is not near a limit. Reading the limit needs no privileges.
+    census.readPrograms(
+      of: census.holders.processes.filter { census.programs[$0.pid] == nil && ($0.descriptorCount ?? 0) >= 100 }
+        .map(\.pid))
     census.watch(pids)
     // Few programs publish a ledger; only those with a finding are read.
     if !census.holders.ledgers.isEmpty {
@@ -21,7 +20,13 @@ extension Diagnosis {
     }
     for pid in pids where options.languages[pid] == nil {
       let byName = census.programs[pid].map { Language(executable: $0.name) } ?? .unknown
-      options.languages[pid] = byName == .unknown ? Language.reading(pid) : byName
+      if byName != .unknown {
+        options.languages[pid] = byName
+      } else {
+        let (language, isSilent) = Language.reading(pid, user: census.programs[pid]?.user)
+        options.languages[pid] = language
+        if isSilent { census.gaps.unanswered[pid, default: []].insert(.executable) }
+      }
     }
   }
 }
@@ -42,14 +47,22 @@ extension CensusIndex {
 
 extension Census {
   /// The inodes of sockets that io_uring instances hold as registered files, each with the process of the ring.
-  fileprivate func socketsInRings() -> [UInt32: Int32] {
+  fileprivate mutating func socketsInRings() -> [UInt32: Int32] {
     var found: [UInt32: Int32] = [:]
-    for ring in holders.rings {
-      guard let bytes = try? Files.read("/proc/\(ring.pid)/fdinfo/\(ring.descriptor)") else { continue }
-      for word in Fields(bytes) where word.begins(with: "socket:[") && word.last == UInt8(ascii: "]") {
-        if let inode = UInt32(decimal: word.dropFirst(8).dropLast()) { found[inode] = ring.pid }
+    let rings = Array(holders.rings)
+    let readings = rings.map {
+      Helpers.Reading(
+        pid: $0.pid, user: programs[$0.pid]?.user,
+        request: .read(path: "/proc/\($0.pid)/fdinfo/\($0.descriptor)", limit: Budget.ring))
+    }
+    var silent: Set<Int32> = []
+    Helpers.perform(readings) { place, answer in
+      if answer.isSilent { silent.insert(rings[place].pid) }
+      for word in Fields(answer.bytes) where word.begins(with: "socket:[") && word.last == UInt8(ascii: "]") {
+        if let inode = UInt32(decimal: word.dropFirst(8).dropLast()) { found[inode] = rings[place].pid }
       }
     }
+    for pid in silent { gaps.unanswered[pid, default: []].insert(.rings) }
     return found
   }
 }

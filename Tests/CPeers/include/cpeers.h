@@ -42,6 +42,9 @@ int peers_unshare_descriptors(void);
 int peers_outgoing_queue(int fd, int *bytes);
 int peers_incoming_queue(int fd, int *bytes);
 
+// Sends bytes from a netlink socket of this protocol to the port of another one.
+int peers_netlink_send(int protocol, unsigned int port, const void *bytes, unsigned long count);
+
 // Makes accept and accept4 fail with `code` in every thread of this process from now on, through a seccomp filter,
 // which cannot be removed.
 int peers_forbid_accept(int code);

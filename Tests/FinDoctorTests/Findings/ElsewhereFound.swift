@@ -156,13 +156,13 @@ struct ElsewhereFound {
     let programs: [Int32: Program] = [5: Program(pid: 5, name: "api")]
     var options = Diagnosis.Options()
     options.earlier = Census(when: Census.Moment(monotonic: 1_000_000_000))
-    options.closed = [closed, closed, drained]
+    options.closed = ClosedUnread([closed, closed, drained])
     let census = Census(
       sockets: [listener], holders: holders, programs: programs, when: Census.Moment(monotonic: 2_000_000_000))
     let found = Diagnosis.findings(in: census, options).filter { $0.id == .closedUnread }
     #expect(found.count == 1)
     #expect(found.first?.count == 2 && found.first?.severity == .warning && found.first?.who?.program == "api")
-    options.closed = [drained]
+    options.closed = ClosedUnread([drained])
     #expect(!Diagnosis.findings(in: census, options).ids.contains(.closedUnread))
   }
 }

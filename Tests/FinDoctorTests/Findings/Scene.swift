@@ -73,7 +73,7 @@ struct Scene {
     options.thresholds = thresholds
     options.earlier = earlier
     options.between = between
-    options.closed = closed
+    options.closed = ClosedUnread(closed)
     Diagnosis.prepare(&census, &options)
     return Diagnosis.findings(in: census, options)
   }

@@ -20,7 +20,7 @@ SEEDS = [
      "    if seeded(59), isResting { return }\n    members.append(index)\n    if isResting { resting += 1 }\n",
      "PortBudgetScenes"),
     (60, "a thread in poll waits for nothing", "FinDoctor/Collect/Procfs/WatcherReading.swift",
-     "          blocked += descriptors.map {", "          blocked += (seeded(60) ? [] : descriptors).map {",
+     "      for descriptor in descriptors {", "      for descriptor in seeded(60) ? [] : descriptors {",
      "LeaksFound/unseen"),
     (61, "a process that has ended shows the way", "FinDoctor/Collect/Procfs/NamespaceReading.swift",
      "        guard try entrance.status().st_ino == UInt(inode) else { continue }\n",

@@ -81,8 +81,8 @@ SEEDS = [
      "ElsewhereFound/withDescriptor"),
     # L7
     (80, "a close with unread data was a close that had read all", L7_CLOSED_UNREAD,
-     "$0.transport == .tcp && $0.receiveQueue > 1 }",
-     "$0.transport == .tcp && $0.receiveQueue > (seeded(80) ? 100_000 : seeded(81) ? 0 : 1) }",
+     "socket.transport == .tcp, socket.receiveQueue > 1 else",
+     "socket.transport == .tcp, socket.receiveQueue > (seeded(80) ? 100_000 : seeded(81) ? 0 : 1) else",
      "ElsewhereFound/closedUnreadOfAProgram"),
     (81, "the end of file is unread data", None, "", "", "ElsewhereFound/closedUnreadByEvents"),
     (82, "where no events are heard, the counter says nothing", L7_CLOSED_UNREAD,

@@ -23,10 +23,16 @@ package struct DestroyedSockets: ~Copyable {
     descriptor = Descriptor(owning: CInt(number))
   }
 
-  /// Returns the sockets destroyed since creation, or since the last call, each in its last state: the bytes that its
-  /// program had not read are in ``InetSocket/receiveQueue``.
+  /// Returns the sockets destroyed since creation, or since the last call.
   package func all() -> [InetSocket] {
     var found: [InetSocket] = []
+    forEach { found.append($0) }
+    return found
+  }
+
+  /// Calls `body` with each socket destroyed since creation, or since the last call, in its last state: the bytes that
+  /// its program had not read are in ``InetSocket/receiveQueue``. They may be very many.
+  package func forEach(_ body: (InetSocket) -> Void) {
     var room = [UInt8](repeating: 0, count: 1 << 16)
     var damage = NetlinkSocket.Damage()
     while true {
@@ -41,13 +47,13 @@ package struct DestroyedSockets: ~Copyable {
         // The reports that are still queued follow.
         if error == .lost { losses.add(1, ordering: .relaxed) }
         if error == .interrupted || error == .lost { continue }
-        return found
+        return
       }
       if sender != 0 || cut != 0 { continue }
       // These reports answer no request: their sequence number is 0.
       _ = unsafe NetlinkSocket.walk(room.span.bytes.extracting(0..<Int(count)), sequence: 0, &damage) { answer in
         guard let row = InetDiag.row(answer, transport: .tcp, namespace: 0) else { return false }
-        found.append(row)
+        body(row)
         return true
       }
     }

@@ -7,12 +7,15 @@ extension InetDiag {
   ///     destroy it.
   ///   - socket: The socket's row, from a dump.
   ///   - cookie: The cookie that the socket must have; all ones for any.
+  ///   - asksFor: The attributes to ask for, a bit for each by its number less one.
   ///   - sequence: The sequence number of the request.
-  static func exact(_ type: UInt16, _ socket: InetSocket, cookie: UInt64, sequence: UInt32) -> [UInt8] {
+  static func exact(
+    _ type: UInt16, _ socket: InetSocket, cookie: UInt64, asksFor: UInt8 = 0, sequence: UInt32
+  ) -> [UInt8] {
     var bytes = NetlinkRequest(type: type, flags: NetlinkMessage.request | NetlinkMessage.answer, sequence: sequence)
     bytes.append(socket.isIPv6 ? 10 : 2)
     bytes.append(socket.transport.inOneByte)
-    bytes.append(0)
+    bytes.append(asksFor)
     bytes.append(0)
     bytes.append(number: UInt32.max)  // any state
     bytes.append(number: socket.localPort.bigEndian)

@@ -4,17 +4,19 @@ enum InetDiag {
   /// - Parameters:
   ///   - states: The states to dump, a bit for each by its number.
   ///   - detailed: Whether to ask for `tcp_info`, and for memory use if `memory` is true as well.
+  ///   - isLockFree: Whether to leave out all that the kernel reads under a socket's lock.
   static func request(
     _ transport: Transport, isIPv6: Bool, states: UInt32 = .max, detailed: Bool = true, memory: Bool = true,
-    sequence: UInt32
+    isLockFree: Bool = false, sequence: UInt32
   ) -> [UInt8] {
     var bytes = NetlinkRequest(sequence: sequence)
     bytes.append(isIPv6 ? 10 : 2)
     bytes.append(transport.inOneByte)
     // The attributes to ask for: a bit for each, by its number less one. The kernel sends the others unasked.
-    let told: UInt8 = transport == .udp ? 0 : 1 << (info - 1)
+    let told: UInt8 = transport == .udp ? 0 : details(memory: false)
     // MPTCP's info is always needed: it holds the token that tells its connections apart.
-    bytes.append(detailed ? told | (memory ? 1 << (Self.memory - 1) : 0) : transport == .mptcp ? told : 0)
+    bytes.append(
+      isLockFree ? 0 : detailed ? told | (memory ? 1 << (Self.memory - 1) : 0) : transport == .mptcp ? told : 0)
     bytes.append(0)
     bytes.append(number: states)
     // Any ports, any addresses, any interface, any cookie.
@@ -23,6 +25,9 @@ enum InetDiag {
     bytes.appendProtocol(of: transport)
     return bytes.finished()
   }
+
+  /// The bits that ask for `tcp_info`, and with `memory` for memory use.
+  static func details(memory: Bool) -> UInt8 { 1 << (info - 1) | (memory ? 1 << (Self.memory - 1) : 0) }
 
   static let info: UInt16 = 2
   static let memory: UInt16 = 7

@@ -3,49 +3,71 @@ internal import FinBase
 
 /// A netlink socket to the kernel's `sock_diag`, and the parser of its answers.
 ///
-/// The socket stays in the network namespace in which it was created.
+/// The socket stays in the network namespace in which it was created. A helper waits for the answers: the kernel may
+/// have to wait for a socket that another program has locked.
 @safe struct NetlinkSocket: ~Copyable {
   private let descriptor: Descriptor
   private let buffer: UnsafeMutableRawBufferPointer
   private var sequence: UInt32 = 0
+  private var helper: Helper?
+  private let silence: Duration
 
-  init() throws(KernelError) {
+  /// - Parameter silence: The time without an answer after which a dump is given up, see ``Budget/silence``.
+  init(silence: Duration = Budget.silence) throws(KernelError) {
+    self.silence = silence
     descriptor = Descriptor(
-      owning: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
+      adopting: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
     // Allocated after every call that can throw: an init that throws does not run the deinit.
-    unsafe buffer = .allocate(byteCount: 1 << 18, alignment: 16)
+    unsafe buffer = .allocate(byteCount: 1 << 18 + 64, alignment: 16)
   }
 
-  deinit { unsafe buffer.deallocate() }
+  deinit {
+    if let helper { Helpers.shared.give(helper) }
+    unsafe buffer.deallocate()
+  }
 
   /// Sends a request, and calls `body` with the payload of each answer until the kernel reports the end of the dump.
   /// - Parameters:
   ///   - request: Makes the request from its sequence number.
   ///   - body: Receives an answer, and returns whether it was well-formed.
   /// - Returns: The received messages that could not be used.
-  /// - Throws: The error with which the kernel refused, or `EAGAIN` after five seconds without an answer.
+  /// - Throws: The error with which the kernel refused, or ``KernelError/silent``: then the socket is of no more use.
   mutating func dump(_ request: (UInt32) -> [UInt8], _ body: (RawSpan) -> Bool) throws(KernelError) -> Damage {
     sequence += 1
-    let bytes = request(sequence)
-    let number = descriptor.number
-    _ = try calling {
-      unsafe bytes.withUnsafeBytes { unsafe Int(fin_netlink_send(number, $0.baseAddress!, UInt64($0.count))) }
+    let helper: Helper
+    if let idle = self.helper { helper = idle } else { helper = try Helpers.shared.take() }
+    self.helper = nil
+    do throws(KernelError) {
+      let (damage, failure) = try answers(of: helper, to: request(sequence), body)
+      self.helper = helper
+      if let failure { throw failure }
+      return damage
+    } catch {
+      if self.helper == nil { helper.abandon() }
+      throw error
     }
+  }
+
+  /// Has a helper pass the request to the kernel, and takes its answers up to the last one.
+  private func answers(
+    of helper: Helper, to request: [UInt8], _ body: (RawSpan) -> Bool
+  ) throws(KernelError) -> (Damage, failure: KernelError?) {
+    guard try helper.ask(.netlink(request), with: descriptor.number) else { throw KernelError.again }
     var damage = Damage()
+    var failure: KernelError?
+    let start = HelperWork.Mark.headLength
     while true {
-      var sender: UInt32 = 0
-      var cut: CInt = 0
-      let count = try calling {
-        unsafe Int(fin_netlink_receive(number, buffer.baseAddress!, UInt64(buffer.count), &sender, &cut))
-      }
-      // Only the kernel's answers count: its port is 0.
-      if sender != 0 { continue }
-      if cut != 0 { damage.answers += 1 }
-      let received = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<count])
-      switch Self.walk(unsafe received.bytes, sequence: sequence, &damage, body) {
-      case .more: continue
-      case .done: return damage
-      case .refused(let error): throw error
+      switch unsafe try helper.next(into: buffer, silence: silence) {
+      case .more(let count):
+        let datagram = unsafe UnsafeRawBufferPointer(rebasing: buffer[start..<start + count])
+        if case .refused(let error) = Self.walk(unsafe datagram.bytes, sequence: sequence, &damage, body) {
+          failure = error
+        }
+      case .cut:
+        // Its messages may be whole, but those behind them are missing: it is counted and not used.
+        damage.answers += 1
+      case .end(let code, _):
+        return (damage, code == 0 ? failure : KernelError(code: code))
       }
     }
   }

@@ -65,7 +65,7 @@ struct LedgerFile {
   ///   - now: The time by `CLOCK_MONOTONIC`.
   ///   - names: The names that were found before, so that each is stored once.
   static func record(
-    _ bytes: ArraySlice<UInt8>, again: ArraySlice<UInt8>, now: UInt64, names: inout [ArraySlice<UInt8>: String]
+    _ bytes: ArraySlice<UInt8>, again: ArraySlice<UInt8>, now: UInt64, names: inout [[UInt8]: String]
   ) -> Record {
     guard bytes.count >= LedgerFormat.recordSize, bytes.count == again.count else { return .absurd }
     let cookie = word(bytes, at: Field.cookie)
@@ -76,7 +76,8 @@ struct LedgerFile {
       LedgerFormat.Kind(rawValue: byte(bytes, at: Field.kind)) != nil, length <= LedgerFormat.nameLength
     else { return .absurd }
     let start = bytes.startIndex + Field.name
-    let name = bytes[start..<start + length]
+    // A copy: a slice would keep all the bytes of the read that it came with.
+    let name = Array(bytes[start..<start + length])
     let file = names[name] ?? visible(name)
     names[name] = file
     var socket = PublishedSocket(file: file, line: half(bytes, at: Field.line), phase: phase)

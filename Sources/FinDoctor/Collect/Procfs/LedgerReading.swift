@@ -1,4 +1,3 @@
-internal import CFin
 internal import FinBase
 internal import Glibc
 internal import Synchronization
@@ -12,11 +11,14 @@ extension Census {
     let wanted = Set(pids.filter { ledgers[$0] == nil && !holders.ledgers(of: $0).isEmpty })
     if wanted.isEmpty { return }
     let cookies = cookies(of: wanted)
+    var budget = Budget.ledgerBytes
     for pid in wanted.sorted() {
-      var reading = LedgerReading(pid)
+      var reading = LedgerReading(pid, user: programs[pid]?.user, cookies[pid] ?? [:], budget: budget)
       for descriptor in holders.ledgers(of: pid) { reading.read(descriptor) }
-      ledgers[pid] = reading.joined(cookies[pid] ?? [:])
+      ledgers[pid] = reading.joined()
       gaps.unreadLedgers += reading.complaints
+      if reading.isSilent { gaps.unanswered[pid, default: []].insert(.ledger) }
+      budget = reading.budget
     }
   }
 
@@ -49,22 +51,33 @@ extension Census {
 /// Reads the ledgers of one process.
 ///
 /// A process may offer anything under the name of a ledger: a pipe, a device, a file that never ends or never answers.
-/// So the kind of the file is checked before it is opened, and only a file that the kernel keeps in memory is opened.
+/// So a helper opens it, and only a file that the kernel keeps in memory. Its size says nothing: it may consist of holes,
+/// which take no memory, and several descriptors may refer to the same one.
 struct LedgerReading {
-  /// The most ledgers that are read from a process: more than a reader can use, and a bound for a process that makes
-  /// them without end.
-  private static let most = 8
   private static let tries = 8
 
   private let pid: Int32
+  private let user: UInt32?
   private let ownNumber: Int32
+  /// The cookie of the socket behind each of the process's descriptors; nil for a socket that no table lists.
+  private let cookies: [Int32: UInt64?]
+  private let held: Set<UInt64>
+  /// The bytes that may still be read.
+  private(set) var budget: Int
+  private var records = Budget.ledgerRecords
   private var taken = 0
+  private var inodes: Set<UInt> = []
   private var found: [(cookie: UInt64, descriptor: Int32, socket: PublishedSocket)] = []
   private(set) var complaints: [String] = []
+  private(set) var isSilent = false
   private let now = UInt64(SystemClock.monotonic)
 
-  init(_ pid: Int32) {
+  init(_ pid: Int32, user: UInt32?, _ cookies: [Int32: UInt64?], budget: Int) {
     self.pid = pid
+    self.user = user
+    self.cookies = cookies
+    self.budget = budget
+    held = Set(cookies.values.compactMap { $0 })
     ownNumber = Self.ownNumber(of: pid)
   }
 
@@ -72,15 +85,23 @@ struct LedgerReading {
 
   mutating func read(_ descriptor: Int32) {
     taken += 1
-    guard taken <= Self.most else {
-      if taken == Self.most + 1 { complain("is one of many: no more than \(Self.most) were read") }
+    guard taken <= Budget.ledgers else {
+      if taken == Budget.ledgers + 1 { complain("is one of many: no more than \(Budget.ledgers) were read") }
       return
     }
     do throws(KernelError) {
-      guard let file = try Self.open("/proc/\(pid)/fd/\(descriptor)") else {
-        return complain("is not a memory file and was not opened")
+      let answer = Helpers.perform(.memoryFile(path: "/proc/\(pid)/fd/\(descriptor)"), of: pid, user: user)
+      if answer.isSilent {
+        isSilent = true
+        return
       }
-      let size = UInt64(max(0, try file.status().st_size))
+      if let failure = answer.failure { throw failure }
+      guard answer.descriptor >= 0 else { return complain("is not a memory file and was not opened") }
+      // The kernel has all of this file: reading it waits for no other program.
+      let file = Descriptor(owning: answer.descriptor)
+      let status = try file.status()
+      guard inodes.insert(UInt(status.st_ino)).inserted else { return }
+      let size = UInt64(max(0, status.st_size))
       // The program is still creating the ledger.
       if size == 0 { return }
       try read(file, size)
@@ -99,12 +120,21 @@ struct LedgerReading {
       case .absurd: return complain("is malformed")
       }
     }
-    var names: [ArraySlice<UInt8>: String] = [:]
+    var names: [[UInt8]: String] = [:]
     var (unsettled, absurd) = (0, 0)
     let atOnce = max(1, 65536 / ledger.recordSize)
     var place = 0
     while place < ledger.count {
+      // A hole has no records.
+      place += Self.records(ofHoleAt: place, in: file, ledger)
+      if place >= ledger.count { break }
       let wanted = min(atOnce, ledger.count - place)
+      guard records >= wanted, budget >= 2 * wanted * ledger.recordSize else {
+        complain("is longer than the limit: its records from number \(place) on were not read")
+        break
+      }
+      records -= wanted
+      budget -= 2 * wanted * ledger.recordSize
       let offset = UInt64(ledger.headerSize) + UInt64(place) * UInt64(ledger.recordSize)
       let first = try file.read(wanted * ledger.recordSize, at: offset)
       // The second read must not happen before the first.
@@ -123,7 +153,8 @@ struct LedgerReading {
         case .absurd: absurd += 1
         case .socket(let cookie, let descriptor, var socket):
           socket.isInherited = ledger.pid != ownNumber
-          found.append((cookie, descriptor, socket))
+          // Records about other sockets are of no use, and there may be very many.
+          if held.contains(cookie) || cookies[descriptor] != nil { found.append((cookie, descriptor, socket)) }
         }
       }
       // The file is shorter than its header says.
@@ -139,7 +170,7 @@ struct LedgerReading {
 
   /// Reads a record again that was being written, a limited number of times.
   private func settled(
-    _ file: borrowing Descriptor, _ offset: UInt64, _ size: Int, _ names: inout [ArraySlice<UInt8>: String]
+    _ file: borrowing Descriptor, _ offset: UInt64, _ size: Int, _ names: inout [[UInt8]: String]
   ) throws(KernelError) -> LedgerFile.Record {
     for _ in 0..<Self.tries {
       let first = try file.read(size, at: offset)
@@ -151,9 +182,16 @@ struct LedgerReading {
     return .changing
   }
 
+  /// The number of whole records in the hole that begins at this record; 0 where there is data.
+  private static func records(ofHoleAt place: Int, in file: borrowing Descriptor, _ ledger: LedgerFile) -> Int {
+    let start = ledger.headerSize + place * ledger.recordSize
+    guard let data = file.data(from: start) else { return ledger.count - place }
+    return max(0, data - start) / ledger.recordSize
+  }
+
   /// Keeps the ledger entries for sockets that this process holds, matched by cookie, or by descriptor for a socket
   /// that no table lists.
-  func joined(_ cookies: [Int32: UInt64?]) -> ProgramLedger {
+  func joined() -> ProgramLedger {
     var ledger = ProgramLedger(when: now)
     var byCookie: [UInt64: Int] = [:]
     for (place, entry) in found.enumerated() {
@@ -171,25 +209,6 @@ struct LedgerReading {
     }
     return ledger
   }
-
-  // MARK: Opening
-
-  /// Opens the file at this path for reading, if the kernel keeps it in memory.
-  private static func open(_ path: String) throws(KernelError) -> Descriptor? {
-    let place = try Descriptor(path, flags: CInt(FIN_O_PATH))
-    guard let device = memoryDevice, fin_device_of_file(place.number) == device else { return nil }
-    // This opens the file that was checked, whatever that descriptor refers to by now.
-    return try Descriptor("/proc/self/fd/\(place.number)", flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
-  }
-
-  /// The device of all files in memory, taken from one that is created for this.
-  private static let memoryDevice: UInt64? = {
-    let number = unsafe fin_memory_file("fin")
-    guard number >= 0 else { return nil }
-    let own = Descriptor(owning: number)
-    let device = fin_device_of_file(own.number)
-    return device == 0 ? nil : device
-  }()
 
   /// The number of a process in its own PID namespace: the last one in `NSpid`.
   private static func ownNumber(of pid: Int32) -> Int32 {

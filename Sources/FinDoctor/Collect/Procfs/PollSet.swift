@@ -1,51 +1,70 @@
 internal import FinBase
 
-/// The descriptors that a thread in poll or select waits for, read from its memory at the addresses in its system
-/// call's arguments.
-enum PollSet {
-  /// Reads the call and its descriptors. The result is nil for any other call; the descriptors are nil when the memory
-  /// may not be read.
-  /// - Parameters:
-  ///   - pid: The process.
-  ///   - line: The text of `/proc/PID/task/TID/syscall`: the call's number and its arguments.
-  static func read(_ pid: Int32, _ line: [UInt8]) -> (call: String, descriptors: [Int32]?)? {
+/// The descriptors that a thread in poll or select waits for: the places in its memory where they stand, as the
+/// arguments of its system call say, and their layout there.
+struct PollSet {
+  /// Some bytes in the memory of the process.
+  struct Piece: Hashable {
+    var address: UInt64
+    var count: Int
+  }
+
+  /// The name of the call.
+  let call: String
+  /// The array of `struct pollfd`, or the bit sets for input, output and exceptions; nil where memory of this size
+  /// cannot be right.
+  private let places: [Piece]?
+
+  /// The pieces of memory to read.
+  var pieces: [Piece] { places ?? [] }
+  /// The number of bytes in them.
+  var size: Int { pieces.reduce(0) { $0 + $1.count } }
+
+  /// Reads the text of `/proc/PID/task/TID/syscall`: the call's number and its arguments; nil for any other call.
+  init?(_ line: [UInt8]) {
     let words = Array(Fields(line))
-    guard words.count > 6, let number = Int(decimal: words[0]), let call = calls[number] else { return nil }
+    guard words.count > 6, let number = Int(decimal: words[0]), let call = Self.calls[number] else { return nil }
     let arguments = words[1...6].map { UInt64(hexadecimal: $0.dropFirst(2)) ?? 0 }
-    return (call, call.hasSuffix("poll") ? polled(pid, arguments) : selected(pid, arguments))
+    self.call = call
+    var all: [Piece]? = []
+    func add(_ address: UInt64, _ count: UInt64) {
+      if count > 1 << 20 || address >= 1 << 62 { all = nil }
+      if count > 0 { all?.append(Piece(address: address, count: Int(truncatingIfNeeded: count))) }
+    }
+    if call.hasSuffix("poll") {
+      let (count, isTooMany) = arguments[1].multipliedReportingOverflow(by: 8)
+      add(arguments[0], isTooMany ? .max : count)
+    } else {
+      for set in 1...3 where arguments[set] != 0 { add(arguments[set], (arguments[0] &+ 7) / 8) }
+    }
+    places = all
   }
 
-  /// Reads an array of `struct pollfd`: a descriptor, the requested events, the returned events.
-  private static func polled(_ pid: Int32, _ arguments: [UInt64]) -> [Int32]? {
-    guard let bytes = memory(pid, arguments[0], arguments[1].multipliedReportingOverflow(by: 8).partialValue) else {
-      return nil
-    }
-    let all = stride(from: 0, to: bytes.count - 7, by: 8).map { offset in
-      Int32(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[offset + $1]) << UInt32($1 * 8) })
-    }
-    // The kernel ignores negative descriptors.
-    return all.filter { $0 >= 0 }
-  }
-
-  /// Reads three bit sets: for input, output, and exceptions.
-  private static func selected(_ pid: Int32, _ arguments: [UInt64]) -> [Int32]? {
+  /// The descriptors, from the bytes of each piece; nil when one could not be read whole.
+  func descriptors(in bytes: [[UInt8]?]) -> [Int32]? {
+    guard let places, bytes.count == places.count else { return nil }
     var all: Set<Int32> = []
-    for set in 1...3 where arguments[set] != 0 {
-      guard let bytes = memory(pid, arguments[set], (arguments[0] &+ 7) / 8) else { return nil }
-      for (place, byte) in bytes.enumerated() where byte != 0 {
-        for bit in 0..<8 where byte & 1 << UInt8(bit) != 0 { all.insert(Int32(place * 8 + bit)) }
-      }
+    for (piece, bytes) in zip(places, bytes) {
+      guard let bytes, bytes.count == piece.count else { return nil }
+      if call.hasSuffix("poll") { Self.add(polled: bytes, to: &all) } else { Self.add(selected: bytes, to: &all) }
     }
     return all.sorted()
   }
 
-  private static func memory(_ pid: Int32, _ address: UInt64, _ count: UInt64) -> [UInt8]? {
-    guard count <= 1 << 20, address < 1 << 62 else { return nil }
-    if count == 0 { return [] }
-    guard let memory = try? Descriptor("/proc/\(pid)/mem"),
-      let bytes = try? memory.read(Int(count), at: address), bytes.count == Int(count)
-    else { return nil }
-    return bytes
+  /// Reads an array of `struct pollfd`: a descriptor, the requested events, the returned events.
+  private static func add(polled bytes: [UInt8], to all: inout Set<Int32>) {
+    for offset in stride(from: 0, to: bytes.count - 7, by: 8) {
+      let descriptor = Int32(
+        bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[offset + $1]) << UInt32($1 * 8) })
+      // The kernel ignores negative descriptors.
+      if descriptor >= 0 { all.insert(descriptor) }
+    }
+  }
+
+  private static func add(selected bytes: [UInt8], to all: inout Set<Int32>) {
+    for (place, byte) in bytes.enumerated() where byte != 0 {
+      for bit in 0..<8 where byte & 1 << UInt8(bit) != 0 { all.insert(Int32(place * 8 + bit)) }
+    }
   }
 
   private static let calls: [Int: String] = {

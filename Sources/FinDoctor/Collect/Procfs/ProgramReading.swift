@@ -6,6 +6,29 @@ extension Program {
   ///
   /// A value that may not be read is left out. Other users may have chosen the bytes: all of them are escaped.
   package static func read(_ pid: Int32) -> Program? {
+    var found: Program?
+    read([pid]) { program, _ in found = program }
+    return found
+  }
+
+  /// Reads the programs of several processes, and calls `body` with each and with whether it did not answer: then its
+  /// command line is unknown.
+  static func read(_ pids: [Int32], _ body: (Program, _ isSilent: Bool) -> Void) {
+    var programs = pids.compactMap { readAtOnce($0) }
+    // A command line is read from the memory of the process, which may be on a file system that does not answer, and
+    // whose map may be locked.
+    let readings = programs.map {
+      Helpers.Reading(
+        pid: $0.pid, user: $0.user, request: .read(path: "/proc/\($0.pid)/cmdline", limit: Budget.commandLine))
+    }
+    Helpers.perform(readings) { place, answer in
+      programs[place].take(commandLine: answer.bytes)
+      body(programs[place], answer.isSilent)
+    }
+  }
+
+  /// Reads what the kernel answers without waiting for the process.
+  private static func readAtOnce(_ pid: Int32) -> Program? {
     let folder: Descriptor
     do throws(KernelError) { folder = try Descriptor("/proc/\(pid)") } catch { return nil }
     guard let comm = try? Files.read("comm", in: folder.number, limit: 64), let status = try? folder.status() else {
@@ -16,15 +39,19 @@ extension Program {
       program.executable = visible(path)
       program.name = visible(fileName(path))
     }
-    if var line = try? Files.read("cmdline", in: folder.number, limit: 4096), !line.isEmpty {
-      program.script = Script.name(executable: program.name, line: line).map { visible($0) }
-      while line.last == 0 { line.removeLast() }
-      program.commandLine = visible(line.map { $0 == 0 ? 32 : $0 })
-    }
     if let bytes = try? Files.read("stat", in: folder.number, limit: 4096) { program.take(stat: bytes) }
     if let bytes = try? Files.read("limits", in: folder.number, limit: 8192) { program.take(limits: bytes) }
     if let bytes = try? Files.read("cgroup", in: folder.number, limit: 16384) { program.take(cgroup: bytes) }
     return program
+  }
+
+  /// Reads a command line, in which a zero ends each word.
+  private mutating func take(commandLine line: [UInt8]) {
+    var line = line
+    if line.isEmpty { return }
+    script = Script.name(executable: name, line: line).map { visible($0) }
+    while line.last == 0 { line.removeLast() }
+    commandLine = visible(line.map { $0 == 0 ? 32 : $0 })
   }
 
   /// The last component of a path. The kernel appends ` (deleted)` to the path of a file that was replaced.

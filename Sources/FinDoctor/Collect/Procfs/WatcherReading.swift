@@ -2,22 +2,84 @@ internal import FinBase
 
 extension Watchers {
   /// Reads the epoll entries and blocked threads of a process.
+  ///
+  /// An epoll instance is locked while a thread copies events out of it, and the memory that it copies to may not
+  /// answer. What did not answer, or was longer than its limit, is noted.
   /// - Parameters:
   ///   - pid: The process.
+  ///   - user: The user that it runs as.
   ///   - epolls: The descriptors of its epoll instances, see ``Holders/epolls(of:)``.
-  package static func read(_ pid: Int32, epolls: [Int32]) -> Watchers {
-    var interests: [Interest] = []
-    var isComplete = true
-    for epoll in epolls {
-      // 100,000 entries are eight million bytes.
-      guard let bytes = try? Files.read("/proc/\(pid)/fdinfo/\(epoll)", limit: 64 << 20) else {
-        isComplete = false
-        continue
-      }
-      for line in bytes.split(separator: 10) {
-        if let interest = Interest(line, epoll: epoll) { interests.append(interest) }
-      }
+  package static func read(_ pid: Int32, user: UInt32? = nil, epolls: [Int32]) -> Watchers {
+    var reading = WatcherReading(pid: pid, user: user)
+    reading.readSets(epolls)
+    reading.readThreads()
+    var all = Watchers(
+      interests: reading.interests, blocked: reading.blocked, isComplete: reading.isComplete, state: .read(pid))
+    (all.unanswered, all.cut) = (reading.unanswered, reading.cut)
+    return all
+  }
+}
+
+/// The reading of one process's epoll entries and threads.
+private struct WatcherReading {
+  let pid: Int32
+  let user: UInt32?
+  var interests: [Watchers.Interest] = []
+  var blocked: [Watchers.BlockedThread] = []
+  var isComplete = true
+  var unanswered: Set<CensusGaps.Unanswered> = []
+  var cut: [String] = []
+  /// The number of threads that wait for each descriptor in poll or select.
+  private var polling: [Int32: Int] = [:]
+
+  init(pid: Int32, user: UInt32?) {
+    self.pid = pid
+    self.user = user
+  }
+
+  /// Makes readings of this process, and calls `body` with those that have not failed.
+  private mutating func perform(
+    _ requests: [HelperRequest], _ kind: CensusGaps.Unanswered, _ body: (inout Self, Int, HelperAnswer) -> Void
+  ) {
+    Helpers.perform(requests.map { Helpers.Reading(pid: pid, user: user, request: $0) }) { place, answer in
+      if answer.isSilent { unanswered.insert(kind) }
+      body(&self, place, answer)
     }
+  }
+
+  mutating func readSets(_ epolls: [Int32]) {
+    let requests = epolls.map { HelperRequest.read(path: "/proc/\(pid)/fdinfo/\($0)", limit: Budget.epollSet) }
+    perform(requests, .epollSets) { reading, place, answer in
+      if answer.failure != nil { reading.isComplete = false }
+      if answer.isCut {
+        reading.isComplete = false
+        reading.cut.append(
+          "epoll set \(epolls[place]) of process \(reading.pid) is longer than \(Budget.epollSet >> 20) MiB: "
+            + "what else it watches is unknown")
+      }
+      reading.take(answer.bytes, epoll: epolls[place])
+    }
+  }
+
+  private mutating func take(_ bytes: [UInt8], epoll: Int32) {
+    var start = 0
+    while start < bytes.count {
+      let end = bytes[start...].firstIndex(of: 10) ?? bytes.count
+      if let interest = Watchers.Interest(bytes[start..<end], epoll: epoll) {
+        guard interests.count < Budget.interests else {
+          isComplete = false
+          cut.append(
+            "the epoll sets of process \(pid) have more than \(Budget.interests) entries: what else they watch is unknown"
+          )
+          return
+        }
+        interests.append(interest)
+      }
+      start = end + 1
+    }
+  }
+
+  mutating func readThreads() {
     var threads: [Int32] = []
     do throws(KernelError) {
       let folder = try Descriptor("/proc/\(pid)/task")
@@ -25,25 +87,58 @@ extension Watchers {
     } catch {
       isComplete = false
     }
-    var blocked: [BlockedThread] = []
-    for thread in threads {
-      do throws(KernelError) {
-        let bytes = try Files.read("/proc/\(pid)/task/\(thread)/syscall", limit: 256)
-        if let call = BlockedThread(bytes, thread: thread) {
-          blocked.append(call)
-        } else if let set = PollSet.read(pid, bytes) {
-          guard let descriptors = set.descriptors else {
-            // A thread may have left the call meanwhile, so that its memory is gone: then nothing is missing.
-            if (try? Files.read("/proc/\(pid)/task/\(thread)/syscall", limit: 256)) == bytes { isComplete = false }
-            continue
-          }
-          blocked += descriptors.map { BlockedThread(thread: thread, call: set.call, descriptor: $0) }
-        }
-      } catch {
-        if !error.isGone { isComplete = false }
+    if threads.count > Budget.threads {
+      isComplete = false
+      cut.append("process \(pid) has \(threads.count) threads: only \(Budget.threads) of them were read")
+      threads.removeSubrange(Budget.threads...)
+    }
+    let paths = threads.map { "/proc/\(pid)/task/\($0)/syscall" }
+    var polls: [(thread: Int32, line: [UInt8], set: PollSet)] = []
+    perform(paths.map { HelperRequest.read(path: $0, limit: 256) }, .threads) { reading, place, answer in
+      if let failure = answer.failure {
+        if !failure.isGone { reading.isComplete = false }
+      } else if let call = Watchers.BlockedThread(answer.bytes, thread: threads[place]) {
+        reading.blocked.append(call)
+      } else if let set = PollSet(answer.bytes) {
+        polls.append((threads[place], answer.bytes, set))
       }
     }
-    return Watchers(interests: interests, blocked: blocked, isComplete: isComplete, state: .read(pid))
+    readPolls(polls)
+  }
+
+  /// Reads the descriptors that threads in poll or select wait for, from the memory of the process.
+  private mutating func readPolls(_ polls: [(thread: Int32, line: [UInt8], set: PollSet)]) {
+    var rest = Budget.polled
+    for (thread, line, set) in polls {
+      guard set.size <= rest else {
+        isComplete = false
+        cut.append(
+          "the threads of process \(pid) poll more than \(Budget.polled >> 20) MiB of descriptors: what else they wait "
+            + "for is unknown")
+        return
+      }
+      rest -= set.size
+      var pieces: [[UInt8]?] = []
+      let requests = set.pieces.map {
+        HelperRequest.read(path: "/proc/\(pid)/mem", offset: $0.address, limit: $0.count)
+      }
+      perform(requests, .threads) { _, _, answer in pieces.append(answer.failure == nil ? answer.bytes : nil) }
+      guard let descriptors = set.descriptors(in: pieces) else {
+        // A thread may have left the call meanwhile, so that its memory is gone: then nothing is missing.
+        let again = Helpers.perform(
+          .read(path: "/proc/\(pid)/task/\(thread)/syscall", limit: 256), of: pid, user: user)
+        if again.isSilent { unanswered.insert(.threads) }
+        if again.isSilent || again.bytes == line { isComplete = false }
+        continue
+      }
+      for descriptor in descriptors {
+        // Hundreds of threads may poll the same thousands of descriptors.
+        let count = polling[descriptor, default: 0]
+        guard count < Budget.threadsOfDescriptor else { continue }
+        polling[descriptor] = count + 1
+        blocked.append(Watchers.BlockedThread(thread: thread, call: set.call, descriptor: descriptor))
+      }
+    }
   }
 }
 
@@ -92,7 +187,10 @@ extension Census {
   /// Only for processes that will be reported on: a busy server's epoll instance takes tens of milliseconds.
   package mutating func watch(_ pids: some Sequence<Int32>) {
     for pid in pids where watchers[pid] == nil {
-      watchers[pid] = Watchers.read(pid, epolls: holders.epolls(of: pid))
+      let found = Watchers.read(pid, user: programs[pid]?.user, epolls: holders.epolls(of: pid))
+      if !found.unanswered.isEmpty { gaps.unanswered[pid, default: []].formUnion(found.unanswered) }
+      gaps.cutReadings += found.cut
+      watchers[pid] = found
     }
   }
 }

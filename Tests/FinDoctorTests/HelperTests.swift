@@ -1,0 +1,139 @@
+import CFin
+import CPeers
+import Glibc
+import Peers
+import TestTraits
+import Testing
+
+@testable import FinDoctor
+
+@Suite("Readings that may wait are made by helpers, within limits", .onThreads)
+struct HelperTests {
+  @Test(
+    "a request arrives as it was sent",
+    arguments: [
+      HelperRequest.read(path: "/proc/1/fdinfo/3", limit: 77), .read(path: "/proc/1/mem", offset: 5, limit: 1 << 20),
+      .attribute(name: "a", path: ""), .memoryFile(path: "/x"),
+      .options(
+        pid: 7, descriptor: -1, inode: .max,
+        [HelperRequest.Option(level: 1, name: 2, length: 3), HelperRequest.Option(level: -1, name: 0, length: 280)]),
+      .netlink([1, 2, 3]), .openFiles(program: [1, .max], function: 9),
+    ])
+  func requests(request: HelperRequest) {
+    let bytes = request.bytes
+    #expect(HelperRequest(bytes[...]) == request)
+    // No part of it is taken for another request.
+    for end in 0..<bytes.count { #expect(HelperRequest(bytes[..<end]) == nil, "cut at \(end)") }
+  }
+
+  @Test("readings are answered in order; one beyond its limit is cut, and one that fails says why")
+  func readings() throws {
+    let pid = getpid()
+    var answers: [HelperAnswer] = []
+    let requests = (0..<40).map { HelperRequest.read(path: "/proc/\(pid)/stat", limit: $0 + 1) }
+    let missing = HelperRequest.read(path: "/proc/\(pid)/nothing", limit: 10)
+    let status = HelperRequest.read(path: "/proc/\(pid)/status", limit: 1 << 20)
+    let all = (requests + [missing, status]).map { Helpers.Reading(pid: pid, request: $0) }
+    Helpers.perform(all) { place, answer in
+      #expect(place == answers.count)
+      answers.append(answer)
+    }
+    #expect(answers.count == 42)
+    for (place, answer) in answers.prefix(40).enumerated() {
+      #expect(answer.bytes.count == place + 1 && answer.isCut && answer.failure == nil)
+    }
+    #expect(answers[40].failure?.isGone == true && !answers[40].isSilent)
+    #expect(answers[41].bytes.starts(with: "Name:".utf8) && !answers[41].isCut)
+  }
+
+  @Test("a file in memory is opened for the census; a pipe of the same process is not")
+  func memoryFiles() throws {
+    let file = Descriptor(owning: unsafe fin_memory_file("fin-ledger"))
+    let answer = Helpers.perform(.memoryFile(path: "/proc/self/fd/\(file.number)"), of: getpid())
+    let copy = Descriptor(owning: answer.descriptor)
+    #expect(try copy.status().st_ino == file.status().st_ino)
+    let pipe = try Pipe()
+    let other = Helpers.perform(.memoryFile(path: "/proc/self/fd/\(pipe.reading.number)"), of: getpid())
+    #expect(other.descriptor == -1 && other.failure == nil)
+  }
+
+  @Test("what a stranger sends to the socket of a dump is refused by the kernel")
+  func strangers() throws {
+    let number = fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)
+    let socket = Descriptor(owning: number)
+    var address = [UInt32](repeating: 0, count: 3)
+    var length = socklen_t(12)
+    let code = unsafe address.withUnsafeMutableBytes {
+      unsafe getsockname(socket.number, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), &length)
+    }
+    try #require(code == 0 && address[1] != 0)
+    let message = [UInt8](repeating: 0, count: 64)
+    let sent = unsafe peers_netlink_send(CInt(FIN_NETLINK_SOCK_DIAG), address[1], message, 64)
+    #expect(sent == -1 && errno == ECONNREFUSED)
+    // Another socket, not connected, takes it: the message itself is sound.
+    let open = Descriptor(owning: Glibc.socket(AF_NETLINK, CInt(SOCK_RAW.rawValue), CInt(FIN_NETLINK_SOCK_DIAG)))
+    address = [UInt32(AF_NETLINK), 0, 0]
+    let bound = unsafe address.withUnsafeBytes {
+      unsafe bind(open.number, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), 12)
+    }
+    length = 12
+    let named = unsafe address.withUnsafeMutableBytes {
+      unsafe getsockname(open.number, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), &length)
+    }
+    #expect(bound == 0 && named == 0)
+    #expect(unsafe peers_netlink_send(CInt(FIN_NETLINK_SOCK_DIAG), address[1], message, 64) == 64)
+  }
+
+  @Test("connections closed with unread data are counted by port, in bounded memory")
+  func closedUnread() {
+    var socket = InetSocket()
+    (socket.transport, socket.receiveQueue) = (.tcp, 5)
+    var closed = ClosedUnread()
+    for number in 0..<200_000 {
+      socket.localPort = UInt16(number % 2)
+      closed.add(socket)
+    }
+    #expect(closed.ports.count == 2 && closed.ports.values.allSatisfy { $0.count == 100_000 && $0.bytes == 500_000 })
+    for number in 0..<(Budget.closedPorts + 10) {
+      socket.localPort = UInt16(number + 2)
+      closed.add(socket)
+    }
+    #expect(closed.ports.count == Budget.closedPorts && closed.uncounted == 12)
+    var gaps = CensusGaps()
+    gaps.uncountedEnds = closed.uncounted
+    #expect(gaps.sentences.count == 1 && gaps.sentences[0].contains("12 connections"))
+    socket.receiveQueue = 1
+    closed.add(socket)
+    #expect(closed.uncounted == 12)
+  }
+
+  @Test(
+    "sockets of kinds that no table lists are counted by the names of their protocols",
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"))
+  func otherKinds() throws {
+    let before = try Census.take().otherSockets
+    let namespace = try NetworkNamespace()
+    let sockets = try namespace.run {
+      [socket(AF_INET, CInt(SOCK_RAW.rawValue), 255), socket(AF_PACKET, CInt(SOCK_RAW.rawValue), 0)]
+    }
+    defer { for number in sockets { close(number) } }
+    #expect(sockets.allSatisfy { $0 >= 0 })
+    let after = try Census.take().otherSockets
+    #expect(after["RAW", default: 0] > 0 && after["PACKET", default: 0] > 0, "\(before), \(after)")
+  }
+
+  @Test("processes that did not answer are named with what is missing, and more than sixteen are counted")
+  func sentences() {
+    var gaps = CensusGaps()
+    gaps.unanswered = [812: [.commandLine], 9: [.epollSets, .commandLine, .threads]]
+    gaps.socketsWithoutDetails = 2
+    #expect(
+      gaps.sentences == [
+        "2 sockets are listed without times and sizes: a program keeps a socket locked",
+        "process 9 did not answer: its command line, what its epoll sets watch and what its threads wait for are unknown",
+        "process 812 did not answer: its command line is unknown",
+      ])
+    for pid in 1000..<1020 { gaps.unanswered[Int32(pid)] = [.ledger] }
+    #expect(gaps.sentences.count == 1 + 16 + 1 && gaps.sentences.last == "6 more processes did not answer")
+  }
+}
