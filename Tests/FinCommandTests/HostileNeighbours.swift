@@ -6,7 +6,7 @@ import Testing
 /// A program that keeps the kernel waiting, or that has absurdly much of something, in a network namespace of its own.
 ///
 /// It ends with the test, and after thirty seconds by itself: while it stands, it delays every census on the machine.
-private struct Neighbour: ~Copyable {
+private final class Neighbour {
   let child: Child
   let pid: Int32
   private let folder: String?
@@ -32,7 +32,10 @@ private struct Neighbour: ~Copyable {
     if let folder { unsafe _ = rmdir(folder) }
   }
 
-  static let canMount = Privileges.canMakeNamespaces && unsafe access("/dev/fuse", R_OK | W_OK) == 0
+  static let canMount: Bool = {
+    let isThere = unsafe access("/dev/fuse", R_OK | W_OK) == 0
+    return isThere && Privileges.canMakeNamespaces
+  }()
 }
 
 @Suite(
@@ -43,7 +46,7 @@ struct HostileNeighbours {
   private static let limit = Duration.seconds(20)
 
   /// Runs each verb, and returns what each of them said on standard error.
-  private func verbs(_ neighbour: borrowing Neighbour) async throws -> [String: Fin] {
+  private func verbs(_ neighbour: Neighbour) async throws -> [String: Fin] {
     var all: [String: Fin] = [:]
     for words in [["list"], ["check"], ["explain", "\(neighbour.pid)"], ["ports"], ["listeners"]] {
       let began = ContinuousClock.now
@@ -120,6 +123,22 @@ struct HostileNeighbours {
     #expect(ContinuousClock.now - began < Self.limit && fin.status == 0, "\(fin)")
     let about = fin.complaints.split(separator: "\n").filter { $0.contains("ledger of process \(neighbour.pid)") }
     #expect(about.count == 1 && about[0].contains("longer than the limit"), "\(fin.complaints)")
+  }
+
+  @Test(
+    "sockets of other kinds are counted, and listed with --others",
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"))
+  func others() async throws {
+    let namespace = try NetworkNamespace()
+    let number = namespace.run { socket(AF_INET, CInt(SOCK_RAW.rawValue), 255) }
+    defer { close(number) }
+    let plain = try await Fin.run("list")
+    #expect(plain.complaints.contains("of other kinds: ") && plain.complaints.contains("RAW"), "\(plain.complaints)")
+    let words = ["list", "\(getpid())", "--others", "--fields", "kind,state,fd"]
+    let listed = try await Fin.run(words)
+    #expect(listed.lines.contains { $0.split(separator: " ") == ["raw", "UNLISTED", "\(number)"] }, "\(listed)")
+    let json = try await Fin.run(words.dropLast(2) + ["--json"])
+    #expect(json.output.contains("\"kind\":\"raw\",\"state\":\"UNLISTED\""))
   }
 
   @Test(

@@ -13,9 +13,8 @@
 //   Hostile filtered PROGRAM runs a program that the kernel kills when it calls bpf
 //
 // With FOLDER it starts as root, mounts a FUSE file system there in a mount namespace of its own, as fusermount does,
-// and goes on as nobody. It prints "ready PID" once the kernel waits, and ends with its standard input, or after 30
-// seconds. The end of the process that serves the file system
-// ends every wait for it.
+// and goes on as an ordinary user. It prints "ready PID" once the kernel waits, and ends with its standard input, or
+// after 30 seconds. The end of the process that serves the file system ends every wait for it.
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
 #include <errno.h>
@@ -234,7 +233,8 @@ static void serve(int child, const char *mode, int told) {
   int isDead = 0, isReady = 0;
   static int program = -1;
   program = open(own_program, O_RDONLY);
-  struct pollfd all[3] = {{.fd = device, .events = POLLIN}, {.fd = 0, .events = POLLIN}, {.fd = told, .events = POLLIN}};
+  struct pollfd all[3] = {
+      {.fd = device, .events = POLLIN}, {.fd = 0, .events = POLLIN}, {.fd = told, .events = POLLIN}};
   int isStuck = 0;
   for (;;) {
     if (poll(all, 3, 10) < 0) fail("poll");

@@ -36,6 +36,9 @@ struct ListCommand: DocumentedCommand {
   @Flag(help: "Unix sockets.")
   var unix = false
 
+  @Flag(help: "Also sockets of other kinds: raw, packet, netlink and more, with their owners.")
+  var others = false
+
   @Option(
     help: ArgumentHelp("Sort by this field: names ascending, quantities and times descending.", valueName: "field"))
   var sort = ListField.owner
@@ -86,6 +89,7 @@ struct ListCommand: DocumentedCommand {
     } else {
       print(rows, of: listing)
       looks.complain()
+      if let sentence = unlisted(in: census) { Output.complain(sentence) }
     }
   }
 
@@ -98,8 +102,19 @@ struct ListCommand: DocumentedCommand {
     rows += census.sockets.indices.lazy.map { .inet($0) }
     rows += census.unixSockets.indices.lazy.map { .unix($0) }
     rows += census.detached.indices.lazy.map { .detached($0) }
+    if others { rows += census.otherSockets.indices.lazy.map { .other($0) } }
     if filter.isEmpty { return rows }
     return rows.filter { filter.allows($0, in: listing) }
+  }
+
+  /// The sentence about sockets that are left out: `8 sockets of other kinds: NETLINK, RAW`. It is said where all sockets
+  /// are asked for; on most machines a few of these exist, and a list of selected sockets is not expected to have them.
+  private func unlisted(in census: Census) -> String? {
+    let isSelection = !(programs.isEmpty && state.isEmpty && address.isEmpty && port.isEmpty)
+    if others || isSelection || [tcp, udp, mptcp, unix].contains(true) || census.otherSockets.isEmpty { return nil }
+    let count = census.otherSockets.count
+    let kinds = Set(census.otherSockets.map(\.kind)).sorted().joined(separator: ", ")
+    return "\(count) \(count == 1 ? "socket" : "sockets") of other kinds: \(kinds); --others lists them"
   }
 
   private func print(_ rows: [ListedSocket], of listing: Listing) {

@@ -106,11 +106,9 @@ extension ListField {
       case .inet(let index): write(listing.census.sockets[index], at: index, of: listing, to: &text)
       case .unix(let index): write(listing.census.unixSockets[index], listing, to: &text)
       case .detached(let index):
-        if self == .kind {
-          text.write(listing.census.detached[index].transport.description)
-        } else {
-          text.write(ascii: "-")
-        }
+        text.write(self == .kind ? listing.census.detached[index].transport.description : "-")
+      case .other(let index):
+        text.write(self == .kind ? listing.census.otherSockets[index].kind.lowercased() : "-")
       }
     }
   }

@@ -85,7 +85,8 @@ struct StateName: Sendable {
     case (.detached, .detached(let index)): return listing.census.detached[index].transport != .udp
     case (.waiting, .inet(let index)): return listing.census.sockets[index].isWaitingForAccept
     case (.peerGone, .unix(let index)): return listing.census.unixSockets[index].hasLostItsPeer
-    case (.state, .detached), (.connected, .detached), (.detached, _), (.waiting, _), (.peerGone, _): return false
+    case (.state, .detached), (.connected, .detached), (.state, .other), (.connected, .other): return false
+    case (.detached, _), (.waiting, _), (.peerGone, _): return false
     }
   }
 }

@@ -16,6 +16,9 @@ extension ListCommand {
       connection was reset or refused, or never made. Their state is shown as DETACHED; other tools do not show \
       them.
 
+      Sockets of other kinds, such as packet and raw ones, are counted on standard error, and listed with --others: \
+      their kind and owner. Their state is UNLISTED, because no table of the census has them.
+
       An MPTCP connection is listed once as mptcp, as its program sees it, and once as tcp for each of its subflows, \
       as ss -M and ss -t do. The findings of fin check count it once.
 

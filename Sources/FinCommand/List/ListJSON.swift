@@ -53,6 +53,9 @@ enum ListJSON {
         json.write("kind", string: socket.transport.description)
         json.write("family", number: UInt64(socket.isIPv6 ? 6 : 4))
         json.write("state", string: listing.state(row))
+      case .other(let index):
+        json.write("kind", string: listing.census.otherSockets[index].kind.lowercased())
+        json.write("state", string: listing.state(row))
       }
       json.write("inode", number: listing.inode(row))
       write(holdersOf: row, of: listing, to: &json)

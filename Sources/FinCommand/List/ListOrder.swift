@@ -49,7 +49,7 @@ enum ListOrder {
     default: break
     }
     switch row {
-    case .detached: return 0
+    case .detached, .other: return 0
     case .unix(let index):
       let socket = listing.census.unixSockets[index]
       switch field {

@@ -13,7 +13,7 @@ extension ListCommand {
   /// A socket, as the schemas of other commands have it too.
   static let socketSchema: [Substring: String] = [
     "socket": """
-    kind text tcp, udp, mptcp, unix-stream, unix-datagram, unix-records
+    kind text tcp, udp, mptcp, unix-stream, unix-datagram, unix-records; with --others also packet, raw and more
     family number? 4 or 6
     state text
     localAddress text?

@@ -6,6 +6,8 @@ enum ListedSocket: Hashable {
   case unix(Int)
   /// A descriptor whose socket no table lists.
   case detached(Int)
+  /// A socket of a kind that no table lists.
+  case other(Int)
 }
 
 /// The census, with indices for the values that every line of the list needs.
@@ -55,6 +57,7 @@ struct Listing {
     case .inet(let index): census.sockets[index].inode
     case .unix(let index): census.unixSockets[index].inode
     case .detached(let index): census.detached[index].inode
+    case .other(let index): census.otherSockets[index].holder.inode
     }
   }
 
@@ -124,7 +127,7 @@ struct Listing {
     switch row {
     case .inet(let index): Int(census.sockets[index].namespace)
     case .unix(let index): Int(census.unixSockets[index].namespace)
-    case .detached: nil
+    case .detached, .other: nil
     }
   }
 
@@ -208,6 +211,7 @@ extension Listing {
       let socket = census.unixSockets[index]
       return socket.hasLostItsPeer ? "PEER-GONE" : socket.state.description
     case .detached(let index): return census.detached[index].transport == .udp ? "UNBOUND" : "DETACHED"
+    case .other: return "UNLISTED"
     }
   }
 }

@@ -68,7 +68,7 @@ extension Census {
     var found: ContiguousArray<DetachedSocket> = []
     var unix: [Holder] = []
     var unlisted: [Holder] = []
-    var others: [String: Int] = [:]
+    var others: ContiguousArray<OtherSocket> = []
     var last: UInt32 = 0
     for holder in holders.entries where holder.inode != last {
       last = holder.inode
@@ -89,7 +89,7 @@ extension Census {
       } else if let socket = DetachedSocket(holder, name) {
         if options.transports.isSuperset(of: socket.tables) { found.append(socket) }
       } else {
-        others[visible(name), default: 0] += 1
+        others.append(OtherSocket(holder: holder, kind: visible(name)))
       }
     }
     otherSockets = others

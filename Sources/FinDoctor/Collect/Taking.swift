@@ -98,7 +98,7 @@ extension Census {
     }
     for inode in census.gaps.lockedSockets {
       if let holder = census.holders.first(of: inode) {
-        census.gaps.unanswered[holder.pid, default: []].insert(.sockets)
+        census.gaps.note(.sockets, of: holder.pid)
       }
     }
     if options.readsHolders {
@@ -172,7 +172,7 @@ extension Census {
   mutating func readPrograms(of pids: [Int32]) {
     Program.read(pids) { program, isSilent in
       programs[program.pid] = program
-      if isSilent { gaps.unanswered[program.pid, default: []].insert(.commandLine) }
+      if isSilent { gaps.note(.commandLine, of: program.pid) }
     }
   }
 }

@@ -212,6 +212,9 @@ extension Helpers {
     }
   }
 
+  /// Whether this process did not answer a short time ago.
+  func hasBeenSilent(_ pid: Int32) -> Bool { state.withLock { $0.silent[pid] != nil } }
+
   private func remember(_ reading: Reading) {
     let now = UInt64(SystemClock.monotonic)
     state.withLock { state in

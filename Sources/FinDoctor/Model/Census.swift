@@ -29,9 +29,8 @@ public struct Census: Sendable {
   var formerHolders: [UInt64: FormerHolder] = [:]
   /// The descriptors of sockets that no table lists.
   public var detached: ContiguousArray<DetachedSocket>
-  /// The number of sockets of other kinds that processes hold, by the kernel's name of their protocol: `PACKET`, `RAW`,
-  /// `NETLINK`. No table of this census lists them.
-  public internal(set) var otherSockets: [String: Int] = [:]
+  /// The sockets of other kinds that processes hold: of packets, raw, of netlink. No table of this census lists them.
+  public internal(set) var otherSockets: ContiguousArray<OtherSocket> = []
   /// The namespaces, the caller's own one first. A row refers to its namespace by the index here.
   public var namespaces: [Namespace]
   /// The gaps of this census.

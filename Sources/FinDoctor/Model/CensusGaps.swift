@@ -51,6 +51,8 @@ public struct CensusGaps: Hashable, Sendable {
 
   /// The processes that did not answer, with the readings that are missing.
   public var unanswered: [Int32: Set<Unanswered>] = [:]
+  /// Those of them that were not asked, because too many other ones did not answer.
+  public var unasked: Set<Int32> = []
   /// The number of sockets that are listed without times and sizes, because a program keeps a socket locked.
   public var socketsWithoutDetails = 0
   /// The inodes of sockets that a program keeps locked.
@@ -121,12 +123,19 @@ public struct CensusGaps: Hashable, Sendable {
       let last = words.last ?? ""
       let list = words.count > 1 ? words.dropLast().joined(separator: ", ") + " and " + last : last
       let verb = words.count > 1 || readings.first == .sockets ? "are" : "is"
-      all.append("process \(pid) did not answer: \(list) \(verb) unknown")
+      let what = unasked.contains(pid) ? "was not asked, because others did not answer" : "did not answer"
+      all.append("process \(pid) \(what): \(list) \(verb) unknown")
     }
     if silent.count > Self.mostSentences {
       all.append("\(Self.count(silent.count - Self.mostSentences, "more process", "more processes")) did not answer")
     }
     return all + cutReadings + refusedDumps + unreadLedgers
+  }
+
+  /// Notes a reading of a process that is missing.
+  mutating func note(_ reading: Unanswered, of pid: Int32) {
+    unanswered[pid, default: []].insert(reading)
+    if reading != .sockets, !Helpers.shared.hasBeenSilent(pid) { unasked.insert(pid) }
   }
 
   /// The processes that are named each; beyond them, their number is enough.

@@ -23,3 +23,12 @@ public struct DetachedSocket: Hashable, Sendable {
     self.isIPv6 = isIPv6
   }
 }
+
+/// A socket of a kind that no table of a census lists: a packet socket, a raw one, one of netlink or of a virtual
+/// machine.
+public struct OtherSocket: Hashable, Sendable {
+  /// One of the descriptors that hold it, with its inode.
+  public var holder: Holder
+  /// The kernel's name of its protocol, escaped for printing: `PACKET`, `RAW`, `NETLINK`, `AF_VSOCK`.
+  public var kind: String
+}

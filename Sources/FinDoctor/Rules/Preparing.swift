@@ -25,7 +25,7 @@ extension Diagnosis {
       } else {
         let (language, isSilent) = Language.reading(pid, user: census.programs[pid]?.user)
         options.languages[pid] = language
-        if isSilent { census.gaps.unanswered[pid, default: []].insert(.executable) }
+        if isSilent { census.gaps.note(.executable, of: pid) }
       }
     }
   }
@@ -62,7 +62,7 @@ extension Census {
         if let inode = UInt32(decimal: word.dropFirst(8).dropLast()) { found[inode] = rings[place].pid }
       }
     }
-    for pid in silent { gaps.unanswered[pid, default: []].insert(.rings) }
+    for pid in silent { gaps.note(.rings, of: pid) }
     return found
   }
 }

@@ -17,7 +17,7 @@ extension Census {
       for descriptor in holders.ledgers(of: pid) { reading.read(descriptor) }
       ledgers[pid] = reading.joined()
       gaps.unreadLedgers += reading.complaints
-      if reading.isSilent { gaps.unanswered[pid, default: []].insert(.ledger) }
+      if reading.isSilent { gaps.note(.ledger, of: pid) }
       budget = reading.budget
     }
   }
@@ -72,7 +72,7 @@ struct LedgerReading {
   private(set) var isSilent = false
   private let now = UInt64(SystemClock.monotonic)
 
-  init(_ pid: Int32, user: UInt32?, _ cookies: [Int32: UInt64?], budget: Int) {
+  init(_ pid: Int32, user: UInt32? = nil, _ cookies: [Int32: UInt64?] = [:], budget: Int = Budget.ledgerBytes) {
     self.pid = pid
     self.user = user
     self.cookies = cookies

@@ -188,7 +188,7 @@ extension Census {
   package mutating func watch(_ pids: some Sequence<Int32>) {
     for pid in pids where watchers[pid] == nil {
       let found = Watchers.read(pid, user: programs[pid]?.user, epolls: holders.epolls(of: pid))
-      if !found.unanswered.isEmpty { gaps.unanswered[pid, default: []].formUnion(found.unanswered) }
+      for reading in found.unanswered { gaps.note(reading, of: pid) }
       gaps.cutReadings += found.cut
       watchers[pid] = found
     }
