@@ -7,19 +7,53 @@ import Glibc
 @main
 enum EntryPoint {
   static func main() {
-    let arguments = renamed(Array(CommandLine.arguments.dropFirst()))
+    Output.holdPlaces()
+    let words = Array(CommandLine.arguments.dropFirst())
+    if words.first == CommandStart.word, words.count > 1 { CommandStart.become(Array(words.dropFirst())) }
+    let arguments = renamed(words)
+    var status = ExitStatus.success.rawValue
     switch CommandRequest(arguments) {
     case .page(let text): Output.write(text)
     case .unknown(let word, let words, let what):
       Output.complain(
         "there is no \(what) '\(word)'; did you mean \(NearestWords.nearest(to: word, among: words)[0])?")
       Output.complain("there are: \(words.joined(separator: ", "))")
-      exit(ExitStatus.usage.rawValue)
+      status = ExitStatus.usage.rawValue
     case .command:
       // Before any thread: helper processes are forked from this one.
       if FinCommand.readsOtherPrograms.contains(arguments.first ?? "") { Helpers.begin() }
-      FinCommand.main(arguments)
+      status = run(arguments)
     }
+    Output.finish()
+    exit(status)
+  }
+
+  /// Runs the command that the arguments name, and returns the exit status. Does what `FinCommand.main(_:)` does, but
+  /// checks that its output is written, and escapes the arguments that an error quotes.
+  private static func run(_ arguments: [String]) -> Int32 {
+    do {
+      var command = try FinCommand.parseAsRoot(arguments)
+      try command.run()
+      return ExitStatus.success.rawValue
+    } catch {
+      let status = FinCommand.exitCode(for: error).rawValue
+      let message = FinCommand.fullMessage(for: error)
+      if message.isEmpty { return status }
+      if status == ExitStatus.success.rawValue {
+        Output.write(message + "\n")
+      } else {
+        Output.complain(plainly: escaped(message))
+      }
+      return status
+    }
+  }
+
+  /// The message without characters that a terminal would act on, except line ends. Backslashes stay, because parts of
+  /// the message are escaped already.
+  static func escaped(_ message: String) -> String {
+    message.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+      line.split(separator: "\\", omittingEmptySubsequences: false).map { visible(String($0)) }.joined(separator: "\\")
+    }.joined(separator: "\n")
   }
 
   /// Replaces former names of options by their present ones.

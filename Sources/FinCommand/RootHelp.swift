@@ -11,7 +11,7 @@ enum RootHelp {
     lines += [page.heading("Examples:")] + examples.split(separator: "\n").map { "  " + $0 } + [""]
     if isLong {
       lines += page.paragraphs(details) + ["", page.heading("Exit status:")]
-      lines += statuses.split(separator: "\n").map { "  " + $0 } + [""]
+      lines += (statuses + "\n" + HelpPage.sharedStatuses).split(separator: "\n").map { "  " + $0 } + [""]
     }
     lines.append("More: fin COMMAND -h, fin help COMMAND, fin help json, fin --version")
     return lines.joined(separator: "\n") + "\n"

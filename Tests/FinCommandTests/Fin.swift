@@ -20,6 +20,12 @@ struct Fin {
     try await run("fin", arguments, columns)
   }
 
+  /// Runs a script of the shell, in which `$0` is `fin`.
+  static func shell(_ script: String) async throws -> Fin { try await run("sh", ["-c", script, path]) }
+
+  /// Runs another program.
+  static func run(program: String, _ arguments: [String]) async throws -> Fin { try await run(program, arguments) }
+
   /// Runs `fin` as another user, without capabilities.
   static func run(as user: Int, _ arguments: String...) async throws -> Fin { try await run(as: user, arguments) }
 

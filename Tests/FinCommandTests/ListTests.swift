@@ -178,7 +178,7 @@ struct ListTests {
     #expect(lines.dropFirst().allSatisfy { $0.count == 6 + width + 1 + "ESTABLISHED".count })
 
     text = ""
-    ListJSON.write(rows, of: listing) { text += String(decoding: $0, as: UTF8.self) }
+    ListJSON.write(rows, matching: rows.count, of: listing) { text += String(decoding: $0, as: UTF8.self) }
     #expect(try ListedLine.read(text).sockets.map(\.inode) == Array(1...20_000))
     #expect(text.split(separator: "\n").count == 20_001)
   }

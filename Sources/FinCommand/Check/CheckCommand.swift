@@ -41,8 +41,13 @@ struct CheckCommand: DocumentedCommand {
   @Flag(help: "Show each finding, also where many are alike. Without it, they are grouped; --json has each.")
   var all = false
 
+  @Option(help: ArgumentHelp("Show at most this many findings, the worst, each with its effects.", valueName: "count"))
+  var limit: UInt?
+
   @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"))
   var mute: [String] = []
+
+  @OptionGroup var namespace: NamespaceOption
 
   @OptionGroup var looking: LookOptions
 
@@ -65,21 +70,27 @@ struct CheckCommand: DocumentedCommand {
     for name in programs { try expectProgram(name, in: result.census) }
     let chosen = result.findings.filter { isWanted($0, in: result.census) }
     let spoken = chosen.filter { !mutes.mutes($0) }
+    let hidden = result.census.gaps.sentences + result.hidden
     let report = CheckReport(
       chains: Diagnosis.chains(spoken.filter { $0.severity >= threshold.severity }),
       below: spoken.count { $0.severity < threshold.severity }, muted: chosen.count - spoken.count,
-      onPurpose: result.onPurpose.filter { isWanted($0.id, $0.who, in: result.census) }, census: result.census)
+      onPurpose: result.onPurpose.filter { isWanted($0.id, $0.who, in: result.census) }, census: result.census,
+      limit: limit.map { Int(clamping: $0) }, hidden: hidden, couldNotLook: !result.hidden.isEmpty,
+      commandStatus: result.commandStatus)
     if looking.json {
       CheckJSON.write(report)
     } else {
       let text = CheckText(terminal: looking.terminal)
       Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty))
-      for sentence in result.census.gaps.sentences { Output.complain(sentence) }
+      for sentence in hidden { Output.complain(sentence) }
     }
     for sentence in result.complaints { Output.complain(sentence) }
-    if report.status != .success { throw report.status.exit }
-    if result.commandStatus != 0 {
-      throw ExitStatus.commandFailed.because("the command itself ended with status \(result.commandStatus)")
+    switch report.status {
+    case .success: break
+    case .couldNotLook: throw report.status.because("this check says nothing about leaks")
+    case .commandFailed:
+      throw report.status.because("the command itself ended with status \(result.commandStatus)")
+    default: throw report.status.exit
     }
   }
 
@@ -88,6 +99,8 @@ struct CheckCommand: DocumentedCommand {
     var findings: [Finding]
     var onPurpose: [DeclaredIntent] = []
     var census: Census
+    /// What the check was asked for and could not see, one sentence each. Without findings, it is not passed.
+    var hidden: [String] = []
     var complaints: [String] = []
     /// The exit status of the command, if one was run.
     var commandStatus: Int32 = 0
@@ -143,7 +156,11 @@ struct CheckCommand: DocumentedCommand {
     // A running program may be between socket() and connect() for a moment. A program that is stopped at its exit is
     // not.
     options.secondLook = command.isEmpty ? .seconds(1) : .milliseconds(100)
-    return try Census.taking(options)
+    var census = try Census.taking(options)
+    // This process is no subject of its own report.
+    census.leaveOut(getpid())
+    if let places = try namespace.places(in: census) { census.keep(namespaces: places) }
+    return census
   }
 
   private func isWanted(_ finding: Finding, in census: Census) -> Bool {
@@ -198,9 +215,16 @@ struct CheckCommand: DocumentedCommand {
     var paths = mute.map { (path: $0, isAsked: true) }
     if let usual = CheckCommand.usualMutes { paths.append((usual, false)) }
     for (path, isAsked) in paths {
-      guard let text = TextFile.read(path) else {
+      let text: String
+      do {
+        text = try ConfigurationFile.read(path)
+      } catch .absent {
         if !isAsked { continue }
-        throw ExitStatus.noInput.because("\(visible(path)) cannot be read")
+        throw ExitStatus.noInput.because("\(visible(path)) does not exist")
+      } catch .because(let reason) {
+        if isAsked { throw ExitStatus.noInput.because("\(visible(path)) \(reason)") }
+        Output.complain("\(visible(path)) \(reason): it mutes nothing")
+        continue
       }
       do {
         all = all.adding(try Mutes(parsing: text))

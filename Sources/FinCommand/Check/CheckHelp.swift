@@ -23,16 +23,17 @@ extension CheckCommand {
 
       Findings that are expected are muted in ~/.config/fin/mute or with --mute FILE, one per line:
         P2 pubsub-*   # idle by design
-      A line has a finding (or *), a program or the script it runs, and the reason.
+      A line has a finding (or *), a program or the script it runs, and the reason. The file must belong to the user \
+      who runs fin, or to root, and be writable by no other user; a symbolic link is not followed.
 
       A program that uses Fin and runs with FIN_LEDGER=1 publishes the source line that opened each of its sockets, \
       and the behaviour that it declares intentional. Its findings name these lines; intentional behaviour is left \
       out, and counted.
 
       As a gate, --leaks checks one process for leaks (L1 to L6); a single one is enough. With a command instead, \
-      fin runs it, stops it at its exit, and reports the sockets that it had not closed, those that its children \
-      still hold (L5), connections that were reset because of unread data (L7), and data that is still to be \
-      delivered (H2):
+      fin runs it, hands on the signals that it gets itself, stops the command at its end, and reports the sockets \
+      that it had not closed, those that its children still hold (L5), connections that were reset because of unread \
+      data (L7), and data that is still to be delivered (H2):
         fin check --leaks --pid $PID
         fin check --leaks -- ./run-the-tests
       """,
@@ -41,6 +42,8 @@ extension CheckCommand {
       1    warnings
       2    at least one critical finding
       3    --leaks with a command: no finding, but the command itself failed
+      4    --leaks with a command: its end could not be seen, so that no finding
+           means nothing
       64   the command was not understood
       65   a mute file has a line that is not valid
       66   a mute file cannot be read

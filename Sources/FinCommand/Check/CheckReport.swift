@@ -11,15 +11,32 @@ struct CheckReport {
   /// The findings that were left out because their program declared the behaviour intentional.
   var onPurpose: [DeclaredIntent] = []
   var census: Census
+  /// The limit on the chains to show; nil for none. The status and the summary are those of all chains.
+  var limit: Int?
+  /// What could not be seen, one sentence each.
+  var hidden: [String] = []
+  /// Whether the subject of the check could not be looked at.
+  var couldNotLook = false
+  /// The exit status of the command that was run, if any.
+  var commandStatus: Int32 = 0
 
   var findings: [Finding] { chains.flatMap { $0 } }
+  /// The chains to show.
+  var shown: ArraySlice<[Finding]> { chains.prefix(limit ?? .max) }
 
   var status: ExitStatus {
     switch findings.map(\.severity).max() {
     case .critical: .grave
     case .warning: .problem
-    case .info, nil: .success
+    case .info: withoutProblem
+    case nil: withoutProblem
     }
+  }
+
+  /// The status where nothing was found.
+  private var withoutProblem: ExitStatus {
+    if couldNotLook { return .couldNotLook }
+    return commandStatus != 0 ? .commandFailed : .success
   }
 }
 
@@ -28,14 +45,15 @@ enum CheckJSON {
   static func write(_ report: CheckReport) {
     var json = JSONWriter()
     json.object { json in
-      json.writeHead(report.census)
+      json.writeHead(report.census, hidden: report.hidden)
       json.write("status", number: UInt64(report.status.rawValue))
       json.write("muted", number: UInt64(report.muted))
       json.array("onPurpose") { json in
         for meant in report.onPurpose { write(meant, to: &json) }
       }
+      json.write("matching", number: UInt64(report.chains.count))
       json.array("findings") { json in
-        for (chain, findings) in report.chains.enumerated() {
+        for (chain, findings) in report.shown.enumerated() {
           for finding in findings { write(finding, chain, to: &json) }
         }
       }

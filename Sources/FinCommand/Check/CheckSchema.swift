@@ -12,6 +12,7 @@ extension CheckCommand {
       count number of sockets
       reason text
       milliseconds number for how much longer
+    matching number of chains; --limit may leave some out
     findings [object] the worst first, causes before their effects
       +finding
     """, parts: findingSchema)

@@ -17,7 +17,7 @@ struct CheckText {
   ///   - hasEnded: Whether the program of the findings has ended, so that no command can show its sockets.
   func report(_ report: CheckReport, showsEach: Bool = false, hasEnded: Bool = false) -> String {
     var lines: [String] = []
-    let groups = showsEach ? report.chains.map { [$0] } : CheckGroups(report.chains).groups
+    let groups = showsEach ? report.shown.map { [$0] } : CheckGroups(Array(report.shown)).groups
     for group in groups {
       for (place, finding) in group[0].enumerated() {
         lines += story(of: finding, isEffect: place > 0)
@@ -119,6 +119,8 @@ struct CheckText {
     var text =
       parts.isEmpty ? terminal.ink(.good, "No findings") : parts.joined(separator: ", ")
     text += " in \(report.census.sockets.count) sockets and \(processes) processes."
+    let left = report.chains.count - report.shown.count
+    if left > 0 { text += " \(Phrase.number(left)) not shown: omit --limit to show them." }
     if report.below > 0 { text += " \(report.below) below the threshold: --threshold info." }
     if report.muted > 0 { text += " \(report.muted) muted." }
     return ([text] + report.onPurpose.flatMap { Self.wrap(Self.left(out: $0), to: terminal.width) })

@@ -24,7 +24,10 @@ struct ExplainCommand: DocumentedCommand {
   @Flag(name: .customLong("v6-only"), help: "bind: for a socket on :: that accepts no IPv4.")
   var only6 = false
 
-  @Flag(name: .customLong("no-try"), help: "bind: predict the result without trying it.")
+  @Flag(name: .customLong("try"), help: "bind: also bind the port for a moment. Meanwhile another program cannot.")
+  var tries = false
+
+  @Flag(name: .customLong("no-try"), help: "bind: try nothing, not even the address without the port.")
   var noTry = false
 
   @Flag(help: "Read the socket's options through a copy of its descriptor.")
@@ -41,8 +44,13 @@ struct ExplainCommand: DocumentedCommand {
 
   func validate() throws {
     guard limit > 0 else { throw ValidationError("--limit must be above 0.") }
-    if case .bind = try ExplainSubject(words) { return }
-    guard !udp, !only6, !noTry else { throw ValidationError("--udp, --v6-only and --no-try are for bind only.") }
+    if case .bind = try ExplainSubject(words) {
+      guard !tries || !noTry else { throw ValidationError("--try and --no-try exclude each other.") }
+      return
+    }
+    guard !udp, !only6, !tries, !noTry else {
+      throw ValidationError("--udp, --v6-only, --try and --no-try are for bind only.")
+    }
   }
 
   func run() throws {
@@ -197,7 +205,7 @@ extension ExplainCommand {
       address, port: port, transport: udp ? .udp : .tcp, isIPv6Only: only6, namespace: UInt16(place))
     let inWay = census.sockets.filter { request.meets($0) }
     let reuse = deep ? SocketOptions.reuse(of: inWay.prefix(64).map(\.inode).filter { $0 != 0 }, in: census) : [:]
-    let outlook = BindForecast.trying(request, in: census, reuse: reuse, isTrying: !noTry)
+    let outlook = BindForecast.trying(request, in: census, reuse: reuse, noTry ? .nothing : tries ? .port : .address)
     let status: ExitStatus =
       switch outlook.reusing {
       case .free: .success

@@ -16,8 +16,10 @@ extension ExplainCommand {
       would notice an event, what is at the other end, and what happens if no program does anything. It changes \
       nothing and needs no root; without root, standard error says what could not be seen.
 
-      bind takes `:PORT`, `*:PORT` and `[::]:PORT` for every address, IPv4 included unless --v6-only. Where it is \
-      harmless, fin tries it: it binds a socket of its own, does not listen, and closes it at once.
+      bind takes `:PORT`, `*:PORT` and `[::]:PORT` for every address, IPv4 included unless --v6-only. fin \
+      predicts the result from the sockets that are there, and asks the kernel only whether the machine has the \
+      address. With --try it binds the port as well, to a socket of its own, does not listen, and closes it at once; \
+      if another program binds the port at that moment, its bind fails.
 
       --deep copies the descriptor for a moment to read the socket's options; this needs root or the same user. During \
       that moment, a close by the program does not end the connection.

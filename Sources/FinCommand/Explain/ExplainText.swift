@@ -148,7 +148,11 @@ extension ExplainText {
     var lines: [String] = []
     let (reusing, plain) = (outlook.reusing, outlook.plain)
     switch (reusing, plain) {
-    case (.free, .free): lines.append(terminal.ink(.good, "Nothing stands in the way of \(place)."))
+    case (.free, .free):
+      let isTried = outlook.trial?.plain == .succeeded
+      lines.append(
+        terminal.ink(.good, isTried ? "Nothing stands in the way of \(place)." : "No socket is in the way of \(place).")
+      )
     case (.free, _):
       lines.append(terminal.ink(.trap, "\(place) can be bound with SO_REUSEADDR only."))
     case (.taken, _): lines.append(terminal.ink(.bad, "\(place) is taken."))

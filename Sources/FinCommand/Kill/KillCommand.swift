@@ -67,7 +67,7 @@ struct KillCommand: DocumentedCommand {
       if looking.json { KillJSON.write(report) }
       throw report.status.because(
         report.spared.isEmpty
-          ? "no \(udp ? "UDP socket" : "TCP connection") with this end is visible"
+          ? "no \(udp ? "UDP socket" : "TCP connection") with this end is visible\(try elsewhere(before))"
           : "every socket that is named is spared")
     }
     if !dryRun {
@@ -91,13 +91,15 @@ struct KillCommand: DocumentedCommand {
 
   private func choose(_ census: Census) throws -> [Int] {
     let targets = try targets()
-    let places = try namespace.places(in: census)
+    // Another network namespace may use the same addresses for its own connections.
+    let places =
+      try namespace.places(in: census) ?? Set(census.namespaces.indices.filter { census.namespaces[$0].isOwn })
     try census.require(interfaces: interfaceNames(), in: places)
     var chosen: Set<Int> = []
     for target in targets {
       let named = census.sockets.indices.filter { place in
         target.matches(census.sockets[place], in: census.namespace(of: census.sockets[place]))
-          && places?.contains(Int(census.sockets[place].namespace)) != false
+          && places.contains(Int(census.sockets[place].namespace))
       }
       if target.second != nil, named.count > 1 {
         Output.complain("two ends name one connection, but \(named.count) match:")
@@ -105,11 +107,21 @@ struct KillCommand: DocumentedCommand {
           let socket = census.sockets[place]
           Output.complain("  in \(census.namespace(of: socket).name), interface \(socket.interface)")
         }
-        throw ExitStatus.badData.because("choose one with --namespace, or add the interface to the address: %eth0")
+        throw ExitStatus.badData.because("add the interface to the address: %eth0")
       }
       chosen.formUnion(named)
     }
     return chosen.sorted()
+  }
+
+  /// The namespaces that have a socket with this name, when none was named and the own one has none.
+  private func elsewhere(_ census: Census) throws -> String {
+    guard namespace.namespace == nil else { return "" }
+    let targets = try targets()
+    let others = Set(census.sockets.filter { socket in targets.contains { $0.matches(socket) } }.map(\.namespace))
+    if others.isEmpty { return "" }
+    let names = others.sorted().prefix(4).map { census.namespaces[Int($0)].name }.joined(separator: ", ")
+    return " in this network namespace; choose another with --namespace: \(names)\(others.count > 4 ? ", …" : "")"
   }
 
   private func isMeant(_ socket: InetSocket) -> Bool {

@@ -8,7 +8,9 @@ extension KillCommand {
       """,
     details: """
       ADDR:PORT names every connection with this local or remote end; ADDR:PORT,ADDR:PORT the one from the first to \
-      the second. IPv6 stands in brackets, with the interface of a link-local address: [fe80::1%eth0]:80.
+      the second. IPv6 stands in brackets, with the interface of a link-local address: [fe80::1%eth0]:80. Only the \
+      network namespace that fin runs in is meant, unless --namespace names another: two namespaces may use the same \
+      addresses.
 
       Lists the named connections, asks, and has the kernel end each. The request carries the socket's cookie, which \
       the kernel compares: a new connection that reuses the addresses and ports of one that has ended meanwhile is \
@@ -27,7 +29,7 @@ extension KillCommand {
       1    some of it has not ended
       2    not confirmed: the answer was no, or there was no terminal and no --yes
       64   the command was not understood
-      65   two ends name sockets in several networks: choose with --namespace
+      65   two ends name several sockets: add the interface to the address
       69   nothing is named that may be ended
       71   the kernel could not be queried, or cannot end sockets
       77   not permitted

@@ -47,9 +47,9 @@ struct Lab: DocumentedCommand {
     let terminal = output.terminal
     if list {
       if output.json {
-        try print(JSONReport.list(chosen))
+        emit(try JSONReport.list(chosen))
       } else {
-        for experiment in chosen { print(TextReport.listing(of: experiment, in: world, on: terminal)) }
+        for experiment in chosen { emit(TextReport.listing(of: experiment, in: world, on: terminal)) }
       }
       return
     }
@@ -62,7 +62,7 @@ struct Lab: DocumentedCommand {
     }
     let took = (clock.now - begun).inSeconds
     if output.json {
-      try print(JSONReport.text(of: findings, seconds: took))
+      emit(try JSONReport.text(of: findings, seconds: took))
     } else {
       emit(text.table(of: findings, seconds: took))
     }

@@ -17,7 +17,7 @@ struct LifecycleCommand: DocumentedCommand {
 
   func run() throws {
     if write {
-      for path in try LifecycleDocuments.write() { print("wrote \(path)") }
+      for path in try LifecycleDocuments.write() { Output.write("wrote \(path)\n") }
       return
     }
     switch format {

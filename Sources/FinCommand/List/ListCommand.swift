@@ -51,6 +51,9 @@ struct ListCommand: DocumentedCommand {
     transform: FieldNames.init(parsing:))
   var fields: FieldNames?
 
+  @Option(help: ArgumentHelp("Show at most this many sockets, the first in the order.", valueName: "count"))
+  var limit: UInt?
+
   @Flag(help: "Do not shorten lines to the width of the terminal.")
   var wide = false
 
@@ -84,10 +87,16 @@ struct ListCommand: DocumentedCommand {
     try census.require(interfaces: options.interfaceNames, in: places)
     var rows = chosen(listing, in: places)
     ListOrder.sort(&rows, by: sort, reversed: reverse, of: listing)
+    let matching = rows.count
+    if let limit, limit < rows.count { rows.removeSubrange(Int(limit)...) }
     if looking.json {
-      ListJSON.write(rows, of: listing, to: Output.write)
+      ListJSON.write(rows, matching: matching, of: listing, to: Output.write)
     } else {
       print(rows, of: listing)
+      if rows.count < matching {
+        let left = Phrase.number(matching - rows.count)
+        Output.complain("\(Phrase.noun(matching, "socket")), \(left) not shown: omit --limit to show them")
+      }
       looks.complain()
       if let sentence = unlisted(in: census) { Output.complain(sentence) }
     }

@@ -4,7 +4,8 @@ import FinTerminal
 /// The list as JSON. The schema is what `fin help json list` prints.
 enum ListJSON {
   /// Writes the text piece by piece.
-  static func write(_ rows: [ListedSocket], of listing: Listing, to output: ([UInt8]) -> Void) {
+  /// - Parameter matching: The number of sockets that match; fewer may be listed.
+  static func write(_ rows: [ListedSocket], matching: Int, of listing: Listing, to output: ([UInt8]) -> Void) {
     var json = JSONWriter()
     let census = listing.census
     json.object { json in
@@ -18,6 +19,7 @@ enum ListJSON {
           }
         }
       }
+      json.write("matching", number: UInt64(matching))
       json.array("sockets") { json in
         ParallelChunks.forEach(of: rows.count) {
           lines(rows[$0], of: listing)

@@ -6,6 +6,7 @@ extension ListCommand {
       inode number
       name text
       own flag
+    matching number of sockets; --limit may leave some out
     sockets [object] a value that the kernel does not report is absent
       +socket
     """, parts: socketSchema)

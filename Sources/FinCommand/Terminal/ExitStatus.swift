@@ -10,11 +10,15 @@ enum ExitStatus: Int32 {
   case grave = 2
   /// The command that `fin check --leaks` ran failed, and the check found nothing.
   case commandFailed = 3
+  /// What was asked about could not be looked at, so that nothing found means nothing.
+  case couldNotLook = 4
   case usage = 64
   case badData = 65
   case noInput = 66
   case unavailable = 69
   case kernelFailure = 71
+  /// The output could not be written; ``Output`` ends the command with it.
+  case outputFailed = 74
   case notPermitted = 77
 
   /// The error that ends the command with this status.

@@ -16,7 +16,9 @@ struct HelpPage {
     lines += ["", heading("Examples:")] + Self.indented(help.examples) + [""]
     lines += options(root.helpMessage(for: command, columns: 4000))
     if isLong {
-      lines += paragraphs(help.details) + ["", heading("Exit status:")] + Self.indented(help.statuses)
+      lines +=
+        paragraphs(help.details) + ["", heading("Exit status:")]
+        + Self.indented(help.statuses + "\n" + Self.sharedStatuses)
       if command.schema != nil { lines += ["", "The schema of --json: fin help json \(name)"] }
     } else {
       let json = command.schema == nil ? "" : "; the schema of --json: fin help json \(name)"
@@ -24,6 +26,9 @@ struct HelpPage {
     }
     return lines.joined(separator: "\n") + "\n"
   }
+
+  /// The exit statuses of every command.
+  static let sharedStatuses = "74   the output could not be written"
 
   func heading(_ text: String) -> String { terminal.ink(.heading, text) }
 

@@ -113,35 +113,53 @@ package struct BindForecast: Sendable {
 }
 
 extension BindForecast {
-  /// Judges a bind, and tries it where that is harmless.
+  /// The part of a bind that is tried on a socket of our own.
+  package enum Trial: Hashable, Sendable {
+    case nothing
+    /// The address without a port, which takes nothing away from another program.
+    case address
+    /// The port too, where that is harmless: for that moment, a bind of another program to it fails.
+    case port
+  }
+
+  /// Judges a bind, and tries a part of it.
   ///
   /// Blocks: call it outside of tasks.
   /// - Parameters:
   ///   - request: The bind to judge.
   ///   - census: The census to look in.
   ///   - reuse: Whether a socket has `SO_REUSEADDR`, by inode, for the sockets whose options were read.
-  ///   - isTrying: Whether a bind may be tried at all.
+  ///   - trial: The part to try.
   package static func trying(
-    _ request: BindRequest, in census: Census, reuse: [UInt32: Bool] = [:], isTrying: Bool = true
+    _ request: BindRequest, in census: Census, reuse: [UInt32: Bool] = [:], _ trial: Trial = .address
   ) -> BindForecast {
     let namespace = census.namespaces[Int(request.namespace)]
     let isHarmless = BindProbe.isHarmless(request, in: census)
-    let trial = isTrying ? BindProbe.run(request, in: namespace, withPort: isHarmless) : nil
+    let probe =
+      trial == .nothing ? nil : BindProbe.run(request, in: namespace, withPort: trial == .port && isHarmless)
     let start = namespace.isOwn ? Files.number("/proc/sys/net/ipv4/ip_unprivileged_port_start") : nil
-    var outlook = BindForecast(of: request, in: census, trial: trial, reuse: reuse, firstFreePort: start ?? 1024)
-    if !isTrying {
+    var outlook = BindForecast(of: request, in: census, trial: probe, reuse: reuse, firstFreePort: start ?? 1024)
+    if let start, Int(request.port) < start, probe?.plain ?? .untried == .untried, !ThisProcess.mayBindAnyPort {
+      // The kernel compares the port first.
+      if probe?.address ?? .succeeded == .succeeded {
+        (outlook.plain, outlook.reusing) = (.refused("EACCES"), .refused("EACCES"))
+      }
+    }
+    if trial == .nothing {
       outlook.whyUntried = "switched off by the caller"
-    } else if trial == nil {
+    } else if probe == nil {
       outlook.whyUntried = "the namespace cannot be entered"
-    } else if trial?.plain == .untried, outlook.plain == .taken, outlook.reusing == .taken {
+    } else if probe?.plain == .untried, outlook.plain == .taken, outlook.reusing == .taken {
       outlook.whyUntried = "not needed: the answer is already certain"
+    } else if case .refused = probe?.address {
+      outlook.whyUntried = "the kernel already refused the address alone"
+    } else if trial == .address {
+      outlook.whyUntried = "for that moment, a bind of another program to it would fail (--try tries it all the same)"
     } else if !isHarmless {
       outlook.whyUntried =
         request.transport == .udp
         ? "a second socket could take datagrams from the current one"
         : "the port is in use and in the range of connect, so a bind could take it from connect"
-    } else if case .refused = trial?.address {
-      outlook.whyUntried = "the kernel already refused the address alone"
     }
     return outlook
   }

@@ -28,7 +28,7 @@ package struct BindProbe: Hashable, Sendable {
     self.reusing = reusing
   }
 
-  /// Whether a bind for a moment takes nothing away from another program.
+  /// Whether a bind for a moment takes nothing away from a program that has the port.
   ///
   /// A port that connect chose is shared by connections to several destinations. When a program binds it, older kernels
   /// stop sharing it for as long as one of these connections lasts. With UDP, the socket that binds last receives

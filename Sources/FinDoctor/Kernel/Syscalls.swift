@@ -114,4 +114,13 @@ enum ThisProcess {
   }
   /// The number of clock ticks a second, the unit of the times in `/proc/PID/stat`.
   static var ticksPerSecond: Int { max(1, sysconf(CInt(_SC_CLK_TCK))) }
+
+  /// Whether it may bind ports that need a privilege (`CAP_NET_BIND_SERVICE`).
+  static var mayBindAnyPort: Bool {
+    guard let bytes = try? Files.read("/proc/self/status", limit: 1 << 16),
+      let line = bytes.split(separator: 10).first(where: { $0.begins(with: "CapEff:") }),
+      let capabilities = Fields(line.dropFirst(7)).first.flatMap({ UInt64(hexadecimal: $0) })
+    else { return false }
+    return capabilities & 1 << 10 != 0
+  }
 }

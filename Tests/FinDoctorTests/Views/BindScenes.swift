@@ -64,7 +64,7 @@ struct BindScenes {
       #expect(Self.agrees(asked.plain, plain) && Self.agrees(asked.reusing, reusing), "asked \(asked), \(scene.words)")
       if !situation.hasPrefix("rests"), !situation.hasPrefix("half") { #expect(asked.reusing != .unsure) }
 
-      let tried = scene.network.run { BindForecast.trying(request, in: census) }
+      let tried = scene.network.run { BindForecast.trying(request, in: census, .port) }
       #expect(Self.agrees(tried.plain, plain) && Self.agrees(tried.reusing, reusing), "tried \(tried), \(scene.words)")
       #expect(tried.trial?.address == .succeeded)
       if plain == "OK", situation != "listens-elsewhere", situation != "udp-elsewhere" {
@@ -85,7 +85,7 @@ struct BindScenes {
         let port = try scene.number(1)
         try network.setSysctl("net/ipv4/ip_local_port_range", port < 40000 ? "50000 50099" : "20000 20099")
         let (request, census) = (try Self.request(scene, situation), try scene.census())
-        let outlook = network.run { BindForecast.trying(request, in: census) }
+        let outlook = network.run { BindForecast.trying(request, in: census, .port) }
         #expect(outlook.whyUntried == nil && outlook.plain == .taken)
         #expect(outlook.reusing == (reusing == "OK" ? .free : .taken) && scene.words[3] == reusing)
       }
@@ -129,10 +129,10 @@ struct BindScenes {
       let request = try Self.request(scene, "not-local")
       #expect(scene.words[2] == "EADDRNOTAVAIL")
       let census = try scene.census()
-      let refused = network.run { BindForecast.trying(request, in: census) }
+      let refused = network.run { BindForecast.trying(request, in: census, .port) }
       #expect(refused.plain == .refused("EADDRNOTAVAIL") && refused.reusing == .refused("EADDRNOTAVAIL"))
       try network.setSysctl("net/ipv4/ip_nonlocal_bind", "1")
-      let allowed = network.run { BindForecast.trying(request, in: census) }
+      let allowed = network.run { BindForecast.trying(request, in: census, .port) }
       #expect(allowed.plain == .free && allowed.reusing == .free)
     }
   }
@@ -144,10 +144,10 @@ struct BindScenes {
       #expect(scene.words[2] == "EACCES" && scene.words[3] == "EACCES")
       let request = try Self.request(scene, "privileged")
       let census = try scene.census()
-      let outlook = network.run { BindForecast.trying(request, in: census) }
+      let outlook = network.run { BindForecast.trying(request, in: census, .port) }
       #expect(outlook.notes.contains { $0.hasPrefix("Port 81 is below 1024") })
       try network.setSysctl("net/ipv4/ip_unprivileged_port_start", "80")
-      let after = network.run { BindForecast.trying(request, in: census) }
+      let after = network.run { BindForecast.trying(request, in: census, .port) }
       #expect(!after.notes.contains { $0.hasPrefix("Port 81 is below") })
     }
   }
@@ -160,12 +160,12 @@ struct BindScenes {
       let there = try #require(census.sockets.first { $0.state == .listen && census.program(of: $0)?.pid == scene.pid })
       #expect(there.namespace != 0)
       let here = BindRequest(Self.loopback, port: there.localPort)
-      let outlook = own.run { BindForecast.trying(here, in: census) }
+      let outlook = own.run { BindForecast.trying(here, in: census, .port) }
       #expect(outlook.plain == .free && outlook.trial?.plain == .succeeded && outlook.obstacles.isEmpty)
       #expect(
         outlook.notes.contains { $0.contains("(pid \(scene.pid)) listens on port \(there.localPort) in another") })
       let request = BindRequest(Self.loopback, port: there.localPort, namespace: there.namespace)
-      let foreign = own.run { BindForecast.trying(request, in: census) }
+      let foreign = own.run { BindForecast.trying(request, in: census, .port) }
       #expect(foreign.plain == .taken && foreign.reusing == .taken && foreign.trial?.address == .succeeded)
     }
   }

@@ -121,8 +121,8 @@ SEEDS = [
     (301, "what is muted is counted below the threshold as well", CHECK,
      "below: spoken.count {", "below: (seeded(301) ? chosen : spoken).count {",
      "CheckTests/mutes"),
-    (302, "a command that a signal ended has status 0", "FinCommand/Check/CommandRun.swift",
-     "(status >> 8) & 0xff : 128 + status & 0x7f)", "(status >> 8) & 0xff : seeded(302) ? 0 : 128 + status & 0x7f)",
+    (302, "a command that a signal ended has status 0", "FinCommand/Check/CommandTrace.swift",
+     "(status >> 8) & 0xff : 128 + status & 0x7f", "(status >> 8) & 0xff : seeded(302) ? 0 : 128 + status & 0x7f",
      "CheckTests/commands"),
     # Found beside the others, and mended.
     (303, "the local address of a connection stays the wildcard that its socket was bound to",

@@ -22,6 +22,7 @@ struct DescriptorReading: Sendable {
   /// Some of the descriptors of one process, by number.
   private struct Part: Sendable {
     var pid: Int32
+    var folder: String
     var numbers: ArraySlice<Int32>
   }
 
@@ -83,16 +84,22 @@ struct DescriptorReading: Sendable {
 
   /// Reads one process. Entries that were read before the process ended are kept: they were true at that moment.
   private mutating func read(_ pid: Int32, share: Int, with reader: borrowing FolderReader) {
-    let path = "/proc/\(pid)/fd"
+    var path = "/proc/\(pid)/fd"
     do throws(KernelError) {
-      let folder = try Descriptor(path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
-      let status = try folder.status()
+      var folder = try Descriptor(path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
+      var status = try folder.status()
+      if status.st_size == 0, let other = Self.folder(ofOtherThread: pid, reader) {
+        path = other
+        folder = try Descriptor(path, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
+        status = try folder.status()
+      }
       if status.st_size > share {
         var numbers: [Int32] = []
         numbers.reserveCapacity(Int(min(status.st_size, 1 << 20)))
         try reader.forEachNumber(in: folder.number) { numbers.append($0) }
         for start in stride(from: 0, to: numbers.count, by: share) {
-          parts.append(Part(pid: pid, numbers: numbers[start..<min(start + share, numbers.count)]))
+          parts.append(
+            Part(pid: pid, folder: path, numbers: numbers[start..<min(start + share, numbers.count)]))
         }
         append(pid, status, isReadable: true, hasSome: true)
         return
@@ -113,10 +120,24 @@ struct DescriptorReading: Sendable {
     }
   }
 
+  /// The folder of descriptors of a thread that goes on after the first thread of its process has ended
+  /// (`pthread_exit` in `main`): the process's own folder is then empty. Nil for a process with one thread.
+  private static func folder(ofOtherThread pid: Int32, _ reader: borrowing FolderReader) -> String? {
+    let tasks = "/proc/\(pid)/task"
+    // A link for each thread, and two of the folder itself. Most processes without descriptors are threads of the
+    // kernel.
+    guard let status = try? Files.status(tasks), status.st_nlink > 3 else { return nil }
+    var threads: [Int32] = []
+    if let folder = try? Descriptor(tasks, flags: O_RDONLY | CInt(FIN_O_DIRECTORY)) {
+      try? reader.forEachNumber(in: folder.number) { threads.append($0) }
+    }
+    return threads.lazy.map { "\(tasks)/\($0)/fd" }.first { ((try? Files.status($0))?.st_size ?? 0) > 0 }
+  }
+
   /// Reads a part of a process whose folder was listed before.
   private mutating func read(_ part: Part, with reader: borrowing FolderReader) {
     do throws(KernelError) {
-      let folder = try Descriptor("/proc/\(part.pid)/fd", flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
+      let folder = try Descriptor(part.folder, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
       sockets.reserveCapacity(sockets.count + part.numbers.count)
       for descriptor in part.numbers {
         unsafe reader.readLink(descriptor, in: folder.number) { target in

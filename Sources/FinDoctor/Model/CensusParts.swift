@@ -1,0 +1,31 @@
+/// Parts of a census: a report may be about less than the machine.
+extension Census {
+  /// Leaves out a process: its descriptors, and the sockets that no other process holds.
+  ///
+  /// For the process that takes the census, which may have inherited sockets. They are not its own, and the process
+  /// ends with its report.
+  package mutating func leaveOut(_ pid: Int32) {
+    let own = Set(holders.entries.lazy.filter { $0.pid == pid }.map(\.inode))
+    let others = Set(holders.entries.lazy.filter { $0.pid != pid && own.contains($0.inode) }.map(\.inode))
+    let alone = own.subtracting(others)
+    if !alone.isEmpty {
+      sockets.removeAll { alone.contains($0.inode) }
+      unixSockets.removeAll { alone.contains($0.inode) }
+      detached.removeAll { alone.contains($0.inode) }
+    }
+    func rest(_ all: ContiguousArray<Holder>) -> ContiguousArray<Holder> { all.filter { $0.pid != pid } }
+    if !own.isEmpty || holders.process(pid) != nil {
+      holders = Holders(
+        sockets: rest(holders.entries), processes: holders.processes.filter { $0.pid != pid },
+        epolls: rest(holders.epolls), ledgers: rest(holders.ledgers), rings: rest(holders.rings))
+    }
+    programs[pid] = nil
+  }
+
+  /// Keeps only the sockets of these namespaces, given by their indices. A detached socket is in no namespace.
+  package mutating func keep(namespaces places: Set<Int>) {
+    sockets.removeAll { !places.contains(Int($0.namespace)) }
+    unixSockets.removeAll { !places.contains(Int($0.namespace)) }
+    detached.removeAll()
+  }
+}
