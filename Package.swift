@@ -92,7 +92,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "FinDoctorTests", dependencies: ["FinDoctor", "FinBase", "CFin", "Peers", "TestTraits"],
-      exclude: ["Scenes"],
+      exclude: ["Corpus", "Scenes"],
       swiftSettings: settings),
     .testTarget(
       name: "FinCommandTests",

@@ -14,6 +14,6 @@ struct FinCommand: ParsableCommand {
   /// The commands for a person.
   static let documented: [any DocumentedCommand.Type] = [
     CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,
-    KillCommand.self, Lab.self, LifecycleCommand.self,
+    KillCommand.self, CensusCommand.self, Lab.self, LifecycleCommand.self,
   ]
 }

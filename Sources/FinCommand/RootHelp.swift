@@ -24,6 +24,7 @@ enum RootHelp {
     ("ports", "the local ports left for each destination"),
     ("listeners", "the clients in each listener's queue, and who accepts"),
     ("kill", "end connections of other programs"),
+    ("census", "a snapshot as a file, for --from of the others"),
     ("lab", "try on real sockets what each way of closing does"),
     ("lifecycle", "the table of a socket's life"),
   ].map { "  " + Terminal.pad($0.0, to: 11) + $0.1 }

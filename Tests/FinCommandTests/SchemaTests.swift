@@ -105,6 +105,12 @@ struct SchemaTests {
     return try SchemaKey.parse(page.output)
   }
 
+  /// Compares an output with a page of the help.
+  static func expect(_ fin: Fin, toHave page: Fin) throws {
+    let object = try JSONDecoder().decode([String: JSONValue].self, from: Data(fin.output.utf8))
+    #expect(SchemaKey.differences(object, try SchemaKey.parse(page.output), at: "") == [])
+  }
+
   private func expect(_ fin: Fin, _ verb: String) async throws {
     let object = try JSONDecoder().decode([String: JSONValue].self, from: Data(fin.output.utf8))
     #expect(SchemaKey.differences(object, try await schema(verb), at: verb) == [])

@@ -49,6 +49,8 @@ struct CheckCommand: DocumentedCommand {
 
   @OptionGroup var namespace: NamespaceOption
 
+  @OptionGroup var source: SourceOption
+
   @OptionGroup var looking: LookOptions
 
   func validate() throws {
@@ -57,6 +59,7 @@ struct CheckCommand: DocumentedCommand {
         throw ValidationError("--leaks needs either --pid PID, or -- and a command.")
       }
       guard words.isEmpty || over == nil else { throw ValidationError("--over cannot be used with a command.") }
+      guard words.isEmpty || source.file == nil else { throw ValidationError("--from cannot be used with a command.") }
     } else {
       guard pid == nil else {
         throw ValidationError("--pid is for --leaks; without --leaks, name the process as an argument.")
@@ -70,7 +73,7 @@ struct CheckCommand: DocumentedCommand {
     for name in programs { try expectProgram(name, in: result.census) }
     let chosen = result.findings.filter { isWanted($0, in: result.census) }
     let spoken = chosen.filter { !mutes.mutes($0) }
-    let hidden = result.census.gaps.sentences + result.hidden
+    let hidden = (result.record?.hidden ?? result.census.gaps.sentences) + result.hidden
     let report = CheckReport(
       chains: Diagnosis.chains(spoken.filter { $0.severity >= threshold.severity }),
       below: spoken.count { $0.severity < threshold.severity }, muted: chosen.count - spoken.count,
@@ -81,7 +84,7 @@ struct CheckCommand: DocumentedCommand {
       CheckJSON.write(report)
     } else {
       let text = CheckText(terminal: looking.terminal)
-      Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty))
+      Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty || source.file != nil))
       for sentence in hidden { Output.complain(sentence) }
     }
     for sentence in result.complaints { Output.complain(sentence) }
@@ -99,7 +102,9 @@ struct CheckCommand: DocumentedCommand {
     var findings: [Finding]
     var onPurpose: [DeclaredIntent] = []
     var census: Census
-    /// What the check was asked for and could not see, one sentence each. Without findings, it is not passed.
+    /// The file that the census comes from, if any.
+    var record: CensusRecord?
+    /// The parts of the subject that could not be seen, one sentence each. Without findings, the check is not passed.
     var hidden: [String] = []
     var complaints: [String] = []
     /// The exit status of the command, if one was run.
@@ -107,6 +112,7 @@ struct CheckCommand: DocumentedCommand {
   }
 
   private func look() throws -> Look {
+    if let record = try source.read(looking.census) { return try look(at: record) }
     if let pid { try expectProcess(pid) }
     var options = diagnosisOptions
     var lostEnds = 0
@@ -143,6 +149,20 @@ struct CheckCommand: DocumentedCommand {
     Diagnosis.prepare(&census, &options)
     let outcome = Diagnosis.examine(census, options)
     return Look(findings: outcome.findings, onPurpose: outcome.onPurpose, census: census)
+  }
+
+  /// Examines a file, and reads nothing of this machine.
+  private func look(at record: CensusRecord) throws -> Look {
+    guard over == nil else { throw ValidationError("--over needs the running machine: a file has one snapshot.") }
+    var census = record.census
+    if let pid, census.holders.process(pid) == nil, census.programs[pid] == nil {
+      throw ExitStatus.unavailable.because("there is no process \(pid)")
+    }
+    if let places = try namespace.places(in: census) { census.keep(namespaces: places) }
+    var options = record.options
+    options.thresholds = diagnosisOptions.thresholds
+    let outcome = Diagnosis.examine(census, options)
+    return Look(findings: outcome.findings, onPurpose: outcome.onPurpose, census: census, record: record)
   }
 
   var diagnosisOptions: Diagnosis.Options {
@@ -188,7 +208,10 @@ struct CheckCommand: DocumentedCommand {
   private func expectProgram(_ name: ProgramName, in census: Census) throws {
     if census.programs.contains(where: { name.matches($0.key, $0.value) }) { return }
     // The census has only the programs that have sockets.
-    if census.holders.processes.contains(where: { name.matches($0.pid, Program.read($0.pid)) }) { return }
+    let isLive = source.file == nil
+    if census.holders.processes.contains(where: { name.matches($0.pid, isLive ? Program.read($0.pid) : nil) }) {
+      return
+    }
     switch name {
     case .pid(let pid): throw ExitStatus.unavailable.because("there is no process \(pid)")
     case .name(let text):

@@ -45,8 +45,8 @@ extension CheckCommand {
       4    --leaks with a command: its end could not be seen, so that no finding
            means nothing
       64   the command was not understood
-      65   a mute file has a line that is not valid
-      66   a mute file cannot be read
+      65   a mute file has a line that is not valid, or the file of --from is not
+      66   a mute file or the file of --from cannot be read
       69   there is no such process, or the command of --leaks could not be run
       71   the kernel could not be queried
       """)

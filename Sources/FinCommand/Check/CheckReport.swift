@@ -13,7 +13,7 @@ struct CheckReport {
   var census: Census
   /// The limit on the chains to show; nil for none. The status and the summary are those of all chains.
   var limit: Int?
-  /// What could not be seen, one sentence each.
+  /// The gaps of the look, one sentence each.
   var hidden: [String] = []
   /// Whether the subject of the check could not be looked at.
   var couldNotLook = false

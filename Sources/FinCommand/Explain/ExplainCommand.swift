@@ -38,12 +38,17 @@ struct ExplainCommand: DocumentedCommand {
   @Option(help: ArgumentHelp("Show at most this many sockets.", valueName: "count"))
   var limit = 20
 
+  @OptionGroup var source: SourceOption
+
   @OptionGroup var looking: LookOptions
 
   private var text: ExplainText { ExplainText(terminal: looking.terminal) }
 
   func validate() throws {
     guard limit > 0 else { throw ValidationError("--limit must be above 0.") }
+    guard source.file == nil || !deep && !tries else {
+      throw ValidationError("--deep and --try need the running machine: they cannot be used with --from.")
+    }
     if case .bind = try ExplainSubject(words) {
       guard !tries || !noTry else { throw ValidationError("--try and --no-try exclude each other.") }
       return
@@ -59,8 +64,9 @@ struct ExplainCommand: DocumentedCommand {
       try explain(bind: address, port)
       return
     }
-    var (census, found) = try look(for: subject)
-    if found.isEmpty {
+    let record = try source.read(looking.census)
+    var (census, found) = try record.map { ($0.census, sockets(subject, in: $0.census)) } ?? look(for: subject)
+    if found.isEmpty, record == nil {
       // Tables and descriptors are read one after the other. A second census finds a socket created in between.
       (census, found) = try look(for: subject)
     }
@@ -70,18 +76,21 @@ struct ExplainCommand: DocumentedCommand {
       found.removeAll { $0.namespace(in: census).map { !places.contains($0) } ?? false }
     }
     guard !found.isEmpty else { throw nothing(subject, census) }
-    var options = Diagnosis.Options()
-    Diagnosis.prepare(&census, &options)
+    var options = record?.options ?? Diagnosis.Options()
+    if record == nil { Diagnosis.prepare(&census, &options) }
     // Findings use the wait states of the holders. If the sockets are few, all their holders are examined first.
-    if found.count <= limit { census.watch(Set(found.flatMap { census.holders[census.inode(of: $0)].map(\.pid) })) }
+    if found.count <= limit, record == nil {
+      census.watch(Set(found.flatMap { census.holders[census.inode(of: $0)].map(\.pid) }))
+    }
     let findings = Diagnosis.findings(in: census, options)
     let order = ExplainOrder(census, findings)
     let shown = order.worstFirst(found).prefix(limit)
-    census.watch(Set(shown.flatMap { census.holders[census.inode(of: $0)].map(\.pid) }))
-    var hidden = census.gaps.sentences
+    if record == nil { census.watch(Set(shown.flatMap { census.holders[census.inode(of: $0)].map(\.pid) })) }
+    var hidden = record?.hidden ?? census.gaps.sentences
     let isOne = found.count == 1
     let lives = shown.map { socket in
-      let readings = SocketDetails.read(socket, in: census, readsOptions: deep && isOne)
+      let readings =
+        record?.details(of: socket) ?? SocketDetails.read(socket, in: census, readsOptions: deep && isOne)
       hidden += readings.hidden.filter { !hidden.contains($0) }
       return SocketExplanation(of: socket, in: census, readings, findings: findings)
     }
@@ -143,22 +152,31 @@ struct ExplainCommand: DocumentedCommand {
     options.secondLook = .milliseconds(100)
     options.interfaceNames = subject.interfaceNames
     let census = try Census.taking(options)
+    if case .descriptor(let pid, let number) = subject {
+      guard case .socket(let inode, _) = DescriptorTarget.read(pid, number) else { return (census, []) }
+      return (census, census.references(toInode: inode))
+    }
+    return (census, sockets(subject, in: census))
+  }
+
+  /// The sockets of a census that the arguments name.
+  private func sockets(_ subject: ExplainSubject, in census: Census) -> [SocketReference] {
     switch subject {
     case .process(let pid):
       var seen: Set<SocketReference> = []
-      return (census, census.references(heldBy: pid).map(\.socket).filter { seen.insert($0).inserted })
+      return census.references(heldBy: pid).map(\.socket).filter { seen.insert($0).inserted }
     case .descriptor(let pid, let number):
-      guard case .socket(let inode, _) = DescriptorTarget.read(pid, number) else { return (census, []) }
-      return (census, census.references(toInode: inode))
-    case .place(let place, let other): return (census, census.references(at: place, other))
-    case .unixName(let name): return (census, census.references(toName: visible(name)))
-    case .bind: return (census, [])
+      return census.references(heldBy: pid).filter { $0.descriptor == number }.map(\.socket)
+    case .place(let place, let other): return census.references(at: place, other)
+    case .unixName(let name): return census.references(toName: visible(name))
+    case .bind: return []
     }
   }
 
   /// Reports why nothing was found.
   private func nothing(_ subject: ExplainSubject, _ census: Census) -> ExitCode {
     for sentence in census.gaps.sentences { Output.complain(sentence) }
+    if source.file != nil { return ExitStatus.unavailable.because("the file has no such socket") }
     switch subject {
     case .process(let pid):
       guard let process = census.holders.process(pid) else {
@@ -197,7 +215,8 @@ struct ExplainCommand: DocumentedCommand {
 extension ExplainCommand {
   private func explain(bind written: WrittenAddress, _ port: UInt16) throws {
     let subject = ExplainSubject.bind(written, port)
-    let (census, _) = try look(for: subject)
+    let record = try source.read(looking.census)
+    let census = try record?.census ?? look(for: subject).0
     let place = try namespace.places(in: census)?.min() ?? 0
     try census.require(interfaces: subject.interfaceNames, in: [place])
     let address = written.resolved(in: census.namespaces[place]) ?? written.address
@@ -205,7 +224,9 @@ extension ExplainCommand {
       address, port: port, transport: udp ? .udp : .tcp, isIPv6Only: only6, namespace: UInt16(place))
     let inWay = census.sockets.filter { request.meets($0) }
     let reuse = deep ? SocketOptions.reuse(of: inWay.prefix(64).map(\.inode).filter { $0 != 0 }, in: census) : [:]
-    let outlook = BindForecast.trying(request, in: census, reuse: reuse, noTry ? .nothing : tries ? .port : .address)
+    let outlook =
+      record.map { BindForecast(of: request, in: census, recorded: $0.firstFreePort) }
+      ?? BindForecast.trying(request, in: census, reuse: reuse, noTry ? .nothing : tries ? .port : .address)
     let status: ExitStatus =
       switch outlook.reusing {
       case .free: .success
@@ -213,10 +234,10 @@ extension ExplainCommand {
       case .unsure: .grave
       }
     if looking.json {
-      ExplainJSON.write(outlook, status: status, in: census, hidden: census.gaps.sentences)
+      ExplainJSON.write(outlook, status: status, in: census, hidden: record?.hidden ?? census.gaps.sentences)
     } else {
       Output.write(text.bind(outlook))
-      for sentence in census.gaps.sentences { Output.complain(sentence) }
+      for sentence in record?.hidden ?? census.gaps.sentences { Output.complain(sentence) }
     }
     if status != .success { throw status.exit }
   }

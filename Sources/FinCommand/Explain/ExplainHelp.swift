@@ -29,6 +29,8 @@ extension ExplainCommand {
       1    bind: it will be refused
       2    bind: it may be refused; only the program in the way knows
       64   the command was not understood
+      65   the file of --from is not valid
+      66   the file of --from cannot be read
       69   no such process, descriptor, socket or namespace, or it may not be seen
       71   the kernel could not be queried
       """)

@@ -65,6 +65,8 @@ struct ListCommand: DocumentedCommand {
 
   @OptionGroup var namespace: NamespaceOption
 
+  @OptionGroup var source: SourceOption
+
   @OptionGroup var looking: LookOptions
 
   func run() throws {
@@ -76,10 +78,10 @@ struct ListCommand: DocumentedCommand {
     options.interfaceNames = Set(address.compactMap(\.interfaceName))
     // The kernel computes it for each socket, so it is requested only where it is shown.
     options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
-    let looks = try CensusPair.take(options, over: over)
+    let looks = try CensusPair.take(options, over: over, from: source)
     var census = looks.census
     if let earlier = looks.earlier { census.recall(from: earlier) }
-    if ([sort] + (fields?.names ?? [])).contains(where: \.isPublished) {
+    if looks.record == nil, ([sort] + (fields?.names ?? [])).contains(where: \.isPublished) {
       census.readLedgers(of: census.holders.ledgers.map(\.pid))
     }
     let listing = Listing(census)

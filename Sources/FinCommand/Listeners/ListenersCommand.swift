@@ -34,6 +34,8 @@ struct ListenersCommand: DocumentedCommand {
 
   @OptionGroup var namespace: NamespaceOption
 
+  @OptionGroup var source: SourceOption
+
   @OptionGroup var looking: LookOptions
 
   func run() throws {
@@ -42,7 +44,7 @@ struct ListenersCommand: DocumentedCommand {
     options.readsUnixSockets = unix || !tcp
     options.readsDetached = false
     options.interfaceNames = Set(address.compactMap(\.interfaceName))
-    let looks = try CensusPair.take(options, over: over)
+    let looks = try CensusPair.take(options, over: over, from: source)
     var census = looks.census
     let places = try namespace.places(in: census)
     try census.require(interfaces: options.interfaceNames, in: places)
@@ -54,7 +56,7 @@ struct ListenersCommand: DocumentedCommand {
     // The processes that accept are examined only for the listeners to show: an epoll set may be long.
     let matching = panels(in: census)
     let count = Int(clamping: limit ?? .max)
-    census.watch(Set(matching.prefix(count).flatMap { $0.holders.map(\.pid) }))
+    if looks.record == nil { census.watch(Set(matching.prefix(count).flatMap { $0.holders.map(\.pid) })) }
     let shown = Array(panels(in: census).prefix(count))
     if looking.json {
       ListenersJSON.write(shown, matching: matching.count, census)

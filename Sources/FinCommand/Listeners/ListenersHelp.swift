@@ -34,6 +34,8 @@ extension ListenersCommand {
     statuses: """
       0    shown, also if nothing matched
       64   the command was not understood
+      65   the file of --from is not valid
+      66   the file of --from cannot be read
       71   the kernel could not be queried
       """)
 }

@@ -30,6 +30,8 @@ struct PortsCommand: DocumentedCommand {
 
   @OptionGroup var namespace: NamespaceOption
 
+  @OptionGroup var source: SourceOption
+
   @OptionGroup var looking: LookOptions
 
   func run() throws {
@@ -38,7 +40,7 @@ struct PortsCommand: DocumentedCommand {
     options.readsUnixSockets = false
     options.readsDetached = false
     options.interfaceNames = Set(address.compactMap(\.interfaceName))
-    let looks = try CensusPair.take(options, over: over)
+    let looks = try CensusPair.take(options, over: over, from: source)
     let places = try namespace.places(in: looks.census)
     try looks.census.require(interfaces: options.interfaceNames, in: places)
     let matching = PortBudget.all(in: looks.census, since: looks.earlier).filter {

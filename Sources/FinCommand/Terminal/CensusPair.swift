@@ -1,3 +1,4 @@
+import ArgumentParser
 import FinDoctor
 import FinTerminal
 
@@ -5,18 +6,31 @@ import FinTerminal
 struct CensusPair {
   let census: Census
   let earlier: Census?
+  /// The file that the snapshot comes from; nil for the running machine.
+  var record: CensusRecord?
 
-  /// - Parameter over: The time between two snapshots; nil for one snapshot.
-  static func take(_ options: Census.Options, over: TimeSpan? = nil) throws -> CensusPair {
+  /// - Parameters:
+  ///   - over: The time between two snapshots; nil for one snapshot.
+  ///   - source: The option that may name a file to read instead of the machine; nil for a command without it.
+  static func take(_ options: Census.Options, over: TimeSpan? = nil, from source: SourceOption? = nil) throws
+    -> CensusPair
+  {
+    if let record = try source?.read(options) {
+      guard over == nil else { throw ValidationError("--over needs the running machine: a file has one snapshot.") }
+      return CensusPair(census: record.census, earlier: nil, record: record)
+    }
     guard let over else { return CensusPair(census: try Census.taking(options), earlier: nil) }
     let earlier = try Census.taking(options)
     over.pass()
     return CensusPair(census: try Census.taking(options), earlier: earlier)
   }
 
+  /// The gaps of the census, one sentence each.
+  var hidden: [String] { record?.hidden ?? census.gaps.sentences }
+
   /// Writes to standard error what could not be seen.
   func complain() {
-    for sentence in census.gaps.sentences { Output.complain(sentence) }
+    for sentence in hidden { Output.complain(sentence) }
   }
 }
 

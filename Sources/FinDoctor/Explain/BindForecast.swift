@@ -122,6 +122,13 @@ extension BindForecast {
     case port
   }
 
+  /// Judges a bind on a machine that is not this one, by its census alone.
+  /// - Parameter firstFreePort: The lowest port that needs no privilege there.
+  package init(of request: BindRequest, in census: Census, recorded firstFreePort: Int) {
+    self.init(of: request, in: census, firstFreePort: firstFreePort)
+    whyUntried = "the census is from a file"
+  }
+
   /// Judges a bind, and tries a part of it.
   ///
   /// Blocks: call it outside of tasks.

@@ -36,7 +36,7 @@ package struct SocketDetails: Sendable {
   }
 
   /// Reads the flags of descriptors. A number may refer to another file by now, even to one that does not answer.
-  private mutating func readFlags(of holders: [Holder], in census: Census) {
+  mutating func readFlags(of holders: [Holder], in census: Census) {
     let readings = holders.map {
       Helpers.Reading(
         pid: $0.pid, user: census.programs[$0.pid]?.user,

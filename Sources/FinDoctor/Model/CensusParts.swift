@@ -22,6 +22,14 @@ extension Census {
     programs[pid] = nil
   }
 
+  /// Keeps only the sockets that a census with these options would have read.
+  package mutating func select(_ options: Options) {
+    sockets.removeAll { !options.transports.contains($0.transport) }
+    if !options.readsUnixSockets { unixSockets.removeAll() }
+    detached.removeAll { !options.readsDetached || !options.transports.contains($0.transport) }
+    if !options.readsAllNamespaces { keep(namespaces: Set(namespaces.indices.filter { namespaces[$0].isOwn })) }
+  }
+
   /// Keeps only the sockets of these namespaces, given by their indices. A detached socket is in no namespace.
   package mutating func keep(namespaces places: Set<Int>) {
     sockets.removeAll { !places.contains(Int($0.namespace)) }

@@ -14,6 +14,20 @@ public struct TCPDetail: Sendable {
   /// fields is known then.
   private(set) var multipathLength: UInt16 = 0
 
+  /// A field of `struct mptcp_info`; nil if the kernel did not provide it.
+  func multipathField<Number: FixedWidthInteger & UnsignedInteger>(_ offset: Int) -> Number? {
+    guard offset + MemoryLayout<Number>.size <= multipathLength else { return nil }
+    return Number(truncatingIfNeeded: words[offset >> 3].littleEndian >> UInt64((offset & 7) << 3))
+  }
+
+  /// Sets a field of `struct mptcp_info`.
+  mutating func setMultipathField<Number: FixedWidthInteger & UnsignedInteger>(_ offset: Int, _ value: Number) {
+    let shift = UInt64((offset & 7) << 3)
+    let word = words[offset >> 3].littleEndian & ~(UInt64(Number.max) << shift) | UInt64(value) << shift
+    words[offset >> 3] = word.littleEndian
+    multipathLength = max(multipathLength, UInt16(offset + MemoryLayout<Number>.size))
+  }
+
   /// The size of the buffer; fields that a newer kernel appends are left out.
   static let capacity = 248
 

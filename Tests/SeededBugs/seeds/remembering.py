@@ -94,7 +94,7 @@ SEEDS = [
     (294, "fin check: the percentage in JSON is a share", REPORT,
      "(min(max(share, 0), 1e6) * 100)", "(min(max(share, 0), 1e6) * (seeded(294) ? 1 : 100))",
      "JSONTests"),
-    (295, "JSON: a control character has fewer digits than four", "FinCommand/Terminal/JSONWriter.swift",
+    (295, "JSON: a control character has fewer digits than four", "FinDoctor/Text/JSONWriter.swift",
      'byte < 16 ? "\\\\u000" : "\\\\u00"', 'byte < 16 && !seeded(295) ? "\\\\u000" : "\\\\u00"',
      "JSONTests"),
     (296, "fin list: the age of a published socket in JSON is the time of its opening", "FinCommand/List/ListJSON.swift",

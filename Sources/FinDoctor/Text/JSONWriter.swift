@@ -1,58 +1,73 @@
-import FinDoctor
-
 /// The key of a value in an object. It is a literal of the program, so it needs neither escaping nor a `String`.
-struct JSONKey: ExpressibleByStringLiteral {
-  let text: StaticString
+package struct JSONKey: ExpressibleByStringLiteral {
+  package let text: StaticString
 
-  init(stringLiteral text: StaticString) { self.text = text }
+  package init(stringLiteral text: StaticString) { self.text = text }
 }
 
 /// Writes JSON incrementally, without a value for each part: a list may have a hundred thousand entries.
-struct JSONWriter {
-  var text = TextBuffer()
+package struct JSONWriter {
+  package var text = TextBuffer()
   private var isFirst = true
 
+  /// Creates a writer that has written nothing.
+  package init() {}
+
   /// Writes an object, whose members `body` writes.
-  mutating func object(_ key: JSONKey? = nil, _ body: (inout JSONWriter) -> Void) { nested(key, "{", "}", body) }
+  package mutating func object(_ key: JSONKey? = nil, _ body: (inout JSONWriter) -> Void) {
+    nested(key, "{", "}", body)
+  }
   /// Writes an array, whose elements `body` writes.
-  mutating func array(_ key: JSONKey? = nil, _ body: (inout JSONWriter) -> Void) { nested(key, "[", "]", body) }
+  package mutating func array(_ key: JSONKey? = nil, _ body: (inout JSONWriter) -> Void) { nested(key, "[", "]", body) }
 
   private mutating func nested(
     _ key: JSONKey?, _ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONWriter) -> Void
   ) {
-    begin(key)
-    text.write(ascii: open)
-    isFirst = true
+    self.open(key, open)
     body(&self)
-    text.write(ascii: close)
+    self.close(close)
+  }
+
+  /// Begins an object or an array, which `close` ends, where a closure could not throw.
+  mutating func open(_ key: JSONKey?, _ bracket: Unicode.Scalar) {
+    begin(key)
+    text.write(ascii: bracket)
+    isFirst = true
+  }
+
+  /// Ends what `open` began.
+  mutating func close(_ bracket: Unicode.Scalar) {
+    text.write(ascii: bracket)
     isFirst = false
   }
 
   /// Writes a key, and a value that `body` writes.
-  mutating func write(_ key: JSONKey, _ body: (inout JSONWriter) -> Void) {
+  package mutating func write(_ key: JSONKey, _ body: (inout JSONWriter) -> Void) {
     begin(key)
     isFirst = true
     body(&self)
     isFirst = false
   }
 
-  mutating func write(_ key: JSONKey? = nil, number: UInt64) {
+  package mutating func write(_ key: JSONKey? = nil, number: UInt64) {
     begin(key)
     text.write(decimal: number)
   }
-  mutating func write(_ key: JSONKey? = nil, number: some UnsignedInteger) { write(key, number: UInt64(number)) }
+  @inlinable public mutating func write(_ key: JSONKey? = nil, number: some UnsignedInteger) {
+    write(key, number: UInt64(number))
+  }
   /// Writes nothing if the number is unknown.
-  mutating func write(_ key: JSONKey, numberIfKnown number: (some UnsignedInteger)?) {
+  package mutating func write(_ key: JSONKey, numberIfKnown number: (some UnsignedInteger)?) {
     if let number { write(key, number: UInt64(number)) }
   }
 
-  mutating func write(_ key: JSONKey? = nil, signed: Int) {
+  package mutating func write(_ key: JSONKey? = nil, signed: Int) {
     begin(key)
     text.write("\(signed)")
   }
 
   /// Writes a number with three decimals.
-  mutating func write(_ key: JSONKey? = nil, decimal: Double) {
+  package mutating func write(_ key: JSONKey? = nil, decimal: Double) {
     begin(key)
     let thousandths = Int64(min(max(decimal.isFinite ? decimal : 0, -1e12), 1e12) * 1000)
     text.write(thousandths < 0 ? "-" : "")
@@ -60,15 +75,15 @@ struct JSONWriter {
     text.write("\(thousandths.magnitude / 1000)." + String(repeating: "0", count: 3 - digits.count) + digits)
   }
 
-  mutating func write(_ key: JSONKey? = nil, flag: Bool) {
+  package mutating func write(_ key: JSONKey? = nil, flag: Bool) {
     begin(key)
     text.write(flag ? "true" : "false")
   }
 
-  mutating func write(_ key: JSONKey? = nil, string: String) { self.string(key) { $0.write(string) } }
+  package mutating func write(_ key: JSONKey? = nil, string: String) { self.string(key) { $0.write(string) } }
 
   /// Writes a string piece by piece. Characters that JSON does not allow are escaped afterwards.
-  mutating func string(_ key: JSONKey? = nil, _ body: (inout TextBuffer) -> Void) {
+  package mutating func string(_ key: JSONKey? = nil, _ body: (inout TextBuffer) -> Void) {
     begin(key)
     text.write(ascii: "\"")
     let start = text.count
@@ -78,7 +93,7 @@ struct JSONWriter {
   }
 
   /// Writes a string of only digits, letters and the punctuation between them, which needs no escaping.
-  mutating func plain(_ key: JSONKey, _ body: (inout TextBuffer) -> Void) {
+  package mutating func plain(_ key: JSONKey, _ body: (inout TextBuffer) -> Void) {
     begin(key)
     text.write(ascii: "\"")
     body(&text)
@@ -86,14 +101,14 @@ struct JSONWriter {
   }
 
   /// Writes prepared text: keys with their values, or values, with commas between them.
-  mutating func write(prepared bytes: [UInt8]) {
+  package mutating func write(prepared bytes: [UInt8]) {
     guard !bytes.isEmpty else { return }
     begin(nil)
     text.bytes.append(contentsOf: bytes)
   }
 
   /// Puts the next entry of a list on a line of its own.
-  mutating func beginLine() {
+  package mutating func beginLine() {
     begin(nil)
     text.write(ascii: "\n")
     isFirst = true

@@ -1,0 +1,58 @@
+import ArgumentParser
+import FinDoctor
+import FinTerminal
+import Glibc
+
+/// The option to examine a census from a file.
+struct SourceOption: ParsableArguments {
+  @Option(
+    name: .customLong("from"),
+    help: ArgumentHelp("Examine this file of fin census instead of the machine.", valueName: "file"))
+  var file: String?
+
+  /// Reads the file; nil if none is named.
+  /// - Parameter options: The data that the command would read from the machine; the rest of the file is left out.
+  func read(_ options: Census.Options) throws -> CensusRecord? {
+    guard let file else { return nil }
+    let bytes = try Self.bytes(of: file)
+    var record: CensusRecord
+    do {
+      record = try CensusRecord(json: bytes)
+    } catch {
+      throw ExitStatus.badData.because("\(visible(file)): \(error)")
+    }
+    record.census.select(options)
+    return record
+  }
+
+  private static func bytes(of file: String) throws -> [UInt8] {
+    func failure() -> ExitCode {
+      let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "error"
+      return ExitStatus.noInput.because("\(visible(file)) cannot be read: \(reason)")
+    }
+    let descriptor = unsafe open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+    guard descriptor >= 0 else { throw failure() }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var room = [UInt8](repeating: 0, count: 1 << 20)
+    while bytes.count <= CensusRecord.mostBytes {
+      let count = unsafe Glibc.read(descriptor, &room, room.count)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw failure()
+      }
+      if count == 0 { break }
+      bytes += room[..<count]
+    }
+    return bytes
+  }
+}
+
+extension CensusRecord {
+  /// The gaps of the census and of its file, one sentence each.
+  var hidden: [String] {
+    census.gaps.sentences
+      + (missing.isEmpty
+        ? [] : ["the file lacks fields that this version of fin knows: \(missing.prefix(8).joined(separator: ", "))"])
+  }
+}
