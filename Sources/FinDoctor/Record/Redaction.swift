@@ -1,9 +1,9 @@
 /// Replaces in a census file what identifies people, programs and machines: the same by the same within one file.
 ///
-/// Numbers of processes, descriptors, ports and inodes stay, as do times, counts and states. Of addresses, the relations
-/// stay that a diagnosis needs: loopback, link-local, multicast and unspecified addresses are kept, and two addresses
-/// with a common prefix have one of the same length afterwards. A reader who knows some of the addresses can therefore
-/// guess parts of others.
+/// Numbers of processes, descriptors, ports and inodes stay, as do times, counts and states. The relations of addresses
+/// stay, because a diagnosis needs them: loopback, link-local, multicast and unspecified addresses are kept, and two
+/// addresses with a common prefix have one of the same length afterwards. A reader who knows some of the addresses can
+/// therefore guess parts of others.
 final class Redaction {
   /// The kind of a text, which its replacement shows: `program-3`.
   enum Kind: String {

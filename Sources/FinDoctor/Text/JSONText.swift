@@ -1,5 +1,5 @@
-/// A JSON text (RFC 8259) that was checked once and is then read in place. A file of a hundred thousand sockets needs no
-/// value in memory for each number in it.
+/// A JSON text (RFC 8259) that was checked once and is then read in place. A file of a hundred thousand sockets needs
+/// no value in memory for each number in it.
 package struct JSONText: Sendable {
   /// A mistake in a text.
   package struct Fault: Error, Hashable, Sendable, CustomStringConvertible {

@@ -6,11 +6,11 @@ The file is under Sources/Fin, or under Sources where it begins with another tar
 together with a neighbour, in the same line. `seeded(n)` is true while bug n is switched on. The text to find must stand in its
 file exactly once. The tests are suites (`Conversation`) or single ones (`LeaksFound/known`), with | between them.
 """
-from . import closing, differential, doctor, findings, library, limits, remembering
+from . import closing, command, differential, doctor, findings, library, limits, remembering
 
 SEEDS = sorted(
     library.SEEDS + closing.SEEDS + limits.SEEDS + differential.SEEDS + findings.SEEDS + doctor.SEEDS
-    + remembering.SEEDS,
+    + remembering.SEEDS + command.SEEDS,
     key=lambda seed: seed[0])
 
 # What a run in CI tries: one for each of closing, latching, waking, birth, counting, two of a loop's, two of the doctor's.
