@@ -34,3 +34,10 @@ extension timespec {
     self.init(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
   }
 }
+
+extension Duration {
+  /// The whole nanoseconds of a positive duration.
+  package var inNanoseconds: UInt64 {
+    UInt64(components.seconds) * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
+  }
+}

@@ -28,7 +28,7 @@ internal import Glibc
     while true {
       var descriptor: CInt = -1
       guard
-        let count = try? calling({
+        let count = try? calling(.again, {
           unsafe Int(fin_receive_packet(channel, room.baseAddress!, UInt64(room.count), &descriptor, 0))
         }), count > 0
       else { return }
@@ -162,7 +162,7 @@ enum BPFCalls {
   /// Loads a program, and returns the descriptor from which its output is read. It needs `CAP_BPF` and `CAP_PERFMON`.
   static func iterate(_ program: [UInt64], over function: UInt32) throws(KernelError) -> Descriptor {
     let loaded = Descriptor(
-      adopting: CInt(try calling { unsafe Int(fin_bpf_load(program, UInt32(program.count), function)) }))
+      owning: CInt(try calling { unsafe Int(fin_bpf_load(program, UInt32(program.count), function)) }))
     let link = Descriptor(owning: CInt(try calling { Int(fin_bpf_link(loaded.number)) }))
     return Descriptor(owning: CInt(try calling { Int(fin_bpf_iterate(link.number)) }))
   }

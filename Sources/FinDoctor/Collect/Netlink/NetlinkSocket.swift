@@ -16,7 +16,7 @@ internal import FinBase
   init(silence: Duration = Budget.silence) throws(KernelError) {
     self.silence = silence
     descriptor = Descriptor(
-      adopting: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
+      owning: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
     // Allocated after every call that can throw: an init that throws does not run the deinit.
     unsafe buffer = .allocate(byteCount: 1 << 18 + 64, alignment: 16)
   }
