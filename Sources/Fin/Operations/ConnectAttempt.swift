@@ -109,11 +109,21 @@ struct ConnectAttempt: OperationState {
       }
       // The attempt is over, connected or failed: answers from here on are final.
       if try isConnected(core, access) { return nil }
+      // A peer may send, and reset the connection at once. The error stays where it is: `receive` returns the bytes
+      // that came first, and then throws it.
+      if wasConnected(core, access) { return nil }
       if let failure = try Syscalls.takeError(core.number(access)) { throw failure }
       isReasonTaken = true
       // The error that the kernel itself returns for a second connect(2).
       throw Errno.connectionAbort
     } catch { throw error == .timedOut ? .lost(error) : .system(error) }
+  }
+
+  /// Whether there was a connection, which has ended already. Only the handshake acknowledges a SYN, which
+  /// `tcpi_bytes_acked` counts as one byte; a SYN that is refused stays unacknowledged.
+  private func wasConnected(_ core: Core, _ access: Access) -> Bool {
+    guard core.isTCP, let info = try? TCPInfo.read(core.number(access)) else { return false }
+    return (info.bytesAcknowledged ?? 0) > 0
   }
 
   private func isConnected(_ core: Core, _ access: Access) throws(Errno) -> Bool {

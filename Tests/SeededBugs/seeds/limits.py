@@ -76,4 +76,8 @@ SEEDS = [
      "    SocketError(operation, cause, kind, local:",
      "    SocketError(operation, cause, seeded(239) ? .datagram : kind, local:",
      "NumbersOfCallers"),
+    (305, "a reset while connect looks throws away what came before it", "Operations/ConnectAttempt.swift",
+     "      if wasConnected(core, access) { return nil }",
+     "      if !seeded(305), wasConnected(core, access) { return nil }",
+     "ResetWhileConnecting"),
 ]
