@@ -30,51 +30,57 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   ///   - peer: the peer's address. It needs no name resolution.
   ///   - within: the timeout; by default ``Timeouts/connect``.
   ///   - timeouts: the connection's timeouts, for calls that pass no `within`.
+  ///   - options: the source address and ports.
   ///   - file: where the socket is opened, for the report of a leak.
   ///   - line: see `file`.
-  /// - Throws: `.timedOut`; `.system` with the kernel's error, such as `ECONNREFUSED`.
+  /// - Throws: `.timedOut`; `.system` with the kernel's error, such as `ECONNREFUSED`; `.invalid` when the source does
+  ///   not fit the peer.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
-    to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
-    line: UInt = #line
+    to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default,
+    options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
     var timeout = LazyDeadline(within, or: timeouts.connect)
-    let core = try Core.connected(to: peer, timeouts, &timeout, site: .init(file: file, line: line))
+    let core = try Core.connected(to: peer, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Connects to an endpoint as a person writes it: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`. Tries each address
-  /// of the name in turn, all within the same time.
-  /// - Throws: `.unresolved` when the name has no address; otherwise the error of the last attempt.
+  /// Connects to an endpoint as a person writes it: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
+  ///
+  /// The addresses of a name are tried as RFC 8305 asks (Happy Eyeballs): one of each family in turn, the next one when
+  /// an attempt fails or has run for 250 ms, while the earlier attempts go on. The first that connects is returned, and
+  /// the others are aborted. All share one deadline. See ``DialOptions`` for the limits.
+  /// - Throws: `.unresolved` when the name has no address; `.timedOut`; otherwise the cause of the last attempt that
+  ///   failed. ``SocketError/attempts`` has all of them.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func connect(
-    to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
-    line: UInt = #line
+    to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default,
+    options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
     var timeout = LazyDeadline(within, or: timeouts.connect)
-    let core = try Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
+    let core = try Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
 
   /// Connects to an address and suspends the task meanwhile. Throws as the blocking overload does, and `.cancelled`
   /// when the task is cancelled.
   public static func connect(
-    to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
-    line: UInt = #line
+    to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default,
+    options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
     var timeout = LazyDeadline(within, or: timeouts.connect)
-    let core = try await Core.connected(to: peer, timeouts, &timeout, site: .init(file: file, line: line))
+    let core = try await Core.connected(to: peer, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
 
   /// Connects to an endpoint as a person writes it and suspends the task meanwhile. Throws as the blocking overload
   /// does, and `.cancelled` when the task is cancelled.
   public static func connect(
-    to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, file: StaticString = #fileID,
-    line: UInt = #line
+    to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default,
+    options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
     var timeout = LazyDeadline(within, or: timeouts.connect)
-    let core = try await Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
+    let core = try await Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
 

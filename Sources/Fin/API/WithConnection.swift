@@ -14,6 +14,7 @@
 ///   - endpoint: the peer: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
 ///   - within: the timeout of the resolution and all attempts together; by default ``Timeouts/connect``.
 ///   - timeouts: the timeouts of calls on this connection that do not give their own.
+///   - options: where the connection comes from, and how the addresses of a name are tried.
 ///   - closing: how the connection is closed when the body has returned.
 ///   - file: where the socket is opened, for a leak's report.
 ///   - line: see `file`.
@@ -22,11 +23,12 @@
 /// - Throws: `SocketError` when no connection could be made; every error of the body.
 @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
 public func withConnection<R>(
-  to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
-  file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) throws -> R
+  to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default,
+  options: DialOptions = DialOptions(), closing: ClosePolicy = .confirmed, file: StaticString = #fileID,
+  line: UInt = #line, _ body: (consuming Connection) throws -> R
 ) throws -> (result: R, end: CloseReport) {
   var timeout = LazyDeadline(within, or: timeouts.connect)
-  let core = try Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
+  let core = try Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
   let value: R
   do { value = try body(Connection(core: core, timeouts: timeouts)) } catch {
     _ = core.closeUnlessDetached(.abort)
@@ -53,6 +55,7 @@ public func withConnection<R>(
 ///   - endpoint: the peer: `"example.net:7"`, `"[::1]:7"`, `"/run/x.sock"`.
 ///   - within: the timeout of the resolution and all attempts together; by default ``Timeouts/connect``.
 ///   - timeouts: the timeouts of calls on this connection that do not give their own.
+///   - options: where the connection comes from, and how the addresses of a name are tried.
 ///   - closing: how the connection is closed when the body has returned.
 ///   - file: where the socket is opened, for a leak's report.
 ///   - line: see `file`.
@@ -60,11 +63,12 @@ public func withConnection<R>(
 /// - Returns: the result of the body, and how the connection ended. With `detach()` in the body: ``Ending/detached``.
 /// - Throws: `SocketError` when no connection could be made; every error of the body.
 public func withConnection<R>(
-  to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default, closing: ClosePolicy = .confirmed,
-  file: StaticString = #fileID, line: UInt = #line, _ body: (consuming Connection) async throws -> R
+  to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default,
+  options: DialOptions = DialOptions(), closing: ClosePolicy = .confirmed, file: StaticString = #fileID,
+  line: UInt = #line, _ body: (consuming Connection) async throws -> R
 ) async throws -> (result: R, end: CloseReport) {
   var timeout = LazyDeadline(within, or: timeouts.connect)
-  let core = try await Core.connected(to: endpoint, timeouts, &timeout, site: .init(file: file, line: line))
+  let core = try await Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
   let value: R
   do { value = try await core.inScope { try await body(Connection(core: core, timeouts: timeouts)) } } catch {
     _ = await core.closeUnlessDetached(.abort)

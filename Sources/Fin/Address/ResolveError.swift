@@ -17,6 +17,8 @@ public enum ResolveError: Error, Hashable, Sendable {
   case wrongFamily(endpoint: String, wanted: AddressFamily)
   /// The limit of unanswered lookups is reached, so no thread was started for another.
   case tooManyLookups(limit: Int)
+  /// The limit of unanswered lookups of one name is reached: they leave room for other names.
+  case tooManyLookupsOfName(name: String, limit: Int)
   /// The thread for the lookup could not be started. The code is the result of `pthread_create`.
   case noThread(code: CInt)
   /// The waiting task was cancelled. The query goes on in its thread; its answer is dropped.
@@ -40,12 +42,15 @@ extension ResolveError: CustomStringConvertible {
     case .unknownService(let name):
       return "no service is called \(quoted(name)): write the port's number, or add the name to /etc/services"
     case .timedOut(let name, let after):
-      return "no answer about \(quoted(name)) within \(after): "
+      return "no answer about \(quoted(name)) within \(after.text): "
         + "give more time, or see whether the name servers in /etc/resolv.conf answer"
     case .wrongFamily(let endpoint, let wanted):
       return "a socket of the \(wanted) family cannot use \(quoted(endpoint)): choose the other family"
     case .tooManyLookups(let limit):
       return "\(limit) name lookups are running already: wait until one of them ends"
+    case .tooManyLookupsOfName(let name, let limit):
+      return "\(limit) lookups of \(quoted(name)) are running already, each for another family, kind or service: "
+        + "wait until one of them ends"
     case .noThread(let code):
       return "no thread could be started for the name lookup (error \(code)): "
         + "the process has too many threads, or too little memory"

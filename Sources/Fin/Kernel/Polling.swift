@@ -15,32 +15,57 @@ extension Syscalls {
     var set = (
       pollfd(fd: first, events: Int16(events), revents: 0), pollfd(fd: second, events: Int16(POLLIN), revents: 0)
     )
+    let ready = try unsafe withUnsafeMutableBytes(of: &set) { bytes throws(Errno) -> Bool in
+      try unsafe poll(bytes.bindMemory(to: pollfd.self), until: deadline)
+    }
+    return ready ? (CInt(set.0.revents), CInt(set.1.revents)) : nil
+  }
+
+  /// `ppoll(2)` on any number of descriptors.
+  ///
+  /// - Returns: for each descriptor, whether it has an event; for none when the deadline passed first.
+  static func poll(_ descriptors: [CInt], _ events: CInt, until deadline: Deadline) throws(Errno) -> [Bool] {
+    var set = descriptors.map { pollfd(fd: $0, events: Int16(events), revents: 0) }
+    var failure: Errno?
+    unsafe set.withUnsafeMutableBufferPointer { set in
+      do throws(Errno) { _ = try unsafe poll(set, until: deadline) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return set.map { $0.revents != 0 }
+  }
+
+  /// - Returns: `false` when the deadline passed first.
+  private static func poll(
+    _ set: UnsafeMutableBufferPointer<pollfd>, until deadline: Deadline
+  ) throws(Errno) -> Bool {
     while true {
-      let remaining = deadline.remaining
-      let ready = try unsafe withUnsafeMutableBytes(of: &set) { bytes throws(Errno) -> CInt in
-        let pointer = unsafe bytes.bindMemory(to: pollfd.self).baseAddress!
-        #if FIN_SEAM
-        switch Seam.answer(.poll) {
-        case .fail(let error)?:
-          fin_set_errno(error.rawValue)
-          return -1
-        case .before(let action)?: action()
-        case .value(let value)?: return CInt(value)
-        case .limit?, .after?, nil: break
-        }
-        #endif
-        let (seconds, attoseconds) = remaining?.components ?? (-1, 0)
-        return unsafe fin_ppoll(pointer, 2, seconds, attoseconds / 1_000_000_000)
-      }
-      if ready > 0 { return (CInt(set.0.revents), CInt(set.1.revents)) }
+      let (seconds, attoseconds) = deadline.remaining?.components ?? (-1, 0)
+      let ready = unsafe scriptedPoll(set, seconds, attoseconds / 1_000_000_000)
+      if ready > 0 { return true }
       if ready == 0 {
         // ppoll never returns early; a remaining time of zero makes it check once without waiting.
-        if deadline.hasPassed { return nil }
+        if deadline.hasPassed { return false }
         continue
       }
       let error = Errno.last
       if error != .interrupted { throw error }
     }
+  }
+
+  private static func scriptedPoll(
+    _ set: UnsafeMutableBufferPointer<pollfd>, _ seconds: Int64, _ nanoseconds: Int64
+  ) -> CInt {
+    #if FIN_SEAM
+    switch Seam.answer(.poll) {
+    case .fail(let error)?:
+      fin_set_errno(error.rawValue)
+      return -1
+    case .before(let action)?: action()
+    case .value(let value)?: return CInt(value)
+    case .limit?, .after?, nil: break
+    }
+    #endif
+    return unsafe fin_ppoll(set.baseAddress!, UInt64(set.count), seconds, nanoseconds)
   }
 
   /// `eventfd(2)`, `CLOEXEC` and non-blocking.

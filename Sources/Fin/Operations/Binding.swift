@@ -28,6 +28,35 @@ extension Core {
     }
   }
 
+  /// Binds a socket that will connect to its source. The port is chosen when it connects, so that it may serve several
+  /// destinations.
+  func takeSource(
+    _ source: IPAddress?, _ ports: ClosedRange<UInt16>?, toward peer: SocketAddress, _ access: Access
+  ) throws(SocketError) {
+    guard isTCP else { throw error(.connect, .invalid("a Unix socket has no source address and no source port")) }
+    if let source, source.family != family {
+      throw error(.connect, .invalid("the source \(source) cannot reach \(peer), which is of another family"))
+    }
+    if let ports, ports.lowerBound == 0 { throw error(.connect, .invalid("source ports begin at 1, and not at 0")) }
+    // A single port needs no range, which older kernels lack.
+    let isRange = (ports?.count ?? 1) > 1
+    if let ports, isRange {
+      let range = UInt32(ports.upperBound) << 16 | UInt32(ports.lowerBound)
+      do {
+        try Syscalls.setIntegerOption(
+          number(access), CInt(IPPROTO_IP), CInt(FIN_IP_LOCAL_PORT_RANGE), CInt(bitPattern: range))
+      } catch {
+        let note = error == .protocolNotAvailable ? "a range of source ports needs Linux 6.3" : "a range of ports"
+        throw self.error(.connect, .system(error), note: "\(note) (IP_LOCAL_PORT_RANGE)")
+      }
+    }
+    let port = isRange ? 0 : ports?.lowerBound ?? 0
+    guard source != nil || port != 0 else { return }
+    let any: IPAddress = family == .ipv6 ? .v6(.any) : .v4(.any)
+    try bind(to: .ip(source ?? any, port: port), leavingPortOpen: true, access)
+    advance(.bind)
+  }
+
   /// The error of a `bind` or `listen`. When the address is in use, its note names the holder.
   func inUse(_ operation: SocketError.Operation, _ code: Errno, _ address: SocketAddress?) -> SocketError {
     let holder = code == .addressInUse ? address.flatMap { PortOwner.note($0, kind) } : nil
@@ -84,6 +113,9 @@ extension Core {
   }
 
   private func finishEnd(_ event: Lifecycle.Event) {
+    // An attempt that is given up may connect at this moment. A reset tells the peer that no client is there; a FIN
+    // would look like one that came and went. While there is no connection, nothing is sent.
+    if phase == .connecting || phase == .connected, isTCP { try? Syscalls.armReset(number(.exclusive)) }
     advance(event)
     closing.withLock { $0.report = CloseReport(ending: .aborted) }
     leave(.using)

@@ -6,6 +6,8 @@ internal import SystemPackage
 struct ConnectAttempt: OperationState {
   let peer: SocketAddress
   let timeouts: Timeouts
+  /// The range that the local port has to be in.
+  let sourcePorts: ClosedRange<UInt16>?
 
   private enum Stage { case first, again, awaiting }
   private var stage = Stage.first
@@ -15,9 +17,10 @@ struct ConnectAttempt: OperationState {
   /// The lifecycle event for an attempt that began and failed.
   private var failure = Lifecycle.Event.connectFailed
 
-  init(peer: SocketAddress, timeouts: Timeouts) {
+  init(peer: SocketAddress, timeouts: Timeouts, sourcePorts: ClosedRange<UInt16>? = nil) {
     self.peer = peer
     self.timeouts = timeouts
+    self.sourcePorts = sourcePorts
   }
 
   /// The lifecycle event for an attempt that failed.
@@ -71,6 +74,14 @@ struct ConnectAttempt: OperationState {
       throw core.error(
         .connect, .system(.connectionRefused),
         note: "no program listens there, and this side got the same port: the socket was connected to itself")
+    }
+    // The kernel ignores the part of a range that `net.ipv4.ip_local_port_range` does not allow.
+    if let sourcePorts, let port = core.local?.port, !sourcePorts.contains(port) {
+      throw core.error(
+        .connect,
+        .invalid(
+          "the source ports \(sourcePorts.lowerBound) to \(sourcePorts.upperBound) are not all among the kernel's: see "
+            + "net.ipv4.ip_local_port_range"))
     }
     core.advance(.established)
     return .done(())

@@ -7,8 +7,13 @@ internal import SystemPackage
 /// Connecting a stream. Each attempt has a new socket, because the state after a failed attempt is unspecified.
 extension Core {
   /// `connect(2)`, and the wait for the handshake, in a thread. A failed attempt releases the socket.
-  func connect(to peer: SocketAddress, _ timeouts: Timeouts, _ timeout: inout LazyDeadline) throws(SocketError) {
-    var handshake = ConnectAttempt(peer: peer, timeouts: timeouts)
+  ///
+  /// - Parameter sourcePorts: the range that the socket was told to take its port from.
+  func connect(
+    to peer: SocketAddress, _ timeouts: Timeouts, _ timeout: inout LazyDeadline,
+    sourcePorts: ClosedRange<UInt16>? = nil
+  ) throws(SocketError) {
+    var handshake = ConnectAttempt(peer: peer, timeouts: timeouts, sourcePorts: sourcePorts)
     do {
       try perform(.using, .connect, &timeout, &handshake) { handshake, access throws(SocketError) in
         try handshake.step(self, access)
@@ -21,9 +26,10 @@ extension Core {
 
   /// `connect(2)`, and the wait for the handshake, in a task. A failed attempt releases the socket.
   nonisolated(nonsending) func connect(
-    to peer: SocketAddress, _ timeouts: Timeouts, _ timeout: inout LazyDeadline
+    to peer: SocketAddress, _ timeouts: Timeouts, _ timeout: inout LazyDeadline,
+    sourcePorts: ClosedRange<UInt16>? = nil
   ) async throws(SocketError) {
-    var handshake = ConnectAttempt(peer: peer, timeouts: timeouts)
+    var handshake = ConnectAttempt(peer: peer, timeouts: timeouts, sourcePorts: sourcePorts)
     do {
       try await perform(.using, .connect, &timeout, &handshake) { handshake, access throws(SocketError) in
         try handshake.step(self, access)
@@ -77,50 +83,40 @@ extension Core {
     return Core(descriptor, family: family, kind: kind, phase: .fresh, isShared: isShared, site: site)
   }
 
-  /// Makes a socket and connects it to `peer`, in a thread.
-  static func connected(
-    to peer: SocketAddress, _ timeouts: Timeouts, _ timeout: inout LazyDeadline, site: Ledger.Site
+  /// Makes a socket for an attempt to connect to `peer`, bound to the source that the options name.
+  static func fresh(
+    toDial peer: SocketAddress, _ options: DialOptions, site: Ledger.Site
   ) throws(SocketError) -> Core {
     let core = try fresh(peer.family, .connect, peer: peer, site: site)
-    try core.connect(to: peer, timeouts, &timeout)
+    guard options.hasSource else { return core }
+    do {
+      try core.withAccess(.connect) { access throws(SocketError) in
+        try core.takeSource(options.source, options.sourcePorts, toward: peer, access)
+      }
+    } catch {
+      core.end()
+      throw error
+    }
+    return core
+  }
+
+  /// Makes a socket and connects it to `peer`, in a thread.
+  static func connected(
+    to peer: SocketAddress, _ options: DialOptions, _ timeouts: Timeouts, _ timeout: inout LazyDeadline,
+    site: Ledger.Site
+  ) throws(SocketError) -> Core {
+    let core = try fresh(toDial: peer, options, site: site)
+    try core.connect(to: peer, timeouts, &timeout, sourcePorts: options.sourcePorts)
     return core
   }
 
   /// Makes a socket and connects it to `peer`, in a task.
   nonisolated(nonsending) static func connected(
-    to peer: SocketAddress, _ timeouts: Timeouts, _ timeout: inout LazyDeadline, site: Ledger.Site
+    to peer: SocketAddress, _ options: DialOptions, _ timeouts: Timeouts, _ timeout: inout LazyDeadline,
+    site: Ledger.Site
   ) async throws(SocketError) -> Core {
-    let core = try fresh(peer.family, .connect, peer: peer, site: site)
-    try await core.connect(to: peer, timeouts, &timeout)
+    let core = try fresh(toDial: peer, options, site: site)
+    try await core.connect(to: peer, timeouts, &timeout, sourcePorts: options.sourcePorts)
     return core
-  }
-
-  /// Tries each address of an endpoint in turn until one connects. All attempts and the resolution share one deadline.
-  static func connected(
-    to endpoint: Endpoint, _ timeouts: Timeouts, _ timeout: inout LazyDeadline, site: Ledger.Site
-  ) throws(SocketError) -> Core {
-    var last: SocketError?
-    for peer in try endpoint.resolved(for: .connect, &timeout) {
-      do { return try connected(to: peer, timeouts, &timeout, site: site) } catch {
-        last = error
-        if error.cause == .timedOut { break }
-      }
-    }
-    throw last!
-  }
-
-  /// Tries each address of an endpoint in turn until one connects, in a task. All attempts and the resolution share
-  /// one deadline.
-  nonisolated(nonsending) static func connected(
-    to endpoint: Endpoint, _ timeouts: Timeouts, _ timeout: inout LazyDeadline, site: Ledger.Site
-  ) async throws(SocketError) -> Core {
-    var last: SocketError?
-    for peer in try await endpoint.resolved(for: .connect, &timeout) {
-      do { return try await connected(to: peer, timeouts, &timeout, site: site) } catch {
-        last = error
-        if error.cause == .timedOut || error.cause == .cancelled { break }
-      }
-    }
-    throw last!
   }
 }

@@ -95,6 +95,9 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   public var bytesAccepted: Int { details.bytesAccepted }
   /// Further information for the user, such as the name of an option or the holder of the port.
   public var note: String? { details.note }
+  /// The attempts of a dial that failed with all its addresses, in the order in which they failed; empty for every other
+  /// error.
+  public var attempts: [DialAttempt] { details.attempts }
 
   // [boxed cold state]
   /// Stored by reference, so that each function that may throw reserves one word and not the whole error.
@@ -109,10 +112,11 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     let note: String?
     /// For the hint only; it takes no part in comparing two errors.
     let kind: SocketKind?
+    let attempts: [DialAttempt]
 
     init(
       _ operation: Operation, _ cause: Cause, _ kind: SocketKind?, _ local: SocketAddress?, _ peer: SocketAddress?,
-      _ bytesAccepted: Int, _ note: String?
+      _ bytesAccepted: Int, _ note: String?, _ attempts: [DialAttempt]
     ) {
       self.operation = operation
       self.cause = cause
@@ -121,6 +125,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
       self.bytesAccepted = bytesAccepted
       self.note = note
       self.kind = kind
+      self.attempts = attempts
     }
   }
 
@@ -137,9 +142,9 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
 
   init(
     _ operation: Operation, _ cause: Cause, _ kind: SocketKind? = nil, local: SocketAddress? = nil,
-    peer: SocketAddress? = nil, bytesAccepted: Int = 0, note: String? = nil
+    peer: SocketAddress? = nil, bytesAccepted: Int = 0, note: String? = nil, attempts: [DialAttempt] = []
   ) {
-    details = Details(operation, cause, kind, local, peer, bytesAccepted, note)
+    details = Details(operation, cause, kind, local, peer, bytesAccepted, note, attempts)
   }
 
   /// The error in one line:
@@ -189,6 +194,8 @@ extension SocketError {
     switch cause {
     case .timedOut:
       switch operation {
+      case .connect where remoteAddress?.family == .unix:
+        "the queue of the listener stayed full: the server accepts too slowly, or not at all"
       case .connect: "nothing answered: is the host up, and does a firewall drop the packets?"
       case .receive: "the peer sent nothing in this time; pass within: to wait longer"
       case .send: "the peer does not read, or the path is cut"
@@ -208,8 +215,18 @@ extension SocketError {
     }
   }
 
+  /// Whether the address is valid on one link only, and does not say on which.
+  private func lacksZone(_ address: SocketAddress?) -> Bool {
+    guard case .v6(let ip)? = address?.ip else { return false }
+    return ip.isLinkLocal && ip.scope == 0
+  }
+
   private func hint(_ code: Errno) -> String? {
     switch (operation, code) {
+    case (.bind, .invalidArgument) where lacksZone(localAddress),
+      (.connect, .invalidArgument) where lacksZone(remoteAddress),
+      (.send, .invalidArgument) where lacksZone(remoteAddress):
+      "a link-local address needs the name of its link: [fe80::1%eth0]:80"
     case (.bind, .permissionDenied):
       switch localAddress {
       case .unix?: "this user may not write to the folder, or to the path itself"

@@ -95,6 +95,12 @@ struct LazyDeadline {
   ///   - usual: the timeout that applies when the call gives the default.
   init(_ timeout: Timeout, or usual: Timeout) { self.init(timeout.or(usual)) }
 
+  /// The deadline of a wait that began before.
+  init(until deadline: Deadline) {
+    nanoseconds = deadline.nanoseconds
+    isFixed = true
+  }
+
   /// The timeout, before it is fixed.
   var allowed: Timeout { Timeout(nanoseconds: nanoseconds) }
 

@@ -168,25 +168,21 @@ struct CancelledArrivals {
 
   @Test("a name lookup that is cancelled ends at once, and its answer is dropped", .faults(54, 62))
   func lookup() throws {
-    let slots = Lookup.Slots(limit: 1)
-    let asked = Flag()
-    let release = OneShot<Bool>()
-    let lookup = Lookup(name: "slow.example", address: nil, port: .number(80), family: nil, kind: .stream, limit: 4)
+    let table = Questions(limit: 1, perName: 1)
+    let hold = OneShot<Bool>()
+    let resolver = TableResolver(["slow.example": [.loopback(port: 1)]], hold: hold)
+    let lookup = Lookup(
+      name: "slow.example", address: nil, port: .number(80), family: nil, kind: .stream, limit: 4, resolver: resolver,
+      table: table)
     let asking = errand {
-      do {
-        return try await lookup.answer(within: .seconds(60), slots: slots) { _ in
-          asked.set()
-          _ = release.wait(for: .seconds(60))
-          return .success([.loopback(port: 1)])
-        }
-      } catch ResolveError.cancelled { return [] }
+      do { return try await lookup.answer(within: .seconds(60)) } catch ResolveError.cancelled { return [] }
     }
-    try eventually("the question") { asked.isSet }
+    try eventually("the question") { !resolver.questions.isEmpty }
     asking.cancel()
     #expect(try asking.join() == [])
-    #expect(!slots.isIdle, "the thread that asks cannot be cancelled")
-    release.deliver(true)
-    try eventually("the slot is given back") { slots.isIdle }
+    #expect(table.count == 1 && table.callerCount == 0, "the thread that asks cannot be cancelled")
+    hold.deliver(true)
+    try eventually("the thread ends", equals: 0) { table.count }
 
     let connecting = errand {
       cancelThisTask()
