@@ -29,7 +29,8 @@ public struct Listener: ~Copyable, SocketProtocol {
     /// on it are reset, unless `net.ipv4.tcp_migrate_req` is 1.
     public var reusePort: Bool
     /// `IPV6_V6ONLY`; `nil` for the system's default, with which `[::]` accepts IPv4 clients too, as
-    /// `::ffff:` addresses.
+    /// `::ffff:` addresses. With `nil` it is off for an endpoint without a host, such as `":80"`, and on for the
+    /// addresses of a name that has several.
     public var ipv6Only: Bool?
     /// The permission bits of a path, which decide who may connect. They are set exactly, whatever the umask. Default:
     /// 0600, this user alone.
@@ -41,6 +42,12 @@ public struct Listener: ~Copyable, SocketProtocol {
       self.reusePort = reusePort
       self.ipv6Only = ipv6Only
       self.pathPermissions = pathPermissions
+    }
+
+    func listening(_ backlog: Int, _ timeouts: Timeouts, _ site: Ledger.Site) -> Core.Listening {
+      Core.Listening(
+        backlog: backlog, reusePort: reusePort, ipv6Only: ipv6Only, pathPermissions: pathPermissions,
+        timeouts: timeouts, site: site)
     }
   }
 
@@ -65,24 +72,19 @@ public struct Listener: ~Copyable, SocketProtocol {
     _ address: SocketAddress, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
-    let core = try Core.fresh(
-      address.family, .bind, isShared: true, local: address, site: .init(file: file, line: line))
-    do {
-      try core.withAccess(.bind) { access throws(SocketError) in
-        try core.apply(reusePort: options.reusePort, ipv6Only: options.ipv6Only, access)
-        try core.bind(to: address, pathPermissions: options.pathPermissions, access)
-        core.advance(.bind)
-        try core.listen(backlog: backlog, timeouts, access)
-      }
-    } catch {
-      core.end()
-      throw error
-    }
+    let core = try Core.listening(
+      at: address, options.listening(backlog, timeouts, .init(file: file, line: line)))
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
-  /// Creates a listener at an endpoint as a user writes it: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`. It
-  /// binds the first address that the name has.
+  /// Creates a listener at an endpoint as a user writes it: `"localhost:7777"`, `":0"`, `"/run/x.sock"`, `"@name"`.
+  ///
+  /// A name is bound at each of its addresses: `localhost` is `127.0.0.1` and `[::1]`, with the same port. These are
+  /// several sockets and one listener: it accepts from all of them, and a pause, a stop and a close apply to all. An
+  /// address that this machine does not have is left out, unless no other is left.
+  ///
+  /// Without a host, as in `":80"`, every address of this machine is bound, of both families: one IPv6 socket, which
+  /// takes IPv4 clients as well (`::ffff:192.0.2.1`, see ``IPAddress/canonical``), or `0.0.0.0` where there is no IPv6.
   ///
   /// - Throws: `.unresolved` when the name has no address; otherwise the errors of binding an address.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
@@ -91,8 +93,9 @@ public struct Listener: ~Copyable, SocketProtocol {
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
     var timeout = LazyDeadline(timeouts.connect)
-    let address = try endpoint.resolved(for: .bind, &timeout)[0]
-    return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
+    let wanted = options.listening(backlog, timeouts, .init(file: file, line: line))
+    let core = try Core.listening(at: endpoint, try endpoint.resolved(for: .bind, &timeout), wanted)
+    return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
   /// Creates a listener at an endpoint as a user writes it, in a task: a name is resolved without blocking the
@@ -102,8 +105,9 @@ public struct Listener: ~Copyable, SocketProtocol {
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Listener {
     var timeout = LazyDeadline(timeouts.connect)
-    let address = try await endpoint.resolved(for: .bind, &timeout)[0]
-    return try bind(address, backlog: backlog, options: options, timeouts: timeouts, file: file, line: line)
+    let wanted = options.listening(backlog, timeouts, .init(file: file, line: line))
+    let core = try Core.listening(at: endpoint, try await endpoint.resolved(for: .bind, &timeout), wanted)
+    return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
   /// Adopts a listening stream socket from elsewhere: from a parent process, or from a service manager with
@@ -150,8 +154,12 @@ public struct Listener: ~Copyable, SocketProtocol {
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
   }
 
-  /// The address that it listens on, with the port that the kernel chose for port 0. `getsockname(2)`.
+  /// The address that it listens on, with the port that the kernel chose for port 0. `getsockname(2)`. Of several
+  /// addresses, the first.
   public var localAddress: SocketAddress { reference.core.local ?? .unix(.unnamed) }
+
+  /// All addresses that it listens on: several for a name that has several, such as `localhost`.
+  public var localAddresses: [SocketAddress] { reference.core.localAddresses }
 
   // MARK: Accepting
 
@@ -234,9 +242,24 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// the caller has to close it. A path stays. So a successor takes over without refusing a client.
   ///
   /// A paused listener is given away as the pause left it: `listen(2)` makes it accept clients again.
-  /// - Throws: `.closed` when a stop has released it already.
+  /// - Throws: `.closed` when a stop has released it already. `.invalid` when it has several sockets, as a listener on
+  ///   `localhost` may: it is closed then. ``detachAll()`` gives all of them away.
   public consuming func detach() throws(SocketError) -> FileDescriptor {
-    FileDescriptor(rawValue: try reference.core.detach().number)
+    let core = reference.core
+    if let further = core.further {
+      let count = further.members.count + 1
+      core.end()
+      throw core.error(.detach, .invalid("this listener has \(count) sockets: detachAll() gives all of them away"))
+    }
+    return FileDescriptor(rawValue: try core.detach().number)
+  }
+
+  /// Gives the descriptors of all addresses away, as ``detach()`` does with a single one, in the order of
+  /// ``localAddresses``.
+  ///
+  /// - Throws: `.closed` when a stop has released it already.
+  public consuming func detachAll() throws(SocketError) -> [FileDescriptor] {
+    try reference.core.detachAll().map(FileDescriptor.init(rawValue:))
   }
 
   /// A reference for other threads, which can stop, pause and resume the listener through it.

@@ -157,6 +157,9 @@ extension Core {
     }
     do throws(Errno) {
       try Syscalls.setOption(number(access), option.level, option.name, bytes)
+      for core in further?.members ?? [] {
+        try Syscalls.setOption(core.number(access), option.level, option.name, bytes)
+      }
       // The value is the program's own from now on, and no send changes it.
       if option.level == CInt(IPPROTO_TCP), option.name == CInt(FIN_TCP_USER_TIMEOUT) {
         connectionState.update { $0.userTimeout = .fixed }

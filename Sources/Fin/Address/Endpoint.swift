@@ -6,7 +6,7 @@ internal import FinBase
 /// | --- | --- |
 /// | `example.net:80`, `localhost:http` | a host name and a port number or service name, looked up by `resolve` |
 /// | `1.2.3.4:80`, `[::1]:80`, `[fe80::1%eth0]:80` | a numeric address |
-/// | `:80`, `*:80` | every address when listening, this machine when connecting |
+/// | `:80`, `*:80` | every address when listening (a ``Listener`` of both families), this machine when connecting |
 /// | `/run/x.sock`, `./x.sock`, `../x.sock`, `unix:x.sock` | the path of a Unix socket |
 /// | `@name` | the abstract name of a Unix socket |
 ///
@@ -78,6 +78,12 @@ public struct Endpoint: Hashable, Sendable {
   public var problem: AddressError? {
     if case .refused(let error) = form { return error }
     return nil
+  }
+
+  /// Whether the text names no host, as `:80`.
+  var isAnywhere: Bool {
+    if case .host(.anywhere, _) = form { return true }
+    return false
   }
 
   /// The address, if it needs no lookup and is the same for connecting and listening; otherwise nil.

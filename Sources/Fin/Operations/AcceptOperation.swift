@@ -69,7 +69,7 @@ extension Core {
       if !isStopping, !cached.mayBeReady(.input) { return .blocked(.input) }
       let code: Errno
       do {
-        let (number, peer) = try nextClient(access)
+        let (number, peer, family) = try nextClient(access)
         // A connection inherits the options of its listener, `TCP_USER_TIMEOUT` among them.
         let connectionState = ConnectionState(userTimeout: self.connectionState.value.userTimeout)
         return .done(
@@ -118,12 +118,28 @@ extension Core {
 
   /// Whether a client is queued, according to `poll(2)`.
   fileprivate func isReadable(_ access: Access) -> Bool {
-    ((try? Syscalls.poll(number(access), CInt(POLLIN), until: .passed)) ?? nil) != nil
+    ((try? Syscalls.poll(waitingNumber(access), CInt(POLLIN), until: .passed)) ?? nil) != nil
   }
 
   /// `accept4(2)`. It has no flag that makes one call non-blocking, and another holder of the listener may have made
   /// the listener blocking, so it is polled first in that case.
-  private func nextClient(_ access: Access) throws(Errno) -> (CInt, SocketAddress?) {
+  private func nextClient(_ access: Access) throws(Errno) -> (CInt, SocketAddress?, AddressFamily) {
+    guard let further else {
+      let (client, peer) = try nextClientHere(access)
+      return (client, peer, family)
+    }
+    for core in further.inTurn(with: self) {
+      do throws(Errno) {
+        let (client, peer) = try core.nextClientHere(access)
+        return (client, peer, core.family)
+      } catch {
+        guard error == .resourceTemporarilyUnavailable else { throw error }
+      }
+    }
+    throw .resourceTemporarilyUnavailable
+  }
+
+  private func nextClientHere(_ access: Access) throws(Errno) -> (CInt, SocketAddress?) {
     if try Syscalls.isBlocking(number(access)), try Syscalls.poll(number(access), CInt(POLLIN), until: .passed) == nil {
       throw .resourceTemporarilyUnavailable
     }
@@ -136,6 +152,7 @@ extension Core {
       try making.withLock { _ throws(SocketError) in
         guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
         do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }
+        for core in further?.members ?? [] { try core.pause() }
       }
       // Wakes waiting accepts: no event reports the pause of a Unix listener to them.
       gate.wakeParked()
@@ -176,6 +193,15 @@ extension Core {
           try? setReuse(false, access)
           throw self.error(.resume, .system(error))
         }
+        // A port of a further address that another program has taken leaves the listener as it was: paused.
+        let members = further?.members ?? []
+        for (index, core) in members.enumerated() {
+          do throws(SocketError) { try core.resume(backlog: backlog) } catch {
+            for core in members[..<index] { try? core.pause() }
+            do throws(Errno) { try leaveListening(access) } catch { throw self.error(.resume, .system(error)) }
+            throw error
+          }
+        }
         closing.withLock { $0.resumptions += 1 }
         advance(.resume)
       }
@@ -214,6 +240,8 @@ extension Core {
       // Final, keeps the queue, and refuses new clients at once.
       try? Syscalls.shutdown(number(access), CInt(SHUT_RD))
     } else if !wasPaused {
+      // Each of the further sockets narrows its own queue.
+      for core in further?.members ?? [] { core.stop(within: .never) }
       // Linux leaves room for at least one more client; a client that takes it is queued and served.
       try? Syscalls.listen(number(access), 0)
     }
@@ -240,6 +268,8 @@ extension Core {
 
   private var clientsQueued: Int {
     // On a listener tcpi_unacked is the length of the accept queue.
-    (try? withAccess(.accept) { isTCP ? (try? TCPInfo.read(number($0)))?.segmentsUnacknowledged ?? 0 : 0 }) ?? 0
+    let own =
+      (try? withAccess(.accept) { isTCP ? (try? TCPInfo.read(number($0)))?.segmentsUnacknowledged ?? 0 : 0 }) ?? 0
+    return (further?.members ?? []).reduce(own) { $0 + $1.clientsQueued }
   }
 }

@@ -50,6 +50,7 @@ final class Core: Sendable {
       var drainWaiters = TinyArray<any Wakeable>()
       var resumptions = 0
       var isAdopted = false
+      var further: FurtherSockets?
     }
 
     private mutating func begun() -> Details {
@@ -88,6 +89,11 @@ final class Core: Sendable {
     var isAdopted: Bool {
       get { details?.isAdopted ?? false }
       set { begun().isAdopted = newValue }
+    }
+    /// The further sockets of a listener on several addresses.
+    var further: FurtherSockets? {
+      get { details?.further }
+      set { begun().further = newValue }
     }
     /// The number of times a listener was resumed.
     var resumptions: Int {
@@ -170,7 +176,9 @@ final class Core: Sendable {
     // taken.
     boundPath.withLock { $0.take() }?.remove()
     ledger.close(record, departure)
-    lazyRegistration.load()?.leave(watching: number(.exclusive))
+    let further = closing.withLock { $0.further }
+    lazyRegistration.load()?.leave(watching: further?.poller ?? number(.exclusive))
+    further?.release()
     _ = descriptor.withLock { $0.take() }
   }
 
@@ -179,7 +187,9 @@ final class Core: Sendable {
     // The file at the path stays: it goes with the descriptor.
     boundPath.withLock { $0 = nil }
     ledger.close(record, .detached)
-    lazyRegistration.load()?.leave(watching: number(.exclusive))
+    let further = closing.withLock { $0.further }
+    lazyRegistration.load()?.leave(watching: further?.poller ?? number(.exclusive))
+    if let further { Syscalls.close(further.poller) }
     // The descriptor still shares the connection, so that no duplicate may count itself the last. A duplicate that is
     // closed may keep the state in memory: the descriptor, adopted again, has to find itself counted once.
     SharedConnectionStates.leave(descriptorNumber)

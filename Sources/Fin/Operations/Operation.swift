@@ -265,7 +265,7 @@ extension Core {
     // One task at a time: a poller accepts a descriptor once, and two tasks may arrive first together.
     return try making.withLock { _ throws(WaitError) in
       if let registration = lazyRegistration.load() { return registration }
-      let registration = try loop.makeRegistration(number(access))
+      let registration = try loop.makeRegistration(waitingNumber(access))
       // HEAR: parked in the gate for the socket's life, and before other tasks can find it, so that a close that begins
       // from now on wakes the tasks that wait there. The wait itself notices a close that has begun already.
       _ = gate.park(registration)

@@ -34,7 +34,9 @@ struct StandingErrors {
     var events = direction == .input ? CInt(POLLIN) : CInt(POLLOUT)
     let endsSilently = direction == .input && core.kind == .datagram
     if endsSilently { events |= CInt(FIN_POLLRDHUP) }
-    guard let told = try Syscalls.poll(core.number(access), events, and: bell, until: deadline) else { return false }
+    guard let told = try Syscalls.poll(core.waitingNumber(access), events, and: bell, until: deadline) else {
+      return false
+    }
     isStanding = told.first == CInt(POLLERR)
     hasInputEnded = endsSilently && told.first & CInt(FIN_POLLRDHUP) != 0
     return true

@@ -197,8 +197,9 @@ SEEDS = [
      "    if events & UInt32((seeded(35) ? 0 : FIN_EPOLLRDHUP) | FIN_EPOLLPRI) != 0 {",
      "EndWithBytes"),
     (36, "a socket that is released keeps its place at the loop", "Operations/Core.swift",
-     "    ledger.close(record, departure)\n    lazyRegistration.load()?.leave(watching: number(.exclusive))\n",
-     "    ledger.close(record, departure)\n    if !seeded(36) { lazyRegistration.load()?.leave(watching: number(.exclusive)) }\n",
+     "    lazyRegistration.load()?.leave(watching: further?.poller ?? number(.exclusive))\n    further?.release()\n",
+     "    if !seeded(36) { lazyRegistration.load()?.leave(watching: further?.poller ?? number(.exclusive)) }\n"
+     "    further?.release()\n",
      "RegistrationLife"),
     (37, "a deadline earlier than the loop's sleep does not wake it", "EventLoop/EventLoop.swift",
      "    if isFirst, !isCurrent { poller.wake() }",
@@ -256,9 +257,11 @@ SEEDS = [
      "    guard access == .blocking, emptyLooks", "    guard access == .blocking, !seeded(250), emptyLooks",
      "AcceptErrors"),
     (251, "a resumption in the middle of a pause leaves a listener that does not listen", "Operations/AcceptOperation.swift",
-     "        do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }\n      }\n",
+     "        do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }\n"
+     "        for core in further?.members ?? [] { try core.pause() }\n      }\n",
      "        if seeded(251) { return }\n"
-     "        do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }\n      }\n"
+     "        do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }\n"
+     "        for core in further?.members ?? [] { try core.pause() }\n      }\n"
      "      if seeded(251) { try? leaveListening(access) }\n",
      "Pausing"),
 ]
