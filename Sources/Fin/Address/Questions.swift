@@ -3,9 +3,9 @@ import Synchronization
 /// The questions to resolvers that are not answered yet, and their threads.
 ///
 /// A resolver cannot be interrupted, and may take as long as every name server in /etc/resolv.conf does. So each
-/// question has a detached thread of its own: a caller may stop waiting at any moment, and the question goes on. Callers
-/// with equal questions wait for the same thread. The number of threads is limited, and so is the number of threads for
-/// one name, so that a name whose servers are dead leaves room for all others.
+/// question has a detached thread of its own: a caller may stop waiting at any moment, and the question goes on.
+/// Callers with equal questions wait for the same thread. The number of threads is limited, and so is the number of
+/// threads for one name, so that a name whose servers are dead leaves room for all others.
 final class Questions: Sendable {
   typealias Answer = Result<[SocketAddress], ResolveError>
 

@@ -9,7 +9,7 @@
 /// - A running attempt goes on until the race is over: a far peer may need longer than the pause between two starts.
 /// - The first attempt that connects wins, and all others are aborted.
 struct Race: Hashable {
-  /// What the shell has observed.
+  /// An observation of the shell.
   enum Event: Hashable {
     /// The name is resolved. There is one family number for each address, in the resolver's order.
     case addresses([Int])
@@ -23,7 +23,7 @@ struct Race: Hashable {
     case giveUp
   }
 
-  /// What the shell has to do.
+  /// A step that the shell has to take.
   enum Action: Hashable {
     /// Starts the attempt at the address with this number in the resolver's order.
     case start(Int)

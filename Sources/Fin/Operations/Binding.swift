@@ -113,9 +113,7 @@ extension Core {
   }
 
   private func finishEnd(_ event: Lifecycle.Event) {
-    // An attempt that is given up may connect at this moment. A reset tells the peer that no client is there; a FIN
-    // would look like one that came and went. While there is no connection, nothing is sent.
-    if phase == .connecting || phase == .connected, isTCP { try? Syscalls.armReset(number(.exclusive)) }
+    armResetOfAttempt()
     advance(event)
     closing.withLock { $0.report = CloseReport(ending: .aborted) }
     leave(.using)

@@ -95,6 +95,13 @@ extension Core {
     return (number, unread)
   }
 
+  /// Prepares the release of an attempt to connect that is given up, which may connect at this moment. A reset tells
+  /// the peer that no client is there; a FIN would look like one that came and went. While there is no connection,
+  /// nothing is sent.
+  func armResetOfAttempt() {
+    if phase == .connecting || phase == .connected, isTCP { try? Syscalls.armReset(number(.exclusive)) }
+  }
+
   func cutShort() {
     interrupt { state in
       state.isCut = true

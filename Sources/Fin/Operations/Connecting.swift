@@ -8,7 +8,7 @@ internal import SystemPackage
 extension Core {
   /// `connect(2)`, and the wait for the handshake, in a thread. A failed attempt releases the socket.
   ///
-  /// - Parameter sourcePorts: the range that the socket was told to take its port from.
+  /// - Parameter sourcePorts: the range in which the local port has to be.
   func connect(
     to peer: SocketAddress, _ timeouts: Timeouts, _ timeout: inout LazyDeadline,
     sourcePorts: ClosedRange<UInt16>? = nil

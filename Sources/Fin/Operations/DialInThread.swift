@@ -10,6 +10,7 @@ struct DialInThread {
   private struct Attempt {
     let number: Int
     let core: Core
+    let access: Access
     var handshake: ConnectAttempt
   }
 
@@ -59,9 +60,9 @@ struct DialInThread {
     let peer = dial.peers[number]
     do throws(SocketError) {
       let core = try Core.fresh(toDial: peer, dial.options, site: dial.site)
-      do throws(Gate.EntryError) { try core.gate.enterPassing() } catch { throw core.error(.connect, error.cause) }
+      let access = try core.enterAmongOthers(.connect)
       let handshake = ConnectAttempt(peer: peer, timeouts: dial.timeouts, sourcePorts: dial.options.sourcePorts)
-      attempts.append(Attempt(number: number, core: core, handshake: handshake))
+      attempts.append(Attempt(number: number, core: core, access: access, handshake: handshake))
     } catch {
       dial.failed(number, error.cause)
       return events.append(.failed(number))
@@ -73,7 +74,7 @@ struct DialInThread {
   private mutating func step(_ number: Int) {
     guard let index = attempts.firstIndex(where: { $0.number == number }) else { return }
     do throws(SocketError) {
-      switch try attempts[index].handshake.step(attempts[index].core, .blocking) {
+      switch try attempts[index].handshake.step(attempts[index].core, attempts[index].access) {
       case .done: events.append(.connected(number))
       case .blocked, .more, .pause: break
       }
@@ -96,7 +97,7 @@ struct DialInThread {
   private mutating func wait() {
     let end = min(timer.due, dial.deadline)
     do throws(Errno) {
-      let ready = try Syscalls.poll(attempts.map { $0.core.number(.blocking) }, CInt(POLLOUT), until: end)
+      let ready = try Syscalls.poll(attempts.map { $0.core.number($0.access) }, CInt(POLLOUT), until: end)
       let numbers = attempts.indices.filter { ready[$0] }.map { attempts[$0].number }
       for number in numbers { step(number) }
       if timer.due.hasPassed {

@@ -30,7 +30,7 @@ extension Core {
   }
 }
 
-/// What the two ways of dialing share: the addresses, the limits, and the record of the attempts that failed.
+/// The common part of both ways of dialing: the addresses, the limits, and the record of the attempts that failed.
 struct Dial: Sendable {
   let peers: [SocketAddress]
   let options: DialOptions

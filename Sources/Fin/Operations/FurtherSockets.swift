@@ -5,9 +5,9 @@ internal import SystemPackage
 
 /// The further sockets of a listener that listens on several addresses, such as those of `localhost`.
 ///
-/// The listener's ``Core`` has the first socket, and these have one each. Whatever happens to the first (a pause, a stop,
-/// a close) happens to all of them. A poller over all is readable while any of them has a client: there the listener
-/// waits, in threads and in tasks.
+/// The listener's ``Core`` has the first socket, and these have one each. A pause, a stop and a close of the first one
+/// apply to all of them. A poller over all is readable while any of them has a client: there the listener waits, in
+/// threads and in tasks.
 final class FurtherSockets: Sendable {
   let members: [Core]
   /// The descriptor of the poller.
@@ -15,11 +15,13 @@ final class FurtherSockets: Sendable {
   /// The socket that is asked first, in turn: the clients of one address must not keep those of another waiting.
   private let turn = Atomic<Int>(0)
 
-  /// Makes the poller over the sockets of one listener, all of which are held by the caller.
-  init(_ members: [Core], besides first: Core) throws(Errno) {
+  /// Makes the poller over the sockets of one listener, all of which the caller alone holds.
+  ///
+  /// - Parameter numbers: the descriptors of all sockets, also of the listener's first one.
+  init(_ members: [Core], watching numbers: [CInt]) throws(Errno) {
     let poller = try Syscalls.makePoller()
     do throws(Errno) {
-      for core in [first] + members { try Syscalls.watch(core.number(.blocking), with: poller) }
+      for number in numbers { try Syscalls.watch(number, with: poller) }
     } catch {
       Syscalls.close(poller)
       throw error
@@ -72,7 +74,7 @@ extension Core {
 
 /// Opening a listener.
 extension Core {
-  /// What a listener needs besides its addresses.
+  /// The properties of a new listener, besides its addresses.
   struct Listening {
     let backlog: Int
     let reusePort: Bool
@@ -158,8 +160,10 @@ extension Core {
       }
       guard let first = cores.first else { throw missing! }
       guard cores.count > 1 else { return first }
+      var numbers: [CInt] = []
+      for core in cores { numbers.append(try core.withAccess(.bind) { core.number($0) }) }
       let further: FurtherSockets
-      do throws(Errno) { further = try FurtherSockets(Array(cores.dropFirst()), besides: first) } catch {
+      do throws(Errno) { further = try FurtherSockets(Array(cores.dropFirst()), watching: numbers) } catch {
         throw first.error(.bind, .system(error))
       }
       first.closing.withLock { $0.further = further }

@@ -126,6 +126,13 @@ extension Core {
     return try body(.blocking)
   }
 
+  /// Enters the gate for an operation that waits for several sockets at once. The caller leaves it with
+  /// ``leave(_:)``.
+  func enterAmongOthers(_ operation: SocketError.Operation) throws(SocketError) -> Access {
+    do { try gate.enterPassing() } catch { throw refusal(operation, error) }
+    return .blocking
+  }
+
   /// Enters the gate.
   ///
   /// - Returns: `false` when another writer is inside and the caller has to queue.

@@ -1,7 +1,7 @@
 extension Endpoint {
   /// Resolves the endpoint to its addresses, with the results of
-  /// ``resolve(_:family:kind:within:limit:resolver:)-(_,_,_,Timeout,_,_)``, in a task. The task suspends until the name is
-  /// resolved, and no thread of Swift's own is blocked.
+  /// ``resolve(_:family:kind:within:limit:resolver:)-(_,_,_,Timeout,_,_)``, in a task. The task suspends until the name
+  /// is resolved, and no thread of Swift's own is blocked.
   ///
   /// - Throws: the errors of the call in a thread; `.cancelled` when the task is cancelled.
   public func resolve(

@@ -95,8 +95,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   public var bytesAccepted: Int { details.bytesAccepted }
   /// Further information for the user, such as the name of an option or the holder of the port.
   public var note: String? { details.note }
-  /// The attempts of a dial that failed with all its addresses, in the order in which they failed; empty for every other
-  /// error.
+  /// The attempts of a dial that failed with all its addresses, in the order in which they failed; empty for every
+  /// other error.
   public var attempts: [DialAttempt] { details.attempts }
 
   // [boxed cold state]

@@ -1,6 +1,6 @@
 extension Duration {
   /// The time as a person would say it, rounded to three digits or to whole units: `0.4 ms`, `250 ms`, `1.5 s`, `30 s`.
-  /// A remaining time is never a round number of nanoseconds, and nobody needs the others.
+  /// A remaining time is never a round number of nanoseconds, and the last of them mean nothing to a reader.
   var text: String {
     // A longer duration may have more seconds than `components` can count.
     guard self < .seconds(1_000_000_000) else { return "more than 30 years" }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("The race of a dial: every order of its events")
 struct RaceTests {
-  /// What a shell would know of a race: the rules, kept apart from the machine's own bookkeeping.
+  /// The observations of a shell in a race, kept apart from the machine's own bookkeeping.
   private struct Observer: Hashable {
     var started: [Int] = []
     var running: Set<Int> = []

@@ -84,7 +84,7 @@ SEEDS = [
      "      guard outcome == nil, timer == started else { return [] }",
      "      guard outcome == nil, seeded(306) || timer == started else { return [] }",
      "RaceTests"),
-    (307, "an attempt that lost ends with a FIN when it has connected", "Operations/Binding.swift",
+    (307, "an attempt that lost ends with a FIN when it has connected", "Operations/ClosingOwner.swift",
      "    if phase == .connecting || phase == .connected, isTCP {",
      "    if !seeded(307), phase == .connecting || phase == .connected, isTCP {",
      "DialTests/twoWinners"),
