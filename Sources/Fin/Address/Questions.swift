@@ -1,3 +1,4 @@
+internal import FinBase
 import Synchronization
 
 /// The questions to resolvers that are not answered yet, and their threads.
@@ -69,7 +70,7 @@ final class Questions: Sendable {
     }
     guard isNew else { return caller }
     // The C library's modules keep whole packets on the stack; this is eight times as much as they use.
-    let code = Threads.start(stack: 512 << 10) { [self] in
+    let code = DetachedThread.start(stack: 512 << 10) { [self] in
       do throws(ResolveError) { finish(key, .success(try resolver.addresses(for: question))) } catch {
         finish(key, .failure(error))
       }
