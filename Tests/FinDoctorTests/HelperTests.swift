@@ -1,5 +1,6 @@
 import CFin
 import CPeers
+import FinBase
 import Glibc
 import Peers
 import TestTraits

@@ -1,3 +1,5 @@
+import FinBase
+
 @testable import FinDoctor
 
 /// Numbers that depend on a seed alone (SplitMix64).

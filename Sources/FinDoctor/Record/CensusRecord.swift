@@ -106,7 +106,7 @@ extension CensusRecord {
     census.watch(Set(census.holders.entries.map(\.pid)))
     census.readLedgers(of: Set(census.holders.ledgers.map(\.pid)))
     var details = SocketDetails()
-    details.readFlags(of: census.holders.entries, in: census)
+    details.readFlags(of: Array(census.holders.entries), in: census)
     flags = details.flags
     retryLimits = census.namespaces.map { TCPRetryLimits.read(in: $0) }
     firstFreePort = Files.number("/proc/sys/net/ipv4/ip_unprivileged_port_start") ?? 1024

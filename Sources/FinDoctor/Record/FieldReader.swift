@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// Sets the fields of recorded values from a checked JSON text.
 struct FieldReader: FieldVisitor {
   private let text: JSONText

@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// Writes the fields of recorded values as JSON.
 struct FieldWriter: FieldVisitor {
   var json = JSONWriter()

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Namespace: Recorded {
   package init() { self.init(inode: 0) }
 

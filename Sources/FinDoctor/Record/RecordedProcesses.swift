@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension Holder: Recorded {
   init() { self.init(inode: 0, pid: 0, descriptor: 0) }
 

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension InetSocket: Recorded {
   mutating func visit(_ fields: inout some FieldVisitor) throws(CensusRecord.Fault) {
     try fields.number("cookie", &cookie)

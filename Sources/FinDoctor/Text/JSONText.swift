@@ -1,3 +1,5 @@
+internal import FinBase
+
 /// A JSON text (RFC 8259) that was checked once and is then read in place. A file of a hundred thousand sockets needs
 /// no value in memory for each number in it.
 package struct JSONText: Sendable {

@@ -1,3 +1,5 @@
+import FinBase
+
 @testable import FinDoctor
 
 extension StagedCensus {
@@ -33,7 +35,7 @@ extension StagedCensus {
     },
     StagedCensus(.closedUnread, "closed with data unread", [Stage.listener()]) {
       $0.options.earlier = Census(when: Census.Moment(monotonic: 1_000_000_000))
-      $0.options.closed = [Stage.row(.established, 0) { $0.receiveQueue = 101 }]
+      $0.options.closed = ClosedUnread([Stage.row(.established, 0) { $0.receiveQueue = 101 }])
     },
     StagedCensus(.closedUnread, "reset at the end", [Stage.row(.established, 1) { $0.receiveQueue = 101 }]) {
       $0.judge = { leftovers($0, $1, holders: Stage.holders([])) }
