@@ -135,7 +135,8 @@ struct HelperTests {
     #expect(
       gaps.sentences == [
         "2 sockets are listed without times and sizes: a program keeps a socket locked",
-        "process 9 did not answer: its command line, what its epoll sets watch and what its threads wait for are unknown",
+        "process 9 did not answer: its command line, what its epoll sets watch and what its threads wait for "
+          + "are unknown",
         "process 812 did not answer: its command line is unknown",
       ])
     gaps.unasked = [9]

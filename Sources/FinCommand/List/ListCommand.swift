@@ -118,7 +118,7 @@ struct ListCommand: DocumentedCommand {
     return rows.filter { filter.allows($0, in: listing) }
   }
 
-  /// The sentence about sockets that are left out: `8 sockets of other kinds: NETLINK, RAW`. It is said where all sockets
+  /// The sentence about sockets that are left out: `8 sockets of other kinds: NETLINK, RAW`. Shown where all sockets
   /// are asked for; on most machines a few of these exist, and a list of selected sockets is not expected to have them.
   private func unlisted(in census: Census) -> String? {
     let isSelection = !(programs.isEmpty && state.isEmpty && address.isEmpty && port.isEmpty)

@@ -74,7 +74,7 @@ extension Census {
       last = holder.inode
       if !listed.contains(UInt64(last)), !elsewhere.reaches(holder.pid) { unlisted.append(holder) }
     }
-    // The kernel's names for the protocols: `TCP`, `UNIX-STREAM`. A descriptor may refer to another file by now, even to
+    // The kernel's names for the protocols: `TCP`, `UNIX-STREAM`. A descriptor may refer to another file by now, and to
     // one that does not answer.
     let readings = unlisted.map {
       Helpers.Reading(

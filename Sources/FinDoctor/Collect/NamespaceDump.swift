@@ -93,7 +93,7 @@ struct NamespaceDump: Sendable {
     }
     guard isSilent else { return }
     Helpers.shared.rememberLock(inNamespace: namespace.inode)
-    // Without its token, an MPTCP connection cannot be told from one that was listed before.
+    // Without its token, an MPTCP connection is not distinct from one that was listed before.
     if transport == .mptcp { sockets.removeSubrange(first...) }
     // The rest of the table, without what is read under a lock; then that of each socket by itself.
     var plain: [Int] = []

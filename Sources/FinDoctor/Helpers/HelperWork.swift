@@ -172,7 +172,7 @@ enum BPFCalls {
 enum MemoryFile {
   /// Opens the file at this path for reading, if the kernel keeps it in memory; nil for any other file.
   ///
-  /// A process may offer anything under the name of a ledger: a pipe, a device, a file that never ends or never answers.
+  /// A process may offer anything under the name of a ledger: a pipe, a device, a file that never ends or answers.
   /// So the kind of the file is checked before it is opened.
   static func open(_ path: String) throws(KernelError) -> Descriptor? {
     let place = try Descriptor(path, flags: CInt(FIN_O_PATH))

@@ -130,8 +130,8 @@ extension Helpers {
 
   /// Makes these readings, and calls `body` with the answer of each, in order.
   ///
-  /// A reading that does not answer costs its deadline once: it is answered with ``KernelError/silent``, and so is every
-  /// other one of the same process, without being tried. A user of whom several processes are silent has no others read.
+  /// A reading that does not answer costs its deadline once: its answer is ``KernelError/silent``, and so is every
+  /// other one of the same process, without being tried. A user with several silent processes has no others read.
   static func perform(_ readings: [Reading], _ body: (Int, HelperAnswer) -> Void) {
     let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
     defer { unsafe room.deallocate() }

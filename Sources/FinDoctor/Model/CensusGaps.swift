@@ -114,8 +114,8 @@ public struct CensusGaps: Hashable, Sendable {
     }
     if socketsWithoutDetails > 0 {
       all.append(
-        "\(Self.count(socketsWithoutDetails, "socket is", "sockets are")) listed without times and sizes: a program keeps "
-          + "a socket locked")
+        "\(Self.count(socketsWithoutDetails, "socket is", "sockets are")) listed without times and sizes: a program "
+          + "keeps a socket locked")
     }
     let silent = unanswered.sorted { $0.key < $1.key }
     for (pid, readings) in silent.prefix(Self.mostSentences) {

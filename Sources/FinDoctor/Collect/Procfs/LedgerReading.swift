@@ -51,7 +51,7 @@ extension Census {
 /// Reads the ledgers of one process.
 ///
 /// A process may offer anything under the name of a ledger: a pipe, a device, a file that never ends or never answers.
-/// So a helper opens it, and only a file that the kernel keeps in memory. Its size says nothing: it may consist of holes,
+/// So a helper opens it, and only a file that the kernel keeps in memory. Its size says nothing: it may have holes,
 /// which take no memory, and several descriptors may refer to the same one.
 struct LedgerReading {
   private static let tries = 8

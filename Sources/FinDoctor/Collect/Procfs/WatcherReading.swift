@@ -69,7 +69,7 @@ private struct WatcherReading {
         guard interests.count < Budget.interests else {
           isComplete = false
           cut.append(
-            "the epoll sets of process \(pid) have more than \(Budget.interests) entries: what else they watch is unknown"
+            "the epoll sets of process \(pid) have more than \(Budget.interests) entries: the others are unknown"
           )
           return
         }
