@@ -91,15 +91,17 @@ struct ZoneTests {
   @Test("kill names the connection at that end")
   func kill() throws {
     try Link.stand { link in
-      let named = try fin("kill", link.place, "--dry-run")
+      let near = try link.inode(of: link.near)
+      let named = try fin("kill", link.place, "--dry-run", "--namespace", near)
       #expect(named.status == 0 && named.output.contains(":\(link.port)"), "\(named)")
-      #expect(try fin("kill", "[\(link.server)%lo]:\(link.port)", "--dry-run").status == 69)
+      #expect(try fin("kill", "[\(link.server)%lo]:\(link.port)", "--dry-run", "--namespace", near).status == 69)
       let client = "[\(link.client)%\(Link.name)]"
       let clients = try fin(
         "list", "--address", "\(link.client)%\(Link.name)", "--no-header", "--wide", "--fields", "local")
       let row = try #require(clients.output.split(separator: "\n").first { $0.contains(link.client) })
       let port = try #require(row.split(separator: ":").last)
-      let both = try fin("kill", "\(client):\(port.filter(\.isNumber)),\(link.place)", "--dry-run")
+      let far = try link.inode(of: link.far)
+      let both = try fin("kill", "\(client):\(port.filter(\.isNumber)),\(link.place)", "--dry-run", "--namespace", far)
       #expect(both.status == 0, "\(both)")
     }
   }

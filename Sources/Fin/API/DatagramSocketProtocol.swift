@@ -9,8 +9,8 @@
 /// order, with the address of the datagram that it concerns as ``SocketError/remoteAddress``. The program leaves the
 /// queue to Fin then.
 ///
-/// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends. When
-/// the task is cancelled it throws `.cancelled` at once, and loses no datagram.
+/// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends.
+/// When the task is cancelled it throws `.cancelled` at once, and loses no datagram.
 public protocol DatagramSocketProtocol: SocketProtocol, ~Copyable {}
 
 extension DatagramSocketProtocol where Self: ~Copyable {

@@ -4,8 +4,8 @@
 /// stream is a value: 0, or `nil`. A reset is an error, even if an earlier call has already reported it, and comes
 /// after the bytes that arrived before it. There is one receiver at a time: a second one gets `.busy`.
 ///
-/// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends. When
-/// the task is cancelled it throws `.cancelled` at once, and the bytes that had arrived stay readable.
+/// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends.
+/// When the task is cancelled it throws `.cancelled` at once, and the bytes that had arrived stay readable.
 public protocol Receiving: SocketProtocol, ~Copyable {}
 
 extension Receiving where Self: ~Copyable {

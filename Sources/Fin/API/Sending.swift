@@ -7,9 +7,9 @@ internal import Glibc
 /// of one call stay together, even if several threads send. A call waits at most `within`, or ``Timeouts/send`` of this
 /// socket by default. No call raises SIGPIPE.
 ///
-/// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends. When
-/// the task is cancelled it throws `.cancelled` at once, and `bytesAccepted` is the number of bytes that the kernel had
-/// accepted.
+/// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends.
+/// When the task is cancelled it throws `.cancelled` at once, and `bytesAccepted` is the number of bytes that the
+/// kernel had accepted.
 public protocol Sending: SocketProtocol, ~Copyable {}
 
 extension Sending where Self: ~Copyable {

@@ -78,12 +78,12 @@ struct ListCommand: DocumentedCommand {
     options.interfaceNames = Set(address.compactMap(\.interfaceName))
     // The kernel computes it for each socket, so it is requested only where it is shown.
     options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
-    let looks = try CensusPair.take(options, over: over, from: source)
-    var census = looks.census
-    if let earlier = looks.earlier { census.recall(from: earlier) }
+    var looks = try CensusPair.take(options, over: over, from: source)
+    if let earlier = looks.earlier { looks.census.recall(from: earlier) }
     if looks.record == nil, ([sort] + (fields?.names ?? [])).contains(where: \.isPublished) {
-      census.readLedgers(of: census.holders.ledgers.map(\.pid))
+      looks.census.readLedgers(of: looks.census.holders.ledgers.map(\.pid))
     }
+    let census = looks.census
     let listing = Listing(census)
     let places = try namespace.places(in: census)
     try census.require(interfaces: options.interfaceNames, in: places)

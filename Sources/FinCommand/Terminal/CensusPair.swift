@@ -4,7 +4,7 @@ import FinTerminal
 
 /// One snapshot of the machine, or two.
 struct CensusPair {
-  let census: Census
+  var census: Census
   let earlier: Census?
   /// The file that the snapshot comes from; nil for the running machine.
   var record: CensusRecord?

@@ -28,9 +28,11 @@ internal import Glibc
     while true {
       var descriptor: CInt = -1
       guard
-        let count = try? calling(.again, {
-          unsafe Int(fin_receive_packet(channel, room.baseAddress!, UInt64(room.count), &descriptor, 0))
-        }), count > 0
+        let count = try? calling(
+          .again,
+          {
+            unsafe Int(fin_receive_packet(channel, room.baseAddress!, UInt64(room.count), &descriptor, 0))
+          }), count > 0
       else { return }
       let given = Descriptor(owning: descriptor)
       guard let request = HelperRequest(unsafe Array(room[..<count])[...]) else { return }

@@ -211,7 +211,7 @@ struct OtherSituations {
     #expect(Diagnosis.chains(all).map { $0.map(\.id) } == [[.descriptorLimit, .acceptStalled]])
     let why = try #require(try found(census, .acceptStalled).why)
     #expect(why.contains("has 98 of 100 descriptors open: a server may pause accept by design"), "\(why)")
-    // A loop that is told of each client once may have paused. A loop that is told again and again has not.
+    // An edge-triggered loop may have paused. One that the kernel notifies again and again has not.
     census.watchers[Stage.program] = Watchers(
       interests: [.init(epoll: 8, descriptor: 7, events: 1 << 31 | 1, inode: 7)])
     #expect(Diagnosis.chains(Diagnosis.findings(in: census)).count == 1)
