@@ -265,3 +265,11 @@ extension Helpers {
     }
   }
 }
+
+extension CensusGaps {
+  /// Notes a reading of a process that is missing.
+  mutating func note(_ reading: Unanswered, of pid: Int32) {
+    unanswered[pid, default: []].insert(reading)
+    if reading != .sockets, !Helpers.shared.hasBeenSilent(pid) { unasked.insert(pid) }
+  }
+}

@@ -132,12 +132,6 @@ public struct CensusGaps: Hashable, Sendable {
     return all + cutReadings + refusedDumps + unreadLedgers
   }
 
-  /// Notes a reading of a process that is missing.
-  mutating func note(_ reading: Unanswered, of pid: Int32) {
-    unanswered[pid, default: []].insert(reading)
-    if reading != .sockets, !Helpers.shared.hasBeenSilent(pid) { unasked.insert(pid) }
-  }
-
   /// The processes that are named each; beyond them, their number is enough.
   private static let mostSentences = 16
 
