@@ -93,6 +93,18 @@ struct ExplainTests {
     #expect(one.output.contains("other end"))
   }
 
+  @Test("a path finds its Unix socket, which is printed as it was bound, in text and in JSON")
+  func unixPath() async throws {
+    let path = "/tmp/fin-explain-\(getpid())"
+    defer { unsafe unlink(path) }
+    let listener = try PlainSocket.listening(onUnix: path)
+    #expect(listener.descriptor >= 0)
+    let text = try await Fin.run("explain", path)
+    #expect(text.status == 0 && text.lines.first?.hasSuffix("unix-stream \(path)") == true, "\(text)")
+    let json = try await Fin.run("explain", path, "--json")
+    #expect(try report(json).sockets?.first?.title == "unix-stream \(path)" && !json.output.contains("x00"))
+  }
+
   @Test("PID lists all sockets of the process, the worst first; --limit shows fewer and their total")
   func process() async throws {
     let listener = try PlainSocket.listening()

@@ -33,6 +33,11 @@ struct Fin {
     try await run("setpriv", words(as: user, arguments))
   }
 
+  /// Runs `fin` through another program, such as `setpriv` with its arguments.
+  static func run(through words: [String], _ arguments: String...) async throws -> Fin {
+    try await run(words[0], Array(words.dropFirst()) + [path] + arguments)
+  }
+
   static func words(as user: Int, _ arguments: [String]) -> [String] {
     ["--reuid", "\(user)", "--regid", "\(user)", "--clear-groups", "--inh-caps=-all", path] + arguments
   }

@@ -35,6 +35,8 @@ extension CensusRecord {
     var other = Namespace(inode: 7, name: "secret net", isOwn: false)
     other.limits.ephemeralPorts = 32768...60999
     other.limits.finTimeout = .seconds(Int64(random.number(100)))
+    other.limits.receiveBuffer = 212_992
+    other.interfaces = ["secret1": 3]
     other.counters = Counters(["TcpExt.ListenDrops": Int64(random.number(9)), "sockstat.TCP.tw": -1])
     record.census.namespaces = [Namespace(inode: 5), other]
     record.retryLimits = [TCPRetryLimits(), TCPRetryLimits()]
@@ -47,6 +49,8 @@ extension CensusRecord {
       program.executable = random.flag() ? "/opt/secret/\(pid)" : nil
       program.age = random.flag() ? .nanoseconds(Int64(random.number(1 << 40))) : nil
       program.parent = random.flag() ? 1 : nil
+      program.group = random.flag() ? 100 : nil
+      program.fileName = "secret-file"
       program.descriptorLimit = random.flag() ? 1024 : nil
       program.unit = random.flag() ? "secret.service" : nil
       record.census.programs[pid] = program
@@ -62,6 +66,9 @@ extension CensusRecord {
       )
     }
     record.languages[100] = .python
+    record.census.watchers[101]?.state = ProcessState(letter: UInt8(ascii: "T"))
+    record.census.watchers[102]?.unanswered = [.threads]
+    record.census.watchers[102]?.cut = ["epoll set 4 of process 102 is longer than 1 MiB"]
     for place in 0..<30 {
       let socket = InetSocket.random(&random, cookie: UInt64(place + 1))
       record.census.sockets.append(socket)
@@ -98,8 +105,22 @@ extension CensusRecord {
     ledger.sockets[3] = published
     record.census.ledgers[102] = ledger
     record.census.gaps.unreadableProcesses = [1000: 3, 0: 2]
+    (record.census.gaps.unseenHolders, record.census.gaps.hidesProcesses) = (Int(random.number(9)), random.flag())
+    record.census.gaps.unanswered = [101: [.sockets, .epollSets], 102: [.executable]]
+    record.census.gaps.unasked = [102]
+    (record.census.gaps.socketsWithoutDetails, record.census.gaps.lockedSockets) = (2, [1003, 1004])
+    record.census.gaps.cutReadings = ["process 103 has 9999 threads: only 4096 of them were read"]
+    record.census.gaps.uncountedEnds = Int(random.number(3))
     record.census.gaps.unreadLedgers = ["the ledger of secret is damaged"]
-    record.ringHolders = [12: 100]
+    record.census.keepers = [
+      12: .ring(pid: 100), 13: .message(Holder(inode: 14, pid: 101, descriptor: 5)), 15: .kernel, 16: .unclear,
+      17: .interface(name: "secret0", kind: "vxlan"), 18: .unseen,
+    ]
+    // Some of the random rows without a holder get one of them.
+    for place in record.census.sockets.indices where record.census.sockets[place].inode == 0 && random.flag() {
+      record.census.sockets[place].inode = 12 + UInt32(random.number(6))
+    }
+    record.census.otherSockets = [OtherSocket(holder: Holder(inode: 77, pid: 101, descriptor: 7), kind: "PACKET")]
     record.passingBefore = random.flag() ? [1, 1 << 63 | 5] : nil
     record.census.when = Census.Moment(monotonic: random.next() >> 1, wall: Int64(random.next() >> 2))
     return record
@@ -146,6 +167,7 @@ extension InetSocket {
       socket.info.lastDataReceived = UInt32(random.number(9_000_000))
       socket.info.lastAcknowledgementReceived = UInt32(random.number(9_000_000))
       if random.flag() { socket.info.bytesReceived = random.number(1 << 40) }
+      socket.info.hasNoTimeOfReceipt = socket.transport == .tcp && random.flag()
       if random.flag() { socket.info.totalTimeoutTime = UInt32(random.number(9000)) }
     }
     return socket

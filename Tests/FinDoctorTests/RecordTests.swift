@@ -153,7 +153,7 @@ struct RecordTests {
     #expect(
       names(Census()) == [
         "sockets", "unixSockets", "unixNames", "unixWaiting", "holders", "programs", "cgroups", "watchers", "ledgers",
-        "formerHolders", "detached", "namespaces", "gaps", "when",
+        "formerHolders", "detached", "namespaces", "gaps", "when", "keepers", "otherSockets",
       ])
     #expect(
       names(InetSocket()) == [
@@ -163,22 +163,27 @@ struct RecordTests {
       ])
     #expect(
       names(Program(pid: 1, name: "")) == [
-        "pid", "name", "shortName", "commandLine", "script", "user", "unit", "container", "cgroupPath", "age", "parent",
+        "pid", "name", "fileName", "group", "commandLine", "script", "user", "unit", "container", "cgroupPath", "age",
+        "parent",
         "descriptorLimit", "executable",
       ])
     #expect(
       names(CensusGaps()) == [
         "unreadableProcesses", "skippedNamespaces", "vanishedNamespaces", "damagedAnswers", "interruptedDumps",
-        "refusedDumps", "vanishedProcesses", "unreadLedgers", "lostEnds", "namespacesLeftOut",
+        "refusedDumps", "vanishedProcesses", "unreadLedgers", "lostEnds", "namespacesLeftOut", "unseenHolders",
+        "hidesProcesses", "unanswered", "unasked", "socketsWithoutDetails", "lockedSockets", "cutReadings",
+        "uncountedEnds",
       ])
     #expect(
       names(UnixSocket()) == [
         "cookie", "inode", "peer", "receiveQueue", "sendQueue", "user", "name", "waiting", "namespace", "shutdown",
         "type", "state", "memory",
       ])
-    #expect(names(Namespace()) == ["inode", "name", "isOwn", "isRead", "counters", "limits"])
+    #expect(names(Namespace()) == ["inode", "name", "isOwn", "isRead", "counters", "limits", "interfaces"])
     #expect(
       names(HoldingProcess(pid: 1)) == ["pid", "user", "descriptorCount", "isReadable"]
+        && names(Watchers()) == ["interests", "blocked", "isComplete", "state", "unanswered", "cut"]
+        && names(OtherSocket(holder: Holder(inode: 1, pid: 1, descriptor: 1), kind: "")) == ["holder", "kind"]
         && names(DetachedSocket(inode: 1, pid: 1, descriptor: 1)) == [
           "inode", "pid", "descriptor", "transport", "isIPv6",
         ])

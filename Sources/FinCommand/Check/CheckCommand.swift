@@ -73,12 +73,13 @@ struct CheckCommand: DocumentedCommand {
     for name in programs { try expectProgram(name, in: result.census) }
     let chosen = result.findings.filter { isWanted($0, in: result.census) }
     let spoken = chosen.filter { !mutes.mutes($0) }
-    let hidden = (result.record?.hidden ?? result.census.gaps.sentences) + result.hidden
+    let unseen = result.hidden + unreadable(in: result.census)
+    let hidden = (result.record?.hidden ?? result.census.gaps.sentences) + unseen
     let report = CheckReport(
       chains: Diagnosis.chains(spoken.filter { $0.severity >= threshold.severity }),
       below: spoken.count { $0.severity < threshold.severity }, muted: chosen.count - spoken.count,
       onPurpose: result.onPurpose.filter { isWanted($0.id, $0.who, in: result.census) }, census: result.census,
-      limit: limit.map { Int(clamping: $0) }, hidden: hidden, couldNotLook: !result.hidden.isEmpty,
+      limit: limit.map { Int(clamping: $0) }, hidden: hidden, couldNotLook: !unseen.isEmpty,
       commandStatus: result.commandStatus)
     if looking.json {
       CheckJSON.write(report)
@@ -90,7 +91,8 @@ struct CheckCommand: DocumentedCommand {
     for sentence in result.complaints { Output.complain(sentence) }
     switch report.status {
     case .success: break
-    case .couldNotLook: throw report.status.because("this check says nothing about leaks")
+    case .couldNotLook:
+      throw report.status.because("this check says nothing about \(leaks ? "leaks" : "what could not be seen")")
     case .commandFailed:
       throw report.status.because("the command itself ended with status \(result.commandStatus)")
     default: throw report.status.exit
@@ -219,6 +221,24 @@ struct CheckCommand: DocumentedCommand {
         "no visible process is called \(visible(text)); give the name that ps shows, the file name, or the name of "
           + "the script that it runs")
     }
+  }
+
+  /// The reason why a named process could not be checked, in a sentence; the absence of findings says nothing then.
+  private func unreadable(in census: Census) -> [String] {
+    let wanted = programs + (pid.map { [.pid($0)] } ?? [])
+    if wanted.isEmpty { return [] }
+    let isLive = source.file == nil
+    let unread = census.holders.processes.filter { process in
+      guard !process.isReadable else { return false }
+      let program = census.programs[process.pid] ?? (isLive ? Program.read(process.pid) : nil)
+      return wanted.contains { $0.matches(process.pid, program) }
+    }
+    guard let first = unread.first else { return [] }
+    let others = unread.count > 1 ? " and of \(unread.count - 1) more" : ""
+    return [
+      "the descriptors of process \(first.pid)\(others) may not be read: run as its user or as root, with "
+        + "CAP_SYS_PTRACE"
+    ]
   }
 
   private func expectProcess(_ pid: Int32) throws {

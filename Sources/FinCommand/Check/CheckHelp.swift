@@ -36,14 +36,15 @@ extension CheckCommand {
       data (L7), and data that is still to be delivered (H2):
         fin check --leaks --pid $PID
         fin check --leaks -- ./run-the-tests
+      An interpreter that closes its sockets before it exits, as CPython does, leaves none to be found at its exit. \
+      There, use --pid while the program runs, or python -X dev, which warns of each socket that was not closed.
       """,
     statuses: """
       0    no finding, none from --threshold on, or only for information
       1    warnings
       2    at least one critical finding
       3    --leaks with a command: no finding, but the command itself failed
-      4    --leaks with a command: its end could not be seen, so that no finding
-           means nothing
+      4    the sockets of the named processes, or of the command, could not be seen
       64   the command was not understood
       65   a mute file has a line that is not valid, or the file of --from is not
       66   a mute file or the file of --from cannot be read

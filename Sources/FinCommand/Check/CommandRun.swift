@@ -43,6 +43,8 @@ struct CommandRun {
           ? "the command was killed before its end could be seen: the sockets it held then are unknown"
           : "the command could not be traced (ptrace is denied, or fin is itself traced): the sockets it held at its "
             + "end are unknown")
+    } else if atEnd.holders.process(pid)?.isReadable != true {
+      look.hidden.append("the descriptors of the command may not be read: the sockets it held at its end are unknown")
     }
     let count = Diagnosis.socketCount(of: pid, in: atEnd)
     if count > 0 {

@@ -124,8 +124,11 @@ struct ExplainCommand: DocumentedCommand {
         let socket = census.sockets[place]
         name = socket.localAddress.with(port: socket.localPort)
         if socket.remotePort != 0 { name += "," + socket.remoteAddress.with(port: socket.remotePort) }
-        let isHeld = socket.inode != 0 && !census.gaps.unreadableProcesses.isEmpty
-        holder = isHeld ? "of user \(socket.user)" : life.state == "TIME-WAIT" ? nil : "no descriptor"
+        switch census.keeper(of: socket.inode) {
+        case .unseen: holder = "of user \(socket.user)"
+        case let keeper?: holder = "held by \(census.words(keeper))"
+        case nil: holder = life.state == "TIME-WAIT" ? nil : "no descriptor"
+        }
       }
       if let matched = matched(subject, life, census) { holder = (holder.map { $0 + ", " } ?? "") + matched }
       example = example ?? name

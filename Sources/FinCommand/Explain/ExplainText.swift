@@ -98,8 +98,11 @@ struct ExplainText {
     case "TIME-WAIT": return "no process: it is an entry of the kernel"
     case "SYN-RECEIVED": return "no process: its handshake is not finished"
     default:
-      return census.inode(of: life.socket) == 0
-        ? "no process: its descriptor is closed, or does not exist yet" : "a process that could not be read"
+      let inode = census.inode(of: life.socket)
+      if inode == 0 { return "no process: its descriptor is closed, or does not exist yet" }
+      guard let keeper = census.keeper(of: inode) else { return "no process that could be read" }
+      let remedy = keeper == .unseen ? "" : ". \(census.remedy(keeper))"
+      return census.words(keeper) + remedy
     }
   }
 

@@ -60,6 +60,7 @@ enum ListJSON {
         json.write("state", string: listing.state(row))
       }
       json.write("inode", number: listing.inode(row))
+      if let keeper = listing.census.keeper(of: listing.inode(row)) { json.write("keeper", string: keeper.word) }
       write(holdersOf: row, of: listing, to: &json)
       if let published = listing.published(row) { write(published, row, listing, to: &json) }
     }

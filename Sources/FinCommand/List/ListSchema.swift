@@ -82,6 +82,7 @@ extension ListCommand {
       lastAcknowledgementMilliseconds number?
     pathOf text? a subflow: the token of its connection
     inode number
+    keeper text? what holds it without a descriptor: ring, message, interface, kernel, unclear, unseen
     published object? with --fields site, phase or deadline
       file text
       line number

@@ -159,6 +159,7 @@ extension Listing {
       }
       return
     }
+    if let keeper = census.keeper(of: inode(row)), write(keeper, to: &text) { return }
     guard case .inet(let index) = row else {
       text.write(ascii: "-")
       return
@@ -180,6 +181,24 @@ extension Listing {
     } else {
       text.write(socket.isWaitingForAccept ? "not accepted" : "-")
     }
+  }
+
+  /// Writes the holder of a socket without a descriptor: `ring of api[812]`, `message to api[812]`, `kernel (vx0)`;
+  /// returns false if that is not known.
+  private func write(_ keeper: Keeper, to text: inout TextBuffer) -> Bool {
+    switch keeper {
+    case .ring(let pid):
+      text.write("ring of ")
+      write(label: pid, to: &text)
+    case .message(let receiver):
+      text.write("message to ")
+      write(label: receiver.pid, to: &text)
+    case .interface(let name, _): text.write("kernel (\(name))")
+    case .kernel: text.write("kernel")
+    case .unclear: text.write("kernel or message")
+    case .unseen: return false
+    }
+    return true
   }
 
   private static func label(_ pid: Int32, _ program: Program?) -> [UInt8] {

@@ -124,7 +124,7 @@ struct PortsText {
 
   private func language(_ budget: PortBudget, _ id: FindingID, _ report: PortsReport) -> Language {
     let user = (id == .bindBeforeConnect ? budget.binders : budget.users).first { $0.pid != 0 }
-    return user.flatMap { report.census.programs[$0.pid] }.map { Language(executable: $0.name) } ?? .unknown
+    return user.flatMap { report.census.programs[$0.pid] }.map { Language(executable: $0.fileName) } ?? .unknown
   }
 
   private func summary(_ report: PortsReport) -> [String] {

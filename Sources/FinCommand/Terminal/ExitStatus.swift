@@ -10,7 +10,7 @@ enum ExitStatus: Int32 {
   case grave = 2
   /// The command that `fin check --leaks` ran failed, and the check found nothing.
   case commandFailed = 3
-  /// The subject could not be looked at, so that the absence of findings says nothing.
+  /// The sockets of the named programs, or of the command, could not be seen: the absence of findings says nothing.
   case couldNotLook = 4
   case usage = 64
   case badData = 65

@@ -31,5 +31,6 @@ extension JSONWriter {
     array("hidden") { json in
       for sentence in hidden ?? census.gaps.sentences { json.write(string: sentence) }
     }
+    write("unseenHolders", number: UInt64(census.gaps.unseenHolders))
   }
 }

@@ -41,6 +41,7 @@ struct JSONSchema {
     fin text the version of this command
     taken number the time of the snapshot, in milliseconds since 1970
     hidden [text] what could not be seen
+    unseenHolders number of sockets whose holder could not be seen
     """,
     "bounds": """
     atLeastMilliseconds number

@@ -14,7 +14,7 @@ enum ProgramName: ExpressibleByArgument {
   func matches(_ pid: Int32, _ program: Program?) -> Bool {
     switch self {
     case .pid(let number): number == pid
-    case .name(let name): program.map { [$0.name, $0.shortName, $0.script].contains(name) } ?? false
+    case .name(let name): program.map { [$0.name, $0.fileName, $0.script].contains(name) } ?? false
     }
   }
 }

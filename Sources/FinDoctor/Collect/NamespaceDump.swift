@@ -6,6 +6,8 @@ struct NamespaceDump: Sendable {
   var namespace: Namespace
   var sockets: ContiguousArray<InetSocket> = []
   var unix = UnixSockets()
+  /// Its tunnels over UDP, if they were asked for.
+  var links: [LinkDump.Link] = []
   var damagedAnswers = 0
   var interruptedDumps = 0
   var refused: [String] = []
@@ -63,6 +65,7 @@ struct NamespaceDump: Sendable {
       }
       unix = found
     }
+    if options.readsLinks { links = (try? LinkDump.ofThisThread()) ?? [] }
     namespace.isRead = true
   }
 
@@ -117,8 +120,10 @@ struct NamespaceDump: Sendable {
     var seen = cookies
     (sockets, cookies) = ([], NumberSet())
     defer { (sockets, cookies) = (rows, seen) }
+    let uptime = UInt64(SystemClock.monotonic) / 1_000_000
     return try netlink.dump(request) { bytes in
-      guard let row = InetDiag.row(bytes, transport: transport, namespace: 0) else { return false }
+      guard var row = InetDiag.row(bytes, transport: transport, namespace: 0) else { return false }
+      if transport == .tcp, row.state != .listen { row.info.forgetReceiptThatNeverWas(uptime: uptime) }
       // Without its token, an MPTCP connection has the identity of its first subflow.
       if seen.insert(row.identity) || transport == .mptcp && row.info.isEmpty && row.multipath.isEmpty {
         added(rows.count)
@@ -143,6 +148,7 @@ struct NamespaceDump: Sendable {
         continue
       }
       do throws(KernelError) {
+        let uptime = UInt64(SystemClock.monotonic) / 1_000_000
         var found: InetSocket?
         let attributes = InetDiag.details(memory: options.readsMemory)
         _ = try netlink.dump({
@@ -150,6 +156,7 @@ struct NamespaceDump: Sendable {
             NetlinkMessage.socketDiagnosis, row, cookie: row.cookie, asksFor: attributes, sequence: $0)
         }) { bytes in
           found = InetDiag.row(bytes, transport: row.transport, namespace: 0)
+          if row.transport == .tcp { found?.info.forgetReceiptThatNeverWas(uptime: uptime) }
           return found != nil
         }
         if let found, found.cookie == row.cookie { sockets[place] = found }

@@ -25,6 +25,8 @@ extension Census {
     public var readsLimits = true
     /// Names of interfaces whose indices are looked up in each namespace that is read.
     package var interfaceNames: Set<String> = []
+    /// Whether to read the network interfaces that have a UDP socket of the kernel.
+    var readsLinks = false
     /// The delay before a descriptor that no table lists is checked a second time: a program may be between `socket`
     /// and `connect`.
     public var secondLook: Duration = .zero
@@ -102,6 +104,7 @@ extension Census {
       }
     }
     if options.readsHolders {
+      census.findKeepers(told, reading: places, pids)
       census.readPrograms()
       census.readCgroups()
     }
@@ -165,6 +168,7 @@ extension Census {
       last = holder.pid
       pids.insert(last)
     }
+    for case .ring(let pid) in keepers.values { pids.insert(pid) }
     readPrograms(of: pids.sorted())
   }
 

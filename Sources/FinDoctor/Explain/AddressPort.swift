@@ -138,9 +138,12 @@ extension Census {
       let own = sockets[place]
       guard own.remotePort != 0, own.state != .listen else { return nil }
       let ends = sockets.indices.filter { sockets[$0].isOtherEnd(of: own) && $0 != place }
-      // Two containers may use the same addresses; then the other end is ambiguous.
       let near = ends.filter { sockets[$0].namespace == own.namespace }
-      return (near.count == 1 ? near.first : near.isEmpty && ends.count == 1 ? ends.first : nil).map { .inet($0) }
+      if !near.isEmpty { return near.count == 1 ? .inet(near[0]) : nil }
+      // Namespaces that are not connected may use the same addresses, so the rows must agree on their age as well.
+      // Several that do are ambiguous.
+      let far = ends.filter { sockets[$0].agrees(with: own) }
+      return far.count == 1 ? .inet(far[0]) : nil
     }
   }
 }
@@ -156,6 +159,21 @@ extension InetSocket {
       return one.bits == two.bits
     }
     return same(localAddress, other.remoteAddress) && same(remoteAddress, other.localAddress)
+  }
+}
+
+extension InetSocket {
+  /// Whether this can be the other end of that connection, by the time since the handshake, which is the same at both.
+  ///
+  /// A handshake leaves no number that both ends keep, so this excludes strangers and proves nothing.
+  fileprivate func agrees(with other: InetSocket) -> Bool {
+    guard transport == .tcp, state == .established, other.state == .established else { return true }
+    let (mine, its) = (AgeBounds.handshake(self, finished: false), AgeBounds.handshake(other, finished: false))
+    // The last step of a handshake may be lost; then the later end is younger by a retransmission or two.
+    func isOlder(_ one: AgeBounds, than two: AgeBounds) -> Bool {
+      two.upper < .max - 3000 && one.lower > two.upper + 3000
+    }
+    return !isOlder(mine, than: its) && !isOlder(its, than: mine)
   }
 }
 

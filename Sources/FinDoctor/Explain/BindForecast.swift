@@ -101,11 +101,13 @@ package struct BindForecast: Sendable {
     where socket.localPort == port && socket.transport == request.transport && socket.namespace != request.namespace
       && (socket.state == .listen || socket.transport == .udp) && named.insert(socket.namespace).inserted
     {
-      let name = census.program(of: socket).map { "\($0.title) (pid \($0.pid))" } ?? "A program"
+      let name =
+        census.program(of: socket).map { "\($0.title) (pid \($0.pid))" }
+        ?? (census.keeper(of: socket.inode)?.isKernel == true ? "The kernel" : "A program")
       let verb = socket.transport == .tcp ? "listens on" : "has"
       notes.append(
-        "\(name) \(verb) port \(port) in another network namespace (\(census.namespace(of: socket).name)): that does "
-          + "not affect a bind here.")
+        "\(name) \(verb) port \(port) in another network namespace "
+          + "(\(census.namespace(of: socket).name)): that does not affect a bind here.")
       if named.count == 4 { break }
     }
     return notes

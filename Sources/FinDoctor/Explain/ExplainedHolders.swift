@@ -60,7 +60,11 @@ extension SocketExplanation {
 }
 
 extension SocketExplanation.OtherEnd {
-  init(_ socket: SocketReference, in census: Census) {
+  /// - Parameters:
+  ///   - socket: The other end.
+  ///   - own: The socket whose other end it is.
+  ///   - census: The census of both.
+  init(_ socket: SocketReference, of own: SocketReference, in census: Census) {
     self.socket = socket
     let holder = census.holders.first(of: census.inode(of: socket))
     pid = holder?.pid
@@ -84,8 +88,15 @@ extension SocketExplanation.OtherEnd {
       text = "in \(state), in its listener's queue: no program has accepted it"
     } else if census.inode(of: socket) == 0 {
       text = "in \(state), and no program holds it any more"
+    } else if let keeper = census.keeper(of: census.inode(of: socket)) {
+      text = "in \(state), held by \(census.words(keeper))"
     } else {
       text = "in \(state), of a program that could not be read"
+    }
+    if case .inet(let place) = socket, case .inet(let mine) = own,
+      census.sockets[place].namespace != census.sockets[mine].namespace
+    {
+      text += "; in the network namespace \(census.namespace(of: census.sockets[place]).name), by its addresses"
     }
   }
 }

@@ -123,7 +123,7 @@ extension InetExplanation {
     case .closeWait: return "The peer has finished; we have not."
     case .lastAck: return "Both have finished, the peer first; our FIN is not acknowledged."
     case .closing: return "Both have finished at once; our FIN is not acknowledged."
-    case .listen: return "Accepts clients."
+    case .listen: return "Listens: the kernel completes the handshakes of clients, and a program accepts them."
     case .bound: return "Has an address and a port, and neither listens nor is connected."
     case .closed where socket.transport == .mptcp:
       return "Its connection is over: it was reset, refused or timed out, and never closed."
@@ -282,12 +282,10 @@ extension AgeBounds {
   /// them younger.
   static func handshake(_ socket: InetSocket, finished: Bool) -> AgeBounds {
     let info = socket.info
-    guard let sent = info.lastDataSent, let received = info.lastDataReceived,
-      let acknowledged = info.lastAcknowledgementReceived
-    else { return .unknown }
-    let lower = max(UInt64(max(sent, received, acknowledged)), (info.busyTime ?? 0) / 1000)
+    guard let sent = info.lastDataSent, let acknowledged = info.lastAcknowledgementReceived else { return .unknown }
+    let lower = max(UInt64(max(sent, info.lastDataReceived ?? 0, acknowledged)), (info.busyTime ?? 0) / 1000)
     // A FIN is counted as a byte, but changes no time.
-    if let count = info.bytesReceived, count == 0 || finished && count == 1 {
+    if let count = info.bytesReceived, count == 0 || finished && count == 1, let received = info.lastDataReceived {
       return ticking(atLeast: max(UInt64(received), lower), atMost: UInt64(received))
     }
     if info.bytesSent == 0 { return ticking(atLeast: max(UInt64(sent), lower), atMost: UInt64(sent)) }

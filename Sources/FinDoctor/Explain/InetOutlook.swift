@@ -110,7 +110,7 @@ extension InetExplanation {
     case .timeWait: return "The kernel removes it. It costs little memory, and nothing has to be done."
     case .listen:
       return waiting.isEmpty
-        ? "It accepts clients until its program closes it."
+        ? "Clients can connect until its program closes it; each waits until a program accepts it."
         : "Clients wait until the program calls accept; a full queue makes new ones retry after 1 s, 3 s, 7 s."
     case .bound: return "It keeps its port until its program closes it."
     case .closed where socket.transport == .mptcp:

@@ -197,7 +197,7 @@ extension SocketExplanation {
     events.sort { $0.isBefore($1) }
     holders = Self.holders(of: socket, in: census, readings)
     attention = Self.attention(to: socket, in: census)
-    otherEnd = other.map { OtherEnd($0, in: census) }
+    otherEnd = other.map { OtherEnd($0, of: socket, in: census) }
     self.findings = Self.own(of: socket, in: census, among: findings ?? Diagnosis.findings(in: census))
     facts += Self.flags(of: holders)
   }

@@ -34,14 +34,15 @@ internal import Glibc
             unsafe Int(fin_receive_packet(channel, room.baseAddress!, UInt64(room.count), &descriptor, 0))
           }), count > 0
       else { return }
-      let given = Descriptor(owning: descriptor)
+      // Most requests come without a descriptor.
+      defer { if descriptor >= 0 { SystemClose.close(descriptor) } }
       guard let request = HelperRequest(unsafe Array(room[..<count])[...]) else { return }
-      guard perform(request, given) else { return }
+      guard perform(request, with: descriptor) else { return }
     }
   }
 
   /// Makes a reading and sends its answer; false when the channel is closed.
-  private func perform(_ request: HelperRequest, _ given: borrowing Descriptor) -> Bool {
+  private func perform(_ request: HelperRequest, with given: CInt) -> Bool {
     do throws(KernelError) {
       switch request {
       case .read(let path, let offset, let limit): return try read(path, offset, limit)
@@ -54,7 +55,7 @@ internal import Glibc
       case .options(let pid, let descriptor, let inode, let options):
         let values = try values(of: options, pid, descriptor, inode)
         return send(Mark.more, values) && send(Mark.end)
-      case .netlink(let bytes): return try relay(bytes, given.number)
+      case .netlink(let bytes): return try relay(bytes, given)
       case .openFiles(let program, let function):
         let iterator = try BPFCalls.iterate(program, over: function)
         return send(Mark.end, descriptor: iterator.number)

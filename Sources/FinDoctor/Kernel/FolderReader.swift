@@ -26,15 +26,23 @@ internal import Glibc
   /// Calls `body` with every name that is both a number and a link, and with the target of the link.
   ///
   /// A link that disappears during the scan is left out.
-  func forEachLink(in folder: CInt, _ body: (Int32, UnsafeRawBufferPointer) -> Void) throws(KernelError) {
+  /// - Returns: Whether the kernel refused to tell the targets. It checks the right to list a folder of descriptors and
+  ///   the right to read their links apart, so that every name may be seen and no target.
+  func forEachLink(in folder: CInt, _ body: (Int32, UnsafeRawBufferPointer) -> Void) throws(KernelError) -> Bool {
+    var isRefused = false
     let room = unsafe target.baseAddress!.assumingMemoryBound(to: CChar.self)
     let size = unsafe target.count
     try unsafe forEachName(in: folder) { name, _, _ in
       guard let number = unsafe Int32(decimal: UnsafeRawBufferPointer(start: name, count: Int(strnlen(name, 16))))
       else { return }
       let count = unsafe readlinkat(folder, name, room, size)
-      if count > 0 { unsafe body(number, UnsafeRawBufferPointer(start: room, count: count)) }
+      if count > 0 {
+        unsafe body(number, UnsafeRawBufferPointer(start: room, count: count))
+      } else if KernelError.last.isRefusal {
+        isRefused = true
+      }
     }
+    return isRefused
   }
 
   /// Calls `body` with the name and the inode of every folder in a folder.
@@ -47,7 +55,9 @@ internal import Glibc
   }
 
   /// Calls `body` with the target of the link of this number, unless the link is gone.
-  func readLink(_ number: Int32, in folder: CInt, _ body: (UnsafeRawBufferPointer) -> Void) {
+  /// - Returns: Whether the kernel refused to tell the target.
+  @discardableResult
+  func readLink(_ number: Int32, in folder: CInt, _ body: (UnsafeRawBufferPointer) -> Void) -> Bool {
     // The name, written from its end: at most ten digits and a zero.
     var name = InlineArray<12, CChar>(repeating: 0)
     var first = 11
@@ -62,7 +72,9 @@ internal import Glibc
     let count = unsafe withUnsafeBytes(of: name) { bytes in
       unsafe readlinkat(folder, (bytes.baseAddress! + first).assumingMemoryBound(to: CChar.self), room, size)
     }
-    if count > 0 { unsafe body(UnsafeRawBufferPointer(start: room, count: count)) }
+    guard count > 0 else { return KernelError.last.isRefusal }
+    unsafe body(UnsafeRawBufferPointer(start: room, count: count))
+    return false
   }
 
   /// Calls `body` with each entry. `struct linux_dirent64` is two 64-bit integers, the record's length in 16 bits, a

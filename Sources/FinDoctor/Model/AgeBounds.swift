@@ -79,13 +79,13 @@ extension AgeBounds {
 
   /// The age of a connection. The handshake sets all three times, and any later traffic makes one of them younger.
   private static func age(_ info: TCPDetail) -> AgeBounds {
-    guard let sent = info.lastDataSent, let received = info.lastDataReceived,
-      let acknowledged = info.lastAcknowledgementReceived
-    else { return .unknown }
+    guard let sent = info.lastDataSent, let acknowledged = info.lastAcknowledgementReceived else { return .unknown }
     let busy = (info.busyTime ?? 0) / 1000
-    let lower = max(UInt64(max(sent, received, acknowledged)), busy)
+    let lower = max(UInt64(max(sent, info.lastDataReceived ?? 0, acknowledged)), busy)
     // If no data went in one direction, the time of that direction is still that of the handshake: the age itself.
-    if info.bytesReceived == 0 { return ticking(atLeast: max(UInt64(received), lower), atMost: UInt64(received)) }
+    if info.bytesReceived == 0, let received = info.lastDataReceived {
+      return ticking(atLeast: max(UInt64(received), lower), atMost: UInt64(received))
+    }
     if info.bytesSent == 0 { return ticking(atLeast: max(UInt64(sent), lower), atMost: UInt64(sent)) }
     return ticking(atLeast: lower, atMost: nil)
   }
@@ -103,12 +103,10 @@ extension AgeBounds {
   /// The time in CLOSE-WAIT. The last data arrived before the FIN. The FIN carried an acknowledgement; later
   /// acknowledgements make that time younger.
   private static func inCloseWait(_ socket: InetSocket) -> AgeBounds {
-    guard let acknowledged = socket.info.lastAcknowledgementReceived, let received = socket.info.lastDataReceived else {
-      return .unknown
-    }
+    guard let acknowledged = socket.info.lastAcknowledgementReceived else { return .unknown }
     let lower = UInt64(acknowledged)
-    let nothingLater = wasTheLast(acknowledged: lower, socket)
-    return ticking(atLeast: lower, atMost: nothingLater ? lower : max(lower, UInt64(received)))
+    if wasTheLast(acknowledged: lower, socket) { return ticking(atLeast: lower, atMost: lower) }
+    return ticking(atLeast: lower, atMost: socket.info.lastDataReceived.map { max(lower, UInt64($0)) })
   }
 
   /// Whether the last acknowledgement received must have been that of the FIN itself.

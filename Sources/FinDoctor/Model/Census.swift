@@ -20,6 +20,8 @@ public struct Census: Sendable {
   public var programs: [Int32: Program]
   /// The cgroups, by number, of sockets whose process is unknown: it has ended, or may not be read.
   package var cgroups: [UInt64: Cgroup] = [:]
+  /// The holders of the sockets that no descriptor holds, by inode.
+  package var keepers: [UInt32: Keeper] = [:]
   /// The epoll entries and blocked threads of the processes that were given to ``watch(_:)``.
   package var watchers: [Int32: Watchers]
   /// The published socket data of the processes that were given to ``readLedgers(of:)``.

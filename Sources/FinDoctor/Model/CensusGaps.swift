@@ -2,6 +2,11 @@
 public struct CensusGaps: Hashable, Sendable {
   /// The number of processes whose descriptors may not be read, for each user that they run as.
   public var unreadableProcesses: [UInt32: Int] = [:]
+  /// The number of sockets that a program holds and whose holder could not be seen: missing rights, hidden processes,
+  /// another PID namespace. Sockets that the kernel itself holds are not counted.
+  public var unseenHolders = 0
+  /// Whether some processes of the machine are not listed at all: in a PID namespace of its own, or with `hidepid`.
+  package var hidesProcesses = false
   /// The number of network namespaces whose sockets may not be read.
   public var skippedNamespaces = 0
   /// The number of network namespaces that ended, with all their sockets, before they were read.
@@ -91,6 +96,11 @@ public struct CensusGaps: Hashable, Sendable {
       all.append(
         "\(Self.count(unreadableProcessCount, "process", "processes")) could not be read (\(some)): "
           + "the owners of their sockets are unknown")
+    }
+    if unseenHolders > 0 {
+      all.append(
+        "\(Self.count(unseenHolders, "socket", "sockets")) \(unseenHolders == 1 ? "is" : "are") held by processes that "
+          + "could not be seen")
     }
     if skippedNamespaces > 0 {
       all.append("\(Self.count(skippedNamespaces, "network namespace", "network namespaces")) could not be entered")

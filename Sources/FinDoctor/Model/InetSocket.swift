@@ -128,6 +128,20 @@ extension InetSocket {
   /// Whether a program has called `shutdown` for sending, or closed: our FIN is queued or sent.
   public var hasFinishedSending: Bool? { shutdown.map { $0 & 2 != 0 } }
 
+  /// Whether it is or was a connection of TCP or MPTCP that is not at its very end.
+  package var isConnection: Bool {
+    guard transport != .udp else { return false }
+    switch state {
+    case .listen, .synReceived, .newSynReceived, .synSent, .bound, .timeWait, .closed: return false
+    default: return true
+    }
+  }
+
+  /// Whether its two ends are one: it is connected to its own address and port.
+  package var isConnectedToItself: Bool {
+    transport == .tcp && remotePort != 0 && localPort == remotePort && localBits == remoteBits
+  }
+
   /// Whether it waits in a listener's accept queue, even if its client has given up: a connection without a descriptor
   /// that was never accepted.
   ///

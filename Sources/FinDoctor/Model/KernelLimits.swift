@@ -30,6 +30,8 @@ public struct KernelLimits: Hashable, Sendable {
   /// Three numbers of memory pages (`tcp_mem`): below the first, TCP's use is unrestricted; from the second on, TCP is
   /// under pressure; at the third, it refuses.
   package var memoryPages: [Int] = []
+  /// The largest receive buffer that a program without privileges may set with `SO_RCVBUF`, in bytes (`rmem_max`).
+  package var receiveBuffer: Int?
   /// The number of open files on the machine (`file-nr`).
   package var openFiles: Int?
   /// The limit on open files (`file-max`).

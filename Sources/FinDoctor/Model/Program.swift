@@ -5,10 +5,14 @@
 public struct Program: Hashable, Sendable {
   /// The process.
   public var pid: Int32
-  /// The name for display: the file name of the executable, else the kernel's short name.
+  /// The name for display, as `ps` and `ss` show it: the kernel's short name of the main thread (`/proc/PID/comm`).
+  /// Where that is only the beginning of the executable's file name, which the kernel cuts after 15 bytes, the whole
+  /// file name.
+  ///
+  /// The two differ when a program was started through a symbolic link, or has renamed itself.
   public var name: String
-  /// The kernel's short name of the main thread, at most 15 bytes (`/proc/PID/comm`).
-  package var shortName: String
+  /// The file name of the executable; the short name where the executable may not be read.
+  package var fileName: String
   /// The command line, its arguments separated by spaces; at most 4,096 bytes.
   public var commandLine: String
   /// The script that an interpreter runs, when the command line shows it: the file name of the script, or the name of
@@ -28,6 +32,8 @@ public struct Program: Hashable, Sendable {
   public var age: Duration?
   /// The process that started it, or that adopted it.
   package var parent: Int32?
+  /// The leader of its process group: usually the process that a shell or a service manager started.
+  package var group: Int32?
   /// The limit on its open descriptors (the soft limit).
   public var descriptorLimit: UInt64?
   /// The executable's path; nil when it may not be read.
@@ -37,7 +43,7 @@ public struct Program: Hashable, Sendable {
   package init(pid: Int32, name: String, user: UInt32 = 0) {
     self.pid = pid
     self.name = name
-    shortName = name
+    fileName = name
     commandLine = name
     self.user = user
   }

@@ -28,6 +28,9 @@ public struct TCPDetail: Sendable {
     multipathLength = max(multipathLength, UInt16(offset + MemoryLayout<Number>.size))
   }
 
+  /// Whether the kernel has set no time of receipt, so that its field holds the time since the machine started.
+  var hasNoTimeOfReceipt = false
+
   /// The size of the buffer; fields that a newer kernel appends are left out.
   static let capacity = 248
 
@@ -51,6 +54,23 @@ public struct TCPDetail: Sendable {
     }
     return UInt16(count)
   }
+
+  /// Makes the time of receipt unknown where the kernel has not set it.
+  ///
+  /// After a simultaneous open, such as of a socket connected to itself, the field is 0 until data arrives, and the
+  /// kernel reports its clock instead of a difference. That clock started 300 s below 0, and counts milliseconds in 32
+  /// bits.
+  /// - Parameter uptime: The time since the machine started, without suspension, in milliseconds, at the dump.
+  mutating func forgetReceiptThatNeverWas(uptime: UInt64) {
+    // A FIN counts as a byte and sets no time.
+    guard let time: UInt32 = self[.lastDataReceived], let received = bytesReceived, received <= 1 else { return }
+    let clock = UInt32(truncatingIfNeeded: uptime &- 300_000)
+    let apart = min(time &- clock, clock &- time)
+    hasNoTimeOfReceipt = apart <= Self.clockSlack
+  }
+
+  /// The time, in milliseconds, that may pass between the kernel's reading of its clock and ours.
+  private static let clockSlack: UInt32 = 1000
 
   /// Whether the kernel provided no `struct tcp_info`.
   public var isEmpty: Bool { length == 0 }
@@ -124,9 +144,10 @@ extension TCPDetail {
     get { self[.lastDataSent] }
     set { self[.lastDataSent] = newValue }
   }
-  /// Milliseconds since data last arrived.
+  /// Milliseconds since data last arrived; the handshake sets it as well, unless both ends opened at once (RFC 9293,
+  /// section 3.5).
   public var lastDataReceived: UInt32? {
-    get { self[.lastDataReceived] }
+    get { hasNoTimeOfReceipt ? nil : self[.lastDataReceived] }
     set { self[.lastDataReceived] = newValue }
   }
   /// Milliseconds since any acknowledgement last arrived.

@@ -21,8 +21,6 @@ package struct CensusRecord: Sendable {
   package var passingBefore: Set<UInt64>?
   /// The languages of programs, by process.
   package var languages: [Int32: Language] = [:]
-  /// The processes whose io_uring holds a socket, by inode.
-  package var ringHolders: [UInt32: Int32] = [:]
   /// The flags of descriptors.
   package var flags: [Holder: UInt32] = [:]
   /// The retry limits of each namespace, in the order of the census.
@@ -53,7 +51,6 @@ package struct CensusRecord: Sendable {
     var options = Diagnosis.Options()
     options.passingBefore = passingBefore
     options.languages = languages
-    options.ringHolders = ringHolders
     return options
   }
 
@@ -97,10 +94,10 @@ extension CensusRecord {
   private mutating func complete() {
     var facts = options
     Diagnosis.prepare(&census, &facts)
-    (languages, ringHolders) = (facts.languages, facts.ringHolders)
+    languages = facts.languages
     // A redacted name does not show the language.
     for (pid, program) in census.programs where languages[pid] == nil {
-      let language = Language(executable: program.name)
+      let language = Language(executable: program.fileName)
       if language != .unknown { languages[pid] = language }
     }
     census.watch(Set(census.holders.entries.map(\.pid)))
@@ -191,6 +188,7 @@ extension CensusRecord {
     try fields.list("sockets", &census.sockets)
     try visitUnixSockets(&fields)
     try fields.list("detached", &census.detached)
+    try fields.list("otherSockets", &census.otherSockets)
     var passing: PassingSockets? = passingBefore.map { PassingSockets($0) }
     try fields.object("passing", &passing)
     passingBefore = passing.map { Set($0.identities) }
@@ -222,7 +220,7 @@ extension CensusRecord {
     census.holders = Holders(
       sockets: ContiguousArray(holders.map(\.holder)), processes: processes, epolls: epolls, ledgers: ledgers,
       rings: rings)
-    try fields.dictionary("ringHolders", &ringHolders, as: NumberEntry<UInt32, Int32>.self)
+    try fields.dictionary("keepers", &census.keepers, as: ValueEntry<UInt32, Keeper>.self)
     try fields.dictionary("watchers", &census.watchers, as: ValueEntry<Int32, Watchers>.self)
     try fields.dictionary("ledgers", &census.ledgers, as: ValueEntry<Int32, ProgramLedger>.self)
   }

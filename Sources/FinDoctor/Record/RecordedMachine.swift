@@ -12,6 +12,23 @@ extension Namespace: Recorded {
     try fields.list("counters", &values)
     counters = Counters(Dictionary(values.map { ($0.name, $0.value) }) { $1 })
     try fields.object("limits", &limits)
+    var indices = ContiguousArray(interfaces.sorted { $0.key < $1.key }.map { InterfaceEntry($0.key, $0.value) })
+    try fields.list("interfaces", &indices)
+    interfaces = Dictionary(indices.map { ($0.name, $0.index) }) { $1 }
+  }
+}
+
+/// The index of an interface that was asked for by its name.
+private struct InterfaceEntry: Recorded {
+  var name = ""
+  var index: UInt32 = 0
+
+  init(_ name: String, _ index: UInt32) { (self.name, self.index) = (name, index) }
+  init() {}
+
+  mutating func visit(_ fields: inout some FieldVisitor) throws(CensusRecord.Fault) {
+    try fields.text("name", .interface, &name)
+    try fields.number("index", &index)
   }
 }
 
@@ -47,6 +64,7 @@ extension KernelLimits: Recorded {
     try fields.number("trackedConnectionsLimit", &trackedConnectionsLimit)
     try fields.number("orphans", &orphans)
     try fields.numbers("memoryPages", &memoryPages)
+    try fields.number("receiveBuffer", &receiveBuffer)
     try fields.number("openFiles", &openFiles)
     try fields.number("openFilesLimit", &openFilesLimit)
   }
@@ -85,6 +103,8 @@ extension CensusGaps: Recorded {
     var users = ContiguousArray(unreadableProcesses.sorted { $0.key < $1.key }.map { UserCount($0.key, $0.value) })
     try fields.list("unreadableProcesses", &users)
     unreadableProcesses = Dictionary(users.map { ($0.user, $0.count) }) { $1 }
+    try fields.number("unseenHolders", &unseenHolders)
+    try fields.flag("hidesProcesses", &hidesProcesses)
     try fields.number("skippedNamespaces", &skippedNamespaces)
     try fields.number("vanishedNamespaces", &vanishedNamespaces)
     try fields.number("namespacesLeftOut", &namespacesLeftOut)
@@ -92,16 +112,16 @@ extension CensusGaps: Recorded {
     try fields.number("interruptedDumps", &interruptedDumps)
     try fields.number("vanishedProcesses", &vanishedProcesses)
     try fields.number("lostEnds", &lostEnds)
-    try Self.visit(&fields, "refusedDumps", &refusedDumps, .word)
-    try Self.visit(&fields, "unreadLedgers", &unreadLedgers, .sentence)
-  }
-
-  private static func visit(
-    _ fields: inout some FieldVisitor, _ key: JSONKey, _ sentences: inout [String], _ kind: Redaction.Kind
-  ) throws(CensusRecord.Fault) {
-    var all = ContiguousArray(sentences.map { RecordedSentence($0, kind) })
-    try fields.list(key, &all)
-    sentences = all.map(\.text)
+    try fields.number("uncountedEnds", &uncountedEnds)
+    try fields.number("socketsWithoutDetails", &socketsWithoutDetails)
+    try fields.numbers("lockedSockets", &lockedSockets)
+    try fields.dictionary("unanswered", &unanswered, as: UnansweredEntry.self)
+    var pids = unasked.sorted()
+    try fields.numbers("unasked", &pids)
+    unasked = Set(pids)
+    try RecordedSentence.visit(&fields, "cutReadings", &cutReadings, .word)
+    try RecordedSentence.visit(&fields, "refusedDumps", &refusedDumps, .word)
+    try RecordedSentence.visit(&fields, "unreadLedgers", &unreadLedgers, .sentence)
   }
 }
 
@@ -119,7 +139,8 @@ private struct UserCount: Recorded {
   }
 }
 
-private struct RecordedSentence: Recorded {
+/// A sentence of a list.
+struct RecordedSentence: Recorded {
   var text = ""
   var kind = Redaction.Kind.word
 
@@ -128,5 +149,14 @@ private struct RecordedSentence: Recorded {
 
   mutating func visit(_ fields: inout some FieldVisitor) throws(CensusRecord.Fault) {
     try fields.text("text", kind, &text)
+  }
+
+  /// Visits a list of sentences.
+  static func visit(
+    _ fields: inout some FieldVisitor, _ key: JSONKey, _ sentences: inout [String], _ kind: Redaction.Kind
+  ) throws(CensusRecord.Fault) {
+    var all = ContiguousArray(sentences.map { Self($0, kind) })
+    try fields.list(key, &all)
+    sentences = all.map(\.text)
   }
 }

@@ -43,7 +43,7 @@ extension Program: Recorded {
   mutating func visit(_ fields: inout some FieldVisitor) throws(CensusRecord.Fault) {
     try fields.number("pid", &pid)
     try fields.text("name", .program, &name)
-    try fields.text("shortName", .program, &shortName)
+    try fields.text("fileName", .program, &fileName)
     try fields.text("commandLine", .arguments, &commandLine)
     try fields.text("script", .script, &script)
     try fields.user("user", &user)
@@ -52,8 +52,63 @@ extension Program: Recorded {
     try fields.text("cgroupPath", .path, &cgroupPath)
     try fields.duration("age", &age)
     try fields.number("parent", &parent)
+    try fields.number("group", &group)
     try fields.number("descriptorLimit", &descriptorLimit)
     try fields.text("executable", .path, &executable)
+  }
+}
+
+extension Keeper: Recorded {
+  init() { self = .unseen }
+
+  mutating func visit(_ fields: inout some FieldVisitor) throws(CensusRecord.Fault) {
+    var keeper = word
+    try fields.text("keeper", .word, &keeper)
+    var pid: Int32? = if case .ring(let pid) = self { pid } else { nil }
+    var receiver: Holder? = if case .message(let receiver) = self { receiver } else { nil }
+    var (name, kind): (String?, String?) = (nil, nil)
+    if case .interface(let interface, let itsKind) = self { (name, kind) = (interface, itsKind) }
+    try fields.number("pid", &pid)
+    try fields.object("receiver", &receiver)
+    try fields.text("interface", .interface, &name)
+    try fields.text("kind", .word, &kind)
+    switch (keeper, pid, receiver, name) {
+    case ("ring", let pid?, _, _): self = .ring(pid: pid)
+    case ("message", _, let receiver?, _): self = .message(receiver)
+    case ("interface", _, _, let name?): self = .interface(name: name, kind: kind ?? "")
+    case ("kernel", _, _, _): self = .kernel
+    case ("unclear", _, _, _): self = .unclear
+    default:
+      self = .unseen
+      try fields.check(keeper == "unseen", "keeper", "there is no such keeper, or a part of it is missing")
+    }
+    try fields.check(pid ?? 0 >= 0, "pid", "the number of a process is not negative")
+  }
+}
+
+extension CensusGaps.Unanswered {
+  /// Visits the readings that are missing, as numbers.
+  static func visit(
+    _ fields: inout some FieldVisitor, _ readings: inout Set<Self>
+  ) throws(CensusRecord.Fault) {
+    var numbers = readings.map(\.rawValue).sorted()
+    try fields.numbers("unanswered", &numbers)
+    readings = Set(numbers.compactMap { Self(rawValue: $0) })
+    try fields.check(readings.count == Set(numbers).count, "unanswered", "there is no reading of this number")
+  }
+}
+
+/// The readings of a process that did not answer.
+struct UnansweredEntry: RecordedEntry {
+  var key: Int32 = 0
+  var value: Set<CensusGaps.Unanswered> = []
+
+  init(_ key: Int32, _ value: Set<CensusGaps.Unanswered>) { (self.key, self.value) = (key, value) }
+  init() {}
+
+  mutating func visit(_ fields: inout some FieldVisitor) throws(CensusRecord.Fault) {
+    try fields.number("pid", &key)
+    try CensusGaps.Unanswered.visit(&fields, &value)
   }
 }
 
@@ -76,6 +131,11 @@ extension Watchers: Recorded {
     try fields.list("blocked", &blocked)
     (self.interests, self.blocked) = (Array(interests), Array(blocked))
     try fields.flag("isComplete", &isComplete)
+    var letter = state?.letter
+    try fields.number("state", &letter)
+    state = letter.map { ProcessState(letter: $0) }
+    try CensusGaps.Unanswered.visit(&fields, &unanswered)
+    try RecordedSentence.visit(&fields, "cut", &cut, .word)
   }
 }
 

@@ -92,6 +92,10 @@ extension TCPDetail: Recorded {
     try visit(&fields, "totalTimeouts", \.totalTimeouts)
     try visit(&fields, "totalTimeoutRecoveries", \.totalTimeoutRecoveries)
     try visit(&fields, "totalTimeoutTime", \.totalTimeoutTime)
+    // The field itself is absent then, and would be 0 after those behind it are set.
+    var isWithoutReceipt: Bool? = hasNoTimeOfReceipt ? true : nil
+    try fields.flag("hasNoTimeOfReceipt", &isWithoutReceipt)
+    hasNoTimeOfReceipt = isWithoutReceipt ?? false
   }
 
   private mutating func visit<Number: FixedWidthInteger>(
@@ -155,6 +159,15 @@ struct RecordedUnixSocket: Recorded {
     try fields.number("shutdown", &socket.shutdown)
     try fields.numbers("waiting", &waiting)
     try fields.object("memory", &socket.memory)
+  }
+}
+
+extension OtherSocket: Recorded {
+  init() { self.init(holder: Holder(), kind: "") }
+
+  mutating func visit(_ fields: inout some FieldVisitor) throws(CensusRecord.Fault) {
+    try fields.object("holder", &holder)
+    try fields.text("kind", .word, &kind)
   }
 }
 

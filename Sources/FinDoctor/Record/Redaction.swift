@@ -9,7 +9,7 @@ final class Redaction {
   enum Kind: String {
     /// Kept: words of `fin` and of the kernel.
     case word
-    case program, script, arguments, path, unit, container, namespace, file, sentence
+    case program, script, arguments, path, unit, container, namespace, interface, file, sentence
     case unixName = "unix"
   }
 

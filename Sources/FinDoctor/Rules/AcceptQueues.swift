@@ -17,7 +17,7 @@ extension CensusIndex {
   /// The link by which other findings name this listener.
   func links(to index: Int) -> Finding.Links {
     var links = Finding.Links()
-    links.listeners = [Finding.Endpoint(address: sockets[index].localBits, port: sockets[index].localPort)]
+    links.listeners = [sockets[index].localEndpoint]
     links.isPaused = !pausedWithoutDescriptors(index).isEmpty
     return links
   }

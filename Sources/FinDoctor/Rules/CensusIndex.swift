@@ -28,7 +28,10 @@ struct CensusIndex {
   /// Connected or in TIME-WAIT, whether or not connect chose their local port.
   private(set) var named: [Int] = []
   private(set) var bound: [Int] = []
-  private(set) var ownedByNobody: [Int] = []
+  /// UDP sockets that have dropped datagrams.
+  private(set) var droppedDatagrams: [Int] = []
+  /// Connections whose two ends are one socket.
+  private(set) var selfConnected: [Int] = []
   /// MPTCP connections that are over while their descriptor is still open.
   private(set) var over: [Int] = []
   /// Connected MPTCP sockets. They take memory; their subflows take the ports.
@@ -36,16 +39,11 @@ struct CensusIndex {
   let multipath: MPTCPSubflows
 
   /// The addresses and ports of listeners; an address of all zeros stands for every address.
-  private var listening: Set<ListeningPlace> = []
+  private var listening: Set<Finding.Endpoint> = []
   /// MPTCP connections of which one subflow has already been sorted in.
   private var told: Set<Int> = []
   /// The ports of all listeners, whatever their address, one bit each.
   private var listeningPorts = ContiguousArray<UInt64>(repeating: 0, count: 1024)
-
-  private struct ListeningPlace: Hashable {
-    var namespace: UInt16
-    var endpoint: Finding.Endpoint
-  }
 
   /// The indices of the censuses before this one, oldest first. They are made when the first rule asks for them.
   var before: [CensusIndex] {
@@ -72,7 +70,7 @@ struct CensusIndex {
       switch census.sockets[index].transport {
       case .tcp: if let owner = multipath.owner(ofPath: index) { sort(index, asPathOf: owner) } else { sort(index) }
       case .mptcp: sortMultipath(index)
-      case .udp: break
+      case .udp: if census.sockets[index].memory.drops ?? 0 > 0 { droppedDatagrams.append(index) }
       }
     }
   }
@@ -86,10 +84,7 @@ struct CensusIndex {
       listeners.append(index)
       let port = census.sockets[index].localPort
       listeningPorts[Int(port >> 6)] |= 1 << UInt64(port & 63)
-      listening.insert(
-        ListeningPlace(
-          namespace: census.sockets[index].namespace,
-          endpoint: Finding.Endpoint(address: census.sockets[index].localBits, port: port)))
+      listening.insert(census.sockets[index].localEndpoint)
       return
     case .synReceived, .newSynReceived:
       handshaking.append(index)
@@ -117,7 +112,7 @@ struct CensusIndex {
     default: break
     }
     named.append(index)
-    if census.isWithoutDescriptor(index) { ownedByNobody.append(index) }
+    if inode != 0, census.sockets[index].isConnectedToItself { selfConnected.append(index) }
     let timer = census.sockets[index].timer
     if timer == .persist || timer == .retransmit {
       if isPeerWindowClosed(index) { closedWindow.append(index) } else if inode != 0 { unanswered.append(index) }
@@ -173,7 +168,6 @@ struct CensusIndex {
     default: return
     }
     multipathConnections.append(index)
-    if census.isWithoutDescriptor(index) { ownedByNobody.append(index) }
     if inode != 0, isFull(index) { full.append(index) }
   }
 
@@ -219,8 +213,7 @@ struct CensusIndex {
 
   func isListening(_ namespace: UInt16, _ address: AddressBits, _ port: UInt16) -> Bool {
     func isListening(_ address: AddressBits) -> Bool {
-      listening.contains(
-        ListeningPlace(namespace: namespace, endpoint: Finding.Endpoint(address: address, port: port)))
+      listening.contains(Finding.Endpoint(address: address, port: port, namespace: namespace))
     }
     // Very few ports have a listener, and testing one bit is cheaper than looking up an address.
     return listeningPorts[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
@@ -228,16 +221,24 @@ struct CensusIndex {
   }
 }
 
+extension InetSocket {
+  /// The local address and port, in the socket's namespace.
+  var localEndpoint: Finding.Endpoint {
+    Finding.Endpoint(address: localBits, port: localPort, namespace: namespace)
+  }
+
+  /// The remote address and port, as the socket's namespace knows them.
+  var remoteEndpoint: Finding.Endpoint {
+    Finding.Endpoint(address: remoteBits, port: remotePort, namespace: namespace)
+  }
+}
+
 extension Census {
-  /// Whether a connection has an inode, and therefore once had a descriptor, and no readable process holds it.
+  /// Whether a socket has an inode, and therefore was made for a descriptor or for the kernel, and no readable process
+  /// holds it.
   func isWithoutDescriptor(_ index: Int) -> Bool {
-    let inode = sockets[index].inode
-    guard inode != 0, sockets[index].transport != .udp else { return false }
-    switch sockets[index].state {
-    case .listen, .synReceived, .newSynReceived, .synSent, .bound, .timeWait, .closed: return false
     // The subflows of a closed MPTCP connection stay for a while.
-    default: return holders.first(of: inode) == nil && !sockets[index].isSubflow
-    }
+    sockets[index].inode != 0 && holders.first(of: sockets[index].inode) == nil && !sockets[index].isSubflow
   }
 }
 
@@ -261,12 +262,21 @@ extension CensusIndex {
     var isPeer: Bool
     var endpoint: Finding.Endpoint
     var isIPv6: Bool
+    /// Whether it stands for every peer with this port, because a client has connections to many.
+    var isManyPeers = false
 
     var address: NetworkAddress { NetworkAddress(endpoint.address, isIPv6: isIPv6) }
 
     /// `on local port 8080`, `to 10.0.0.1:443`.
     var words: String {
       isPeer ? "to \(address.with(port: endpoint.port))" : "on local port \(endpoint.port)"
+    }
+
+    /// The place of many peers that have this one's port.
+    var ofManyPeers: Place {
+      Place(
+        isPeer: true, endpoint: Finding.Endpoint(address: AddressBits(), port: endpoint.port), isIPv6: false,
+        isManyPeers: true)
     }
   }
 
@@ -292,7 +302,16 @@ extension CensusIndex {
     return ProcessOwner(
       program: name, script: program?.script, pid: owner.pid, user: program?.user, unit: program?.unit,
       container: program?.container, descriptors: descriptors, others: others,
-      language: options.languages[owner.pid] ?? name.map(Language.init(executable:)) ?? .unknown)
+      language: options.languages[owner.pid] ?? program.map { Language(executable: $0.fileName) } ?? .unknown)
+  }
+
+  /// The process that has to give back a socket without a descriptor; nil for the kernel, and where it is unknown.
+  func who(ofKeeper keeper: Keeper) -> ProcessOwner? {
+    switch keeper {
+    case .ring(let pid): who(OwnerKey(pid: pid))
+    case .message(let receiver): who(OwnerKey(pid: receiver.pid), descriptors: [receiver.descriptor])
+    case .interface, .kernel, .unclear, .unseen: nil
+    }
   }
 
   /// The soft limit of descriptors (`RLIMIT_NOFILE`).

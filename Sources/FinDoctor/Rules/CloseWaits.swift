@@ -89,7 +89,7 @@ extension CensusIndex {
       return (socket.transport == .mptcp) == group.key.isMultipath && socket.hasFinishedSending != true
         && self.hasReadAll(index) == hasReadAll && timeInState(index).lower >= thresholds.closeWait.milliseconds
         && census.holders.first(of: socket.inode)?.pid ?? 0 == group.key.owner.pid
-        && (group.key.place.isPeer ? remote(of: socket) : local(of: socket)) == group.key.place
+        && isAt(group.key.place, socket)
     }
   }
 

@@ -22,8 +22,6 @@ public enum Diagnosis {
     package var closed = ClosedUnread()
     /// The languages of programs, by process, where they are known better than from the name of the executable.
     package var languages: [Int32: Language] = [:]
-    /// For sockets that no descriptor holds, by inode: the process whose io_uring holds them.
-    package var ringHolders: [UInt32: Int32] = [:]
     /// The sockets that were in a transient state (``Diagnosis/passing(in:)``) in an earlier census; nil without one.
     package var passingBefore: Set<UInt64>?
     /// Whether to suppress findings that the program declared intentional. False once the program has ended, because
@@ -87,7 +85,8 @@ public enum Diagnosis {
   /// sockets whose peer has closed, by their cookies. A socket that is in this state in two censuses is stuck there.
   package static func passing(in census: Census) -> Set<UInt64> {
     var all = Set(
-      census.sockets.indices.lazy.filter { census.isWithoutDescriptor($0) }.map { census.sockets[$0].identity })
+      census.sockets.indices.lazy.filter { census.sockets[$0].isConnection && census.isWithoutDescriptor($0) }
+        .map { census.sockets[$0].identity })
     for socket in census.unixSockets where socket.hasLostItsPeer { all.insert(socket.cookie) }
     return all
   }

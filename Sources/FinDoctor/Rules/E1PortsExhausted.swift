@@ -67,7 +67,7 @@ extension CensusIndex {
         .holds(.wholeTables, "read without a change", hasWholeTables),
       ],
       evidence: evidence, share: budget.share)
-    finding.links.remotes = [Finding.Endpoint(address: sockets[budget.example].remoteBits, port: route.port)]
+    finding.links.remotes = [sockets[budget.example].remoteEndpoint]
     return finding
   }
 

@@ -9,7 +9,7 @@ extension Rule {
     fix: Remedies(
       "Set SO_REUSEADDR before bind, from the first run on: the old socket must have had it too.",
       withFin: "Listener.bind sets SO_REUSEADDR, and its error names the holder of the address."),
-    claims: [.listenerInTheWay, .socketInTheWay, .entryInTheWay],
+    claims: [.listenerInTheWay, .socketInTheWay, .entryInTheWay] + Claim.kept,
     find: { _ in [] })
 }
 
@@ -44,7 +44,8 @@ extension Diagnosis {
     var held: [Hold: [Int]] = [:]
     for index in census.sockets.indices {
       guard let kind = Hold.Kind(census.sockets[index], request) else { continue }
-      held[Hold(kind: kind, owner: look.owner(of: census.sockets[index])), default: []].append(index)
+      let keeper = census.keeper(of: census.sockets[index].inode)
+      held[Hold(kind: kind, owner: look.owner(of: census.sockets[index]), keeper: keeper), default: []].append(index)
     }
     return held.sorted { ($0.key.kind.rawValue, $0.key.owner.pid) < ($1.key.kind.rawValue, $1.key.owner.pid) }
       .map { look.blocked($0.key, $0.value, request) }
@@ -54,6 +55,8 @@ extension Diagnosis {
     enum Kind: Int { case listens, bound, datagrams, waits, connected, closed, rests }
     var kind: Kind
     var owner: CensusIndex.OwnerKey
+    /// The holder, if no descriptor holds it.
+    var keeper: Keeper?
   }
 }
 
@@ -80,9 +83,16 @@ extension CensusIndex {
     let descriptors = holders.filter { $0.pid == hold.owner.pid }.map(\.descriptor)
     let others = Set(holders.map(\.pid)).subtracting([hold.owner.pid])
     let isNobodys = hold.kind == .rests || hold.kind == .closed || hold.kind == .waits
+    // The kernel, a message or a ring, where that is known.
+    let keeper = hold.keeper == .unseen ? nil : hold.keeper
     let who: ProcessOwner? =
-      isNobodys && hold.owner.pid == 0
-      ? nil : self.who(hold.owner, descriptors: descriptors.sorted(), others: others.sorted())
+      if let keeper {
+        self.who(ofKeeper: keeper)
+      } else if isNobodys && hold.owner.pid == 0 {
+        nil
+      } else {
+        self.who(hold.owner, descriptors: descriptors.sorted(), others: others.sorted())
+      }
     let name = who?.name ?? "A program that could not be read"
     let left = members.map { sockets[$0].expires }.max() ?? 0
     let wait = AgeBounds(atLeast: UInt64(left), atMost: UInt64(left))
@@ -134,13 +144,17 @@ extension CensusIndex {
             + "listener before had it too: set it from the first run on."
         )
       }
+    let state = sockets[members[0]].state.description
     var finding = Finding(
       .bindBlocked, hold.kind == .listens ? .critical : .warning,
-      hold.kind == .listens ? .listenerInTheWay : hold.kind == .rests ? .entryInTheWay : .socketInTheWay,
+      keeper.map { .kept(by: $0) }
+        ?? (hold.kind == .listens ? .listenerInTheWay : hold.kind == .rests ? .entryInTheWay : .socketInTheWay),
       count: count, who: who, sentence: sentence, why: why,
-      facts: [.read(.rows, sockets[members[0]].state.description)],
+      facts: keeper.map {
+        facts(of: $0, state, isConnections: members.allSatisfy { sockets[$0].isConnection })
+      } ?? [.read(.rows, state)],
       evidence: [
-        .init("state", sockets[members[0]].state.description),
+        .init("state", state),
         .init("local address", sockets[members[0]].localAddress.with(port: sockets[members[0]].localPort)),
       ] + (hold.kind == .rests ? [.init("free in", "\(wait)")] : []), sockets: members.map { .inet($0) })
     switch hold.kind {
@@ -149,6 +163,10 @@ extension CensusIndex {
     case .bound:
       finding.fix.code = "Close a socket that is bound and not used, also after an error of connect or listen."
     case .waits, .connected, .closed, .rests: break
+    }
+    if let keeper {
+      finding.sentence = "\(place) is taken: a \(noun(sockets[members[0]])) there is held by \(census.words(keeper))."
+      finding.fix.code = census.remedy(keeper)
     }
     return finding
   }

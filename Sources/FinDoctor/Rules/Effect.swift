@@ -52,18 +52,23 @@ extension Effect {
 
   /// The effect is about attempts to connect to the cause's listener.
   static func ofAttempts(_ id: FindingID, rank: Int) -> Effect {
-    Effect(id: id) { cause, effect in reaches(cause.links.listeners, effect.links.remotes) ? rank : nil }
+    Effect(id: id) { cause, effect in reaches(cause.links.listeners, effect.links) ? rank : nil }
   }
 
   private static func isSameProcess(_ cause: Finding, _ effect: Finding) -> Bool {
     cause.who?.pid != nil && cause.who?.pid == effect.who?.pid
   }
 
-  /// Whether attempts to connect to one of these addresses arrive at one of the listeners.
-  private static func reaches(_ listeners: Set<Finding.Endpoint>, _ remotes: Set<Finding.Endpoint>) -> Bool {
-    remotes.contains { remote in
-      listeners.contains {
-        $0.port == remote.port && ($0.address == remote.address || $0.address == AddressBits())
+  /// Whether attempts to connect arrive at one of the listeners. They do in the same network namespace only: whether
+  /// packets of one namespace reach another is not in any table of sockets.
+  private static func reaches(_ listeners: Set<Finding.Endpoint>, _ attempts: Finding.Links) -> Bool {
+    attempts.remotes.contains { remote in
+      listeners.contains { listener in
+        guard listener.port == remote.port, listener.namespace == remote.namespace else { return false }
+        if listener.address == remote.address { return true }
+        // A listener on every address has those of this machine only.
+        return listener.address == AddressBits()
+          && (remote.isLoopback || attempts.locals.contains { $0.address == remote.address })
       }
     }
   }

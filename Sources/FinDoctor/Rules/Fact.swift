@@ -81,6 +81,12 @@ extension Finding.Fact {
   static let holders = Self("held by", from: "/proc/PID/fd")
   /// The kernel's report of a socket that was closed.
   static let closes = Self("closes", from: "SKNLGRP_INET_TCP_DESTROY, or TCPAbortOnClose")
+  /// The holder of a socket that no descriptor holds.
+  static let keeper = Self("holder without a descriptor", from: "/proc/PID/fdinfo, RTM_GETLINK")
+  /// The executables of two processes, their parents and the times when they were started.
+  static let programs = Self("executables, parents and ages", from: "/proc/PID/exe, /proc/PID/stat")
+  /// The datagrams that a socket dropped, and the memory in its receive buffer.
+  static let datagrams = Self("drops and receive buffer", from: "INET_DIAG_SKMEMINFO")
   /// The peer and the memory of a Unix socket.
   static let unixRows = Self("Unix rows", from: "unix_diag")
 }

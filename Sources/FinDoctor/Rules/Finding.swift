@@ -108,10 +108,18 @@ public struct Finding: Sendable {
     var isPaused = false
   }
 
-  /// An address and a port.
+  /// An address and a port of one network namespace. Two namespaces may have the same address and know nothing of each
+  /// other.
   struct Endpoint: Hashable, Sendable {
     var address: AddressBits
     var port: UInt16
+    /// An index in ``Census/namespaces``.
+    var namespace: UInt16 = 0
+
+    /// Whether it is a loopback address, 127.0.0.0/8 or `::1`.
+    var isLoopback: Bool {
+      [false, true].contains { NetworkAddress(address, isIPv6: $0).isLoopback }
+    }
   }
 }
 

@@ -23,6 +23,13 @@ struct Group {
   var oldest = 0
 
   var count: Int { members.count }
+
+  /// Takes in the members of another group.
+  mutating func add(_ other: Group) {
+    members += other.members
+    if other.since.lower > since.lower { oldest = other.oldest }
+    since = AgeBounds(atLeast: max(since.lower, other.since.lower), atMost: max(since.upper, other.since.upper))
+  }
 }
 
 extension CensusIndex {
@@ -67,7 +74,39 @@ extension CensusIndex {
         }
       }
     }
-    return Self.grouped(all)
+    return place == nil ? joined(Self.grouped(all)) : Self.grouped(all)
+  }
+
+  /// The number of peers from which on a client's groups become one: a crawler that leaks one connection to each of a
+  /// thousand hosts has one problem.
+  private static let manyPeers = 4
+
+  /// Joins the groups of one program whose peers have one port and many addresses.
+  private func joined(_ groups: [Group]) -> [Group] {
+    func common(_ group: Group) -> Group.Key {
+      var key = group.key
+      key.place = key.place.ofManyPeers
+      return key
+    }
+    var sizes: [Group.Key: Int] = [:]
+    for group in groups where group.key.place.isPeer { sizes[common(group), default: 0] += 1 }
+    var all: [Group] = []
+    var places: [Group.Key: Int] = [:]
+    for group in groups {
+      guard group.key.place.isPeer, sizes[common(group)] ?? 0 >= Self.manyPeers else {
+        all.append(group)
+        continue
+      }
+      if let place = places[common(group)] {
+        all[place].add(group)
+      } else {
+        var first = group
+        first.key = common(group)
+        places[first.key] = all.count
+        all.append(first)
+      }
+    }
+    return all
   }
 
   /// Decides for a single connection: whether connect could have chosen the peer's port and not ours.
@@ -95,6 +134,21 @@ extension CensusIndex {
     return groups
   }
 
+  /// The place in words: `on local port 8080`, `to 10.0.0.1:443`, `to 300 peers, port 443`.
+  func words(_ group: Group) -> String {
+    let place = group.key.place
+    guard place.isManyPeers else { return place.words }
+    let peers = Set(group.members.lazy.map { sockets[$0].remoteBits }).count
+    return "to \(NumberText.noun(peers, "peer")), port \(place.endpoint.port)"
+  }
+
+  /// Whether a socket of any census belongs to the place of a group.
+  func isAt(_ place: Place, _ socket: InetSocket) -> Bool {
+    if !place.isPeer { return local(of: socket) == place }
+    if place.isManyPeers { return socket.remotePort == place.endpoint.port && !isServerSide(socket) }
+    return remote(of: socket) == place
+  }
+
   func who(_ group: Group) -> ProcessOwner {
     let pid = group.key.owner.pid
     var descriptors: [Int32] = []
@@ -115,8 +169,8 @@ extension CensusIndex {
     // A few members are enough to recognize the group.
     for index in group.members.prefix(64) {
       let socket = sockets[index]
-      links.remotes.insert(Finding.Endpoint(address: socket.remoteBits, port: socket.remotePort))
-      links.locals.insert(Finding.Endpoint(address: socket.localBits, port: socket.localPort))
+      links.remotes.insert(socket.remoteEndpoint)
+      links.locals.insert(socket.localEndpoint)
     }
     return links
   }

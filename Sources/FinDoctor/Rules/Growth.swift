@@ -25,10 +25,14 @@ struct Growth {
 
 extension CensusIndex {
   /// The growth of a counter between the two censuses, summed over all namespaces; 0 without an earlier census.
-  func increase(of counter: String) -> Int64 {
+  /// - Parameters:
+  ///   - counter: The name.
+  ///   - place: The index of the only namespace that counts; nil for all.
+  func increase(of counter: String, in place: UInt16? = nil) -> Int64 {
     guard let earlier = options.earlier else { return 0 }
-    return census.namespaces.reduce(0) { sum, namespace in
-      guard let new = namespace.counters[counter],
+    return census.namespaces.enumerated().reduce(0) { sum, one in
+      let namespace = one.element
+      guard place == nil || place == UInt16(clamping: one.offset), let new = namespace.counters[counter],
         let old = earlier.namespaces.first(where: { $0.inode == namespace.inode })?.counters[counter]
       else { return sum }
       return sum + max(0, new - old)

@@ -53,7 +53,7 @@ extension CensusIndex {
       var finding = Finding(
         .finWait2Held, isBad ? .warning : .info, .waitsForThePeer, count: group.count, who: who, since: group.since,
         sentence: "\(who.name) has finished sending on \(NumberText.noun(group.count, group.key.noun)) "
-          + "\(group.key.place.words) whose \(NumberText.verb(group.count, "peer has", "peers have")) not finished: "
+          + "\(words(group)) whose \(NumberText.verb(group.count, "peer has", "peers have")) not finished: "
           + "the kernel sets no time limit.",
         why: "After shutdown the descriptor stays open, and while it is open the kernel has no time limit. "
           + attention(group),

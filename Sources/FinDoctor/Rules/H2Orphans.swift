@@ -46,7 +46,7 @@ extension CensusIndex {
       if isAborting || share ?? 0 > thresholds.orphansCritical { severity = .critical }
       var finding = Finding(
         .orphans, severity, .notTaken, count: group.count, who: who, since: group.since,
-        sentence: "\(NumberText.noun(group.count, "closed connection")) \(group.key.place.words) of \(who.name) still "
+        sentence: "\(NumberText.noun(group.count, "closed connection")) \(words(group)) of \(who.name) still "
           + "\(NumberText.verb(group.count, "has", "have")) "
           + (bytes > 0 ? "\(NumberText.bytes(bytes)) that " : "an end that ")
           + "\(NumberText.verb(group.count, "its peer does", "their peers do")) not "

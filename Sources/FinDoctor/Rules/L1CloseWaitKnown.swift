@@ -37,7 +37,7 @@ extension Rule {
         "When receive has returned nil, close(_:) the connection that was opened there: withConnection and serve do "
         + "so automatically. If the program still answers, declare(.halfClosed, for:)."),
     claims: [.keptAfterClose, .keptAfterFinish, .answersAfterFinish],
-    leadsTo: [.asLargePart(of: .descriptorLimit)],
+    leadsTo: [.inProcess(.oldGeneration), .asLargePart(of: .descriptorLimit)],
     intent: AllowedIntent(
       declared: { phase, _ in phase == .peerFinished ? .halfClosed : [] }, waits: AllowedIntent.output),
     watches: { index in index.closeWait.filter(index.hasReadAll) },
@@ -75,7 +75,7 @@ extension CensusIndex {
     // The program may not have read EOF yet, a connection that idles in a pool for a short time is not a fault, and
     // neither is an answer that takes a while.
     if reason == .kept || all.end == .held, severity == .warning, isShort(group) { severity = .info }
-    let connections = "\(NumberText.noun(count, group.key.noun)) \(group.key.place.words)"
+    let connections = "\(NumberText.noun(count, group.key.noun)) \(words(group))"
     let why =
       switch reason {
       case .replying: "The peer has only finished sending, which is allowed."

@@ -31,7 +31,7 @@ extension Rule {
         "Receive from the connection that was opened there, or close(_:) it. In a pool that checks a connection "
         + "before it hands it out, declare(.pooled, for:); for an intended pause, declare(.readPaused, for:)."),
     claims: [.endUnread],
-    leadsTo: [.asLargePart(of: .descriptorLimit), .atOtherEnd(.peerZeroWindow, rank: 1)],
+    leadsTo: [.inProcess(.oldGeneration), .asLargePart(of: .descriptorLimit), .atOtherEnd(.peerZeroWindow, rank: 1)],
     intent: AllowedIntent(
       declared: { phase, socket in
         switch phase {
@@ -68,7 +68,7 @@ extension CensusIndex {
     if group.members.contains(where: isFull) { severity = .critical }
     var finding = Finding(
       .closeWaitUnseen, severity, .endUnread, count: count, who: who, since: group.since,
-      sentence: "\(who.name) has \(NumberText.noun(count, group.key.noun)) \(group.key.place.words) \(all.peers), "
+      sentence: "\(who.name) has \(NumberText.noun(count, group.key.noun)) \(words(group)) \(all.peers), "
         + "and has not read the end of file"
         + (hasData ? " or the data before it." : "."),
       why: (hasData

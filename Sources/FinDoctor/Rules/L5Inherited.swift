@@ -76,7 +76,7 @@ extension CensusIndex {
   /// them, because it opens sockets for other programs on purpose.
   private func ownerAndHeir(_ pids: [Int32]) -> (owner: Int32, heir: Int32)? {
     let programs = pids.compactMap { census.programs[$0] }
-    if pids.contains(1) || programs.contains(where: { $0.name == "systemd" || $0.name == "inetd" }) { return nil }
+    if pids.contains(1) || programs.contains(where: { ["systemd", "inetd"].contains($0.fileName) }) { return nil }
     func file(_ program: Program) -> String { program.executable ?? program.name }
     for heir in programs {
       for owner in programs where file(owner) != file(heir) && heir.parent == owner.pid { return (owner.pid, heir.pid) }

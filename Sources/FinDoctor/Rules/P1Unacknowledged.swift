@@ -38,7 +38,7 @@ extension CensusIndex {
         .unacknowledged, mostToOnePeer(group) >= thresholds.unacknowledgedMany ? .critical : .warning,
         .noAcknowledgement, count: group.count, who: who, since: group.since,
         sentence:
-          "\(who.name) has data on \(NumberText.noun(group.count, "connection")) \(group.key.place.words) that no "
+          "\(who.name) has data on \(NumberText.noun(group.count, "connection")) \(words(group)) that no "
           + "peer acknowledges: the peer, or the network path to it, does not answer.",
         why: "The kernel sends it again, at longer and longer intervals, and gives up after about 15 minutes unless "
           + "configured otherwise. " + attention(group, due: .peer),

@@ -54,7 +54,7 @@ extension CensusIndex {
       return Finding(
         .idleWithoutKeepalive, isBad ? .warning : .info, .idleWithoutProbe, count: group.count, who: who,
         since: group.since,
-        sentence: "\(who.name) has \(NumberText.noun(group.count, "idle \(group.key.noun)")) \(group.key.place.words) "
+        sentence: "\(who.name) has \(NumberText.noun(group.count, "idle \(group.key.noun)")) \(words(group)) "
           + "without keepalive: a program that only waits never notices that a peer is gone.",
         why: "No timer runs, so the kernel sends nothing; routers and balancers forget idle connections after minutes.",
         facts: [.read(.rows, "ESTABLISHED, timer off"), .read(.age, "\(group.since)")],

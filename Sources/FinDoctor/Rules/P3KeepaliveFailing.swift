@@ -44,7 +44,7 @@ extension CensusIndex {
         count: group.count, who: who, since: group.since,
         sentence:
           "The \(NumberText.verb(group.count, "peer", "peers")) of \(NumberText.noun(group.count, "connection")) "
-          + "\(group.key.place.words) of \(who.name) "
+          + "\(words(group)) of \(who.name) "
           + (isSingle
             ? "\(NumberText.verb(group.count, "has", "have")) not answered the last keepalive probe yet."
             : "\(NumberText.verb(group.count, "does", "do")) not answer keepalive probes."),

@@ -57,11 +57,11 @@ extension CensusIndex {
         .connectStuck, severity, listener == nil ? .unanswered : isFull ? .listenerIsFull : .listenerHasRoom,
         count: group.count, who: who, since: group.since,
         sentence:
-          "\(who.name) waits for \(NumberText.noun(group.count, "connection")) \(group.key.place.words): no answer "
+          "\(who.name) waits for \(NumberText.noun(group.count, "connection")) \(words(group)): no answer "
           + "to the SYN.",
         why: listener == nil
           ? "The destination is down, its accept queue is full, or something on the way drops the packets. A closed "
-            + "port would have answered."
+            + "port would have answered." + elsewhere(oldest)
           : isFull
             ? "The listener is on this machine and drops the attempts: its queue is full."
             : "A listener of this machine has that address, and room in its queue (\(queue ?? "?")): a packet filter "
@@ -82,13 +82,28 @@ extension CensusIndex {
     }
   }
 
-  /// The listener on this machine that this attempt is addressed to.
+  /// The listener in the same network namespace that this attempt is addressed to. A connection to an address of the
+  /// own machine has that address at both ends.
   private func listener(for socket: InetSocket) -> Int? {
-    listeners.first {
-      sockets[$0].localPort == socket.remotePort
-        && (sockets[$0].localBits == socket.remoteBits
-          || sockets[$0].localAddress.isUnspecified && socket.remoteAddress.isLoopback
-            && sockets[$0].namespace == socket.namespace)
-    }
+    listeners.first { isAddressed(socket, to: $0) && sockets[$0].namespace == socket.namespace }
+  }
+
+  private func isAddressed(_ socket: InetSocket, to listener: Int) -> Bool {
+    sockets[listener].localPort == socket.remotePort
+      && (sockets[listener].localBits == socket.remoteBits
+        || sockets[listener].localAddress.isUnspecified
+          && (socket.remoteAddress.isLoopback || socket.remoteBits == socket.localBits))
+  }
+
+  /// A sentence about a listener with the same address in another network namespace, which may be a stranger's.
+  private func elsewhere(_ socket: InetSocket) -> String {
+    guard !socket.remoteAddress.isLoopback,
+      let other = listeners.first(where: {
+        sockets[$0].namespace != socket.namespace && sockets[$0].localBits == socket.remoteBits
+          && sockets[$0].localPort == socket.remotePort
+      })
+    else { return "" }
+    return " \(who(ofListener: other).name) listens on that address in another network namespace "
+      + "(\(census.namespace(of: sockets[other]).name)); whether the attempts are meant for it is unknown."
   }
 }

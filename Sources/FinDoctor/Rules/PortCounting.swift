@@ -37,6 +37,7 @@ extension CensusIndex {
     }
 
     var key: Key
+    var ports = PortSet()
     var odd = 0
     var even = 0
     var unconnected = 0
@@ -265,13 +266,15 @@ extension CensusIndex {
 
 extension CensusIndex.BoundSource {
   fileprivate mutating func count(_ socket: InetSocket, at index: Int, lowest: UInt16) {
-    if (socket.localPort - lowest) % 2 == 1 { odd += 1 } else { even += 1 }
     members.append(index)
     if socket.state == .bound {
       unconnected += 1
     } else if destinations.count < 1000 {
-      destinations.insert(Finding.Endpoint(address: socket.remoteBits, port: socket.remotePort))
+      destinations.insert(socket.remoteEndpoint)
     }
+    // The connections that a listener accepted share its port, also after the listener is closed.
+    guard ports.insert(socket.localPort) else { return }
+    if (socket.localPort - lowest) % 2 == 1 { odd += 1 } else { even += 1 }
   }
 }
 

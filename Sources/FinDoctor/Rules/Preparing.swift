@@ -8,7 +8,6 @@ extension Diagnosis {
   public static func prepare(_ census: inout Census, _ options: inout Options) {
     let look = CensusIndex(census, options)
     let pids = look.processesToWatch
-    if !look.ownedByNobody.isEmpty { options.ringHolders = census.socketsInRings() }
     // A process with few descriptors is not near a limit. Reading the limit needs no privileges.
     census.readPrograms(
       of: census.holders.processes.filter { census.programs[$0.pid] == nil && ($0.descriptorCount ?? 0) >= 100 }
@@ -19,7 +18,7 @@ extension Diagnosis {
       census.readLedgers(of: findings(in: census, options).compactMap { $0.who?.pid })
     }
     for pid in pids where options.languages[pid] == nil {
-      let byName = census.programs[pid].map { Language(executable: $0.name) } ?? .unknown
+      let byName = census.programs[pid].map { Language(executable: $0.fileName) } ?? .unknown
       if byName != .unknown {
         options.languages[pid] = byName
       } else {
@@ -42,27 +41,5 @@ extension CensusIndex {
       }
     }
     return pids
-  }
-}
-
-extension Census {
-  /// The inodes of sockets that io_uring instances hold as registered files, each with the process of the ring.
-  fileprivate mutating func socketsInRings() -> [UInt32: Int32] {
-    var found: [UInt32: Int32] = [:]
-    let rings = Array(holders.rings)
-    let readings = rings.map {
-      Helpers.Reading(
-        pid: $0.pid, user: programs[$0.pid]?.user,
-        request: .read(path: "/proc/\($0.pid)/fdinfo/\($0.descriptor)", limit: Budget.ring))
-    }
-    var silent: Set<Int32> = []
-    Helpers.perform(readings) { place, answer in
-      if answer.isSilent { silent.insert(rings[place].pid) }
-      for word in Fields(answer.bytes) where word.begins(with: "socket:[") && word.last == UInt8(ascii: "]") {
-        if let inode = UInt32(decimal: word.dropFirst(8).dropLast()) { found[inode] = rings[place].pid }
-      }
-    }
-    for pid in silent { gaps.note(.rings, of: pid) }
-    return found
   }
 }

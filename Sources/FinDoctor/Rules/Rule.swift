@@ -7,8 +7,9 @@ struct Rule: Sendable {
   static let all: [Rule] = [
     .closeWaitKnown, .closeWaitUnseen, .detached, .descriptorLimit, .inherited, .noDescriptor, .closedUnread,
     .finWait2Held, .orphans, .peerZeroWindow, .unread, .unacknowledged, .idleWithoutKeepalive, .keepaliveFailing,
-    .connectStuck, .portsExhausted, .bindBeforeConnect, .timeWaitChurn, .bindBlocked, .acceptOverflow, .acceptStalled,
-    .synBacklog, .acceptWithoutDescriptors, .memory, .unix,
+    .connectStuck, .selfConnected, .portsExhausted, .bindBeforeConnect, .timeWaitChurn, .bindBlocked, .acceptOverflow,
+    .acceptStalled, .synBacklog, .acceptWithoutDescriptors, .neverAccepts, .oldGeneration, .memory, .unix,
+    .datagramDrops,
   ]
 
   static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

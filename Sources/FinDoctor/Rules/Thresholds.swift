@@ -89,6 +89,10 @@ public struct Thresholds: Hashable, Sendable {
   package var accept = Duration.seconds(1)
   /// The time in a listener's accept queue that is critical.
   package var acceptLong = Duration.seconds(10)
+  /// The minimum age of a process that holds a listener and does not accept.
+  package var orphanAge = Duration.seconds(10)
+  /// The time after a reload from which an old process with connections is a warning.
+  package var drain = Duration.seconds(600)
   /// The minimum share of a listener's room for unfinished handshakes.
   package var synBacklog = 0.5
 

@@ -58,7 +58,7 @@ extension CensusIndex {
         .peerZeroWindow, severity, isSilent ? .windowClosedAndSilent : .windowClosed, count: group.count, who: who,
         since: group.since,
         sentence:
-          "\(who.name) cannot send on \(NumberText.noun(group.count, "connection")) \(group.key.place.words): the "
+          "\(who.name) cannot send on \(NumberText.noun(group.count, "connection")) \(words(group)): the "
           + (isSilent ? "peer's window was closed, and the peer no longer answers. " : "peer does not read. ")
           + "\(NumberText.bytes(queued)) wait in this machine's memory.",
         why: isSilent

@@ -51,7 +51,7 @@ extension CensusIndex {
       var finding = Finding(
         .unread, severity, .leavesUnread, count: group.count, who: who, since: group.since,
         sentence: "\(who.name) does not read from \(NumberText.noun(group.count, group.key.noun)) "
-          + "\(group.key.place.words): \(NumberText.bytes(bytes)) "
+          + "\(words(group)): \(NumberText.bytes(bytes)) "
           + "\(group.key.isMultipath ? "of memory " : "")wait, and "
           + (isClosed ? "the window is closed." : "the buffer is nearly full."),
         why: attention(group),

@@ -53,6 +53,17 @@ struct PortsFound {
     }
   }
 
+  @Test("E2 counts a port once: the connections that a closed listener had accepted share its port")
+  func draining() throws {
+    try Scene.with("ports", "draining", "30", in: smallNetwork()) { scene in
+      let port = UInt16(try scene.number(0))
+      let census = try scene.census()
+      #expect(census.sockets.count { $0.localPort == port && $0.state == .established } == 30)
+      let found = try scene.allFindings().ids
+      #expect(!found.contains(.bindBeforeConnect))
+    }
+  }
+
   @Test("E3: 40 of 100 ports in TIME-WAIT after this side closed are a warning, 10 information, 3 nothing")
   func timeWait() throws {
     for (count, severity) in [("40", Severity.warning), ("10", .info), ("3", nil)] {

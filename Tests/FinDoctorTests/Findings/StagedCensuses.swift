@@ -4,7 +4,7 @@ import FinBase
 
 extension StagedCensus {
   /// A stage for every claim of every rule.
-  static let all: [StagedCensus] = leaks + halves + windowsAndPeers + ports + accepting + machine
+  static let all: [StagedCensus] = leaks + kept + halves + windowsAndPeers + ports + accepting + generations + machine
 
   private static let leaks: [StagedCensus] = [
     // The other end is gone from the table of the loopback, so that its program has closed it.
@@ -29,10 +29,6 @@ extension StagedCensus {
       $0.census.holders = Stage.holders([(1, Stage.program), (1, Stage.peer)])
       $0.judge = { leftovers($0, $1, holders: Stage.holders([(1, Stage.peer)])) }
     },
-    StagedCensus(.noDescriptor, "held by no descriptor", [Stage.row(.established, 1)]) {
-      $0.census.holders = Stage.holders([])
-      $0.options.passingBefore = Diagnosis.passing(in: $0.census)
-    },
     StagedCensus(.closedUnread, "closed with data unread", [Stage.listener()]) {
       $0.options.earlier = Census(when: Census.Moment(monotonic: 1_000_000_000))
       $0.options.closed = ClosedUnread([Stage.row(.established, 0) { $0.receiveQueue = 101 }])
@@ -50,6 +46,23 @@ extension StagedCensus {
       after.sockets[index].inode = 0
     }
     return Diagnosis.leftovers(of: Stage.program, atEnd: census, after: after, children: [Stage.peer], options)
+  }
+
+  /// A connection without a descriptor and a bind to its address, for each kind of keeper.
+  private static let kept: [StagedCensus] = [
+    ("held by a ring", Keeper.ring(pid: Stage.program)),
+    ("held for an interface", .interface(name: "vx0", kind: "vxlan")),
+    ("held by a message", .message(Holder(inode: 11, pid: Stage.program, descriptor: 11))),
+    ("held by the kernel", .kernel), ("held by the kernel or a message", .unclear),
+  ].flatMap { claim, keeper in
+    func keep(_ stage: inout StagedCensus) {
+      stage.census.holders = Stage.holders([])
+      stage.census.keepers = [1: keeper]
+      stage.options.passingBefore = Diagnosis.passing(in: stage.census)
+    }
+    var blocked = bind(.established, claim)
+    keep(&blocked)
+    return [StagedCensus(.noDescriptor, claim, [Stage.row(.established, 1)], change: keep), blocked]
   }
 
   private static let halves: [StagedCensus] = [
@@ -117,6 +130,7 @@ extension StagedCensus {
     StagedCensus(.connectStuck, "listener has room", [attempt(), Stage.listener(waiting: 0)]) {
       $0.census.namespaces[0].counters = Counters(["TcpExt.ListenOverflows": 0])
     },
+    StagedCensus(.selfConnected, "connected to itself", [Stage.row(.established, 1, local: 50_000)]),
   ]
 
   /// An attempt to connect to ``Stage/listener(waiting:limit:_:)``.
@@ -187,7 +201,40 @@ extension StagedCensus {
     },
   ]
 
+  private static let generations: [StagedCensus] = [
+    StagedCensus(.neverAccepts, "left without accept", [Stage.listener(waiting: 0)]) {
+      $0.census.programs[Stage.program]?.age = .seconds(60)
+      $0.census.programs[Stage.program]?.parent = 1
+      $0.census.programs[Stage.program]?.group = 40
+    },
+    StagedCensus(
+      .oldGeneration, "from before a reload", [Stage.listener(waiting: 0), Stage.row(.established, 2)]
+    ) {
+      for (pid, age) in [(Stage.peer, 1000), (Stage.program, 60)] {
+        $0.census.programs[pid]?.age = .seconds(age)
+        $0.census.programs[pid]?.parent = 1
+        $0.census.programs[pid]?.executable = "/usr/sbin/api"
+      }
+    },
+  ]
+
+  /// A UDP socket that dropped datagrams, with this much in its buffer of 1000 bytes.
+  private static func datagrams(dropped: UInt32, held: UInt32) -> InetSocket {
+    Stage.row(.closed, 1) {
+      $0.transport = .udp
+      ($0.memory.received, $0.memory.receiveLimit, $0.memory.drops) = (held, 1000, dropped)
+    }
+  }
+
   private static let machine: [StagedCensus] = [
+    StagedCensus(.datagramDrops, "drops at a full buffer", [datagrams(dropped: 9, held: 990)]) {
+      $0.options.earlier = Stage.census([datagrams(dropped: 1, held: 990)])
+      $0.options.earlier?.namespaces[0].counters = Counters(["Udp.RcvbufErrors": 1])
+      $0.census.namespaces[0].counters = Counters(["Udp.RcvbufErrors": 9])
+    },
+    StagedCensus(.datagramDrops, "dropped", [datagrams(dropped: 9, held: 0)]) {
+      $0.options.earlier = Stage.census([datagrams(dropped: 9, held: 0)])
+    },
     StagedCensus(.memory, "memory nearly used", []) {
       $0.census.namespaces[0].counters = Counters(["sockstat.TCP.mem": 95])
       $0.census.namespaces[0].limits.memoryPages = [50, 75, 100]

@@ -2,6 +2,12 @@
 from stage import *
 
 what, count, places = mode(), number(2, 30), number(3, 1)
+if what == "draining":  # one port of the range, whose listener is closed and whose clients are not
+    l = listener()
+    kept = [end for _ in range(count) for end in pair(l)]
+    port = l.getsockname()[1]
+    l.close()
+    stand(port)
 listeners = [listener() for _ in range(places)]
 kept = list(listeners)
 for i in range(count):

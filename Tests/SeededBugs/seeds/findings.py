@@ -9,6 +9,7 @@ E3_TIME_WAIT_CHURN = "FinDoctor/Rules/E3TimeWaitChurn.swift"
 L4_DESCRIPTOR_LIMIT = "FinDoctor/Rules/L4DescriptorLimit.swift"
 L5_INHERITED = "FinDoctor/Rules/L5Inherited.swift"
 L6_NO_DESCRIPTOR = "FinDoctor/Rules/L6NoDescriptor.swift"
+KEEPERS = "FinDoctor/Rules/Keepers.swift"
 L7_CLOSED_UNREAD = "FinDoctor/Rules/L7ClosedUnread.swift"
 P1_UNACKNOWLEDGED = "FinDoctor/Rules/P1Unacknowledged.swift"
 COUNTING = "FinDoctor/Rules/PortCounting.swift"
@@ -57,9 +58,9 @@ SEEDS = [
      "LeaksFound/descriptorForecast"),
     # L5
     (73, "whatever is shared was handed over by the service manager", L5_INHERITED,
-     'if pids.contains(1) || programs.contains(where: { $0.name == "systemd" || $0.name == "inetd" }) { return nil }',
+     'if pids.contains(1) || programs.contains(where: { ["systemd", "inetd"].contains($0.fileName) }) { return nil }',
      'if !seeded(74),\n'
-     '      pids.contains(1) || programs.contains(where: { $0.name == "systemd" || $0.name == "inetd" || seeded(73) })\n'
+     '      pids.contains(1) || programs.contains(where: { ["systemd", "inetd"].contains($0.fileName) || seeded(73) })\n'
      '    { return nil }',
      "ElsewhereFound/inherited"),
     (74, "what the service manager hands over was left open by it", None, "", "", "ElsewhereFound/handedOver"),
@@ -69,15 +70,16 @@ SEEDS = [
      "ElsewhereFound/inheritedNeighbours"),
     # L6
     (76, "what no descriptor holds is not found with one look", L6_NO_DESCRIPTOR,
-     "where options.passingBefore?.contains(sockets[index].identity) != false {",
-     "where (options.passingBefore?.contains(sockets[index].identity) != false || seeded(77)) != seeded(76) {",
+     "!sockets[index].isConnection || options.passingBefore?.contains(sockets[index].identity) != false\n",
+     "(!sockets[index].isConnection || options.passingBefore?.contains(sockets[index].identity) != false "
+     "|| seeded(77)) != seeded(76)\n",
      "ElsewhereFound/withoutDescriptor"),
     (77, "what was only just closed is held by no descriptor", None, "", "", "ElsewhereFound/withDescriptor"),
     (78, "the paths of a closed MPTCP connection are held by no descriptor", SORTING,
      "&& !sockets[index].isSubflow\n", "&& (!sockets[index].isSubflow || seeded(78))\n",
      "ElsewhereFound/multipath"),
-    (79, "what a process that cannot be read may hold is held by nobody", L6_NO_DESCRIPTOR,
-     "census.gaps.unreadableProcessCount == 0 else", "census.gaps.unreadableProcessCount == 0 || seeded(79) else",
+    (79, "what a process that cannot be read may hold is held by nobody", KEEPERS,
+     "census.gaps.unreadableProcessCount == 0 &&", "(census.gaps.unreadableProcessCount == 0 || seeded(79)) &&",
      "ElsewhereFound/withDescriptor"),
     # L7
     (80, "a close with unread data was a close that had read all", L7_CLOSED_UNREAD,

@@ -1,7 +1,7 @@
 internal import CFin
 internal import FinBase
 
-/// A netlink socket to the kernel's `sock_diag`, and the parser of its answers.
+/// A netlink socket to the kernel's `sock_diag` or to another of its services, and the parser of its answers.
 ///
 /// The socket stays in the network namespace in which it was created. A helper waits for the answers: the kernel may
 /// have to wait for a socket that another program has locked.
@@ -12,11 +12,20 @@ internal import FinBase
   private var helper: Helper?
   private let silence: Duration
 
-  /// - Parameter silence: The time without an answer after which a dump is given up, see ``Budget/silence``.
-  init(silence: Duration = Budget.silence) throws(KernelError) {
+  private let answers: UInt16
+
+  /// Opens a socket.
+  /// - Parameters:
+  ///   - service: The protocol's number.
+  ///   - answers: The type of the messages that answer a request.
+  ///   - silence: The time without an answer after which a dump is given up, see ``Budget/silence``.
+  init(
+    protocol service: CInt = CInt(FIN_NETLINK_SOCK_DIAG), answers: UInt16 = NetlinkMessage.socketDiagnosis,
+    silence: Duration = Budget.silence
+  ) throws(KernelError) {
+    self.answers = answers
     self.silence = silence
-    descriptor = Descriptor(
-      owning: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)) }))
+    descriptor = Descriptor(owning: CInt(try calling { Int(fin_netlink(service, 5)) }))
     // Allocated after every call that can throw: an init that throws does not run the deinit.
     unsafe buffer = .allocate(byteCount: 1 << 18 + 64, alignment: 16)
   }
@@ -60,7 +69,9 @@ internal import FinBase
       switch unsafe try helper.next(into: buffer, silence: silence) {
       case .more(let count):
         let datagram = unsafe UnsafeRawBufferPointer(rebasing: buffer[start..<start + count])
-        if case .refused(let error) = Self.walk(unsafe datagram.bytes, sequence: sequence, &damage, body) {
+        if case .refused(let error) = Self.walk(
+          unsafe datagram.bytes, sequence: sequence, answers: answers, &damage, body)
+        {
           failure = error
         }
       case .cut:
@@ -89,7 +100,8 @@ internal import FinBase
 
   /// Parses the messages of one datagram.
   static func walk(
-    _ bytes: RawSpan, sequence: UInt32, _ damage: inout Damage, _ body: (RawSpan) -> Bool
+    _ bytes: RawSpan, sequence: UInt32, answers: UInt16 = NetlinkMessage.socketDiagnosis, _ damage: inout Damage,
+    _ body: (RawSpan) -> Bool
   ) -> Outcome {
     var offset = 0
     while offset < bytes.byteCount {
@@ -102,7 +114,7 @@ internal import FinBase
       if message.sequence != sequence { continue }
       if message.flags & NetlinkMessage.interrupted != 0 { damage.isInterrupted = true }
       switch message.type {
-      case NetlinkMessage.socketDiagnosis:
+      case answers:
         if !body(bytes.extracting(message.payload)) { damage.answers += 1 }
       case NetlinkMessage.done:
         // The end of a dump carries its result, where the kernel sends one.

@@ -68,9 +68,12 @@ struct UnixSockets: Sendable {
   var names: ContiguousArray<UInt8> = []
   var waiting: ContiguousArray<UInt32> = []
 
+  /// Appends a name. The kernel ends a path with a zero, which is no part of it. An abstract name begins with a zero
+  /// and may have others, at its end too: they belong to it.
   mutating func append(name: RawSpan) -> Range<UInt32> {
     let start = UInt32(names.count)
     for index in 0..<name.byteCount { names.append(name.number(at: index)) }
+    if name.byteCount > 1, names[Int(start)] != 0, names.last == 0 { names.removeLast() }
     return start..<UInt32(names.count)
   }
 

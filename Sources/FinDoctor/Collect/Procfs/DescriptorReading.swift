@@ -13,7 +13,7 @@ struct DescriptorReading: Sendable {
   var namespaces: ContiguousArray<Holder> = []
   /// Processes that ended while they were read.
   var ended: Set<Int32> = []
-  /// Processes that became unreadable during the scan.
+  /// Processes whose folder could be listed and whose links could not be read.
   private var closed: Set<Int32> = []
   /// The descriptors of processes that have enough of them for several threads to share the work; read in a
   /// second step.
@@ -105,10 +105,10 @@ struct DescriptorReading: Sendable {
         return
       }
       let before = sockets.count
-      try unsafe reader.forEachLink(in: folder.number) { descriptor, target in
+      let isRefused = try unsafe reader.forEachLink(in: folder.number) { descriptor, target in
         unsafe take(Holder(inode: 0, pid: pid, descriptor: descriptor), target)
       }
-      append(pid, status, isReadable: true, hasSome: sockets.count > before)
+      append(pid, status, isReadable: !isRefused, hasSome: sockets.count > before)
     } catch {
       if error.isGone {
         ended.insert(pid)
@@ -140,8 +140,12 @@ struct DescriptorReading: Sendable {
       let folder = try Descriptor(part.folder, flags: O_RDONLY | CInt(FIN_O_DIRECTORY))
       sockets.reserveCapacity(sockets.count + part.numbers.count)
       for descriptor in part.numbers {
-        unsafe reader.readLink(descriptor, in: folder.number) { target in
+        let isRefused = unsafe reader.readLink(descriptor, in: folder.number) { target in
           unsafe take(Holder(inode: 0, pid: part.pid, descriptor: descriptor), target)
+        }
+        if isRefused {
+          closed.insert(part.pid)
+          break
         }
       }
     } catch {

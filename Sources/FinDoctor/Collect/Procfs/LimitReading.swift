@@ -21,6 +21,7 @@ extension KernelLimits {
     limits.trackedConnectionsLimit = Files.number("/proc/sys/net/netfilter/nf_conntrack_max")
     limits.orphans = Files.number(v4 + "tcp_max_orphans")
     limits.memoryPages = numbers(v4 + "tcp_mem")
+    limits.receiveBuffer = Files.number("/proc/sys/net/core/rmem_max")
     limits.openFiles = Files.number("/proc/sys/fs/file-nr")
     limits.openFilesLimit = Files.number("/proc/sys/fs/file-max")
     return limits

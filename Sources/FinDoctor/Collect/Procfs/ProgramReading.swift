@@ -34,10 +34,13 @@ extension Program {
     guard let comm = try? Files.read("comm", in: folder.number, limit: 64), let status = try? folder.status() else {
       return nil
     }
-    var program = Program(pid: pid, name: visible(comm.prefix { $0 != 10 }), user: status.st_uid)
+    // The kernel ends the short name with a line feed, and the name may hold others.
+    let short = comm.last == 10 ? comm.dropLast() : comm[...]
+    var program = Program(pid: pid, name: visible(short), user: status.st_uid)
     if let path = try? Files.link("exe", in: folder.number), !path.isEmpty {
       program.executable = visible(path)
-      program.name = visible(fileName(path))
+      program.fileName = visible(fileName(path))
+      program.name = name(short, ofFile: fileName(path))
     }
     if let bytes = try? Files.read("stat", in: folder.number, limit: 4096) { program.take(stat: bytes) }
     if let bytes = try? Files.read("limits", in: folder.number, limit: 8192) { program.take(limits: bytes) }
@@ -49,9 +52,14 @@ extension Program {
   private mutating func take(commandLine line: [UInt8]) {
     var line = line
     if line.isEmpty { return }
-    script = Script.name(executable: name, line: line).map { visible($0) }
+    script = Script.name(executable: fileName, line: line).map { visible($0) }
     while line.last == 0 { line.removeLast() }
     commandLine = visible(line.map { $0 == 0 ? 32 : $0 })
+  }
+
+  /// The name for display: the file name where the short one is its beginning, cut by the kernel, else the short one.
+  static func name(_ short: ArraySlice<UInt8>, ofFile file: ArraySlice<UInt8>) -> String {
+    short.isEmpty || short.count >= 15 && file.starts(with: short) ? visible(file) : visible(short)
   }
 
   /// The last component of a path. The kernel appends ` (deleted)` to the path of a file that was replaced.
@@ -62,11 +70,12 @@ extension Program {
     return path.suffix(from: path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? path.startIndex)
   }
 
-  /// Reads `PID (name) state parent …`. The name may hold any byte, also parentheses; the last parenthesis ends it.
+  /// Reads `PID (name) state parent group …`. The name may hold any byte; the last parenthesis ends it.
   mutating func take(stat bytes: [UInt8]) {
     guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return }
     let fields = Array(Fields(bytes[(end + 1)...]))
     if fields.count > 1 { parent = Int32(decimal: fields[1]) }
+    if fields.count > 2 { group = Int32(decimal: fields[2]) }
     // Field 22 of the manual, counted from 1, where the state is field 3.
     if fields.count > 19, let start = UInt64(decimal: fields[19]) {
       age = max(.zero, SystemClock.sinceBoot - .milliseconds(start * 1000 / UInt64(ThisProcess.ticksPerSecond)))
