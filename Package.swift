@@ -92,7 +92,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "FinDoctorTests", dependencies: ["FinDoctor", "FinBase", "CFin", "Peers", "TestTraits"],
-      exclude: ["Corpus", "Scenes"],
+      exclude: ["Corpus", "Scenes", "Zoo/README.md"],
       swiftSettings: settings),
     .testTarget(
       name: "FinCommandTests",
