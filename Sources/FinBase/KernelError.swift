@@ -33,8 +33,7 @@ package struct KernelError: Error, Hashable, Sendable, CustomStringConvertible {
 @usableFromInline
 package enum Interruption { case again, surfaces }
 
-/// Makes a system call that returns a negative number for failure, and by default repeats it when a signal interrupted
-/// it.
+/// Makes a system call that returns a negative number for failure, and by default repeats it after a signal.
 ///
 /// Inlined into the caller: it is on the path of every `send` and `recv`.
 @inlinable @inline(__always)

@@ -3,8 +3,7 @@ public import Glibc
 /// The system's clocks.
 @usableFromInline
 package enum SystemClock {
-  /// Nanoseconds of `CLOCK_MONOTONIC`: setting the machine's clock does not move it, and time in suspend does not
-  /// count.
+  /// Nanoseconds of `CLOCK_MONOTONIC`: setting the machine's clock does not move it, and it stops in suspend.
   @inlinable package static var monotonic: Int64 { nanoseconds(CLOCK_MONOTONIC) }
 
   /// Nanoseconds since 1970.

@@ -53,8 +53,7 @@ package enum DetachedThread {
   }
 }
 
-/// A thread that ends with its work, whose result is joined. It is not reused, because it may have changed its network
-/// namespace.
+/// A thread that ends with its work, whose result is joined. It is not reused, because it may have another namespace.
 package final class JoinableThread<Value: Sendable>: Sendable {
   private final class Result: Sendable {
     let value = Mutex<Value?>(nil)

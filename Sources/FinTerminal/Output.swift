@@ -32,8 +32,7 @@ package enum Output {
   /// Opens a file in the place of each standard stream that is closed, as the first step of a program. Otherwise the
   /// next file that the program opens would get that number, and output would go there.
   ///
-  /// Reading or writing such a stream fails with `EBADF`, as if it were closed. A program that is started gets a closed
-  /// stream.
+  /// Reading or writing such a stream fails with `EBADF`, as if it were closed. A started program gets a closed one.
   package static func holdPlaces() {
     for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(stream, F_GETFD) < 0 {
       // The kernel chooses the lowest free number.

@@ -150,8 +150,7 @@ int fin_netlink(int protocol, int seconds);
 /// to `room` bytes.
 int fin_netlink_hear_ends(int room);
 int64_t fin_netlink_send(int fd, const void *bytes, uint64_t count);
-/// Receives one datagram. `sender` is set to the port it came from, 0 for the kernel; `cut` to whether it was
-/// truncated.
+/// Receives one datagram. `sender` is set to the port it came from, 0 for the kernel; `cut` to whether it was cut.
 int64_t fin_netlink_receive(int fd, void *bytes, uint64_t size, uint32_t *sender, int *cut);
 enum {
   FIN_NETLINK_SOCK_DIAG = 4,

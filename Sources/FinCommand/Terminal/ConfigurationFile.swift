@@ -3,8 +3,7 @@ import Glibc
 /// A file that configures `fin`: it decides what `fin` says, so it must belong to the user who runs it.
 ///
 /// Its path may come from an environment that another user has made (`sudo` may keep `HOME`). So it is opened without
-/// following a link and without waiting, and nothing of it is believed, or shown in an error, before its owner is
-/// known.
+/// following a link and without waiting. Until its owner is known, no part of it is believed or shown in an error.
 enum ConfigurationFile {
   /// The limit on the size of a file, in bytes.
   static let limit = 1 << 20

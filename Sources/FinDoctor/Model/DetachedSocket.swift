@@ -24,8 +24,7 @@ public struct DetachedSocket: Hashable, Sendable {
   }
 }
 
-/// A socket of a kind that no table of a census lists: a packet socket, a raw one, one of netlink or of a virtual
-/// machine.
+/// A socket of a kind that no table of a census lists: a packet socket, a raw one, or one of netlink.
 public struct OtherSocket: Hashable, Sendable {
   /// One of the descriptors that hold it, with its inode.
   public var holder: Holder

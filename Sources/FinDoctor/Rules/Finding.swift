@@ -108,8 +108,7 @@ public struct Finding: Sendable {
     var isPaused = false
   }
 
-  /// An address and a port of one network namespace. Two namespaces may have the same address and know nothing of each
-  /// other.
+  /// An address and a port of one network namespace. Two namespaces may use one address independently.
   struct Endpoint: Hashable, Sendable {
     var address: AddressBits
     var port: UInt16
