@@ -1,4 +1,5 @@
-/// The drivers of the verbs, one for threads and one for tasks. A verb is one attempt, which both forms hand to a driver.
+/// The drivers of the verbs, one for threads and one for tasks. Both forms of a verb hand one
+/// attempt to a driver.
 extension SocketProtocol where Self: ~Copyable {
   /// Runs an operation on this socket, and blocks the thread while it waits.
   ///

@@ -28,7 +28,8 @@ extension Core {
     }
   }
 
-  /// Binds a socket that will connect to its source. The port is chosen when it connects, so that one may serve several peers.
+  /// Binds a socket that will connect to its source. The port is chosen when it connects, so that
+  /// one port may serve several peers.
   func takeSource(
     _ source: IPAddress?, _ ports: ClosedRange<UInt16>?, toward peer: SocketAddress, _ access: Access
   ) throws(SocketError) {
