@@ -7,12 +7,10 @@ internal import Glibc
 package struct DescriptorOwner<Closing: DescriptorClosing>: ~Copyable, Sendable {
   package let number: CInt
 
-  /// - Parameter number: an open descriptor that has no other owner; a negative number stands for none.
+  /// - Parameter number: an open descriptor that has no other owner.
   package init(owning number: CInt) { self.number = number }
 
-  deinit {
-    if number >= 0 { Closing.close(number) }
-  }
+  deinit { Closing.close(number) }
 
   /// Transfers the descriptor to the caller, who has to close it.
   package consuming func take() -> CInt {
