@@ -7,12 +7,16 @@ extension HouseRule {
     name: "comments, messages and test names are plain English",
     covers: { isSwift($0) && !$0.hasSuffix("House/PlainWords.swift") },
     find: { source in
-      source.lines.indices.filter { index in
+      let mayBeMarked = source.mentions(
+        "whoever", "whomever", "somebody", "nobody", "everybody", "anybody", "for ever", "to be had", "what became of",
+        "so many", " told")
+      return source.lines.indices.filter { index in
         let comment = source.comments[index]
-        if isMarked(comment) || isMarked(source.strings[index]) { return true }
+        if mayBeMarked, isMarked(comment) || isMarked(source.strings[index]) { return true }
         // Only the first line of a comment begins a sentence for certain.
         let continues = index > 0 && !source.comments[index - 1].isEmpty && !startsParagraph(source, index)
-        return !continues && comment.contains(/^\/\/\/?\s+(What|Who|Whom|Whose|Of|As what)\b/)
+        guard !continues, openings.contains(where: words(of: comment).hasPrefix) else { return false }
+        return comment.contains(/^\/\/\/?\s+(What|Who|Whom|Whose|Of|As what)\b/)
       }.map { Finding(line: $0 + 1, text: source.lines[$0]) }
     },
     broken: [
@@ -40,9 +44,11 @@ extension HouseRule {
         let isFirst = index == 0 || !source.comments[index - 1].hasPrefix("///")
         let isOnly = index + 1 == source.lines.count || !source.comments[index + 1].hasPrefix("///")
         guard isFirst, isOnly else { return false }
+        guard source.comments[index].hasPrefix("///") else { return false }
         // One word and a full stop; a value with its unit ("Milliseconds; 0 means none.") is more than that.
-        return source.comments[index].contains(/^\/\/\/ *(\w+\.?|The same in a task\.|From its parts\.)$/)
-          || source.comments[index].contains(/^\/\/\/ *$/)
+        let words = words(of: source.comments[index])
+        guard words.contains(" ") else { return words.isEmpty || words.contains(/^\w+\.?$/) }
+        return words == "The same in a task." || words == "From its parts."
       }.map { Finding(line: $0 + 1, text: source.lines[$0]) }
     },
     broken: [
@@ -78,8 +84,13 @@ extension HouseRule {
   }
 
   private static func startsParagraph(_ source: SwiftText, _ index: Int) -> Bool {
-    source.comments[index - 1].drop { $0 == "/" || $0 == " " }.isEmpty
+    words(of: source.comments[index - 1]).isEmpty
   }
+
+  /// The comment without its slashes and the spaces after them.
+  private static func words(of comment: String) -> Substring { comment.drop { $0 == "/" || $0 == " " } }
+
+  private static let openings = ["What", "Who", "Of", "As what"]
 
   private static func isMarked(_ text: String) -> Bool {
     // Most lines have neither a comment nor a string.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A Swift file as the house rules read it: each line's code, comment and string literals, separated.
 ///
 /// A scanner, not a parser: it knows `//`, `"…"`, `"""…"""` and their raw forms. It does not know block comments,
@@ -12,7 +14,11 @@ struct SwiftText: Sendable {
   /// The contents of each line's string literals, one after another.
   let strings: [String]
 
+  /// The whole text in lower case.
+  private let lowerCase: String
+
   init(_ text: String) {
+    lowerCase = text.lowercased()
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     var scanner = Scanner()
     let parts = lines.map { scanner.parts(of: $0) }
@@ -20,6 +26,13 @@ struct SwiftText: Sendable {
     self.code = parts.map(\.code)
     self.comments = parts.map(\.comment)
     self.strings = parts.map(\.string)
+  }
+
+  /// Whether one of these texts, which are in lower case, stands anywhere in the file.
+  ///
+  /// Most files have no line that a rule is about. One search of the file is cheap, an expression for each line is not.
+  func mentions(_ texts: String...) -> Bool {
+    texts.contains { text in unsafe lowerCase.withCString { unsafe strstr($0, text) != nil } }
   }
 
   private struct Parts {
