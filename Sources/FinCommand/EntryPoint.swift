@@ -98,7 +98,7 @@ enum CommandRequest {
     }
   }
 
-  /// `fin help`, `fin help check`, `fin help json`, `fin help json check`.
+  /// `fin help`, `fin help check`, `fin help json`, `fin help json check`, `fin help manual check`.
   private init(help words: [String]) {
     guard let first = words.first, first != "-h", first != "--help" else {
       self = .page(RootHelp.text(isLong: true))
@@ -115,10 +115,18 @@ enum CommandRequest {
         found.map { .page(Self.schema(of: $0)) }
         ?? .unknown(
           Self.shown(words[1]), among: commands.compactMap { $0.configuration.commandName }, what: "schema of")
+    } else if first == "manual" {
+      guard words.count > 1 else {
+        self = .page(ManualPage.root())
+        return
+      }
+      self =
+        Self.command(words[1]).map { .page(ManualPage.page(of: $0)) }
+        ?? .unknown(Self.shown(words[1]), among: Self.names, what: "manual page of")
     } else if let command = Self.command(first) {
       self = .page(Self.page(of: command, isLong: true))
     } else {
-      self = .unknown(Self.shown(first), among: Self.names + ["json"], what: "help on")
+      self = .unknown(Self.shown(first), among: Self.names + ["json", "manual"], what: "help on")
     }
   }
 

@@ -9,7 +9,9 @@ struct FinCommand: ParsableCommand {
     subcommands: documented + [LabExperiment.self])
 
   /// The commands that read what other programs may make wait.
-  static let readsOtherPrograms: Set<String> = ["check", "explain", "list", "ports", "listeners", "kill"]
+  static let readsOtherPrograms: Set<String> = [
+    "check", "explain", "list", "ports", "listeners", "kill", "---completion",
+  ]
 
   /// The commands for a person.
   static let documented: [any DocumentedCommand.Type] = [

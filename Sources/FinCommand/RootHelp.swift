@@ -7,7 +7,7 @@ enum RootHelp {
     let terminal = Terminal.standardOutput(noColor: false)
     let page = HelpPage(isLong: isLong, terminal: terminal)
     var lines = [FinCommand.configuration.abstract, "", "Usage: fin COMMAND [OPTIONS]", ""]
-    lines += [page.heading("Commands:")] + commands + [""]
+    lines += [page.heading("Commands:")] + commands.map { "  " + Terminal.pad($0.name, to: 11) + $0.effect } + [""]
     lines += [page.heading("Examples:")] + examples.split(separator: "\n").map { "  " + $0 } + [""]
     if isLong {
       lines += page.paragraphs(details) + ["", page.heading("Exit status:")]
@@ -17,7 +17,7 @@ enum RootHelp {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private static let commands = [
+  static let commands: [(name: String, effect: String)] = [
     ("check", "find sockets that do not end as they should, and the cause"),
     ("explain", "the life of one socket, or what stands in the way of a bind"),
     ("list", "every socket, its owner, and how long it is in its state"),
@@ -27,9 +27,9 @@ enum RootHelp {
     ("census", "a snapshot as a file, for --from of the others"),
     ("lab", "try on real sockets what each way of closing does"),
     ("lifecycle", "the table of a socket's life"),
-  ].map { "  " + Terminal.pad($0.0, to: 11) + $0.1 }
+  ]
 
-  private static let examples = """
+  static let examples = """
     fin check                       every problem of the machine
     fin explain 812:7               descriptor 7 of process 812
     fin explain bind :8080          what would refuse a listener there
@@ -37,7 +37,7 @@ enum RootHelp {
     fin lab flush                   a reply lost by the usual close
     """
 
-  private static let details = """
+  static let details = """
     A program that closes a socket learns nothing about the bytes that are still in flight. `fin` shows what happens \
     to them. It examines the sockets of every program, changes nothing except with fin kill, and needs no root; \
     without root, standard error says what could not be seen.
@@ -47,7 +47,7 @@ enum RootHelp {
     as the terminal, or as COLUMNS says; in a pipe, 100 columns.
     """
 
-  private static let statuses = """
+  static let statuses = """
     0    success
     1    fin check: warnings; fin lab: a verdict does not hold; the help of each command lists its own
     64   the command was not understood

@@ -12,8 +12,8 @@ struct CheckCommand: DocumentedCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "Check only these processes, by pid, name or script; with --leaks: the command to run.", valueName: "pid|name")
-  )
+      "Check only these processes, by pid, name or script; with --leaks: the command to run.", valueName: "pid|name"),
+    completion: Completions.programs)
   var words: [String] = []
 
   private var programs: [ProgramName] { leaks ? [] : words.compactMap { ProgramName(argument: $0) } }
@@ -26,7 +26,7 @@ struct CheckCommand: DocumentedCommand {
 
   @Option(
     parsing: .upToNextOption, help: ArgumentHelp("Report only these findings, by code or name.", valueName: "finding"),
-    transform: FindingName.init(parsing:))
+    completion: Completions.findings, transform: FindingName.init(parsing:))
   var only: [FindingName] = []
 
   @Option(help: ArgumentHelp("Compare four snapshots over this time: 10s, 500ms, 2min.", valueName: "time"))
@@ -44,7 +44,7 @@ struct CheckCommand: DocumentedCommand {
   @Option(help: ArgumentHelp("Show at most this many findings, the worst, each with its effects.", valueName: "count"))
   var limit: UInt?
 
-  @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"))
+  @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"), completion: .file())
   var mute: [String] = []
 
   @OptionGroup var namespace: NamespaceOption

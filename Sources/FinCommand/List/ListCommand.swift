@@ -9,19 +9,23 @@ struct ListCommand: DocumentedCommand {
     commandName: "list",
     abstract: "List every socket with its owner and how long it has been in its state.")
 
-  @Argument(help: ArgumentHelp("Only sockets of these processes, by pid, name or script.", valueName: "pid|name"))
+  @Argument(
+    help: ArgumentHelp("Only sockets of these processes, by pid, name or script.", valueName: "pid|name"),
+    completion: Completions.programs)
   var programs: [ProgramName] = []
 
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp("Only sockets in these states; also \(StateName.words).", valueName: "state"),
-    transform: StateName.init(parsing:))
+    completion: Completions.states, transform: StateName.init(parsing:))
   var state: [StateName] = []
 
   @Option(help: ArgumentHelp("Only sockets with this address, or in this range: 10.0.0.0/8.", valueName: "address"))
   var address: [AddressRange] = []
 
-  @Option(help: ArgumentHelp("Only sockets with this local or remote port.", valueName: "port"))
+  @Option(
+    help: ArgumentHelp("Only sockets with this local or remote port.", valueName: "port"),
+    completion: Completions.ports)
   var port: [UInt16] = []
 
   @Flag(help: "TCP sockets. Without --tcp, --udp, --mptcp and --unix: TCP, UDP and MPTCP.")

@@ -48,6 +48,13 @@ struct StateName: Sendable {
 
   private let meaning: Meaning
 
+  /// Every state, and every word for several.
+  static var all: [String] {
+    let names = SocketState.named.map { $0.description.lowercased() }
+    return names.enumerated().filter { names.firstIndex(of: $1) == $0 }.map(\.1)
+      + ["connected", "waiting", "detached", "peer-gone"]
+  }
+
   static let words = "connected, waiting (for accept), detached, peer-gone"
 
   /// Accepts `CLOSE-WAIT`, `close_wait`, `closewait`, and the spellings of `ss`: `estab`, `syn-recv`, `unconn`.
@@ -63,11 +70,7 @@ struct StateName: Sendable {
     default:
       let name = others[word] ?? word
       let state = SocketState.named.first { $0.description.lowercased().filter { $0 != "-" } == name }
-      guard let state else {
-        let names = SocketState.named.map { $0.description.lowercased() }
-        let all = names.enumerated().filter { names.firstIndex(of: $1) == $0 }.map(\.1)
-        throw unknownWord(argument, among: all + ["connected", "waiting", "detached", "peer-gone"], "state")
-      }
+      guard let state else { throw unknownWord(argument, among: Self.all, "state") }
       meaning = .state(state)
     }
   }

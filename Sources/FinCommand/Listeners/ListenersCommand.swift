@@ -8,13 +8,15 @@ struct ListenersCommand: DocumentedCommand {
     commandName: "listeners",
     abstract: "Show each listener's accept queue: waiting clients, their wait, drops, and the programs that accept.")
 
-  @Argument(help: ArgumentHelp("Only listeners of these processes, by pid, name or script.", valueName: "pid|name"))
+  @Argument(
+    help: ArgumentHelp("Only listeners of these processes, by pid, name or script.", valueName: "pid|name"),
+    completion: Completions.programs)
   var programs: [ProgramName] = []
 
   @Option(help: ArgumentHelp("Only listeners on this address, or in this range: 10.0.0.0/8.", valueName: "address"))
   var address: [AddressRange] = []
 
-  @Option(help: ArgumentHelp("Only listeners on this port.", valueName: "port"))
+  @Option(help: ArgumentHelp("Only listeners on this port.", valueName: "port"), completion: Completions.ports)
   var port: [UInt16] = []
 
   @Flag(help: "TCP listeners. Without --tcp and --unix: both.")

@@ -9,14 +9,15 @@ struct PortsCommand: DocumentedCommand {
     abstract: "Show the local ports left for each destination, the users of the others, and how long they last.")
 
   @Argument(
-    help: ArgumentHelp("Only routes that these processes use, by pid, name or script.", valueName: "pid|name"))
+    help: ArgumentHelp("Only routes that these processes use, by pid, name or script.", valueName: "pid|name"),
+    completion: Completions.programs)
   var programs: [ProgramName] = []
 
   @Option(
     help: ArgumentHelp("Only destinations with this address, or in this range: 10.0.0.0/8.", valueName: "address"))
   var address: [AddressRange] = []
 
-  @Option(help: ArgumentHelp("Only destinations with this port.", valueName: "port"))
+  @Option(help: ArgumentHelp("Only destinations with this port.", valueName: "port"), completion: Completions.ports)
   var port: [UInt16] = []
 
   @Option(help: ArgumentHelp("Take two snapshots this far apart: 10s, 500ms, 2min.", valueName: "time"))

@@ -46,32 +46,47 @@ struct HelpPage {
   /// The lists of arguments and options, each entry with its first sentence, or with all of them.
   /// - Parameter message: The help that ArgumentParser prints, with one line for each entry.
   private func options(_ message: String) -> [String] {
-    var lines: [String] = []
+    Self.entries(of: message).flatMap { entry in
+      switch entry {
+      case .heading(let text): ["", heading(text + ":")]
+      case .option(let label, let text): self.entry("  " + label, text)
+      case .other(let text): [text]
+      }
+    }.dropFirst() + [""]
+  }
+
+  /// A line of the lists of arguments and options.
+  enum Entry {
+    case heading(String)
+    case option(String, String)
+    /// An entry without text.
+    case other(String)
+  }
+
+  /// The entries of the lists of arguments and options.
+  /// - Parameter message: The help that ArgumentParser prints, with one line for each entry.
+  static func entries(of message: String) -> [Entry] {
+    var entries: [Entry] = []
     var isList = false
-    for line in message.split(separator: "\n", omittingEmptySubsequences: false) {
+    for line in message.split(separator: "\n") {
       if line == "ARGUMENTS:" || line == "OPTIONS:" {
         isList = true
-        lines.append(heading(line == "OPTIONS:" ? "Options:" : "Arguments:"))
-      } else if isList, line.hasPrefix("   "), let last = lines.popLast() {
-        // ArgumentParser puts the text of a long name on a line of its own.
-        lines += entry(last, String(line.drop { $0 == " " }))
-      } else if isList, line.hasPrefix("  -h, --help") {
-        lines += entry("  -h, --help", "Print the short help, or the whole.")
-      } else if isList, line.hasPrefix("  --version") {
+        entries.append(.heading(line == "OPTIONS:" ? "Options" : "Arguments"))
+      } else if !isList || line.hasPrefix("  --version") {
         continue
-      } else if isList, line.hasPrefix("  ") {
-        let words = line.dropFirst(2)
-        guard let gap = words.firstRange(of: "  ") else {
-          lines.append(String(line))
-          continue
-        }
-        lines += entry("  " + words[..<gap.lowerBound], String(words[gap.upperBound...].drop { $0 == " " }))
-      } else if isList {
-        lines.append(String(line))
+      } else if line.hasPrefix("   "), case .other(let label)? = entries.last {
+        // ArgumentParser puts the text of a long name on a line of its own.
+        entries[entries.count - 1] = .option(label, String(line.drop { $0 == " " }))
+      } else if line.hasPrefix("  -h, --help") {
+        entries.append(.option("-h, --help", "Print the short help, or the whole."))
+      } else if line.hasPrefix("  "), let gap = line.dropFirst(2).firstRange(of: "  ") {
+        entries.append(
+          .option(String(line.dropFirst(2)[..<gap.lowerBound]), String(line[gap.upperBound...].drop { $0 == " " })))
+      } else {
+        entries.append(.other(String(line.drop { $0 == " " })))
       }
     }
-    while lines.last == "" { lines.removeLast() }
-    return lines + [""]
+    return entries
   }
 
   private static let labelWidth = 24

@@ -4,7 +4,8 @@ import FinDoctor
 /// The option that names a network namespace.
 struct NamespaceOption: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Only in this network namespace, by name or inode, as fin list shows them.", valueName: "name"))
+    help: ArgumentHelp("Only in this network namespace, by name or inode, as fin list shows them.", valueName: "name"),
+    completion: Completions.namespaces)
   var namespace: String?
 
   /// The namespaces with this name or inode, as indices in the census; nil if none is named.

@@ -7,7 +7,8 @@ import Glibc
 struct SourceOption: ParsableArguments {
   @Option(
     name: .customLong("from"),
-    help: ArgumentHelp("Examine this file of fin census instead of the machine.", valueName: "file"))
+    help: ArgumentHelp("Examine this file of fin census instead of the machine.", valueName: "file"),
+    completion: .file())
   var file: String?
 
   /// Reads the file; nil if none is named.
