@@ -23,6 +23,7 @@ let package = Package(
     .trait(name: "Logging", description: "Leak reports and server reports to swift-log"),
     .trait(name: "Metrics", description: "The ledger's counts to swift-metrics"),
     .trait(name: "ServiceLifecycle", description: "A listener as a service of swift-service-lifecycle"),
+    .trait(name: "TLS", description: "Secured connections, with the system's OpenSSL 3 (libssl-dev)"),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
@@ -33,12 +34,16 @@ let package = Package(
   ],
   targets: [
     .target(name: "CFin"),
+    // Without `pkgConfig` and `providers`: with them every dependent is warned where OpenSSL's headers are missing,
+    // whether it uses the trait or not.
+    .systemLibrary(name: "COpenSSL"),
     // One copy of what the library and the doctor both need, so that neither has to import the other.
     .target(name: "FinBase", dependencies: ["CFin"], swiftSettings: settings),
     .target(
       name: "Fin",
       dependencies: [
-        "CFin", "FinBase", .product(name: "SystemPackage", package: "swift-system"),
+        "CFin", "FinBase", .target(name: "COpenSSL", condition: .when(traits: ["TLS"])),
+        .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
         .product(name: "Metrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),
         .product(
@@ -83,7 +88,8 @@ let package = Package(
     .testTarget(
       name: "FinTests",
       dependencies: [
-        "Fin", "FinBase", "CFin", "Peers", "TestTraits", .product(name: "SystemPackage", package: "swift-system"),
+        "Fin", "FinBase", "CFin", "Peers", "TestTraits", .target(name: "COpenSSL", condition: .when(traits: ["TLS"])),
+        .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
         .product(name: "Metrics", package: "swift-metrics", condition: .when(traits: ["Metrics"])),
         .product(

@@ -38,6 +38,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case getOption = "get option"
     /// `getsockopt(2)` with `TCP_INFO`.
     case tcpInfo = "read TCP_INFO"
+    /// The handshake of TLS.
+    case secure
     /// `memfd_create(2)`, `fallocate(2)`, `mmap(2)` for a ``Ledger``.
     case publish = "publish the ledger"
   }
@@ -53,6 +55,13 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kernel gave the connection up: `ETIMEDOUT` after unanswered retransmissions or probes, an ICMP error, or
     /// `ECONNABORTED` when an administrator ended it.
     case lost(Errno)
+    /// The stream of a secured connection ended without the peer's close_notify: the peer, or something on the path,
+    /// cut it off. Every later receive throws it again.
+    case truncated
+    /// The peer's certificate was refused; the text says why, and what to do.
+    case unverified(String)
+    /// The handshake or a record of TLS failed; the text has the peer's alert, or what was wrong.
+    case tls(String)
     /// The operation's own deadline passed.
     case timedOut
     /// The task was cancelled. Bytes received and not returned stay readable; ``SocketError/bytesAccepted`` is the
@@ -171,6 +180,9 @@ extension SocketError.Cause {
     case .paused: "the listener is paused"
     case .reset: "reset by the peer (ECONNRESET)"
     case .lost(let code): "the kernel gave up the connection: \(code.text)"
+    case .truncated: "the stream was cut off: it ended without the peer's close_notify"
+    case .unverified(let reason): "the peer is not proven to be the wanted one: \(reason)"
+    case .tls(let reason): "TLS failed: \(reason)"
     case .timedOut: "timed out"
     case .cancelled: "the task was cancelled"
     case .reactorStopped: "the reactor was stopped"
@@ -199,6 +211,7 @@ extension SocketError {
       case .connect: "nothing answered: is the host up, and does a firewall drop the packets?"
       case .receive: "the peer sent nothing in this time; pass within: to wait longer"
       case .send: "the peer does not read, or the path is cut"
+      case .secure: "the peer did not finish the handshake: does it speak TLS on this port?"
       default: nil
       }
     case .closed where operation == .accept: "the listener was stopped or closed"
@@ -211,7 +224,10 @@ extension SocketError {
     case .lost(.timedOut): "sent bytes or probes stayed unanswered: the peer or the path is gone"
     case .lost(.connectionAbort): "something outside this program ended it, for example ss -K"
     case .reactorStopped: "a socket cannot change to another reactor; stop the reactor last"
-    case .closed, .paused, .reset, .lost, .peerClosed, .tooManyOperations, .invalid, .unresolved, .cancelled: nil
+    case .truncated: "what was received may be a part only; it can be whole where the protocol says its length"
+    case .closed, .paused, .reset, .lost, .unverified, .tls, .peerClosed, .tooManyOperations, .invalid, .unresolved,
+      .cancelled:
+      nil
     }
   }
 
