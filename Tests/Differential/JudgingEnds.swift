@@ -30,10 +30,11 @@ extension Model {
   }
 
   enum Name: Hashable {
-    case peerFinished, acknowledged, discardedByPeer, reset, timedOut, aborted, background, shared, detached
+    case peerFinished, truncated, acknowledged, discardedByPeer, reset, timedOut, aborted, background, shared, detached
     init(_ ending: Ending) {
       switch ending {
       case .peerFinished: self = .peerFinished
+      case .truncated: self = .truncated
       case .acknowledged: self = .acknowledged
       case .discardedByPeer: self = .discardedByPeer
       case .reset: self = .reset
@@ -111,7 +112,7 @@ extension Model {
     switch ending {
     case .aborted, .timedOut, .reset, .discardedByPeer: return true
     // A close with a discard limit may leave unread bytes, for which close(2) sends a reset.
-    case .acknowledged, .peerFinished, .background, .shared, .detached:
+    case .acknowledged, .peerFinished, .truncated, .background, .shared, .detached:
       return peerSentAfterEnd || lastPolicy == .lingering
     }
   }

@@ -37,7 +37,7 @@ enum SendFile {
       let end = connection.close(.lingering(within: .seconds(60), idle: .seconds(10), discarding: 1 << 20))
       print("\(accepted) bytes were accepted; \(end)")
       switch end.ending {
-      case .peerFinished: print("delivered, and the receiver closed after it")
+      case .peerFinished, .truncated: print("delivered, and the receiver closed after it")
       case .acknowledged: print("delivered to the receiver's machine; its program has not closed")
       case .discardedByPeer: print("delivered to the receiver's machine; its program did not read it all")
       case .reset, .timedOut, .aborted, .background, .shared, .detached: print("not delivered")

@@ -7,6 +7,9 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
   ///
   /// Only the application protocol can say whether the peer's program read it all.
   case peerFinished
+  /// The stream of a secured connection ended without the peer's close_notify, by FIN alone: what it sent may be a part
+  /// only. Everything of ours was acknowledged, unless ``CloseReport/bytesUnacknowledged`` says otherwise.
+  case truncated
   /// Everything was acknowledged; the peer had not finished when the close stopped waiting.
   case acknowledged
   /// Everything was acknowledged, then a reset arrived: the peer's program closed, or died, without reading it.
@@ -29,6 +32,7 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .peerFinished: "peer finished"
+    case .truncated: "truncated"
     case .acknowledged: "acknowledged"
     case .discardedByPeer: "discarded by peer"
     case .reset: "reset"
@@ -55,23 +59,40 @@ public struct CloseReport: Hashable, Sendable, CustomStringConvertible {
   public let bytesDiscarded: Int
   /// The time from the call to the release of the descriptor.
   public let duration: Duration
+  /// Which side of a secured connection said that it had sent everything; `nil` for a plain connection.
+  public let closeNotify: CloseNotify?
+
+  /// The two ends of a secured connection: close_notify, RFC 8446, section 6.1.
+  public struct CloseNotify: Hashable, Sendable {
+    /// Whether this side said it. It may be unsent still: see ``CloseReport/bytesNeverSent``.
+    public let sent: Bool
+    /// Whether the peer said it.
+    public let received: Bool
+
+    /// Makes a value for tests of code that reads reports.
+    public init(sent: Bool, received: Bool) {
+      self.sent = sent
+      self.received = received
+    }
+  }
 
   /// Makes a report with these values, for tests of code that reads reports.
   public init(
     ending: Ending, bytesUnacknowledged: Int = 0, bytesNeverSent: Int = 0, bytesDiscarded: Int = 0,
-    duration: Duration = .zero
+    duration: Duration = .zero, closeNotify: CloseNotify? = nil
   ) {
     self.ending = ending
     self.bytesUnacknowledged = bytesUnacknowledged
     self.bytesNeverSent = bytesNeverSent
     self.bytesDiscarded = bytesDiscarded
     self.duration = duration
+    self.closeNotify = closeNotify
   }
 
   /// Whether every byte given to `send` is known to have reached the peer's kernel and was not discarded there.
   public var isDelivered: Bool {
     switch ending {
-    case .peerFinished, .acknowledged: bytesUnacknowledged == 0
+    case .peerFinished, .truncated, .acknowledged: bytesUnacknowledged == 0
     case .discardedByPeer, .reset, .timedOut, .aborted, .background, .shared, .detached: false
     }
   }

@@ -133,6 +133,9 @@ extension Core {
   /// once for both.
   func duplicated(site: Ledger.Site) throws(SocketError) -> Core {
     try withAccess(.duplicate) { access throws(SocketError) in
+      #if TLS
+      if isSecured { throw self.error(.duplicate, .invalid("a secured connection has one session: share() it")) }
+      #endif
       let descriptor: Descriptor
       do throws(Errno) { descriptor = Descriptor(owning: try Syscalls.duplicate(number(access))) } catch {
         throw self.error(.duplicate, .system(error))

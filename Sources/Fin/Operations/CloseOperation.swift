@@ -32,6 +32,9 @@ struct CloseOperation {
 
   init(core: Core, policy: ClosePolicy, start: Instant) {
     self.core = core
+    #if TLS
+    let policy = core.securedPolicy(policy)
+    #endif
     self.policy = policy
     self.start = start
     switch policy {
@@ -164,9 +167,17 @@ struct CloseOperation {
     // shutdown.
     if actions.contains(.shutdownWrite), !core.connectionState.value.isFINQueued {
       core.connectionState.update { $0.finishedSending = true }
+      #if TLS
+      // Sealed bytes that the kernel has no room for go first; the FIN follows them, in nextEvent.
+      let mayFinish = core.sayClose(.exclusive)
+      #else
+      let mayFinish = true
+      #endif
       do {
-        try Syscalls.shutdown(core.number(.exclusive), CInt(SHUT_WR))
-        core.connectionState.update { $0.isFINQueued = true }
+        if mayFinish {
+          try Syscalls.shutdown(core.number(.exclusive), CInt(SHUT_WR))
+          core.connectionState.update { $0.isFINQueued = true }
+        }
       } catch {
         if core.takeError(.exclusive) == nil { _ = core.fail(.connectionReset) }
         event = .failed
@@ -191,8 +202,16 @@ struct CloseOperation {
         // The FIN goes last: while any byte is unsent, the FIN is unsent too, and counts as one.
         neverSent = min(core.connectionState.value.isFINQueued ? max(0, never - 1) : never, unacknowledged)
       }
-      // close(2) discards bytes that are still unread.
-      if !hasEnded { discarded += (try? Syscalls.unread(core.number(.exclusive))) ?? 0 }
+      #if TLS
+      let unsent = core.unsentRecords
+      unacknowledged += unsent
+      neverSent += unsent
+      let isPlain = !core.isSecured
+      #else
+      let isPlain = true
+      #endif
+      // close(2) discards bytes that are still unread. Sealed ones may be no data.
+      if !hasEnded, isPlain { discarded += (try? Syscalls.unread(core.number(.exclusive))) ?? 0 }
     }
     if actions.contains(.armReset) { try? Syscalls.armReset(core.number(.exclusive)) }
     return event
@@ -203,6 +222,9 @@ struct CloseOperation {
   /// The event that has occurred: a fact, or the end of a budget; `nil` when there is none.
   private mutating func nextEvent(in phase: Phase) -> Lifecycle.Event? {
     if closingIsCut { return .abort }
+    #if TLS
+    core.flushSecured(.exclusive)
+    #endif
     if core.takeError(.exclusive) != nil { return .failed }
     let before = discarded
     // Checked before the received bytes are read: a peer's FIN that came before the acknowledgement of ours is then
@@ -233,6 +255,9 @@ struct CloseOperation {
   /// Whether everything of ours is acknowledged, the FIN included. On a Unix socket: whether the peer's program has
   /// read it all.
   private var isAcknowledged: Bool {
+    #if TLS
+    if core.isSecured, !core.connectionState.value.isFINQueued { return false }
+    #endif
     guard let queued = try? Syscalls.queue(core.number(.exclusive), CInt(FIN_SIOCOUTQ)) else { return false }
     return queued <= core.queueFloor
   }
@@ -364,6 +389,9 @@ struct CloseOperation {
   }
 
   private func take(_ most: Int) throws(Errno) -> Int {
+    #if TLS
+    if let layer = unsafe core.secured { return try core.discardSecured(layer, most, .exclusive) }
+    #endif
     if core.isTCP { return try Syscalls.discard(core.number(.exclusive), most) }
     return try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
       try unsafe Syscalls.receive(
@@ -376,7 +404,7 @@ struct CloseOperation {
   private func ending(_ outcome: Lifecycle.Outcome?, from phase: Phase) -> Ending {
     switch outcome {
     case .acknowledged: .acknowledged
-    case .peerFinished: .peerFinished
+    case .peerFinished: isCutOff ? .truncated : .peerFinished
     case .timedOut: .timedOut(phase)
     case .aborted: .aborted
     case .background: .background
@@ -390,6 +418,8 @@ struct CloseOperation {
     case .lost(.timedOut)?: .timedOut(phase)
     // An administrator had this machine's kernel end the connection and send the reset. The peer had no part in it.
     case .lost(.connectionAbort)?: .aborted
+    // This side ended it, after an alert.
+    case .tls?, .unverified?: .aborted
     // No byte of ours was in flight: the peer's kernel had received all of them, and its program discarded them.
     default: unacknowledged == 0 && hasSent ? .discardedByPeer : .reset
     }
@@ -404,6 +434,16 @@ struct CloseOperation {
   private func report(_ ending: Ending) -> CloseReport {
     CloseReport(
       ending: ending, bytesUnacknowledged: unacknowledged, bytesNeverSent: neverSent, bytesDiscarded: discarded,
-      duration: start.elapsed)
+      duration: start.elapsed, closeNotify: closeNotify)
   }
+
+  #if TLS
+  private var closeNotify: CloseReport.CloseNotify? { core.closeNotify }
+  #else
+  private var closeNotify: CloseReport.CloseNotify? { nil }
+  #endif
+
+  /// Whether a secured stream ended without the peer's close_notify.
+  private var isCutOff: Bool { closeNotify?.received == false }
+
 }

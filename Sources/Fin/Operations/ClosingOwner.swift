@@ -84,6 +84,13 @@ extension Core {
   ///
   /// - Throws: `.closed` when a close has begun: a server's drain ends the connections that its handlers still own.
   func detach() throws(SocketError) -> (number: CInt, unread: [UInt8]) {
+    #if TLS
+    if isSecured {
+      let error = error(.detach, .invalid("a secured connection cannot be given away: its keys would stay behind"))
+      _ = close(.abort)
+      throw error
+    }
+    #endif
     guard gate.beginClosing() else { throw error(.detach, .closed) }
     gate.awaitQuiescence()
     if phase == .paused { try? setReuse(true, .exclusive) }

@@ -29,6 +29,11 @@ final class Core: Sendable {
   /// Guarded by the gate's reader bit, so that no exclusivity check is needed.
   @exclusivity(unchecked)
   nonisolated(unsafe) var buffer: ReadBuffer?
+  #if TLS
+  /// The TLS of a secured connection; `nil` for a plain one. Set once, inside the gate, by the handshake.
+  @exclusivity(unchecked)
+  nonisolated(unsafe) var secured: SecuredLayer?
+  #endif
   /// How to cut short the close that is under way, the report of a finished one, and the drain of a stopping listener.
   let closing = Mutex(ClosingState())
 

@@ -28,7 +28,7 @@ extension Core {
         unsafe room.copyBytes(from: bytes)
         received = bytes.count
       } else {
-        guard let some = try unsafe receiveSome(into: room, access) else { return .blocked(.input) }
+        guard let some = try unsafe receiveSome(into: room, access) else { return awaitInput() }
         received = some
       }
       count += received
@@ -39,7 +39,7 @@ extension Core {
   func take(upTo most: Int, _ access: Access) throws(SocketError) -> Attempt<[UInt8]?> {
     guard most > 0 else { throw error(.receive, .invalid("cannot receive up to \(most) bytes")) }
     if buffered > 0 { return .done(withBuffer { $0.take(most) }) }
-    guard let bytes = try receiveFresh(min(most, 256 << 10), access) else { return .blocked(.input) }
+    guard let bytes = try receiveFresh(min(most, 256 << 10), access) else { return awaitInput() }
     if bytes.isEmpty { return .done(nil) }
     // An array keeps the capacity that it was created with. If it is more than half full it is returned as it is, which
     // saves a copy.
@@ -57,7 +57,7 @@ extension Core {
       do { more = try receiveFresh(min(count - came, max(64 << 10, came)), access) } catch {
         throw part.waitFailed(self, .receive, error.cause)
       }
-      guard let more else { return .blocked(.input) }
+      guard let more else { return awaitInput() }
       if more.isEmpty {
         if came == 0 { return .done(nil) }
         throw part.waitFailed(self, .receive, .endOfStream(received: came))
@@ -115,7 +115,7 @@ extension Core {
   func look(upTo most: Int, _ access: Access) throws(SocketError) -> Attempt<[UInt8]?> {
     guard most > 0 else { throw error(.receive, .invalid("cannot look at \(most) bytes")) }
     if buffered == 0 {
-      guard let count = try fill(access) else { return .blocked(.input) }
+      guard let count = try fill(access) else { return awaitInput() }
       if count == 0 { return .done(nil) }
     }
     return .done(withBuffer { Array($0.bytes.prefix(most)) })
@@ -125,7 +125,7 @@ extension Core {
   /// available yet.
   private func receiveFresh(_ most: Int, _ access: Access) throws(SocketError) -> [UInt8]? {
     // A task checks the cached readiness first, so that an attempt that would receive nothing allocates no memory.
-    if !CachedReadiness(of: self, access).mayBeReady(.input) { return nil }
+    if !mayReceive(access) { return nil }
     var isBlocked = false
     let bytes = try [UInt8](capacity: most) { output throws(SocketError) in
       try unsafe output.withUnsafeMutableBufferPointer { buffer, count throws(SocketError) in
@@ -160,7 +160,7 @@ extension Core {
       return nil
     }
     if let found = try look() { return .done(found) }
-    guard let more = try fill(access) else { return .blocked(.input) }
+    guard let more = try fill(access) else { return awaitInput() }
     if more == 0 {
       if buffered == 0 { return .done(nil) }
       throw error(.receive, .endOfStream(received: buffered))

@@ -14,6 +14,9 @@ extension Core {
     _ bytes: UnsafeRawBufferPointer, _ accepted: inout SendState, some: Bool = false, _ access: Access
   ) throws(SocketError) -> Attempt<Int> {
     try checkSending(accepted.count)
+    #if TLS
+    if isSecured { return try unsafe sendSecured(bytes, &accepted, some: some, access) }
+    #endif
     if accepted.count < bytes.count {
       let cached = CachedReadiness(of: self, access)
       do throws(Errno) {
@@ -36,6 +39,9 @@ extension Core {
     gathering pieces: [UnsafeRawBufferPointer], skipping skipped: Int, _ accepted: inout SendState, _ access: Access
   ) throws(SocketError) -> Attempt<Void> {
     try checkSending(accepted.count)
+    #if TLS
+    if isSecured { return try unsafe sendSecured(gathering: pieces, skipping: skipped, &accepted, access) }
+    #endif
     var vectors = unsafe pieces.filter { $0.count > 0 }.map {
       unsafe iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
     }
@@ -79,7 +85,7 @@ extension Core {
   }
 
   /// Returns if the kernel only had no room; throws otherwise.
-  private func check(_ code: Errno, _ progress: inout SendState, _ cached: CachedReadiness, _ access: Access)
+  func check(_ code: Errno, _ progress: inout SendState, _ cached: CachedReadiness, _ access: Access)
     throws(SocketError)
   {
     if code == .resourceTemporarilyUnavailable {
@@ -106,6 +112,9 @@ extension Core {
     case .connected, .sendFinished, .peerFinished, .bothFinished, .failed, .listening, .paused, .stopping, .confirming,
       .confirmingLast, .lingering, .lingeringAcknowledged, .closed:
       finishSending(access)
+      #if TLS
+      if isSecured, !flushSecured(access) { return .blocked(.output) }
+      #endif
       return .done(())
     }
   }
@@ -126,6 +135,12 @@ extension Core {
       return isFirst
     }
     guard isFirst else { return }
+    #if TLS
+    if isSecured, !sayClose(access) {
+      advance(.finishSending)
+      return
+    }
+    #endif
     do {
       try Syscalls.shutdown(number(access), CInt(SHUT_WR))
       connectionState.update { $0.isFINQueued = true }

@@ -10,6 +10,14 @@ extension Core {
   ///
   /// - Returns: 0 only when the peer has finished; `nil` when nothing is available yet.
   func receiveSome(into room: UnsafeMutableRawBufferPointer, _ access: Access) throws(SocketError) -> Int? {
+    #if TLS
+    if isSecured { return try unsafe receiveSecured(into: room, access) }
+    #endif
+    return try unsafe receiveFromWire(into: room, access)
+  }
+
+  /// Receives the available bytes as they are on the wire.
+  func receiveFromWire(into room: UnsafeMutableRawBufferPointer, _ access: Access) throws(SocketError) -> Int? {
     let cached = CachedReadiness(of: self, access)
     if !cached.mayBeReady(.input) { return nil }
     let count: Int
@@ -49,12 +57,28 @@ extension Core {
     advance(.peerFinished)
   }
 
+  /// Whether an attempt to receive may return something.
+  func mayReceive(_ access: Access) -> Bool {
+    #if TLS
+    if isSecured { return mayReceiveSecured(access) }
+    #endif
+    return CachedReadiness(of: self, access).mayBeReady(.input)
+  }
+
+  /// The wait of a receiver to which nothing came.
+  func awaitInput<R>() -> Attempt<R> {
+    #if TLS
+    if isSecured, hasUnsentRecords() { return .pause(.milliseconds(10)) }
+    #endif
+    return .blocked(.input)
+  }
+
   /// Receives the next bytes into the read buffer.
   ///
   /// - Returns: the number of bytes received; 0 when the peer has finished; `nil` when nothing is available yet.
   func fill(_ access: Access) throws(SocketError) -> Int? {
     // A task checks the cached readiness first, so that an attempt that would receive nothing takes no stack space.
-    if !CachedReadiness(of: self, access).mayBeReady(.input) { return nil }
+    if !mayReceive(access) { return nil }
     return try unsafe withUnsafeTemporaryAllocation(byteCount: ReadBuffer.chunk, alignment: 1) {
       room throws(SocketError) in
       guard let count = try unsafe receiveSome(into: room, access) else { return nil }

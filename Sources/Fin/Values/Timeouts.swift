@@ -34,6 +34,11 @@ public struct Timeouts: Hashable, Sendable {
     get { shared.times.accept }
     set { times.accept = newValue.or(Default.accept) }
   }
+  /// The timeout of the handshake of a secured connection. Default: 10 s.
+  public var handshake: Timeout {
+    get { shared.times.handshake }
+    set { times.handshake = newValue.or(Default.handshake) }
+  }
   /// The probes on a silent connection; `nil` for none.
   public var keepAlive: KeepAlive? {
     get { shared.times.keepAlive }
@@ -46,6 +51,7 @@ public struct Timeouts: Hashable, Sendable {
     static let send = Timeout.seconds(60)
     static let receive = Timeout.seconds(60)
     static let accept = Timeout.never
+    static let handshake = Timeout.seconds(10)
   }
 
   private struct Times: Hashable {
@@ -53,6 +59,7 @@ public struct Timeouts: Hashable, Sendable {
     var send: Timeout
     var receive: Timeout
     var accept: Timeout
+    var handshake: Timeout
     var keepAlive: KeepAlive?
   }
 
@@ -70,27 +77,28 @@ public struct Timeouts: Hashable, Sendable {
     set { shared = Shared(newValue) }
   }
 
-  /// Creates timeouts. Default: 30 s to connect, 60 s for each send and receive, no limit for accept, and probes on a
-  /// silent connection.
+  /// Creates timeouts. Default: 30 s to connect, 60 s for each send and receive, no limit for accept, 10 s for the
+  /// handshake of a secured connection, and probes on a silent one.
   public init(
     connect: Timeout = .default, send: Timeout = .default, receive: Timeout = .default, accept: Timeout = .default,
-    keepAlive: KeepAlive? = KeepAlive()
+    keepAlive: KeepAlive? = KeepAlive(), handshake: Timeout = .default
   ) {
     shared = Shared(
       Times(
         connect: connect.or(Default.connect), send: send.or(Default.send), receive: receive.or(Default.receive),
-        accept: accept.or(Default.accept), keepAlive: keepAlive))
+        accept: accept.or(Default.accept), handshake: handshake.or(Default.handshake), keepAlive: keepAlive))
   }
 
   public static func == (a: Timeouts, b: Timeouts) -> Bool { a.times == b.times }
   public func hash(into hasher: inout Hasher) { hasher.combine(times) }
 
-  /// The default values: ``init(connect:send:receive:accept:keepAlive:)`` without arguments.
+  /// The default values: ``init(connect:send:receive:accept:keepAlive:handshake:)`` without arguments.
   public static let `default` = Timeouts()
 
-  /// Creates timeouts with the same time for connect, send, receive and accept, as `settimeout` does in Python.
+  /// Creates timeouts with the same time for connect, send, receive, accept and the handshake of a secured connection,
+  /// as `settimeout` does in Python.
   public static func all(_ time: Timeout) -> Timeouts {
-    Timeouts(connect: time, send: time, receive: time, accept: time)
+    Timeouts(connect: time, send: time, receive: time, accept: time, handshake: time)
   }
 }
 
