@@ -41,8 +41,8 @@ enum WireResult { case count(Int), blocked, failed }
     case unverified(String)
   }
 
-  /// The number of messages in a row that may carry no data: KeyUpdates, tickets, empty records.
-  static let mostFutile = 1000
+  /// The bytes that may arrive after the handshake without data among them: KeyUpdates, tickets, empty records.
+  static let mostWithoutData = 64 << 10
   /// The bytes of answers that may wait for a peer that does not read.
   static let mostUnsent = 256 << 10
   /// The bytes of one record.
@@ -59,7 +59,7 @@ enum WireResult { case count(Int), blocked, failed }
   /// Sealed bytes that the kernel has not accepted yet.
   private var unsent: [UInt8] = []
   private var unsentStart = 0
-  private var futile = 0
+  private var withoutData = 0
   // Events on the wire during the present call.
   private var isWireBlocked = false
   private var hasWireFailed = false
@@ -126,9 +126,10 @@ enum WireResult { case count(Int), blocked, failed }
       case SSL_ERROR_WANT_READ:
         if hasWireFailed { return .wireFailed }
         if hasWireEnded { return latch(.truncated) }
+        if hasShaken, withoutData > TLSSession.mostWithoutData {
+          return latch(.failed("the peer sends messages without data, and no end"))
+        }
         if isWireBlocked { return .blocked }
-        futile += 1
-        if futile > TLSSession.mostFutile { return latch(.failed("the peer sends messages without data, and no end")) }
       default:
         let text = TLSErrors.take()
         return latch(refusal.map { .unverified($0) } ?? .failed(text))
@@ -146,7 +147,10 @@ enum WireResult { case count(Int), blocked, failed }
     if let verdict { return .over(verdict) }
     if hasShaken { return .done(0) }
     let outcome = unsafe call { unsafe SSL_do_handshake($0) }
-    if case .done = outcome { hasShaken = true }
+    if case .done = outcome {
+      hasShaken = true
+      withoutData = 0
+    }
     return outcome
   }
 
@@ -157,7 +161,7 @@ enum WireResult { case count(Int), blocked, failed }
     let outcome = unsafe call { unsafe SSL_read_ex($0, room.baseAddress, room.count, &count) }
     if unsentCount > TLSSession.mostUnsent { return latch(.failed("the peer asks for answers that it does not read")) }
     guard case .done = outcome else { return outcome }
-    futile = 0
+    withoutData = 0
     return .done(count)
   }
 
@@ -223,6 +227,7 @@ enum WireResult { case count(Int), blocked, failed }
     switch unsafe wire.receive(into: room) {
     case .count(let count):
       if count == 0 { hasWireEnded = true }
+      withoutData += count
       return count
     case .blocked: isWireBlocked = true
     case .failed: hasWireFailed = true
