@@ -50,6 +50,9 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
     var batch: [(registration: Registration, readiness: Readiness)] = []
     /// Swapped with the inbox's jobs, so that both keep their storage.
     var spare: [UnownedJob] = []
+    #if DEBUG
+    var watch: HoldWatch
+    #endif
   }
 
   private let own: UnsafeMutablePointer<Own>
@@ -61,6 +64,9 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
     var wakes: UInt64 = 0
     /// The reactor's count of the loops it has handed out, which selects the next one.
     var turn = 0
+    #if DEBUG
+    var reportHold = HeldLoop.report
+    #endif
   }
 
   private let beginnings: Beginnings
@@ -69,7 +75,11 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
     self.beginnings = beginnings
     poller = try Poller(wakes: beginnings.wakes)
     unsafe own = .allocate(capacity: 1)
+    #if DEBUG
+    unsafe own.initialize(to: Own(watch: HoldWatch(beginnings.reportHold)))
+    #else
     unsafe own.initialize(to: Own())
+    #endif
     // Each job of a turn can yield once. With this capacity, no memory is allocated when a job yields for the first
     // time after it has long waited at each turn instead.
     unsafe own.pointee.yielded.reserveCapacity(EventLoop.jobsATurn)
@@ -141,10 +151,23 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
     let executor = unsafe asUnownedTaskExecutor()
     while left > 0, let job = unsafe own.pointee.queue.popFirst() {
       fin_begin_share()
+      #if DEBUG
+      let beginning = unsafe own.pointee.watch.begin()
+      #endif
       unsafe job.runSynchronously(on: executor)
+      #if DEBUG
+      unsafe own.pointee.watch.end(beginning)
+      #endif
       left -= 1
     }
   }
+
+  #if DEBUG
+  /// Records that the job which runs on this thread uses the socket that was opened at `site`.
+  static func noteUse(of site: Ledger.Site) {
+    if let loop = current { unsafe loop.own.pointee.watch.use(of: site) }
+  }
+  #endif
 
   /// Delivers the events to their registrations. An event whose slot has been reused since is dropped here.
   private func deliver() {

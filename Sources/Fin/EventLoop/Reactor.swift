@@ -9,7 +9,7 @@ internal import SystemPackage
 ///
 /// Each loop is a task executor. A task that prefers it runs on the loop's own thread, and is resumed there without a
 /// hop when its socket is ready; ``Listener/serve(on:limits:closing:file:line:_:)`` starts its handlers so. A task that
-/// runs elsewhere (an actor, the main actor, the global pool) can use every socket too. Each wait that cannot be
+/// runs elsewhere (the main actor, the global pool) can use every socket too. Each wait that cannot be
 /// answered at once then costs a hop from the loop's thread to the task's own.
 ///
 /// A reactor lives as long as the program holds it. When its last reference is dropped, it stops, as by ``stop()``. A
@@ -22,7 +22,8 @@ internal import SystemPackage
 /// have left.
 ///
 /// Code that runs on a loop must not block: not in `Thread.sleep`, and not in the verbs of this library that block a
-/// thread, which a synchronous function picks. ``Listener/serve(threads:limits:closing:file:line:_:)`` is for those.
+/// thread, which a synchronous function picks. `Reactor.blocking { … }` runs work that blocks in threads of its own. An
+/// actor is no such place: it runs on the loop of the task that calls it.
 public final class Reactor: Sendable {
   private let loops: [EventLoop]
   private let turn: Atomic<Int>

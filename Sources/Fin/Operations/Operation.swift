@@ -95,6 +95,9 @@ extension Core {
     defer { leave(entry) }
     try checkConnected(entry, operation)
     while true {
+      #if DEBUG
+      EventLoop.noteUse(of: record.site)
+      #endif
       let interruption: WaitError?
       switch try attempt(&progress, .suspending) {
       case .done(let result): return result
