@@ -11,7 +11,7 @@ public import SystemPackage
 /// A connection that is dropped open is closed, and reported as a leak with the line that opened it.
 public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// The reference to the socket that this connection owns.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
@@ -40,7 +40,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
     to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default,
     options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     let core = try Core.connected(to: peer, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -57,7 +57,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
     to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default,
     options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     let core = try Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -68,7 +68,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
     to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default,
     options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     let core = try await Core.connected(to: peer, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -79,7 +79,7 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
     to endpoint: Endpoint, within: Timeout = .default, timeouts: Timeouts = .default,
     options: DialOptions = DialOptions(), file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     let core = try await Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }

@@ -22,7 +22,7 @@ public import SystemPackage
 /// ```
 public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
   /// The reference to the socket that this value owns.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
@@ -77,7 +77,7 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramSocket {
-    var timeout = LazyDeadline(timeouts.connect)
+    var timeout = timeouts.connecting(.default)
     let address = try endpoint.resolved(for: .bind, &timeout)[0]
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }
@@ -87,7 +87,7 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
     _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> DatagramSocket {
-    var timeout = LazyDeadline(timeouts.connect)
+    var timeout = timeouts.connecting(.default)
     let address = try await endpoint.resolved(for: .bind, &timeout)[0]
     return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
   }
@@ -141,6 +141,16 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
     return SharedDatagramSocket(core: reference.core, timeouts: timeouts)
   }
 
+  /// Makes a second descriptor for the same socket: `dup(2)`, `CLOEXEC`. Both receive from one queue; the file at a path
+  /// goes with the descriptor that was bound to it.
+  ///
+  /// - Throws: `.system(EMFILE)` and its like when no descriptor can be allocated.
+  public borrowing func duplicate(file: StaticString = #fileID, line: UInt = #line) throws(SocketError)
+    -> DatagramSocket
+  {
+    DatagramSocket(core: try reference.core.duplicated(site: .init(file: file, line: line)), timeouts: timeouts)
+  }
+
   /// Gives the descriptor away as it is, with the datagrams in its queue: non-blocking, `CLOEXEC`. The caller has to
   /// close it. The file at a path stays.
   public consuming func detach() -> FileDescriptor {
@@ -172,13 +182,34 @@ public struct DatagramPair: ~Copyable, Sendable {
 /// before a close, that is a leak, and is reported.
 public struct SharedDatagramSocket: DatagramSocketProtocol {
   /// The reference to the socket.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
   init(core: Core, timeouts: Timeouts) {
     reference = SocketReference(core: core)
     self.timeouts = timeouts
+  }
+
+  /// Makes a second descriptor for the same socket: `dup(2)`, `CLOEXEC`. Both receive from one queue; the file at a path
+  /// goes with the descriptor that was bound to it.
+  ///
+  /// - Throws: `.system(EMFILE)` and its like when no descriptor can be allocated; `.closed`.
+  public func duplicate(file: StaticString = #fileID, line: UInt = #line) throws(SocketError) -> DatagramSocket {
+    DatagramSocket(core: try reference.core.duplicated(site: .init(file: file, line: line)), timeouts: timeouts)
+  }
+
+  /// Gives the descriptor away as it is: see ``DatagramSocket/detach()``. Operations in flight wake with `.closed`.
+  ///
+  /// - Throws: `.closed` when it has been closed or given away already.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public func detach() throws(SocketError) -> FileDescriptor {
+    FileDescriptor(rawValue: try reference.core.detach().number)
+  }
+
+  /// Gives the descriptor away, in a task: it suspends until the operations in flight have returned.
+  public func detach() async throws(SocketError) -> FileDescriptor {
+    FileDescriptor(rawValue: try await reference.core.detach().number)
   }
 
   /// Releases the socket; returns when all operations have left. A second call changes nothing.

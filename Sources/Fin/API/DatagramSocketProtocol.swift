@@ -30,7 +30,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   public borrowing func send(
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Timeout = .default
   ) throws(SocketError) {
-    try perform(.using, .send, LazyDeadline(within, or: timeouts.send), DatagramSendState(peer: peer)) {
+    try perform(.using, .send, timeouts.sending(within), DatagramSendState(peer: peer)) {
       core, outgoing, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.sendDatagram(bytes, &outgoing, access)
@@ -48,7 +48,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   public borrowing func send(
     _ bytes: RawSpan, to peer: SocketAddress? = nil, within: Timeout = .default
   ) async throws(SocketError) {
-    try await perform(.using, .send, LazyDeadline(within, or: timeouts.send), DatagramSendState(peer: peer)) {
+    try await perform(.using, .send, timeouts.sending(within), DatagramSendState(peer: peer)) {
       core, outgoing, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
         try unsafe core.sendDatagram(bytes, &outgoing, access)
@@ -99,7 +99,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   ///   datagram is queued.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) throws(SocketError) -> Datagram {
-    try perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try perform(.using, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.receiveDatagram(upTo: most, access)
     }
@@ -115,7 +115,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   public borrowing func receive(upTo most: Int = 65_535, within: Timeout = .default) async throws(SocketError)
     -> Datagram
   {
-    try await perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try await perform(.using, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.receiveDatagram(upTo: most, access)
     }
@@ -129,7 +129,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   public borrowing func receive(
     into output: inout OutputRawSpan, within: Timeout = .default
   ) throws(SocketError) -> Datagram.Envelope {
-    try perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try perform(.using, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.receiveDatagram(into: &output, access)
     }
@@ -140,7 +140,7 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   public borrowing func receive(
     into output: inout OutputRawSpan, within: Timeout = .default
   ) async throws(SocketError) -> Datagram.Envelope {
-    try await perform(.using, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try await perform(.using, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.receiveDatagram(into: &output, access)
     }

@@ -1,7 +1,7 @@
 /// The receiving half of a connection, for the task that receives: see ``Connection/duplex(receive:send:)``.
 public struct ReceivingHalf: ~Copyable, Receiving, StreamSocketProtocol {
   /// The reference to the connection.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 }
@@ -9,7 +9,7 @@ public struct ReceivingHalf: ~Copyable, Receiving, StreamSocketProtocol {
 /// The sending half of a connection, for the task that sends: see ``Connection/duplex(receive:send:)``.
 public struct SendingHalf: ~Copyable, Sending, StreamSocketProtocol {
   /// The reference to the connection.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 

@@ -9,7 +9,7 @@ public import SystemPackage
 /// `accept(within:)` wakes when the listener is stopped or closed.
 public struct Listener: ~Copyable, SocketProtocol {
   /// The reference to the socket that this value owns.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
   let backlog: Int
@@ -92,7 +92,7 @@ public struct Listener: ~Copyable, SocketProtocol {
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Listener {
-    var timeout = LazyDeadline(timeouts.connect)
+    var timeout = timeouts.connecting(.default)
     let wanted = options.listening(backlog, timeouts, .init(file: file, line: line))
     let core = try Core.listening(at: endpoint, try endpoint.resolved(for: .bind, &timeout), wanted)
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
@@ -104,7 +104,7 @@ public struct Listener: ~Copyable, SocketProtocol {
     _ endpoint: Endpoint, backlog: Int = Listener.defaultBacklog, options: Options = Options(),
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Listener {
-    var timeout = LazyDeadline(timeouts.connect)
+    var timeout = timeouts.connecting(.default)
     let wanted = options.listening(backlog, timeouts, .init(file: file, line: line))
     let core = try Core.listening(at: endpoint, try await endpoint.resolved(for: .bind, &timeout), wanted)
     return Listener(core: core, backlog: backlog, timeouts: timeouts)
@@ -187,7 +187,7 @@ public struct Listener: ~Copyable, SocketProtocol {
   public borrowing func accept(
     within: Timeout = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.accept)
+    var timeout = timeouts.accepting(within)
     let core = try reference.core.accept(&timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }
@@ -197,7 +197,7 @@ public struct Listener: ~Copyable, SocketProtocol {
   public borrowing func accept(
     within: Timeout = .default, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.accept)
+    var timeout = timeouts.accepting(within)
     let core = try await reference.core.accept(&timeout, site: .init(file: file, line: line))
     return Connection(core: core, timeouts: timeouts)
   }

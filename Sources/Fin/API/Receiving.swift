@@ -19,7 +19,7 @@ extension Receiving where Self: ~Copyable {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(into output: inout OutputRawSpan, within: Timeout = .default) throws(SocketError) -> Int
   {
-    try perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try perform(.reading, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.take(into: &output, access)
     }
@@ -35,7 +35,7 @@ extension Receiving where Self: ~Copyable {
   public borrowing func receive(
     into output: inout OutputRawSpan, within: Timeout = .default
   ) async throws(SocketError) -> Int {
-    try await perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try await perform(.reading, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.take(into: &output, access)
     }
@@ -50,7 +50,7 @@ extension Receiving where Self: ~Copyable {
   /// - Throws: the errors of `receive(into:within:)`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(upTo most: Int, within: Timeout = .default) throws(SocketError) -> [UInt8]? {
-    try perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try perform(.reading, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.take(upTo: most, access)
     }
@@ -60,7 +60,7 @@ extension Receiving where Self: ~Copyable {
   ///
   /// - Throws: the errors of `receive(into:within:)`, and `.cancelled`.
   public borrowing func receive(upTo most: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8]? {
-    try await perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try await perform(.reading, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.take(upTo: most, access)
     }
@@ -77,7 +77,7 @@ extension Receiving where Self: ~Copyable {
   ///   before any other error, stay readable.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receive(exactly count: Int, within: Timeout = .default) throws(SocketError) -> [UInt8]? {
-    try perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), PartialReceive()) {
+    try perform(.reading, .receive, timeouts.receiving(within), PartialReceive()) {
       core, part, access throws(SocketError) in
       try core.take(exactly: count, &part, access)
     }
@@ -88,9 +88,36 @@ extension Receiving where Self: ~Copyable {
   /// - Throws: `.endOfStream(received:)` when the peer finished in the middle. The bytes that arrived, before that or
   ///   before any other error, stay readable.
   public borrowing func receive(exactly count: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8]? {
-    try await perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), PartialReceive()) {
+    try await perform(.reading, .receive, timeouts.receiving(within), PartialReceive()) {
       core, part, access throws(SocketError) in
       try core.take(exactly: count, &part, access)
+    }
+  }
+
+  /// Receives all that comes until the peer finishes.
+  ///
+  /// - Parameters:
+  ///   - limit: the largest number of bytes.
+  ///   - within: the timeout for all of them together; by default ``Timeouts/receive``.
+  /// - Returns: the bytes; none when the peer had finished before the first.
+  /// - Throws: `.limit` when more than `limit` bytes came. The bytes that arrived, before that or before any other
+  ///   error, stay readable.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public borrowing func receiveAll(limit: Int, within: Timeout = .default) throws(SocketError) -> [UInt8] {
+    try perform(.reading, .receive, timeouts.receiving(within), PartialReceive()) {
+      core, part, access throws(SocketError) in
+      try core.takeAll(limit, &part, access)
+    }
+  }
+
+  /// Receives all that comes until the peer finishes, at most `limit` bytes.
+  ///
+  /// - Throws: `.limit` when more than `limit` bytes came. The bytes that arrived, before that or before any other
+  ///   error, stay readable.
+  public borrowing func receiveAll(limit: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8] {
+    try await perform(.reading, .receive, timeouts.receiving(within), PartialReceive()) {
+      core, part, access throws(SocketError) in
+      try core.takeAll(limit, &part, access)
     }
   }
 
@@ -107,7 +134,7 @@ extension Receiving where Self: ~Copyable {
   public borrowing func receive(
     until delimiter: [UInt8], limit: Int = 64 << 10, within: Timeout = .default
   ) throws(SocketError) -> [UInt8]? {
-    try perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), DelimiterScan()) {
+    try perform(.reading, .receive, timeouts.receiving(within), DelimiterScan()) {
       core, search, access throws(SocketError) in
       try core.take(until: delimiter, limit, &search, access)
     }
@@ -125,7 +152,7 @@ extension Receiving where Self: ~Copyable {
   public borrowing func receive(
     until delimiter: [UInt8], limit: Int = 64 << 10, within: Timeout = .default
   ) async throws(SocketError) -> [UInt8]? {
-    try await perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), DelimiterScan()) {
+    try await perform(.reading, .receive, timeouts.receiving(within), DelimiterScan()) {
       core, search, access throws(SocketError) in
       try core.take(until: delimiter, limit, &search, access)
     }
@@ -158,7 +185,7 @@ extension Receiving where Self: ~Copyable {
   ///   readable as bytes.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func receiveLine(limit: Int = 64 << 10, within: Timeout = .default) throws(SocketError) -> String? {
-    try perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), DelimiterScan()) {
+    try perform(.reading, .receive, timeouts.receiving(within), DelimiterScan()) {
       core, search, access throws(SocketError) in
       try core.takeLine(limit, &search, access)
     }
@@ -175,7 +202,7 @@ extension Receiving where Self: ~Copyable {
   public borrowing func receiveLine(limit: Int = 64 << 10, within: Timeout = .default) async throws(SocketError)
     -> String?
   {
-    try await perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), DelimiterScan()) {
+    try await perform(.reading, .receive, timeouts.receiving(within), DelimiterScan()) {
       core, search, access throws(SocketError) in
       try core.takeLine(limit, &search, access)
     }
@@ -187,7 +214,7 @@ extension Receiving where Self: ~Copyable {
   /// - Returns: 1 to `most` bytes; `nil` when the peer has finished.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func peek(upTo most: Int, within: Timeout = .default) throws(SocketError) -> [UInt8]? {
-    try perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try perform(.reading, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.look(upTo: most, access)
     }
@@ -196,7 +223,7 @@ extension Receiving where Self: ~Copyable {
   /// Returns the available bytes, or waits for the next, without consuming them: 1 to `most` bytes, `nil` when the peer
   /// has finished.
   public borrowing func peek(upTo most: Int, within: Timeout = .default) async throws(SocketError) -> [UInt8]? {
-    try await perform(.reading, .receive, LazyDeadline(within, or: timeouts.receive), Stateless()) {
+    try await perform(.reading, .receive, timeouts.receiving(within), Stateless()) {
       core, _, access throws(SocketError) in
       try core.look(upTo: most, access)
     }

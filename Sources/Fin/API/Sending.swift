@@ -20,7 +20,7 @@ extension Sending where Self: ~Copyable {
   ///   bytes accepted before the error.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(_ bytes: RawSpan, within: Timeout = .default) throws(SocketError) {
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     _ = try perform(.writing, .send, timeout, SendState(timeout)) {
       core, accepted, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
@@ -35,7 +35,7 @@ extension Sending where Self: ~Copyable {
   /// - Throws: `.reset`, `.lost`, `.peerClosed`, `.finished`, `.timedOut`, `.cancelled`, `.closed`; `bytesAccepted` is
   ///   the number of bytes accepted before the error.
   public borrowing func send(_ bytes: RawSpan, within: Timeout = .default) async throws(SocketError) {
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     _ = try await perform(.writing, .send, timeout, SendState(timeout)) {
       core, accepted, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
@@ -61,7 +61,7 @@ extension Sending where Self: ~Copyable {
     guard bytes.withContiguousStorageIfAvailable({ _ in true }) != nil else {
       return try send(Array(bytes), within: within)
     }
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     _ = try perform(.writing, .send, timeout, SendState(timeout)) {
       core, accepted, access throws(SocketError) in
       try core.send(all: bytes, &accepted, access)
@@ -73,7 +73,7 @@ extension Sending where Self: ~Copyable {
     guard bytes.withContiguousStorageIfAvailable({ _ in true }) != nil else {
       return try await send(Array(bytes), within: within)
     }
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     _ = try await perform(.writing, .send, timeout, SendState(timeout)) {
       core, accepted, access throws(SocketError) in
       try core.send(all: bytes, &accepted, access)
@@ -94,7 +94,7 @@ extension Sending where Self: ~Copyable {
   /// Sends several pieces as one, without copying them: `sendmsg`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(gathering pieces: [[UInt8]], within: Timeout = .default) throws(SocketError) {
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     try perform(.writing, .send, timeout, GatherState(pieces, timeout)) {
       core, gathering, access throws(SocketError) in
       try gathering.send(on: core, access)
@@ -103,7 +103,7 @@ extension Sending where Self: ~Copyable {
 
   /// Sends several pieces as one, without copying them: `sendmsg`.
   public borrowing func send(gathering pieces: [[UInt8]], within: Timeout = .default) async throws(SocketError) {
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     try await perform(.writing, .send, timeout, GatherState(pieces, timeout)) {
       core, gathering, access throws(SocketError) in
       try gathering.send(on: core, access)
@@ -116,7 +116,7 @@ extension Sending where Self: ~Copyable {
   /// - Returns: the number of bytes accepted; 0 only for 0 bytes.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func sendSome(_ bytes: RawSpan, within: Timeout = .default) throws(SocketError) -> Int {
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     return try perform(.writing, .send, timeout, SendState(timeout)) {
       core, accepted, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in
@@ -129,7 +129,7 @@ extension Sending where Self: ~Copyable {
   ///
   /// - Returns: the number of bytes accepted; 0 only for 0 bytes.
   public borrowing func sendSome(_ bytes: RawSpan, within: Timeout = .default) async throws(SocketError) -> Int {
-    let timeout = LazyDeadline(within, or: timeouts.send)
+    let timeout = timeouts.sending(within)
     return try await perform(.writing, .send, timeout, SendState(timeout)) {
       core, accepted, access throws(SocketError) in
       try unsafe bytes.withUnsafeBytes { bytes throws(SocketError) in

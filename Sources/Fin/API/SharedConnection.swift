@@ -11,7 +11,7 @@ internal import SystemPackage
 /// descriptor has leaked, and the leak is reported.
 public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
   /// The reference to the socket that this value stands for.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
@@ -37,14 +37,14 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
   ///   `.invalid` when it is called a second time.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func connect(to peer: SocketAddress, within: Timeout = .default) throws(SocketError) {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     try reference.core.connect(to: peer, timeouts, &timeout)
   }
 
   /// Connects, once, in a task. It throws as in a thread, and `.cancelled` when the task is cancelled; this reference
   /// is then closed.
   public func connect(to peer: SocketAddress, within: Timeout = .default) async throws(SocketError) {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     try await reference.core.connect(to: peer, timeouts, &timeout)
   }
 
@@ -55,7 +55,7 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
   ///   the writers before it took longer than ``Timeouts/send``.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public func finishSending() throws(SocketError) {
-    var timeout = LazyDeadline(timeouts.send)
+    var timeout = timeouts.sending(.default)
     let core = reference.core
     var progress = Stateless()
     try core.perform(.writing, .finishSending, &timeout, &progress) { _, access throws(SocketError) in
@@ -65,12 +65,39 @@ public struct SharedConnection: Receiving, Sending, StreamSocketProtocol {
 
   /// Finishes sending, in a task. It throws as in a thread, and `.cancelled` when the task is cancelled.
   public func finishSending() async throws(SocketError) {
-    var timeout = LazyDeadline(timeouts.send)
+    var timeout = timeouts.sending(.default)
     let core = reference.core
     var progress = Stateless()
     try await core.perform(.writing, .finishSending, &timeout, &progress) { _, access throws(SocketError) in
       try core.finishSendingIfConnected(access)
     }
+  }
+
+  /// Makes a second descriptor for the same connection, with an owner of its own: see
+  /// ``Connection/duplicate(file:line:)``.
+  ///
+  /// - Throws: `.closed`; `.system(EMFILE)` and its like when no descriptor can be allocated; `.system(ENOTCONN)` while
+  ///   it is not connected yet.
+  public func duplicate(file: StaticString = #fileID, line: UInt = #line) throws(SocketError) -> Connection {
+    let core = reference.core
+    guard core.hasConnected else { throw core.error(.duplicate, .system(.socketNotConnected)) }
+    return Connection(core: try core.duplicated(site: .init(file: file, line: line)), timeouts: timeouts)
+  }
+
+  /// Gives the descriptor away as it is: see ``Connection/detach()``. Operations in flight wake with `.closed`, and
+  /// every later one throws it; the bytes that a cut-short receive had are among the unread ones.
+  ///
+  /// - Throws: `.closed` when it has been closed or given away already.
+  @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+  public func detach() throws(SocketError) -> DetachedDescriptor {
+    let (number, unread) = try reference.core.detach()
+    return DetachedDescriptor(descriptor: FileDescriptor(rawValue: number), unread: unread)
+  }
+
+  /// Gives the descriptor away, in a task: it suspends until the operations in flight have returned.
+  public func detach() async throws(SocketError) -> DetachedDescriptor {
+    let (number, unread) = try await reference.core.detach()
+    return DetachedDescriptor(descriptor: FileDescriptor(rawValue: number), unread: unread)
   }
 
   /// Closes the connection from any thread: see `Connection.close(_:)`. A second close returns the same report.

@@ -1,4 +1,4 @@
-internal import SystemPackage
+public import SystemPackage
 
 /// A stream socket that is neither connected nor listening yet, for setting options or binding before it connects.
 ///
@@ -7,7 +7,7 @@ internal import SystemPackage
 /// `socket(2)` on.
 public struct Socket: ~Copyable, SocketProtocol {
   /// The reference to the socket that this value owns.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 
@@ -22,19 +22,21 @@ public struct Socket: ~Copyable, SocketProtocol {
     self.timeouts = timeouts
   }
 
-  /// Binds the socket to a local address; with port 0 the kernel chooses the port.
+  /// Binds the socket to a local address. With port 0 the kernel chooses the port, and ``localAddress`` has it.
   ///
-  /// A connection bound to an address without a port takes its port when it connects (`IP_BIND_ADDRESS_NO_PORT`), so
-  /// that it does not use up a port for other destinations.
+  /// - Parameters:
+  ///   - address: the address.
+  ///   - leavingPortOpen: with port 0, whether the port is chosen when the socket connects (`IP_BIND_ADDRESS_NO_PORT`).
+  ///     One port then serves connections to several destinations, and ``localAddress`` has no port until then.
   /// - Throws: `.invalid` when the phase does not allow it; `.system` with the error of the call that failed; with
   ///   `EADDRINUSE` the note names the holder of the address, if that can be determined.
-  public borrowing func bind(to address: SocketAddress) throws(SocketError) {
+  public borrowing func bind(to address: SocketAddress, leavingPortOpen: Bool = false) throws(SocketError) {
     let core = reference.core
     try core.withAccess(.bind) { access throws(SocketError) in
       guard Lifecycle.transition(core.phase, on: .bind) != nil else {
         throw core.error(.bind, .invalid("this socket is \(core.phase)"))
       }
-      try core.bind(to: address, leavingPortOpen: true, access)
+      try core.bind(to: address, leavingPortOpen: leavingPortOpen, access)
       core.advance(.bind)
     }
   }
@@ -63,7 +65,7 @@ public struct Socket: ~Copyable, SocketProtocol {
   /// - Throws: `.timedOut`; `.closed`; `.system` with the error of the kernel, such as `ECONNREFUSED`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public consuming func connect(to peer: SocketAddress, within: Timeout = .default) throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     do { try reference.core.connect(to: peer, timeouts, &timeout) } catch {
       reference.core.end()
       throw error
@@ -76,12 +78,23 @@ public struct Socket: ~Copyable, SocketProtocol {
   public consuming func connect(
     to peer: SocketAddress, within: Timeout = .default
   ) async throws(SocketError) -> Connection {
-    var timeout = LazyDeadline(within, or: timeouts.connect)
+    var timeout = timeouts.connecting(within)
     do { try await reference.core.connect(to: peer, timeouts, &timeout) } catch {
       await reference.core.end()
       throw error
     }
     return Connection(core: reference.core, timeouts: timeouts)
+  }
+
+  /// Gives the descriptor away as it is: non-blocking, `CLOEXEC`, bound or not. The caller has to close it. The file at a
+  /// path stays.
+  ///
+  /// A socket cannot be duplicated before it connects or listens: both descriptors would be one socket, which one of
+  /// them connects. ``Connection/duplicate(file:line:)`` works afterwards.
+  public consuming func detach() -> FileDescriptor {
+    do { return FileDescriptor(rawValue: try reference.core.detach().number) } catch {
+      fatalError("a socket that only its owner can close was closed: \(error)")
+    }
   }
 
   /// Releases the socket: `close(2)`. Nothing was sent, so there is nothing to report.

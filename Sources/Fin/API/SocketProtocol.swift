@@ -3,14 +3,14 @@ internal import Glibc
 public import SystemPackage
 
 /// A reference to a socket, which its owner holds. It has no operations of its own.
-public struct SocketReference: Sendable {
+@_spi(Fin) public struct SocketReference: Sendable {
   let core: Core
 }
 
 /// The properties and operations that every socket has: addresses, options, a phase, a descriptor.
 public protocol SocketProtocol: ~Copyable, Sendable {
-  /// The reference to the socket that this value owns or shares.
-  var reference: SocketReference { get }
+  /// The reference to the socket that this value owns or shares. Types of other modules cannot conform.
+  @_spi(Fin) var reference: SocketReference { get }
   /// The timeouts of calls that pass no `within`; `settimeout` and `gettimeout` in Python.
   var timeouts: Timeouts { get set }
 }

@@ -27,15 +27,9 @@ public func withConnection<R>(
   options: DialOptions = DialOptions(), closing: ClosePolicy = .confirmed, file: StaticString = #fileID,
   line: UInt = #line, _ body: (consuming Connection) throws -> R
 ) throws -> (result: R, end: CloseReport) {
-  var timeout = LazyDeadline(within, or: timeouts.connect)
+  var timeout = timeouts.connecting(within)
   let core = try Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
-  let value: R
-  do { value = try body(Connection(core: core, timeouts: timeouts)) } catch {
-    _ = core.closeUnlessDetached(.abort)
-    throw error
-  }
-  let report = core.closeUnlessDetached(closing)
-  return (result: value, end: report ?? CloseReport(ending: .detached))
+  return try Connection(core: core, timeouts: timeouts).use(closing: closing, body)
 }
 
 /// Connects, runs `body` with the connection, and closes it on every path, in a task.
@@ -67,13 +61,31 @@ public func withConnection<R>(
   options: DialOptions = DialOptions(), closing: ClosePolicy = .confirmed, file: StaticString = #fileID,
   line: UInt = #line, _ body: (consuming Connection) async throws -> R
 ) async throws -> (result: R, end: CloseReport) {
-  var timeout = LazyDeadline(within, or: timeouts.connect)
+  var timeout = timeouts.connecting(within)
   let core = try await Core.connected(to: endpoint, options, timeouts, &timeout, site: .init(file: file, line: line))
-  let value: R
-  do { value = try await core.inScope { try await body(Connection(core: core, timeouts: timeouts)) } } catch {
-    _ = await core.closeUnlessDetached(.abort)
-    throw error
-  }
-  let report = await core.closeUnlessDetached(closing)
-  return (result: value, end: report ?? CloseReport(ending: .detached))
+  return try await Connection(core: core, timeouts: timeouts).use(closing: closing, body)
+}
+
+/// Connects to an address, runs `body` with the connection, and closes it on every path: see the form for an endpoint.
+@available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
+public func withConnection<R>(
+  to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default,
+  options: DialOptions = DialOptions(), closing: ClosePolicy = .confirmed, file: StaticString = #fileID,
+  line: UInt = #line, _ body: (consuming Connection) throws -> R
+) throws -> (result: R, end: CloseReport) {
+  try Connection.connect(
+    to: peer, within: within, timeouts: timeouts, options: options, file: file, line: line
+  ).use(closing: closing, body)
+}
+
+/// Connects to an address, runs `body` with the connection in a task, and closes it on every path: see the form for an
+/// endpoint.
+public func withConnection<R>(
+  to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default,
+  options: DialOptions = DialOptions(), closing: ClosePolicy = .confirmed, file: StaticString = #fileID,
+  line: UInt = #line, _ body: (consuming Connection) async throws -> R
+) async throws -> (result: R, end: CloseReport) {
+  try await Connection.connect(
+    to: peer, within: within, timeouts: timeouts, options: options, file: file, line: line
+  ).use(closing: closing, body)
 }

@@ -1,13 +1,13 @@
-import Glibc
+public import Glibc
 
 // The only file in the package that accesses a `sockaddr` through a pointer of another type. Input is trusted only as
 // far as its length reaches: a length may be too short, too long, or come from a program that lies.
 
 extension SocketAddress {
-  /// Passes the address to a system call, with its exact length. Allocates nothing.
+  /// Passes the address to a system call, as a `sockaddr` with its exact length. Allocates nothing.
   ///
   /// - Parameter body: Receives a pointer that is valid until it returns.
-  func withSockaddr<R, E: Error>(
+  public func withSockaddr<R, E: Error>(
     _ body: (UnsafePointer<sockaddr>, socklen_t) throws(E) -> R
   ) throws(E) -> R {
     switch self {
@@ -88,8 +88,11 @@ extension SocketAddress {
     unsafe self.init(raw: UnsafeRawBufferPointer(start: storage, count: Int(length)))
   }
 
-  /// Reads an address of `length` bytes at the pointer, as `getaddrinfo` and `getifaddrs` return it.
-  init?(_ address: UnsafePointer<sockaddr>, length: socklen_t) {
+  /// Reads an address of `length` bytes at the pointer, as `getaddrinfo`, `getifaddrs` and `recvmsg` return it.
+  ///
+  /// It is `nil` when the bytes are too few or too many for their family, or are of a family that Fin does not know.
+  /// `sin6_flowinfo` is not kept.
+  public init?(_ address: UnsafePointer<sockaddr>, length: socklen_t) {
     guard length <= MemoryLayout<sockaddr_storage>.size else { return nil }
     unsafe self.init(raw: UnsafeRawBufferPointer(start: address, count: Int(length)))
   }

@@ -6,7 +6,7 @@ internal import SystemPackage
 /// Threads for work that blocks: files, locks, databases, libraries that know nothing of tasks.
 ///
 /// A task on an event loop must not block, and neither an actor nor a `@concurrent` function leaves the loop: both run
-/// where the task prefers to run. ``Reactor/blocking(within:_:)-(_,()throws->R)`` uses ``shared``. A program makes an
+/// where the task prefers to run. `Reactor.blocking { … }` uses ``shared``. A program makes an
 /// object of its own for a limit of its own, such as the number of connections of a database.
 ///
 /// A thread is started when work finds none free, and ends when it has had none for 10 s.
@@ -219,7 +219,7 @@ extension Reactor {
   /// Runs `body` in a thread in which it may block, and suspends the task until it has returned: a file, a lock, a
   /// database, a library that knows nothing of tasks.
   ///
-  /// It is ``BlockingThreads/run(within:_:)-(_,()throws->R)`` of ``BlockingThreads/shared``.
+  /// It is `run(within:_:)` of ``BlockingThreads/shared``.
   /// ```swift
   /// let page = try await Reactor.blocking { try FileDescriptor.open(path, .readOnly).closeAfter { … } }
   /// ```

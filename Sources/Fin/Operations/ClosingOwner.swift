@@ -93,6 +93,17 @@ extension Core {
     #endif
     guard gate.beginClosing() else { throw error(.detach, .closed) }
     gate.awaitQuiescence()
+    return giveAway()
+  }
+
+  /// Gives the descriptor away, in a task.
+  nonisolated(nonsending) func detach() async throws(SocketError) -> (number: CInt, unread: [UInt8]) {
+    guard gate.beginClosing() else { throw error(.detach, .closed) }
+    await gate.awaitQuiescence()
+    return giveAway()
+  }
+
+  private func giveAway() -> (number: CInt, unread: [UInt8]) {
     if phase == .paused { try? setReuse(true, .exclusive) }
     advance(.detach)
     let unread = unsafe buffer.map { Array($0.bytes) } ?? []

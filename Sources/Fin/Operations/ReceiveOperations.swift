@@ -68,6 +68,23 @@ extension Core {
     return .done(part.bytes)
   }
 
+  /// - Parameter part: the bytes received by earlier attempts.
+  func takeAll(_ limit: Int, _ part: inout PartialReceive, _ access: Access) throws(SocketError) -> Attempt<[UInt8]> {
+    guard limit >= 0 else { throw error(.receive, .invalid("a limit of \(limit) bytes")) }
+    if part.bytes.isEmpty, buffered > 0 { part.bytes = withBuffer { $0.take(.max) } }
+    let came = part.bytes.count
+    guard came <= limit else { throw part.waitFailed(self, .receive, .limit("limit", limit)) }
+    let more: [UInt8]?
+    // A byte more than the limit tells a stream that is longer from one that ends there.
+    do { more = try receiveFresh(max(1, min(limit - came, max(64 << 10, came))), access) } catch {
+      throw part.waitFailed(self, .receive, error.cause)
+    }
+    guard let more else { return .blocked(.input) }
+    if more.isEmpty { return .done(part.bytes) }
+    if came == 0 { part.bytes = more } else { part.bytes += more }
+    return .more
+  }
+
   func take(
     until delimiter: [UInt8], _ limit: Int, _ search: inout DelimiterScan, _ access: Access
   ) throws(SocketError) -> Attempt<[UInt8]?> {

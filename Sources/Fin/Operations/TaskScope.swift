@@ -21,6 +21,13 @@ struct TaskScope: ~Copyable, Sendable {
   /// Makes the calling task the owner, from now on.
   func enter() { word.bitwiseOr(TaskScope.current, ordering: .relaxed) }
 
+  /// Makes the calling task the owner, unless there is or was one.
+  ///
+  /// - Returns: whether it did.
+  func enterIfFree() -> Bool {
+    word.compareExchange(expected: 0, desired: TaskScope.current, ordering: .relaxed).exchanged
+  }
+
   /// Removes the owner, and keeps the bit that says whether it was cancelled.
   func leave() { word.bitwiseAnd(TaskScope.cancelled, ordering: .relaxed) }
 
@@ -46,12 +53,14 @@ struct TaskScope: ~Copyable, Sendable {
 
 extension Core {
   /// Runs `body` with the calling task as the owner of this connection. Cancelling the task ends its waits for
-  /// the connection.
-  nonisolated(nonsending) func inScope<R>(_ body: () async throws -> R) async throws -> R {
-    scope.enter()
+  /// the connection. If the connection has or had another owner, each wait has a handler of its own.
+  nonisolated(nonsending) func inScope<R, E: Error>(_ body: () async throws(E) -> R) async -> Result<R, E> {
+    guard scope.enterIfFree() else {
+      do throws(E) { return .success(try await body()) } catch { return .failure(error) }
+    }
     defer { scope.leave() }
-    return try await withTaskCancellationHandler {
-      try await body()
+    return await withTaskCancellationHandler {
+      do throws(E) { return .success(try await body()) } catch { return .failure(error) }
     } onCancel: {
       scope.cancel(wakingAt: lazyRegistration)
     }

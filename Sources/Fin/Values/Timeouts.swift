@@ -61,6 +61,8 @@ public struct Timeouts: Hashable, Sendable {
     var accept: Timeout
     var handshake: Timeout
     var keepAlive: KeepAlive?
+    /// The end of the conversation, which no call outlasts.
+    var end = Deadline.never
   }
 
   // [boxed cold state]
@@ -87,6 +89,30 @@ public struct Timeouts: Hashable, Sendable {
       Times(
         connect: connect.or(Default.connect), send: send.or(Default.send), receive: receive.or(Default.receive),
         accept: accept.or(Default.accept), handshake: handshake.or(Default.handshake), keepAlive: keepAlive))
+  }
+
+  // MARK: Conversations
+
+  /// These timeouts, for calls that all end within `time` from now, or earlier if an earlier end is set already.
+  func ending(within time: Duration) -> Timeouts {
+    var limited = self
+    limited.times.end = min(times.end, Deadline(after: time))
+    return limited
+  }
+
+  /// The time of one receive call.
+  func receiving(_ within: Timeout) -> LazyDeadline { limit(within.or(times.receive)) }
+  /// The time of one send call.
+  func sending(_ within: Timeout) -> LazyDeadline { limit(within.or(times.send)) }
+  /// The time of a name's resolution and all attempts to connect.
+  func connecting(_ within: Timeout) -> LazyDeadline { limit(within.or(times.connect)) }
+  /// The time of one accept.
+  func accepting(_ within: Timeout) -> LazyDeadline { limit(within.or(times.accept)) }
+
+  private func limit(_ timeout: Timeout) -> LazyDeadline {
+    let end = times.end
+    // Without a conversation's end, the clock is read only when the call has to wait.
+    return end == .never ? LazyDeadline(timeout) : LazyDeadline(until: min(Deadline(allowing: timeout), end))
   }
 
   public static func == (a: Timeouts, b: Timeouts) -> Bool { a.times == b.times }

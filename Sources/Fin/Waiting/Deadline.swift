@@ -4,7 +4,7 @@ internal import FinBase
 ///
 /// It is on `CLOCK_MONOTONIC`, so that setting the machine's clock does not move it; time in suspend does not count.
 /// No other file of Fin reads a clock.
-struct Deadline: Comparable, Sendable {
+struct Deadline: Comparable, Hashable, Sendable {
   /// Nanoseconds on the monotonic clock; `Int64.max` is never.
   let nanoseconds: Int64
 
@@ -101,8 +101,11 @@ struct LazyDeadline {
     isFixed = true
   }
 
-  /// The timeout, before it is fixed.
-  var allowed: Timeout { Timeout(nanoseconds: nanoseconds) }
+  /// The timeout; once it is fixed, the time that is left.
+  var allowed: Timeout {
+    guard isFixed else { return Timeout(nanoseconds: nanoseconds) }
+    return Deadline(nanoseconds: nanoseconds).remaining.map { Timeout($0) } ?? .never
+  }
 
   var deadline: Deadline {
     mutating get {

@@ -3,7 +3,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A Fin connection to a hand-made peer, in the peer's namespace.
 func connection(to peer: RawPeer, timeouts: Timeouts = .default) throws -> Connection {

@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("A close from inside a loan of the descriptor does not wait for itself")
 struct ClosingWithin {

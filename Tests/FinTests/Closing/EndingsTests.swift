@@ -1,7 +1,7 @@
 import Peers
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A hand-made peer, what happens on the connection before the close, and the ending that each policy reports. We have
 /// sent 100 bytes.

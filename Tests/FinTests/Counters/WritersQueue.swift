@@ -3,7 +3,7 @@ import Peers
 import Synchronization
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Queued writers: each step takes constant time, and the queue has a limit")
 struct WritersQueue {

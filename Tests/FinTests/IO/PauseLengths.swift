@@ -2,7 +2,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Promise 9: pauses between attempts grow, up to a limit")
 struct PauseLengths {

@@ -3,7 +3,7 @@ import Glibc
 import Peers
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("A fork shares descriptors: a child cannot use them through Fin, and cannot harm its parent")
 struct Forking {

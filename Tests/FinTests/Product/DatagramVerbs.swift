@@ -2,7 +2,7 @@ import Glibc
 import Peers
 import SystemPackage
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A verb of a datagram socket, tried once.
 struct DatagramVerb {

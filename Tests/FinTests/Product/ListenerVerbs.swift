@@ -2,7 +2,7 @@ import Glibc
 import Peers
 import SystemPackage
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A verb of a listener, tried once, with or without a client in the queue.
 struct ListenerVerb {

@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("A published ledger shows other processes which line opened a socket, and its phase")
 struct Published {

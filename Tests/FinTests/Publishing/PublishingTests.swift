@@ -4,7 +4,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Publishing a ledger: when it starts, its waits and declared intents, and forked children")
 struct PublishingTests {

@@ -2,7 +2,7 @@ import Peers
 import Synchronization
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Promise 4: closing wakes everyone, even on a registration that another task has just made")
 struct RegistrationOfferTests {

@@ -4,7 +4,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A persistent error of `accept`. accept(2) and tcp(7) document these; a seccomp filter may return any other.
 struct LastingError: CustomTestStringConvertible, Sendable {

@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// The drain of a stopping server aborts a connection that its handler still owns. The handler continues, and so may
 /// its calls.

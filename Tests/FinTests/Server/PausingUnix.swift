@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Promise 2: a paused Unix listener accepts clients again when it is resumed")
 struct PausingUnix {

@@ -4,7 +4,7 @@ import SystemPackage
 import TestTraits
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("A listener on several addresses: one listener, whichever address a client uses", .onThreads, .needsIPv6)
 struct SeveralAddresses {

@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("A FIN that another part of the program sent is noticed: a clean end stays clean")
 struct FinishedElsewhere {

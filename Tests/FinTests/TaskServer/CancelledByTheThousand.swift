@@ -3,7 +3,7 @@ import Peers
 import Synchronization
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// `FIN_THOUSAND` sets the number of operations (default 1,000).
 @Suite("Promise 5: nothing waits forever: a thousand cancelled operations")

@@ -36,6 +36,12 @@ struct BlockingWork {
     let reactor = try Reactor(loops: 1)
     let seen = try errand(on: reactor.executor) {
       let clerk = Clerk()
+      async let child = concurrently()
+      let grouped = await withTaskGroup(of: String.self) { group in
+        group.addTask { threadName() }
+        return await group.next() ?? "nowhere"
+      }
+      #expect(await child == "fin-loop-0" && grouped == "fin-loop-0", "child tasks ran on \(grouped)")
       return [
         threadName(), await clerk.place(), await concurrently(), await Task { threadName() }.value,
         await Task.detached { threadName() }.value, try await Reactor.blocking { threadName() },

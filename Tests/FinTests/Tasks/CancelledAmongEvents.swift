@@ -2,7 +2,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A wait whose event is already there does not suspend, and an event may bring nothing: another task may have accepted
 /// the client, bytes of another descriptor may have filled the room. An operation that finds one more event after each

@@ -3,7 +3,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Cancellation: a cancelled accept, connect, name lookup or datagram")
 struct CancelledArrivals {

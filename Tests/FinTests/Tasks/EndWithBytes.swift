@@ -1,7 +1,7 @@
 import Peers
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("In a task: the peer's last bytes and its FIN")
 struct EndWithBytes {

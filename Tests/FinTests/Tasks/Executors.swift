@@ -5,7 +5,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// Calls every verb once, in the calling task. The waits are real, because the peer answers only then.
 func everyVerb(_ isHere: @Sendable () -> Bool) async throws {

@@ -5,7 +5,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("A program's own executors: a task is woken without a lock held, whatever the executor does in enqueue")
 struct ForeignExecutors {

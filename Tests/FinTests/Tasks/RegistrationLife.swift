@@ -3,7 +3,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Tasks: one registration for each descriptor, released with it")
 struct RegistrationLife {

@@ -4,7 +4,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Promise 5: nothing waits forever, in a task: each wait has a deadline")
 struct TaskDeadlines {

@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("In a task: urgent bytes, passed descriptors, short reads, datagrams")
 struct TaskOddities {

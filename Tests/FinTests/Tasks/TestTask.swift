@@ -3,7 +3,7 @@ import Peers
 import Synchronization
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A task that a test starts, cancels and waits for from its own thread.
 ///

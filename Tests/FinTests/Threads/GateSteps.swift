@@ -2,7 +2,7 @@ import Peers
 import Synchronization
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A gate that threads can share.
 final class SharedGate: Sendable {

@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// Effects that are visible only in a process where no other code opens descriptors: each test runs in a
 /// separate process.

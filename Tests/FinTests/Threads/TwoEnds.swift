@@ -2,7 +2,7 @@ import Peers
 import Synchronization
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A connection whose two ends are both shared and in this process.
 enum Medium: String, CaseIterable, Sendable {
