@@ -84,17 +84,38 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
     return Connection(core: core, timeouts: timeouts)
   }
 
-  /// Makes two Unix streams that are connected to each other. `socketpair(2)`.
+  /// The protocol of ``pair(over:timeouts:file:line:)``.
+  public enum PairProtocol: Hashable, Sendable {
+    /// Two Unix streams: `socketpair(2)`. An abort of one is an end of file at the other, and not a reset.
+    case unix
+    /// A TCP connection over `127.0.0.1`, with resets, acknowledgements and ``StreamSocketProtocol/tcpInfo()``.
+    case tcp
+  }
+
+  /// Makes two streams that are connected to each other, for tests and within a program.
   ///
-  /// - Throws: `.system(EMFILE)` and its like when two descriptors cannot be allocated.
+  /// A pair over TCP is accepted by a listener that is open for this one client; a stranger that connects to its port at
+  /// that moment is reset. The handshake takes place in this machine's kernel, and the call waits for it.
+  /// - Parameters:
+  ///   - transport: Unix streams, or TCP for what Unix streams lack, such as a reset.
+  ///   - timeouts: the timeouts of calls that pass no `within`.
+  ///   - file: where the sockets are opened, for the report of a leak.
+  ///   - line: see `file`.
+  /// - Throws: `.system(EMFILE)` and its like when the descriptors cannot be allocated.
   public static func pair(
-    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
+    over transport: PairProtocol = .unix, timeouts: Timeouts = .default, file: StaticString = #fileID,
+    line: UInt = #line
   ) throws(SocketError) -> ConnectionPair {
+    let site = Ledger.Site(file: file, line: line)
+    if transport == .tcp {
+      let (first, second) = try Core.pairOverTCP(timeouts, site)
+      return ConnectionPair(
+        first: Connection(core: first, timeouts: timeouts), second: Connection(core: second, timeouts: timeouts))
+    }
     let numbers: (CInt, CInt)
     do { numbers = try Syscalls.socketpair(SocketKind.stream.rawValue) } catch {
       throw SocketError(.open, .system(error))
     }
-    let site = Ledger.Site(file: file, line: line)
     let first = Core(
       Descriptor(owning: numbers.0), family: .unix, kind: .stream, phase: .connected, local: .unix(.unnamed),
       peer: .unix(.unnamed), site: site)
@@ -194,13 +215,16 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
 
   /// Sends a reset, which informs the peer, and releases the descriptor at once.
   ///
+  /// A Unix socket has no reset: its peer reads what was sent before, and then an end of file, like after any close. Only
+  /// if bytes were unread here does it get `.reset`. A protocol over Unix sockets has to say where its messages end.
+  ///
   /// Unsent bytes are discarded. In C: `SO_LINGER` with a time of 0, then `close` (RFC 9293, section 3.10.5).
   /// - Returns: a report with ``Ending/aborted``, or with how the connection had ended before.
   @discardableResult
   public consuming func abort() -> CloseReport { reference.core.close(.abort) }
 }
 
-/// The result of ``Connection/pair(timeouts:file:line:)``: the two ends of one connection.
+/// The result of ``Connection/pair(over:timeouts:file:line:)``: the two ends of one connection.
 @frozen
 public struct ConnectionPair: ~Copyable, Sendable {
   /// One end.

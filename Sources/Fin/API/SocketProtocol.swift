@@ -62,7 +62,8 @@ extension SocketProtocol where Self: ~Copyable {
 
   /// Sets an option, `setsockopt(2)`, and reads it back.
   ///
-  /// - Returns: the value that the kernel set, which for buffers differs from the one requested.
+  /// - Returns: the value that the kernel set, which for buffers differs from the one requested. For a raw option that
+  ///   the kernel can set and not read: `value`.
   /// - Throws: `.invalid` when the value is out of the option's range, and for `SO_LINGER`, which belongs to the close;
   ///   `.system` with the error of the kernel: `ENOPROTOOPT`, or `EOPNOTSUPP` on a Unix socket, when this kind of
   ///   socket has no such option.
@@ -71,7 +72,11 @@ extension SocketProtocol where Self: ~Copyable {
     let core = reference.core
     return try core.withAccess(.setOption) { access throws(SocketError) in
       try core.set(option, to: value, access)
-      return try core.option(option, access)
+      do { return try core.option(option, access) } catch {
+        // The option is set. An error would say that it is not.
+        if !option.isReadable, case .system = error.cause { return value }
+        throw error
+      }
     }
   }
 }

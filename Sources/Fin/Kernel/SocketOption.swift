@@ -19,6 +19,8 @@ public struct SocketOption<Value: Sendable>: Sendable {
   let encode: @Sendable (Value) -> [UInt8]?
   /// The value of the kernel's answer; `nil` when it has the wrong length.
   let decode: @Sendable ([UInt8]) -> Value?
+  /// Whether every kernel that can set the option can also read it.
+  var isReadable = true
 }
 
 /// Decodes an integer as the kernel lays it out; `nil` for the wrong number of bytes.
@@ -132,12 +134,15 @@ extension SocketOption where Value == Duration {
 extension SocketOption where Value == [UInt8] {
   /// Makes any option, as the bytes that the kernel accepts and returns.
   ///
+  /// An option that can be set and not read, such as the membership of a multicast group (`IP_ADD_MEMBERSHIP`), is set
+  /// without an error; `set` then returns the bytes that were set.
   /// - Parameters:
   ///   - label: the C name, for messages.
   ///   - level: `SOL_SOCKET`, or a protocol's number.
   ///   - name: the option's number.
   ///   - size: the maximum number of bytes to read, 0 to 64 MiB; reading with any other size throws `.invalid`.
   public static func raw(_ label: String, level: Int32, name: Int32, size: Int) -> SocketOption {
-    SocketOption(label: label, level: level, name: name, size: size, encode: { $0 }, decode: { $0 })
+    SocketOption(
+      label: label, level: level, name: name, size: size, encode: { $0 }, decode: { $0 }, isReadable: false)
   }
 }

@@ -19,6 +19,8 @@ public enum Ending: Hashable, Sendable, CustomStringConvertible {
   /// The time ended in this phase with bytes, or the FIN, not acknowledged. The connection was reset.
   case timedOut(Phase)
   /// This side sent the reset: the program aborted, or an administrator ended the connection.
+  ///
+  /// On a Unix socket the peer reads an end of file instead, as after any close, unless bytes were unread here.
   case aborted
   /// The descriptor was released at once; the kernel goes on alone, and the outcome is never reported. Also the ending
   /// that a close reports when it cannot wait for another close that is under way: see

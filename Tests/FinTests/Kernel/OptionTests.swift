@@ -158,6 +158,21 @@ struct Options {
     }
   }
 
+  @Test("a raw option that can be set and not read is set without an error: the membership of a multicast group")
+  func setOnly() throws {
+    let socket = try DatagramSocket.bind(.loopback(port: 0))
+    // struct ip_mreq: 239.255.0.1 at 127.0.0.1.
+    let membership: [UInt8] = [239, 255, 0, 1, 127, 0, 0, 1]
+    let join = SocketOption.raw("IP_ADD_MEMBERSHIP", level: CInt(IPPROTO_IP), name: IP_ADD_MEMBERSHIP, size: 8)
+    let leave = SocketOption.raw("IP_DROP_MEMBERSHIP", level: CInt(IPPROTO_IP), name: IP_DROP_MEMBERSHIP, size: 8)
+    #expect(try socket.set(join, to: membership) == membership)
+    // The kernel lets a member leave, once.
+    try socket.set(leave, to: membership)
+    let again = try refusal { () throws(SocketError) in try socket.set(leave, to: membership) }
+    #expect(again.cause == .system(.addressNotAvailable))
+    socket.close()
+  }
+
   @Test("SO_LINGER cannot be set and SO_ERROR cannot be read, not even as raw bytes", .faults(63))
   func reserved() throws {
     try onTCP { connection throws in
