@@ -306,7 +306,7 @@ enum States {
       },
       serving("paused", most: 50) { _, handle in
         usleep(20_000)
-        try handle.pause()
+        try handle.pause(resettingQueue: true)
       },
       serving("draining", most: 50) { stage, handle in
         try client(stage, handle)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -26,6 +27,7 @@ _Static_assert(FIN_MSG_NOSIGNAL == MSG_NOSIGNAL && FIN_MSG_DONTWAIT == MSG_DONTW
 _Static_assert(FIN_MSG_TRUNC == MSG_TRUNC && FIN_MSG_ERRQUEUE == MSG_ERRQUEUE, "message flags");
 _Static_assert(FIN_SIOCOUTQ == SIOCOUTQ && FIN_SIOCINQ == SIOCINQ && FIN_SIOCOUTQNSD == SIOCOUTQNSD, "queues");
 _Static_assert(FIN_F_DUPFD_CLOEXEC == F_DUPFD_CLOEXEC && FIN_O_PATH == O_PATH, "files");
+_Static_assert(FIN_SO_DETACH_FILTER == SO_DETACH_FILTER, "options");
 _Static_assert(FIN_SO_COOKIE == SO_COOKIE && FIN_IP_BIND_ADDRESS_NO_PORT == IP_BIND_ADDRESS_NO_PORT, "options");
 _Static_assert(FIN_IP_RECVERR == IP_RECVERR && FIN_IPV6_RECVERR == IPV6_RECVERR, "options");
 _Static_assert(FIN_IPPROTO_SCTP == IPPROTO_SCTP && FIN_IPPROTO_MPTCP == IPPROTO_MPTCP, "protocols");
@@ -50,6 +52,18 @@ int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds) {
   return ppoll((struct pollfd *)fds, (nfds_t)count, seconds < 0 ? NULL : &time, NULL);
 }
 int fin_ioctl_int(int fd, uint64_t request, int *value) { return ioctl(fd, (unsigned long)request, value); }
+int fin_drop_new_handshakes(int fd) {
+  // The first byte of a segment is that of its TCP header, whose byte 13 has the flags: SYN is 0x02, ACK 0x10.
+  struct sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+  };
+  struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
 int fin_fcntl_int(int fd, int command, int value) { return fcntl(fd, command, value); }
 
 int fin_try_lock(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }

@@ -140,7 +140,7 @@ final class ListenerStage: Play {
   private func turn(_ step: Step) throws {
     var refusal: SocketError.Cause?
     do throws(SocketError) {
-      if step.verb == .pause { try handle!.pause() } else { try handle!.resume() }
+      if step.verb == .pause { try handle!.pause(resettingQueue: true) } else { try handle!.resume() }
     } catch { refusal = error.cause }
     log.append("\(step): \(refusal.map { "\($0)" } ?? "done")")
     switch (course, step.verb, refusal) {

@@ -19,6 +19,8 @@ int fin_accept4(int fd, void *_Nullable address, uint32_t *_Nullable length, int
 int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds);
 int fin_ioctl_int(int fd, uint64_t request, int *value);
 int fin_fcntl_int(int fd, int command, int value);
+/// SO_ATTACH_FILTER on a TCP socket: the kernel drops each segment with SYN and without ACK, as if it had been lost.
+int fin_drop_new_handshakes(int fd);
 /// flock, exclusive and non-blocking. It has its own name because Swift sees a struct called flock.
 int fin_try_lock(int fd);
 
@@ -99,6 +101,7 @@ enum {
   FIN_F_DUPFD_CLOEXEC = 1030,
   FIN_O_PATH = 010000000,
   FIN_SO_COOKIE = 57,
+  FIN_SO_DETACH_FILTER = 27,
   FIN_IP_BIND_ADDRESS_NO_PORT = 24,
   FIN_IP_LOCAL_PORT_RANGE = 51,
   FIN_IP_RECVERR = 11,

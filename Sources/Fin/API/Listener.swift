@@ -205,18 +205,26 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// Stops accepting clients and keeps the address. An `accept` in progress throws `.paused`; `serve` waits until
   /// ``resume()``.
   ///
-  /// | | TCP, MPTCP | Unix |
-  /// | --- | --- | --- |
-  /// | system call | `shutdown(SHUT_RD)` | `listen(fd, 0)`, because a shutdown would be final |
-  /// | client queued at this moment | is reset | stays queued, and is accepted after ``resume()`` |
-  /// | later client, empty queue | gets `ECONNREFUSED` | is queued |
-  /// | later client, otherwise | gets `ECONNREFUSED` | its `connect` waits, or fails with `EAGAIN` if non-blocking |
+  /// | | TCP | TCP, `resettingQueue: true` | Unix |
+  /// | --- | --- | --- | --- |
+  /// | system call | `SO_ATTACH_FILTER` | `shutdown(SHUT_RD)` | `listen(fd, 0)`, as a shutdown would be final |
+  /// | client queued at this moment | stays queued | is reset | stays queued |
+  /// | later client, empty queue | its `connect` waits | gets `ECONNREFUSED` | is queued |
+  /// | later client, otherwise | its `connect` waits | gets `ECONNREFUSED` | its `connect` waits, or fails: `EAGAIN` |
+  ///
+  /// A queued client is accepted after ``resume()``. A `connect` that waits over TCP has lost its first segment, as far
+  /// as its kernel knows, and sends it again after 1 s, 3 s, 7 s and so on, until its own timeout. To have other
+  /// servers take the later clients at once, refuse them: `resettingQueue: true`.
   ///
   /// A client that an `accept` is taking at this moment is still returned. Other processes that hold the same socket
   /// are paused as well.
+  /// - Parameter resettingQueue: whether a TCP listener refuses later clients at once, which resets the clients in its
+  ///   queue. A Unix listener never resets its queue.
   /// - Throws: `.invalid` when it is not listening, because it is paused or being stopped; `.closed`; `.system` when
-  ///   the kernel refuses.
-  public borrowing func pause() throws(SocketError) { try reference.core.pause() }
+  ///   the kernel refuses: a listener of MPTCP takes no filter, and can only be paused with `resettingQueue: true`.
+  public borrowing func pause(resettingQueue: Bool = false) throws(SocketError) {
+    try reference.core.pause(resettingQueue: resettingQueue)
+  }
 
   /// Accepts clients again: `listen(2)`, with the same backlog.
   ///
@@ -229,10 +237,11 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// Accepts no new clients and drops none: those in the queue are still served. Any thread may call it; it returns
   /// at once.
   ///
-  /// The kernel's queue is narrowed (`listen(fd, 0)`; on a Unix socket `shutdown(SHUT_RD)`, which refuses new clients
-  /// and keeps the queue), the clients in it are accepted, and then the port is released. `serve` returns when that and
-  /// the handlers are done, or when `within` has passed, 10 s by default, whichever comes first. Connections whose
-  /// handlers still run then are aborted.
+  /// New clients are refused: over TCP a filter drops the first segment of each new handshake, as if it had been lost,
+  /// so that its client finds the port closed a second later; on a Unix socket `shutdown(SHUT_RD)` refuses at once.
+  /// Handshakes that are under way get up to 3.5 s to finish. The clients in the queue are accepted, and then the port
+  /// is released. `serve` returns when that and the handlers are done, or when `within` has passed, 10 s by default,
+  /// whichever comes first. Connections whose handlers still run then are aborted.
   ///
   /// The queue of an adopted listener is left as it is: another process, such as a service manager, may hold the same
   /// socket and go on serving it. When this listener has been released, the queued clients belong to that process.
@@ -241,7 +250,8 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// Gives the descriptor away, still listening, with the clients in its queue. It is non-blocking and `CLOEXEC`, and
   /// the caller has to close it. A path stays. So a successor takes over without refusing a client.
   ///
-  /// A paused listener is given away as the pause left it: `listen(2)` makes it accept clients again.
+  /// A listener that was paused with `resettingQueue: true`, or on a Unix socket, is given away as it is: `listen(2)`
+  /// makes it accept clients again. Any other one takes clients again at once.
   /// - Throws: `.closed` when a stop has released it already. `.invalid` when it has several sockets, as a listener on
   ///   `localhost` may: it is closed then. ``detachAll()`` gives all of them away.
   public consuming func detach() throws(SocketError) -> FileDescriptor {
@@ -285,8 +295,10 @@ public struct ListenerHandle: Sendable {
   /// Stops the listener: see ``Listener/stop(within:)``. A second call can only bring the end of the drain nearer; zero
   /// aborts the connections that are still served.
   public func stop(within: Timeout = .default) { core.stop(within: within) }
-  /// Pauses the listener: see ``Listener/pause()``.
-  public func pause() throws(SocketError) { try core.pause() }
+  /// Pauses the listener: see ``Listener/pause(resettingQueue:)``.
+  public func pause(resettingQueue: Bool = false) throws(SocketError) {
+    try core.pause(resettingQueue: resettingQueue)
+  }
   /// Resumes the listener: see ``Listener/resume()``.
   public func resume() throws(SocketError) { try core.resume(backlog: backlog) }
 }

@@ -320,6 +320,17 @@ enum Syscalls {
     }
   }
 
+  /// `SO_ATTACH_FILTER`: a TCP listener drops the first segment of each new handshake, and its accepted connections
+  /// inherit the filter.
+  static func dropNewHandshakes(_ descriptor: CInt) throws(Errno) {
+    _ = try call(.setsockopt) { _ in Int(fin_drop_new_handshakes(descriptor)) }
+  }
+
+  /// `SO_DETACH_FILTER`. A socket without a filter stays as it is.
+  static func takeNewHandshakes(_ descriptor: CInt) {
+    try? setIntegerOption(descriptor, SOL_SOCKET, CInt(FIN_SO_DETACH_FILTER), 0)
+  }
+
   /// `SO_LINGER {0, 0}`: `close` does not wait.
   static func disarmLinger(_ descriptor: CInt) throws(Errno) {
     var value = linger(l_onoff: 0, l_linger: 0)

@@ -8,7 +8,7 @@ extension Lifecycle {
     case connect
     /// `listen(2)`.
     case listen
-    /// ``Listener/pause()``.
+    /// ``Listener/pause(resettingQueue:)``.
     case pause
     /// ``Listener/resume()``.
     case resume

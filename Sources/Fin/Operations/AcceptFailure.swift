@@ -46,7 +46,7 @@ extension Core {
     (try? withAccess(.accept) { acceptFailure(code, $0) }) ?? .refused
   }
 
-  private func isListening(_ access: Access) -> Bool {
+  func isListening(_ access: Access) -> Bool {
     guard (try? Syscalls.integerOption(number(access), SOL_SOCKET, SO_ACCEPTCONN)) ?? 0 != 0 else { return false }
     return family != .unix || !isShutDown(access)
   }

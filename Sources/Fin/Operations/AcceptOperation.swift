@@ -28,15 +28,23 @@ private struct AcceptState: OperationState {
 extension Core {
   /// Takes the next client, in a thread.
   func accept(_ timeout: inout LazyDeadline, site: Ledger.Site) throws(SocketError) -> Core {
-    var progress = AcceptState()
-    do {
-      return try perform(.using, .accept, &timeout, &progress) { progress, access throws(SocketError) in
-        try takeClient(site, &progress, access)
+    var isSettled = false
+    while true {
+      var progress = AcceptState()
+      do {
+        return try perform(.using, .accept, &timeout, &progress) { progress, access throws(SocketError) in
+          try takeClient(site, &progress, access)
+        }
+      } catch {
+        guard progress.isDrained else { throw error }
+        if isSettled {
+          // The last queued client of a stopped listener is out: now the port is released, and no client is reset.
+          end(.drained)
+          throw error
+        }
       }
-    } catch {
-      // The last queued client of a stopped listener is out: now the port is released, and no client is reset.
-      if progress.isDrained { end(.drained) }
-      throw error
+      // A client may come between this look and the next one, which is the last when no further one can.
+      if let pause = pauseForHandshakes() { try awaitHandshakes(pause, &timeout) } else { isSettled = true }
     }
   }
 
@@ -44,14 +52,21 @@ extension Core {
   nonisolated(nonsending) func accept(
     _ timeout: inout LazyDeadline, site: Ledger.Site
   ) async throws(SocketError) -> Core {
-    var progress = AcceptState()
-    do {
-      return try await perform(.using, .accept, &timeout, &progress) { progress, access throws(SocketError) in
-        try takeClient(site, &progress, access)
+    var isSettled = false
+    while true {
+      var progress = AcceptState()
+      do {
+        return try await perform(.using, .accept, &timeout, &progress) { progress, access throws(SocketError) in
+          try takeClient(site, &progress, access)
+        }
+      } catch {
+        guard progress.isDrained else { throw error }
+        if isSettled {
+          await end(.drained)
+          throw error
+        }
       }
-    } catch {
-      if progress.isDrained { await end(.drained) }
-      throw error
+      if let pause = pauseForHandshakes() { try await awaitHandshakes(pause, &timeout) } else { isSettled = true }
     }
   }
 
@@ -63,13 +78,15 @@ extension Core {
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
-      let resumptions = closing.withLock { $0.resumptions }
+      let (resumptions, isRefusing) = closing.withLock { ($0.resumptions, $0.refusal != nil) }
       let cached = CachedReadiness(of: self, access)
       // A stopped listener's queued clients are taken without consulting the cached readiness.
       if !isStopping, !cached.mayBeReady(.input) { return .blocked(.input) }
       let code: Errno
       do {
         let (number, peer, family) = try nextClient(access)
+        // It has inherited the filter of a listener that refuses clients, or did so before it was resumed.
+        if isRefusing || isStopping { Syscalls.takeNewHandshakes(number) }
         // A connection inherits the options of its listener, `TCP_USER_TIMEOUT` among them.
         let connectionState = ConnectionState(userTimeout: self.connectionState.value.userTimeout)
         return .done(
@@ -146,22 +163,27 @@ extension Core {
     return try Syscalls.accept(number(access))
   }
 
-  func pause() throws(SocketError) {
+  /// - Parameter resettingQueue: whether a TCP listener leaves LISTEN, which resets the clients in its queue.
+  func pause(resettingQueue: Bool) throws(SocketError) {
     try withAccess(.pause) { access throws(SocketError) in
+      // Wakes waiting accepts: no event reports a pause to them that keeps the queue.
+      defer { gate.wakeParked() }
       // One pause, resumption or stop at a time: the phase and the kernel's state must not diverge.
       try making.withLock { _ throws(SocketError) in
         guard advance(.pause) != nil else { throw error(.pause, .invalid("the listener is \(phase)")) }
-        do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }
-        for core in further?.members ?? [] { try core.pause() }
+        do throws(Errno) { try leaveListening(resettingQueue, access) } catch {
+          advance(.resume)
+          throw self.error(.pause, .system(error))
+        }
+        for core in further?.members ?? [] { try core.pause(resettingQueue: resettingQueue) }
       }
-      // Wakes waiting accepts: no event reports the pause of a Unix listener to them.
-      gate.wakeParked()
     }
   }
 
-  private func leaveListening(_ access: Access) throws(Errno) {
+  private func leaveListening(_ isResettingQueue: Bool, _ access: Access) throws(Errno) {
     // A Unix listener cannot accept again after shutdown(SHUT_RD). It keeps its queue, with a backlog of 0.
     if family == .unix { return try Syscalls.listen(number(access), 0) }
+    if !isResettingQueue { return try dropHandshakes(access) }
     let address = local
     try Syscalls.shutdown(number(access), CInt(SHUT_RD))
     if let address { try keepPort(address, access) }
@@ -189,6 +211,7 @@ extension Core {
         do throws(Errno) {
           try setReuse(true, access)
           try Syscalls.listen(number(access), CInt(clamping: backlog))
+          takeHandshakes(access)
         } catch {
           try? setReuse(false, access)
           throw self.error(.resume, .system(error))
@@ -197,8 +220,8 @@ extension Core {
         let members = further?.members ?? []
         for (index, core) in members.enumerated() {
           do throws(SocketError) { try core.resume(backlog: backlog) } catch {
-            for core in members[..<index] { try? core.pause() }
-            do throws(Errno) { try leaveListening(access) } catch { throw self.error(.resume, .system(error)) }
+            for core in members[..<index] { try? core.pause(resettingQueue: true) }
+            do throws(Errno) { try leaveListening(true, access) } catch { throw self.error(.resume, .system(error)) }
             throw error
           }
         }
@@ -222,8 +245,7 @@ extension Core {
     do {
       try withAccess(.accept) { access throws(SocketError) in
         making.withLock { _ in
-          let wasPaused = phase == .paused
-          if advance(.stop) != nil { refuseNewcomers(wasPaused: wasPaused, access) }
+          if advance(.stop) != nil { refuseNewcomers(access) }
         }
         gate.wakeParked()
       }
@@ -232,19 +254,13 @@ extension Core {
     }
   }
 
-  private func refuseNewcomers(wasPaused: Bool, _ access: Access) {
+  private func refuseNewcomers(_ access: Access) {
     // Another process may hold an adopted listener and go on serving it: a service manager starts the next server with
     // it.
     if closing.withLock({ $0.isAdopted }) { return }
-    if family == .unix {
-      // Final, keeps the queue, and refuses new clients at once.
-      try? Syscalls.shutdown(number(access), CInt(SHUT_RD))
-    } else if !wasPaused {
-      // Each of the further sockets narrows its own queue.
-      for core in further?.members ?? [] { core.stop(within: .never) }
-      // Linux leaves room for at least one more client; a client that takes it is queued and served.
-      try? Syscalls.listen(number(access), 0)
-    }
+    // Each of the further sockets refuses its own clients.
+    for core in further?.members ?? [] { core.stop(within: .never) }
+    refuseClients(access)
   }
 
   /// Wakes `waker` at each stop from now on, until ``unhearStops(_:)``, because a later stop may end the drain earlier.
@@ -255,21 +271,4 @@ extension Core {
 
   /// The deadline of the drain of a stopped listener; `.never` before the listener is stopped.
   var drainDeadline: Deadline { closing.withLock { $0.drainDeadline } }
-
-  func closeListener() -> ListenerReport {
-    let queued = clientsQueued
-    return ListenerReport(clientsReset: end() ? queued : 0)
-  }
-
-  nonisolated(nonsending) func closeListener() async -> ListenerReport {
-    let queued = clientsQueued
-    return ListenerReport(clientsReset: await end() ? queued : 0)
-  }
-
-  private var clientsQueued: Int {
-    // On a listener tcpi_unacked is the length of the accept queue.
-    let own =
-      (try? withAccess(.accept) { isTCP ? (try? TCPInfo.read(number($0)))?.segmentsUnacknowledged ?? 0 : 0 }) ?? 0
-    return (further?.members ?? []).reduce(own) { $0 + $1.clientsQueued }
-  }
 }

@@ -105,6 +105,7 @@ extension Core {
 
   private func giveAway() -> (number: CInt, unread: [UInt8]) {
     if phase == .paused { try? setReuse(true, .exclusive) }
+    takeHandshakes(.exclusive)
     advance(.detach)
     let unread = unsafe buffer.map { Array($0.bytes) } ?? []
     // The descriptor has another owner now. The gate is not left, because that would release it.

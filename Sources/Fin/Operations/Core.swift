@@ -56,6 +56,8 @@ final class Core: Sendable {
       var resumptions = 0
       var isAdopted = false
       var further: FurtherSockets?
+      var refusal: Instant?
+      var handshakesCut = 0
     }
 
     private mutating func begun() -> Details {
@@ -99,6 +101,16 @@ final class Core: Sendable {
     var further: FurtherSockets? {
       get { details?.further }
       set { begun().further = newValue }
+    }
+    /// The beginning of a TCP listener's refusal of new handshakes; `nil` while it takes them.
+    var refusal: Instant? {
+      get { details?.refusal }
+      set { begun().refusal = newValue }
+    }
+    /// The number of handshakes that were under way when a stopped listener was closed.
+    var handshakesCut: Int {
+      get { details?.handshakesCut ?? 0 }
+      set { begun().handshakesCut = newValue }
     }
     /// The number of times a listener was resumed.
     var resumptions: Int {

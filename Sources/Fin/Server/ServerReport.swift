@@ -24,6 +24,9 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   public internal(set) var lastAcceptFailure: SocketError?
   /// Clients still queued when the drain's time was over; the kernel reset them.
   public internal(set) var clientsReset = 0
+  /// TCP handshakes that the client had not finished when the time for them was over: 3.5 s after the stop, or the end
+  /// of the drain. Such a client may believe that it is connected; the kernel resets it when it sends.
+  public internal(set) var handshakesCut = 0
   /// The error that ended the listener; `nil` if it was stopped.
   public internal(set) var failure: SocketError?
 
@@ -47,6 +50,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
       (handlersFailed, "handler failed", "handlers failed"), (refused, "refused", "refused"),
       (abortedAtStop, "aborted at the stop", "aborted at the stop"),
       (clientsReset, "reset in the queue", "reset in the queue"),
+      (handshakesCut, "handshake cut off", "handshakes cut off"),
       (timesOutOfDescriptors, "time at the descriptor limit", "times at the descriptor limit"),
       (handlersRunning, "handler still running", "handlers still running"),
       (bytesUnacknowledged, "byte not acknowledged", "bytes not acknowledged"),

@@ -87,7 +87,7 @@ final class TaskServer: Sendable {
         }
       } catch {
         switch error.cause {
-        case .closed: return
+        case .closed: return state.withLock { $0.admission.report.handshakesCut += listener.takeHandshakesCut() }
         // Cancellation is a stop with no time left.
         case .cancelled: listener.stop(within: .zero)
         case .paused: await awaitChange(registration) { listener.phase == .paused }
@@ -106,8 +106,12 @@ final class TaskServer: Sendable {
       }
     }
     // The drain's time is over: closing the port resets the clients that are still queued.
+    let handshakes = listener.handshakes
     let reset = await listener.closeListener().clientsReset
-    state.withLock { $0.admission.report.clientsReset += reset }
+    state.withLock { state in
+      state.admission.report.clientsReset += reset
+      state.admission.report.handshakesCut += handshakes
+    }
   }
 
   private func admit(_ client: Core) async -> Bool {

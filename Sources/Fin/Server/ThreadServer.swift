@@ -72,7 +72,7 @@ final class ThreadServer: Sendable {
       } catch {
         giveBack(worker)
         switch error.cause {
-        case .closed: return
+        case .closed: return state.withLock { $0.admission.report.handshakesCut += listener.takeHandshakesCut() }
         case .paused:
           guard awaitResumption() else { return }
         default:
@@ -90,8 +90,12 @@ final class ThreadServer: Sendable {
       }
     }
     // The drain's time is over: closing the port resets the clients that are still queued.
+    let handshakes = listener.handshakes
     let reset = listener.closeListener().clientsReset
-    state.withLock { $0.admission.report.clientsReset += reset }
+    state.withLock { state in
+      state.admission.report.clientsReset += reset
+      state.admission.report.handshakesCut += handshakes
+    }
   }
 
   /// Returns an idle worker, started if need be; waits for one when all are busy.

@@ -1,6 +1,6 @@
 /// The result of closing a listener.
 public struct ListenerReport: Hashable, Sendable {
-  /// The number of clients that had connected and waited to be accepted, which the kernel reset. It is 0 for a Unix
-  /// listener, because the kernel does not report the length of its queue.
+  /// The number of clients that had connected and waited to be accepted, which the kernel reset. The kernel
+  /// reports it through `sock_diag(7)` for a Unix listener; where a filter forbids that, it is 0.
   public let clientsReset: Int
 }

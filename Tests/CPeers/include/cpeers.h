@@ -49,5 +49,20 @@ int peers_netlink_send(int protocol, unsigned int port, const void *bytes, unsig
 // which cannot be removed.
 int peers_forbid_accept(int code);
 
+// The conversations of many clients, as the clients saw them.
+struct peers_storm {
+  // Answered whole, up to the server's FIN.
+  long served;
+  // Refused by connect.
+  long refused;
+  // Connected, and then reset or ended without the whole answer.
+  long reset;
+  // Not connected for another reason.
+  long failed;
+};
+// Runs clients that share no code with Fin, each in a thread and in a loop: connect, send a line, read the echo, until
+// the server refuses it. `path` is a Unix path; without one they connect to the loopback port. Returns 0 or an errno.
+int peers_storm(const char *_Nullable path, int port, int clients, int seconds, struct peers_storm *count);
+
 #pragma clang assume_nonnull end
 #endif

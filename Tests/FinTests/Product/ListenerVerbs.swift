@@ -22,7 +22,7 @@ struct ListenerVerb {
     }
     switch phase {
     case .listening: break
-    case .paused: try owner.listener.pause()
+    case .paused: try owner.listener.pause(resettingQueue: true)
     case .stopping: owner.listener.stop()
     case .closed: owner.listener.reference.core.end()
     default: throw RigError("a listener is never \(phase)")
@@ -70,7 +70,7 @@ private func withoutWaiting(_ name: String, _ owner: Keeper) throws(SocketError)
   let core = owner.listener.reference.core
   let handle = owner.listener.handle
   switch name {
-  case "pause": try handle.pause()
+  case "pause": try handle.pause(resettingQueue: true)
   case "resume": try handle.resume()
   case "stop": handle.stop()
   case "localAddress": return owner.listener.localAddress == nil ? "nil" : "works"

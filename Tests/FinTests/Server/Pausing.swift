@@ -20,14 +20,14 @@ struct Pausing {
     let port = listener.localAddress.port!
     let queued = try Visitor(port)
     try eventually("queued clients", equals: 1) { try listeningQueue(port) }
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     #expect(listener.phase == .paused)
     #expect(queued.next == .reset)
     #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(port) }
     for verb in ["pause", "accept"] {
       var error: SocketError?
       do throws(SocketError) {
-        if verb == "pause" { try listener.pause() } else { try listener.accept().abort() }
+        if verb == "pause" { try listener.pause(resettingQueue: true) } else { try listener.accept().abort() }
       } catch let failure {
         error = failure
       }
@@ -56,7 +56,7 @@ struct Pausing {
     let running = try Visitor(server.port)
     try running.socket.send([10])
     #expect(running.next == .success(1))
-    try server.handle.pause()
+    try server.handle.pause(resettingQueue: true)
     // Conversations already under way continue.
     try running.socket.send([10])
     #expect(running.next == .success(1))
@@ -74,7 +74,7 @@ struct Pausing {
     let running = try Visitor(server.port)
     try running.socket.send([10])
     #expect(running.next == .success(1))
-    try server.handle.pause()
+    try server.handle.pause(resettingQueue: true)
     server.handle.stop(within: .seconds(20))
     #expect(try running.ask("y") == "y\n")
     let report = try server.thread.join()
@@ -86,7 +86,7 @@ struct Pausing {
   func stopPaused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let port = listener.localAddress.port!
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     listener.stop()
     #expect(try Syscalls.integerOption(listener.handle.core.number(.blocking), SOL_SOCKET, SO_ACCEPTCONN) == 0)
     #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(port) }
@@ -108,7 +108,7 @@ struct Pausing {
         .accept,
         .after {
           listen(handle.core.number(.blocking), 1)
-          try? handle.pause()
+          try? handle.pause(resettingQueue: true)
           try? handle.resume()
           visitor.value = try? Visitor(port)
         }))
@@ -123,7 +123,7 @@ struct Pausing {
   func stopInResumption() throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
     let handle = listener.handle
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     let stopping = Kept<Joining<Void>>()
     let script = Script(.first(.listen, .after { stopping.value = onThread { handle.stop() } }))
     try Seam.$script.withValue(script) { try listener.resume() }
@@ -139,17 +139,21 @@ struct Pausing {
   func meeting(isPauseFirst: Bool) throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
     let handle = listener.handle
-    if !isPauseFirst { try listener.pause() }
+    if !isPauseFirst { try listener.pause(resettingQueue: true) }
     let other = Kept<Joining<Void>>()
     // While the first call is under way, another thread makes the second.
     let script = Script(
       .first(
         isPauseFirst ? .shutdown : .listen,
         .before {
-          other.value = onThread { if isPauseFirst { try handle.resume() } else { try handle.pause() } }
+          other.value = onThread {
+            if isPauseFirst { try handle.resume() } else { try handle.pause(resettingQueue: true) }
+          }
           usleep(20_000)
         }))
-    try Seam.$script.withValue(script) { if isPauseFirst { try listener.pause() } else { try listener.resume() } }
+    try Seam.$script.withValue(script) {
+      if isPauseFirst { try listener.pause(resettingQueue: true) } else { try listener.resume() }
+    }
     try other.value?.join()
     #expect(listener.phase == (isPauseFirst ? .listening : .paused))
     let number = handle.core.number(.blocking)
@@ -162,7 +166,7 @@ struct Pausing {
   func twoResumptions() throws {
     let listener = try Listener.bind(.loopback(port: 0), backlog: 100)
     let handle = listener.handle
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     let other = Kept<Joining<SocketError.Cause?>>()
     let script = Script(
       .first(
@@ -184,8 +188,11 @@ struct Pausing {
   func afterStop() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     listener.stop()
-    for verb in [listener.handle.pause, listener.handle.resume] {
-      let error = try refusal { () throws(SocketError) in try verb() }
+    let handle = listener.handle
+    for isPause in [true, false] {
+      let error = try refusal { () throws(SocketError) in
+        if isPause { try handle.pause() } else { try handle.resume() }
+      }
       #expect(error.cause == .invalid("the listener is stopping"))
     }
     listener.close()
@@ -195,7 +202,7 @@ struct Pausing {
   func detachPaused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.localAddress
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     let descriptor = try listener.detach()
     let number = descriptor.rawValue
     #expect(try Syscalls.integerOption(number, SOL_SOCKET, SO_REUSEADDR) == 1)
@@ -215,7 +222,7 @@ struct Pausing {
   func resumeRefused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let port = listener.localAddress.port!
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     let error = try scripted(Script(.first(.listen, .fail(.addressInUse)))) { () throws in
       try refusal { () throws(SocketError) in try listener.resume() }
     }
@@ -237,10 +244,10 @@ struct Pausing {
     let listener = try Listener.adopt(.init(rawValue: number), backlog: 7)
     // On a listener this field is the backlog.
     #expect(try TCPInfo.read(number).segmentsSacked == 100)
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     try listener.resume()
     #expect(try TCPInfo.read(number).segmentsSacked == 7)
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     try listener.handle.resume()
     #expect(try TCPInfo.read(number).segmentsSacked == 7)
     listener.close()
@@ -281,7 +288,7 @@ struct Pausing {
       }
     }
     for _ in 0..<100 {
-      try server.handle.pause()
+      try server.handle.pause(resettingQueue: true)
       try server.handle.resume()
     }
     let visitor = try Visitor(server.port)

@@ -104,7 +104,7 @@ struct SeveralAddresses {
   func pauses() throws {
     let listener = try Self.listener()
     let addresses = listener.localAddresses
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     for address in addresses { #expect(try Self.isRefused(address)) }
     #expect(try refusal { () throws(SocketError) in try listener.accept(within: .zero) }.cause == .paused)
     try listener.resume()

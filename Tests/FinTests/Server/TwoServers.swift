@@ -62,7 +62,7 @@ struct TwoServers {
   @Test("both servers follow a pause, a resume and a stop, and each drains its own connections", arguments: pairs)
   func words(first: ServingWorld, second: ServingWorld) throws {
     let scene = try Scene((first, second))
-    try scene.handle.pause()
+    try scene.handle.pause(resettingQueue: true)
     #expect(throws: RigError.self) { _ = try Visitor(scene.port) }
     try scene.handle.resume()
     for (visitor, place) in zip(scene.visitors, scene.places) {

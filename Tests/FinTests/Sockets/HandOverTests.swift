@@ -117,7 +117,7 @@ struct HandOver {
       let listener = try Listener.bind(home)
       let port = listener.localAddress.port!
       for _ in 0..<3 {
-        try listener.pause()
+        try listener.pause(resettingQueue: true)
         #expect(try KernelView.tcp(localPort: port).allSatisfy { $0.state != .listen })
         // Another program's listener, with SO_REUSEADDR as every listener sets it.
         let stranger = #expect(throws: RigError.self) { _ = try PlainSocket.listening(on: address, port: port) }
@@ -139,7 +139,7 @@ struct HandOver {
   func detachPaused() throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let address = listener.localAddress
-    try listener.pause()
+    try listener.pause(resettingQueue: true)
     let descriptor = try listener.detach()
     let error = #expect(throws: SocketError.self) { _ = try Listener.adopt(descriptor) }
     #expect(error?.cause == .invalid("descriptor \(descriptor.rawValue) does not listen"))

@@ -211,14 +211,14 @@ struct ServingInTasks {
     for _ in 0..<20 {
       try running.socket.send([10])
       #expect(running.next == .success(1))
-      try server.handle.pause()
+      try server.handle.pause(resettingQueue: true)
       try running.socket.send([10])
       #expect(running.next == .success(1))
       #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(server.port) }
       try server.handle.resume()
       #expect(try Visitor(server.port).ask("x") == "x\n")
     }
-    try server.handle.pause()
+    try server.handle.pause(resettingQueue: true)
     server.handle.stop(within: .seconds(20))
     #expect(try running.ask("y") == "y\n")
     let report = try server.task.join()

@@ -211,7 +211,7 @@ struct StoppingInTasks {
 
     let paused = try ServingInTask(echoInTask)
     #expect(try Visitor(paused.port).ask("x") == "x\n")
-    try paused.handle.pause()
+    try paused.handle.pause(resettingQueue: true)
     paused.task.cancel()
     #expect(try paused.task.join().endings == [.peerFinished: 1])
     #expect(paused.handle.phase == .closed)

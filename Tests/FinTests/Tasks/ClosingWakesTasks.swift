@@ -112,7 +112,7 @@ struct ClosingWakesTasks {
     let keeper = try openListener()
     let waiting = errand { try await keeper.listener.accept().share() }
     try keeper.listener.awaitParked(1)
-    try keeper.listener.pause()
+    try keeper.listener.pause(resettingQueue: true)
     #expect(try waiting.refusal().cause == .paused)
     try keeper.listener.resume()
     let again = errand { try await keeper.listener.accept().share() }

@@ -196,7 +196,7 @@ struct ForeignExecutors {
       client.close()
     }
     try ask()
-    try keeper.listener.handle.pause()
+    try keeper.listener.handle.pause(resettingQueue: true)
     try keeper.listener.handle.resume()
     try ask()
     keeper.listener.stop(within: .seconds(20))

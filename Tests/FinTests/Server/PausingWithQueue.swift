@@ -1,0 +1,74 @@
+import Glibc
+import Peers
+import SystemPackage
+import Testing
+
+@testable import Fin
+
+@Suite("Promise 2: a pause keeps the clients in the queue of a TCP listener, unless it is told to reset them")
+struct PausingWithQueue {
+  @Test("paused with a client in the queue: it stays, a later one waits in connect, and both are served afterwards")
+  func keepsQueue() throws {
+    let server = try Running(threads: 2, echo)
+    let before = try Visitor(server.port)
+    #expect(try before.exchange("a") == "a\n")
+    try server.handle.pause()
+    #expect(server.handle.phase == .paused)
+    let address = server.address
+    let late = onThread { try Connection.connect(to: address, within: .seconds(30)) }
+    try steadily(for: .milliseconds(100), "connected", equals: false) { late.isFinished }
+    #expect(try listeningQueue(server.port) == 0)
+    // A conversation that is under way goes on.
+    #expect(try before.exchange("b") == "b\n")
+    try server.handle.resume()
+    // Its kernel sends the lost segment again, after a second.
+    let connection = try late.join(within: .seconds(30))
+    try connection.send("c\n")
+    #expect(try connection.receiveLine() == "c")
+    connection.abort()
+    let report = try server.stop()
+    #expect(report.clientsReset == 0, "\(report)")
+  }
+
+  @Test("a client that is queued at the pause is accepted after the resumption")
+  func queued() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let port = listener.localAddress.port!
+    let visitor = try Visitor(port)
+    try eventually("queued clients", equals: 1) { try listeningQueue(port) }
+    try listener.pause()
+    #expect(try refusal { () throws(SocketError) in try listener.accept(within: .seconds(5)) }.cause == .paused)
+    #expect(try listeningQueue(port) == 1)
+    try listener.resume()
+    let connection = try listener.accept(within: .seconds(10))
+    #expect(connection.remoteAddress?.port == visitor.socket.port)
+    connection.abort()
+    listener.close()
+  }
+
+  @Test("a listener that is stopped while it is paused serves its queue; one that is given away takes clients again")
+  func stoppedAndGivenAway() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let port = listener.localAddress.port!
+    let visitor = try Visitor(port)
+    try eventually("queued clients", equals: 1) { try listeningQueue(port) }
+    try listener.pause()
+    listener.stop()
+    let connection = try listener.accept(within: .seconds(10))
+    #expect(connection.remoteAddress?.port == visitor.socket.port)
+    connection.abort()
+    #expect(try refusal { () throws(SocketError) in try listener.accept(within: .seconds(10)) }.cause == .closed)
+
+    let other = try Listener.bind(.loopback(port: 0))
+    let address = other.localAddress
+    try other.pause()
+    let descriptor = try other.detach()
+    let adopted = try Listener.adopt(descriptor)
+    let client = try Connection.connect(to: address, within: .milliseconds(900))
+    let served = try adopted.accept(within: .seconds(10))
+    #expect(served.remoteAddress == client.localAddress)
+    client.abort()
+    served.abort()
+    adopted.close()
+  }
+}
