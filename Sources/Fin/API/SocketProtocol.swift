@@ -72,7 +72,7 @@ extension SocketProtocol where Self: ~Copyable {
     let core = reference.core
     return try core.withAccess(.setOption) { access throws(SocketError) in
       try core.set(option, to: value, access)
-      do { return try core.option(option, access) } catch {
+      do throws(SocketError) { return try core.option(option, access) } catch {
         // The option is set. An error would say that it is not.
         if !option.isReadable, case .system = error.cause { return value }
         throw error
