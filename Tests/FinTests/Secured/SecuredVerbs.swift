@@ -191,6 +191,52 @@ struct SecuredVerbs {
     #expect(try receiving.join(within: .seconds(30)) == Array(bytes.prefix(late.bytesAccepted)))
   }
 
+  @Test(
+    "a close_notify for which the kernel has no room follows later, and the FIN after it", arguments: [true, false])
+  func lateEnd(_ isHalfClose: Bool) throws {
+    let pair = try securedPair(server, client)
+    let answering = onThread(taking: pair.second) { connection throws in
+      let end = try connection.receive(upTo: 1, within: .seconds(20))
+      try connection.send("after the end\n")
+      #expect(connection.close().ending == .peerFinished)
+      return end
+    }
+    let ours = pair.first
+    let full = ScriptedResult.fail(.resourceTemporarilyUnavailable)
+    let script = Script(.first(.send, full), .nth(2, .send, full))
+    let core = ours.reference.core
+    if isHalfClose {
+      Seam.$script.withValue(script) { core.finishSending() }
+      #expect(core.unsentRecords > 0 && !core.connectionState.value.isFINQueued)
+      #expect(try ours.receiveLine(within: .seconds(20)) == "after the end")
+      #expect(ours.close().ending == .peerFinished)
+    } else {
+      let report = Seam.$script.withValue(script) { core.close(.confirmed) }
+      #expect(report.ending == .peerFinished)
+      #expect(report.closeNotify == .init(sent: true, received: true))
+    }
+    #expect(script.count(.send) >= 2)
+    #expect(try answering.join(within: .seconds(20)) == nil)
+  }
+
+  @Test("a close from elsewhere wakes a receiver, and both ends see a clean end")
+  func closedElsewhere() throws {
+    let pair = try securedPair(server, client)
+    let shared = pair.first.share()
+    let waiting = onThread { () -> SocketError.Cause? in
+      do throws(SocketError) { _ = try shared.receive(upTo: 1, within: .seconds(20)) } catch { return error.cause }
+      return nil
+    }
+    let reading = onThread(taking: pair.second) { connection throws in
+      let end = try connection.receive(upTo: 1, within: .seconds(20))
+      connection.close()
+      return end
+    }
+    #expect(shared.close().ending == .peerFinished)
+    #expect(try waiting.join(within: .seconds(20)) == .closed)
+    #expect(try reading.join(within: .seconds(20)) == nil)
+  }
+
   @Test("a secured connection is not given away, not duplicated, and not secured twice")
   func refused() throws {
     let pair = try securedPair(server, client)
