@@ -271,7 +271,8 @@ enum States {
 
   private static func servers(in world: World) -> [State] {
     func serving(
-      _ name: String, asksAgain: Bool = false, most: Int = .max, limits: ServerLimits = .default, threads: Int = 1,
+      _ name: String, asksAgain: Bool = false, most: Int = .max, connections: Int = 65_536,
+      limits: ServerLimits = .default, threads: Int = 1,
       _ prepare: @escaping @Sendable (Stage, ListenerHandle) throws -> Void
     ) -> State {
       state("serve-\(name)", "tcp", world, asksAgain: asksAgain, most: most) { stage in
@@ -280,7 +281,7 @@ enum States {
           stage.hold(listener)
           let handle = listener.value.handle
           stage.wait {
-            await listener.value.serve(limits: limits) { connection in
+            await listener.value.serve(connections: connections, limits: limits) { connection in
               _ = try await connection.receive(upTo: 1, within: hour)
             }
           } inThread: {
@@ -297,11 +298,10 @@ enum States {
       stage.hold(try Connection.connect(to: handle.localAddress!, within: .seconds(10)).share())
       usleep(20_000)
     }
-    let oneAtATime = ServerLimits(connections: 1)
     return [
       serving("idle") { _, _ in },
       serving("busy", most: 100) { stage, handle in try client(stage, handle) },
-      serving("at-its-limit", most: 50, limits: oneAtATime) { stage, handle in
+      serving("at-its-limit", most: 50, connections: 1) { stage, handle in
         for _ in 0..<3 { try client(stage, handle) }
       },
       serving("paused", most: 50) { _, handle in
@@ -313,7 +313,7 @@ enum States {
         handle.stop(within: hour)
       },
       // The process has no descriptor left, and a client waits: the server tries again from time to time.
-      serving("without-descriptors", asksAgain: true, most: 1, limits: ServerLimits(descriptorsInReserve: 0)) {
+      serving("without-descriptors", asksAgain: true, most: 1, limits: ServerLimits(descriptorsInReserve: 1)) {
         stage, handle in
         usleep(20_000)
         let client = try Connection.connect(to: handle.localAddress!, within: .seconds(10)).share()

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,6 +53,34 @@ int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds) {
   return ppoll((struct pollfd *)fds, (nfds_t)count, seconds < 0 ? NULL : &time, NULL);
 }
 int fin_ioctl_int(int fd, uint64_t request, int *value) { return ioctl(fd, (unsigned long)request, value); }
+// A signal handler may only call async-signal-safe functions and touch such variables.
+static volatile sig_atomic_t signal_pipe = -1;
+static volatile pid_t signal_owner;
+static void write_signal(int number) {
+  int code = errno;
+  unsigned char byte = (unsigned char)number;
+  if (getpid() == signal_owner) {
+    ssize_t ignored = write(signal_pipe, &byte, 1);
+    (void)ignored;
+  } else {
+    // A child after a fork: the signal is not the parent's.
+    signal(number, SIG_DFL);
+    raise(number);
+  }
+  errno = code;
+}
+int fin_hear_signal(int number, int fd) {
+  struct sigaction action = {.sa_handler = write_signal, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  signal_pipe = fd;
+  signal_owner = getpid();
+  return sigaction(number, &action, NULL) == 0 ? 0 : errno;
+}
+void fin_unhear_signal(int number) { signal(number, SIG_DFL); }
+int fin_signal_pipe(int *ends) {
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  return fcntl(ends[1], F_SETFL, O_NONBLOCK);
+}
 int fin_drop_new_handshakes(int fd) {
   // The first byte of a segment is that of its TCP header, whose byte 13 has the flags: SYN is 0x02, ACK 0x10.
   struct sock_filter program[] = {

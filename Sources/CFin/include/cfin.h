@@ -34,6 +34,13 @@ int fin_allocate(int fd, int64_t offset, int64_t size);
 void *_Nullable fin_map(int fd, uint64_t size);
 int fin_unmap(void *address, uint64_t size);
 
+/// Has `signal` written to the pipe `fd`, one byte for each, instead of what it would do. Returns 0 or an errno.
+int fin_hear_signal(int signal, int fd);
+/// Gives the signal its default action again.
+void fin_unhear_signal(int signal);
+/// pipe2, close-on-exec; the writing end does not block.
+int fin_signal_pipe(int *ends);
+
 int fin_eventfd(void);
 int fin_epoll_create(void);
 /// Adds `fd`, edge-triggered, for input, output and the peer's half-close (EPOLLRDHUP).

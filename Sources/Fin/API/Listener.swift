@@ -173,7 +173,7 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// `O_NONBLOCK`, this call asks `poll` first. A race remains: if another process accepts the client after `poll` has
   /// seen it, the call waits for the next client, whatever `within` says.
   ///
-  /// After ``stop(within:)`` it returns the queued clients, one per call, and then throws `.closed`.
+  /// After ``stop(after:within:)`` it returns the queued clients, one per call, and then throws `.closed`.
   /// - Parameters:
   ///   - within: the timeout; by default ``Timeouts/accept``, which is no limit by default.
   ///   - file: the source file that a leak report of the connection names as the place of opening.
@@ -243,9 +243,18 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// is released. `serve` returns when that and the handlers are done, or when `within` has passed, 10 s by default,
   /// whichever comes first. Connections whose handlers still run then are aborted.
   ///
+  /// With `after`, it goes on accepting for that time: a load balancer or a cluster's routing needs a while to learn
+  /// that this server is going. Its connections know at once, through ``StreamSocketProtocol/isDraining``, and
+  /// ``Receiving/isNextComing(within:)-2z5zd`` ends for those that are idle. `within` counts from the end of `after`.
+  ///
   /// The queue of an adopted listener is left as it is: another process, such as a service manager, may hold the same
   /// socket and go on serving it. When this listener has been released, the queued clients belong to that process.
-  public borrowing func stop(within: Timeout = .default) { reference.core.stop(within: within) }
+  /// - Parameters:
+  ///   - after: the time for which clients are still accepted.
+  ///   - within: the time for the queue and for running handlers.
+  public borrowing func stop(after: Duration = .zero, within: Timeout = .default) {
+    reference.core.stop(after: after, within: within)
+  }
 
   /// Gives the descriptor away, still listening, with the clients in its queue. It is non-blocking and `CLOEXEC`, and
   /// the caller has to close it. A path stays. So a successor takes over without refusing a client.
@@ -275,7 +284,7 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// A reference for other threads, which can stop, pause and resume the listener through it.
   public var handle: ListenerHandle { ListenerHandle(core: reference.core, backlog: backlog) }
 
-  /// Releases the port at once. The kernel resets the clients that wait to be accepted; ``stop(within:)`` serves
+  /// Releases the port at once. The kernel resets the clients that wait to be accepted; ``stop(after:within:)`` serves
   /// them first.
   ///
   /// - Returns: a report with the number of those clients.
@@ -292,9 +301,9 @@ public struct ListenerHandle: Sendable {
   public var localAddress: SocketAddress? { core.local }
   /// The listener's phase.
   public var phase: Phase { core.phase }
-  /// Stops the listener: see ``Listener/stop(within:)``. A second call can only bring the end of the drain nearer; zero
-  /// aborts the connections that are still served.
-  public func stop(within: Timeout = .default) { core.stop(within: within) }
+  /// Stops the listener: see ``Listener/stop(after:within:)``. A second call can only bring the end of the drain
+  /// nearer; zero aborts the connections that are still served.
+  public func stop(after: Duration = .zero, within: Timeout = .default) { core.stop(after: after, within: within) }
   /// Pauses the listener: see ``Listener/pause(resettingQueue:)``.
   public func pause(resettingQueue: Bool = false) throws(SocketError) {
     try core.pause(resettingQueue: resettingQueue)

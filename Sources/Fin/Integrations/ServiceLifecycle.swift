@@ -17,6 +17,7 @@ internal import SystemPackage
 /// or in threads, with `threads: 64` and a handler that blocks.
 public final class ListenerService: Service {
   private let handle: ListenerHandle
+  private let after: Duration
   private let drain: Duration
   /// Serves until the listener is stopped.
   private let serve: @Sendable () async throws(SocketError) -> ServerReport
@@ -27,15 +28,17 @@ public final class ListenerService: Service {
 
   /// Serves each client in a thread of its own.
   ///
-  /// - Parameters: as ``Listener/serve(threads:limits:closing:file:line:_:)``.
-  ///   - drain: the time for which running handlers may go on after the shutdown begins.
+  /// - Parameters: as ``Listener/serve(threads:limits:closing:onFailure:file:line:_:)``.
+  ///   - after: the time for which clients are still accepted after the shutdown begins.
+  ///   - drain: the time after that for which running handlers may go on.
   public init(
     _ listener: consuming Listener, threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
-    drain: Duration = .seconds(10), file: StaticString = #fileID, line: UInt = #line,
-    handler: @escaping @Sendable (consuming Connection) throws -> Void
+    after: Duration = .zero, drain: Duration = .seconds(10), onFailure: (@Sendable (HandlerFailure) -> Void)? = nil,
+    file: StaticString = #fileID, line: UInt = #line, handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) {
     let parts = Parts(listener)
     handle = parts.handle
+    self.after = after
     self.drain = drain
     serve = { () async throws(SocketError) in
       let report: ServerReport? = await withCheckedContinuation { continuation in
@@ -44,7 +47,8 @@ public final class ListenerService: Service {
           let listener = parts.listener
           continuation.resume(
             returning: listener.serve(
-              threads: threads, limits: limits, closing: closing, file: file, line: line, handler))
+              threads: threads, limits: limits, closing: closing, onFailure: onFailure, file: file, line: line,
+              handler))
         }
         if code != 0 { continuation.resume(returning: nil) }
       }
@@ -58,19 +62,25 @@ public final class ListenerService: Service {
   /// The handlers are child tasks of the service's task. They too are notified of a graceful shutdown by
   /// ServiceLifecycle's `withGracefulShutdownHandler` and `cancelWhenGracefulShutdown`, and may end their
   /// conversations early.
-  /// - Parameters: as ``Listener/serve(on:limits:closing:file:line:_:)``.
-  ///   - drain: the time for which running handlers may go on after the shutdown begins; then they are cancelled and
+  /// - Parameters: as ``Listener/serve(on:connections:limits:closing:onFailure:file:line:_:)``.
+  ///   - after: the time for which clients are still accepted after the shutdown begins.
+  ///   - drain: the time after that for which running handlers may go on; then they are cancelled and
   ///     their connections aborted.
   public init(
-    _ listener: consuming Listener, on reactor: Reactor? = nil, limits: ServerLimits = .default,
-    closing: ClosePolicy = .lingering, drain: Duration = .seconds(10), file: StaticString = #fileID,
-    line: UInt = #line, handler: @escaping @Sendable (consuming Connection) async throws -> Void
+    _ listener: consuming Listener, on reactor: Reactor? = nil, connections: Int = 65_536,
+    limits: ServerLimits = .default, closing: ClosePolicy = .lingering, after: Duration = .zero,
+    drain: Duration = .seconds(10), onFailure: (@Sendable (HandlerFailure) -> Void)? = nil,
+    file: StaticString = #fileID, line: UInt = #line,
+    handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) {
     let parts = Parts(listener)
     handle = parts.handle
+    self.after = after
     self.drain = drain
     serve = { () async throws(SocketError) in
-      await parts.listener.serve(on: reactor, limits: limits, closing: closing, file: file, line: line, handler)
+      await parts.listener.serve(
+        on: reactor, connections: connections, limits: limits, closing: closing, onFailure: onFailure, file: file,
+        line: line, handler)
     }
   }
 
@@ -88,8 +98,8 @@ public final class ListenerService: Service {
     let report = try await withTaskCancellationHandler {
       try await withGracefulShutdownHandler {
         try await serve()
-      } onGracefulShutdown: { [handle, drain] in
-        handle.stop(within: Timeout(drain))
+      } onGracefulShutdown: { [handle, after, drain] in
+        handle.stop(after: after, within: Timeout(drain))
       }
     } onCancel: { [handle] in
       handle.stop(within: .zero)

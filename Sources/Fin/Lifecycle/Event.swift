@@ -12,7 +12,7 @@ extension Lifecycle {
     case pause
     /// ``Listener/resume()``.
     case resume
-    /// ``Listener/stop(within:)``.
+    /// ``Listener/stop(after:within:)``.
     case stop
     /// ``Connection/finishSending()``: `shutdown(SHUT_WR)`.
     case finishSending

@@ -78,7 +78,7 @@ extension Core {
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
-      let (resumptions, isRefusing) = closing.withLock { ($0.resumptions, $0.refusal != nil) }
+      let (resumptions, isRefusing, drain) = closing.withLock { ($0.resumptions, $0.refusal != nil, $0.drain) }
       let cached = CachedReadiness(of: self, access)
       // A stopped listener's queued clients are taken without consulting the cached readiness.
       if !isStopping, !cached.mayBeReady(.input) { return .blocked(.input) }
@@ -88,7 +88,7 @@ extension Core {
         // It has inherited the filter of a listener that refuses clients, or did so before it was resumed.
         if isRefusing || isStopping { Syscalls.takeNewHandshakes(number) }
         // A connection inherits the options of its listener, `TCP_USER_TIMEOUT` among them.
-        let connectionState = ConnectionState(userTimeout: self.connectionState.value.userTimeout)
+        let connectionState = ConnectionState(userTimeout: self.connectionState.value.userTimeout, drain: drain)
         return .done(
           Core(
             Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer,
@@ -238,6 +238,7 @@ extension Core {
     let deadline = Deadline(allowing: within.or(.seconds(10)))
     // Set before the phase: a thread that sees the phase `stopping` must also see its deadline.
     let waiters = closing.withLock { state in
+      state.drain.begin()
       state.drainDeadline = min(state.drainDeadline, deadline)
       return state.drainWaiters
     }

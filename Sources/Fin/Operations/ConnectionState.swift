@@ -51,7 +51,11 @@ final class ConnectionState: Sendable {
   /// Whether sending is possible: nothing has failed, and sending is not finished. Senders read it without the lock.
   private let isClear = Atomic<Bool>(true)
 
-  init(userTimeout: UserTimeout = .unknown) {
+  /// The stop of the listener that accepted the connection; `nil` for one that no listener accepted.
+  let drain: Drain?
+
+  init(userTimeout: UserTimeout = .unknown, drain: Drain? = nil) {
+    self.drain = drain
     var state = State()
     state.userTimeout = userTimeout
     self.state = Mutex(state)

@@ -20,6 +20,10 @@ final class Core: Sendable {
   /// Whether a close may come while operations are inside. A waiting thread then needs a waker, which costs
   /// a descriptor.
   let isShared: Atomic<Bool>
+  /// Whether a byte was ever received or sent.
+  let hasTraffic = Atomic<Bool>(false)
+  /// Whether a handler waits between two requests, with nothing unfinished.
+  let awaitsNext = Atomic<Bool>(false)
   let ledger: Ledger
   let record: Ledger.Record
   let connectionState: ConnectionState
@@ -58,6 +62,7 @@ final class Core: Sendable {
       var further: FurtherSockets?
       var refusal: Instant?
       var handshakesCut = 0
+      let drain = Drain()
     }
 
     private mutating func begun() -> Details {
@@ -92,6 +97,8 @@ final class Core: Sendable {
       get { details?.drainWaiters ?? TinyArray() }
       set { begun().drainWaiters = newValue }
     }
+    /// What the connections of a listener see of its stop.
+    var drain: Drain { mutating get { begun().drain } }
     /// Whether a listener was adopted: another process may hold it as well.
     var isAdopted: Bool {
       get { details?.isAdopted ?? false }

@@ -202,7 +202,7 @@ extension Core {
     guard gate.park(waker) else { throw .closed }
     defer { gate.unpark(waker) }
     // From here on no concurrent wake can be missed.
-    if phase == .stopping || phase == .paused { return }
+    if phase == .stopping || phase == .paused || isToldToEnd { return }
     do throws(Errno) {
       if try !errors.wait(on: self, .blocking, for: direction, waker, until: timeout.deadline) { throw Errno.timedOut }
     } catch { throw gate.isClosing ? .closed : error == .timedOut ? .timedOut : .system(error) }
@@ -248,7 +248,7 @@ extension Core {
   }
 
   private func isOver(_ isWatched: Bool) -> Bool {
-    gate.isClosing || phase == .stopping || phase == .paused || isWatched && scope.isCancelled
+    gate.isClosing || phase == .stopping || phase == .paused || isToldToEnd || isWatched && scope.isCancelled
   }
 
   // [outlined slow path] It asks the gate again: no value from before the wait is kept in the async frame.

@@ -22,6 +22,7 @@ extension Core {
       do throws(Errno) {
         accepted.count += try unsafe Syscalls.send(
           number(access), UnsafeRawBufferPointer(rebasing: bytes[accepted.count...]))
+        noteTraffic()
         if !some, accepted.count < bytes.count { return .more }
       } catch {
         try check(error, &accepted, cached, access)
@@ -64,6 +65,7 @@ extension Core {
         let count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
           try unsafe Syscalls.send(number(access), gathering: UnsafeMutableBufferPointer(rebasing: all[first...]))
         }
+        noteTraffic()
         accepted.count += count
         drop(count)
         if unsafe first < vectors.count { return .more }

@@ -3,6 +3,8 @@ struct Admission {
   var report = ServerReport()
   private var clients: Set<Client> = []
   private var perPeer: [IPAddress: Int] = [:]
+  /// The connections that were closed because they never spoke. Their handlers fail, which is no failure of theirs.
+  private var silent: Set<Client> = []
 
   /// An active connection, compared by identity.
   private struct Client: Hashable {
@@ -35,13 +37,19 @@ struct Admission {
   /// its connection.
   mutating func countAborts() { report.abortedAtStop = clients.count { $0.core.phase != .closed } }
 
+  /// Notes that a connection is closed because it never spoke.
+  mutating func noteSilent(_ client: Core) {
+    if silent.insert(Client(core: client)).inserted { report.closedSilent += 1 }
+  }
+
   /// Removes a client from the active connections, and counts its ending.
   ///
   /// - Parameters:
   ///   - end: how the connection ended; `nil` when the handler detached it.
-  ///   - hasFailed: whether the handler threw.
-  mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: ServerLimits, hasFailed: Bool) {
-    if hasFailed { report.handlersFailed += 1 }
+  ///   - failure: the error that the handler threw.
+  mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: ServerLimits, failure: HandlerFailure?) {
+    let isSilent = silent.remove(Client(core: client)) != nil
+    if let failure, !isSilent { report.add(failure) }
     report.endings[end?.ending ?? .detached, default: 0] += 1
     if let end { report.add(bytesUnacknowledged: end.bytesUnacknowledged) }
     if limits.connectionsPerPeer != nil, let ip = client.peer?.ip, let count = perPeer[ip] {

@@ -16,14 +16,16 @@ extension Listener {
   /// Several servers, in threads and tasks, may serve a listener at the same time. Each has its own limits, waits and
   /// report, and accepts its share of the clients; a pause, a resumption, a stop and its deadline apply to all of them.
   ///
-  /// ``stop(within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued client,
-  /// and running handlers may finish within the given time. After that time, unfinished connections are aborted, and
+  /// ``stop(after:within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued
+  /// client, and running handlers may finish within the given time. After that time, unfinished connections are aborted, and
   /// clients that are still queued are reset.
   /// - Parameters:
   ///   - threads: the maximum number of connections at the same time; 1 or more. A thread is started when it is
   ///     first needed.
   ///   - limits: the limits, and the number of spare descriptors.
   ///   - closing: how a connection is closed when its handler has returned.
+  ///   - onFailure: receives each error that a handler throws, where the handler ran, after its connection was aborted.
+  ///     The report keeps the first ones.
   ///   - file: the source location for the leak reports of accepted connections.
   ///   - line: see `file`.
   ///   - handler: receives each connection, in a thread where it may block.
@@ -31,13 +33,14 @@ extension Listener {
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public borrowing func serve(
-    threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering, file: StaticString = #fileID,
-    line: UInt = #line, _ handler: @escaping @Sendable (consuming Connection) throws -> Void
+    threads: Int, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
+    onFailure: (@Sendable (HandlerFailure) -> Void)? = nil, file: StaticString = #fileID, line: UInt = #line,
+    _ handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) -> ServerReport {
     precondition(threads > 0, "serve(threads:) needs a thread")
     let server = ThreadServer(
       listener: reference.core, threads: threads, limits: limits, timeouts: timeouts, closing: closing,
-      site: .init(file: file, line: line), handler: handler)
+      onFailure: onFailure, site: .init(file: file, line: line), handler: handler)
     return server.run()
   }
 
@@ -49,31 +52,35 @@ extension Listener {
   ///
   /// The handler owns a connection until it returns; the connection is then closed by `closing`. If the handler throws,
   /// the connection is aborted, so that the peer learns of it. A client that arrives while there are as many
-  /// connections as `limits` allows waits in the kernel's accept queue. The server survives running out of descriptors
-  /// and errors of accept, and several servers may serve a listener at the same time, as in
-  /// ``serve(threads:limits:closing:file:line:_:)``.
+  /// connections as `connections` allows waits in the kernel's accept queue. The server survives running out of
+  /// descriptors and errors of accept, and several servers may serve a listener at the same time, as in
+  /// ``serve(threads:limits:closing:onFailure:file:line:_:)``.
   ///
-  /// ``stop(within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued client,
-  /// and running handlers may finish within the given time. After that time, unfinished handlers are cancelled and
+  /// ``stop(after:within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued
+  /// client, and running handlers may finish within the given time. After that time, unfinished handlers are cancelled and
   /// their connections aborted, and clients that are still queued are reset.
   /// - Parameters:
   ///   - reactor: the reactor whose loops run the handlers; `nil` for ``Reactor/shared``.
-  ///   - limits: the limits, and the number of spare descriptors.
+  ///   - connections: the maximum number of connections at the same time; 1 or more.
+  ///   - limits: the other limits, and the number of spare descriptors.
   ///   - closing: how a connection is closed when its handler has returned.
+  ///   - onFailure: receives each error that a handler throws, where the handler ran, after its connection was aborted.
+  ///     The report keeps the first ones.
   ///   - file: the source location for the leak reports of accepted connections.
   ///   - line: see `file`.
   ///   - handler: receives each connection. It must not block its thread, which other tasks share.
   /// - Returns: how every connection ended, when the last handler has returned. The listener is released by then.
   @discardableResult
   public borrowing func serve(
-    on reactor: Reactor? = nil, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
+    on reactor: Reactor? = nil, connections: Int = 65_536, limits: ServerLimits = .default,
+    closing: ClosePolicy = .lingering, onFailure: (@Sendable (HandlerFailure) -> Void)? = nil,
     file: StaticString = #fileID, line: UInt = #line,
     _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) async -> ServerReport {
-    precondition(limits.connections > 0, "serve needs room for a connection")
+    precondition(connections > 0, "serve needs room for a connection")
     let server = TaskServer(
-      listener: reference.core, limits: limits, timeouts: timeouts, closing: closing,
-      site: .init(file: file, line: line), handler: handler)
+      listener: reference.core, connections: connections, limits: limits, timeouts: timeouts, closing: closing,
+      onFailure: onFailure, site: .init(file: file, line: line), handler: handler)
     return await server.run(on: reactor)
   }
 }

@@ -8,6 +8,13 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   public internal(set) var bytesUnacknowledged = 0
   /// Handlers that threw; their connections were aborted, so that the peers learned of it.
   public internal(set) var handlersFailed = 0
+  /// The first failures of handlers, 8 at most. All of them go to `onFailure`.
+  public internal(set) var firstFailures: [HandlerFailure] = []
+  /// The connections at the moment of the first stop.
+  public internal(set) var atStop = AtStop()
+  /// Connections that were closed after the stop because neither side had ever sent a byte. Their handlers' errors are
+  /// not counted.
+  public internal(set) var closedSilent = 0
   /// Clients reset at once because their address already had the maximum number of connections.
   public internal(set) var refused = 0
   /// Connections aborted because the drain's time was over.
@@ -36,6 +43,22 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     bytesUnacknowledged = isTooMuch ? .max : sum
   }
 
+  /// The connections of a server at one moment, by what their handlers did.
+  public struct AtStop: Hashable, Sendable {
+    /// Neither side had sent a byte, and the handler waited for the first one.
+    public internal(set) var silent = 0
+    /// The handler waited between two requests, in `isNextComing(within:)`.
+    public internal(set) var idle = 0
+    /// All others.
+    public internal(set) var busy = 0
+  }
+
+  /// Counts a failure of a handler, and keeps the first ones.
+  mutating func add(_ failure: HandlerFailure) {
+    handlersFailed += 1
+    if firstFailures.count < 8 { firstFailures.append(failure) }
+  }
+
   /// The number of connections that were given to a handler and have ended: the sum of ``endings``.
   public var served: Int { endings.values.reduce(0, +) }
 
@@ -48,6 +71,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     if !parts.isEmpty { text += ": " + parts.joined(separator: ", ") }
     for (count, one, many) in [
       (handlersFailed, "handler failed", "handlers failed"), (refused, "refused", "refused"),
+      (closedSilent, "closed at the stop without a byte", "closed at the stop without a byte"),
       (abortedAtStop, "aborted at the stop", "aborted at the stop"),
       (clientsReset, "reset in the queue", "reset in the queue"),
       (handshakesCut, "handshake cut off", "handshakes cut off"),
@@ -61,9 +85,21 @@ public struct ServerReport: Sendable, CustomStringConvertible {
       text += "; accept failed \(grouped(timesAcceptFailed)) \(timesAcceptFailed == 1 ? "time" : "times")"
       if let lastAcceptFailure { text += " (last \(lastAcceptFailure))" }
     }
+    if let first = firstFailures.first { text += "; first failure: \(first)" }
     if let failure { text += "; ended by: \(failure)" }
     return text
   }
+}
+
+/// A handler that threw: the peer of its connection, and the error.
+public struct HandlerFailure: Sendable, CustomStringConvertible {
+  /// The peer's address.
+  public let remoteAddress: SocketAddress?
+  /// The error that the handler threw.
+  public let error: any Error
+
+  /// The failure as one line: `192.0.2.1:4711: receive: reset by the peer`.
+  public var description: String { (remoteAddress.map { "\($0): " } ?? "") + "\(error)" }
 }
 
 private func grouped(_ number: Int) -> String {

@@ -2,7 +2,7 @@
 struct SpareDescriptors: ~Copyable {
   private let size: Int
   private var descriptors: [Waker] = []
-  init(_ size: Int) { self.size = max(0, size) }
+  init(_ size: Int) { self.size = max(1, size) }
 
   /// Opens the missing descriptors.
   ///

@@ -5,9 +5,11 @@ internal import SystemPackage
 /// reactor's loops.
 final class TaskServer: Sendable {
   private let listener: Core
+  private let connections: Int
   private let limits: ServerLimits
   private let timeouts: Timeouts
   private let closing: ClosePolicy
+  private let onFailure: (@Sendable (HandlerFailure) -> Void)?
   private let site: Ledger.Site
   private let handler: @Sendable (consuming Connection) async throws -> Void
 
@@ -20,13 +22,16 @@ final class TaskServer: Sendable {
   private let state = Mutex(State())
 
   init(
-    listener: Core, limits: ServerLimits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
+    listener: Core, connections: Int, limits: ServerLimits, timeouts: Timeouts, closing: ClosePolicy,
+    onFailure: (@Sendable (HandlerFailure) -> Void)?, site: Ledger.Site,
     handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) {
     self.listener = listener
+    self.connections = connections
     self.limits = limits
     self.timeouts = timeouts
     self.closing = closing
+    self.onFailure = onFailure
     self.site = site
     self.handler = handler
   }
@@ -47,7 +52,12 @@ final class TaskServer: Sendable {
       report.failure = error
       return report
     }
+    let watch = DrainWatch(
+      .init(
+        listener: listener, active: { self.state.withLock { $0.admission.active } },
+        change: { change in self.state.withLock { change(&$0.admission) } }))
     await withTaskExecutorPreference(home) { await serve(reactor, registration) }
+    watch.end()
     registration.leave()
     return state.withLock { $0.admission.report }
   }
@@ -125,7 +135,7 @@ final class TaskServer: Sendable {
   ///
   /// - Returns: `false` when no more clients are to be accepted, because the drain's time is over.
   private func awaitRoom(_ registration: Registration) async -> Bool {
-    let isFull = { self.state.withLock { $0.admission.count } >= self.limits.connections }
+    let isFull = { self.state.withLock { $0.admission.count } >= self.connections }
     if isFull() { await awaitChange(registration, while: isFull) }
     return !listener.drainDeadline.hasPassed
   }
@@ -173,21 +183,23 @@ final class TaskServer: Sendable {
   private func serve(_ client: Core) async {
     // Only this server cancels this task, and it then wakes the waits for the client.
     client.scope.enter()
-    var hasFailed = false
-    do { try await handler(Connection(core: client, timeouts: timeouts)) } catch { hasFailed = true }
+    var failure: (any Error)?
+    do { try await handler(Connection(core: client, timeouts: timeouts)) } catch { failure = error }
     client.scope.leave()
-    await finish(client, hasFailed: hasFailed)
+    await finish(client, failure)
   }
 
   // [outlined slow path] Keeps its locals out of the async frame while the handler runs.
   @inline(never)
-  private func finish(_ client: Core, hasFailed: Bool) async {
-    let report = await client.closeUnlessDetached(hasFailed ? .abort : closing)
+  private func finish(_ client: Core, _ error: (any Error)?) async {
+    let failure = error.map { HandlerFailure(remoteAddress: client.peer, error: $0) }
+    let report = await client.closeUnlessDetached(failure == nil ? closing : .abort)
     let waiter = state.withLock { state in
-      state.admission.dismiss(client, report, limits, hasFailed: hasFailed)
+      state.admission.dismiss(client, report, limits, failure: failure)
       return state.waiter.take()
     }
     waiter?.wake()
+    if let failure { onFailure?(failure) }
   }
 
   // MARK: Stopping

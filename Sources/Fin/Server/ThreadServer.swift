@@ -13,6 +13,7 @@ final class ThreadServer: Sendable {
   private let limits: ServerLimits
   private let timeouts: Timeouts
   private let closing: ClosePolicy
+  private let onFailure: (@Sendable (HandlerFailure) -> Void)?
   private let site: Ledger.Site
   private let handler: @Sendable (consuming Connection) throws -> Void
 
@@ -34,7 +35,8 @@ final class ThreadServer: Sendable {
   private let state = Mutex(State())
 
   init(
-    listener: Core, threads: Int, limits: ServerLimits, timeouts: Timeouts, closing: ClosePolicy, site: Ledger.Site,
+    listener: Core, threads: Int, limits: ServerLimits, timeouts: Timeouts, closing: ClosePolicy,
+    onFailure: (@Sendable (HandlerFailure) -> Void)?, site: Ledger.Site,
     handler: @escaping @Sendable (consuming Connection) throws -> Void
   ) {
     self.listener = listener
@@ -42,11 +44,17 @@ final class ThreadServer: Sendable {
     self.limits = limits
     self.timeouts = timeouts
     self.closing = closing
+    self.onFailure = onFailure
     self.site = site
     self.handler = handler
   }
 
   func run() -> ServerReport {
+    let watch = DrainWatch(
+      .init(
+        listener: listener, active: { self.state.withLock { $0.admission.active } },
+        change: { change in self.state.withLock { change(&$0.admission) } }))
+    defer { watch.end() }
     var hardship = AcceptRecovery(limits)
     acceptAll(&hardship)
     hardship.reserve.empty()
@@ -217,14 +225,13 @@ final class ThreadServer: Sendable {
   }
 
   private func serve(_ client: Core) {
-    var policy = closing
-    var hasFailed = false
+    var failure: HandlerFailure?
     do { try handler(Connection(core: client, timeouts: timeouts)) } catch {
-      policy = .abort
-      hasFailed = true
+      failure = HandlerFailure(remoteAddress: client.peer, error: error)
     }
-    let report = client.closeUnlessDetached(policy)
-    state.withLock { $0.admission.dismiss(client, report, limits, hasFailed: hasFailed) }
+    let report = client.closeUnlessDetached(failure == nil ? closing : .abort)
+    state.withLock { $0.admission.dismiss(client, report, limits, failure: failure) }
+    if let failure { onFailure?(failure) }
   }
 
   // MARK: Stopping

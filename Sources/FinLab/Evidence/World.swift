@@ -18,7 +18,7 @@ package enum World: String, Codable, Sendable {
   func serve(_ most: Int) -> String {
     switch self {
     case .threads: "listener.serve(threads: \(most))"
-    case .tasks: "listener.serve(limits: Limits(connections: \(most)))"
+    case .tasks: "listener.serve(connections: \(most))"
     }
   }
 }

@@ -176,7 +176,7 @@ extension AnySocket where End == Listener {
     switch world {
     case .threads: Blocking.serve(socket, threads: most, handler)
     case .tasks:
-      await socket.serve(limits: ServerLimits(connections: most)) { connection in
+      await socket.serve(connections: most) { connection in
         try await handler(AnySocket<Connection>(connection, .tasks))
       }
     }

@@ -19,7 +19,7 @@ struct Served: Sendable {
   ///
   /// - Parameter reactor: the event loops of a server in tasks.
   init(
-    _ owner: Keeper, in world: ServingWorld, on reactor: Reactor, limits: ServerLimits = .default,
+    _ owner: Keeper, in world: ServingWorld, on reactor: Reactor, connections: Int = 65_536,
     script: Script? = nil,
     named name: String = ""
   ) {
@@ -27,7 +27,7 @@ struct Served: Sendable {
     case .threads:
       let thread = onThread {
         Seam.$script.withValue(script) {
-          owner.listener.serve(threads: min(limits.connections, 4), limits: limits) { connection in
+          owner.listener.serve(threads: min(connections, 4)) { connection in
             while let line = try connection.receiveLine() { try connection.send("\(name)\(line)\n") }
           }
         }
@@ -38,7 +38,7 @@ struct Served: Sendable {
     case .tasks:
       let task = Working(on: reactor.executor) {
         await Seam.$script.withValue(script) {
-          await owner.listener.serve(on: reactor, limits: limits) { connection in
+          await owner.listener.serve(on: reactor, connections: connections) { connection in
             while let line = try await connection.receiveLine() { try await connection.send("\(name)\(line)\n") }
           }
         }

@@ -26,10 +26,9 @@ struct TwoServers {
       handle = owner.listener.handle
       port = owner.listener.localAddress.port!
       reactor = try Reactor(loops: 2)
-      let limits = ServerLimits(connections: room)
       servers = [
-        Served(owner, in: worlds.0, on: reactor, limits: limits, named: "0:"),
-        Served(owner, in: worlds.1, on: reactor, limits: limits, named: "1:"),
+        Served(owner, in: worlds.0, on: reactor, connections: room, named: "0:"),
+        Served(owner, in: worlds.1, on: reactor, connections: room, named: "1:"),
       ]
       var visitors: [Visitor] = []
       var places: [Int] = []
@@ -99,13 +98,12 @@ struct TwoServers {
   func failure(first: ServingWorld, second: ServingWorld) throws {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let reactor = try Reactor(loops: 2)
-    let limits = ServerLimits(connections: 1)
-    let sound = Served(owner, in: first, on: reactor, limits: limits)
+    let sound = Served(owner, in: first, on: reactor, connections: 1)
     let port = owner.listener.localAddress.port!
     let visitor = try Visitor(port)
     #expect(try visitor.exchange("x") == "x\n")
     let script = Script(.every(.accept, .fail(.badFileDescriptor)))
-    let failing = Served(owner, in: second, on: reactor, limits: limits, script: script)
+    let failing = Served(owner, in: second, on: reactor, connections: 1, script: script)
     // The healthy server is full, so the next client falls to the failing one, whose `accept` may have failed before
     // the client connects.
     _ = try? Visitor(port)

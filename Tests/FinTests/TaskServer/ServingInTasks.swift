@@ -72,7 +72,7 @@ struct ServingInTasks {
   func limit() throws {
     let inside = Tally()
     let door = Hold()
-    let server = try ServingInTask(loops: 2, limits: ServerLimits(connections: 3)) { connection in
+    let server = try ServingInTask(loops: 2, connections: 3) { connection in
       inside.add()
       await door.pass()
       try await echoInTask(connection)

@@ -11,7 +11,7 @@ struct StoppingInTasks {
     .faults(40))
   func queued() throws {
     let door = Hold()
-    let server = try ServingInTask(loops: 2, limits: ServerLimits(connections: 4)) { connection in
+    let server = try ServingInTask(loops: 2, connections: 4) { connection in
       await door.pass()
       try await echoInTask(connection)
     }
@@ -158,7 +158,7 @@ struct StoppingInTasks {
     "the drain of a full server in tasks times out with clients still queued: they are reset and counted", .faults(40))
   func overdueQueue() throws {
     let door = Hold()
-    let server = try ServingInTask(limits: ServerLimits(connections: 1)) { connection in
+    let server = try ServingInTask(connections: 1) { connection in
       await door.pass()
       connection.abort()
     }
@@ -177,7 +177,7 @@ struct StoppingInTasks {
     .faults(40, 62))
   func cancelled() throws {
     let isCancelled = Tally()
-    let server = try ServingInTask(loops: 2, limits: ServerLimits(connections: 2)) { connection in
+    let server = try ServingInTask(loops: 2, connections: 2) { connection in
       do { try await echoInTask(connection) } catch {
         if Task.isCancelled { isCancelled.add() }
         throw error

@@ -46,8 +46,8 @@ struct ServingInTask: Sendable {
   let task: Working<ServerReport>
 
   init(
-    _ listener: consuming Listener, loops: Int = 1, limits: ServerLimits = .default, closing: ClosePolicy = .lingering,
-    priority: TaskPriority? = nil, script: Script? = nil,
+    _ listener: consuming Listener, loops: Int = 1, connections: Int = 65_536, limits: ServerLimits = .default,
+    closing: ClosePolicy = .lingering, priority: TaskPriority? = nil, script: Script? = nil,
     _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) throws {
     let reactor = try Reactor(loops: loops)
@@ -57,18 +57,19 @@ struct ServingInTask: Sendable {
     let owner = Keeper(listener)
     task = Working(on: reactor.executor, priority: priority) {
       await Seam.$script.withValue(script) {
-        await owner.listener.serve(on: reactor, limits: limits, closing: closing, handler)
+        await owner.listener.serve(
+          on: reactor, connections: connections, limits: limits, closing: closing, handler)
       }
     }
   }
 
   init(
-    loops: Int = 1, limits: ServerLimits = .default, closing: ClosePolicy = .lingering, timeouts: Timeouts = .default,
-    priority: TaskPriority? = nil, _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
+    loops: Int = 1, connections: Int = 65_536, limits: ServerLimits = .default,
+    closing: ClosePolicy = .lingering, timeouts: Timeouts = .default, priority: TaskPriority? = nil, _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) throws {
     try self.init(
-      Listener.bind(.loopback(port: 0), timeouts: timeouts), loops: loops, limits: limits, closing: closing,
-      priority: priority, handler)
+      Listener.bind(.loopback(port: 0), timeouts: timeouts), loops: loops, connections: connections,
+      limits: limits, closing: closing, priority: priority, handler)
   }
 
   var port: UInt16 { address.port! }
