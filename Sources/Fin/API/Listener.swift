@@ -245,7 +245,7 @@ public struct Listener: ~Copyable, SocketProtocol {
   ///
   /// With `after`, it goes on accepting for that time: a load balancer or a cluster's routing needs a while to learn
   /// that this server is going. Its connections know at once, through ``StreamSocketProtocol/isDraining``, and
-  /// ``Receiving/isNextComing(within:)-2z5zd`` ends for those that are idle. `within` counts from the end of `after`.
+  /// `isNextComing(within:)` ends for those that are idle. `within` counts from the end of `after`.
   ///
   /// The queue of an adopted listener is left as it is: another process, such as a service manager, may hold the same
   /// socket and go on serving it. When this listener has been released, the queued clients belong to that process.

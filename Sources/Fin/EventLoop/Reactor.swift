@@ -9,8 +9,8 @@ internal import SystemPackage
 ///
 /// Each loop is a task executor. A task that prefers it runs on the loop's own thread, and is resumed there without a
 /// hop when its socket is ready; ``Listener/serve(on:connections:limits:closing:onFailure:file:line:_:)`` starts its
-/// handlers so. A task that runs elsewhere (the main actor, the global pool) can use every socket too. Each wait that cannot be
-/// answered at once then costs a hop from the loop's thread to the task's own.
+/// handlers so. A task that runs elsewhere (the main actor, the global pool) can use every socket too. Each wait that
+/// cannot be answered at once then costs a hop from the loop's thread to the task's own.
 ///
 /// A reactor lives as long as the program holds it. When its last reference is dropped, it stops, as by ``stop()``. A
 /// task that prefers one of its executors does not hold it, nor does a socket that has waited there. So a program keeps

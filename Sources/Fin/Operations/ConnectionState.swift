@@ -27,6 +27,13 @@ final class ConnectionState: Sendable {
       isFINQueued = true
     }
 
+    /// The client's address, where a proxy told it.
+    var originalAddress: SocketAddress? {
+      get { original?.address }
+      set { original = newValue.map(Original.init) }
+    }
+    fileprivate(set) var original: Original?
+
     /// The phase in which a descriptor begins that is newly attached to this connection.
     var phase: Phase {
       if failure != nil { return .failed }
@@ -39,6 +46,12 @@ final class ConnectionState: Sendable {
       get { kept?.cause }
       set { kept = newValue.map(Kept.init) }
     }
+  }
+
+  // [boxed cold state]
+  final class Original: Sendable {
+    let address: SocketAddress
+    init(_ address: SocketAddress) { self.address = address }
   }
 
   // [boxed cold state]

@@ -20,8 +20,9 @@ final class Core: Sendable {
   /// Whether a close may come while operations are inside. A waiting thread then needs a waker, which costs
   /// a descriptor.
   let isShared: Atomic<Bool>
-  /// Whether a byte was ever received or sent.
-  let hasTraffic = Atomic<Bool>(false)
+  /// The bytes that were received, and those that the kernel accepted. One reader and one writer at a time change them.
+  let bytesReceived = Atomic<UInt64>(0)
+  let bytesSent = Atomic<UInt64>(0)
   /// Whether a handler waits between two requests, with nothing unfinished.
   let awaitsNext = Atomic<Bool>(false)
   let ledger: Ledger

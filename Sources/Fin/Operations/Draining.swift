@@ -48,13 +48,23 @@ extension Core {
 
   /// Whether a reader waits on this connection, on which no byte was ever received or sent.
   var isSilent: Bool {
-    guard !hasTraffic.load(ordering: .acquiring), gate.snapshot.hasReader else { return false }
+    guard !hasTraffic, gate.snapshot.hasReader else { return false }
     return ((try? withAccess(.getOption) { (try? Syscalls.unread(number($0))) ?? 1 }) ?? 1) == 0
   }
 
-  /// Notes that a byte was received or sent.
+  /// Counts bytes that were received.
   @inline(__always)
-  func noteTraffic() {
-    if !hasTraffic.load(ordering: .relaxed) { hasTraffic.store(true, ordering: .releasing) }
+  func noteReceived(_ count: Int) {
+    bytesReceived.store(bytesReceived.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
+  }
+
+  /// Counts bytes that the kernel accepted.
+  @inline(__always)
+  func noteSent(_ count: Int) {
+    bytesSent.store(bytesSent.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
+  }
+
+  private var hasTraffic: Bool {
+    bytesReceived.load(ordering: .acquiring) != 0 || bytesSent.load(ordering: .acquiring) != 0
   }
 }

@@ -57,6 +57,15 @@ extension Core {
     return nil
   }
 
+  /// How long a listener whose drain is over waits before its queue is counted: the last segments of handshakes that
+  /// began before the refusal are a moment away. `nil` when they are through, or have had their time.
+  func pauseBeforeCounting() -> Duration? {
+    guard let latest = making.withLock({ _ in refusalsBegan.max() }) else { return nil }
+    let elapsed = Instant(nanoseconds: latest).elapsed
+    if elapsed < Core.shortestRefusal { return Core.shortestRefusal - elapsed }
+    return elapsed < Core.shortestRefusal * 5 && handshakes > 0 ? Core.shortestRefusal / 2 : nil
+  }
+
   /// The number of handshakes that the end of a stopped listener cut off. One of its servers reports it.
   func takeHandshakesCut() -> Int {
     closing.withLock { state in

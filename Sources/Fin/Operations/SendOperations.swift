@@ -20,9 +20,10 @@ extension Core {
     if accepted.count < bytes.count {
       let cached = CachedReadiness(of: self, access)
       do throws(Errno) {
-        accepted.count += try unsafe Syscalls.send(
+        let count = try unsafe Syscalls.send(
           number(access), UnsafeRawBufferPointer(rebasing: bytes[accepted.count...]))
-        noteTraffic()
+        accepted.count += count
+        noteSent(count)
         if !some, accepted.count < bytes.count { return .more }
       } catch {
         try check(error, &accepted, cached, access)
@@ -65,7 +66,7 @@ extension Core {
         let count = try unsafe vectors.withUnsafeMutableBufferPointer { all throws(Errno) in
           try unsafe Syscalls.send(number(access), gathering: UnsafeMutableBufferPointer(rebasing: all[first...]))
         }
-        noteTraffic()
+        noteSent(count)
         accepted.count += count
         drop(count)
         if unsafe first < vectors.count { return .more }

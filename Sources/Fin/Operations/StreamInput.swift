@@ -32,7 +32,7 @@ extension Core {
       if connectionState.value.sawEnd { return 0 }
       throw self.error(.receive, cause)
     }
-    if count == 0 { try checkEnd(access) } else { noteTraffic() }
+    if count == 0 { try checkEnd(access) } else { noteReceived(count) }
     // TCP returns all it has, so a short read means empty. A Unix stream stops at passed descriptors or another
     // sender's bytes.
     if count < room.count, isTCP { cached.clear(.input, unless: .inputIsPartial) }

@@ -3,8 +3,11 @@ struct Admission {
   var report = ServerReport()
   private var clients: Set<Client> = []
   private var perPeer: [IPAddress: Int] = [:]
-  /// The connections that were closed because they never spoke. Their handlers fail, which is no failure of theirs.
-  private var silent: Set<Client> = []
+  /// The peers of the connections that count for one.
+  private var peers: [Client: IPAddress] = [:]
+  /// The connections that the server ended: because they never spoke, or at a limit. Their handlers fail, which is no
+  /// failure of theirs.
+  private var ended: Set<Client> = []
 
   /// An active connection, compared by identity.
   private struct Client: Hashable {
@@ -19,17 +22,26 @@ struct Admission {
 
   /// Adds a client to the active connections.
   ///
-  /// - Returns: `false` when the client's address already has the maximum number of connections.
+  /// - Returns: `false` when the client's peer already has the maximum number of connections.
   mutating func admit(_ client: Core, _ limits: ServerLimits) -> Bool {
-    if let most = limits.connectionsPerPeer, let ip = client.peer?.ip {
-      let count = perPeer[ip, default: 0]
-      if count >= most {
-        report.refused += 1
-        return false
-      }
-      perPeer[ip] = count + 1
-    }
+    // A client of a proxy is counted when its address is known.
+    if limits.proxies == nil, !count(client, at: client.peer?.ip, limits) { return false }
     clients.insert(Client(core: client))
+    return true
+  }
+
+  /// Counts a client for its peer.
+  ///
+  /// - Returns: `false` when the peer already has the maximum number of connections.
+  mutating func count(_ client: Core, at address: IPAddress?, _ limits: ServerLimits) -> Bool {
+    guard let most = limits.connectionsPerPeer, let peer = address?.peerKey else { return true }
+    let count = perPeer[peer, default: 0]
+    if count >= most {
+      report.refused += 1
+      return false
+    }
+    perPeer[peer] = count + 1
+    peers[Client(core: client)] = peer
     return true
   }
 
@@ -39,7 +51,12 @@ struct Admission {
 
   /// Notes that a connection is closed because it never spoke.
   mutating func noteSilent(_ client: Core) {
-    if silent.insert(Client(core: client)).inserted { report.closedSilent += 1 }
+    if ended.insert(Client(core: client)).inserted { report.closedSilent += 1 }
+  }
+
+  /// Notes that a connection is ended at a limit.
+  mutating func note(_ limit: ConversationLimits.Limit, of client: Core) {
+    if ended.insert(Client(core: client)).inserted { report.overLimit[limit, default: 0] += 1 }
   }
 
   /// Removes a client from the active connections, and counts its ending.
@@ -48,13 +65,20 @@ struct Admission {
   ///   - end: how the connection ended; `nil` when the handler detached it.
   ///   - failure: the error that the handler threw.
   mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: ServerLimits, failure: HandlerFailure?) {
-    let isSilent = silent.remove(Client(core: client)) != nil
-    if let failure, !isSilent { report.add(failure) }
+    let isEnded = ended.remove(Client(core: client)) != nil
+    if let failure, failure.error is ProxyRefusal {
+      report.proxiesRefused += 1
+    } else if let failure, !isEnded, !(failure.error is PeerRefusal) {
+      report.add(failure)
+    }
     report.endings[end?.ending ?? .detached, default: 0] += 1
     if let end { report.add(bytesUnacknowledged: end.bytesUnacknowledged) }
-    if limits.connectionsPerPeer != nil, let ip = client.peer?.ip, let count = perPeer[ip] {
-      perPeer[ip] = count > 1 ? count - 1 : nil
+    if let peer = peers.removeValue(forKey: Client(core: client)), let count = perPeer[peer] {
+      perPeer[peer] = count > 1 ? count - 1 : nil
     }
     clients.remove(Client(core: client))
   }
 }
+
+/// The refusal of a client whose peer has the maximum number of connections, found after its proxy's header.
+struct PeerRefusal: Error {}

@@ -17,8 +17,8 @@ extension Listener {
   /// report, and accepts its share of the clients; a pause, a resumption, a stop and its deadline apply to all of them.
   ///
   /// ``stop(after:within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued
-  /// client, and running handlers may finish within the given time. After that time, unfinished connections are aborted, and
-  /// clients that are still queued are reset.
+  /// client, and running handlers may finish within the given time. After that time, unfinished connections are
+  /// aborted, and clients that are still queued are reset.
   /// - Parameters:
   ///   - threads: the maximum number of connections at the same time; 1 or more. A thread is started when it is
   ///     first needed.
@@ -57,8 +57,8 @@ extension Listener {
   /// ``serve(threads:limits:closing:onFailure:file:line:_:)``.
   ///
   /// ``stop(after:within:)``, on this listener or its ``handle``, ends the server. The stop itself resets no queued
-  /// client, and running handlers may finish within the given time. After that time, unfinished handlers are cancelled and
-  /// their connections aborted, and clients that are still queued are reset.
+  /// client, and running handlers may finish within the given time. After that time, unfinished handlers are cancelled
+  /// and their connections aborted, and clients that are still queued are reset.
   /// - Parameters:
   ///   - reactor: the reactor whose loops run the handlers; `nil` for ``Reactor/shared``.
   ///   - connections: the maximum number of connections at the same time; 1 or more.

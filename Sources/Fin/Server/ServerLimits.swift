@@ -1,7 +1,16 @@
 /// The limits of a server, and its number of spare descriptors.
 public struct ServerLimits: Hashable, Sendable {
-  /// The maximum number of connections from one IP address at the same time; a further one is reset at once. `nil` for
-  /// no limit.
+  /// The limits on the time of a whole conversation; by default none.
+  public var conversation: ConversationLimits
+  /// The proxies from which clients come, which begin each connection with a header of the PROXY protocol, version 1 or
+  /// 2. With `nil`, the default, no header is looked for.
+  ///
+  /// The header is required then, and never guessed: a connection from another address, or without a valid header of
+  /// 536 bytes at most within 5 s, is reset, and counted in ``ServerReport/proxiesRefused``. `originalAddress` of a
+  /// connection is the client's address, and the limit of a peer counts by it.
+  public var proxies: [AddressPrefix]?
+  /// The maximum number of connections from one peer at the same time; a further one is reset at once. `nil` for no
+  /// limit. A peer is an IPv4 address, or the first 64 bits of an IPv6 address: a client has all addresses behind them.
   public var connectionsPerPeer: Int?
   /// The number of spare descriptors. When the process runs out of descriptors, the spare ones are closed, so that
   /// running connections can go on, and no client is accepted until they can be opened again. 1 or more; a smaller
@@ -16,13 +25,17 @@ public struct ServerLimits: Hashable, Sendable {
 
   /// Makes limits; by default no limit for a peer, 8 spare descriptors, 1 second.
   public init(
-    connectionsPerPeer: Int? = nil, descriptorsInReserve: Int = 8, graceAfterAbort: Duration = .seconds(1)
+    connectionsPerPeer: Int? = nil, descriptorsInReserve: Int = 8, graceAfterAbort: Duration = .seconds(1),
+    proxies: [AddressPrefix]? = nil, conversation: ConversationLimits = ConversationLimits()
   ) {
+    self.conversation = conversation
+    self.proxies = proxies
     self.connectionsPerPeer = connectionsPerPeer
     self.descriptorsInReserve = max(1, descriptorsInReserve)
     self.graceAfterAbort = graceAfterAbort
   }
 
-  /// The limits of ``init(connectionsPerPeer:descriptorsInReserve:graceAfterAbort:)`` without arguments.
+  /// The limits of ``init(connectionsPerPeer:descriptorsInReserve:graceAfterAbort:proxies:conversation:)``
+  /// without arguments.
   public static let `default` = ServerLimits()
 }

@@ -4,6 +4,12 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   /// handler took with `detach()` counts as ``Ending/detached``, and one with a duplicate that outlives the handler as
   /// ``Ending/shared``.
   public internal(set) var endings: [Ending: Int] = [:]
+  /// Connections that were reset at one of ``ServerLimits/conversation``'s limits, by the limit. Their handlers' errors
+  /// are not counted.
+  public internal(set) var overLimit: [ConversationLimits.Limit: Int] = [:]
+  /// Connections that were reset because they came from no proxy of ``ServerLimits/proxies``, or without a valid
+  /// header.
+  public internal(set) var proxiesRefused = 0
   /// Bytes accepted by `send` and never acknowledged, summed over all connections.
   public internal(set) var bytesUnacknowledged = 0
   /// Handlers that threw; their connections were aborted, so that the peers learned of it.
@@ -11,7 +17,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   /// The first failures of handlers, 8 at most. All of them go to `onFailure`.
   public internal(set) var firstFailures: [HandlerFailure] = []
   /// The connections at the moment of the first stop.
-  public internal(set) var atStop = AtStop()
+  public internal(set) var atStop = StopCounts()
   /// Connections that were closed after the stop because neither side had ever sent a byte. Their handlers' errors are
   /// not counted.
   public internal(set) var closedSilent = 0
@@ -44,7 +50,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   }
 
   /// The connections of a server at one moment, by what their handlers did.
-  public struct AtStop: Hashable, Sendable {
+  public struct StopCounts: Hashable, Sendable {
     /// Neither side had sent a byte, and the handler waited for the first one.
     public internal(set) var silent = 0
     /// The handler waited between two requests, in `isNextComing(within:)`.
@@ -71,6 +77,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     if !parts.isEmpty { text += ": " + parts.joined(separator: ", ") }
     for (count, one, many) in [
       (handlersFailed, "handler failed", "handlers failed"), (refused, "refused", "refused"),
+      (proxiesRefused, "without a proxy's header", "without a proxy's header"),
       (closedSilent, "closed at the stop without a byte", "closed at the stop without a byte"),
       (abortedAtStop, "aborted at the stop", "aborted at the stop"),
       (clientsReset, "reset in the queue", "reset in the queue"),
@@ -80,6 +87,9 @@ public struct ServerReport: Sendable, CustomStringConvertible {
       (bytesUnacknowledged, "byte not acknowledged", "bytes not acknowledged"),
     ] where count > 0 {
       text += "; \(grouped(count)) \(count == 1 ? one : many)"
+    }
+    for (limit, count) in overLimit.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+      text += "; \(grouped(count)) \(limit.rawValue)"
     }
     if timesAcceptFailed > 0 {
       text += "; accept failed \(grouped(timesAcceptFailed)) \(timesAcceptFailed == 1 ? "time" : "times")"

@@ -52,9 +52,10 @@ final class TaskServer: Sendable {
       report.failure = error
       return report
     }
-    let watch = DrainWatch(
+    let watch = ServerWatch(
       .init(
-        listener: listener, active: { self.state.withLock { $0.admission.active } },
+        listener: listener, limits: limits.conversation,
+        active: { self.state.withLock { $0.admission.active } },
         change: { change in self.state.withLock { change(&$0.admission) } }))
     await withTaskExecutorPreference(home) { await serve(reactor, registration) }
     watch.end()
@@ -116,6 +117,10 @@ final class TaskServer: Sendable {
       }
     }
     // The drain's time is over: closing the port resets the clients that are still queued.
+    var timeout = LazyDeadline(.never)
+    while let pause = listener.pauseBeforeCounting() {
+      do { try await listener.awaitHandshakes(pause, &timeout) } catch { break }
+    }
     let handshakes = listener.handshakes
     let reset = await listener.closeListener().clientsReset
     state.withLock { state in
@@ -184,7 +189,10 @@ final class TaskServer: Sendable {
     // Only this server cancels this task, and it then wakes the waits for the client.
     client.scope.enter()
     var failure: (any Error)?
-    do { try await handler(Connection(core: client, timeouts: timeouts)) } catch { failure = error }
+    do {
+      if let proxies = limits.proxies { try await takeProxyHeader(of: client, proxies) }
+      try await handler(Connection(core: client, timeouts: timeouts))
+    } catch { failure = error }
     client.scope.leave()
     await finish(client, failure)
   }
@@ -199,7 +207,15 @@ final class TaskServer: Sendable {
       return state.waiter.take()
     }
     waiter?.wake()
-    if let failure { onFailure?(failure) }
+    if let failure, !(failure.error is PeerRefusal) { onFailure?(failure) }
+  }
+
+  // [outlined slow path] Few servers are behind a proxy.
+  @inline(never)
+  private func takeProxyHeader(of client: Core, _ proxies: [AddressPrefix]) async throws {
+    try await client.takeProxyHeader(from: proxies)
+    let address = (client.connectionState.value.originalAddress ?? client.peer)?.ip
+    if !state.withLock({ $0.admission.count(client, at: address, limits) }) { throw PeerRefusal() }
   }
 
   // MARK: Stopping

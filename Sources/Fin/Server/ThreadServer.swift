@@ -50,9 +50,10 @@ final class ThreadServer: Sendable {
   }
 
   func run() -> ServerReport {
-    let watch = DrainWatch(
+    let watch = ServerWatch(
       .init(
-        listener: listener, active: { self.state.withLock { $0.admission.active } },
+        listener: listener, limits: limits.conversation,
+        active: { self.state.withLock { $0.admission.active } },
         change: { change in self.state.withLock { change(&$0.admission) } }))
     defer { watch.end() }
     var hardship = AcceptRecovery(limits)
@@ -98,6 +99,10 @@ final class ThreadServer: Sendable {
       }
     }
     // The drain's time is over: closing the port resets the clients that are still queued.
+    var timeout = LazyDeadline(.never)
+    while let pause = listener.pauseBeforeCounting() {
+      do { try listener.awaitHandshakes(pause, &timeout) } catch { break }
+    }
     let handshakes = listener.handshakes
     let reset = listener.closeListener().clientsReset
     state.withLock { state in
@@ -226,12 +231,21 @@ final class ThreadServer: Sendable {
 
   private func serve(_ client: Core) {
     var failure: HandlerFailure?
-    do { try handler(Connection(core: client, timeouts: timeouts)) } catch {
+    do {
+      if let proxies = limits.proxies { try takeProxyHeader(of: client, proxies) }
+      try handler(Connection(core: client, timeouts: timeouts))
+    } catch {
       failure = HandlerFailure(remoteAddress: client.peer, error: error)
     }
     let report = client.closeUnlessDetached(failure == nil ? closing : .abort)
     state.withLock { $0.admission.dismiss(client, report, limits, failure: failure) }
-    if let failure { onFailure?(failure) }
+    if let failure, !(failure.error is PeerRefusal) { onFailure?(failure) }
+  }
+
+  private func takeProxyHeader(of client: Core, _ proxies: [AddressPrefix]) throws {
+    try client.takeProxyHeader(from: proxies)
+    let address = (client.connectionState.value.originalAddress ?? client.peer)?.ip
+    if !state.withLock({ $0.admission.count(client, at: address, limits) }) { throw PeerRefusal() }
   }
 
   // MARK: Stopping

@@ -46,8 +46,8 @@ SEEDS = [
      "Datagram.Envelope(\n            sender: from, length: seeded(14) ? min(length, room.count) : length, received: min(length, room.count))",
      "Datagrams"),
     (15, "setsockopt is ignored", "Kernel/Syscalls.swift",
-     "    _ = try call(.setsockopt) { _ in",
-     "    if seeded(15) { return }\n    _ = try call(.setsockopt) { _ in",
+     "    _ = try call(.setsockopt) { _ in\n      unsafe",
+     "    if seeded(15) { return }\n    _ = try call(.setsockopt) { _ in\n      unsafe",
      "Options|BornWithOptions"),
     (16, "the local name is the peer's", "Kernel/Syscalls.swift",
      "unsafe Int(getsockname(descriptor, address, &length)) }",
@@ -247,8 +247,8 @@ SEEDS = [
      "    if closing.withLock({ $0.isAdopted }) { return }",
      "    if closing.withLock({ $0.isAdopted }), !seeded(247) { return }",
      "Pausing"),
-    (248, "a Unix listener that stops lets one more client in", "Operations/AcceptOperation.swift",
-     "    if family == .unix {\n      // Final", "    if family == .unix, !seeded(248) {\n      // Final",
+    (248, "a Unix listener that stops lets one more client in", "Operations/RefusingClients.swift",
+     "    if family == .unix { return (try?", "    if family == .unix, !seeded(248) { return (try?",
      "PausingUnix"),
     (249, "a Unix listener that another program shut down is waited for", "Operations/AcceptOperation.swift",
      "        if family == .unix, isShutDown(access) {", "        if family == .unix, isShutDown(access), !seeded(249) {",
@@ -257,11 +257,13 @@ SEEDS = [
      "    guard access == .blocking, emptyLooks", "    guard access == .blocking, !seeded(250), emptyLooks",
      "AcceptErrors"),
     (251, "a resumption in the middle of a pause leaves a listener that does not listen", "Operations/AcceptOperation.swift",
-     "        do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }\n"
-     "        for core in further?.members ?? [] { try core.pause() }\n      }\n",
+     "        do throws(Errno) { try leaveListening(resettingQueue, access) } catch {\n          advance(.resume)\n"
+     "          throw self.error(.pause, .system(error))\n        }\n"
+     "        for core in further?.members ?? [] { try core.pause(resettingQueue: resettingQueue) }\n      }\n",
      "        if seeded(251) { return }\n"
-     "        do throws(Errno) { try leaveListening(access) } catch { throw self.error(.pause, .system(error)) }\n"
-     "        for core in further?.members ?? [] { try core.pause() }\n      }\n"
-     "      if seeded(251) { try? leaveListening(access) }\n",
+     "        do throws(Errno) { try leaveListening(resettingQueue, access) } catch {\n          advance(.resume)\n"
+     "          throw self.error(.pause, .system(error))\n        }\n"
+     "        for core in further?.members ?? [] { try core.pause(resettingQueue: resettingQueue) }\n      }\n"
+     "      if seeded(251) { try? leaveListening(resettingQueue, access) }\n",
      "Pausing"),
 ]

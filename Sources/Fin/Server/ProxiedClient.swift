@@ -1,0 +1,65 @@
+internal import SystemPackage
+
+/// A connection of a server that takes clients from proxies only, whose beginning it does not accept.
+struct ProxyRefusal: Error, CustomStringConvertible {
+  let description: String
+}
+
+extension Core {
+  /// How long a proxy has for its header.
+  private static let proxyHeaderTime = Timeout.seconds(5)
+
+  /// Reads the header with which a proxy begins a connection, in a thread, and keeps the client's address.
+  func takeProxyHeader(from proxies: [AddressPrefix]) throws {
+    try checkProxy(proxies)
+    var timeout = LazyDeadline(until: Deadline(allowing: Core.proxyHeaderTime))
+    var state = Stateless()
+    try keep(
+      try perform(.reading, .receive, &timeout, &state) { _, access throws(SocketError) in
+        try lookForProxyHeader(access)
+      })
+  }
+
+  /// Reads the header with which a proxy begins a connection, in a task, and keeps the client's address.
+  nonisolated(nonsending) func takeProxyHeader(from proxies: [AddressPrefix]) async throws {
+    try checkProxy(proxies)
+    var timeout = LazyDeadline(until: Deadline(allowing: Core.proxyHeaderTime))
+    var state = Stateless()
+    try keep(
+      try await perform(.reading, .receive, &timeout, &state) { _, access throws(SocketError) in
+        try lookForProxyHeader(access)
+      })
+  }
+
+  private func checkProxy(_ proxies: [AddressPrefix]) throws(ProxyRefusal) {
+    guard let ip = peer?.ip, proxies.contains(where: { $0.contains(ip) }) else {
+      throw ProxyRefusal(description: "\(peer.map { "\($0)" } ?? "the peer") is none of the proxies")
+    }
+  }
+
+  private func lookForProxyHeader(_ access: Access) throws(SocketError) -> Attempt<ProxyHeader> {
+    let found = ProxyHeader(reading: withBuffer { $0.bytes })
+    guard found == .incomplete else {
+      if case .header(let length, _) = found { withBuffer { $0.drop(length) } }
+      return .done(found)
+    }
+    guard let count = try fill(access) else { return .blocked(.input) }
+    return count == 0 ? .done(.malformed("the connection ended within its PROXY header")) : .more
+  }
+
+  private func keep(_ found: ProxyHeader) throws(ProxyRefusal) {
+    switch found {
+    case .header(_, let client): if let client { connectionState.update { $0.originalAddress = client } }
+    case .malformed(let reason): throw ProxyRefusal(description: reason)
+    case .incomplete: throw ProxyRefusal(description: "an incomplete PROXY header")
+    }
+  }
+}
+
+extension StreamSocketProtocol where Self: ~Copyable {
+  /// The address of the client for which a proxy speaks, as the proxy's PROXY header says; `nil` without such a header,
+  /// and when the proxy speaks for itself. ``SocketProtocol/remoteAddress`` is the proxy's.
+  ///
+  /// It is there only in a server whose ``ServerLimits/proxies`` names the proxies.
+  public var originalAddress: SocketAddress? { reference.core.connectionState.value.originalAddress }
+}
