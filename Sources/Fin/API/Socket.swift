@@ -43,7 +43,7 @@ public struct Socket: ~Copyable, SocketProtocol {
 
   /// Starts to accept clients: `listen(2)`. If it fails, the socket is released.
   ///
-  /// - Throws: `.invalid` without an address (see ``bind(to:)``) or with a backlog below 0; `.system`.
+  /// - Throws: `.invalid` without an address (see ``bind(to:leavingPortOpen:)``) or with a backlog below 0; `.system`.
   public consuming func listen(backlog: Int = Listener.defaultBacklog) throws(SocketError) -> Listener {
     let core = reference.core
     do {
@@ -86,8 +86,8 @@ public struct Socket: ~Copyable, SocketProtocol {
     return Connection(core: reference.core, timeouts: timeouts)
   }
 
-  /// Gives the descriptor away as it is: non-blocking, `CLOEXEC`, bound or not. The caller has to close it. The file at a
-  /// path stays.
+  /// Gives the descriptor away as it is: non-blocking, `CLOEXEC`, bound or not. The caller has to close it. The file at
+  /// a path stays.
   ///
   /// A socket cannot be duplicated before it connects or listens: both descriptors would be one socket, which one of
   /// them connects. ``Connection/duplicate(file:line:)`` works afterwards.

@@ -84,6 +84,19 @@ extension Core {
   ///
   /// - Throws: `.closed` when a close has begun: a server's drain ends the connections that its handlers still own.
   func detach() throws(SocketError) -> (number: CInt, unread: [UInt8]) {
+    try beginGivingAway()
+    gate.awaitQuiescence()
+    return giveAway()
+  }
+
+  /// Gives the descriptor away, in a task.
+  nonisolated(nonsending) func detach() async throws(SocketError) -> (number: CInt, unread: [UInt8]) {
+    try beginGivingAway()
+    await gate.awaitQuiescence()
+    return giveAway()
+  }
+
+  private func beginGivingAway() throws(SocketError) {
     #if TLS
     if isSecured {
       let error = error(.detach, .invalid("a secured connection cannot be given away: its keys would stay behind"))
@@ -92,15 +105,6 @@ extension Core {
     }
     #endif
     guard gate.beginClosing() else { throw error(.detach, .closed) }
-    gate.awaitQuiescence()
-    return giveAway()
-  }
-
-  /// Gives the descriptor away, in a task.
-  nonisolated(nonsending) func detach() async throws(SocketError) -> (number: CInt, unread: [UInt8]) {
-    guard gate.beginClosing() else { throw error(.detach, .closed) }
-    await gate.awaitQuiescence()
-    return giveAway()
   }
 
   private func giveAway() -> (number: CInt, unread: [UInt8]) {
