@@ -47,19 +47,26 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
   ///   - address: the address to bind; with port 0 the kernel chooses a port.
   ///   - pathPermissions: the permission bits of a path, exactly, whatever the umask: they decide which users may send
   ///     to it. 0600, this user alone, by default.
+  ///   - receiveBuffer: `SO_RCVBUF` in bytes, set before the bind, so that it holds for the first datagram too; `nil`
+  ///     for the system's default, which a burst of a few hundred datagrams fills. The kernel grants at most
+  ///     `net.core.rmem_max`: ``SocketOption/receiveBuffer`` tells. ``DatagramSocketProtocol/datagramsDropped()`` counts
+  ///     those that found no room.
+  ///   - sendBuffer: `SO_SNDBUF` in bytes; `nil` for the system's default.
   ///   - timeouts: the timeouts of calls that pass no `within`.
   ///   - file: where the socket is opened, for the report of a leak.
   ///   - line: see `file`.
   /// - Throws: `.system` with the reason why the address cannot be bound. The note of `.system(EADDRINUSE)` names the
   ///   program that has the port, if that can be determined.
   public static func bind(
-    _ address: SocketAddress, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
-    file: StaticString = #fileID, line: UInt = #line
+    _ address: SocketAddress, pathPermissions: UInt32 = 0o600, receiveBuffer: Int? = nil, sendBuffer: Int? = nil,
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramSocket {
     let site = Ledger.Site(file: file, line: line)
     let core = try Core.fresh(address.family, kind: .datagram, .bind, local: address, site: site)
     do {
       try core.withAccess(.bind) { access throws(SocketError) in
+        if let receiveBuffer { try core.set(.receiveBuffer, to: receiveBuffer, access) }
+        if let sendBuffer { try core.set(.sendBuffer, to: sendBuffer, access) }
         try core.bind(to: address, pathPermissions: pathPermissions, access)
         core.advance(.bind)
       }
@@ -74,22 +81,26 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
   /// `"@name"`. Takes the first address of the name.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public static func bind(
-    _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
-    file: StaticString = #fileID, line: UInt = #line
+    _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, receiveBuffer: Int? = nil, sendBuffer: Int? = nil,
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> DatagramSocket {
     var timeout = timeouts.connecting(.default)
     let address = try endpoint.resolved(for: .bind, &timeout)[0]
-    return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
+    return try bind(
+      address, pathPermissions: pathPermissions, receiveBuffer: receiveBuffer, sendBuffer: sendBuffer,
+      timeouts: timeouts, file: file, line: line)
   }
 
   /// Makes a socket and binds it to an endpoint, in a task: a name is looked up without blocking the task's thread.
   public static func bind(
-    _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
-    file: StaticString = #fileID, line: UInt = #line
+    _ endpoint: Endpoint, pathPermissions: UInt32 = 0o600, receiveBuffer: Int? = nil, sendBuffer: Int? = nil,
+    timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) async throws(SocketError) -> DatagramSocket {
     var timeout = timeouts.connecting(.default)
     let address = try await endpoint.resolved(for: .bind, &timeout)[0]
-    return try bind(address, pathPermissions: pathPermissions, timeouts: timeouts, file: file, line: line)
+    return try bind(
+      address, pathPermissions: pathPermissions, receiveBuffer: receiveBuffer, sendBuffer: sendBuffer,
+      timeouts: timeouts, file: file, line: line)
   }
 
   /// Makes two Unix datagram sockets that are connected to each other. `socketpair(2)`.

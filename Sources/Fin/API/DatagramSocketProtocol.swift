@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// A socket that sends and receives datagrams: ``DatagramSocket`` or ``SharedDatagramSocket``.
 ///
 /// A datagram arrives whole or not at all; it may be lost, duplicated or late, and neither side is notified. There is
@@ -144,6 +146,14 @@ extension DatagramSocketProtocol where Self: ~Copyable {
       core, _, access throws(SocketError) in
       try core.receiveDatagram(into: &output, access)
     }
+  }
+
+  /// Returns the number of datagrams that the kernel has dropped because the receive buffer was full, since the socket
+  /// was made: `SO_MEMINFO`. The count has 32 bits, and begins again at 0.
+  public borrowing func datagramsDropped() throws(SocketError) -> UInt32 {
+    let counts = try option(.raw("SO_MEMINFO", level: SOL_SOCKET, name: SO_MEMINFO, size: 9 * 4))
+    // SK_MEMINFO_DROPS is the ninth of the counts.
+    return counts.suffix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) }
   }
 
   /// Sends to one address from now on, and receives from it alone; a second call changes the address.
