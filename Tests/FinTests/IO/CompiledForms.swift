@@ -10,41 +10,37 @@ import Testing
 /// it: that this file compiles is a part of the test.
 @Suite("The documented forms around a live owner compile, and do what they say")
 struct CompiledForms {
-  private func withoutAnswer() throws -> Connection {
-    let pair = try Connection.pair()
-    let other = pair.second.share()
-    _ = Unmanaged.passRetained(Kept(other))
-    return pair.first
-  }
-
-  private final class Kept: Sendable {
-    let connection: SharedConnection
-    init(_ connection: SharedConnection) { self.connection = connection }
-  }
-
   private func pattern() throws -> String {
-    let connection = try withoutAnswer()
+    let pair = try Connection.pair()
+    let connection = pair.first
+    let other = pair.second
     var word = "answered"
     do { _ = try connection.receiveLine(within: .zero) } catch SocketError.timedOut {
       word = "late"
     } catch { throw error }
     connection.abort()
+    other.abort()
     return word
   }
 
   private func guarded() throws -> String {
-    let connection = try withoutAnswer()
+    let pair = try Connection.pair()
+    let connection = pair.first
+    let other = pair.second
     var word = "answered"
     do { _ = try connection.receiveLine(within: .zero) } catch {
       guard error.cause == .timedOut else { throw error }
       word = "late"
     }
     connection.abort()
+    other.abort()
     return word
   }
 
   private func switched() throws -> String {
-    let connection = try withoutAnswer()
+    let pair = try Connection.pair()
+    let connection = pair.first
+    let other = pair.second
     var word = "answered"
     do { _ = try connection.receiveLine(within: .zero) } catch {
       switch error.cause {
@@ -53,33 +49,44 @@ struct CompiledForms {
       }
     }
     connection.abort()
+    other.abort()
     return word
   }
 
-  private func typed(_ connection: consuming Connection) throws(SocketError) -> String {
+  private func typed() throws(SocketError) -> String {
+    let pair = try Connection.pair()
+    let connection = pair.first
+    let other = pair.second
     var word = "answered"
     do { _ = try connection.receiveLine(within: .zero) } catch SocketError.timedOut { word = "late" }
     do { _ = try connection.receiveLine(within: .zero) } catch  where error.cause == .timedOut { word += " again" }
     connection.abort()
+    other.abort()
     return word
   }
 
   private func untyped() throws -> String {
-    let connection = try withoutAnswer()
+    let pair = try Connection.pair()
+    let connection = pair.first
+    let other = pair.second
     var word = "answered"
     do throws(any Error) { _ = try connection.receiveLine(within: .zero) } catch SocketError.timedOut { word = "late" }
     connection.abort()
+    other.abort()
     return word
   }
 
   private func mixed() throws -> String {
-    let connection = try withoutAnswer()
+    let pair = try Connection.pair()
+    let connection = pair.first
+    let other = pair.second
     var word = "answered"
     do {
       try mayFail()
       _ = try connection.receiveLine(within: .zero)
     } catch SocketError.timedOut { word = "late" }
     connection.abort()
+    other.abort()
     return word
   }
 
@@ -89,7 +96,7 @@ struct CompiledForms {
   func catching() throws {
     #expect(try pattern() == "late" && guarded() == "late" && switched() == "late" && untyped() == "late")
     #expect(try mixed() == "late")
-    #expect(try typed(try withoutAnswer()) == "late again")
+    #expect(try typed() == "late again")
   }
 
   @Test("the form of catching one cause in a task")
@@ -123,28 +130,31 @@ struct CompiledForms {
     }
   }
 
-  @Test("child tasks: a duplex, shared references, async let, and connections opened in the child")
-  func children() async throws {
-    let reply = try await withListener(at: SocketAddress.loopback(port: 0)) { listener in
-      let (address, handle) = (listener.localAddress, listener.handle)
-      return try await withThrowingTaskGroup(of: String?.self) { group in
-        for _ in 0..<2 {
-          group.addTask { try await withConnection(to: address) { try await $0.receiveLine() }.result }
-        }
-        async let report = listener.serve { client in try await client.send("hello\n") }
-        var lines: [String] = []
-        while let line = try await group.next() { lines.append(line ?? "") }
-        handle.stop()
-        #expect(await report.served == 2)
-        return lines
+  /// Two clients, in a child task each, and then the stop of their server.
+  private func ask(_ address: SocketAddress, thenStop handle: ListenerHandle) async throws -> [String?] {
+    defer { handle.stop() }
+    return try await withThrowingTaskGroup(of: String?.self) { group in
+      for _ in 0..<2 {
+        group.addTask { try await withConnection(to: address) { client in try await client.receiveLine() }.result }
       }
+      var lines: [String?] = []
+      while let line = try await group.next() { lines.append(line) }
+      return lines
     }
-    #expect(reply == ["hello", "hello"])
+  }
+
+  @Test("child tasks: connections opened in the child, a listener's handle, and shared references")
+  func children() async throws {
+    let replies = try await withListener(at: SocketAddress.loopback(port: 0)) { listener in
+      let (address, handle) = (listener.localAddress, listener.handle)
+      async let replies = ask(address, thenStop: handle)
+      let report = await listener.serve { client in try await client.send("hello\n") }
+      #expect(report.served == 2)
+      return try await replies
+    }
+    #expect(replies == ["hello", "hello"])
 
     let pair = try Connection.pair()
-    async let line = pair.first.receiveLine()
-    try await pair.second.send("x\n")
-    #expect(try await line == "x")
     let (first, second) = (pair.first.share(), pair.second.share())
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { try await first.send("1\n") }

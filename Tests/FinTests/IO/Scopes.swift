@@ -85,18 +85,18 @@ struct Scopes {
 
   @Test("withConnection takes an address; withListener releases the port, also when the body throws", .onThreads)
   func addresses() throws {
-    var port: UInt16 = 0
+    var handle: ListenerHandle?
     #expect(throws: OddError.self) {
       try withListener(at: SocketAddress.loopback(port: 0)) { listener in
         let address = listener.localAddress
-        port = address.port ?? 0
+        handle = listener.handle
         let client = onThread { try withConnection(to: address) { client in try client.receiveLine() } }
         try listener.accept(within: .seconds(10)).use { served in try served.send("hello\n") }
         #expect(try client.join().result == "hello")
         throw OddError()
       }
     }
-    #expect(throws: SocketError.self) { _ = try Connection.connect(to: .loopback(port: port)) }
+    #expect(handle?.phase == .closed)
     let phase = try withListener(at: "localhost:0") { listener in
       let handle = listener.handle
       listener.close()
