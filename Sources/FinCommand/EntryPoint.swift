@@ -98,7 +98,7 @@ enum CommandRequest {
     }
   }
 
-  /// `fin help`, `fin help check`, `fin help json`, `fin help json check`, `fin help manual check`.
+  /// `fin help`, `fin help check`, `fin help json`, `fin help json check`, `fin help manual check`, `fin help metrics`.
   private init(help words: [String]) {
     guard let first = words.first, first != "-h", first != "--help" else {
       self = .page(RootHelp.text(isLong: true))
@@ -123,10 +123,12 @@ enum CommandRequest {
       self =
         Self.command(words[1]).map { .page(ManualPage.page(of: $0)) }
         ?? .unknown(Self.shown(words[1]), among: Self.names, what: "manual page of")
+    } else if first == "metrics" {
+      self = .page(MetricsPage.text(on: .standardOutput(noColor: false)))
     } else if let command = Self.command(first) {
       self = .page(Self.page(of: command, isLong: true))
     } else {
-      self = .unknown(Self.shown(first), among: Self.names + ["json", "manual"], what: "help on")
+      self = .unknown(Self.shown(first), among: Self.names + ["json", "manual", "metrics"], what: "help on")
     }
   }
 

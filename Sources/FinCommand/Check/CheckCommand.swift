@@ -44,8 +44,13 @@ struct CheckCommand: DocumentedCommand {
   @Option(help: ArgumentHelp("Show at most this many findings, the worst, each with its effects.", valueName: "count"))
   var limit: UInt?
 
-  @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"), completion: .file())
-  var mute: [String] = []
+  @OptionGroup var muting: MuteOption
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the metrics of the machine to this file, for node_exporter, and print no report. The name ends in .prom.",
+      valueName: "file"))
+  var textfile: String?
 
   @OptionGroup var namespace: NamespaceOption
 
@@ -65,10 +70,23 @@ struct CheckCommand: DocumentedCommand {
         throw ValidationError("--pid is for --leaks; without --leaks, name the process as an argument.")
       }
     }
+    if let textfile {
+      guard textfile.hasSuffix(".prom") else {
+        throw ValidationError("The name after --textfile must end in .prom: node_exporter reads no other file.")
+      }
+      guard
+        words.isEmpty, !leaks, only.isEmpty, over == nil, limit == nil, source.file == nil, !looking.json,
+        namespace.namespace == nil
+      else {
+        throw ValidationError(
+          "--textfile is about the whole machine: only --mute, --own-namespace and --no-bpf go with it.")
+      }
+    }
   }
 
   func run() throws {
-    let mutes = try readMutes()
+    let mutes = try muting.read()
+    if let textfile { return try MetricsFile.write(looking.census, mutes, to: textfile) }
     let result = command.isEmpty ? try look() : try CommandRun(command, checks: self).look()
     for name in programs { try expectProgram(name, in: result.census) }
     let chosen = result.findings.filter { isWanted($0, in: result.census) }
@@ -243,38 +261,5 @@ struct CheckCommand: DocumentedCommand {
 
   private func expectProcess(_ pid: Int32) throws {
     guard Program.read(pid) != nil else { throw ExitStatus.unavailable.because("there is no process \(pid)") }
-  }
-
-  /// The path of the user's mute file.
-  private static var usualMutes: String? {
-    func value(_ name: String) -> String? {
-      unsafe getenv(name).map { unsafe String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
-    }
-    return (value("XDG_CONFIG_HOME") ?? value("HOME").map { $0 + "/.config" }).map { $0 + "/fin/mute" }
-  }
-
-  private func readMutes() throws -> Mutes {
-    var all = Mutes()
-    var paths = mute.map { (path: $0, isAsked: true) }
-    if let usual = CheckCommand.usualMutes { paths.append((usual, false)) }
-    for (path, isAsked) in paths {
-      let text: String
-      do {
-        text = try ConfigurationFile.read(path)
-      } catch .absent {
-        if !isAsked { continue }
-        throw ExitStatus.noInput.because("\(visible(path)) does not exist")
-      } catch .because(let reason) {
-        if isAsked { throw ExitStatus.noInput.because("\(visible(path)) \(reason)") }
-        Output.complain("\(visible(path)) \(reason): it mutes nothing")
-        continue
-      }
-      do {
-        all = all.adding(try Mutes(parsing: text))
-      } catch {
-        throw ExitStatus.badData.because("\(visible(path)), \(error)")
-      }
-    }
-    return all
   }
 }

@@ -7,6 +7,7 @@ extension CheckCommand {
       fin check --over 10s               with growth, drops and resets
       fin check --leaks --pid 812        one process, as a gate
       fin check --leaks -- ./run-tests   a command, at its exit
+      fin check --textfile fin.prom      metrics, for node_exporter
       """,
     details: """
       Examines every socket of the machine, or of the named programs, and reports problems, the worst first. It \
@@ -38,9 +39,15 @@ extension CheckCommand {
         fin check --leaks -- ./run-the-tests
       An interpreter that closes its sockets before it exits, as CPython does, leaves none to be found at its exit. \
       There, use --pid while the program runs, or python -X dev, which warns of each socket that was not closed.
+
+      --textfile writes the metrics of fin help metrics, in the folder of node_exporter's textfile collector. Run it \
+      every minute. The file is replaced as a whole; findings do not change the exit status, and a file that cannot be \
+      written is an error. Each run begins without memory: growth, and the series of programs that have ended, are in \
+      no file.
       """,
     statuses: """
       0    no finding, none from --threshold on, or only for information
+      0    --textfile: the file is written, whatever was found
       1    warnings
       2    at least one critical finding
       3    --leaks with a command: no finding, but the command itself failed

@@ -13,8 +13,8 @@ struct OutputOptions: ParsableArguments {
   var terminal: Terminal { .standardOutput(noColor: noColor) }
 }
 
-/// The options of every command that examines the machine's sockets.
-struct LookOptions: ParsableArguments {
+/// The options of a census.
+struct CensusOptions: ParsableArguments {
   @Flag(name: .customLong("own-namespace"), help: "Look only at the network namespace that fin runs in.")
   var ownNamespace = false
 
@@ -23,11 +23,6 @@ struct LookOptions: ParsableArguments {
     help: "Load no BPF program into the kernel. With many descriptors, fin is then slower, with the same result.")
   var noBPF = false
 
-  @OptionGroup var output: OutputOptions
-
-  var json: Bool { output.json }
-  var terminal: Terminal { output.terminal }
-
   /// The options of the census that these options ask for.
   var census: Census.Options {
     var options = Census.Options()
@@ -35,4 +30,15 @@ struct LookOptions: ParsableArguments {
     options.loadsProgram = !noBPF
     return options
   }
+}
+
+/// The options of every command that examines the machine's sockets and prints a report.
+struct LookOptions: ParsableArguments {
+  @OptionGroup private var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
+
+  var json: Bool { output.json }
+  var terminal: Terminal { output.terminal }
+  var census: Census.Options { looking.census }
 }

@@ -127,6 +127,11 @@ package struct ListenerOverview: Sendable {
     return panels.enumerated().map { (rank(of: $1), $0, $1) }.sorted { ($0.0, $1.1) > ($1.0, $0.1) }.map(\.2)
   }
 
+  /// A report for every listener, in no particular order, without its programs and its findings.
+  static func counts(in look: CensusIndex) -> [ListenerOverview] {
+    look.inetListeners(since: nil) + look.unixListeners()
+  }
+
   private static func rank(of panel: ListenerOverview) -> Double {
     let waited = Double(min(panel.oldest?.lower ?? 0, 3_600_000)) / 3_600_000
     return Double((panel.severity()?.rawValue ?? -1) * 10) + panel.share * 4 + waited * 2

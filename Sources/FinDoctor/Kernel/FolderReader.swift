@@ -54,6 +54,13 @@ internal import Glibc
     }
   }
 
+  /// Calls `body` with the name of each entry that is no folder.
+  func forEachFile(in folder: CInt, _ body: (String) -> Void) throws(KernelError) {
+    try unsafe forEachName(in: folder) { name, _, isFolder in
+      if !isFolder { body(unsafe String(cString: name)) }
+    }
+  }
+
   /// Calls `body` with the target of the link of this number, unless the link is gone.
   /// - Returns: Whether the kernel refused to tell the target.
   @discardableResult

@@ -115,6 +115,9 @@ enum ThisProcess {
   /// The number of clock ticks a second, the unit of the times in `/proc/PID/stat`.
   static var ticksPerSecond: Int { max(1, sysconf(CInt(_SC_CLK_TCK))) }
 
+  /// The size of a page of memory in bytes, the unit of `tcp_mem`.
+  static var pageSize: Int { max(1, sysconf(CInt(_SC_PAGESIZE))) }
+
   /// Whether it may bind ports that need a privilege (`CAP_NET_BIND_SERVICE`).
   static var mayBindAnyPort: Bool {
     guard let bytes = try? Files.read("/proc/self/status", limit: 1 << 16),

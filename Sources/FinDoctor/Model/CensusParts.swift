@@ -4,22 +4,25 @@ extension Census {
   ///
   /// For the process that takes the census, which may have inherited sockets. They are not its own, and the process
   /// ends with its report.
-  package mutating func leaveOut(_ pid: Int32) {
-    let own = Set(holders.entries.lazy.filter { $0.pid == pid }.map(\.inode))
-    let others = Set(holders.entries.lazy.filter { $0.pid != pid && own.contains($0.inode) }.map(\.inode))
+  package mutating func leaveOut(_ pid: Int32) { leaveOut([pid]) }
+
+  /// Leaves out several processes.
+  mutating func leaveOut(_ pids: Set<Int32>) {
+    let own = Set(holders.entries.lazy.filter { pids.contains($0.pid) }.map(\.inode))
+    let others = Set(holders.entries.lazy.filter { !pids.contains($0.pid) && own.contains($0.inode) }.map(\.inode))
     let alone = own.subtracting(others)
     if !alone.isEmpty {
       sockets.removeAll { alone.contains($0.inode) }
       unixSockets.removeAll { alone.contains($0.inode) }
       detached.removeAll { alone.contains($0.inode) }
     }
-    func rest(_ all: ContiguousArray<Holder>) -> ContiguousArray<Holder> { all.filter { $0.pid != pid } }
-    if !own.isEmpty || holders.process(pid) != nil {
+    func rest(_ all: ContiguousArray<Holder>) -> ContiguousArray<Holder> { all.filter { !pids.contains($0.pid) } }
+    if !own.isEmpty || pids.contains(where: { holders.process($0) != nil }) {
       holders = Holders(
-        sockets: rest(holders.entries), processes: holders.processes.filter { $0.pid != pid },
+        sockets: rest(holders.entries), processes: holders.processes.filter { !pids.contains($0.pid) },
         epolls: rest(holders.epolls), ledgers: rest(holders.ledgers), rings: rest(holders.rings))
     }
-    programs[pid] = nil
+    for pid in pids { programs[pid] = nil }
   }
 
   /// Keeps only the sockets that a census with these options would have read.
