@@ -10,12 +10,12 @@ struct FinCommand: ParsableCommand {
 
   /// The commands that read what other programs may make wait.
   static let readsOtherPrograms: Set<String> = [
-    "check", "explain", "list", "ports", "listeners", "kill", "---completion",
+    "check", "explain", "export", "list", "ports", "listeners", "kill", "---completion",
   ]
 
   /// The commands for a person.
   static let documented: [any DocumentedCommand.Type] = [
     CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,
-    KillCommand.self, CensusCommand.self, Lab.self, LifecycleCommand.self,
+    KillCommand.self, CensusCommand.self, ExportCommand.self, Lab.self, LifecycleCommand.self,
   ]
 }

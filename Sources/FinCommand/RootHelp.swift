@@ -13,7 +13,7 @@ enum RootHelp {
       lines += page.paragraphs(details) + ["", page.heading("Exit status:")]
       lines += (statuses + "\n" + HelpPage.sharedStatuses).split(separator: "\n").map { "  " + $0 } + [""]
     }
-    lines.append("More: fin COMMAND -h, fin help COMMAND, fin help json, fin --version")
+    lines.append("More: fin COMMAND -h, fin help COMMAND, fin help json, fin help metrics, fin --version")
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -25,6 +25,7 @@ enum RootHelp {
     ("listeners", "the clients in each listener's queue, and who accepts"),
     ("kill", "end connections of other programs"),
     ("census", "a snapshot as a file, for --from of the others"),
+    ("export", "serve metrics of all this, for Prometheus"),
     ("lab", "try on real sockets what each way of closing does"),
     ("lifecycle", "the table of a socket's life"),
   ]

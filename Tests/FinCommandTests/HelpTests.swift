@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The help of fin", .onThreads, .timeLimit(.minutes(30)))
 struct HelpTests {
-  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "census", "lab", "lifecycle"]
+  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "census", "export", "lab", "lifecycle"]
 
   @Test("-h fits a screen, with usage and examples before the options; --help has all of it and more", arguments: verbs)
   func lengths(verb: String) async throws {

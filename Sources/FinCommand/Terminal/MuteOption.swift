@@ -5,7 +5,7 @@ import Glibc
 
 /// The option that names files of muted findings.
 struct MuteOption: ParsableArguments {
-  @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"))
+  @Option(help: ArgumentHelp("A file that mutes findings.", valueName: "file"), completion: .file())
   var mute: [String] = []
 
   /// The path of the user's mute file.
