@@ -7,7 +7,9 @@ import Glibc
 ///
 /// Prints `ready` and the line that opened the sockets, and exits at EOF of its input. The intent is `none`, `code`
 /// (none; the program publishes its ledger itself), `half-closed`, `late` (declared half closed, for a time that is
-/// over), `waiting` (half closed by the program, which receives with a deadline) or `reset` (by the peer).
+/// over), `waiting` (half closed by the program, which receives with a deadline) or `reset` (by the peer). With the
+/// purpose `serving` it leaks nothing: it prints `ready` and its port, and serves that number of clients, each for very
+/// long.
 @main
 enum Leaking {
   static func main() throws {
@@ -15,6 +17,16 @@ enum Leaking {
     guard words.count == 3, let count = Int(words[2]) else { return print("usage: Leaking PURPOSE COUNT") }
     if words.count > 1, words[1] == "code" { try Ledger.current.publish() }
     let listener = try Listener.bind(.loopback(port: 0))
+    if words[1] == "serving" {
+      print("ready \(listener.localAddress.port ?? 0)")
+      fflush(nil)
+      try Threads.begin {
+        while getchar() != EOF {}
+        exit(0)
+      }
+      listener.serve(threads: count) { connection in _ = try connection.receive(upTo: 1, within: .seconds(3600)) }
+      return
+    }
     var kept: [SharedConnection] = []
     var peers: [SharedConnection] = []
     for _ in 0..<count {

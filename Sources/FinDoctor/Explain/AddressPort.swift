@@ -154,11 +154,7 @@ extension InetSocket {
     guard localPort == other.remotePort, remotePort == other.localPort, transport == other.transport else {
       return false
     }
-    func same(_ one: NetworkAddress, _ two: NetworkAddress) -> Bool {
-      if let v4 = one.asIPv4 { return v4 == two.asIPv4 }
-      return one.bits == two.bits
-    }
-    return same(localAddress, other.remoteAddress) && same(remoteAddress, other.localAddress)
+    return localAddress.isSame(as: other.remoteAddress) && remoteAddress.isSame(as: other.localAddress)
   }
 }
 

@@ -12,6 +12,10 @@ public struct AddressBits: Hashable, Sendable {
     self.high = high
     self.low = low
   }
+
+  /// The IPv4 address of one that is mapped into IPv6 (`::ffff:1.2.3.4`); any other address as it is. An IPv6 socket
+  /// with a mapped address, as Java opens, talks to IPv4 sockets.
+  var unmapped: AddressBits { high == 0 && low >> 32 == 0xffff ? AddressBits(low: low & 0xffff_ffff) : self }
 }
 
 /// An address of a socket, made from its row on request.
@@ -50,6 +54,11 @@ public struct NetworkAddress: Hashable, Sendable {
   public var isLoopback: Bool {
     if let v4 = asIPv4 { return v4 >> 24 == 127 }
     return bits.high == 0 && bits.low == 1
+  }
+
+  /// Whether it is the address of the same host, mapped into IPv6 or not.
+  func isSame(as other: NetworkAddress) -> Bool {
+    asIPv4 == other.asIPv4 && (asIPv4 != nil || bits == other.bits)
   }
 
   /// Whether it is a link-local address, `fe80::/10`, so that the interface is a part of it.

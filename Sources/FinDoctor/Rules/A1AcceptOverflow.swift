@@ -77,19 +77,32 @@ extension CensusIndex {
     var counted: Int { areRecent ? recent ?? 0 : total }
   }
 
-  /// The growth of the namespace's count of full accept queues, over the same time as the drops.
-  private func overflows(_ listener: InetSocket, recent: Bool) -> Int64? {
+  /// The growth of a counter of the listener's namespace, over the same time as the drops.
+  private func growth(of counter: String, _ listener: InetSocket, recent: Bool) -> Int64? {
     let namespace = census.namespace(of: listener)
-    guard let now = namespace.counters["TcpExt.ListenOverflows"] else { return nil }
+    guard let now = namespace.counters[counter] else { return nil }
     guard recent else { return now }
-    return options.earlier?.namespaces.first { $0.inode == namespace.inode }?.counters["TcpExt.ListenOverflows"]
-      .map { max(0, now - $0) }
+    return options.earlier?.namespaces.first { $0.inode == namespace.inode }?.counters[counter].map { max(0, now - $0) }
+  }
+
+  /// The sentences about attempts that were dropped while no accept queue was full: the counters that grew.
+  private func otherReasons(_ listener: InetSocket, _ drops: Drops, _ counter: String) -> String {
+    let full = growth(of: "TcpExt.TCPReqQFullDrop", listener, recent: drops.areRecent) ?? 0
+    let all = growth(of: "TcpExt.ListenDrops", listener, recent: drops.areRecent).map {
+      "; ListenDrops \(drops.areRecent ? "grew by" : "is") \(NumberText.number($0))"
+    }
+    return "\(counter), so that no accept queue was full\(all ?? ""). "
+      + (full > 0
+        ? "\(NumberText.number(full)) \(full == 1 ? "was" : "were") dropped because the queue of unfinished handshakes "
+          + "was full (TCPReqQFullDrop): a flood of SYNs, or peers that our answers do not reach (A3)."
+        : "An address without a way back, a packet filter, a flood of SYNs (A3) or too little memory makes the kernel "
+          + "drop attempts too.")
   }
 
   private func acceptOverflow(_ index: Int, _ drops: Drops, isAlone: Bool) -> Finding {
     let listener = sockets[index]
     let isFull = isFull(listener)
-    let overflows = overflows(listener, recent: drops.areRecent)
+    let overflows = growth(of: "TcpExt.ListenOverflows", listener, recent: drops.areRecent)
     let claim: Claim =
       isFull
       ? .queueIsFull : overflows.map { $0 > 0 ? .queueWasFull : .droppedForAnotherReason } ?? .dropped
@@ -119,11 +132,7 @@ extension CensusIndex {
             + "not full now."
         )
       } else if overflows != nil {
-        (
-          "At \(name), \(attempts), and not because its queue was full.",
-          "\(counter), so that no accept queue was full. An address without a way back, a packet filter, a flood of "
-            + "SYNs (A3) or too little memory makes the kernel drop attempts too (ListenDrops)."
-        )
+        ("At \(name), \(attempts), and not because its queue was full.", otherReasons(listener, drops, counter))
       } else {
         ("At \(name), \(attempts).", "\(counter), so that the reason is not known.")
       }

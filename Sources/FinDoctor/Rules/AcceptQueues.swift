@@ -88,6 +88,23 @@ extension CensusIndex {
     return same.isEmpty ? everywhere : same
   }
 
+  /// The listeners of the same network namespace at which an attempt to connect may arrive: those on its destination,
+  /// or else those on every address. With `SO_REUSEPORT` they are several. A connection to an address of the own
+  /// machine has that address at both ends.
+  func listeners(reachedBy socket: InetSocket) -> [Int] {
+    guard isListening(socket.namespace, socket.remoteBits, socket.remotePort) else { return [] }
+    let (isOwn, isIPv4) = (socket.remoteBits == socket.localBits, socket.remoteAddress.asIPv4 != nil)
+    let all = listeners.filter {
+      sockets[$0].namespace == socket.namespace && sockets[$0].localPort == socket.remotePort
+    }
+    let exact = all.filter { sockets[$0].localAddress.isSame(as: socket.remoteAddress) }
+    if !exact.isEmpty || !isOwn && !socket.remoteAddress.isLoopback { return exact }
+    return all.filter {
+      sockets[$0].localAddress.isUnspecified
+        && (isIPv4 ? !sockets[$0].isIPv6 || sockets[$0].isIPv6Only != true : sockets[$0].isIPv6)
+    }
+  }
+
   /// The connections that wait for accept, by the listeners in one of whose queues they are, in the order of rows.
   func waitingClients() -> [(listeners: [Int], clients: [Int])] {
     struct Place: Hashable {

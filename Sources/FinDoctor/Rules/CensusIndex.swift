@@ -213,7 +213,7 @@ struct CensusIndex {
 
   func isListening(_ namespace: UInt16, _ address: AddressBits, _ port: UInt16) -> Bool {
     func isListening(_ address: AddressBits) -> Bool {
-      listening.contains(Finding.Endpoint(address: address, port: port, namespace: namespace))
+      listening.contains(Finding.Endpoint(address: address.unmapped, port: port, namespace: namespace))
     }
     // Very few ports have a listener, and testing one bit is cheaper than looking up an address.
     return listeningPorts[Int(port >> 6)] & 1 << UInt64(port & 63) != 0
@@ -222,14 +222,14 @@ struct CensusIndex {
 }
 
 extension InetSocket {
-  /// The local address and port, in the socket's namespace.
+  /// The local address and port, in the socket's namespace; an IPv4 address is not mapped.
   var localEndpoint: Finding.Endpoint {
-    Finding.Endpoint(address: localBits, port: localPort, namespace: namespace)
+    Finding.Endpoint(address: localBits.unmapped, port: localPort, namespace: namespace)
   }
 
-  /// The remote address and port, as the socket's namespace knows them.
+  /// The remote address and port, as the socket's namespace knows them; an IPv4 address is not mapped.
   var remoteEndpoint: Finding.Endpoint {
-    Finding.Endpoint(address: remoteBits, port: remotePort, namespace: namespace)
+    Finding.Endpoint(address: remoteBits.unmapped, port: remotePort, namespace: namespace)
   }
 }
 

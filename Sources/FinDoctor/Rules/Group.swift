@@ -74,7 +74,7 @@ extension CensusIndex {
         }
       }
     }
-    return place == nil ? joined(Self.grouped(all)) : Self.grouped(all)
+    return joined(Self.grouped(all))
   }
 
   /// The number of peers from which on a client's groups become one: a crawler that leaks one connection to each of a

@@ -16,6 +16,11 @@ extension Rule {
         .python: "sock.settimeout(seconds) before the recv() that follows shutdown, and close() in finally.",
         .go: "conn.SetReadDeadline(…) after CloseWrite(), and Close() in a defer.",
       ],
+      programs: [
+        "haproxy":
+          "Limit how long one half may stay open: timeout client-fin and timeout server-fin; without them timeout "
+          + "client and timeout server apply."
+      ],
       withFin:
         "finishSending() returns a ReceivingConnection: each receive has a deadline, and close has a time limit.",
       inFin:

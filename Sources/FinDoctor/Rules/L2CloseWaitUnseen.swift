@@ -22,7 +22,9 @@ extension Rule {
         .java:
           "Selector interest must have OP_READ while idle; a pool needs a validation or an idle limit below the "
           + "server's.",
-        .go: "Keep a goroutine in Read for each connection; set MaxIdleConns and IdleConnTimeout.",
+        .go:
+          "net/http: defer resp.Body.Close(), and read the body to its end; until then its connection is not read. "
+          + "Else keep a goroutine in Read for each connection; set MaxIdleConns and IdleConnTimeout.",
       ],
       withFin:
         "withConnection and serve close at the end of their scope; each receive has a deadline; a leak report names "

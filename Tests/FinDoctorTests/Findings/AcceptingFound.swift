@@ -161,4 +161,32 @@ struct AcceptingFound {
       #expect(!found.contains(.synBacklog))
     }
   }
+
+  @Test("A1: SYNs from addresses without a way back are dropped, and no accept queue was full")
+  func noWayBack() throws {
+    let network = try NetworkNamespace()
+    try Scene.with("half_open", "dropped", "127.0.0.1", "203.0.113", "16", "5", in: network) { scene in
+      let finding = try scene.awaitFinding(.acceptOverflow)
+      #expect(finding.sentence.contains("dropped, and not because its queue was full"), "\(finding.sentence)")
+      #expect(finding["ListenOverflows"] == "0" && finding.severity == .info)
+      #expect(finding.why?.contains("; ListenDrops is ") == true, "\(finding.why ?? "")")
+      #expect(finding.why?.contains("An address without a way back") == true)
+      let found = try scene.allFindings().ids
+      #expect(found.isDisjoint(with: [.synBacklog, .acceptStalled]), "no finding about handshakes or clients")
+    }
+  }
+
+  @Test("A1: a flood of SYNs without cookies is dropped at the queue of handshakes, and no accept queue was full")
+  func flood() throws {
+    let network = try NetworkNamespace()
+    try network.addAddress("10.97.0.1", prefix: 32, to: "lo")
+    try network.addRoute(to: "10.98.0.0", prefix: 16, link: "lo")
+    try network.setSysctl("net/ipv4/tcp_syncookies", "0")
+    try Scene.with("half_open", "dropped", "10.97.0.1", "10.98.0", "8", "40", in: network) { scene in
+      let finding = try scene.awaitFinding(.acceptOverflow)
+      #expect(finding.sentence.contains("dropped, and not because its queue was full"), "\(finding.sentence)")
+      #expect(finding["ListenOverflows"] == "0")
+      #expect(finding.why?.contains("because the queue of unfinished handshakes was full (TCPReqQFullDrop)") == true)
+    }
+  }
 }

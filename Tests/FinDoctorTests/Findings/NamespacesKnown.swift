@@ -60,6 +60,24 @@ struct NamespacesKnown {
     #expect(Diagnosis.chains(found).allSatisfy { $0.count == 1 })
   }
 
+  @Test("P4: an IPv6 socket with a mapped address reaches IPv4 listeners, and no IPv6 listener that excludes IPv4")
+  func mapped() throws {
+    func mapped(_ bits: AddressBits) -> AddressBits { AddressBits(low: 0xffff_0000_0000 | bits.low) }
+    var attempt = Self.attempt(to: mapped(Self.address), from: mapped(Self.address))
+    attempt.isIPv6 = true
+    var everywhere = Self.listener(on: AddressBits(), namespace: 0)
+    everywhere.isIPv6 = true
+    for listener in [Self.listener(on: Self.address, namespace: 0), everywhere] {
+      let found = Self.findings([listener, attempt])
+      let stuck = try found.only(.connectStuck)
+      #expect(stuck.why?.contains("drops the attempts: its queue is full") == true, "\(stuck.why ?? "")")
+      #expect(Diagnosis.chains(found).contains { $0.map(\.id) == [.acceptOverflow, .connectStuck] })
+    }
+    everywhere.isIPv6Only = true
+    let found = try Self.findings([everywhere, attempt]).only(.connectStuck)
+    #expect(found.why?.contains("The destination is down") == true)
+  }
+
   @Test("the other end in another namespace must be as old as the connection")
   func otherEnd() {
     func end(_ namespace: UInt16, isServer: Bool, age: UInt32) -> InetSocket {

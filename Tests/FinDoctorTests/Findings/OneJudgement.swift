@@ -38,7 +38,8 @@ struct OneJudgement {
         socket.retransmits = UInt8(number(0..<5))
         (socket.info.probes, socket.info.sendWindow) = (UInt8(number(0..<3)), number(0..<2) * 5000)
         socket.memory.drops = isListener ? number(0..<3) : 0
-        if number(0..<4) == 0, !isListener { socket.remoteBits = AddressBits(low: 0x0a00_0001) }
+        if number(0..<4) == 0, !isListener { socket.remoteBits = AddressBits(low: 0x0a00_0001 + UInt64(number(0..<6))) }
+        if state == .synSent, number(0..<2) == 0 { socket.remotePort = 80 + UInt16(number(0..<2)) }
       }
       sockets.append(socket)
       if !isListener, number(0..<2) == 0 {
@@ -93,6 +94,7 @@ struct OneJudgement {
         compare(life, place, findings, census, "seed \(seed), round \(round), row \(place)")
       }
       for panel in panels { compare(panel, findings, census, "seed \(seed), round \(round), \(panel.place)") }
+      compare(findings.filter { $0.id == .connectStuck }, panels, census, "seed \(seed), round \(round)")
     }
   }
 
@@ -119,6 +121,35 @@ struct OneJudgement {
         let subject = sentence.prefix { $0 != ":" && $0 != "." }
         #expect(why.contains(subject), "\(context): \(why) — \(sentence)")
       }
+    }
+  }
+
+  /// Findings about attempts without an answer agree with the queues that `fin listeners` shows, and count no attempt
+  /// twice.
+  private func compare(_ stuck: [Finding], _ panels: [ListenerOverview], _ census: Census, _ context: String) {
+    let all = stuck.flatMap(\.sockets)
+    #expect(Set(all).count == all.count, "\(context)")
+    #expect(stuck.allSatisfy { $0.count == $0.sockets.count }, "\(context)")
+    // Peers of one port that are alike form one finding, unless they are very few.
+    let alike = Dictionary(grouping: stuck) { finding -> String in
+      guard case .inet(let place)? = finding.sockets.first else { return "" }
+      return "\(finding.who?.pid ?? 0) \(finding.claim.name) \(census.sockets[place].remotePort)"
+    }
+    #expect(alike.values.allSatisfy { $0.count < 4 }, "\(context): \(stuck.map(\.sentence))")
+    for finding in stuck {
+      guard case .inet(let place)? = finding.sockets.first else { continue }
+      let attempt = census.sockets[place]
+      let reached = panels.filter { panel in
+        guard case .inet(let listener) = panel.place else { return false }
+        let row = census.sockets[listener]
+        return row.localPort == attempt.remotePort && row.localBits == attempt.remoteBits
+      }
+      let full = reached.count { $0.isFull }
+      let claim =
+        reached.isEmpty
+        ? "no answer"
+        : full == 0 ? "listener has room" : full == reached.count ? "listener is full" : "one listener is full"
+      #expect(finding.claim.name == claim, "\(context): \(finding.why ?? "")")
     }
   }
 

@@ -84,6 +84,48 @@ struct OtherSituations {
     #expect(full.why?.contains("its queue is full") == true)
   }
 
+  @Test("SYNs without an answer to an address that listeners share: those with a full queue, in both orders of rows")
+  func attemptsAtAGroup() throws {
+    let stage = try #require(StagedCensus.all.first { $0.claim == "one listener is full" })
+    let rows = Array(stage.census.sockets)
+    for sockets in [rows, rows.reversed()] {
+      var census = stage.census
+      census.sockets = ContiguousArray(sockets)
+      let finding = try found(census, .connectStuck)
+      #expect(finding.why?.hasPrefix("2 listeners of this machine share that address") == true)
+      #expect(finding.why?.contains("the queue of 1 of them is full (17 of 16)") == true)
+      #expect(finding.confidence.word == "likely")
+    }
+    var census = stage.census
+    for index in census.sockets.indices where census.sockets[index].state == .listen {
+      census.sockets[index].receiveQueue = 17
+    }
+    let full = try found(census, .connectStuck)
+    #expect(full.why?.contains("the queue of each of the 2 is full") == true && full.confidence == .certain)
+    // A listener on the address itself gets the attempts, and not one on every address.
+    census.sockets[2].localBits = AddressBits()
+    census.sockets[2].receiveQueue = 0
+    #expect(try found(census, .connectStuck).why?.hasSuffix("drops the attempts: its queue is full.") == true)
+  }
+
+  @Test("SYNs without an answer to many hosts of one port are one finding, those to listeners of this machine another")
+  func attemptsToManyHosts() throws {
+    func attempt(_ number: UInt32, to address: UInt64) -> InetSocket {
+      Stage.row(.synSent, number, local: 50_000 + UInt16(number), remote: 80) {
+        ($0.timer, $0.retransmits, $0.remoteBits) = (.retransmit, 3, AddressBits(low: address))
+        ($0.info.totalTimeoutTime, $0.info.retransmitTimeout) = (7000, 8_000_000)
+      }
+    }
+    let far = (1...20).map { attempt(2 * $0, to: 0x0a00_0000 + UInt64($0)) }
+    let near = (31...34).map { attempt(2 * $0, to: 0x7f00_0001) }
+    let census = Stage.census(far + near + [Stage.listener(waiting: 17)])
+    let all = Diagnosis.findings(in: census).filter { $0.id == .connectStuck }.sorted { $0.count > $1.count }
+    #expect(all.map(\.count) == [20, 4])
+    #expect(all[0].sentence.contains("waits for 20 connections to 20 peers, port 80") && all[0].severity == .warning)
+    #expect(all[0].why?.contains("for many peers at once, most likely near this machine") == true)
+    #expect(all[1].sentence.contains("to 127.0.0.1:80") && all[1].why?.contains("its queue is full") == true)
+  }
+
   @Test("dropped attempts are an overflow only if ListenOverflows counts one in that namespace")
   func drops() throws {
     let listener = Stage.listener(waiting: 0) { $0.memory.drops = 4 }

@@ -82,6 +82,24 @@ struct PeersFound {
     }
   }
 
+  @Test("P3: with TCP_USER_TIMEOUT more probes than TCP_KEEPCNT are unanswered, and the time decides")
+  func userTimeout() throws {
+    try withServer { link, port in
+      try Scene.with("across", "keepalive", LossyLink.rightAddress, port, "1", "3", "120000", in: link.left) { scene in
+        link.cut()
+        let finding = try scene.awaitFinding(.keepaliveFailing) { Int($0["probes"] ?? "") ?? 0 > 9 }
+        #expect(finding.why?.contains("That more than 9 have no answer means that the program has set") == true)
+        #expect(finding.why?.contains("gives up with ETIMEDOUT after") == false)
+        let census = try scene.census()
+        let place = try #require(census.sockets.firstIndex { $0.timer == .keepalive })
+        let readings = scene.network.run { SocketDetails.read(.inet(place), in: census, readsOptions: true) }
+        #expect(readings.options?.keepaliveCount == 3 && readings.options?.userTimeout == 120_000)
+        let next = SocketExplanation(of: .inet(place), in: census, readings).next.joined(separator: " ")
+        #expect(next.contains("after 2 min without an answer (TCP_USER_TIMEOUT)"), "\(next)")
+      }
+    }
+  }
+
   @Test("P4: unanswered connection attempts; not reported once they are answered")
   func connecting() throws {
     try withServer { link, port in

@@ -127,6 +127,9 @@ extension StagedCensus {
       [Stage.row(.established, 1) { ($0.timer, $0.info.probes) = (.keepalive, 1) }]),
     StagedCensus(.connectStuck, "no answer", [attempt { $0.remoteBits = AddressBits(low: 0x0a00_0001) }]),
     StagedCensus(.connectStuck, "listener is full", [attempt(), Stage.listener(waiting: 17)]),
+    StagedCensus(
+      .connectStuck, "one listener is full",
+      [attempt(), Stage.listener(waiting: 17), Stage.row(.listen, 9) { $0.sendQueue = 16 }]),
     StagedCensus(.connectStuck, "listener has room", [attempt(), Stage.listener(waiting: 0)]) {
       $0.census.namespaces[0].counters = Counters(["TcpExt.ListenOverflows": 0])
     },

@@ -1,4 +1,5 @@
-"""One side of connections between two networks: across.py serve|send|talk|idle|keepalive|connect ADDRESS PORT COUNT.
+"""One side of connections between two networks: across.py serve|send|talk|idle|keepalive|connect ADDRESS PORT COUNT
+[PROBES [TIMEOUT]].
 
 Prints "ready", then executes each line of its input: "send" sends data on every connection.
 """
@@ -36,7 +37,9 @@ else:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 9)
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, number(5, 9))
+            if len(sys.argv) > 6:
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, number(6, 0))
 print("ready", flush=True)
 for line in sys.stdin:
     if line.strip() == "send":

@@ -2,6 +2,12 @@
 from stage import *
 
 what, hosts = mode(), number(2, 20)
+if what == "unanswered":  # attempts to connect to hosts of 10.98.0.0/16 that do not answer
+    kept = [socket.socket() for _ in range(hosts)]
+    for i, s in enumerate(kept):
+        s.setblocking(False)
+        s.connect_ex(("10.98.%d.%d" % (i // 250, i % 250 + 1), 80))
+    stand(80)
 l = listener("0.0.0.0")
 port = l.getsockname()[1]
 kept = []

@@ -39,5 +39,9 @@ def waiting():
     return sum(1 for x in open("/proc/thread-self/net/tcp").readlines()[1:] if x.split()[3] == "03")
 
 
+if what == "dropped":  # the kernel drops the SYNs, all of them or those above the backlog
+    count_of = lambda: struct.unpack_from("9I", l.getsockopt(socket.SOL_SOCKET, 55, 36))[8]  # SO_MEMINFO, SK_MEMINFO_DROPS
+    until("SYNs are dropped", lambda: count_of() > 0)
+    stand(port)
 until("the handshakes wait", lambda: waiting() >= min(count, backlog))
 stand(port)
