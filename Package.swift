@@ -98,7 +98,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "FinDoctorTests", dependencies: ["FinDoctor", "FinBase", "CFin", "Peers", "TestTraits"],
-      exclude: ["Corpus", "Scenes", "Zoo/README.md"],
+      exclude: ["Corpus", "Scenes", "Zoo/Programs", "Zoo/README.md"],
       swiftSettings: settings),
     .testTarget(
       name: "FinCommandTests",

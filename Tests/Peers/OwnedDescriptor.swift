@@ -39,7 +39,7 @@ struct OwnedDescriptor: ~Copyable, Sendable {
 }
 
 /// The contents of a small file, such as those under `/proc`, without the final line end.
-func readText(_ path: String) throws(RigError) -> String {
+public func readText(_ path: String) throws(RigError) -> String {
   let file = try OwnedDescriptor(opening: path, O_RDONLY)
   var bytes: [UInt8] = []
   while let more = try file.read(upTo: 65536), !more.isEmpty { bytes += more }

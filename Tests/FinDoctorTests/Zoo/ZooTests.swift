@@ -10,13 +10,13 @@ import Testing
   .needsScenes, .onThreads, .timeLimit(.minutes(30))
 )
 struct ZooTests {
-  private static let web: UInt16 = 8080
-  private static let proxy: UInt16 = 8081
-  private static let store: UInt16 = 6379
+  static let web: UInt16 = 8080
+  static let proxy: UInt16 = 8081
+  static let store: UInt16 = 6379
 
   /// Starts nginx with a master and two workers; it answers every request.
   @discardableResult
-  private static func nginx(_ zoo: Zoo, listen: String = "127.0.0.1:8080") throws -> Child {
+  static func nginx(_ zoo: Zoo, listen: String = "127.0.0.1:8080", keepalive: Int = 75) throws -> Child {
     let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \(zoo.folder)/\($0);" }
     let configuration = try zoo.write(
       "nginx.conf",
@@ -24,7 +24,7 @@ struct ZooTests {
       daemon off; worker_processes 2; user root; pid \(zoo.folder)/nginx.pid; error_log \(zoo.folder)/error.log;
       events { worker_connections 256; }
       http {
-        access_log off; \(paths.joined(separator: " "))
+        access_log off; keepalive_timeout \(keepalive)s; \(paths.joined(separator: " "))
         server { listen \(listen); location / { return 200 "ok"; } }
       }
       """)
@@ -35,7 +35,7 @@ struct ZooTests {
   }
 
   /// Starts HAProxy as a master with a worker, before a server on the port `web`.
-  private static func haproxy(_ zoo: Zoo) throws -> Child {
+  static func haproxy(_ zoo: Zoo) throws -> Child {
     let configuration = try zoo.write(
       "haproxy.cfg",
       """
@@ -139,12 +139,37 @@ struct ZooTests {
   }
 
   @Test(
-    "requests: a session is healthy under load",
+    "HAProxy between clients and a server that never answers: its settings are the remedy", .needsProgram("haproxy"))
+  func forgottenHalves() throws {
+    try Zoo.with { zoo in
+      try zoo.script("zoo_client", "mute", "\(Self.web)")
+      _ = try Self.haproxy(zoo)
+      try zoo.script("zoo_client", "half", "\(Self.proxy)", "3")
+      let unanswered = try zoo.awaitFinding(.closeWaitKnown, about: "haproxy", .eager) { $0.count == 3 }
+      #expect(unanswered.sentence.contains("whose peers have finished sending and still receive"))
+      #expect(unanswered.confidence != .certain && unanswered.fix.code.contains("timeout client-fin"))
+      let waiting = try zoo.awaitFinding(.finWait2Held, about: "haproxy", .eager) { $0.count == 3 }
+      #expect(waiting.fix.code.contains("timeout server-fin"))
+    }
+  }
+
+  @Test(
+    "requests: a session is healthy under load; connections of its pool that the server closed are named",
     .needsProgram("nginx"), .needsPythonModule("requests"))
   func requests() throws {
     try Zoo.with { zoo in
-      try Self.nginx(zoo)
+      try Self.nginx(zoo, keepalive: 1)
       try zoo.expectHealthy(under: zoo.script("zoo_load", "requests", "\(Self.web)"), "requests")
+      // The pool looks at a connection when it hands it out, and nothing looks before.
+      let idle = try zoo.script("zoo_client", "pool", "\(Self.web)", "3")
+      let unread = try zoo.awaitFinding(.closeWaitUnseen, of: idle.number) { $0.count == 3 }
+      #expect(unread["Recv-Q"] == "1" && unread.severity == .info && unread.fix.code.contains("a pool must check"))
+      // The answer and the end of file come in one segment: strace shows one recv, and none that returns 0.
+      try zoo.script("zoo_client", "closing", "\(Self.proxy)")
+      let told = try zoo.script("zoo_client", "pool", "\(Self.proxy)", "3")
+      let read = try zoo.awaitFinding(.closeWaitKnown, of: told.number) { $0.count == 3 }
+      #expect(read.sentence.contains("it read all that was sent, and did not close"))
+      #expect(read.why?.contains("or it took the end of file together with the last data") == true)
     }
   }
 
