@@ -43,7 +43,7 @@ final class ExportServer: Sendable {
     // A client that is refused may still be sending: what it sends is taken and thrown away for a moment, so that the
     // kernel does not reset the connection before the answer has arrived.
     await listener.serve(
-      limits: ServerLimits(connections: bounds.connections),
+      connections: bounds.connections,
       closing: .lingering(within: .seconds(2), idle: .milliseconds(500), discarding: 1 << 20)
     ) { connection in
       await self.serve(connection.share())
