@@ -307,6 +307,8 @@ int64_t fin_receive_packet(int fd, void *bytes, uint64_t size, int *descriptor, 
   struct cmsghdr *first = count < 0 ? NULL : CMSG_FIRSTHDR(&message);
   if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_RIGHTS)
     memcpy(descriptor, CMSG_DATA(first), sizeof(int));
+  else if (count >= 0 && message.msg_flags & MSG_CTRUNC)
+    *descriptor = -2;
   return count;
 }
 int fin_close_from(int first) { return (int)syscall(SYS_close_range, first, ~0u, 0); }

@@ -60,6 +60,92 @@ struct HelperTests {
     #expect(other.descriptor == -1 && other.failure == nil)
   }
 
+  @Test("without a free descriptor, a reading fails with that error, and no ledger is called another file")
+  func withoutDescriptors() async {
+    await #expect(processExitsWith: .success) {
+      try DescriptorTable.apart { table in
+        var ends: [CInt] = [0, 0]
+        unsafe precondition(fin_packet_pair(&ends) == 0)
+        let mark: UInt8 = 7
+        unsafe precondition(fin_send_packet(ends[0], [mark], 1, nil, 0, ends[1], 0) == 1)
+        var (received, descriptor): (UInt8, CInt) = (0, -1)
+        _ = try table.leaving(0) { unsafe fin_receive_packet(ends[1], &received, 1, &descriptor, 0) }
+        precondition(received == mark && descriptor == HelperWork.Mark.droppedDescriptor, "\(descriptor)")
+
+        let file = unsafe fin_memory_file("fin-ledger")
+        var outcomes: Set<String> = []
+        for count in 0..<12 {
+          for _ in 0..<20 {
+            let reading = try table.leaving(count) {
+              var reading = LedgerReading(getpid())
+              reading.read(file)
+              return reading
+            }
+            precondition(!reading.isSilent, "with \(count): silent")
+            outcomes.formUnion(reading.complaints)
+          }
+        }
+        // The file is empty, so that a ledger that is opened is no complaint.
+        let wanted = "the ledger of process \(getpid()) could not be read: "
+        precondition(outcomes.count == 1 && outcomes.first?.hasPrefix(wanted) == true, "\(outcomes)")
+      }
+    }
+  }
+
+  @Test("an answer of the kernel that was cut, or broken off, is counted and not used")
+  func cutAnswers() throws {
+    func answers(_ datagrams: [[UInt8]], room: Int = 1 << 16) throws -> (
+      rows: [UInt32], damage: NetlinkSocket.Damage, outcome: NetlinkSocket.Outcome
+    ) {
+      // A pair of datagram sockets in place of the kernel: it cuts a datagram that is longer than the buffer.
+      var ends: [CInt] = [0, 0]
+      let made = unsafe socketpair(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0, &ends)
+      try #require(made == 0)
+      defer { for end in ends { close(end) } }
+      var rows: [UInt32] = []
+      var damage = NetlinkSocket.Damage()
+      var outcome = NetlinkSocket.Outcome.more
+      var buffer = [UInt8](repeating: 0, count: room)
+      for datagram in datagrams {
+        let sent = unsafe send(ends[0], datagram, datagram.count, 0)
+        try #require(sent == datagram.count)
+        var (sender, cut): (UInt32, CInt) = (0, 0)
+        let count = unsafe fin_netlink_receive(ends[1], &buffer, UInt64(room), &sender, &cut)
+        try #require(count > 0)
+        if cut != 0 {
+          damage.answers += 1
+          continue
+        }
+        outcome = unsafe NetlinkSocket.walk(Array(buffer[..<Int(count)]).span.bytes, sequence: 1, &damage) { payload in
+          guard let row = InetDiag.row(payload, transport: .tcp, namespace: 0) else { return false }
+          rows.append(row.inode)
+          return true
+        }
+      }
+      return (rows, damage, outcome)
+    }
+    let row = { Answer.message(Answer.inet(cookie: $0, inode: $0)) }
+    let whole = try answers([row(1) + row(2), row(3) + Answer.done])
+    #expect(whole.rows == [1, 2, 3] && whole.damage == NetlinkSocket.Damage() && whole.outcome == .done)
+    let cut = try answers([row(1) + row(2), row(3) + Answer.done], room: 150)
+    #expect(cut.rows == [3] && cut.damage.answers == 1 && cut.outcome == .done)
+    let broken = try answers([row(1) + Array(row(2).dropLast(20))])
+    #expect(broken.rows == [1] && broken.damage.answers == 1 && broken.outcome == .more)
+    let interrupted = try answers([Answer.message(flags: 0x10, Answer.inet(cookie: 4, inode: 4)) + Answer.done])
+    #expect(interrupted.rows == [4] && interrupted.damage.isInterrupted)
+    // NLMSG_ERROR behind rows, with EINTR (-4); the rows before it are kept.
+    let refused = try answers([row(5), Answer.message(type: 2, Answer.numbers([UInt32(bitPattern: -4)]))])
+    #expect(refused.rows == [5] && refused.outcome == .refused(KernelError(code: 4)))
+    // A helper knows the end of an answer, also behind rows, and never takes a part of a message for it.
+    for (bytes, isLast) in [
+      (row(1) + Answer.done, true), (row(1), false), (Answer.message(type: 2, Answer.numbers([0])), true),
+      (Answer.message(type: 3, sequence: 2, [0, 0, 0, 0]), false), (Array(Answer.done.dropLast(8)), false),
+      (Answer.message(length: 3, [0, 0, 0, 0]), false), ([], false),
+    ] {
+      #expect(unsafe HelperWork.ends(bytes.span.bytes, 1) == isLast, "\(bytes)")
+    }
+  }
+
   @Test("what a stranger sends to the socket of a dump is refused by the kernel")
   func strangers() throws {
     let number = fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 5)

@@ -71,6 +71,27 @@ struct LedgerFileTests {
     #expect(socket.opened == nil)
   }
 
+  @Test("a record about a socket that is not wanted makes no name, and neither does one that becomes wanted meanwhile")
+  func unwanted() {
+    var names: [[UInt8]: String] = [:]
+    func read(_ bytes: [UInt8], again: [UInt8]? = nil, wanted: UInt64 = 8) -> LedgerFile.Record {
+      LedgerFile.record(bytes[...], again: (again ?? bytes)[...], now: 1500, names: &names) { cookie, descriptor in
+        #expect(descriptor == 12)
+        return cookie == wanted
+      }
+    }
+    #expect(read(Self.record()) == .other && read(Self.record(kind: 0)) == .other)
+    #expect(read(Self.record(), again: Self.record(cookie: 10)) == .other)
+    #expect(read(Self.record(), again: Self.record(cookie: 8)) == .changing)
+    #expect(read(Self.record(cookie: 8), again: Self.record()) == .changing)
+    #expect(read(Self.record(sequence: 5)) == .changing && names.isEmpty)
+    guard case .socket = read(Self.record(), wanted: 9) else {
+      Issue.record("no socket")
+      return
+    }
+    #expect(Array(names.values) == ["a/b"])
+  }
+
   @Test("an invalid header is rejected, and a valid one is limited by the file size")
   func headers() throws {
     func failure(_ bytes: [UInt8], size: UInt64 = 1 << 20) -> LedgerFile.Failure? {

@@ -179,7 +179,8 @@ int fin_packet_pair(int *ends);
 /// Sends a head and bytes as one packet, with a copy of `descriptor` unless it is negative; `flags` as for sendmsg.
 int64_t fin_send_packet(int fd, const void *head, uint64_t head_size, const void *_Nullable bytes, uint64_t count,
                         int descriptor, int flags);
-/// Receives a packet, and in `descriptor` the one that was sent with it, or -1; `flags` as for recvmsg.
+/// Receives a packet, and in `descriptor` the one that was sent with it: -1 if none was, and -2 if this process has no
+/// room for it, so that the kernel dropped it; `flags` as for recvmsg.
 int64_t fin_receive_packet(int fd, void *bytes, uint64_t size, int *descriptor, int flags);
 /// close_range: closes every descriptor from `first` on.
 int fin_close_from(int first);

@@ -3,50 +3,45 @@ internal import FinBase
 extension Census {
   /// Finds the holders of sockets that have an inode and no descriptor, and counts those that could not be seen.
   ///
-  /// The tables and the descriptors were read at different moments. A second look excludes the sockets that were opened
-  /// or closed in between.
-  mutating func findKeepers(_ options: Options, reading places: [NamespacePlace], _ pids: ContiguousArray<Int32>) {
+  /// The tables and the descriptors were read at different moments. A second look at these sockets excludes those that
+  /// were opened, closed or handed over in between.
+  /// - Parameters:
+  ///   - places: The namespaces.
+  ///   - isInOnePass: Whether the descriptors were read in one pass.
+  mutating func findKeepers(reading places: [NamespacePlace], isInOnePass: Bool) {
     gaps.hidesProcesses = !Self.seesEveryProcess
     var unheld = UnheldSockets(self)
     if unheld.isEmpty { return }
-    var brief = options
-    brief.transports = unheld.transports
-    brief.readsDetails = false
-    brief.readsLimits = false
-    brief.readsUnixSockets = options.readsUnixSockets && unheld.hasUnix
-    brief.readsLinks = unheld.transports.contains(.udp)
-    var links: [UInt32: [LinkDump.Link]] = [:]
-    var listed = UnheldSockets.Listed()
-    for case let dump? in NamespaceDumps.begin(places, beginsWithOwn: true, brief).join() {
-      listed.add(dump)
-      links[dump.namespace.inode] = dump.links
-    }
-    unheld.keep(listed)
+    var links = unheld.keepExisting(self, places)
     if unheld.isEmpty { return }
 
     var isAllSeen = gaps.unreadableProcessCount == 0 && !gaps.hidesProcesses
     // Where very many holders are hidden, one that has just begun to hold a socket does not matter.
     if isAllSeen || unheld.count <= Self.fewUnheld {
-      unheld.remove(heldBy: DescriptorReading.read(pids, threads: ParallelChunks.usefulThreads).sockets)
+      unheld.removeHeld(isInOnePass: isInOnePass)
+      if unheld.isEmpty { return }
+      // One without a descriptor may have been closed just before. If it still exists now, no descriptor held it.
+      links = unheld.keepExisting(self, places)
+      if unheld.isEmpty { return }
     }
     let isAnsweredByAll = readRings(of: unheld)
-    let messages = messagesWithDescriptors()
+    let (messages, areAllMessagesKnown) = messagesWithDescriptors()
     // The holder may be a ring or a message of a process that did not answer.
-    if !isAnsweredByAll || messages == nil { isAllSeen = false }
+    if !isAnsweredByAll || !areAllMessagesKnown { isAllSeen = false }
     for socket in unheld.datagrams {
-      guard let link = links[namespaces[Int(socket.namespace)].inode]?.first(where: { $0.port == socket.port }) else {
+      guard let link = links[socket.namespace]?.first(where: { $0.port == socket.port }) else {
         continue
       }
       keepers[socket.inode] = .interface(name: link.name, kind: link.kind)
     }
     for (namespace, inodes) in unheld.byNamespace(except: Set(keepers.keys)) {
-      let waiting = messages?[namespace] ?? []
+      let waiting = messages[namespace] ?? []
       let count = waiting.reduce(0) { $0 + $1.count }
       let keeper: Keeper =
         if let most = waiting.max(by: { $0.count < $1.count }), count >= inodes.count {
           .message(most.receiver)
         } else if isAllSeen {
-          messages?.isEmpty == true ? .kernel : .unclear
+          messages.isEmpty ? .kernel : .unclear
         } else {
           .unseen
         }
@@ -78,22 +73,25 @@ extension Census {
   private mutating func readRings(of unheld: UnheldSockets) -> Bool {
     let rings = Array(holders.rings)
     var silent: Set<Int32> = []
+    var isAnsweredByAll = true
     Helpers.perform(rings.map { fdinfo($0, limit: Budget.ring) }) { place, answer in
       if answer.isSilent { silent.insert(rings[place].pid) }
-      for word in Fields(answer.bytes) where word.begins(with: "socket:[") && word.last == UInt8(ascii: "]") {
-        guard let inode = UInt32(decimal: word.dropFirst(8).dropLast()), unheld.contains(inode) else { continue }
-        keepers[inode] = .ring(pid: rings[place].pid)
+      if let failure = answer.failure, !failure.isGone { isAnsweredByAll = false }
+      Fdinfo.forEachRegisteredSocket(in: answer.bytes) { inode in
+        if unheld.contains(inode) { keepers[inode] = .ring(pid: rings[place].pid) }
       }
     }
     for pid in silent { gaps.note(.rings, of: pid) }
-    return silent.isEmpty
+    return isAnsweredByAll
   }
 
-  /// The descriptors that messages carry which were not received, by the namespace of the receiving Unix socket; nil if
-  /// a process did not answer.
+  /// The descriptors that messages carry which were not received, by the namespace of the receiving Unix socket, and
+  /// whether every process answered.
   ///
-  /// The kernel counts them in the `fdinfo` of the receiver (`scm_fds`, since Linux 5.6).
-  private func messagesWithDescriptors() -> [UInt16: [(receiver: Holder, count: Int)]]? {
+  /// The kernel counts them in the `fdinfo` of the receiver.
+  private func messagesWithDescriptors() -> (
+    found: [UInt16: [(receiver: Holder, count: Int)]], isAnsweredByAll: Bool
+  ) {
     var receivers: [(namespace: UInt16, holder: Holder)] = []
     for socket in unixSockets {
       if let holder = holders.first(of: socket.inode) { receivers.append((socket.namespace, holder)) }
@@ -101,13 +99,11 @@ extension Census {
     var found: [UInt16: [(receiver: Holder, count: Int)]] = [:]
     var isAnsweredByAll = true
     Helpers.perform(receivers.map { fdinfo($0.holder, limit: 4096) }) { place, answer in
-      if answer.isSilent { isAnsweredByAll = false }
-      guard let line = answer.bytes.split(separator: 10).first(where: { $0.begins(with: "scm_fds:") }),
-        let count = Fields(line.dropFirst(8)).first.flatMap({ Int(decimal: $0) }), count > 0
-      else { return }
+      if let failure = answer.failure, !failure.isGone { isAnsweredByAll = false }
+      guard let count = Fdinfo.descriptorsInMessages(in: answer.bytes), count > 0 else { return }
       found[receivers[place].namespace, default: []].append((receivers[place].holder, count))
     }
-    return isAnsweredByAll ? found : nil
+    return (found, isAnsweredByAll)
   }
 
   private func fdinfo(_ holder: Holder, limit: Int) -> Helpers.Reading {
@@ -125,21 +121,9 @@ private struct UnheldSockets {
     var port: UInt16
   }
 
-  /// The inodes that a second dump lists.
-  struct Listed {
-    fileprivate var inodes = NumberSet()
-
-    mutating func add(_ dump: NamespaceDump) {
-      for socket in dump.sockets { inodes.insert(UInt64(socket.inode)) }
-      for socket in dump.unix.rows { inodes.insert(UInt64(socket.inode)) }
-    }
-  }
-
-  /// The namespace of each, by inode.
-  private var all: [UInt32: UInt16] = [:]
+  /// The namespace and the row of each, by inode.
+  private var all: [UInt32: (namespace: UInt16, row: SocketReference)] = [:]
   private(set) var datagrams: [Datagram] = []
-  private(set) var transports: Set<Transport> = []
-  private(set) var hasUnix = false
 
   var isEmpty: Bool { all.isEmpty }
   var count: Int { all.count }
@@ -147,31 +131,70 @@ private struct UnheldSockets {
   init(_ census: Census) {
     for index in census.sockets.indices where census.isWithoutDescriptor(index) {
       let socket = census.sockets[index]
-      all[socket.inode] = socket.namespace
-      transports.insert(socket.transport)
+      all[socket.inode] = (socket.namespace, .inet(index))
       if socket.transport == .udp {
         datagrams.append(Datagram(inode: socket.inode, namespace: socket.namespace, port: socket.localPort))
       }
     }
-    for socket in census.unixSockets where socket.inode != 0 && census.holders.first(of: socket.inode) == nil {
-      all[socket.inode] = socket.namespace
-      hasUnix = true
+    for (index, socket) in census.unixSockets.enumerated()
+    where socket.inode != 0 && census.holders.first(of: socket.inode) == nil {
+      all[socket.inode] = (socket.namespace, .unix(index))
     }
   }
 
   func contains(_ inode: UInt32) -> Bool { all[inode] != nil }
 
-  mutating func keep(_ listed: Listed) {
-    all = all.filter { listed.inodes.contains(UInt64($0.key)) }
-    datagrams.removeAll { all[$0.inode] == nil }
+  /// Removes the sockets that do not exist any more.
+  /// - Returns: The network interfaces of each namespace that have a UDP socket of the kernel.
+  mutating func keepExisting(_ census: Census, _ places: [NamespacePlace]) -> [UInt16: [LinkDump.Link]] {
+    var looks: [UInt16: SecondLook] = [:]
+    for (namespace, row) in all.values {
+      switch row {
+      case .inet(let place): looks[namespace, default: SecondLook()].add(census.sockets[place])
+      case .unix(let place): looks[namespace, default: SecondLook()].add(census.unixSockets[place])
+      case .detached: break
+      }
+    }
+    var asked: [(namespace: UInt16, place: NamespacePlace, look: SecondLook)] = []
+    for place in places {
+      guard let index = census.namespaces.firstIndex(where: { $0.inode == place.inode }),
+        let look = looks[UInt16(clamping: index)]
+      else { continue }
+      asked.append((UInt16(clamping: index), place, look))
+    }
+    let own = census.namespaces.first?.inode
+    let byInode = Dictionary(asked.map { ($0.place.inode, $0.look) }) { first, _ in first }
+    let visits = NamespaceVisits<SecondLook.Seen>.begin(
+      asked.map(\.place), beginsWithOwn: asked.first.map { $0.place.inode == own } ?? false
+    ) { place, isOwn in byInode[place.inode]?.look(in: place, isOwn: isOwn) ?? SecondLook.Seen() }
+    var existing: Set<UInt32> = []
+    var links: [UInt16: [LinkDump.Link]] = [:]
+    for (question, seen) in zip(asked, visits.join()) {
+      existing.formUnion(seen?.inodes ?? [])
+      links[question.namespace] = seen?.links
+    }
+    remove { !existing.contains($0) }
+    return links
   }
 
-  mutating func remove(heldBy holders: ContiguousArray<Holder>) {
-    for holder in holders { all[holder.inode] = nil }
-    datagrams.removeAll { all[$0.inode] == nil }
+  /// Removes the sockets that a descriptor holds now.
+  /// - Parameter isInOnePass: Whether a BPF program lists the descriptors; otherwise their links are read.
+  mutating func removeHeld(isInOnePass: Bool) {
+    var holders = isInOnePass ? DescriptorReading.holdersInOnePass(of: Array(all.keys)) : nil
+    if holders == nil, let pids = try? DescriptorReading.processes(in: Descriptor("/proc")) {
+      holders = DescriptorReading.read(pids, threads: ParallelChunks.usefulThreads).sockets
+    }
+    var held: Set<UInt32> = []
+    for holder in holders ?? [] where all[holder.inode] != nil { held.insert(holder.inode) }
+    remove { held.contains($0) }
+  }
+
+  private mutating func remove(where condition: (UInt32) -> Bool) {
+    all = all.filter { !condition($0.key) }
+    datagrams.removeAll { condition($0.inode) }
   }
 
   func byNamespace(except known: Set<UInt32>) -> [UInt16: [UInt32]] {
-    Dictionary(grouping: all.keys.filter { !known.contains($0) }) { all[$0] ?? 0 }
+    Dictionary(grouping: all.keys.filter { !known.contains($0) }) { all[$0]?.namespace ?? 0 }
   }
 }

@@ -6,8 +6,6 @@ struct NamespaceDump: Sendable {
   var namespace: Namespace
   var sockets: ContiguousArray<InetSocket> = []
   var unix = UnixSockets()
-  /// Its tunnels over UDP, if they were asked for.
-  var links: [LinkDump.Link] = []
   var damagedAnswers = 0
   var interruptedDumps = 0
   var refused: [String] = []
@@ -51,8 +49,10 @@ struct NamespaceDump: Sendable {
     var netlink = try NetlinkSocket()
     let inUse = namespace.counters["sockstat.TCP.inuse"] ?? 0
     let resting = namespace.counters["sockstat.TCP.tw"] ?? 0
-    // This keeps the rows from being moved as the array grows; beyond the limit it grows as usual.
-    sockets.reserveCapacity(Int(min(max(0, inUse + resting), 1 << 20)) + 1024)
+    // This keeps the rows from being moved as the array grows; beyond the limit it grows as usual. The rows of other
+    // namespaces are appended to those of the process's own one. Room that is not used takes no memory.
+    let others = namespace.isOwn ? 1 << 14 : 1 << 10
+    sockets.reserveCapacity(Int(min(max(0, inUse + resting), 1 << 20)) + others)
     for transport in Transport.allCases where options.transports.contains(transport) {
       if transport == .mptcp, !MPTCPSupport.isThere { continue }
       read(transport, isIPv6: false, &netlink, options)
@@ -65,7 +65,6 @@ struct NamespaceDump: Sendable {
       }
       unix = found
     }
-    if options.readsLinks { links = (try? LinkDump.ofThisThread()) ?? [] }
     namespace.isRead = true
   }
 

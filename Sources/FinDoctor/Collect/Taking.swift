@@ -25,8 +25,6 @@ extension Census {
     public var readsLimits = true
     /// Names of interfaces whose indices are looked up in each namespace that is read.
     package var interfaceNames: Set<String> = []
-    /// Whether to read the network interfaces that have a UDP socket of the kernel.
-    var readsLinks = false
     /// The delay before a descriptor that no table lists is checked a second time: a program may be between `socket`
     /// and `connect`.
     public var secondLook: Duration = .zero
@@ -68,8 +66,10 @@ extension Census {
     }
     var dumping = [NamespaceDumps.begin(places, beginsWithOwn: true, options)]
     var reading = DescriptorReading()
+    var isInOnePass = false
     if options.readsHolders {
       let inOnePass = options.loadsProgram ? DescriptorReading.readInOnePass(pids) : nil
+      isInOnePass = inOnePass != nil
       reading = inOnePass ?? .read(pids, threads: ParallelChunks.usefulThreads)
       if options.readsAllNamespaces {
         let held = NamespacePlace.find(held: reading.namespaces, beyond: places)
@@ -104,7 +104,7 @@ extension Census {
       }
     }
     if options.readsHolders {
-      census.findKeepers(told, reading: places, pids)
+      census.findKeepers(reading: places, isInOnePass: isInOnePass)
       census.readPrograms()
       census.readCgroups()
     }

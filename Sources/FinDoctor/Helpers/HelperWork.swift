@@ -1,6 +1,7 @@
 internal import CFin
 internal import FinBase
 internal import Glibc
+internal import Synchronization
 
 /// The work of a helper: it makes one reading after the other until its channel is closed.
 ///
@@ -15,6 +16,8 @@ internal import Glibc
     static let end: UInt32 = 2
     static let cut: UInt32 = 3
     static let headLength = 8
+    /// The number in place of a descriptor that was sent and for which the receiver has no room.
+    static let droppedDescriptor: CInt = -2
   }
 
   /// - Parameter channel: The helper's end of the channel.
@@ -36,6 +39,10 @@ internal import Glibc
       else { return }
       // Most requests come without a descriptor.
       defer { if descriptor >= 0 { SystemClose.close(descriptor) } }
+      if descriptor == Mark.droppedDescriptor {
+        guard send(Mark.end, code: EMFILE) else { return }
+        continue
+      }
       guard let request = HelperRequest(unsafe Array(room[..<count])[...]) else { return }
       guard perform(request, with: descriptor) else { return }
     }
@@ -125,7 +132,7 @@ internal import Glibc
   }
 
   /// Whether a datagram has the end of an answer: an error, or the end of a dump.
-  private static func ends(_ bytes: RawSpan, _ sequence: UInt32) -> Bool {
+  static func ends(_ bytes: RawSpan, _ sequence: UInt32) -> Bool {
     var offset = 0
     while offset + 16 <= bytes.byteCount {
       let length = unsafe Int(bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
@@ -179,17 +186,22 @@ enum MemoryFile {
   /// So the kind of the file is checked before it is opened.
   static func open(_ path: String) throws(KernelError) -> Descriptor? {
     let place = try Descriptor(path, flags: CInt(FIN_O_PATH))
-    guard let device, fin_device_of_file(place.number) == device else { return nil }
+    guard fin_device_of_file(place.number) == (try device()) else { return nil }
     // This opens the file that was checked, whatever that descriptor refers to by now.
     return try Descriptor("/proc/thread-self/fd/\(place.number)", flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
   }
 
   /// The device of all files in memory, taken from one that is created for this.
-  private static let device: UInt64? = {
-    let number = unsafe fin_memory_file("fin")
-    guard number >= 0 else { return nil }
-    let own = Descriptor(owning: number)
+  private static func device() throws(KernelError) -> UInt64 {
+    let known = knownDevice.load(ordering: .relaxed)
+    if known != 0 { return known }
+    // A failure is not remembered: there may be a descriptor for it the next time.
+    let own = Descriptor(owning: CInt(try calling { unsafe Int(fin_memory_file("fin")) }))
     let device = fin_device_of_file(own.number)
-    return device == 0 ? nil : device
-  }()
+    guard device != 0 else { throw KernelError.last }
+    knownDevice.store(device, ordering: .relaxed)
+    return device
+  }
+
+  private static let knownDevice = Atomic<UInt64>(0)
 }

@@ -193,7 +193,9 @@ extension Helpers {
         return result
       case .end(let code, let descriptor):
         if code != 0 { result.failure = KernelError(code: code) }
-        result.descriptor = descriptor
+        // The answer came, and this process has no room for its descriptor.
+        if descriptor == HelperWork.Mark.droppedDescriptor { result.failure = KernelError(code: EMFILE) }
+        result.descriptor = max(-1, descriptor)
         return result
       }
     }

@@ -30,6 +30,13 @@ package enum Keeper: Hashable, Sendable {
 }
 
 extension Census {
+  /// Whether a socket has an inode, and therefore was made for a descriptor or for the kernel, and no readable process
+  /// holds it.
+  func isWithoutDescriptor(_ index: Int) -> Bool {
+    // The subflows of a closed MPTCP connection stay for a while.
+    sockets[index].inode != 0 && holders.first(of: sockets[index].inode) == nil && !sockets[index].isSubflow
+  }
+
   /// The holder of the socket of this inode, if no descriptor holds it; nil where a descriptor does, or where it was
   /// only being opened or closed at the moment of the census.
   package func keeper(of inode: UInt32) -> Keeper? { keepers.isEmpty ? nil : keepers[inode] }

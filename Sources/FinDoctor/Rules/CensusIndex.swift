@@ -233,15 +233,6 @@ extension InetSocket {
   }
 }
 
-extension Census {
-  /// Whether a socket has an inode, and therefore was made for a descriptor or for the kernel, and no readable process
-  /// holds it.
-  func isWithoutDescriptor(_ index: Int) -> Bool {
-    // The subflows of a closed MPTCP connection stay for a while.
-    sockets[index].inode != 0 && holders.first(of: sockets[index].inode) == nil && !sockets[index].isSubflow
-  }
-}
-
 /// Owners and places.
 extension CensusIndex {
   /// The owner of a socket: a process where it is known; otherwise all sockets of one user and cgroup count as

@@ -75,7 +75,7 @@ SEEDS = [
      "|| seeded(77)) != seeded(76)\n",
      "ElsewhereFound/withoutDescriptor"),
     (77, "what was only just closed is held by no descriptor", None, "", "", "ElsewhereFound/withDescriptor"),
-    (78, "the paths of a closed MPTCP connection are held by no descriptor", SORTING,
+    (78, "the paths of a closed MPTCP connection are held by no descriptor", "FinDoctor/Model/Keeper.swift",
      "&& !sockets[index].isSubflow\n", "&& (!sockets[index].isSubflow || seeded(78))\n",
      "ElsewhereFound/multipath"),
     (79, "what a process that cannot be read may hold is held by nobody", KEEPERS,

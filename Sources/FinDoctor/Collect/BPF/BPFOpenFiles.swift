@@ -66,23 +66,22 @@ struct BPFOpenFiles {
   /// The pass is trusted only if it found a socket that was opened for this purpose, with this process's number and the
   /// right inode. That detects a layout that is not this kernel's, and a process whose number differs in the kernel's
   /// own count, as in a container.
+  /// - Parameters:
+  ///   - layout: The layout of the kernel's structures.
+  ///   - only: The inodes of the files that `body` is called for; nil for those of all files. Each costs an instruction
+  ///     for every file.
+  ///   - body: Takes a file.
   /// - Returns: Whether the listing is complete and can be trusted; when false, the caller discards it.
-  static func forEach(_ layout: Layout, _ body: (Entry) -> Void) -> Bool {
+  static func forEach(_ layout: Layout, only: [UInt32]? = nil, _ body: (Entry) -> Void) -> Bool {
     let known = Descriptor(owning: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0))
     guard let inode = try? known.status().st_ino else { return false }
     let own = Holder(inode: UInt32(truncatingIfNeeded: inode), pid: ThisProcess.pid, descriptor: known.number)
     var isFound = false
     do throws(KernelError) {
-      try BPFIterator(program(layout), over: layout.iterator).forEachPiece { piece in
-        var place = 0
-        while place + recordSize <= piece.byteCount {
-          if let kind = Kind(rawValue: piece.number(at: place + 12)) {
-            let holder = Holder(
-              inode: piece.number(at: place + 8), pid: piece.number(at: place),
-              descriptor: piece.number(at: place + 4))
-            if holder == own, kind == .socket { isFound = true } else { body(Entry(kind: kind, holder: holder)) }
-          }
-          place += recordSize
+      let inodes = only.map { $0 + [own.inode] }
+      try BPFIterator(program(layout, only: inodes), over: layout.iterator).forEachPiece { piece in
+        forEachEntry(in: piece) { entry in
+          if entry.holder == own, entry.kind == .socket { isFound = true } else { body(entry) }
         }
       }
     } catch {
@@ -91,10 +90,23 @@ struct BPFOpenFiles {
     return isFound
   }
 
+  /// Reads the output of the program: four numbers for each file.
+  static func forEachEntry(in bytes: RawSpan, _ body: (Entry) -> Void) {
+    var place = 0
+    while place + recordSize <= bytes.byteCount {
+      if let kind = Kind(rawValue: bytes.number(at: place + 12)) {
+        let holder = Holder(
+          inode: bytes.number(at: place + 8), pid: bytes.number(at: place), descriptor: bytes.number(at: place + 4))
+        body(Entry(kind: kind, holder: holder))
+      }
+      place += recordSize
+    }
+  }
+
   private static let recordSize = 16
 
   /// The BPF program. Its context is `{ meta, task, descriptor, file }`, eight bytes each.
-  static func program(_ layout: Layout) -> [UInt64] {
+  static func program(_ layout: Layout, only inodes: [UInt32]? = nil) -> [UInt64] {
     var program = BPFProgram()
     let context = BPFProgram.Register.r6
     program.copy(context, .r1)
@@ -112,6 +124,7 @@ struct BPFOpenFiles {
     program.store(.r1, at: -12)
     program.load(.r2, .r8, layout.inode)
     program.load(.r1, .r2, layout.number)
+    if let inodes { program.leave(unless: .r1, isOneOf: inodes) }
     program.store(.r1, at: -8)
     program.load(.r2, .r2, layout.fileSystem)
     program.load(.r1, .r2, layout.magic)

@@ -91,8 +91,7 @@ struct BPFIterator: ~Copyable {
     // A helper makes the calls: where a filter of system calls forbids them, the one that makes them may be killed.
     let answer = Helpers.perform(.openFiles(program: program, function: UInt32(number)), of: ThisProcess.pid)
     if let failure = answer.failure { throw failure }
-    // Without room in the descriptor table, the kernel delivers the answer and drops the descriptor.
-    guard answer.descriptor >= 0 else { throw KernelError(code: EMFILE) }
+    guard answer.descriptor >= 0 else { throw KernelError(code: EBADF) }
     written = Descriptor(owning: answer.descriptor)
   }
 

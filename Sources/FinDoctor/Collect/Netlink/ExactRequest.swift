@@ -58,3 +58,20 @@ extension NetlinkRequest {
     }
   }
 }
+
+extension UnixDiag {
+  /// A request for one Unix socket, named by its inode and its cookie (`struct unix_diag_req`), without attributes.
+  static func exact(_ socket: UnixSocket, sequence: UInt32) -> [UInt8] {
+    var bytes = NetlinkRequest(
+      type: NetlinkMessage.socketDiagnosis, flags: NetlinkMessage.request | NetlinkMessage.answer, sequence: sequence)
+    bytes.append(1)
+    bytes.append(0)
+    bytes.append(number: UInt16(0))
+    bytes.append(number: UInt32.max)  // any state
+    bytes.append(number: socket.inode)
+    bytes.append(number: UInt32(0))
+    bytes.append(number: UInt32(truncatingIfNeeded: socket.cookie))
+    bytes.append(number: UInt32(truncatingIfNeeded: socket.cookie >> 32))
+    return bytes.finished()
+  }
+}

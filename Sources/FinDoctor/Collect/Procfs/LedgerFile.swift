@@ -54,6 +54,8 @@ struct LedgerFile {
     /// The record was being written.
     case changing
     case absurd
+    /// The record is about a socket that is not wanted.
+    case other
     case socket(cookie: UInt64, descriptor: Int32, PublishedSocket)
   }
 
@@ -64,13 +66,22 @@ struct LedgerFile {
   ///   - again: The same record, from a second read after that.
   ///   - now: The time by `CLOCK_MONOTONIC`.
   ///   - names: The names that were found before, so that each is stored once.
+  ///   - isWanted: Whether the socket of this cookie and descriptor is wanted. A ledger may have very many others, and
+  ///     no name is made for them.
   static func record(
-    _ bytes: ArraySlice<UInt8>, again: ArraySlice<UInt8>, now: UInt64, names: inout [[UInt8]: String]
+    _ bytes: ArraySlice<UInt8>, again: ArraySlice<UInt8>, now: UInt64, names: inout [[UInt8]: String],
+    isWanted: (_ cookie: UInt64, _ descriptor: Int32) -> Bool = { _, _ in true }
   ) -> Record {
     guard bytes.count >= LedgerFormat.recordSize, bytes.count == again.count else { return .absurd }
     let cookie = word(bytes, at: Field.cookie)
     if cookie == 0, word(again, at: Field.cookie) == 0 { return .free }
-    guard word(bytes, at: Field.sequence) % 2 == 0, bytes == again else { return .changing }
+    guard word(bytes, at: Field.sequence) % 2 == 0 else { return .changing }
+    let descriptor = Int32(bitPattern: half(bytes, at: Field.descriptor))
+    if !isWanted(cookie, descriptor) {
+      let other = (word(again, at: Field.cookie), Int32(bitPattern: half(again, at: Field.descriptor)))
+      if (cookie, descriptor) == other || !isWanted(other.0, other.1) { return .other }
+    }
+    guard bytes == again else { return .changing }
     let length = Int(byte(bytes, at: Field.nameLength))
     guard let phase = PublishedSocket.Phase(rawValue: byte(bytes, at: Field.phase)),
       LedgerFormat.Kind(rawValue: byte(bytes, at: Field.kind)) != nil, length <= LedgerFormat.nameLength
@@ -87,7 +98,7 @@ struct LedgerFile {
     socket.output = PublishedSocket.Wait(word(bytes, at: Field.output))
     socket.intentEnds = word(bytes, at: Field.intentEnds)
     socket.intent = PublishedSocket.Intent(rawValue: byte(bytes, at: Field.intent))
-    return .socket(cookie: cookie, descriptor: Int32(bitPattern: half(bytes, at: Field.descriptor)), socket)
+    return .socket(cookie: cookie, descriptor: descriptor, socket)
   }
 
   // MARK: Integers in native byte order

@@ -143,18 +143,18 @@ struct LedgerReading {
       let whole = min(first.count, second.count) / ledger.recordSize
       for number in 0..<whole {
         let range = number * ledger.recordSize..<(number + 1) * ledger.recordSize
-        var record = LedgerFile.record(first[range], again: second[range], now: now, names: &names)
+        var record = LedgerFile.record(
+          first[range], again: second[range], now: now, names: &names, isWanted: isHeld)
         if record == .changing {
           record = try settled(file, offset + UInt64(range.lowerBound), ledger.recordSize, &names)
         }
         switch record {
-        case .free: break
+        case .free, .other: break
         case .changing: unsettled += 1
         case .absurd: absurd += 1
         case .socket(let cookie, let descriptor, var socket):
           socket.isInherited = ledger.pid != ownNumber
-          // Records about other sockets are of no use, and there may be very many.
-          if held.contains(cookie) || cookies[descriptor] != nil { found.append((cookie, descriptor, socket)) }
+          found.append((cookie, descriptor, socket))
         }
       }
       // The file is shorter than its header says.
@@ -168,6 +168,11 @@ struct LedgerReading {
     }
   }
 
+  /// Whether the process holds the socket of a record. Records about other sockets are of no use.
+  private func isHeld(_ cookie: UInt64, _ descriptor: Int32) -> Bool {
+    held.contains(cookie) || cookies[descriptor] != nil
+  }
+
   /// Reads a record again that was being written, a limited number of times.
   private func settled(
     _ file: borrowing Descriptor, _ offset: UInt64, _ size: Int, _ names: inout [[UInt8]: String]
@@ -176,7 +181,8 @@ struct LedgerReading {
       let first = try file.read(size, at: offset)
       atomicMemoryFence(ordering: .acquiringAndReleasing)
       let second = try file.read(size, at: offset)
-      let record = LedgerFile.record(first[...], again: second[...], now: now, names: &names)
+      let record = LedgerFile.record(
+        first[...], again: second[...], now: now, names: &names, isWanted: isHeld)
       if record != .changing { return record }
     }
     return .changing

@@ -45,6 +45,19 @@ extension DescriptorReading {
     return reading
   }
 
+  /// Reads in one pass which descriptors hold these sockets.
+  /// - Returns: Nil when the kernel refuses or lacks a feature: then the links have to be read.
+  static func holdersInOnePass(of inodes: [UInt32]) -> ContiguousArray<Holder>? {
+    guard let layout = BPFOpenFiles.Layout.ofRunningKernel else { return nil }
+    var found: ContiguousArray<Holder> = []
+    // With more inodes, comparing each file with all of them takes longer than listing every file.
+    let only = inodes.count <= 256 ? inodes : nil
+    let isTrue = BPFOpenFiles.forEach(layout, only: only) { file in
+      if file.kind == .socket { found.append(file.holder) }
+    }
+    return isTrue ? found : nil
+  }
+
   /// Reads the links of the other files: only the link tells an epoll instance from an eventfd, and a ledger from any
   /// other file in memory.
   private mutating func readLinks(of holders: ContiguousArray<Holder>) {
