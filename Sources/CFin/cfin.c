@@ -26,6 +26,9 @@
 _Static_assert(FIN_SOCK_CLOEXEC == SOCK_CLOEXEC && FIN_SOCK_NONBLOCK == SOCK_NONBLOCK, "socket flags");
 _Static_assert(FIN_MSG_NOSIGNAL == MSG_NOSIGNAL && FIN_MSG_DONTWAIT == MSG_DONTWAIT, "message flags");
 _Static_assert(FIN_MSG_TRUNC == MSG_TRUNC && FIN_MSG_ERRQUEUE == MSG_ERRQUEUE, "message flags");
+_Static_assert(FIN_MSG_CTRUNC == MSG_CTRUNC && FIN_MSG_CMSG_CLOEXEC == MSG_CMSG_CLOEXEC, "message flags");
+_Static_assert(FIN_SCM_RIGHTS == SCM_RIGHTS && FIN_SCM_CREDENTIALS == SCM_CREDENTIALS, "control messages");
+_Static_assert(FIN_SO_TIMESTAMP == SO_TIMESTAMP, "options");
 _Static_assert(FIN_SIOCOUTQ == SIOCOUTQ && FIN_SIOCINQ == SIOCINQ && FIN_SIOCOUTQNSD == SIOCOUTQNSD, "queues");
 _Static_assert(FIN_F_DUPFD_CLOEXEC == F_DUPFD_CLOEXEC && FIN_O_PATH == O_PATH, "files");
 _Static_assert(FIN_SO_DETACH_FILTER == SO_DETACH_FILTER, "options");

@@ -74,4 +74,6 @@ enum SystemCall: Hashable, Sendable, CaseIterable {
   case memfdCreate, fallocate, mmap
   /// `getsockopt(2)` of `SO_PROTOCOL`.
   case protocolOfSocket
+  /// The `msg_flags` of `recvmsg(2)`.
+  case flagsOfMessage
 }

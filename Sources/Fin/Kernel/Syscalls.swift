@@ -89,9 +89,14 @@ enum Syscalls {
 
   /// Makes a descriptor from elsewhere `CLOEXEC` and non-blocking, like one that Fin creates.
   static func makeSafe(_ descriptor: CInt) throws(Errno) {
+    try closeOnExec(descriptor)
+    try setBlocking(descriptor, false)
+  }
+
+  /// Makes a descriptor `CLOEXEC`.
+  static func closeOnExec(_ descriptor: CInt) throws(Errno) {
     let flags = CInt(try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_GETFD, 0)) })
     _ = try call(.fcntl) { _ in Int(fin_fcntl_int(descriptor, F_SETFD, flags | FD_CLOEXEC)) }
-    try setBlocking(descriptor, false)
   }
 
   static func setBlocking(_ descriptor: CInt, _ isBlocking: Bool) throws(Errno) {

@@ -78,6 +78,7 @@ extension Core {
     while true {
       if phase == .paused { throw error(.accept, .paused) }
       let isStopping = phase == .stopping
+      if isStopping, closing.withLock({ $0.isHandedOver }) { throw drained(&progress) }
       let (resumptions, isRefusing, drain) = closing.withLock { ($0.resumptions, $0.refusal != nil, $0.drain) }
       let cached = CachedReadiness(of: self, access)
       // A stopped listener's queued clients are taken without consulting the cached readiness.
@@ -91,7 +92,7 @@ extension Core {
         let connectionState = ConnectionState(userTimeout: self.connectionState.value.userTimeout, drain: drain)
         return .done(
           Core(
-            Descriptor(owning: number), family: family, kind: .stream, phase: .connected, peer: peer,
+            Descriptor(owning: number), family: family, kind: kind, phase: .connected, peer: peer,
             connectionState: connectionState,
             ledger: ledger, site: site))
       } catch { code = error }

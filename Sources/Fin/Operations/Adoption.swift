@@ -4,10 +4,23 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
+extension Core.Role {
+  fileprivate var kind: SocketKind {
+    switch self {
+    case .connection, .listener: .stream
+    case .datagrams: .datagram
+    case .packets, .packetListener: .sequencedPacket
+    }
+  }
+
+  fileprivate var listens: Bool { self == .listener || self == .packetListener }
+  fileprivate var isConnected: Bool { self == .connection || self == .packets }
+}
+
 /// Adopting, lending and duplicating descriptors.
 extension Core {
   /// The kind of socket that the caller wants to adopt.
-  enum Role { case connection, listener, datagrams }
+  enum Role { case connection, listener, datagrams, packets, packetListener }
 
   /// Takes over a descriptor after checking what it is; on failure it is untouched.
   static func adopted(_ number: CInt, as role: Role, site: Ledger.Site) throws(SocketError) -> Core {
@@ -26,13 +39,13 @@ extension Core {
     let family = AddressFamily(rawValue: try ask(SO_DOMAIN))
     let isListening = try ask(SO_ACCEPTCONN) != 0
     guard [.ipv4, .ipv6, .unix].contains(family) else { throw refuse("has an address family that Fin does not use") }
-    guard kind == (role == .datagrams ? .datagram : .stream) else { throw refuse("is a \(kind) socket") }
+    guard kind == role.kind, family == .unix || kind != .sequencedPacket else { throw refuse("is a \(kind) socket") }
     if kind == .stream, family != .unix, let foreign = try foreignProtocol(number) { throw refuse(foreign) }
-    guard isListening == (role == .listener) else { throw refuse(isListening ? "listens" : "does not listen") }
+    guard isListening == role.listens else { throw refuse(isListening ? "listens" : "does not listen") }
     do throws(Errno) {
       var peer: SocketAddress?
       do throws(Errno) { peer = try Syscalls.remoteAddress(number) } catch {
-        if role == .connection { throw error }
+        if role.isConnected { throw error }
       }
       // The kernel names the peer of an MPTCP socket while the connect attempt is still under way.
       if role == .connection, family != .unix, (try? TCPInfo.read(number))?.state == .synSent {
@@ -41,19 +54,19 @@ extension Core {
       let local = try Syscalls.localAddress(number)
       try Syscalls.makeSafe(number)
       if kind == .stream { try disarmLinger(number) }
-      let connectionState = role == .connection ? history(of: number, family) : ConnectionState()
+      let connectionState = role.isConnected ? history(of: number, role, family) : ConnectionState()
       let phase: Phase =
         switch role {
-        case .connection: connectionState.value.phase
-        case .listener: .listening
+        case .connection, .packets: connectionState.value.phase
+        case .listener, .packetListener: .listening
         case .datagrams: .bound
         }
       isAdopted = true
       let core = Core(
         Descriptor(owning: number), family: family, kind: kind, phase: phase, local: local, peer: peer,
         connectionState: connectionState,
-        isShared: role == .listener, site: site)
-      if role == .listener { core.closing.withLock { $0.isAdopted = true } }
+        isShared: role.listens, site: site)
+      if role.listens { core.closing.withLock { $0.isAdopted = true } }
       return core
     } catch {
       throw SocketError(.adopt, .system(error), note: "descriptor \(number)")
@@ -85,8 +98,10 @@ extension Core {
 
   /// The terminal state of an adopted connection: that of its duplicates, or a new one that records whether our FIN
   /// is queued.
-  private static func history(of number: CInt, _ family: AddressFamily) -> ConnectionState {
+  private static func history(of number: CInt, _ role: Role, _ family: AddressFamily) -> ConnectionState {
     let connectionState = SharedConnectionStates.join(number) ?? ConnectionState()
+    // The question would send an empty message.
+    if role == .packets { return connectionState }
     if hasFinished(number, family) { connectionState.update { $0.noteFinish() } }
     return connectionState
   }

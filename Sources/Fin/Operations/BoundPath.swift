@@ -9,10 +9,12 @@ struct FileIdentity: Equatable, Sendable {
   let device: UInt
   let inode: UInt
 
-  init(_ status: stat) {
-    device = UInt(status.st_dev)
-    inode = UInt(status.st_ino)
+  init(device: UInt, inode: UInt) {
+    self.device = device
+    self.inode = inode
   }
+
+  init(_ status: stat) { self.init(device: UInt(status.st_dev), inode: UInt(status.st_ino)) }
 }
 
 /// The file that `bind(2)` made, so that closing removes that file and no other.

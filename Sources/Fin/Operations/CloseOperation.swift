@@ -376,7 +376,7 @@ struct CloseOperation {
         return nil
       }
       do {
-        let count = try most > 0 ? take(most) : Syscalls.peek(core.number(.exclusive))
+        let count = try most > 0 ? take(most) : peek()
         if count == 0 { return core.connectionState.value.failure == nil ? .peerFinished : .failed }
         if most <= 0 { return .deadline }
         discarded += count
@@ -388,11 +388,17 @@ struct CloseOperation {
     }
   }
 
+  private func peek() throws(Errno) -> Int {
+    if core.kind == .sequencedPacket { return try core.discardPacket(peeking: true, .exclusive) }
+    return try Syscalls.peek(core.number(.exclusive))
+  }
+
   private func take(_ most: Int) throws(Errno) -> Int {
     #if TLS
     if let layer = unsafe core.secured { return try core.discardSecured(layer, most, .exclusive) }
     #endif
     if core.isTCP { return try Syscalls.discard(core.number(.exclusive), most) }
+    if core.kind == .sequencedPacket { return try core.discardPacket(.exclusive) }
     return try unsafe withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { room throws(Errno) in
       try unsafe Syscalls.receive(
         core.number(.exclusive), UnsafeMutableRawBufferPointer(rebasing: room[..<min(most, room.count)]))

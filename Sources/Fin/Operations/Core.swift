@@ -60,6 +60,7 @@ final class Core: Sendable {
       var drainWaiters = TinyArray<any Wakeable>()
       var resumptions = 0
       var isAdopted = false
+      var isHandedOver = false
       var further: FurtherSockets?
       var refusal: Instant?
       var handshakesCut = 0
@@ -104,6 +105,11 @@ final class Core: Sendable {
     var isAdopted: Bool {
       get { details?.isAdopted ?? false }
       set { begun().isAdopted = newValue }
+    }
+    /// Whether a successor serves this listener: it accepts the clients that are still queued.
+    var isHandedOver: Bool {
+      get { details?.isHandedOver ?? false }
+      set { begun().isHandedOver = newValue }
     }
     /// The further sockets of a listener on several addresses.
     var further: FurtherSockets? {

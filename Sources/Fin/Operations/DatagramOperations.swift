@@ -49,6 +49,24 @@ extension Core {
     }
   }
 
+  /// Sends a datagram over a connected Unix socket, and passes descriptors with it.
+  ///
+  /// - Parameter pause: the next pause while the receiver's queue is full; it grows with each attempt.
+  func sendDatagram(
+    _ bytes: [UInt8], passing numbers: [CInt], _ pause: inout Backoff, _ access: Access
+  ) throws(SocketError) -> Attempt<Void> {
+    do throws(Errno) {
+      _ = try unsafe bytes.span.bytes.withUnsafeBytes { bytes throws(Errno) in
+        try unsafe Syscalls.send(number(access), bytes, passing: numbers)
+      }
+      return .done(())
+    } catch {
+      guard error == .resourceTemporarilyUnavailable else { throw failure(.send, .system(error), nil) }
+      defer { pause.grow() }
+      return .pause(pause.pause)
+    }
+  }
+
   func receiveDatagram(
     into room: UnsafeMutableRawBufferPointer, _ access: Access
   ) throws(SocketError) -> Attempt<Datagram.Envelope> {

@@ -72,6 +72,20 @@ extension Core {
   }
 }
 
+extension Core {
+  /// Makes this listener and others, which the caller alone holds, one listener.
+  func join(_ others: [Core]) throws(SocketError) {
+    guard !others.isEmpty else { return }
+    var numbers: [CInt] = []
+    for core in [self] + others { numbers.append(try core.withAccess(.bind) { core.number($0) }) }
+    let further: FurtherSockets
+    do throws(Errno) { further = try FurtherSockets(others, watching: numbers) } catch {
+      throw self.error(.bind, .system(error))
+    }
+    closing.withLock { $0.further = further }
+  }
+}
+
 /// Opening a listener.
 extension Core {
   /// The properties of a new listener, besides its addresses.
@@ -159,14 +173,7 @@ extension Core {
         }
       }
       guard let first = cores.first else { throw missing! }
-      guard cores.count > 1 else { return first }
-      var numbers: [CInt] = []
-      for core in cores { numbers.append(try core.withAccess(.bind) { core.number($0) }) }
-      let further: FurtherSockets
-      do throws(Errno) { further = try FurtherSockets(Array(cores.dropFirst()), watching: numbers) } catch {
-        throw first.error(.bind, .system(error))
-      }
-      first.closing.withLock { $0.further = further }
+      try first.join(Array(cores.dropFirst()))
       return first
     } catch {
       for core in cores { core.end() }

@@ -91,6 +91,8 @@ extension Core {
   ///
   /// - Parameter access: of an operation inside the gate.
   func clientsToBeReset(_ access: Access) -> Int {
+    // They are the successor's.
+    if closing.withLock({ $0.isHandedOver }) { return 0 }
     // Another process may hold an adopted listener: its queue is not refused, and is whole until the last close.
     if !closing.withLock({ $0.isAdopted }) { refuseClients(access) }
     let own: Int

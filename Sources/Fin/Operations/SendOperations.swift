@@ -80,7 +80,7 @@ extension Core {
 
   /// Throws the recorded terminal state before the kernel is asked: the kernel would only return EPIPE, which names
   /// no cause.
-  private func checkSending(_ accepted: Int) throws(SocketError) {
+  func checkSending(_ accepted: Int) throws(SocketError) {
     if connectionState.allowsSending { return }
     let state = connectionState.value
     if let failure = state.failure { throw error(.send, failure, bytesAccepted: accepted) }

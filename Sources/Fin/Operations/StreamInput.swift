@@ -41,7 +41,7 @@ extension Core {
 
   /// Checks an EOF that the kernel returned. After a reset that another call has taken, the kernel also returns EOF: it
   /// is genuine only if nothing has failed.
-  private func checkEnd(_ access: Access) throws(SocketError) {
+  func checkEnd(_ access: Access) throws(SocketError) {
     let state = connectionState.value
     if state.sawEnd { return }
     // The kernel reports a reset that came after the peer's FIN as EPIPE: the EOF is genuine, and sending is over.

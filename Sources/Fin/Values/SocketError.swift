@@ -40,6 +40,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case tcpInfo = "read TCP_INFO"
     /// The handshake of TLS.
     case secure
+    /// Handing listeners over to a successor, or taking them over from a predecessor.
+    case handOver = "hand over"
     /// `memfd_create(2)`, `fallocate(2)`, `mmap(2)` for a ``Ledger``.
     case publish = "publish the ledger"
     /// Work that blocks, in a thread of ``BlockingThreads``.
@@ -79,6 +81,10 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case endOfStream(received: Int)
     /// More bytes arrived than the limit with this name allows. They stay readable.
     case limit(String, Int)
+    /// Not all descriptors that the peer passed could be given to this process (`MSG_CTRUNC`), usually because it is at
+    /// its descriptor limit. Those that came are closed. The bytes of a stream stay readable; a message of a socket
+    /// that keeps their bounds is lost.
+    case descriptorsLost
     /// The line is not UTF-8. It stays readable as bytes.
     case notText
     /// Another receive is in progress.
@@ -192,6 +198,7 @@ extension SocketError.Cause {
     case .peerClosed: "the peer has closed (EPIPE)"
     case .endOfStream(let received): "the peer finished sending too early, after \(received) bytes"
     case .limit(let name, let value): "more than the \(name) of \(value)"
+    case .descriptorsLost: "not all passed descriptors arrived (MSG_CTRUNC)"
     case .notText: "not UTF-8"
     case .busy: "another operation is receiving"
     case .tooManyOperations: "too many operations at once"
@@ -222,6 +229,7 @@ extension SocketError {
     case .busy: "receive in one thread or task only, and share what it received"
     case .limit: "the received bytes stay readable; raise the limit, or close"
     case .endOfStream: "the received bytes stay readable with receive(upTo:)"
+    case .descriptorsLost: "this process is probably at its descriptor limit, see ulimit -n; those that came are closed"
     case .notText: "read it as bytes with receive(until:)"
     case .system(let code): hint(code)
     case .lost(.timedOut): "sent bytes or probes stayed unanswered: the peer or the path is gone"

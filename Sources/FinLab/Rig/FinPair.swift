@@ -110,6 +110,7 @@ extension SocketError {
     case .peerClosed: ".peerClosed"
     case .endOfStream: ".endOfStream"
     case .limit: ".limit"
+    case .descriptorsLost: ".descriptorsLost"
     case .notText: ".notText"
     case .busy: ".busy"
     case .tooManyOperations: ".tooManyOperations"

@@ -38,6 +38,14 @@ enum ProductTable {
     | sendSome | both finished | .finished | .finished | .finished |
     | sendSome | failed | .reset | .reset | .reset |
     | sendSome | closed | .closed | .closed | .closed |
+    | send(passing:) | fresh | ENOTCONN | – | ENOTCONN |
+    | send(passing:) | connecting | ENOTCONN | – | ENOTCONN |
+    | send(passing:) | connected | .invalid | .invalid | works |
+    | send(passing:) | send finished | .invalid | .invalid | .finished |
+    | send(passing:) | peer finished | .invalid | .invalid | works |
+    | send(passing:) | both finished | .invalid | .invalid | .finished |
+    | send(passing:) | failed | .invalid | .invalid | .reset |
+    | send(passing:) | closed | .closed | .closed | .closed |
     | receive | fresh | ENOTCONN | – | ENOTCONN |
     | receive | connecting | ENOTCONN | – | ENOTCONN |
     | receive | connected | works | works | works |
@@ -70,6 +78,14 @@ enum ProductTable {
     | receive(into:) | both finished | end | end | end |
     | receive(into:) | failed | .reset | .reset | .reset |
     | receive(into:) | closed | .closed | .closed | .closed |
+    | receive(descriptors:) | fresh | ENOTCONN | – | ENOTCONN |
+    | receive(descriptors:) | connecting | ENOTCONN | – | ENOTCONN |
+    | receive(descriptors:) | connected | .invalid | .invalid | works |
+    | receive(descriptors:) | send finished | .invalid | .invalid | works |
+    | receive(descriptors:) | peer finished | .invalid | .invalid | end |
+    | receive(descriptors:) | both finished | .invalid | .invalid | end |
+    | receive(descriptors:) | failed | .invalid | .invalid | .reset |
+    | receive(descriptors:) | closed | .closed | .closed | .closed |
     | receiveLine | fresh | ENOTCONN | – | ENOTCONN |
     | receiveLine | connecting | ENOTCONN | – | ENOTCONN |
     | receiveLine | connected | works | works | works |
@@ -330,16 +346,18 @@ enum ProductTable {
     """
 
   static let adopting = """
-    | descriptor | Connection.adopt | Listener.adopt | DatagramSocket.adopt |
-    | --- | --- | --- | --- |
-    | stream, fresh | ENOTCONN | .invalid | .invalid |
-    | stream, listening | .invalid | works | .invalid |
-    | stream, connected | works | .invalid | .invalid |
-    | MPTCP, listening | .invalid | works | .invalid |
-    | UDP | .invalid | .invalid | works |
-    | Unix datagram | .invalid | .invalid | works |
-    | SEQPACKET | .invalid | .invalid | .invalid |
-    | raw | .invalid | .invalid | .invalid |
-    | a file | ENOTSOCK | ENOTSOCK | ENOTSOCK |
+    | descriptor | Connection.adopt | Listener.adopt | DatagramSocket.adopt | PacketConnection.adopt | PacketListener.adopt |
+    | --- | --- | --- | --- | --- | --- |
+    | stream, fresh | ENOTCONN | .invalid | .invalid | .invalid | .invalid |
+    | stream, listening | .invalid | works | .invalid | .invalid | .invalid |
+    | stream, connected | works | .invalid | .invalid | .invalid | .invalid |
+    | MPTCP, listening | .invalid | works | .invalid | .invalid | .invalid |
+    | UDP | .invalid | .invalid | works | .invalid | .invalid |
+    | Unix datagram | .invalid | .invalid | works | .invalid | .invalid |
+    | SEQPACKET, fresh | .invalid | .invalid | .invalid | ENOTCONN | .invalid |
+    | SEQPACKET, listening | .invalid | .invalid | .invalid | .invalid | works |
+    | SEQPACKET, connected | .invalid | .invalid | .invalid | works | .invalid |
+    | raw | .invalid | .invalid | .invalid | .invalid | .invalid |
+    | a file | ENOTSOCK | ENOTSOCK | ENOTSOCK | ENOTSOCK | ENOTSOCK |
     """
 }

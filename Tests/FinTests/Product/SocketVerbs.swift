@@ -58,7 +58,15 @@ enum AdoptVerb {
     case "MPTCP, listening": number = try ProductFamily.mptcp.plainListener().detach()
     case "UDP": number = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
     case "Unix datagram": number = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0)
-    case "SEQPACKET": number = socket(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0)
+    case "SEQPACKET, fresh": number = socket(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0)
+    case "SEQPACKET, listening":
+      number = socket(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0)
+      try Syscalls.bind(number, ProductFamily.unix.freshAddress)
+      try Syscalls.listen(number, 1)
+    case "SEQPACKET, connected":
+      let pair = try Syscalls.socketpair(CInt(SOCK_SEQPACKET.rawValue))
+      number = pair.0
+      client = PlainSocket(adopting: pair.1)
     case "raw": number = socket(AF_NETLINK, CInt(SOCK_RAW.rawValue), 0)
     default: number = open("/dev/null")
     }
@@ -68,6 +76,8 @@ enum AdoptVerb {
       switch who {
       case "Connection": try Connection.adopt(descriptor).abort()
       case "Listener": try Listener.adopt(descriptor).close()
+      case "PacketConnection": try PacketConnection.adopt(descriptor).abort()
+      case "PacketListener": try PacketListener.adopt(descriptor).close()
       default: try DatagramSocket.adopt(descriptor).close()
       }
     } catch {

@@ -159,6 +159,7 @@ extension SocketError.Cause {
     case .peerClosed: ".peerClosed"
     case .endOfStream: ".endOfStream"
     case .limit: ".limit"
+    case .descriptorsLost: ".descriptorsLost"
     case .notText: ".notText"
     case .busy: ".busy"
     case .tooManyOperations: ".tooManyOperations"

@@ -48,6 +48,8 @@ private func inThread(_ name: String, _ stage: StreamStage) throws -> String {
       if try ours.receive(into: &output, within: within) == 0 { return "end" }
     case "receiveLine": if try ours.receiveLine(within: within) == nil { return "end" }
     case "send(gathering:)": try ours.send(gathering: [[], [120]], within: within)
+    case "send(passing:)": try ours.send([120], passing: [.standardError], within: within)
+    case "receive(descriptors:)": if try ours.receive(upTo: 9, descriptors: 1, within: within) == nil { return "end" }
     case "sendSome": if try ours.sendSome(unsafe letter.span.bytes, within: within) != 1 { return "lost" }
     case "peek": if try ours.peek(upTo: 9, within: within) == nil { return "end" }
     case "finishSending": try ours.finishSending()
@@ -78,6 +80,9 @@ private func inTask(_ name: String, _ stage: StreamStage) async throws -> String
       if try await ours.receive(into: &output, within: within) == 0 { return "end" }
     case "receiveLine": if try await ours.receiveLine(within: within) == nil { return "end" }
     case "send(gathering:)": try await ours.send(gathering: [[], [120]], within: within)
+    case "send(passing:)": try await ours.send([120], passing: [.standardError], within: within)
+    case "receive(descriptors:)":
+      if try await ours.receive(upTo: 9, descriptors: 1, within: within) == nil { return "end" }
     case "sendSome": if try await ours.sendSome(unsafe letter.span.bytes, within: within) != 1 { return "lost" }
     case "peek": if try await ours.peek(upTo: 9, within: within) == nil { return "end" }
     case "finishSending": try await ours.finishSending()
@@ -123,7 +128,8 @@ private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(Soc
 /// Checks that a verb that worked also had its effect at the other end.
 private func arrived(_ name: String, _ stage: StreamStage) throws -> String {
   switch name {
-  case "send", "send(gathering:)", "sendSome": return try stage.peerReceives() ?? [120] == [120] ? "works" : "lost"
+  case "send", "send(gathering:)", "send(passing:)", "sendSome":
+    return try stage.peerReceives() ?? [120] == [120] ? "works" : "lost"
   case "finishSending": return try stage.peerReceives() ?? [] == [] ? "works" : "lost"
   default: return "works"
   }

@@ -39,9 +39,9 @@ SEEDS = [
      "        guard deadline < state.limit, !seeded(189) else { return false }\n",
      "LaterCloses"),
     (190, "a lingering close that may discard nothing is over at once", "Operations/CloseOperation.swift",
-     "        let count = try most > 0 ? take(most) : Syscalls.peek(core.number(.exclusive))\n",
+     "        let count = try most > 0 ? take(most) : peek()\n",
      "        if most <= 0, seeded(190) { return .deadline }\n"
-     "        let count = try most > 0 ? take(most) : Syscalls.peek(core.number(.exclusive))\n",
+     "        let count = try most > 0 ? take(most) : peek()\n",
      "Budgets"),
     (191, "a close in a task without a loop is out of time", "Operations/CloseOperation.swift",
      "          if case .system = error { return await runInThread() }\n",
