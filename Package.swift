@@ -83,6 +83,9 @@ let package = Package(
       path: "Tests/Differential", swiftSettings: settings),
     // A program with leaks, for the doctor to find the lines of.
     .executableTarget(name: "Leaking", dependencies: ["Fin"], path: "Tests/Leaking", swiftSettings: settings),
+    // Servers that hand their listeners over to each other, and successors that die.
+    .executableTarget(
+      name: "Succession", dependencies: ["Fin", "Peers"], path: "Tests/Succession", swiftSettings: settings),
     // A program that keeps the kernel waiting for it, for `fin` to run beside.
     .executableTarget(name: "Hostile", path: "Tests/Hostile"),
     .testTarget(
