@@ -346,7 +346,7 @@ enum ProductTable {
     """
 
   static let adopting = """
-    | descriptor | Connection.adopt | Listener.adopt | DatagramSocket.adopt | PacketConnection.adopt | PacketListener.adopt |
+    | descriptor | Connection | Listener | DatagramSocket | PacketConnection | PacketListener |
     | --- | --- | --- | --- | --- | --- |
     | stream, fresh | ENOTCONN | .invalid | .invalid | .invalid | .invalid |
     | stream, listening | .invalid | works | .invalid | .invalid | .invalid |
