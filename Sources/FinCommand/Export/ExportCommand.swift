@@ -94,13 +94,14 @@ struct ExportCommand: DocumentedCommand {
       looks, metricsPath: telemetryPath, showsItself: !disableExporterMetrics, bounds: bounds)
     let serving = Serving()
     for (text, endpoint) in zip(listenAddress, endpoints) { serving.begin(text, endpoint, server) }
-    while serving.begun < endpoints.count { signals.wait() }
+    var isOver = false
+    while serving.begun < endpoints.count { isOver = signals.wait() || isOver }
     if serving.failures.isEmpty {
       for address in serving.addresses { Output.write("serves http://\(address)\(telemetryPath)\n") }
-      signals.wait()
+      while !isOver, serving.failures.isEmpty { isOver = signals.wait() }
     }
     serving.stop(within: .seconds(5))
-    while serving.isRunning { signals.wait() }
+    while serving.isRunning { _ = signals.wait() }
     if let (text, error) = serving.failures.first {
       throw ExitStatus.unavailable.because("\(visible(text)): \(error)")
     }

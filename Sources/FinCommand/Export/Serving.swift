@@ -9,19 +9,21 @@ struct EndSignals {
   /// Blocks the signals in this thread and in those that it starts from now on. Make it before the first of them.
   init() {
     unsafe sigemptyset(&all)
-    for signal in [SIGTERM, SIGINT] { unsafe sigaddset(&all, signal) }
+    for signal in [SIGTERM, SIGINT, SIGUSR1] { unsafe sigaddset(&all, signal) }
     unsafe pthread_sigmask(SIG_BLOCK, &all, nil)
   }
 
-  /// Waits for one of them. One that came before the call counts.
-  func wait() {
+  /// Waits for one of them, or for ``wake()``. One that came before the call counts.
+  /// - Returns: Whether it asks for the end.
+  func wait() -> Bool {
     var all = all
     var signal: CInt = 0
     while unsafe sigwait(&all, &signal) != 0 {}
+    return signal != SIGUSR1
   }
 
   /// Ends a wait from another thread.
-  static func wake() { kill(getpid(), SIGTERM) }
+  static func wake() { kill(getpid(), SIGUSR1) }
 }
 
 /// The listeners that are served, each in a task. The main thread waits for ``EndSignals`` and then looks here.
