@@ -58,7 +58,8 @@ let package = Package(
     .executableTarget(
       name: "FinCommand",
       dependencies: [
-        "Fin", "FinDoctor", "FinLab", "FinTerminal", "CFin",
+        "Fin", "FinBase", "FinDoctor", "FinLab", "FinTerminal", "CFin",
+        .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

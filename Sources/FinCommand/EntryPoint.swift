@@ -89,7 +89,8 @@ enum CommandRequest {
     } else if first == "-h" || first == "--help" {
       self = .page(RootHelp.text(isLong: first == "--help"))
     } else if let command = Self.command(first) {
-      let wanted = words.first { $0 == "-h" || $0 == "--help" }
+      let own = words.prefix { $0 != command.commandOption }
+      let wanted = own.first { $0 == "-h" || $0 == "--help" }
       self = wanted.map { .page(Self.page(of: command, isLong: $0 == "--help")) } ?? .command
     } else if first.hasPrefix("-") || first == LabExperiment.configuration.commandName {
       self = .command
@@ -144,7 +145,8 @@ enum CommandRequest {
 
   private static func schema(of command: any DocumentedCommand.Type) -> String {
     let terminal = Terminal.standardOutput(noColor: false)
-    return "fin \(command.configuration.commandName ?? "") --json prints one object:\n\n"
+    let amount = command.schema?.isLines == true ? "one object a line" : "one object"
+    return "fin \(command.configuration.commandName ?? "") --json prints \(amount):\n\n"
       + (command.schema?.text(on: terminal) ?? "")
   }
 

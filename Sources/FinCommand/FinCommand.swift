@@ -16,6 +16,7 @@ struct FinCommand: ParsableCommand {
   /// The commands for a person.
   static let documented: [any DocumentedCommand.Type] = [
     CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,
-    KillCommand.self, CensusCommand.self, ExportCommand.self, Lab.self, LifecycleCommand.self,
+    KillCommand.self, CensusCommand.self, ExportCommand.self, ConnectCommand.self, ServeCommand.self, Lab.self,
+    LifecycleCommand.self,
   ]
 }

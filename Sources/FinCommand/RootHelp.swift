@@ -26,6 +26,8 @@ enum RootHelp {
     ("kill", "end connections of other programs"),
     ("census", "a snapshot as a file, for --from of the others"),
     ("export", "serve metrics of all this, for Prometheus"),
+    ("connect", "standard input and output to a server, and how it ended"),
+    ("serve", "an echo, or a command for each client, and how they ended"),
     ("lab", "try on real sockets what each way of closing does"),
     ("lifecycle", "the table of a socket's life"),
   ]

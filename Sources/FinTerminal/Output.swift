@@ -15,6 +15,13 @@ package enum Output {
     if let error = put(bytes[...], to: STDOUT_FILENO) { fail(error) }
   }
 
+  /// Writes a text to standard output, in a program that has to end other things first if that fails.
+  /// - Returns: The error that prevents it, a value of `errno`; nil if all of it was written.
+  package static func attempt(_ text: String) -> CInt? { put([UInt8](text.utf8)[...], to: STDOUT_FILENO) }
+
+  /// Writes a text to standard error as it is, such as a line that the next one replaces.
+  package static func show(_ text: String) { _ = put([UInt8](text.utf8)[...], to: STDERR_FILENO) }
+
   /// Writes a sentence to standard error, with the command's name before it.
   package static func complain(_ sentence: String) { complain(plainly: "fin: \(sentence)") }
 

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("The help of fin", .onThreads, .timeLimit(.minutes(30)))
 struct HelpTests {
-  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "census", "export", "lab", "lifecycle"]
+  static let verbs = [
+    "check", "explain", "list", "ports", "listeners", "kill", "census", "export", "connect", "serve", "lab", "lifecycle",
+  ]
 
   @Test("-h fits a screen, with usage and examples before the options; --help has all of it and more", arguments: verbs)
   func lengths(verb: String) async throws {
@@ -44,12 +46,17 @@ struct HelpTests {
   func separated() async throws {
     let fin = try await Fin.run("check", "--leaks", "--", "no-such-command-anywhere", "--help")
     #expect(fin.status == 69)
+    let serve = try await Fin.run("serve", "127.0.0.1:0", "--exec", "no-such-command-anywhere", "--help")
+    #expect(serve.status == 69 && serve.complaints.contains("no-such-command-anywhere"))
+    #expect(try await Fin.run("serve", "-h", "--exec", "cat").output.hasPrefix("Serve clients"))
   }
 
   @Test(
     "a mistyped word: status 64, the nearest word and all of them",
     arguments: [
-      (["chek"], "check", "listeners"), (["lst", "--json"], "list", "explain"), (["help", "chek"], "check", "json"),
+      (["chek"], "check", "listeners"), (["lst", "--json"], "list", "explain"),
+      (["conect", ":1"], "connect", "serve"), (["serv", ":1"], "serve", "connect"),
+      (["help", "chek"], "check", "json"),
       (["help", "json", "prots"], "ports", "explain"), (["list", "--state", "bogus"], "bound", "close-wait"),
       (["list", "--state", "clos-wait"], "close-wait", "time-wait"),
       (["list", "--fields", "state,remot"], "remote", "cookie"),

@@ -74,7 +74,8 @@ struct OutputTests {
       ["list", "--fields", word], ["list", "--namespace", word], ["check", word], ["check", "--only", word],
       ["check", "--mute", "/\(word)"], ["check", "--leaks", "--", word], ["explain", word], ["lab", word],
       ["kill", word], ["ports", "--address", word], [word], ["help", word], ["help", "json", word],
-      ["lab-experiment", word], ["lifecycle", "--format", word],
+      ["lab-experiment", word], ["lifecycle", "--format", word], ["connect", word], ["connect", "\(word):1"],
+      ["connect", "127.0.0.1:1", "--from", word], ["serve", word, "--echo"], ["serve", ":0", "--exec", word],
     ] {
       let fin = try await Fin.run(words)
       #expect(fin.status != 0 && !fin.complaints.isEmpty, "\(words)")

@@ -97,7 +97,7 @@ private struct SchemaKey {
 
 @Suite("fin help json says what --json prints", .onThreads, .timeLimit(.minutes(30)))
 struct SchemaTests {
-  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "lab"]
+  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "lab", "connect", "serve"]
 
   private func schema(_ verb: String) async throws -> [SchemaKey] {
     let page = try await Fin.run("help", "json", verb, columns: 1000)
@@ -154,6 +154,26 @@ struct SchemaTests {
     try await expect(try await Fin.run(["kill"] + words), "kill")
   }
 
+  @Test("so have the report of a connection, on standard error, and each line of a server")
+  func connections() async throws {
+    let path = "@fin-schema-\(getpid())"
+    let ok = try Serving("--json", "--echo")
+    let program = try Serving("--json", "--exec", "sh", "-c", "exit 3")
+    for words in [["127.0.0.1:\(ok.port)"], ["127.0.0.1:\(program.port)"], [path], ["localhost:1"]] {
+      let fin = try await Fin.run(["connect", "--json"] + words)
+      #expect(!fin.complaints.isEmpty)
+      try await expect(Fin(status: fin.status, output: fin.complaints, complaints: ""), "connect")
+    }
+    for server in [ok, program] {
+      let (status, lines) = try server.stop()
+      #expect(status == .exited(0) && lines.count == 2, "\(lines)")
+      for line in lines { try await expect(Fin(status: 0, output: line, complaints: ""), "serve") }
+    }
+    let listening = try await Fin.shell("exec timeout -s TERM 1 \"$0\" serve \(path) --echo --json")
+    #expect(listening.lines.count == 2)
+    for line in listening.lines { try await expect(Fin(status: 0, output: String(line), complaints: ""), "serve") }
+  }
+
   @Test("every key of a schema is one that the code writes", arguments: verbs)
   func written(verb: String) async throws {
     let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
@@ -175,7 +195,8 @@ struct SchemaTests {
   func head(verb: String) async throws {
     let names = try await schema(verb).prefix(4).map(\.name)
     #expect(Array(names.prefix(2)) == ["version", "fin"])
-    #expect(verb == "lab" || names == ["version", "fin", "taken", "hidden"])
+    let takesNoCensus = ["lab", "connect", "serve"].contains(verb)
+    #expect(takesNoCensus || names == ["version", "fin", "taken", "hidden"])
   }
 
   @Test("the schemas of all commands stand on one page, in 80 columns")

@@ -134,7 +134,7 @@ enum {
   FIN_POLLRDHUP = 0x2000,
 };
 
-// ---- For the laboratory of `fin`, in addition to the library's.
+// ---- For the laboratory and the commands of `fin`, in addition to the library's.
 int fin_pipe(int *ends);
 int fin_unshare(int flags);
 int fin_set_parent_death_signal(int signal);

@@ -76,7 +76,9 @@ struct Dial: Sendable {
   /// Records the end of an attempt that failed.
   mutating func failed(_ attempt: Int, _ cause: SocketError.Cause) {
     let duration = starts.removeValue(forKey: attempt)?.elapsed ?? .zero
-    failures.append(DialAttempt(address: peers[attempt], cause: cause, duration: duration))
+    let failure = DialAttempt(address: peers[attempt], cause: cause, duration: duration)
+    failures.append(failure)
+    options.onFailure?(failure)
   }
 
   /// Records the reason why the race is given up, which is also the cause of each attempt that still runs.

@@ -23,6 +23,9 @@ public struct DialOptions: Sendable {
   public var attemptDelay: Duration
   /// The maximum number of attempts that run at the same time, 1 or more. Default: 6.
   public var attemptsAtOnce: Int
+  /// Called for each attempt that fails among several addresses, in the thread or the task that dials, also when
+  /// another attempt succeeds later. It must not block.
+  public var onFailure: (@Sendable (DialAttempt) -> Void)?
 
   /// Creates options. By default the kernel chooses the local end, the C library resolves names, an attempt has 250 ms
   /// before the next one starts beside it, and six run at a time.

@@ -12,14 +12,27 @@ enum ExitStatus: Int32 {
   case commandFailed = 3
   /// The sockets of the named programs, or of the command, could not be seen: the absence of findings says nothing.
   case couldNotLook = 4
+  /// The peer reset the connection, or closed it before it had read everything.
+  case reset = 5
+  /// A time limit passed: of the connecting, of a silence, of the close.
+  case timedOut = 6
+  /// The kernel gave the connection up, or an administrator ended it.
+  case lost = 7
   case usage = 64
   case badData = 65
   case noInput = 66
+  /// The name has no address (`EX_NOHOST`).
+  case noHost = 68
   case unavailable = 69
   case kernelFailure = 71
-  /// The output could not be written; ``Output`` ends the command with it.
+  /// The output could not be written; ``Output`` ends most commands with it.
   case outputFailed = 74
   case notPermitted = 77
+  /// SIGINT, SIGTERM and SIGHUP ended `fin connect`, which then ends itself by the same signal: the numbers are those
+  /// that a shell shows.
+  case hungUp = 129
+  case interrupted = 130
+  case terminated = 143
 
   /// The error that ends the command with this status.
   var exit: ExitCode { ExitCode(rawValue) }

@@ -16,8 +16,11 @@ struct HelpText {
 protocol DocumentedCommand: ParsableCommand {
   static var help: HelpText { get }
   static var schema: JSONSchema? { get }
+  /// The option behind which every word belongs to another command; nil if it has none.
+  static var commandOption: String? { get }
 }
 
 extension DocumentedCommand {
   static var schema: JSONSchema? { nil }
+  static var commandOption: String? { nil }
 }

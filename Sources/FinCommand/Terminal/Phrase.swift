@@ -24,6 +24,35 @@ enum Phrase {
     NumberText.noun(count, one, many)
   }
 
+  /// `0.4 ms`, `1.25 s`, `61 s`
+  static func time(_ nanoseconds: Int64) -> String {
+    let milliseconds = Double(max(0, nanoseconds)) / 1_000_000
+    if milliseconds < 1000 { return "\(decimal(milliseconds, digits: 1)) ms" }
+    return "\(decimal(milliseconds / 1000, digits: milliseconds < 60_000 ? 2 : 0)) s"
+  }
+
+  /// `512 bytes`, `1.5 MiB`, `12 GiB`
+  static func size(_ bytes: Double) -> String {
+    var value = min(max(0, bytes), 1e18)
+    if value < 1024 { return noun(Int(value), "byte") }
+    for unit in ["KiB", "MiB", "GiB"] {
+      value /= 1024
+      if value < 1024 || unit == "GiB" { return "\(decimal(value, digits: value < 10 ? 1 : 0)) \(unit)" }
+    }
+    return ""
+  }
+
+  /// The number rounded to a number of digits after the point, without zeros at the end.
+  private static func decimal(_ value: Double, digits: Int) -> String {
+    let scale = digits == 0 ? 1 : digits == 1 ? 10 : 100
+    let rounded = Int((value * Double(scale)).rounded())
+    if rounded % scale == 0 { return number(rounded / scale) }
+    var fraction = String(rounded % scale)
+    fraction = String(repeating: "0", count: digits - fraction.count) + fraction
+    while fraction.hasSuffix("0") { fraction.removeLast() }
+    return "\(number(rounded / scale)).\(fraction)"
+  }
+
   /// The text in place of a program's name if the process ended between the reading of its descriptors and of its name.
   static let ended = "(ended)"
 

@@ -17,6 +17,13 @@ struct TimeSpan: ExpressibleByArgument {
     milliseconds = number * unit
   }
 
+  /// The time as it would be typed.
+  var defaultValueDescription: String {
+    milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
+  }
+
+  var duration: Duration { .milliseconds(milliseconds) }
+
   /// Sleeps for this time, and calls `body` after each slice of `slice` milliseconds, including the last.
   func pass(in slice: Int64 = .max, _ body: () -> Void = {}) {
     let end = Self.now() + milliseconds

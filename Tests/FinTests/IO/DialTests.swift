@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import Synchronization
 import SystemPackage
 import TestTraits
 import Testing
@@ -37,10 +38,15 @@ struct DialTests {
   func refusedFirst(inTask: Bool) throws {
     let network = try DialNetwork(live: ["127.0.0.3"])
     // With this delay only the failures lead to the third address in time.
-    let options = DialOptions(
+    var options = DialOptions(
       resolver: DialNetwork.resolver(["127.0.0.1", "127.0.0.2", "127.0.0.3"]), attemptDelay: .seconds(60))
+    let failures = Mutex<[DialAttempt]>([])
+    options.onFailure = { failure in failures.withLock { $0.append(failure) } }
     let shared = try network.dial(options, inTask: inTask)
     #expect(shared.remoteAddress == DialNetwork.address("127.0.0.3"))
+    // The dial that succeeds has no error to carry them.
+    #expect(failures.withLock { $0.map(\.address) } == ["127.0.0.1", "127.0.0.2"].map { DialNetwork.address($0) })
+    #expect(failures.withLock { $0.allSatisfy { $0.cause == .system(.connectionRefused) } })
     shared.abort()
   }
 

@@ -15,4 +15,13 @@ SEEDS = [
      "    census.leaveOut(getpid())\n", "    if !seeded(309) { census.leaveOut(getpid()) }\n", "NeighbourTests/itself"),
     (310, "a redacted address is kept where it should change", "FinDoctor/Record/Redaction.swift",
      "key: key) & 1 == 1 {", "key: key) & 1 == 1, !seeded(310) {", "RecordTests/redacted"),
+    (371, "the end of the input is not passed on", "FinCommand/Connect/Conversation.swift",
+     "      if halfCloses {", "      if halfCloses, !seeded(371) {", "ConnectTests/inputEndsFirst"),
+    (372, "bytes that the kernel did not take count as sent", "FinCommand/Connect/ConnectReport.swift",
+     "{ counts.read - counts.sent }", "{ seeded(372) ? 0 : counts.read - counts.sent }", "ConnectTests/undelivered"),
+    (373, "a program that a signal ended finishes its answer", "FinCommand/Serve/ProgramConversation.swift",
+     "if case .signalled(let signal) = exit { throw", "if !seeded(373), case .signalled(let signal) = exit { throw",
+     "ServeProgramTests/crash"),
+    (374, "the group of a program is not ended, only the program", "FinCommand/Serve/RunningProgram.swift",
+     "let group = -pid", "let group = seeded(374) ? pid : -pid", "ServeProgramTests/clientReset"),
 ]

@@ -1,0 +1,34 @@
+extension ServeCommand {
+  static let help = HelpText(
+    usage: ["fin serve ADDR (--echo | --discard | --chargen) [OPTIONS]", "fin serve ADDR [OPTIONS] --exec COMMAND …"],
+    examples: """
+      fin serve localhost:7777 --echo                a server to try a client on
+      fin serve :9 --discard --json                  how do the uploads end?
+      fin serve /run/date.sock --exec date           a Unix socket; one answer
+      fin serve :7 --idle 5s --exec sh -c 'sort -u'  the client's lines, sorted
+      """,
+    details: """
+      Prints a line for each connection that has ended: how, with the bytes of each direction and those that the \
+      client's kernel did not acknowledge. A name is served at each of its addresses, :7777 at all of the machine's.
+
+      --exec runs the command once for each client, with the client's bytes as its standard input, and its standard \
+      output as the answer; standard error stays that of fin. Ends are kept. When the client finishes sending, the \
+      command reads end of file; when its output ends, the client does, and the other direction goes on. A client \
+      that resets ends the command, and a command that a signal ends resets its client. FIN_REMOTE_ADDRESS and \
+      FIN_LOCAL_ADDRESS in its environment are the two addresses (for a Unix client, its pid). The command leads a \
+      process group, which gets SIGTERM, and SIGKILL after a second, when the connection fails or the time is over.
+
+      SIGTERM, SIGINT and SIGHUP stop the server: it takes no new clients, serves those that have come, and gives them \
+      --grace to end; what is left then, or at a second signal, is reset. At the end it prints a report. A third \
+      signal ends fin as it is.
+      """,
+    statuses: """
+      0    stopped, and every client had ended
+      1    stopped; clients were reset at the end of --grace, or by a second signal
+      64   the command was not understood
+      68   the name has no address
+      69   the address cannot be listened on; there is no such command
+      71   the kernel ended the listener
+      77   not permitted: a port below 1024, or the folder of a path
+      """)
+}

@@ -1,0 +1,48 @@
+import ArgumentParser
+import Fin
+import FinBase
+import Synchronization
+
+/// The stop of a server: the first request lets its clients end within a time, the second ends them at once. A third
+/// means that it hangs, such as in a line that is not read.
+final class ServeStop: Sendable {
+  private let listener: ListenerHandle
+  private let grace: Duration
+  private let requests = Mutex(0)
+  /// Rings, and goes on ringing, when the time of the clients is over. It wakes threads that wait for a program.
+  let over: Bell
+
+  init(_ listener: ListenerHandle, grace: Duration) throws {
+    do throws(KernelError) { over = try Bell() } catch {
+      throw ExitStatus.kernelFailure.because("no descriptor for an event: \(error)")
+    }
+    self.listener = listener
+    self.grace = grace
+  }
+
+  /// Stops the server; the second call ends what is left.
+  /// - Returns: Whether there was something left to do.
+  func stop() -> Bool {
+    let number = requests.withLock { requests in
+      requests += 1
+      return requests
+    }
+    if number == 2 { end() }
+    guard number == 1 else { return number == 2 }
+    listener.stop(within: Timeout(grace))
+    let (over, grace) = (over, grace)
+    let code = DetachedThread.start {
+      SystemClock.pause(grace)
+      over.ring()
+    }
+    // Without the thread that counts the time, there is no time.
+    if code != 0 { end() }
+    return true
+  }
+
+  /// Ends everything at once.
+  func end() {
+    listener.stop(within: .zero)
+    over.ring()
+  }
+}
