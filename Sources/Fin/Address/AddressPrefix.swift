@@ -53,7 +53,8 @@ extension IPAddress {
     }
   }
 
-  /// What one client can choose its addresses from: an IPv4 address is one, and an IPv6 client has a /64.
+  /// The part of an address by which a peer is counted: an IPv4 address whole, and the /64 of an IPv6 address, behind
+  /// which a client has all addresses.
   var peerKey: IPAddress {
     let address = canonical
     return address.family == .ipv6 ? address.masked(to: 64) : address

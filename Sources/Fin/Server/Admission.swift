@@ -54,6 +54,11 @@ struct Admission {
     if ended.insert(Client(core: client)).inserted { report.closedSilent += 1 }
   }
 
+  /// How to close a connection whose handler has failed: the server's own end, which may be a FIN, is not cut short.
+  func policyAfterFailure(of client: Core) -> ClosePolicy {
+    ended.contains(Client(core: client)) ? .background : .abort
+  }
+
   /// Notes that a connection is ended at a limit.
   mutating func note(_ limit: ConversationLimits.Limit, of client: Core) {
     if ended.insert(Client(core: client)).inserted { report.overLimit[limit, default: 0] += 1 }

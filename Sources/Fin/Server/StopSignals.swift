@@ -99,7 +99,7 @@ private final class SignalHub: Sendable {
   private func deliver(_ signal: Int32) {
     let due = stops.withLock { $0[signal] ?? [] }
     for stop in due {
-      switch stop.count.add(1, ordering: .relaxed).newValue {
+      switch stop.count.wrappingAdd(1, ordering: .relaxed).newValue {
       case 1: stop.handle.stop(after: stop.after, within: stop.within)
       default: stop.handle.stop(within: .zero)
       }

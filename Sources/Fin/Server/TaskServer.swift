@@ -201,7 +201,8 @@ final class TaskServer: Sendable {
   @inline(never)
   private func finish(_ client: Core, _ error: (any Error)?) async {
     let failure = error.map { HandlerFailure(remoteAddress: client.peer, error: $0) }
-    let report = await client.closeUnlessDetached(failure == nil ? closing : .abort)
+    let report = await client.closeUnlessDetached(
+      failure == nil ? closing : state.withLock { $0.admission.policyAfterFailure(of: client) })
     let waiter = state.withLock { state in
       state.admission.dismiss(client, report, limits, failure: failure)
       return state.waiter.take()

@@ -237,7 +237,8 @@ final class ThreadServer: Sendable {
     } catch {
       failure = HandlerFailure(remoteAddress: client.peer, error: error)
     }
-    let report = client.closeUnlessDetached(failure == nil ? closing : .abort)
+    let report = client.closeUnlessDetached(
+      failure == nil ? closing : state.withLock { $0.admission.policyAfterFailure(of: client) })
     state.withLock { $0.admission.dismiss(client, report, limits, failure: failure) }
     if let failure, !(failure.error is PeerRefusal) { onFailure?(failure) }
   }

@@ -272,9 +272,9 @@ enum ProductTable {
     | detach | paused | works | works | works |
     | detach | stopping | works | works | works |
     | detach | closed | .closed | .closed | .closed |
-    | close, a client queued | listening | 1 reset | 1 reset | 0 reset |
-    | close, a client queued | paused | 0 reset | 0 reset | 0 reset |
-    | close, a client queued | stopping | 1 reset | 1 reset | 0 reset |
+    | close, a client queued | listening | 1 reset | 1 reset | 1 reset |
+    | close, a client queued | paused | 0 reset | 0 reset | 1 reset |
+    | close, a client queued | stopping | 1 reset | 1 reset | 1 reset |
     | close, a client queued | closed | 0 reset | 0 reset | 0 reset |
     """
 

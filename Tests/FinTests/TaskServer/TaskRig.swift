@@ -65,7 +65,8 @@ struct ServingInTask: Sendable {
 
   init(
     loops: Int = 1, connections: Int = 65_536, limits: ServerLimits = .default,
-    closing: ClosePolicy = .lingering, timeouts: Timeouts = .default, priority: TaskPriority? = nil, _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
+    closing: ClosePolicy = .lingering, timeouts: Timeouts = .default, priority: TaskPriority? = nil,
+    _ handler: @escaping @Sendable (consuming Connection) async throws -> Void
   ) throws {
     try self.init(
       Listener.bind(.loopback(port: 0), timeouts: timeouts), loops: loops, connections: connections,
