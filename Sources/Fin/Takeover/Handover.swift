@@ -108,8 +108,9 @@ public final class Handover: Sendable {
 
   private func handOver(to successor: consuming PacketConnection) throws(SocketError) -> PeerCredentials {
     do throws(SocketError) {
-      let peer = try admit(try successor.peerCredentials())
+      // The message is read before the user is judged: unread, it would turn the refusal into a reset.
       _ = try HandoverMessage.due(.hello, try successor.receive(within: patience)?.bytes)
+      let peer = try admit(try successor.peerCredentials())
       let offer = try Offer(of: offered)
       try successor.send(offer.message, passing: offer.descriptors, within: patience)
       offer.close()
@@ -127,8 +128,9 @@ public final class Handover: Sendable {
 
   private func handOver(to successor: consuming PacketConnection) async throws(SocketError) -> PeerCredentials {
     do throws(SocketError) {
-      let peer = try admit(try successor.peerCredentials())
+      // The message is read before the user is judged: unread, it would turn the refusal into a reset.
       _ = try HandoverMessage.due(.hello, try await successor.receive(within: patience)?.bytes)
+      let peer = try admit(try successor.peerCredentials())
       let offer = try Offer(of: offered)
       try await successor.send(offer.message, passing: offer.descriptors, within: patience)
       offer.close()

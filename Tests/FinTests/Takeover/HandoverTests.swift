@@ -50,8 +50,11 @@ struct Handovers {
     // An accept of the predecessor takes none of them.
     #expect(try socketError { try listener.listener.accept(within: .seconds(5)).abort() }.cause == .closed)
     let new = Served(keeper, in: world, on: try Reactor.shared, named: "new ")
-    for client in clients { #expect(try client.receiveLine(within: .seconds(20)) == "new x") }
-    for client in clients { client.abort() }
+    for client in clients {
+      #expect(try client.receiveLine(within: .seconds(20)) == "new x")
+      // Frees the thread that serves it.
+      client.abort()
+    }
     keeper.listener.stop(within: .seconds(10))
     #expect(try new.join(.seconds(20)).endings.values.reduce(0, +) == 200)
   }

@@ -69,7 +69,7 @@ struct Inherited {
     #expect(try run(one, datagrams.descriptor, "web").contains("descriptor 3 is a datagram socket"))
     let listener = try PlainSocket.listening()
     let two = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:web"
-    #expect(try run(two, listener.descriptor, "web").contains("bad file descriptor (EBADF)"))
+    #expect(try run(two, listener.descriptor, "web").contains("EBADF"))
     #expect(try run("LISTEN_PID=1 LISTEN_FDS=1", listener.descriptor, "web").hasPrefix("web: nothing"))
     #expect(try run(one, listener.descriptor, "other").hasPrefix("other: nothing"))
   }
