@@ -69,7 +69,8 @@ struct Inherited {
     #expect(try run(one, datagrams.descriptor, "web").contains("descriptor 3 is a datagram socket"))
     let listener = try PlainSocket.listening()
     let two = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:web"
-    #expect(try run(two, listener.descriptor, "web").contains("EBADF"))
+    // Number 4 is not open, or another file of the program by then.
+    #expect(try run(two, listener.descriptor, "web").contains("descriptor 4"))
     #expect(try run("LISTEN_PID=1 LISTEN_FDS=1", listener.descriptor, "web").hasPrefix("web: nothing"))
     #expect(try run(one, listener.descriptor, "other").hasPrefix("other: nothing"))
   }
