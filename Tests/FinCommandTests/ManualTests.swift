@@ -1,3 +1,4 @@
+import ArgumentParser
 import Peers
 import TestTraits
 import Testing

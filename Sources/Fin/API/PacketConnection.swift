@@ -17,7 +17,7 @@ public import SystemPackage
 /// ```
 public struct PacketConnection: ~Copyable, SocketProtocol {
   /// The reference to the socket that this connection owns.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 

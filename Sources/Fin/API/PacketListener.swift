@@ -6,7 +6,7 @@ public import SystemPackage
 /// is not touched, and closing removes the path.
 public struct PacketListener: ~Copyable, SocketProtocol {
   /// The reference to the socket that this value owns.
-  public let reference: SocketReference
+  @_spi(Fin) public let reference: SocketReference
   /// The timeouts of calls that pass no `within`.
   public var timeouts: Timeouts
 

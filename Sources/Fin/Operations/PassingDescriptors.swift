@@ -51,6 +51,9 @@ extension Core {
   /// Refuses what the kernel would refuse with an error that names no reason.
   func checkPassing(_ count: Int) throws(SocketError) {
     guard family == .unix else { throw error(.send, .invalid("descriptors travel over Unix sockets only")) }
+    #if TLS
+    if count > 0, isSecured { throw error(.send, .invalid("descriptors do not travel over a secured connection")) }
+    #endif
     guard count <= ControlMessages.mostDescriptors else {
       throw error(
         .send, .invalid("\(count) descriptors in one message; Linux accepts \(ControlMessages.mostDescriptors)"))
@@ -75,6 +78,9 @@ extension Core {
     upTo most: Int, descriptors limit: Int, _ access: Access
   ) throws(SocketError) -> Attempt<ReceivedMessage.Parts?> {
     guard family == .unix else { throw error(.receive, .invalid("descriptors travel over Unix sockets only")) }
+    #if TLS
+    if isSecured { throw error(.receive, .invalid("descriptors do not travel over a secured connection")) }
+    #endif
     guard most > 0 else { throw error(.receive, .invalid("cannot receive up to \(most) bytes")) }
     guard limit >= 0 else { throw error(.receive, .invalid("cannot receive \(limit) descriptors")) }
     // These bytes were received without descriptors, or before those that are next.

@@ -103,7 +103,7 @@ struct ConnectReport {
     case .reset, .discardedByPeer: .reset
     case .timedOut: .timedOut
     // The first two with bytes that were not acknowledged.
-    case .peerFinished, .acknowledged, .aborted, .background, .shared, .detached: .lost
+    case .peerFinished, .truncated, .acknowledged, .aborted, .background, .shared, .detached: .lost
     }
   }
 
@@ -116,6 +116,7 @@ struct ConnectReport {
       case .acknowledged: "the input has ended, and the peer has finished"
       case .discardedByPeer, .reset: "the peer reset the connection during the close"
       case .timedOut: "the close ended by its time limit (--grace)"
+      case .truncated: "the peer's stream was cut off"
       case .aborted: "the connection was ended during the close"
       case .background, .shared, .detached, nil: "the end is unknown"
       }
@@ -133,6 +134,7 @@ struct ConnectReport {
     switch close?.ending {
     case .aborted: "the connection was reset"
     case .peerFinished, .acknowledged: "everything was sent before, and the connection was closed"
+    case .truncated: "the peer's stream was cut off"
     case .discardedByPeer, .reset: "the peer reset the connection"
     case .timedOut: "the close ended by its time limit (--grace)"
     case .background, .shared, .detached, nil: "the end is unknown"
@@ -157,7 +159,7 @@ struct ConnectReport {
     if bytesNotDelivered > 0 { return "\(Phrase.number(bytesNotDelivered)) of them not delivered" }
     switch close.ending {
     case .discardedByPeer: return "all acknowledged, perhaps not read by the peer's program"
-    case .peerFinished, .acknowledged, .reset, .timedOut, .aborted, .background, .shared, .detached:
+    case .peerFinished, .truncated, .acknowledged, .reset, .timedOut, .aborted, .background, .shared, .detached:
       if !isUnix { return "all acknowledged" }
       // A peer that closes empties its queue, read or not.
       return close.isDelivered ? "all read by the peer" : "perhaps not all read by the peer"

@@ -114,15 +114,17 @@ struct ReceivingAll {
   @Test("a byte more than the limit is an error, and all bytes stay readable", .onThreads)
   func limit() throws {
     let pair = try Connection.pair()
-    try pair.second.send("line\nfour!")
-    #expect(try pair.first.receiveLine() == "line")
-    let peer = pair.second.finishSending()
-    #expect(try refusal { () throws(SocketError) in try pair.first.receiveAll(limit: 4) }.cause == .limit("limit", 4))
-    #expect(try pair.first.receiveAll(limit: 5) == Array("four!".utf8))
-    #expect(try pair.first.receiveAll(limit: 0) == [])
-    #expect(try refusal { () throws(SocketError) in try pair.first.receiveAll(limit: -1) }.cause != .limit("limit", -1))
+    let ours = pair.first
+    let theirs = pair.second
+    try theirs.send("line\nfour!")
+    #expect(try ours.receiveLine() == "line")
+    let peer = theirs.finishSending()
+    #expect(try refusal { () throws(SocketError) in try ours.receiveAll(limit: 4) }.cause == .limit("limit", 4))
+    #expect(try ours.receiveAll(limit: 5) == Array("four!".utf8))
+    #expect(try ours.receiveAll(limit: 0) == [])
+    #expect(try refusal { () throws(SocketError) in try ours.receiveAll(limit: -1) }.cause != .limit("limit", -1))
     peer.abort()
-    pair.first.abort()
+    ours.abort()
   }
 
   @Test("after a time-out, a cancellation or a reset the bytes that came stay readable", .onThreads)

@@ -8,27 +8,33 @@ import Testing
 
 @Suite("Shared connections: sequences, a pool's question, and an outbox for slow readers")
 struct SharedStreams {
+  /// All elements of a sequence, and the error that ended it.
+  private static func all<S: AsyncSequence>(_ sequence: S) async -> ([S.Element], SocketError.Cause?)
+  where S.Failure == SocketError {
+    var elements: [S.Element] = []
+    do {
+      for try await element in sequence { elements.append(element) }
+    } catch {
+      return (elements, error.cause)
+    }
+    return (elements, nil)
+  }
+
   @Test("lines and chunks come one by one until the end; an error ends the loop")
   func sequences() async throws {
     let pair = try Connection.pair()
-    let (near, far) = (pair.first.share(), pair.second.share())
+    let near = pair.first.share()
+    let far = pair.second.share()
     try await far.send("one\r\ntwo\nrest")
     try await far.finishSending()
-    var lines: [String] = []
-    do {
-      for try await line in near.lines() { lines.append(line) }
-      Issue.record("a part of a line was taken for an end")
-    } catch SocketError.endOfStream {}
-    #expect(lines == ["one", "two"])
-    var chunks: [[UInt8]] = []
-    for try await chunk in near.chunks(upTo: 3) { chunks.append(chunk) }
-    #expect(chunks == [Array("res".utf8), Array("t".utf8)])
-    let none = try await near.lines().makeAsyncIterator().next()
-    #expect(none == nil)
-    let late = await cause { () async throws(SocketError) in
-      for try await _ in far.lines(within: .milliseconds(1)) {}
-    }
-    #expect(late == .timedOut)
+    let lines = await Self.all(near.lines())
+    #expect(lines.0 == ["one", "two"] && lines.1 == .endOfStream(received: 4), "a part of a line is no end")
+    let chunks = await Self.all(near.chunks(upTo: 3))
+    #expect(chunks.0 == [Array("res".utf8), Array("t".utf8)] && chunks.1 == nil)
+    let none = await Self.all(near.lines())
+    #expect(none.0 == [] && none.1 == nil)
+    let late = await Self.all(far.lines(within: .milliseconds(1)))
+    #expect(late.0 == [] && late.1 == .timedOut)
     await near.abort()
     await far.abort()
   }

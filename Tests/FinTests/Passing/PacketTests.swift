@@ -3,7 +3,7 @@ import Peers
 import SystemPackage
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 /// A message, or the end, as a test compares it.
 private func next(_ packets: borrowing PacketConnection, upTo most: Int = 4096, descriptors: Int = 0) throws -> [UInt8]?

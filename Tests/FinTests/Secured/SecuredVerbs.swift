@@ -6,7 +6,7 @@ import SystemPackage
 import TestTraits
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Secured: every verb works as on a plain connection", .needsProgram("openssl"), .onThreads)
 struct SecuredVerbs {

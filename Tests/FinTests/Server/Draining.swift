@@ -3,7 +3,7 @@ import Peers
 import Synchronization
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("Promise 2: a stop lets the idle end at once, the busy finish, and counts each")
 struct Draining {

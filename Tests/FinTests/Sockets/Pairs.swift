@@ -14,16 +14,18 @@ struct Pairs {
     try Ledger.$current.withValue(ledger) {
       for _ in 0..<50 {
         let pair = try Connection.pair(over: .tcp)
-        #expect(pair.first.localAddress == pair.second.remoteAddress)
-        #expect(pair.first.remoteAddress == pair.second.localAddress)
-        #expect(try pair.first.tcpState() == .established)
-        try pair.first.send("ping\n")
-        #expect(try pair.second.receiveLine() == "ping")
-        try pair.second.send("half an ans")
-        pair.second.abort()
-        #expect(try pair.first.receive(exactly: 11)?.count == 11)
-        #expect(try refusal { () throws(SocketError) in try pair.first.receiveLine() }.cause == .reset)
-        pair.first.abort()
+        let ours = pair.first
+        let theirs = pair.second
+        #expect(ours.localAddress == theirs.remoteAddress)
+        #expect(ours.remoteAddress == theirs.localAddress)
+        #expect(try ours.tcpState() == .established)
+        try ours.send("ping\n")
+        #expect(try theirs.receiveLine() == "ping")
+        try theirs.send("half an ans")
+        theirs.abort()
+        #expect(try ours.receive(exactly: 11)?.count == 11)
+        #expect(try refusal { () throws(SocketError) in try ours.receiveLine() }.cause == .reset)
+        ours.abort()
       }
     }
     #expect(ledger.counts.open == 0 && ledger.counts.leaked == 0)
@@ -32,16 +34,18 @@ struct Pairs {
   @Test("a Unix peer that aborts is a clean end, after the bytes that it sent", .onThreads, arguments: [false, true])
   func unix(hasUnread: Bool) throws {
     let pair = try Connection.pair()
-    try pair.second.send("half an ans")
-    if hasUnread { try pair.first.send("unread") }
-    #expect(pair.second.abort().ending == .aborted)
-    #expect(try pair.first.receive(exactly: 11)?.count == 11)
+    let ours = pair.first
+    let theirs = pair.second
+    try theirs.send("half an ans")
+    if hasUnread { try ours.send("unread") }
+    #expect(theirs.abort().ending == .aborted)
+    #expect(try ours.receive(exactly: 11)?.count == 11)
     if hasUnread {
-      #expect(try refusal { () throws(SocketError) in try pair.first.receive(upTo: 1) }.cause == .reset)
+      #expect(try refusal { () throws(SocketError) in try ours.receive(upTo: 1) }.cause == .reset)
     } else {
-      #expect(try pair.first.receive(upTo: 1) == nil)
+      #expect(try ours.receive(upTo: 1) == nil)
     }
-    pair.first.abort()
+    ours.abort()
   }
 
   @Test("served on a Unix path: a handler that throws is counted as aborted, and its client reads an end", .onThreads)
