@@ -61,6 +61,9 @@ struct Serving {
 
   func connect() throws -> PlainSocket { try PlainSocket.connected(to: "127.0.0.1", port: port) }
 
+  /// The lines that it has not returned yet, to the last.
+  func linesToEnd() throws -> [String] { try child.readToEnd().split(separator: "\n").map(String.init) }
+
   /// Stops it, and returns its status and the lines that it has not returned yet.
   func stop() throws -> (status: Child.Exit, lines: [String]) {
     child.signal(SIGTERM)

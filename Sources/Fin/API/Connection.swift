@@ -94,8 +94,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
 
   /// Makes two streams that are connected to each other, for tests and within a program.
   ///
-  /// A pair over TCP is accepted by a listener that is open for this one client; a stranger that connects to its port at
-  /// that moment is reset. The handshake takes place in this machine's kernel, and the call waits for it.
+  /// A pair over TCP is accepted by a listener that is open for this one client; a stranger that connects to its port
+  /// at that moment is reset. The handshake takes place in this machine's kernel, and the call waits for it.
   /// - Parameters:
   ///   - transport: Unix streams, or TCP for what Unix streams lack, such as a reset.
   ///   - timeouts: the timeouts of calls that pass no `within`.
@@ -215,8 +215,9 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
 
   /// Sends a reset, which informs the peer, and releases the descriptor at once.
   ///
-  /// A Unix socket has no reset: its peer reads what was sent before, and then an end of file, like after any close. Only
-  /// if bytes were unread here does it get `.reset`. A protocol over Unix sockets has to say where its messages end.
+  /// A Unix socket has no reset: its peer reads what was sent before, and then an end of file, like after any close.
+  /// Only if bytes were unread here does it get `.reset`. A protocol over Unix sockets has to say where its messages
+  /// end.
   ///
   /// Unsent bytes are discarded. In C: `SO_LINGER` with a time of 0, then `close` (RFC 9293, section 3.10.5).
   /// - Returns: a report with ``Ending/aborted``, or with how the connection had ended before.

@@ -1,10 +1,10 @@
 extension Connection {
   /// Runs `body` with one deadline for all its calls: the deadline of a conversation, as `within:` is that of a call.
   ///
-  /// No call in the body waits beyond it, whatever its own `within:`; after it, a call makes one attempt and then throws
-  /// `.timedOut`. The connection stays open and the caller's. Halves and references that the body makes of it keep the
-  /// deadline. A close does not: its policy has a time of its own. Of two deadlines, one within the other, the earlier
-  /// holds.
+  /// No call in the body waits beyond it, whatever its own `within:`; after it, a call makes one attempt and then
+  /// throws `.timedOut`. The connection stays open and the caller's. Halves and references that the body makes of it
+  /// keep the deadline. A close does not: its policy has a time of its own. Of two deadlines, one within the other, the
+  /// earlier holds.
   /// ```swift
   /// let reply = try connection.limited(to: .seconds(5)) { connection in
   ///   try connection.send("how are you?\n")

@@ -49,8 +49,8 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
   ///     to it. 0600, this user alone, by default.
   ///   - receiveBuffer: `SO_RCVBUF` in bytes, set before the bind, so that it holds for the first datagram too; `nil`
   ///     for the system's default, which a burst of a few hundred datagrams fills. The kernel grants at most
-  ///     `net.core.rmem_max`: ``SocketOption/receiveBuffer`` tells. ``DatagramSocketProtocol/datagramsDropped()`` counts
-  ///     those that found no room.
+  ///     `net.core.rmem_max`: ``SocketOption/receiveBuffer`` tells. ``DatagramSocketProtocol/datagramsDropped()``
+  ///     counts those that found no room.
   ///   - sendBuffer: `SO_SNDBUF` in bytes; `nil` for the system's default.
   ///   - timeouts: the timeouts of calls that pass no `within`.
   ///   - file: where the socket is opened, for the report of a leak.
@@ -152,8 +152,8 @@ public struct DatagramSocket: ~Copyable, DatagramSocketProtocol {
     return SharedDatagramSocket(core: reference.core, timeouts: timeouts)
   }
 
-  /// Makes a second descriptor for the same socket: `dup(2)`, `CLOEXEC`. Both receive from one queue; the file at a path
-  /// goes with the descriptor that was bound to it.
+  /// Makes a second descriptor for the same socket: `dup(2)`, `CLOEXEC`. Both receive from one queue; the file at a
+  /// path goes with the descriptor that was bound to it.
   ///
   /// - Throws: `.system(EMFILE)` and its like when no descriptor can be allocated.
   public borrowing func duplicate(file: StaticString = #fileID, line: UInt = #line) throws(SocketError)
@@ -202,8 +202,8 @@ public struct SharedDatagramSocket: DatagramSocketProtocol {
     self.timeouts = timeouts
   }
 
-  /// Makes a second descriptor for the same socket: `dup(2)`, `CLOEXEC`. Both receive from one queue; the file at a path
-  /// goes with the descriptor that was bound to it.
+  /// Makes a second descriptor for the same socket: `dup(2)`, `CLOEXEC`. Both receive from one queue; the file at a
+  /// path goes with the descriptor that was bound to it.
   ///
   /// - Throws: `.system(EMFILE)` and its like when no descriptor can be allocated; `.closed`.
   public func duplicate(file: StaticString = #fileID, line: UInt = #line) throws(SocketError) -> DatagramSocket {

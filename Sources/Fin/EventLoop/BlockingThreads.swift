@@ -104,10 +104,10 @@ public final class BlockingThreads: Sendable {
   private nonisolated(nonsending) func outcome<R: Sendable, E: Error>(
     _ within: Timeout, _ body: @escaping @Sendable () throws(E) -> R
   ) async throws(SocketError) -> Result<R, E> {
-    if Task.isCancelled { throw SocketError(.blocking, .cancelled) }
+    if Task.isCancelled { throw SocketError(.blockingWork, .cancelled) }
     let registration: Registration
     do throws(WaitError) { registration = try Reactor.nearest().makeRegistration() } catch {
-      throw SocketError(.blocking, error.cause)
+      throw SocketError(.blockingWork, error.cause)
     }
     defer { registration.leave() }
     // Read before the work is queued: an end that comes from then on ends the wait.
@@ -121,12 +121,12 @@ public final class BlockingThreads: Sendable {
         refuse: { job.end(.failure($0)) }))
     let wake = await registration.park(
       .change(since: changes), until: Deadline(allowing: within.or(.seconds(60))))
-    if let interruption = wake.interruption, withdraw(ticket) { throw SocketError(.blocking, interruption.cause) }
+    if let interruption = wake.interruption, withdraw(ticket) { throw SocketError(.blockingWork, interruption.cause) }
     // Work that has begun is awaited, whatever happens meanwhile: its result must not be lost.
     await job.hasEnded.wait()
     switch job.outcome.withLock({ $0.take() }) {
     case .success(let result)?: return result
-    case .failure(let cause)?: throw SocketError(.blocking, cause)
+    case .failure(let cause)?: throw SocketError(.blockingWork, cause)
     case nil: fatalError("work in a thread ended without an outcome")
     }
   }
@@ -140,7 +140,7 @@ public final class BlockingThreads: Sendable {
     let (ticket, sleeper, isNew): (UInt64, Parker?, Bool) = try state.withLock { state throws(SocketError) in
       let isFree = !state.idle.isEmpty || state.threads < limit
       guard isFree || state.waiting.count < queue else {
-        throw SocketError(.blocking, .tooManyOperations, note: "\(queue) pieces of work wait for \(limit) threads")
+        throw SocketError(.blockingWork, .tooManyOperations, note: "\(queue) pieces of work wait for \(limit) threads")
       }
       let ticket = state.nextTicket
       state.nextTicket &+= 1

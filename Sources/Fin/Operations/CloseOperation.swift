@@ -440,16 +440,9 @@ struct CloseOperation {
   private func report(_ ending: Ending) -> CloseReport {
     CloseReport(
       ending: ending, bytesUnacknowledged: unacknowledged, bytesNeverSent: neverSent, bytesDiscarded: discarded,
-      duration: start.elapsed, closeNotify: closeNotify)
+      duration: start.elapsed, closeNotify: core.closeNotify)
   }
 
-  #if TLS
-  private var closeNotify: CloseReport.CloseNotify? { core.closeNotify }
-  #else
-  private var closeNotify: CloseReport.CloseNotify? { nil }
-  #endif
-
   /// Whether a secured stream ended without the peer's close_notify.
-  private var isCutOff: Bool { closeNotify?.received == false }
-
+  private var isCutOff: Bool { core.closeNotify?.received == false }
 }

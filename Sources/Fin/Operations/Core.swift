@@ -99,7 +99,7 @@ final class Core: Sendable {
       get { details?.drainWaiters ?? TinyArray() }
       set { begun().drainWaiters = newValue }
     }
-    /// What the connections of a listener see of its stop.
+    /// The stop of a listener, as its connections see it.
     var drain: Drain { mutating get { begun().drain } }
     /// Whether a listener was adopted: another process may hold it as well.
     var isAdopted: Bool {
@@ -310,3 +310,10 @@ final class Core: Sendable {
     return first
   }
 }
+
+#if !TLS
+extension Core {
+  /// Which side said close_notify: neither, without TLS.
+  var closeNotify: CloseReport.CloseNotify? { nil }
+}
+#endif

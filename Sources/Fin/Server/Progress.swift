@@ -44,7 +44,7 @@ public struct ConversationLimits: Hashable, Sendable {
 
 /// The progress of one connection, from look to look. It reads no clock and asks no kernel.
 struct Progress {
-  /// What a look at a connection finds.
+  /// The result of a look at a connection.
   struct Look {
     /// The age of the connection.
     var age: Duration

@@ -44,7 +44,7 @@ enum ProxyHeader: Hashable {
     let content = bytes[bytes.startIndex..<(end - 1)]
     guard content.allSatisfy({ (0x20...0x7e).contains($0) }) else { return .malformed("a PROXY line that is no text") }
     let words = String(decoding: content, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
-    // What follows UNKNOWN is to be ignored.
+    // The rest after UNKNOWN is to be ignored.
     if words.count > 1, words[1] == "UNKNOWN" { return .header(length: length, client: nil) }
     guard words.count == 6, words[1] == "TCP4" || words[1] == "TCP6" else {
       return .malformed("a PROXY line with other words than a protocol, two addresses and two ports")

@@ -1,7 +1,7 @@
 internal import FinBase
 internal import Synchronization
 
-/// What a server does beside its handlers: it ends connections at the limits of a conversation; and once its listener
+/// The work of a server beside its handlers: it ends connections at the limits of a conversation; and once its listener
 /// is being stopped, it counts the connections, lets the idle ones end, and closes those that never spoke.
 ///
 /// It has a thread of its own as soon as there is something to do, because the server's own thread or task may wait for

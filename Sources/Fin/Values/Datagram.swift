@@ -1,6 +1,7 @@
 /// A datagram, as it arrived.
 public struct Datagram: Hashable, Sendable, CustomStringConvertible {
-  /// The bytes received, as many as there was room for. A program may change them, for example to pass them on. An empty datagram is a datagram too, and not an end of file.
+  /// The bytes received, as many as there was room for. A program may change them, for example to pass them on. An
+  /// empty datagram is a datagram too, and not an end of file.
   public var bytes: [UInt8]
   /// The sender's address; `nil` for a Unix sender without a name, to which no answer can be sent.
   public let sender: SocketAddress?

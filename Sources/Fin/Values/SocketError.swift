@@ -45,7 +45,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     /// `memfd_create(2)`, `fallocate(2)`, `mmap(2)` for a ``Ledger``.
     case publish = "publish the ledger"
     /// Work that blocks, in a thread of ``BlockingThreads``.
-    case blocking = "run blocking work"
+    case blockingWork = "run blocking work"
   }
 
   /// Why the operation failed.
@@ -221,7 +221,7 @@ extension SocketError {
       case .receive: "the peer sent nothing in this time; pass within: to wait longer"
       case .send: "the peer does not read, or the path is cut"
       case .secure: "the peer did not finish the handshake: does it speak TLS on this port?"
-      case .blocking: "other work held every thread for that long"
+      case .blockingWork: "other work held every thread for that long"
       default: nil
       }
     case .closed where operation == .accept: "the listener was stopped or closed"

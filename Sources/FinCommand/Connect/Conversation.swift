@@ -117,8 +117,9 @@ final class Conversation: Sendable {
         try connection.send(room[..<count], clock) { more in state.withLock { $0.counts.sent += more } }
       }
       if halfCloses {
-        try connection.finishSending()
+        // Before the FIN: once the peer has it, a signal must not end the connection by a reset.
         state.withLock { $0.hasFinished = true }
+        try connection.finishSending()
       }
       state.withLock { $0.inputHasEnded = true }
       bell.ring()

@@ -17,7 +17,7 @@ struct ListCommand: DocumentedCommand {
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp("Only sockets in these states; also \(StateName.words).", valueName: "state"),
-    completion: Completions.states, transform: StateName.init(parsing:))
+    completion: .list(StateName.all), transform: StateName.init(parsing:))
   var state: [StateName] = []
 
   @Option(help: ArgumentHelp("Only sockets with this address, or in this range: 10.0.0.0/8.", valueName: "address"))

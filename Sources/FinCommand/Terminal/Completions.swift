@@ -19,9 +19,6 @@ enum Completions {
   /// Findings, by code and by name.
   static let findings = CompletionKind.list(FindingID.allCases.flatMap { [$0.rawValue, $0.name] })
 
-  /// States, as `--state` takes them.
-  static let states = CompletionKind.list(StateName.all)
-
   private static func words(_ words: @escaping @Sendable (Census) -> [String]) -> CompletionKind {
     .custom { _, _, _ in
       var options = Census.Options()

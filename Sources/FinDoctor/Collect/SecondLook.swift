@@ -45,7 +45,7 @@ struct SecondLook: Sendable {
     if unixCount <= Self.few { unix.append(socket) }
   }
 
-  /// What the look has shown.
+  /// The result of the look.
   struct Seen: Sendable {
     /// The inodes of sockets that still exist: those in question, and others.
     var inodes: Set<UInt32> = []

@@ -116,13 +116,13 @@ enum Ports {
       }
     },
     fin: { notebook, world in
-      try await notebook.trial("Socket(.ipv4); bind(to: .loopback(port: 0)); connect(to:), with \(ports.count) ports") {
-        trial in
+      let recipe = "Socket(.ipv4); bind(to: .loopback(port: 0), leavingPortOpen: true); connect(to:)"
+      try await notebook.trial("\(recipe), with \(ports.count) ports") { trial in
         let (first, second) = (try Pair.listener(port: 5001), try Pair.listener(port: 5002))
         func connect(to port: UInt16, keeping kept: inout [AnySocket<SharedConnection>]) async -> SocketError? {
           do throws(SocketError) {
             let socket = try Socket(.ipv4)
-            try socket.bind(to: .loopback(port: 0))
+            try socket.bind(to: .loopback(port: 0), leavingPortOpen: true)
             kept.append(try await world.connect(socket, to: .loopback(port: port)).share())
             return nil
           } catch { return error }

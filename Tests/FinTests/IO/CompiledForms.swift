@@ -6,8 +6,8 @@ import Testing
 
 @testable import Fin
 
-/// The forms that the articles "Errors" and "In a task" recommend. Their neighbours crash the compiler or are refused by
-/// it: that this file compiles is a part of the test.
+/// The forms that the articles "Errors" and "In a task" recommend. Their neighbours crash the compiler or are refused
+/// by it: that this file compiles is a part of the test.
 @Suite("The documented forms around a live owner compile, and do what they say")
 struct CompiledForms {
   private func pattern() throws -> String {

@@ -95,7 +95,7 @@ struct LocalPorts {
         open.append(listener.handle)
         for _ in 0..<2 {
           let socket = try Socket(.ipv4)
-          try socket.bind(to: .loopback(port: 0))
+          try socket.bind(to: .loopback(port: 0), leavingPortOpen: true)
           #expect(socket.localAddress == .loopback(port: 0))
           let connection = try socket.connect(to: listener.localAddress)
           #expect(connection.localAddress?.ip == .v4(.loopback))

@@ -107,7 +107,7 @@ struct Scopes {
     #expect(phase == .closed)
   }
 
-  @Test("withConnection and withListener in tasks")
+  @Test("withConnection and withListener in tasks", .onThreads)
   func addressesInTasks() async throws {
     let reply = try await withListener(at: SocketAddress.loopback(port: 0)) { listener in
       let address = listener.localAddress

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a server behind a proxy believes the proxies it names, and nobody else")
+@Suite("Promise 9: a server behind a proxy believes the proxies it names, and no other client")
 struct BehindAProxy {
   private static let signature: [UInt8] = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]
   private static let v4: [UInt8] = signature + [0x21, 0x11, 0, 12, 192, 0, 2, 7, 10, 0, 0, 1, 0x11, 0x51, 0, 80]
@@ -190,7 +190,7 @@ struct BehindAProxy {
     let first = try Visitor(server.port)
     try first.socket.send(Array("PROXY TCP6 2001:db8::1 ::1 1 2\r\na\n".utf8))
     #expect(first.next == .success("a [2001:db8::1]:1 127.0.0.1\n".utf8.count))
-    // Of the same /64.
+    // The same /64.
     let same = try Visitor(server.port)
     try same.socket.send(Array("PROXY TCP6 2001:db8::ffff ::1 1 2\r\na\n".utf8))
     #expect(same.next == .reset)

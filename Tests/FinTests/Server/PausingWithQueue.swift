@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a pause keeps the clients in the queue of a TCP listener, unless it is told to reset them")
+@Suite("Promise 2: a pause keeps the clients in the queue of a TCP listener, unless it is asked to reset them")
 struct PausingWithQueue {
   @Test("paused with a client in the queue: it stays, a later one waits in connect, and both are served afterwards")
   func keepsQueue() throws {
