@@ -26,7 +26,7 @@ public struct PacketConnection: ~Copyable, SocketProtocol {
     self.timeouts = timeouts
   }
 
-  /// The longest message that ``receive(upTo:descriptors:within:)`` accepts by default, in bytes.
+  /// The longest message that `receive(upTo:descriptors:within:)` accepts by default, in bytes.
   public static let defaultMessageLimit = 256 << 10
 
   // MARK: Opening

@@ -1,7 +1,7 @@
 /// Opens a listener, runs `body` with it, and releases the port on every path.
 ///
-/// Clients that still wait to be accepted at the end are reset; ``Listener/stop(within:)`` in the body serves them
-/// first.
+/// Clients that still wait to be accepted at the end are reset; ``ListenerHandle/stop(after:within:)`` in the body
+/// serves them first.
 /// ```swift
 /// try withListener(at: "localhost:7777") { listener in
 ///   print(listener.localAddress)

@@ -5,7 +5,7 @@ internal import SystemPackage
 
 /// The offer of a serving program to hand its listeners over to a successor, without refusing or resetting a client.
 ///
-/// The predecessor offers, and goes on serving. A successor takes the offer with ``take(from:within:)``, gets ready,
+/// The predecessor offers, and goes on serving. A successor takes the offer with `take(from:within:)`, gets ready,
 /// and confirms; only then does the predecessor stop to accept. Both processes hold the same sockets meanwhile, so
 /// that the queue of clients is never without an owner. If the successor dies, or does not answer, before it has
 /// confirmed, the predecessor goes on as if nothing had happened, and the next successor may come.
@@ -28,7 +28,7 @@ public final class Handover: Sendable {
     var last: SocketError?
   }
 
-  /// Binds the path, and offers listeners there. No successor is served before ``awaitSuccessor(draining:)``.
+  /// Binds the path, and offers listeners there. No successor is served before `awaitSuccessor(draining:)`.
   ///
   /// - Parameters:
   ///   - listeners: the listeners, each with the name that the successor asks for. All of them are handed over, or
@@ -62,7 +62,7 @@ public final class Handover: Sendable {
 
   deinit { core.end() }
 
-  /// Withdraws the offer: the path is removed, and ``awaitSuccessor(draining:)`` throws `.closed`. A handover that the
+  /// Withdraws the offer: the path is removed, and `awaitSuccessor(draining:)` throws `.closed`. A handover that the
   /// successor has confirmed already stays confirmed.
   public func withdraw() { core.end() }
 
@@ -72,7 +72,7 @@ public final class Handover: Sendable {
   /// without refusing or resetting a client: those that are queued are the successor's. The connections that this
   /// process has accepted are drained.
   /// - Parameter draining: the time that the handlers of this process's connections have, as with
-  ///   ``Listener/stop(within:)``.
+  ///   ``ListenerHandle/stop(after:within:)``.
   /// - Returns: the successor, and the number of attempts that failed before it.
   /// - Throws: `.closed` when the offer was withdrawn; the errors of accepting that
   ///   concern the path.

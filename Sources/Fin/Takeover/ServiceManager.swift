@@ -10,10 +10,10 @@ internal import SystemPackage
 /// ```swift
 /// try ServiceManager.notify(.ready, .status("serving on 8080"))
 /// ```
-/// A datagram that was sent was queued, and no more: ``awaitBarrier(within:)`` waits until the manager has processed
+/// A datagram that was sent was queued, and no more: `awaitBarrier(within:)` waits until the manager has processed
 /// it.
 public enum ServiceManager {
-  /// A state of this program, for ``notify(_:within:)``.
+  /// A state of this program, for `notify(_:within:)`.
   public enum Message: Hashable, Sendable {
     /// The program serves: `READY=1`. After ``reloading`` it ends the reload.
     case ready
@@ -39,7 +39,9 @@ public enum ServiceManager {
 
   /// Reports one or more states in one datagram.
   ///
-  /// - Parameter within: the time to wait while the manager's queue is full; ``Timeouts/send`` by default.
+  /// - Parameters:
+  ///   - messages: the states.
+  ///   - within: the time to wait while the manager's queue is full; ``Timeouts/send`` by default.
   /// - Returns: whether there is a service manager. The datagram is in its queue then.
   /// - Throws: `.invalid` when a status has a line break, or when `NOTIFY_SOCKET` is not a Unix address; `.system` when
   ///   nothing is bound to it; `.timedOut`.
@@ -66,7 +68,7 @@ public enum ServiceManager {
   /// that is gone has no answer.
   /// - Parameter within: the time to wait for the manager, 5 s by default.
   /// - Returns: whether there is a service manager.
-  /// - Throws: `.timedOut` when the manager has not answered in time; otherwise as ``notify(_:within:)``.
+  /// - Throws: `.timedOut` when the manager has not answered in time; otherwise as `notify(_:within:)`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   @discardableResult
   public static func awaitBarrier(within: Timeout = .seconds(5)) throws(SocketError) -> Bool {

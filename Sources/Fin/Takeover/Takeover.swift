@@ -5,9 +5,9 @@ internal import SystemPackage
 
 /// A successor's side of a ``Handover``: the listeners that the predecessor offers.
 ///
-/// The predecessor goes on serving until ``finish(within:)``. A successor therefore prepares everything first, and
+/// The predecessor goes on serving until `finish(within:)`. A successor therefore prepares everything first, and
 /// accepts its first client after that call; if it dies before, no client notices. It ends a takeover with
-/// ``finish(within:)`` or ``abandon()``.
+/// `finish(within:)` or ``abandon()``.
 /// ```swift
 /// if var takeover = try await Handover.take(from: .unix("/run/example/handover")) {
 ///   let listener = try takeover.takeListener(named: "web")
@@ -28,7 +28,7 @@ public struct Takeover: ~Copyable, Sendable {
   public var names: [String] { offer.names }
 
   /// Takes the listener with this name. It is listening already, with the clients in its queue; accept after
-  /// ``finish(within:)``.
+  /// `finish(within:)`.
   ///
   /// - Parameters:
   ///   - name: the name that the predecessor gave it.
