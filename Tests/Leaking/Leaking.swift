@@ -8,8 +8,8 @@ import Glibc
 /// Prints `ready` and the line that opened the sockets, and exits at EOF of its input. The intent is `none`, `code`
 /// (none; the program publishes its ledger itself), `half-closed`, `late` (declared half closed, for a time that is
 /// over), `waiting` (half closed by the program, which receives with a deadline) or `reset` (by the peer). With the
-/// purpose `serving` it leaks nothing: it prints `ready` and its port, and serves that number of clients, each for very
-/// long.
+/// purpose `serving` it leaks nothing: it prints `ready` and its port, and serves that number of clients, each for
+/// very long.
 @main
 enum Leaking {
   static func main() throws {

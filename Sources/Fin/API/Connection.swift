@@ -216,8 +216,8 @@ public struct Connection: ~Copyable, Receiving, Sending, StreamSocketProtocol {
   /// Sends a reset, which informs the peer, and releases the descriptor at once.
   ///
   /// A Unix socket has no reset: its peer reads what was sent before, and then an end of file, like after any close.
-  /// Only if bytes were unread here does it get `.reset`. A protocol over Unix sockets has to say where its messages
-  /// end.
+  /// Only if bytes were unread here does it get `.reset`. A protocol over Unix sockets has to say where its
+  /// messages end.
   ///
   /// Unsent bytes are discarded. In C: `SO_LINGER` with a time of 0, then `close` (RFC 9293, section 3.10.5).
   /// - Returns: a report with ``Ending/aborted``, or with how the connection had ended before.

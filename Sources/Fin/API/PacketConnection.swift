@@ -74,8 +74,8 @@ public struct PacketConnection: ~Copyable, SocketProtocol {
   /// from the end.
   ///
   /// On success Fin owns the descriptor and no other code may close it; on failure it is the caller's.
-  /// - Throws: `.system(ENOTSOCK)`; `.system(ENOTCONN)`; `.invalid` when it is a socket of another kind or Fin owns it
-  ///   already.
+  /// - Throws: `.system(ENOTSOCK)`; `.system(ENOTCONN)`; `.invalid` when it is a socket of another kind or Fin owns
+  ///   it already.
   public static func adopt(
     _ descriptor: FileDescriptor, timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line
   ) throws(SocketError) -> PacketConnection {
@@ -193,8 +193,8 @@ public struct PacketConnection: ~Copyable, SocketProtocol {
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) -> CloseReport { reference.core.close(policy) }
 
-  /// Ends the connection and suspends the task meanwhile. A cancelled close becomes an abort and still returns its
-  /// report.
+  /// Ends the connection and suspends the task meanwhile. A cancelled close becomes an abort and still returns
+  /// its report.
   @discardableResult
   public consuming func close(_ policy: ClosePolicy = .confirmed) async -> CloseReport {
     await reference.core.close(policy)

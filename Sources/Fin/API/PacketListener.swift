@@ -25,8 +25,8 @@ public struct PacketListener: ~Copyable, SocketProtocol {
   ///   - timeouts: the timeouts of `accept`, and of the connections that it returns.
   ///   - file: the source file that a leak report names as the place of opening.
   ///   - line: the line in `file`.
-  /// - Throws: `.system` with the reason why the address cannot be bound; `.invalid` for an address that is not a Unix
-  ///   address.
+  /// - Throws: `.system` with the reason why the address cannot be bound; `.invalid` for an address that is not a
+  ///   Unix address.
   public static func bind(
     _ address: SocketAddress, backlog: Int = 64, pathPermissions: UInt32 = 0o600, timeouts: Timeouts = .default,
     file: StaticString = #fileID, line: UInt = #line

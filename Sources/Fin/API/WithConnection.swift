@@ -78,8 +78,8 @@ public func withConnection<R>(
   ).use(closing: closing, body)
 }
 
-/// Connects to an address, runs `body` with the connection in a task, and closes it on every path: see the form for an
-/// endpoint.
+/// Connects to an address, runs `body` with the connection in a task, and closes it on every path: see the form for
+/// an endpoint.
 public func withConnection<R>(
   to peer: SocketAddress, within: Timeout = .default, timeouts: Timeouts = .default,
   options: DialOptions = DialOptions(), closing: ClosePolicy = .confirmed, file: StaticString = #fileID,

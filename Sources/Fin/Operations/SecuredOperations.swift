@@ -8,8 +8,8 @@ internal import SystemPackage
 extension Core {
   // MARK: Receiving
 
-  /// - Returns: 0 only when the peer has said that it sent everything (close_notify); `nil` when nothing is available
-  ///   yet.
+  /// - Returns: 0 only when the peer has said that it sent everything (close_notify); `nil` when nothing is
+  ///   available yet.
   // [outlined slow path]
   @inline(never)
   func receiveSecured(into room: UnsafeMutableRawBufferPointer, _ access: Access) throws(SocketError) -> Int? {

@@ -7,8 +7,8 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   /// Connections that were reset at one of ``ServerLimits/conversation``'s limits, by the limit. Their handlers' errors
   /// are not counted.
   public internal(set) var overLimit: [ConversationLimits.Limit: Int] = [:]
-  /// Connections that were reset because they came from no proxy of ``ServerLimits/proxies``, or without a valid
-  /// header.
+  /// Connections that were reset because they came from no proxy of ``ServerLimits/proxies``, or without a
+  /// valid header.
   public internal(set) var proxiesRefused = 0
   /// Bytes accepted by `send` and never acknowledged, summed over all connections.
   public internal(set) var bytesUnacknowledged = 0

@@ -31,8 +31,8 @@ public final class Handover: Sendable {
   /// Binds the path, and offers listeners there. No successor is served before `awaitSuccessor(draining:)`.
   ///
   /// - Parameters:
-  ///   - listeners: the listeners, each with the name that the successor asks for. All of them are handed over, or
-  ///     none.
+  ///   - listeners: the listeners, each with the name that the successor asks for. All of them are handed over,
+  ///     or none.
   ///   - path: a path or an abstract name. A file that a dead process left behind is replaced. For a path, the folder's
   ///     permissions decide which users can put another socket there.
   ///   - patience: the time that a successor has for each of its messages. It includes the successor's own preparation.

@@ -116,8 +116,8 @@ extension HandoverMessage {
   /// Reads the message that is due.
   ///
   /// - Parameter bytes: `nil` at EOF.
-  /// - Throws: `.endOfStream` when the other program has gone; `.invalid` for another message, another version, and a
-  ///   refusal.
+  /// - Throws: `.endOfStream` when the other program has gone; `.invalid` for another message, another version, and
+  ///   a refusal.
   static func due(_ kind: Kind, _ bytes: [UInt8]?) throws(SocketError) -> HandoverMessage {
     guard let bytes else {
       throw SocketError(.handOver, .endOfStream(received: 0), note: "the other program ended before it sent \(kind)")

@@ -72,8 +72,8 @@ extension Listener {
   ///   - line: the line in `file`.
   /// - Returns: `nil` when the variables are missing or meant for another process, or no socket has the name.
   /// - Throws: `.invalid` when the variables are malformed, or when a socket of that name is not a listening stream
-  ///   socket of TCP or Unix, or was taken over already; `.system(EBADF)` when it is not open. No socket is taken over
-  ///   then.
+  ///   socket of TCP or Unix, or was taken over already; `.system(EBADF)` when it is not open. No socket is taken
+  ///   over then.
   public static func inherited(
     named name: String? = nil, unsettingEnvironment: Bool = false, backlog: Int = Listener.defaultBacklog,
     timeouts: Timeouts = .default, file: StaticString = #fileID, line: UInt = #line

@@ -10,8 +10,8 @@ internal import SystemPackage
 /// ```swift
 /// try ServiceManager.notify(.ready, .status("serving on 8080"))
 /// ```
-/// A datagram that was sent was queued, and no more: `awaitBarrier(within:)` waits until the manager has processed
-/// it.
+/// A datagram that was sent was queued, and no more: `awaitBarrier(within:)` waits until the manager has
+/// processed it.
 public enum ServiceManager {
   /// A state of this program, for `notify(_:within:)`.
   public enum Message: Hashable, Sendable {

@@ -14,8 +14,8 @@ struct CheckText {
 
   /// - Parameters:
   ///   - showsEach: Whether findings that are alike are shown one by one.
-  ///   - hasEnded: Whether the program of the findings has ended, or is elsewhere: then no command can show its
-  ///     sockets.
+  ///   - hasEnded: Whether the program of the findings has ended, or is elsewhere: then no command can show
+  ///     its sockets.
   func report(_ report: CheckReport, showsEach: Bool = false, hasEnded: Bool = false) -> String {
     var lines: [String] = []
     let groups = showsEach ? report.shown.map { [$0] } : CheckGroups(Array(report.shown)).groups

@@ -4,8 +4,8 @@ import FinTerminal
 import Glibc
 import Synchronization
 
-/// Standard input to a connection and the connection to standard output, in two threads, until one of them decides the
-/// end.
+/// Standard input to a connection and the connection to standard output, in two threads, until one of them decides
+/// the end.
 ///
 /// A thread that waits for its input or output when the end comes is left behind: the command ends then.
 final class Conversation: Sendable {

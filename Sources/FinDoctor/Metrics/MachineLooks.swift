@@ -69,8 +69,8 @@ package struct MachineLooks: Sendable {
   /// - Returns: Whether a thread could be started.
   package static func onThread(_ body: @escaping @Sendable () -> Void) -> Bool { DetachedThread.start(body) == 0 }
 
-  /// A census without this process, the one that forks its helpers, and the helpers: they are no subject of their own
-  /// report.
+  /// A census without this process, the one that forks its helpers, and the helpers: they are no subject of their
+  /// own report.
   private func take() throws(Census.Failure) -> Census {
     var census = try Census.take(options)
     var own: Set = [ThisProcess.pid]

@@ -58,8 +58,8 @@ public struct TCPDetail: Sendable {
   /// Makes the time of receipt unknown where the kernel has not set it.
   ///
   /// After a simultaneous open, such as of a socket connected to itself, the field is 0 until data arrives, and the
-  /// kernel reports its clock instead of a difference. That clock started 300 s below 0, and has 32 bits of
-  /// milliseconds.
+  /// kernel reports its clock instead of a difference. That clock started 300 s below 0, and has 32 bits
+  /// of milliseconds.
   /// - Parameter uptime: The time since the machine started, without suspension, in milliseconds, at the dump.
   mutating func forgetReceiptThatNeverWas(uptime: UInt64) {
     // A FIN counts as a byte and sets no time.

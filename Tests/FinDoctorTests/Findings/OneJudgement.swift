@@ -124,8 +124,8 @@ struct OneJudgement {
     }
   }
 
-  /// Findings about attempts without an answer agree with the queues that `fin listeners` shows, and count no attempt
-  /// twice.
+  /// Findings about attempts without an answer agree with the queues that `fin listeners` shows, and count no
+  /// attempt twice.
   private func compare(_ stuck: [Finding], _ panels: [ListenerOverview], _ census: Census, _ context: String) {
     let all = stuck.flatMap(\.sockets)
     #expect(Set(all).count == all.count, "\(context)")
