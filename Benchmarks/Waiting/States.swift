@@ -282,11 +282,11 @@ enum States {
           let handle = listener.value.handle
           stage.wait {
             await listener.value.serve(connections: connections, limits: limits) { connection in
-              _ = try await connection.receive(upTo: 1, within: hour)
+              while try await connection.receive(upTo: 1, within: hour) != nil {}
             }
           } inThread: {
             listener.value.serve(threads: threads, limits: limits) { connection in
-              _ = try connection.receive(upTo: 1, within: hour)
+              while try connection.receive(upTo: 1, within: hour) != nil {}
             }
           }
           try prepare(stage, handle)
@@ -309,7 +309,11 @@ enum States {
         try handle.pause(resettingQueue: true)
       },
       serving("draining", most: 50) { stage, handle in
-        try client(stage, handle)
+        // A client that has spoken: a drain ends the others.
+        let client = try Connection.connect(to: handle.localAddress!, within: .seconds(10)).share()
+        stage.hold(client)
+        try client.send([1])
+        usleep(20_000)
         handle.stop(within: hour)
       },
       // The process has no descriptor left, and a client waits: the server tries again from time to time.
