@@ -64,7 +64,7 @@ extension Core {
     bytesSent.store(bytesSent.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
   }
 
-  private var hasTraffic: Bool {
+  var hasTraffic: Bool {
     bytesReceived.load(ordering: .acquiring) != 0 || bytesSent.load(ordering: .acquiring) != 0
   }
 }

@@ -77,9 +77,9 @@ final class ServerWatch: Wakeable, Sendable {
     let code = DetachedThread.start(stack: 256 << 10) { [self] in
       while !course.withLock({ $0.isOver }) {
         endOverLimit()
-        endSilent()
+        let mayBeSilent = endSilent()
         let interval = subject.limits.interval ?? .seconds(3600)
-        _ = parker.park(until: Deadline(after: isRefusing ? min(ServerWatch.between, interval) : interval))
+        _ = parker.park(until: Deadline(after: mayBeSilent ? min(ServerWatch.between, interval) : interval))
       }
     }
     if code != 0 { course.withLock { $0.isStarted = false } }
@@ -95,13 +95,20 @@ final class ServerWatch: Wakeable, Sendable {
   /// Whether the listener has gone beyond the time in which it still accepts clients.
   private var isRefusing: Bool { subject.listener.drainDeadline != .never || subject.listener.phase == .closed }
 
-  private func endSilent() {
-    guard isRefusing else { return }
-    for core in subject.active() where core.record.opened.elapsed >= ServerWatch.silence && core.isSilent {
+  /// Ends the connections that have been silent for long enough.
+  ///
+  /// - Returns: whether there may be others later: connections without a byte, or clients in the queue.
+  private func endSilent() -> Bool {
+    guard isRefusing else { return false }
+    let mayAccept = subject.listener.phase != .closed
+    let quiet = subject.active().filter { !$0.hasTraffic }
+    let over = quiet.filter { $0.record.opened.elapsed >= ServerWatch.silence && $0.isSilent }
+    for core in over {
       subject.change { $0.noteSilent(core) }
       // A FIN at once, and no wait: the client has said nothing, and nothing was said to it.
       _ = core.close(.background)
     }
+    return mayAccept || over.count < quiet.count
   }
 
   private func endOverLimit() {
