@@ -8,6 +8,8 @@ struct Admission {
   /// The connections that the server ended: because they never spoke, or at a limit. Their handlers fail, which is no
   /// failure of theirs.
   private var ended: Set<Client> = []
+  /// The connections that are counted in `abortedAtStop` and whose handlers still run.
+  private var aborted: Set<Client> = []
 
   /// An active connection, compared by identity.
   private struct Client: Hashable {
@@ -47,7 +49,10 @@ struct Admission {
 
   /// Counts the connections that the end of the drain aborts. A handler that still runs may have closed or detached
   /// its connection.
-  mutating func countAborts() { report.abortedAtStop = clients.count { $0.core.phase != .closed } }
+  mutating func countAborts() {
+    aborted = clients.filter { $0.core.phase != .closed }
+    report.abortedAtStop += aborted.count
+  }
 
   /// Notes that a connection is closed because it never spoke.
   mutating func noteSilent(_ client: Core) {
@@ -69,7 +74,12 @@ struct Admission {
   /// - Parameters:
   ///   - end: how the connection ended; `nil` when the handler detached it.
   ///   - failure: the error that the handler threw.
-  mutating func dismiss(_ client: Core, _ end: CloseReport?, _ limits: ServerLimits, failure: HandlerFailure?) {
+  ///   - isCut: whether the cancellation of the server ended it.
+  mutating func dismiss(
+    _ client: Core, _ end: CloseReport?, _ limits: ServerLimits, failure: HandlerFailure?, isCut: Bool = false
+  ) {
+    // The end of the drain counts a connection whose handler still runs; a cancelled handler may be faster.
+    if aborted.remove(Client(core: client)) == nil, isCut { report.abortedAtStop += 1 }
     let isEnded = ended.remove(Client(core: client)) != nil
     if let failure, failure.error is ProxyRefusal {
       report.proxiesRefused += 1

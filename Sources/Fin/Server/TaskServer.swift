@@ -201,10 +201,13 @@ final class TaskServer: Sendable {
   @inline(never)
   private func finish(_ client: Core, _ error: (any Error)?) async {
     let failure = error.map { HandlerFailure(remoteAddress: client.peer, error: $0) }
+    // Only the server cancels this task: when it is cancelled itself, and at the end of the drain.
+    let isCancelled = Task.isCancelled && client.phase != .closed
     let report = await client.closeUnlessDetached(
       failure == nil ? closing : state.withLock { $0.admission.policyAfterFailure(of: client) })
     let waiter = state.withLock { state in
-      state.admission.dismiss(client, report, limits, failure: failure)
+      let isCut = isCancelled && report?.ending == .aborted
+      state.admission.dismiss(client, report, limits, failure: failure, isCut: isCut)
       return state.waiter.take()
     }
     waiter?.wake()
