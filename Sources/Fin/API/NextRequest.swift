@@ -22,7 +22,8 @@ extension Receiving where Self: ~Copyable {
   /// ```
   /// - Parameter within: how long the client may stay idle; by default ``Timeouts/receive``.
   /// - Returns: whether a byte is there. `false` when the peer has finished, when the time is over, and when the server
-  ///   is being stopped and no byte is there: the conversation is over, and nothing of it is lost.
+  ///   is being stopped and no byte is there: the conversation is over, and nothing of it is lost. A client that has
+  ///   not spoken yet keeps its wait, because its first request is under way; the stop closes it if it stays silent.
   /// - Throws: the errors of `receive(upTo:within:)`, without `.timedOut`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func isNextComing(within: Timeout = .default) throws(SocketError) -> Bool {

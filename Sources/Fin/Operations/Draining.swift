@@ -35,15 +35,16 @@ extension Core {
   /// Whether the listener that accepted this connection is being stopped.
   var isDraining: Bool { connectionState.drain?.hasBegun ?? false }
 
-  /// Whether a handler that waits for the next request is to stop waiting.
+  /// Whether a handler that waits for the next request is to stop waiting. The first request of a client is under way
+  /// once it has connected: the server gives it a moment of its own.
   @inline(__always)
-  var isToldToEnd: Bool { awaitsNext.load(ordering: .sequentiallyConsistent) && isDraining }
+  var isToldToEnd: Bool { awaitsNext.load(ordering: .sequentiallyConsistent) && isDraining && hasTraffic }
 
   /// One look for the next request: whether there is one, or the conversation is over.
   func lookForNext(_ access: Access) throws(SocketError) -> Attempt<Bool> {
     if buffered > 0 { return .done(true) }
     if let count = try fill(access) { return .done(count > 0) }
-    return isDraining ? .done(false) : .blocked(.input)
+    return isDraining && hasTraffic ? .done(false) : .blocked(.input)
   }
 
   /// Whether a reader waits on this connection, on which no byte was ever received or sent.

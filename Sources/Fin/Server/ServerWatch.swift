@@ -51,7 +51,7 @@ final class ServerWatch: Wakeable, Sendable {
     if isFirst {
       var count = ServerReport.StopCounts()
       for core in active {
-        if core.awaitsNext.load(ordering: .sequentiallyConsistent) {
+        if core.awaitsNext.load(ordering: .sequentiallyConsistent), core.hasTraffic {
           count.idle += 1
         } else if core.isSilent {
           count.silent += 1

@@ -26,7 +26,7 @@ final class ProgramConversation: Sendable {
 
     var description: String {
       switch self {
-      case .server: "the server stopped"
+      case .server: ServeConversation.serverStopped
       case .otherDirection: "the other direction failed"
       case .signalled(let name, let signal): "\(name) was ended by signal \(signal)"
       }

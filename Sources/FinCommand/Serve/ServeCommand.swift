@@ -78,8 +78,8 @@ struct ServeCommand: DocumentedCommand {
     let report = listener.serve(threads: connections, limits: limits, closing: .abort) { connection in
       log.ended(service.serve(connection.share(), server))
     }
-    let status: ExitStatus =
-      report.failure != nil ? .kernelFailure : report.abortedAtStop + report.handlersRunning > 0 ? .problem : .success
+    let isCut = report.abortedAtStop + report.handlersRunning + log.cutShort > 0
+    let status: ExitStatus = report.failure != nil ? .kernelFailure : isCut ? .problem : .success
     log.stopped(report, status)
     if let failure = log.failure {
       throw ExitStatus.outputFailed.because("the output could not be written: \(failure)")

@@ -70,12 +70,15 @@ struct ServeConversation: Sendable {
     return client.remoteAddress.map { "\($0)" } ?? "unknown"
   }
 
+  /// The reason of a conversation that the end of the server's time has cut short.
+  static let serverStopped = "the server stopped"
+
   /// The reason for which a conversation was ended early.
   static func reason(for error: any Error) -> String {
     switch error {
     case IdleClock.Limit.idle: "no byte moved for the time that --idle gives"
     case IdleClock.Limit.whole: "it lasted longer than --whole gives"
-    case let error as SocketError where error.cause == .closed: "the server stopped"
+    case let error as SocketError where error.cause == .closed: serverStopped
     case let error as SocketError: "\(error)"
     default: "\(error)"
     }

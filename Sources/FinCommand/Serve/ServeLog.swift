@@ -12,6 +12,7 @@ final class ServeLog: Sendable {
   private let inJSON: Bool
   private let server: ServeStop
   private let error = Mutex<KernelError?>(nil)
+  private let cut = Mutex(0)
 
   init(inJSON: Bool, _ server: ServeStop) {
     self.inJSON = inJSON
@@ -21,6 +22,10 @@ final class ServeLog: Sendable {
   /// The error for which a line could not be written.
   var failure: KernelError? { error.withLock { $0 } }
 
+  /// The number of conversations that the end of the server's time has cut short. A conversation with a program ends
+  /// itself then, perhaps before the library's drain counts it.
+  var cutShort: Int { cut.withLock { $0 } }
+
   func listening(at addresses: [SocketAddress]) {
     if !inJSON { return write("listening at \(addresses.map { "\($0)" }.joined(separator: ", "))") }
     write("listening") { json in
@@ -29,11 +34,13 @@ final class ServeLog: Sendable {
   }
 
   func ended(_ served: ServedConnection) {
+    if served.reason == ServeConversation.serverStopped { cut.withLock { $0 += 1 } }
     if inJSON { write("ended") { Self.write(served, to: &$0) } } else { write(Self.line(served)) }
   }
 
   func stopped(_ report: ServerReport, _ status: ExitStatus) {
-    if inJSON { write("stopped") { Self.write(report, status, to: &$0) } } else { write("stopped: \(report)") }
+    guard inJSON else { return write("stopped: \(report)") }
+    write("stopped") { Self.write(report, status, cutShort, to: &$0) }
   }
 
   /// `127.0.0.1:40312: peer finished; 12 bytes received, 12 sent; 0.4 ms; cat exited with status 0`
@@ -81,7 +88,7 @@ final class ServeLog: Sendable {
     }
   }
 
-  private static func write(_ report: ServerReport, _ status: ExitStatus, to json: inout JSONWriter) {
+  private static func write(_ report: ServerReport, _ status: ExitStatus, _ cutShort: Int, to json: inout JSONWriter) {
     json.write("status", number: UInt64(status.rawValue))
     json.write("served", number: UInt64(report.served))
     json.array("endings") { json in
@@ -93,7 +100,7 @@ final class ServeLog: Sendable {
       }
     }
     json.write("refused", number: UInt64(report.refused))
-    json.write("abortedAtStop", number: UInt64(report.abortedAtStop))
+    json.write("abortedAtStop", number: UInt64(max(report.abortedAtStop, cutShort)))
     json.write("handlersRunning", number: UInt64(report.handlersRunning))
     json.write("clientsReset", number: UInt64(report.clientsReset))
     json.write("timesOutOfDescriptors", number: UInt64(report.timesOutOfDescriptors))

@@ -35,6 +35,11 @@ struct Draining {
     }
   }
 
+  /// Whether a thread or a task is parked there: not only inside the operation, and about to look again.
+  private static func waits(on core: Core) -> Bool {
+    core.lazyRegistration.load().map { $0.waiterCount > 0 } ?? (core.gate.snapshot.parked > 0)
+  }
+
   /// Answers each line, and waits between two of them; keeps the socket for the test.
   private static func conversations(_ world: ServingWorld, _ sockets: Kept<Core>) throws -> Server {
     try server(world) { connection in
@@ -54,7 +59,8 @@ struct Draining {
     "after a stop with a delay, clients are still accepted, and each connection knows",
     arguments: ServingWorld.allCases)
   func delayed(world: ServingWorld) throws {
-    let server = try Self.conversations(world, Kept())
+    let socket = Kept<Core>()
+    let server = try Self.conversations(world, socket)
     let before = try Visitor(server.port)
     #expect(try before.exchange("a") == "a false\n")
     server.handle.stop(after: .seconds(60), within: .seconds(20))
@@ -63,6 +69,10 @@ struct Draining {
     #expect(before.next == .success(0))
     try before.socket.finishSending()
     let late = try Visitor(server.port)
+    // Its first request is under way: its handler waits, whichever comes first.
+    try eventually("the wait of the new client's handler") {
+      socket.value?.peer?.port == late.socket.port && socket.value?.gate.snapshot.hasReader == true
+    }
     #expect(try late.ask("b") == "b true\n")
     // A later stop comes at once.
     server.handle.stop(within: .seconds(20))
@@ -87,7 +97,7 @@ struct Draining {
     let visitor = try Visitor(server.port)
     #expect(try visitor.exchange("a") == "a false\n")
     try eventually("the wait for the next request") {
-      socket.value.map { $0.awaitsNext.load(ordering: .acquiring) && $0.gate.snapshot.hasReader } ?? false
+      socket.value.map { $0.awaitsNext.load(ordering: .acquiring) && Self.waits(on: $0) } ?? false
     }
     // The end of the drain is too late for this test.
     server.handle.stop(within: .seconds(600))
