@@ -128,9 +128,14 @@ SEEDS = [
      "Operations/ConnectAttempt.swift",
      "    core.forgetLocal()\n", "    if !seeded(303) { core.forgetLocal() }\n", "Conversation"),
     (304, "a connection that its handler had closed counts as aborted at the end of the drain", "Server/Admission.swift",
-     "clients.count { $0.core.phase != .closed }", "clients.count { $0.core.phase != .closed || seeded(304) }",
+     "clients.filter { $0.core.phase != .closed }", "clients.filter { $0.core.phase != .closed || seeded(304) }",
      "Stopping|StoppingInTasks"),
     # A stop, and the limits of a conversation.
+    (323, "a cancelled server does not count a connection whose handler is faster than its drain", "Server/Admission.swift",
+     "== nil, isCut { report", "== nil, isCut, !seeded(323) { report", "StoppingInTasks"),
+    (324, "a stop ends a client whose first request is under way", "Operations/Draining.swift",
+     "return isDraining && hasTraffic ? .done(false)", "return isDraining && (hasTraffic || seeded(324)) ? .done(false)",
+     "Draining"),
     (318, "a stopped listener is closed after its first look at an empty queue", ACCEPTING,
      "      if let pause = pauseForHandshakes() { try awaitHandshakes(pause, &timeout) } else { isSettled = true }",
      "      if !seeded(318), let pause = pauseForHandshakes() { try awaitHandshakes(pause, &timeout) } else {\n"
