@@ -146,7 +146,8 @@ enum CommandRequest {
   private static func schema(of command: any DocumentedCommand.Type) -> String {
     let terminal = Terminal.standardOutput(noColor: false)
     let amount = command.schema?.isLines == true ? "one object a line" : "one object"
-    return "fin \(command.configuration.commandName ?? "") --json prints \(amount):\n\n"
+    let name = command.configuration.commandName ?? ""
+    return "\(command.schema?.place ?? "fin \(name) --json prints") \(amount):\n\n"
       + (command.schema?.text(on: terminal) ?? "")
   }
 

@@ -25,6 +25,7 @@ enum RootHelp {
     ("listeners", "the clients in each listener's queue, and who accepts"),
     ("kill", "end connections of other programs"),
     ("census", "a snapshot as a file, for --from of the others"),
+    ("report", "all of this as one page of HTML, to look at and to send"),
     ("export", "serve metrics of all this, for Prometheus"),
     ("connect", "standard input and output to a server, and how it ended"),
     ("serve", "an echo, or a command for each client, and how they ended"),

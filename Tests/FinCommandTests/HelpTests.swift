@@ -6,7 +6,7 @@ import Testing
 @Suite("The help of fin", .onThreads, .timeLimit(.minutes(30)))
 struct HelpTests {
   static let verbs = [
-    "check", "explain", "list", "ports", "listeners", "kill", "census", "export", "connect", "serve", "lab",
+    "check", "explain", "list", "ports", "listeners", "kill", "census", "report", "export", "connect", "serve", "lab",
     "lifecycle",
   ]
 

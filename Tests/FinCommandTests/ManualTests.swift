@@ -24,7 +24,8 @@ struct ManualTests {
       // Headings are written in capitals there.
       !word.hasSuffix(":") && !written.contains(word)
     }
-    #expect(missing.count <= 12, "\(missing)")
+    // The page of fin as a whole names each command as its page: fin-check(1).
+    #expect(missing.count <= FinCommand.documented.count, "\(missing)")
     for heading in ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "EXIT STATUS", "SEE ALSO"] {
       #expect(shown.lines.contains { $0.hasPrefix(heading) }, "\(heading)")
     }

@@ -28,5 +28,5 @@ extension CensusCommand {
       71   the kernel could not be queried
       """)
 
-  static let schema: JSONSchema? = JSONSchema(CensusRecord.schema)
+  static let schema: JSONSchema? = JSONSchema(CensusRecord.schema, place: "fin census writes")
 }

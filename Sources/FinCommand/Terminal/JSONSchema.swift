@@ -16,10 +16,12 @@ struct JSONSchema {
   let lines: [Line]
   /// Whether the output is one object a line, and not one in all.
   let isLines: Bool
+  /// The JSON and its verb, as the beginning of a sentence; nil for that of the option --json.
+  let place: String?
 
   /// Parses the lines of a schema. A line `+name` stands for the lines of that part, with the same margin.
-  init(_ text: String, parts: [Substring: String] = [:], isLines: Bool = false) {
-    self.isLines = isLines
+  init(_ text: String, parts: [Substring: String] = [:], isLines: Bool = false, place: String? = nil) {
+    (self.isLines, self.place) = (isLines, place)
     let parts = Self.parts.merging(parts) { $1 }
     func expanded(_ text: String, _ depth: Int) -> [Line] {
       text.split(separator: "\n").flatMap { line -> [Line] in

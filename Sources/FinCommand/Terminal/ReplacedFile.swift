@@ -17,18 +17,22 @@ enum ReplacedFile {
   /// Writes the bytes to a new file in the same folder, and gives it the name.
   ///
   /// The file is flushed to its disk before it gets the name, so that the name never leads to an empty file after a
-  /// crash of the machine. Every user may read it. A link of that name is replaced, and not followed.
-  static func write(_ bytes: [UInt8], to path: String) throws(Refusal) {
+  /// crash of the machine. A link of that name is replaced, and not followed. A name that leads to a device, a pipe
+  /// or a folder is refused: it would be replaced too.
+  /// - Parameter mode: The permissions of the new file; by default, every user may read it.
+  static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o644) throws(Refusal) {
     let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
     let (folder, name) = (String(path[..<slash]), path[slash...])
     guard !name.isEmpty, name != ".", name != ".." else { throw Refusal("it is a folder") }
+    var present = stat()
+    if unsafe stat(path, &present) == 0, present.st_mode & S_IFMT != S_IFREG { throw Refusal("it is no regular file") }
     // node_exporter reads files whose name ends in .prom: this one must not.
     let aside = "\(folder).\(name).\(getpid()).new"
     _ = unsafe unlink(aside)
-    let descriptor = unsafe open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+    let descriptor = unsafe open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw Refusal("a new file cannot be made beside it", errno) }
     do throws(Refusal) {
-      try fill(descriptor, bytes)
+      try fill(descriptor, bytes, mode)
       guard unsafe rename(aside, path) == 0 else { throw Refusal("the new file cannot get its name", errno) }
     } catch {
       _ = unsafe unlink(aside)
@@ -43,10 +47,10 @@ enum ReplacedFile {
   }
 
   /// Writes, flushes and closes.
-  private static func fill(_ descriptor: CInt, _ bytes: [UInt8]) throws(Refusal) {
+  private static func fill(_ descriptor: CInt, _ bytes: [UInt8], _ mode: mode_t) throws(Refusal) {
     var failure: Refusal?
     // The file mode creation mask may have taken bits away.
-    if fchmod(descriptor, 0o644) != 0 { failure = Refusal("its mode cannot be set", errno) }
+    if fchmod(descriptor, mode) != 0 { failure = Refusal("its mode cannot be set", errno) }
     var rest = bytes[...]
     while failure == nil, !rest.isEmpty {
       let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress!, $0.count) }
