@@ -42,18 +42,10 @@ enum EntryPoint {
       if status == ExitStatus.success.rawValue {
         Output.write(message + "\n")
       } else {
-        Output.complain(plainly: escaped(message))
+        Output.complain(plainly: EscapedText.lines(message))
       }
       return status
     }
-  }
-
-  /// The message without characters that a terminal would act on, except line ends. Backslashes stay, because parts of
-  /// the message are escaped already.
-  static func escaped(_ message: String) -> String {
-    message.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-      line.split(separator: "\\", omittingEmptySubsequences: false).map { visible(String($0)) }.joined(separator: "\\")
-    }.joined(separator: "\n")
   }
 
   /// Replaces former names of options by their present ones.

@@ -81,6 +81,6 @@ struct OutputTests {
       #expect(fin.status != 0 && !fin.complaints.isEmpty, "\(words)")
       #expect(!fin.complaints.utf8.contains(0x1B) && !fin.complaints.contains("\u{202E}"), "\(words)")
     }
-    #expect(EntryPoint.escaped("a\\x1b\n\u{7}b") == "a\\x1b\n\\x07b")
+    #expect(EscapedText.lines("a\\x1b\n\u{7}b") == "a\\x1b\n\\x07b")
   }
 }

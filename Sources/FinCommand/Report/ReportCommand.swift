@@ -20,6 +20,13 @@ struct ReportCommand: DocumentedCommand {
   @Flag(help: "Replace names, addresses, users, arguments and paths, the same by the same.")
   var redact = false
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Compare two pages: print what appeared, ended and grew, and write no page.", valueName: "page"),
+    completion: .file())
+  var diff: [String] = []
+
   @OptionGroup var muting: MuteOption
 
   @OptionGroup var namespace: NamespaceOption
@@ -28,8 +35,21 @@ struct ReportCommand: DocumentedCommand {
 
   @OptionGroup var looking: CensusOptions
 
-  func run() throws {
+  func validate() throws {
     if output == "" { throw ValidationError("The name after -o is empty.") }
+    guard !diff.isEmpty else { return }
+    guard diff.count == 2 else { throw ValidationError("--diff needs two pages: the earlier one and the later one.") }
+    guard output == nil, !redact, source.file == nil, namespace.namespace == nil, muting.mute.isEmpty else {
+      throw ValidationError("--diff reads two pages and nothing else: no other option goes with it.")
+    }
+  }
+
+  func run() throws {
+    if diff.count == 2 {
+      let pages = try diff.map { try ReportReading.page($0) }
+      Output.write(EscapedText.lines(try ReportDiff(pages[0], pages[1]).text()))
+      return
+    }
     let mutes = try muting.read()
     var (record, origin) = try taken()
     if let places = try namespace.places(in: record.census) { record.census.keep(namespaces: places) }

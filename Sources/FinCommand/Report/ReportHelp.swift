@@ -1,11 +1,12 @@
 extension ReportCommand {
   static let help = HelpText(
-    usage: ["fin report [-o FILE] [OPTIONS]"],
+    usage: ["fin report [-o FILE] [OPTIONS]", "fin report --diff BEFORE AFTER"],
     examples: """
       fin report                          a page about this machine, in this folder
       fin report -o case.html             under this name
       fin report --redact -o public.html  without names and addresses
       fin report --from case.json -o -    from a file of fin census, to a pipe
+      fin report --diff old.html new.html what changed between two pages
       """,
     details: """
       Writes one file of HTML with all that fin sees: the findings of fin check as cards, with the bounds of their \
@@ -22,12 +23,18 @@ extension ReportCommand {
       With --redact, the page may be given to others. Names, arguments, paths and users are numbered, the same by the \
       same, and addresses are replaced as fin census --redact does it. The name of the host is left out. Ports, \
       processes, times and counts stay as they are. Someone who knows some of the addresses can guess parts of others.
+
+      --diff reads the data back out of two pages of one machine, and prints the findings that appeared, ended, or \
+      changed their count, and how many sockets appeared and ended, by program and state. A socket is known by its \
+      kind, its network namespace and its ends; one without a peer also by its owner and descriptor. A new connection \
+      between the same ends passes for the old one. Listeners, local ports and descriptors are compared where both \
+      pages have them. Redacted pages cannot be compared: each numbers the names in its own order.
       """,
     statuses: """
       0    written, with findings or without
       64   the command was not understood
-      65   a mute file has a line that is not valid, or the file of --from is not
-      66   a mute file or the file of --from cannot be read
+      65   a mute file, the file of --from or a page of --diff is not valid
+      66   a mute file, the file of --from or a page of --diff cannot be read
       69   there is no such network namespace
       71   the kernel could not be queried
       """)

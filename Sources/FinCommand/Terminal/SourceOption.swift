@@ -26,7 +26,8 @@ struct SourceOption: ParsableArguments {
     return record
   }
 
-  private static func bytes(of file: String) throws -> [UInt8] {
+  /// Reads a file, or ends the command with the reason why it cannot be read.
+  static func bytes(of file: String) throws -> [UInt8] {
     func failure() -> ExitCode {
       let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "error"
       return ExitStatus.noInput.because("\(visible(file)) cannot be read: \(reason)")

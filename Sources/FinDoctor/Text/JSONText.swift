@@ -19,7 +19,7 @@ package struct JSONText: Sendable {
 
   let bytes: [UInt8]
   /// The position of the outermost value.
-  private(set) var root = 0
+  package private(set) var root = 0
 
   /// Checks a text.
   /// - Throws: A ``Fault`` for the first mistake.
@@ -178,10 +178,13 @@ private struct Checking {
 /// Reading the checked text. A position is that of a value's first byte.
 extension JSONText {
   /// A key of an object, as its raw bytes, and the position of its value.
-  struct Member {
+  package struct Member {
     var key: Range<Int>
-    var value: Int
+    package var value: Int
   }
+
+  /// The key of a member; nil if a surrogate in it has no counterpart.
+  package func key(of member: Member) -> String? { string(at: member.key.lowerBound - 1) }
 
   fileprivate func afterSpace(_ position: Int) -> Int {
     var place = position
@@ -190,7 +193,7 @@ extension JSONText {
   }
 
   /// The members of the object at a position; nil if there is no object.
-  func members(at position: Int) -> [Member]? {
+  package func members(at position: Int) -> [Member]? {
     guard bytes[position] == UInt8(ascii: "{") else { return nil }
     var all: [Member] = []
     var place = afterSpace(position + 1)
@@ -205,7 +208,9 @@ extension JSONText {
   }
 
   /// Calls `body` with the position of each element of the array at a position; returns false if there is no array.
-  func forEachElement<Failure: Error>(at position: Int, _ body: (Int) throws(Failure) -> Void) throws(Failure) -> Bool {
+  package func forEachElement<Failure: Error>(
+    at position: Int, _ body: (Int) throws(Failure) -> Void
+  ) throws(Failure) -> Bool {
     guard bytes[position] == UInt8(ascii: "[") else { return false }
     var place = afterSpace(position + 1)
     while bytes[place] != UInt8(ascii: "]") {
@@ -217,7 +222,7 @@ extension JSONText {
   }
 
   /// The whole number at a position; nil if there is none, or if it does not fit.
-  func number<Number: FixedWidthInteger>(at position: Int) -> Number? {
+  package func number<Number: FixedWidthInteger>(at position: Int) -> Number? {
     let digits = bytes[position..<end(of: position)]
     if digits.first != UInt8(ascii: "-") { return Number(decimal: digits) }
     // The least number has no positive counterpart.
@@ -225,7 +230,7 @@ extension JSONText {
     return Number(exactly: magnitude == 1 << 63 ? Int64.min : -(Int64(exactly: magnitude) ?? 0))
   }
 
-  func flag(at position: Int) -> Bool? {
+  package func flag(at position: Int) -> Bool? {
     switch bytes[position] {
     case UInt8(ascii: "t"): true
     case UInt8(ascii: "f"): false
@@ -234,7 +239,7 @@ extension JSONText {
   }
 
   /// The string at a position; nil if there is none, or if a surrogate in it has no counterpart.
-  func string(at position: Int) -> String? {
+  package func string(at position: Int) -> String? {
     guard bytes[position] == UInt8(ascii: "\"") else { return nil }
     let raw = bytes[position + 1..<end(of: position) - 1]
     guard raw.contains(UInt8(ascii: "\\")) else { return String(decoding: raw, as: UTF8.self) }

@@ -226,3 +226,78 @@ struct ReportInBrowserTests {
     #expect(run.status == 0, "\(run.output)\(run.complaints)")
   }
 }
+
+@Suite("fin report --diff reads two pages, and says what changed between them", .onThreads, .timeLimit(.minutes(30)))
+struct ReportDiffTests {
+  private func reading(_ record: CensusRecord) throws -> ReportReading {
+    try ReportReading(Array(try ReportStage.page(record).utf8))
+  }
+
+  @Test("a finding that appeared, one that ended, one that grew; sockets that appeared, ended, changed their state")
+  func changes() throws {
+    let plain = ReportStage.record(sockets: 80)
+    var later = ReportStage.record(sockets: 90)
+    // Ten more, ten more in CLOSE-WAIT, and five that have ended.
+    for place in 60..<70 { later.census.sockets[place].state = .closeWait }
+    later.census.sockets.removeLast(5)
+    let diff = try ReportDiff(try reading(plain), try reading(later))
+    #expect(diff.appeared.isEmpty && diff.ended.isEmpty)
+    #expect(diff.changed.first == .init(name: "L1 close-wait-known of api[50]", old: 60, new: 70), "\(diff.changed)")
+    #expect(diff.births == (5, 0, 10))
+    #expect(
+      diff.groups == [
+        .init(name: "api[50] CLOSE-WAIT", old: 60, new: 70), .init(name: "api[50] ESTABLISHED", old: 20, new: 15),
+      ])
+    var healthy = plain
+    for place in healthy.census.sockets.indices { healthy.census.sockets[place].state = .established }
+    let found = try ReportDiff(try reading(healthy), try reading(plain))
+    #expect(found.appeared.map(\.name) == ["L1 close-wait-known"] && found.ended.isEmpty)
+    let ended = try ReportDiff(try reading(plain), try reading(healthy))
+    #expect(ended.ended.map(\.name) == ["L1 close-wait-known"] && ended.births == (0, 0, 60))
+    #expect(ended.text().contains("  ended     WARNING  L1 close-wait-known\n"), "\(ended.text())")
+    let same = try ReportDiff(try reading(plain), try reading(plain)).text()
+    #expect(same.contains("  the same\n") && same.contains("  0 appeared, 0 ended, 0 changed their state\n"))
+  }
+
+  @Test("the command compares two files, and refuses what is no page, a redacted page, and one page alone")
+  func command() async throws {
+    let folder = try TemporaryFolder()
+    let tests = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+    func path(_ name: String) -> String { folder.path + "/" + name }
+    for (name, words) in [("a", ["accept-queue"]), ("b", ["close-wait"]), ("r", ["close-wait", "--redact"])] {
+      let file = "\(tests)/FinDoctorTests/Corpus/\(words[0]).json"
+      let fin = try await Fin.run(["report", "--from", file, "-o", path(name)] + words.dropFirst())
+      #expect(fin.status == 0, "\(fin)")
+    }
+    let fin = try await Fin.run("report", "--diff", path("a"), path("b"))
+    #expect(fin.status == 0 && fin.output.contains("ended     CRITICAL  A1 accept-overflow"), "\(fin)")
+    #expect(fin.output.contains("appeared  ") && fin.output.contains("L1 close-wait-known"))
+    #expect(fin.lines.contains { $0.hasPrefix("From 2026-11-29 ") })
+    #expect(try await Fin.run("report", "--diff", path("a"), path("r")).status == 65)
+    #expect(try await Fin.run("report", "--diff", path("a"), "/etc/passwd").status == 65)
+    #expect(try await Fin.run("report", "--diff", path("a"), path("none")).status == 66)
+    #expect(try await Fin.run("report", "--diff", path("a")).status == 64)
+    #expect(try await Fin.run("report", "--diff", path("a"), path("b"), "--redact").status == 64)
+  }
+
+  @Test("damaged columns are an error, and text of a page cannot reach the terminal as a command")
+  func damaged() async throws {
+    let page = try ReportStage.page(ReportStage.record(sockets: 80))
+    for (text, other) in [
+      ("\"count\":80", "\"count\":81"), ("\"count\":80", "\"count\":99999999999"),
+      ("\"kind\":\"fin report\"", "\"kind\":\"fin\""), ("\"version\":1", "\"version\":2"),
+      ("\"values\":{", "\"values\":["), ("\"localPort\":[8080,80]", "\"localPort\":[8080,4611686018427387904]"),
+    ] {
+      #expect(page.contains(text), "\(text)")
+      #expect(throws: ReportReading.Fault.self, "\(other)") {
+        try ReportReading(Array(page.replacing(text, with: other).utf8))
+      }
+    }
+    let folder = try TemporaryFolder()
+    let file = folder.path + "/a"
+    try ReplacedFile.write(Array(page.replacing("api[50]", with: "\\u001b[31mapi").utf8), to: file)
+    try ReplacedFile.write(Array(page.replacing("api[50]", with: "b").utf8), to: file + "b")
+    let fin = try await Fin.run("report", "--diff", file, file + "b")
+    #expect(fin.status == 0 && !fin.output.utf8.contains(0x1B) && fin.output.contains("\\x1b[31mapi"), "\(fin)")
+  }
+}
