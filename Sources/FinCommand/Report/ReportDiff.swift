@@ -82,7 +82,9 @@ struct ReportDiff {
   /// The number of sockets by owner and state, where it changed.
   var groups: [Change] {
     func counts(_ page: ReportReading) -> ReportReading.Counts {
-      page.sockets.values.joined().reduce(into: [:]) { $0["\($1.owner) \($1.state)", default: 0] += 1 }
+      page.sockets.values.joined().reduce(into: [:]) { counts, socket in
+        counts["\(socket.owner == "-" ? "no program" : socket.owner) \(socket.state)", default: 0] += 1
+      }
     }
     let (old, new) = (counts(before), counts(after))
     return Set(old.keys).union(new.keys).map { Change(name: $0, old: old[$0] ?? 0, new: new[$0] ?? 0) }

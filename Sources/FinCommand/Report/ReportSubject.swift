@@ -36,7 +36,7 @@ struct ReportSubject {
     chains = Diagnosis.chains(findings.findings.filter { !muted.contains(Subject($0)) })
     self.muted = muted.count
     onPurpose = findings.onPurpose
-    self.isRedacted = isRedacted
+    self.isRedacted = isRedacted || record.isRedacted
     self.origin = isRedacted ? origin.redacted : origin
   }
 

@@ -29,6 +29,8 @@ package struct CensusRecord: Sendable {
   package var firstFreePort = 1024
   /// The fields that the file lacked, because another version wrote it.
   package var missing: [String] = []
+  /// Whether the file was written with other names and addresses than the machine has.
+  package var isRedacted = false
 
   /// Makes a record without sockets.
   package init() {}
@@ -168,6 +170,9 @@ extension CensusRecord {
     guard version <= Self.version else {
       throw Fault("version \(version) is newer than this fin reads, which is version \(Self.version)")
     }
+    var redacted: Bool?
+    try fields.flag("redacted", &redacted)
+    isRedacted = redacted ?? false
     try visit(&fields)
     missing = notes.missing
   }
