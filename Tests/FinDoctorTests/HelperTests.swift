@@ -27,6 +27,13 @@ struct HelperTests {
     for end in 0..<bytes.count { #expect(HelperRequest(bytes[..<end]) == nil, "cut at \(end)") }
   }
 
+  @Test("a limit that is no length makes no request")
+  func limits() {
+    var bytes = HelperRequest.read(path: "/x", limit: 77).bytes
+    for place in 9..<17 { bytes[place] = 0xff }
+    #expect(HelperRequest(bytes[...]) == nil)
+  }
+
   @Test("readings are answered in order; one beyond its limit is cut, and one that fails says why")
   func readings() throws {
     let pid = getpid()

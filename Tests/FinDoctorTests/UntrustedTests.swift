@@ -33,6 +33,9 @@ struct UntrustedTests {
     broken.take(stat: Array("7 (a".utf8))
     broken.take(stat: Array("7 (a) S".utf8))
     #expect(broken.parent == nil && broken.age == nil)
+    // A start that no kernel tells: as one in the future.
+    broken.take(stat: Array("7 (a) R \((0..<18).map { "\($0)" }.joined(separator: " ")) \(UInt64.max)".utf8))
+    #expect(broken.age == .zero)
   }
 
   @Test(
@@ -86,11 +89,26 @@ struct UntrustedTests {
 
   @Test("malformed lines of epoll sets and of system calls are rejected")
   func watchers() {
-    func interest(_ line: String) -> Watchers.Interest? { Watchers.Interest(Array(line.utf8)[...], epoll: 3) }
+    func interests(_ text: String, most: Int = .max) -> [Watchers.Interest] {
+      var all: [Watchers.Interest] = []
+      let isWhole = Watchers.Interest.forEach(in: Array(text.utf8), epoll: 3) {
+        guard all.count < most else { return false }
+        all.append($0)
+        return true
+      }
+      #expect(isWhole == (all.count < most))
+      return all
+    }
+    func interest(_ line: String) -> Watchers.Interest? { interests(line).first }
     let sound = interest("tfd:       11 events:       19 data:                b  pos:0 ino:1b2d35 sdev:9")
     #expect(sound == Watchers.Interest(epoll: 3, descriptor: 11, events: 0x19, inode: 0x1b2d35))
     #expect(interest("tfd: 11 events: 19") == nil && interest("pos: 0") == nil && interest("") == nil)
     #expect(interest("tfd: 99999999999 events: 19 data: b pos:0 ino:1 sdev:9") == nil)
+    #expect(interest("tfd: 1 events: 1g data: b pos:0 ino:1 sdev:9") == nil && interest("tfd: 1 events: 1 ino:") == nil)
+    #expect(interest("tfd: 1 events: 1 data: b pos:0 ino:100000000 sdev:9") == nil)
+    let three = "pos:\t0\ntfd: 1 events: 2 data: 0 pos:0 ino:a sdev:9\n\ntfd: 3 events: 4 data: 0 pos:0 ino:b\ntfd: 5 "
+    #expect(interests(three).map(\.descriptor) == [1, 3] && interests(three).map(\.inode) == [10, 11])
+    #expect(interests(three, most: 1).map(\.descriptor) == [1])
     #expect(Watchers.BlockedThread(Array("running".utf8), thread: 1) == nil)
     #expect(Watchers.BlockedThread(Array("-1 0x7ff 0x0".utf8), thread: 1) == nil)
   }

@@ -73,10 +73,10 @@ extension HelperRequest {
     guard let kind = rest.take(UInt8.self) else { return nil }
     switch kind {
     case 1:
-      guard let offset = rest.take(UInt64.self), let limit = rest.take(UInt64.self), let path = rest.text() else {
-        return nil
-      }
-      self = .read(path: path, offset: offset == .max ? nil : offset, limit: Int(limit))
+      guard let offset = rest.take(UInt64.self), let limit = rest.take(UInt64.self).flatMap({ Int(exactly: $0) }),
+        let path = rest.text()
+      else { return nil }
+      self = .read(path: path, offset: offset == .max ? nil : offset, limit: limit)
     case 2:
       guard let name = rest.text(), let path = rest.text() else { return nil }
       self = .attribute(name: name, path: path)

@@ -1,4 +1,5 @@
 internal import FinBase
+internal import Glibc
 
 extension Watchers {
   /// Reads the epoll entries and blocked threads of a process.
@@ -62,20 +63,14 @@ private struct WatcherReading {
   }
 
   private mutating func take(_ bytes: [UInt8], epoll: Int32) {
-    var start = 0
-    while start < bytes.count {
-      let end = bytes[start...].firstIndex(of: 10) ?? bytes.count
-      if let interest = Watchers.Interest(bytes[start..<end], epoll: epoll) {
-        guard interests.count < Budget.interests else {
-          isComplete = false
-          cut.append(
-            "the epoll sets of process \(pid) have more than \(Budget.interests) entries: the others are unknown"
-          )
-          return
-        }
-        interests.append(interest)
-      }
-      start = end + 1
+    let isWhole = Watchers.Interest.forEach(in: bytes, epoll: epoll) { interest in
+      guard interests.count < Budget.interests else { return false }
+      interests.append(interest)
+      return true
+    }
+    if !isWhole {
+      isComplete = false
+      cut.append("the epoll sets of process \(pid) have more than \(Budget.interests) entries: the others are unknown")
     }
   }
 
@@ -143,15 +138,87 @@ private struct WatcherReading {
 }
 
 extension Watchers.Interest {
-  /// Reads a line of an epoll instance's fdinfo, in which all numbers but the first are hexadecimal:
+  /// Reads the entries of an epoll instance from its fdinfo, until `body` returns false.
+  /// - Returns: Whether all were read.
+  static func forEach(in bytes: [UInt8], epoll: Int32, _ body: (Watchers.Interest) -> Bool) -> Bool {
+    unsafe bytes.withUnsafeBytes { all in
+      var start = 0
+      while start < all.count {
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: all[start...])
+        let count = unsafe memchr(rest.baseAddress!, 10, rest.count).map { unsafe rest.baseAddress!.distance(to: $0) }
+        let line = unsafe UnsafeRawBufferPointer(rebasing: rest[..<(count ?? rest.count)])
+        if let entry = unsafe Watchers.Interest(line, epoll: epoll), !body(entry) { return false }
+        start += line.count + 1
+      }
+      return true
+    }
+  }
+
+  /// Reads a line in which all numbers but the first are hexadecimal:
   /// `tfd:       11 events:       19 data:                b  pos:0 ino:1b2d35 sdev:9`.
-  init?(_ line: ArraySlice<UInt8>, epoll: Int32) {
-    let words = Array(Fields(line))
-    guard words.count >= 4, words[0].elementsEqual("tfd:".utf8), words[2].elementsEqual("events:".utf8),
-      let descriptor = Int32(decimal: words[1]), let events = UInt32(hexadecimal: words[3]),
-      let inode = words.first(where: { $0.begins(with: "ino:") }).flatMap({ UInt32(hexadecimal: $0.dropFirst(4)) })
+  ///
+  /// A set may have hundreds of thousands of lines: no memory is taken for one.
+  private init?(_ line: UnsafeRawBufferPointer, epoll: Int32) {
+    var text = unsafe EntryText(line)
+    guard text.skip("tfd:"), let descriptor = text.number(base: 10).flatMap({ Int32(exactly: $0) }),
+      text.skip("events:"), let events = text.number(base: 16).flatMap({ UInt32(exactly: $0) }),
+      text.skip(to: "ino:"), let inode = text.number(base: 16).flatMap({ UInt32(exactly: $0) })
     else { return nil }
     self.init(epoll: epoll, descriptor: descriptor, events: events, inode: inode)
+  }
+}
+
+/// The words of a line, from the first to the last.
+@safe private struct EntryText {
+  private let line: UnsafeRawBufferPointer
+  private var place = 0
+
+  init(_ line: UnsafeRawBufferPointer) { unsafe self.line = line }
+
+  private mutating func skipSpaces() {
+    while unsafe place < line.count, unsafe line[place] == 32 { place += 1 }
+  }
+
+  /// Skips a word; false if another one stands here.
+  mutating func skip(_ word: StaticString) -> Bool {
+    skipSpaces()
+    let length = word.utf8CodeUnitCount
+    guard unsafe line.count - place >= length,
+      unsafe memcmp(line.baseAddress! + place, word.utf8Start, length) == 0
+    else { return false }
+    place += length
+    return true
+  }
+
+  /// Skips words up to and with this beginning of one; false if none begins so.
+  mutating func skip(to word: StaticString) -> Bool {
+    while !skip(word) {
+      guard unsafe place < line.count,
+        let space = unsafe memchr(line.baseAddress! + place, 32, line.count - place)
+      else { return false }
+      place = unsafe line.baseAddress!.distance(to: space)
+    }
+    return true
+  }
+
+  /// Reads a number of up to 16 digits; nil if there is none, or if another character follows it than a space.
+  mutating func number(base: UInt64) -> UInt64? {
+    skipSpaces()
+    let start = place
+    var value: UInt64 = 0
+    while unsafe place < line.count, unsafe line[place] != 32 {
+      let byte = unsafe line[place]
+      let digit: UInt64
+      switch byte {
+      case 48...57: digit = UInt64(byte - 48)
+      case 97...102 where base == 16: digit = UInt64(byte - 87)
+      default: return nil
+      }
+      guard place - start < 16 else { return nil }
+      value = value &* base &+ digit
+      place += 1
+    }
+    return place > start ? value : nil
   }
 }
 
