@@ -43,7 +43,7 @@ struct Fin {
   }
 
   private static func run(_ program: String, _ arguments: [String], _ columns: Int? = nil) async throws -> Fin {
-    guard let file = program == "fin" ? path : Programs.find(program) else {
+    guard let file = program == "fin" ? path : program.hasPrefix("/") ? program : Programs.find(program) else {
       throw RigError("\(program) is not on PATH")
     }
     let run = try await Child.run(

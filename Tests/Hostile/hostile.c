@@ -6,10 +6,12 @@
 //   Hostile lock FOLDER      the map of the process's memory is locked
 //   Hostile poll FOLDER      the array of a thread in poll is such memory
 //   Hostile exe FOLDER       the executable is on such a file system
-//   Hostile entries          an epoll instance has half a million entries
-//   Hostile pollers          64 threads poll the same 4,000 descriptors
+//   Hostile entries          an epoll instance has 450,000 entries
+//   Hostile pollers          128 threads poll the same 4,000 descriptors
 //   Hostile ledgers          eight descriptors of one published ledger of 48 MiB, and one of a terabyte of holes
-//   Hostile crowd            21,000 descriptors
+//   Hostile fault-send       as send, with memory whose faults nothing answers (userfaultfd), without a file system
+//   Hostile fault-epoll      as epoll, with such memory
+//   Hostile crowd            11,000 descriptors
 //   Hostile filtered PROGRAM runs a program that the kernel kills when it calls bpf
 //
 // With FOLDER it starts as root, mounts a FUSE file system there in a mount namespace of its own, as fusermount does,
@@ -23,6 +25,7 @@
 #include <linux/filter.h>
 #include <linux/fuse.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -33,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -332,7 +336,7 @@ static void mount_and_go(const char *mode, const char *folder) {
 // ---- Large things.
 
 static void make_entries(void) {
-  enum { first = 200, last = 19900, sockets = 30 };
+  enum { first = 200, last = 19900, sockets = 23 };
   allow_descriptors(20000);
   int set = epoll_create1(0);
   struct epoll_event event = {.events = EPOLLIN};
@@ -361,7 +365,32 @@ static void make_pollers(void) {
   if (pipe(pair) != 0) fail("pipe");
   for (int i = 0; i < 4000; i++) many[i] = (struct pollfd){.fd = dup(pair[0]), .events = POLLIN};
   for (int i = 0; i < 8; i++) connection(1);
-  for (int i = 0; i < 64; i++) start(polling_many);
+  for (int i = 0; i < 128; i++) start(polling_many);
+}
+
+// ---- Memory whose faults nothing answers, without a file system.
+
+static void make_faults(const char *mode) {
+  for (int i = 0; i < 20; i++) connection(1);
+  int faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+  struct uffdio_api api = {.api = UFFD_API};
+  if (faults < 0 || ioctl(faults, UFFDIO_API, &api) != 0) fail("userfaultfd");
+  renounce();
+  memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct uffdio_register range = {.range = {(uintptr_t)memory, page}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+  if (memory == MAP_FAILED || ioctl(faults, UFFDIO_REGISTER, &range) != 0) fail("register");
+  if (strcmp(mode, "fault-send") == 0) {
+    ends[0] = connection(0);
+    start(sending);
+  } else {
+    epoll = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    for (int i = 0; i < 8; i++) epoll_ctl(epoll, EPOLL_CTL_ADD, connection(1), &event);
+    start(waiting);
+  }
+  // The kernel reports the fault that it waits for.
+  struct pollfd reported = {.fd = faults, .events = POLLIN};
+  if (poll(&reported, 1, -1) != 1) fail("poll");
 }
 
 static int ledger(uint64_t count, uint64_t size) {
@@ -428,9 +457,10 @@ int main(int count, char **words) {
   if (strcmp(mode, "entries") == 0) make_entries();
   if (strcmp(mode, "pollers") == 0) make_pollers();
   if (strcmp(mode, "ledgers") == 0) make_ledgers();
+  if (strncmp(mode, "fault-", 6) == 0) make_faults(mode);
   if (strcmp(mode, "crowd") == 0) {
-    allow_descriptors(22000);
-    for (int i = 0; i < 21000; i++) dup(0);
+    allow_descriptors(12000);
+    for (int i = 0; i < 11000; i++) dup(0);
   }
   ready(getpid());
   wait_for_end();

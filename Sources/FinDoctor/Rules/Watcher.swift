@@ -51,7 +51,9 @@ extension CensusIndex {
     // The interests are sorted by inode.
     let first = watchers.interests.firstPlace { $0.inode >= inode }
     for interest in watchers.interests[first...].prefix(while: { $0.inode == inode }) {
-      all.append(.epoll(descriptor: interest.epoll, events: interest.events))
+      let way = Watcher.Way.epoll(descriptor: interest.epoll, events: interest.events)
+      // A socket may have thousands of entries in a set: one for each descriptor that it had when it was added.
+      if all.last != way { all.append(way) }
     }
     if !all.isEmpty { return all }
     if !census.holders.rings(of: pid).isEmpty { return [.ring] }

@@ -243,6 +243,16 @@ struct OtherSituations {
     #expect(unread.confidence != .certain)
   }
 
+  @Test("a thousand entries of a socket in one epoll set say as much as one")
+  func manyEntries() {
+    var census = Stage.census([Stage.listener(waiting: 1)])
+    census.holders = Stage.holders([(7, Stage.program)])
+    let entries = (0..<1000).map { Watchers.Interest(epoll: 8 + $0 / 500, descriptor: 100 + $0, events: 1, inode: 7) }
+    census.watchers[Stage.program] = Watchers(interests: entries)
+    let ways = CensusIndex(census, .init()).watchers(of: 7).map(\.way)
+    #expect(ways == [.epoll(descriptor: 8, events: 1), .epoll(descriptor: 9, events: 1)])
+  }
+
   @Test("a server that pauses accept near its limit of descriptors: the limit leads to the clients that wait")
   func pausedByDesign() throws {
     var census = Stage.census([Stage.listener(waiting: 1), Stage.client(50_000)])

@@ -82,6 +82,9 @@ extension NetlinkSocket {
       }) { _ in true }
       return .destroyed
     } catch {
+      if error == .silent {
+        return .refused("a program keeps the socket locked; the kernel may end it once it is unlocked")
+      }
       switch error.code {
       case ENOENT: return .endedBefore(isReplaced: isReplaced(row))
       case EPERM, EACCES: return .notPermitted

@@ -53,11 +53,12 @@ struct PollSet {
 
   /// Reads an array of `struct pollfd`: a descriptor, the requested events, the returned events.
   private static func add(polled bytes: [UInt8], to all: inout Set<Int32>) {
-    for offset in stride(from: 0, to: bytes.count - 7, by: 8) {
-      let descriptor = Int32(
-        bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[offset + $1]) << UInt32($1 * 8) })
-      // The kernel ignores negative descriptors.
-      if descriptor >= 0 { all.insert(descriptor) }
+    unsafe bytes.withUnsafeBytes { memory in
+      for offset in stride(from: 0, to: memory.count - 7, by: 8) {
+        let descriptor = unsafe memory.loadUnaligned(fromByteOffset: offset, as: Int32.self)
+        // The kernel ignores negative descriptors.
+        if descriptor >= 0 { all.insert(descriptor) }
+      }
     }
   }
 
