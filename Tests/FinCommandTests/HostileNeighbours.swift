@@ -132,11 +132,13 @@ struct HostileNeighbours {
   func longSet() async throws {
     let neighbour = try Neighbour("entries")
     let pid = "\(neighbour.pid)"
-    for words in [["explain", pid, "--limit", "100"], ["check", "--leaks", "--pid", pid]] {
+    for words in [["explain", pid, "--limit", "100"], ["check", "--leaks", "--all", "--pid", pid]] {
       let fin = try await Fin.run(words)
-      #expect(fin.complaints.contains("of process \(neighbour.pid) is longer than"), "\(fin.complaints)")
-      #expect(fin.output.contains("CLOSE-WAIT"), "\(fin.output)")
-      #expect(!fin.output.contains("no thread waits") && !fin.output.contains("forgotten"), "\(fin.output)")
+      #expect(fin.complaints.contains("of process \(pid) is longer than"), "\(fin.complaints)")
+      // Some sockets were found in the part that was read. No other is said to be in no set.
+      let text = fin.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+      #expect(text.contains("CLOSE-WAIT") && !text.contains("No epoll set has"), "\(text)")
+      #expect(text.contains("could not be read") || words[0] == "explain", "\(text)")
     }
   }
 
@@ -145,13 +147,13 @@ struct HostileNeighbours {
     .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"),
     .enabled(if: Programs.find("python3") != nil, "needs python3"))
   func pollers() async throws {
+    let (_, base) = try await measured("check", "--leaks", "--pid", "\(getpid())")
     let neighbour = try Neighbour("pollers")
-    let (fin, memory) = try await measured("check", "\(neighbour.pid)", "--threshold", "info")
-    #expect(fin.status == 0 || fin.status == 1, "\(fin)")
+    let (fin, memory) = try await measured("check", "--leaks", "--pid", "\(neighbour.pid)")
+    #expect(fin.status == 1 && fin.output.contains("L2 "), "\(fin)")
     #expect(!fin.complaints.contains("process \(neighbour.pid)"), "\(fin.complaints)")
-    let (_, base) = try await measured("check", "\(getpid())", "--threshold", "info")
     // Half a million entries are 16 MiB at least.
-    #expect(memory <= base + 8, "\(memory) MiB, and \(base) for another process")
+    #expect(memory <= base + 8, "\(memory) MiB, and \(base) without them")
   }
 
   /// Runs `fin`, and returns the most MiB that it had in memory.
