@@ -199,6 +199,21 @@ struct StoppingInTasks {
     #expect(throws: RigError("connect", code: ECONNREFUSED)) { _ = try Visitor(server.port) }
   }
 
+  @Test("a connection that a cancelled server cuts short is counted as aborted at the stop, in each of 20 rounds")
+  func cancelledCounts() throws {
+    // Its handler and the server's drain race to be first.
+    for round in 0..<20 {
+      let server = try ServingInTask(loops: 1 + round % 2, echoInTask)
+      let visitor = try Visitor(server.port)
+      try visitor.socket.send([10])
+      #expect(visitor.next == .success(1))
+      server.task.cancel()
+      let report = try server.task.join()
+      #expect(visitor.next == .reset)
+      #expect(report.abortedAtStop == 1 && report.endings == [.aborted: 1], "round \(round): \(report)")
+    }
+  }
+
   @Test(
     "serve cancelled while it accepts, while it is paused, before it began: it returns its report each time",
     .faults(62))
