@@ -10,6 +10,8 @@ struct Admission {
   private var ended: Set<Client> = []
   /// The connections that are counted in `abortedAtStop` and whose handlers still run.
   private var aborted: Set<Client> = []
+  /// The clients that get a farewell. They take no place.
+  private var parting: Set<Client> = []
 
   /// An active connection, compared by identity.
   private struct Client: Hashable {
@@ -21,6 +23,15 @@ struct Admission {
   /// The number of active connections.
   var count: Int { clients.count }
   var active: [Core] { clients.map(\.core) }
+  /// Whether no connection is open.
+  var isEmpty: Bool { clients.isEmpty && parting.isEmpty }
+  /// All connections that are open: those with a handler, and those with a farewell.
+  var open: [Core] { clients.union(parting).map(\.core) }
+
+  /// Whether a client that finds no place can be refused with a farewell.
+  func mayPartWhenFull(_ limits: ServerLimits) -> Bool {
+    limits.farewell.map { $0.whenFull && parting.count < $0.atOnce } ?? false
+  }
 
   /// Adds a client to the active connections.
   ///
@@ -38,13 +49,32 @@ struct Admission {
   mutating func count(_ client: Core, at address: IPAddress?, _ limits: ServerLimits) -> Bool {
     guard let most = limits.connectionsPerPeer, let peer = address?.peerKey else { return true }
     let count = perPeer[peer, default: 0]
-    if count >= most {
-      report.refused += 1
-      return false
-    }
+    if count >= most { return false }
     perPeer[peer] = count + 1
     peers[Client(core: client)] = peer
     return true
+  }
+
+  /// Refuses a client at a limit, and frees its place if it had one.
+  ///
+  /// - Returns: the farewell that it gets; `nil` when it is to be reset.
+  mutating func refuse(_ client: Core, _ limits: ServerLimits) -> Farewell? {
+    let client = Client(core: client)
+    clients.remove(client)
+    // A refusal counts once.
+    if aborted.remove(client) != nil { report.abortedAtStop -= 1 }
+    guard let farewell = limits.farewell, parting.count < farewell.atOnce else {
+      report.refused += 1
+      return nil
+    }
+    parting.insert(client)
+    return farewell
+  }
+
+  /// Counts the ending of a client that got a farewell; `nil` when there was no thread for it.
+  mutating func parted(_ client: Core, _ end: CloseReport?) {
+    parting.remove(Client(core: client))
+    if let end { report.farewells[end.ending, default: 0] += 1 } else { report.refused += 1 }
   }
 
   /// Counts the connections that the end of the drain aborts. A handler that still runs may have closed or detached
@@ -83,7 +113,7 @@ struct Admission {
     let isEnded = ended.remove(Client(core: client)) != nil
     if let failure, failure.error is ProxyRefusal {
       report.proxiesRefused += 1
-    } else if let failure, !isEnded, !(failure.error is PeerRefusal) {
+    } else if let failure, !isEnded {
       report.add(failure)
     }
     report.endings[end?.ending ?? .detached, default: 0] += 1

@@ -9,9 +9,11 @@ public struct ServerLimits: Hashable, Sendable {
   /// 536 bytes at most within 5 s, is reset, and counted in ``ServerReport/proxiesRefused``. `originalAddress` of a
   /// connection is the client's address, and the limit of a peer counts by it.
   public var proxies: [AddressPrefix]?
-  /// The maximum number of connections from one peer at the same time; a further one is reset at once. `nil` for no
-  /// limit. A peer is an IPv4 address, or the first 64 bits of an IPv6 address: a client has all addresses behind them.
+  /// The maximum number of connections from one peer at the same time; a further one gets the ``farewell``, or is reset
+  /// at once. `nil` for no limit. A peer is an IPv4 address, or the first 64 bits of an IPv6 address: a client has all addresses behind them.
   public var connectionsPerPeer: Int?
+  /// The answer to a client that the server does not serve because a limit is reached; `nil`, the default, for a reset.
+  public var farewell: Farewell?
   /// The number of spare descriptors. When the process runs out of descriptors, the spare ones are closed, so that
   /// running connections can go on, and no client is accepted until they can be opened again. 1 or more; a smaller
   /// number counts as 1: libdispatch, which runs Swift's tasks, opens a file now and then, and ends the process when
@@ -23,19 +25,21 @@ public struct ServerLimits: Hashable, Sendable {
   /// end of a drain. A handler in a task is a child of `serve`'s task, which waits for it without a timeout.
   public var graceAfterAbort: Duration
 
-  /// Makes limits; by default no limit for a peer, 8 spare descriptors, 1 second.
+  /// Makes limits; by default no limit for a peer, no farewell, 8 spare descriptors, 1 second.
   public init(
-    connectionsPerPeer: Int? = nil, descriptorsInReserve: Int = 8, graceAfterAbort: Duration = .seconds(1),
+    connectionsPerPeer: Int? = nil, farewell: Farewell? = nil, descriptorsInReserve: Int = 8,
+    graceAfterAbort: Duration = .seconds(1),
     proxies: [AddressPrefix]? = nil, conversation: ConversationLimits = ConversationLimits()
   ) {
     self.conversation = conversation
     self.proxies = proxies
     self.connectionsPerPeer = connectionsPerPeer
+    self.farewell = farewell
     self.descriptorsInReserve = max(1, descriptorsInReserve)
     self.graceAfterAbort = graceAfterAbort
   }
 
-  /// The limits of ``init(connectionsPerPeer:descriptorsInReserve:graceAfterAbort:proxies:conversation:)``
+  /// The limits of ``init(connectionsPerPeer:farewell:descriptorsInReserve:graceAfterAbort:proxies:conversation:)``
   /// without arguments.
   public static let `default` = ServerLimits()
 }

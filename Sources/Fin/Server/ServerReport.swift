@@ -21,8 +21,12 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   /// Connections that were closed after the stop because neither side had ever sent a byte. Their handlers' errors are
   /// not counted.
   public internal(set) var closedSilent = 0
-  /// Clients reset at once because their address already had the maximum number of connections.
+  /// Clients reset at once because their address already had the maximum number of connections, or because there were
+  /// too many farewells already.
   public internal(set) var refused = 0
+  /// Clients that were refused with ``ServerLimits/farewell``, by how their connections ended. No handler had them, and
+  /// ``endings`` does not count them.
+  public internal(set) var farewells: [Ending: Int] = [:]
   /// Connections aborted because the drain's time was over.
   public internal(set) var abortedAtStop = 0
   /// Handlers that had not returned when `serve` did. Their connections are closed; their threads still run.
@@ -77,6 +81,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     if !parts.isEmpty { text += ": " + parts.joined(separator: ", ") }
     for (count, one, many) in [
       (handlersFailed, "handler failed", "handlers failed"), (refused, "refused", "refused"),
+      (farewells.values.reduce(0, +), "refused with a farewell", "refused with a farewell"),
       (proxiesRefused, "without a proxy's header", "without a proxy's header"),
       (closedSilent, "closed at the stop without a byte", "closed at the stop without a byte"),
       (abortedAtStop, "aborted at the stop", "aborted at the stop"),

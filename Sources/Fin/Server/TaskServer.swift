@@ -91,10 +91,14 @@ final class TaskServer: Sendable {
       do {
         let client = try await listener.accept(&timeout, site: site)
         hardship.succeeded()
-        if await admit(client) {
+        switch admit(client) {
+        case .served:
           // `@concurrent`, with a preference for the loop: the closure would otherwise inherit the accepting task's
           // isolation.
           group.addTask(executorPreference: reactor.next()) { @concurrent in await self.serve(client) }
+        case .refused(let farewell?):
+          group.addTask(executorPreference: reactor.next()) { @concurrent in await self.part(client, farewell) }
+        case .refused(nil): _ = await client.close(.abort)
         }
       } catch {
         switch error.cause {
@@ -129,18 +133,51 @@ final class TaskServer: Sendable {
     }
   }
 
-  private func admit(_ client: Core) async -> Bool {
-    client.share()
-    if state.withLock({ $0.admission.admit(client, limits) }) { return true }
-    _ = await client.close(.abort)
-    return false
+  private enum Verdict {
+    case served
+    /// The client gets a farewell, or a reset.
+    case refused(Farewell?)
   }
 
-  /// Waits until there is room for one more connection.
+  private func admit(_ client: Core) -> Verdict {
+    client.share()
+    return state.withLock { state in
+      let hasPlace = state.admission.count < connections
+      return hasPlace && state.admission.admit(client, limits)
+        ? .served : .refused(state.admission.refuse(client, limits))
+    }
+  }
+
+  private func part(_ client: Core, _ farewell: Farewell) async {
+    let end = await client.part(with: farewell)
+    wakeWaiter { $0.parted(client, end) }
+  }
+
+  /// Refuses a client that has a place, which is free then.
+  private func refuse(_ client: Core) async {
+    var farewell: Farewell?
+    wakeWaiter { farewell = $0.refuse(client, limits) }
+    if let farewell { await part(client, farewell) } else { _ = await client.close(.abort) }
+  }
+
+  /// Changes the admission, and lets the accepting task look again.
+  private func wakeWaiter(_ change: (inout Admission) -> Void) {
+    let waiter = state.withLock { state in
+      change(&state.admission)
+      return state.waiter.take()
+    }
+    waiter?.wake()
+  }
+
+  /// Waits until there is room for one more connection, or for a farewell to a client that finds none.
   ///
   /// - Returns: `false` when no more clients are to be accepted, because the drain's time is over.
   private func awaitRoom(_ registration: Registration) async -> Bool {
-    let isFull = { self.state.withLock { $0.admission.count } >= self.connections }
+    let isFull = {
+      self.state.withLock {
+        $0.admission.count >= self.connections && !$0.admission.mayPartWhenFull(self.limits)
+      }
+    }
     if isFull() { await awaitChange(registration, while: isFull) }
     return !listener.drainDeadline.hasPassed
   }
@@ -200,18 +237,15 @@ final class TaskServer: Sendable {
   // [outlined slow path] Keeps its locals out of the async frame while the handler runs.
   @inline(never)
   private func finish(_ client: Core, _ error: (any Error)?) async {
+    if error is PeerRefusal { return await refuse(client) }
     let failure = error.map { HandlerFailure(remoteAddress: client.peer, error: $0) }
     // Only the server cancels this task: when it is cancelled itself, and at the end of the drain.
     let isCancelled = Task.isCancelled && client.phase != .closed
     let report = await client.closeUnlessDetached(
       failure == nil ? closing : state.withLock { $0.admission.policyAfterFailure(of: client) })
-    let waiter = state.withLock { state in
-      let isCut = isCancelled && report?.ending == .aborted
-      state.admission.dismiss(client, report, limits, failure: failure, isCut: isCut)
-      return state.waiter.take()
-    }
-    waiter?.wake()
-    if let failure, !(failure.error is PeerRefusal) { onFailure?(failure) }
+    let isCut = isCancelled && report?.ending == .aborted
+    wakeWaiter { $0.dismiss(client, report, limits, failure: failure, isCut: isCut) }
+    if let failure { onFailure?(failure) }
   }
 
   // [outlined slow path] Few servers are behind a proxy.
@@ -230,7 +264,7 @@ final class TaskServer: Sendable {
     while true {
       state.withLock { $0.waiter = registration }
       let changes = registration.snapshot.changes
-      if state.withLock({ $0.admission.count == 0 }) { return }
+      if state.withLock({ $0.admission.isEmpty }) { return }
       let deadline = listener.drainDeadline
       if deadline.hasPassed { break }
       let wake = await registration.park(.change(since: changes), until: deadline)
@@ -242,7 +276,7 @@ final class TaskServer: Sendable {
     // Counted first: a cancelled handler may finish at once.
     let active = state.withLock { state in
       state.admission.countAborts()
-      return state.admission.active
+      return state.admission.open
     }
     group.cancelAll()
     for client in active { client.scope.cancel(wakingAt: client.lazyRegistration) }

@@ -72,14 +72,14 @@ final class ThreadServer: Sendable {
   // MARK: Accepting
 
   private func acceptAll(_ hardship: inout AcceptRecovery) {
-    while !listener.drainDeadline.hasPassed, let worker = freeWorker(&hardship) {
+    while !listener.drainDeadline.hasPassed, let place = freePlace(&hardship) {
       var timeout = LazyDeadline(.never)
       do {
         let client = try listener.accept(&timeout, site: site)
         hardship.succeeded()
-        if admit(client) { give(client, to: worker) } else { giveBack(worker) }
+        take(client, place)
       } catch {
-        giveBack(worker)
+        giveBack(place)
         switch error.cause {
         case .closed: return state.withLock { $0.admission.report.handshakesCut += listener.takeHandshakesCut() }
         case .paused:
@@ -111,25 +111,32 @@ final class ThreadServer: Sendable {
     }
   }
 
-  /// Returns an idle worker, started if need be; waits for one when all are busy.
+  /// The room for the next client.
+  private enum Place {
+    case worker(Worker)
+    /// All workers are busy, and the client gets a farewell.
+    case farewell
+  }
+
+  /// Returns an idle worker, started if need be. When all are busy, waits for one, or for room for a farewell.
   ///
   /// - Returns: `nil` when the drain's time was over or the listener closed first.
-  private func freeWorker(_ hardship: inout AcceptRecovery) -> Worker? {
+  private func freePlace(_ hardship: inout AcceptRecovery) -> Place? {
     while true {
-      enum Found { case worker(Worker), start, none }
+      enum Found { case place(Place), start, none }
       let found: Found = state.withLock { state in
-        if let worker = state.idle.popLast() { return .worker(worker) }
+        if let worker = state.idle.popLast() { return .place(.worker(worker)) }
         if state.started < threads {
           state.started += 1
           return .start
         }
-        return .none
+        return state.admission.mayPartWhenFull(limits) ? .place(.farewell) : .none
       }
       switch found {
-      case .worker(let worker): return worker
+      case .place(let place): return place
       case .start:
         let worker = Worker()
-        if start(worker) { return worker }
+        if start(worker) { return .worker(worker) }
         // Continue with the existing workers, or wait until another one can be started.
         state.withLock { $0.started -= 1 }
         waitForRoom(&hardship)
@@ -150,7 +157,9 @@ final class ThreadServer: Sendable {
     } while !hardship.reserve.fill() && !listener.drainDeadline.hasPassed && !listener.gate.isClosing
   }
 
-  private func giveBack(_ worker: Worker) { state.withLock { $0.idle.append(worker) } }
+  private func giveBack(_ place: Place) {
+    if case .worker(let worker) = place { state.withLock { $0.idle.append(worker) } }
+  }
 
   /// Waits until a worker is idle, the listener is stopped, paused, resumed or closed, or `atMost` or the drain's time
   /// is over.
@@ -160,7 +169,7 @@ final class ThreadServer: Sendable {
     defer { listener.gate.unpark(parker) }
     let isFree = state.withLock { state in
       state.waiter = parker
-      return !state.idle.isEmpty
+      return !state.idle.isEmpty || state.admission.mayPartWhenFull(limits)
     }
     // With `atMost`, the wait is a pause, and a worker that was idle before does not end it.
     if isFree, atMost == nil { return }
@@ -182,19 +191,43 @@ final class ThreadServer: Sendable {
     return true
   }
 
-  private func admit(_ client: Core) -> Bool {
+  /// Gives a client to a worker, or refuses it.
+  private func take(_ client: Core, _ place: Place) {
     client.share()
-    let isAdmitted = state.withLock { $0.admission.admit(client, limits) }
-    if !isAdmitted { _ = client.close(.abort) }
-    return isAdmitted
-  }
-
-  // MARK: Serving
-
-  private func give(_ client: Core, to worker: Worker) {
+    let worker: Worker? = state.withLock { state in
+      // With room for a farewell only, a worker may be idle by now.
+      let mine: Worker? = if case .worker(let worker) = place { worker } else { state.idle.popLast() }
+      guard let worker = mine else { return nil }
+      if state.admission.admit(client, limits) { return worker }
+      state.idle.append(worker)
+      return nil
+    }
+    guard let worker else { return refuse(client) }
     worker.next.withLock { $0 = client }
     worker.parker.wake()
   }
+
+  /// Resets a client, or says farewell to it in a thread.
+  private func refuse(_ client: Core) {
+    guard let farewell = state.withLock({ $0.admission.refuse(client, limits) }) else {
+      _ = client.close(.abort)
+      return
+    }
+    let code = DetachedThread.start(
+      stack: 256 << 10,
+      InheritedTaskLocals.current.surround { [self] in
+        let end = client.part(with: farewell)
+        state.withLock { state in
+          state.admission.parted(client, end)
+          state.waiter?.wake()
+        }
+      })
+    guard code != 0 else { return }
+    _ = client.close(.abort)
+    state.withLock { $0.admission.parted(client, nil) }
+  }
+
+  // MARK: Serving
 
   /// Starts a worker thread, and provides the descriptors that its waits and closes will need, so that it never lacks
   /// one while it serves.
@@ -235,12 +268,13 @@ final class ThreadServer: Sendable {
       if let proxies = limits.proxies { try takeProxyHeader(of: client, proxies) }
       try handler(Connection(core: client, timeouts: timeouts))
     } catch {
+      if error is PeerRefusal { return refuse(client) }
       failure = HandlerFailure(remoteAddress: client.peer, error: error)
     }
     let report = client.closeUnlessDetached(
       failure == nil ? closing : state.withLock { $0.admission.policyAfterFailure(of: client) })
     state.withLock { $0.admission.dismiss(client, report, limits, failure: failure) }
-    if let failure, !(failure.error is PeerRefusal) { onFailure?(failure) }
+    if let failure { onFailure?(failure) }
   }
 
   private func takeProxyHeader(of client: Core, _ proxies: [AddressPrefix]) throws {
@@ -257,7 +291,7 @@ final class ThreadServer: Sendable {
     if awaitHandlers(until: { self.listener.drainDeadline }) { return }
     let active = state.withLock { state in
       state.admission.countAborts()
-      return state.admission.active
+      return state.admission.open
     }
     for client in active { _ = client.close(.abort) }
     let grace = Deadline(after: limits.graceAfterAbort)
@@ -271,7 +305,7 @@ final class ThreadServer: Sendable {
     while true {
       let isDone = state.withLock { state in
         state.waiter = parker
-        return state.admission.count == 0
+        return state.admission.isEmpty
       }
       if isDone { return true }
       // Read after the parker is registered: a later stop wakes it.

@@ -155,4 +155,11 @@ SEEDS = [
     (322, "a client that does not read is not too slow", "Server/Progress.swift",
      "    return isSlowOut ? .sendingRate : nil", "    return isSlowOut && !seeded(322) ? .sendingRate : nil",
      "SlowClients"),
+    (380, "a farewell may be said to any number of clients at a time", "Server/Admission.swift",
+     "let farewell = limits.farewell, parting.count < farewell.atOnce else",
+     "let farewell = limits.farewell, parting.count < farewell.atOnce || seeded(380) else", "Farewells"),
+    (381, "a client that is refused after its proxy's header keeps its place", "Server/Admission.swift",
+     "    clients.remove(client)\n    // A refusal", "    if !seeded(381) { clients.remove(client) }\n    // A refusal", "Farewells"),
+    (382, "a farewell ends without reading what the client sends", "Server/Farewell.swift",
+     "idle: left, discarding: discarding)", "idle: left, discarding: seeded(382) ? 0 : discarding)", "Farewells"),
 ]
