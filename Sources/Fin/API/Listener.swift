@@ -221,7 +221,8 @@ public struct Listener: ~Copyable, SocketProtocol {
   /// - Parameter resettingQueue: whether a TCP listener refuses later clients at once, which resets the clients in its
   ///   queue. A Unix listener never resets its queue.
   /// - Throws: `.invalid` when it is not listening, because it is paused or being stopped; `.closed`; `.system` when
-  ///   the kernel refuses: a listener of MPTCP takes no filter, and can only be paused with `resettingQueue: true`.
+  ///   the kernel refuses. A listener of MPTCP takes no filter, and one with a filter of the program's own keeps that
+  ///   (`EEXIST`): they can only be paused with `resettingQueue: true`.
   public borrowing func pause(resettingQueue: Bool = false) throws(SocketError) {
     try reference.core.pause(resettingQueue: resettingQueue)
   }

@@ -331,6 +331,14 @@ enum Syscalls {
     _ = try call(.setsockopt) { _ in Int(fin_drop_new_handshakes(descriptor)) }
   }
 
+  /// Whether a program has attached a filter to a socket: `SO_GET_FILTER` without room for its instructions says how
+  /// many there are, and fails with `EACCES` for one of eBPF.
+  static func hasFilter(_ descriptor: CInt) -> Bool {
+    var length: socklen_t = 0
+    if unsafe getsockopt(descriptor, SOL_SOCKET, CInt(FIN_SO_GET_FILTER), nil, &length) == 0 { return length > 0 }
+    return Errno.last == .permissionDenied
+  }
+
   /// `SO_DETACH_FILTER`. A socket without a filter stays as it is.
   static func takeNewHandshakes(_ descriptor: CInt) {
     try? setIntegerOption(descriptor, SOL_SOCKET, CInt(FIN_SO_DETACH_FILTER), 0)

@@ -59,6 +59,12 @@ extension Core {
     bytesReceived.store(bytesReceived.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
   }
 
+  /// Takes received bytes back that a proxy, and no client, has sent: a client that has not spoken through a proxy is
+  /// treated like one without a proxy.
+  func forgetReceived(_ count: Int) {
+    bytesReceived.store(bytesReceived.load(ordering: .relaxed) &- UInt64(count), ordering: .releasing)
+  }
+
   /// Counts bytes that the kernel accepted.
   @inline(__always)
   func noteSent(_ count: Int) {

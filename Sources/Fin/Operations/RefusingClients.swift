@@ -26,14 +26,17 @@ extension Core {
   func refuseClients(_ access: Access) -> Bool {
     if family == .unix { return (try? Syscalls.shutdown(number(access), CInt(SHUT_RD))) != nil }
     if (try? dropHandshakes(access)) != nil { return true }
-    // Another holder has locked the filter, or a security module forbids it. With a backlog of 0, Linux has room for
+    // The program has a filter of its own, or a lock on it, or a security module forbids one. With a backlog of 0, Linux has room for
     // one more client. A paused listener does not listen, and has no queue.
     if isListening(access) { try? Syscalls.listen(number(access), 0) }
     return false
   }
 
   /// Drops the first segment of each new handshake, until ``takeHandshakes(_:)``.
+  ///
+  /// - Throws: `EEXIST` when the socket has a filter of the program's own, which this one would replace.
   func dropHandshakes(_ access: Access) throws(Errno) {
+    if closing.withLock({ $0.refusal == nil }), Syscalls.hasFilter(number(access)) { throw .fileExists }
     try Syscalls.dropNewHandshakes(number(access))
     closing.withLock { $0.refusal = .now }
   }

@@ -63,7 +63,8 @@ struct Progress {
     mutating func isTooSlow(
       _ isWaiting: Bool, _ count: UInt64, at age: Duration, _ limits: ConversationLimits
     ) -> Bool {
-      guard let rate = limits.leastRate, isWaiting, let start else {
+      // A count goes back when a proxy's header is taken out of it.
+      guard let rate = limits.leastRate, isWaiting, let start, count >= start.count else {
         start = isWaiting ? (age, count) : nil
         return false
       }

@@ -14,10 +14,13 @@ extension Core {
     try checkProxy(proxies)
     var timeout = LazyDeadline(until: Deadline(allowing: Core.proxyHeaderTime))
     var state = Stateless()
-    try keep(
-      try perform(.reading, .receive, &timeout, &state) { _, access throws(SocketError) in
+    let found: ProxyHeader
+    do throws(SocketError) {
+      found = try perform(.reading, .receive, &timeout, &state) { _, access throws(SocketError) in
         try lookForProxyHeader(access)
-      })
+      }
+    } catch { throw withoutHeader(error) }
+    try keep(found)
   }
 
   /// Reads the header with which a proxy begins a connection, in a task, and keeps the client's address.
@@ -25,10 +28,13 @@ extension Core {
     try checkProxy(proxies)
     var timeout = LazyDeadline(until: Deadline(allowing: Core.proxyHeaderTime))
     var state = Stateless()
-    try keep(
-      try await perform(.reading, .receive, &timeout, &state) { _, access throws(SocketError) in
+    let found: ProxyHeader
+    do throws(SocketError) {
+      found = try await perform(.reading, .receive, &timeout, &state) { _, access throws(SocketError) in
         try lookForProxyHeader(access)
-      })
+      }
+    } catch { throw withoutHeader(error) }
+    try keep(found)
   }
 
   private func checkProxy(_ proxies: [AddressPrefix]) throws(ProxyRefusal) {
@@ -37,10 +43,22 @@ extension Core {
     }
   }
 
+  /// The refusal of a proxy that failed, or was silent, before its header was whole. The end of the server's time is no
+  /// fault of the proxy.
+  private func withoutHeader(_ error: SocketError) -> any Error {
+    switch error.cause {
+    case .closed, .cancelled, .reactorStopped: error
+    default: ProxyRefusal(description: "no whole PROXY header: \(error.cause.text)")
+    }
+  }
+
   private func lookForProxyHeader(_ access: Access) throws(SocketError) -> Attempt<ProxyHeader> {
     let found = ProxyHeader(reading: withBuffer { $0.bytes })
     guard found == .incomplete else {
-      if case .header(let length, _) = found { withBuffer { $0.drop(length) } }
+      if case .header(let length, _) = found {
+        withBuffer { $0.drop(length) }
+        forgetReceived(length)
+      }
       return .done(found)
     }
     guard let count = try fill(access) else { return .blocked(.input) }

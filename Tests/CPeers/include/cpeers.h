@@ -45,6 +45,9 @@ int peers_incoming_queue(int fd, int *bytes);
 // Sends bytes from a netlink socket of this protocol to the port of another one.
 int peers_netlink_send(int protocol, unsigned int port, const void *bytes, unsigned long count);
 
+// Attaches a filter of one instruction to a socket, which takes every packet.
+int peers_attach_filter(int fd);
+
 // Makes accept and accept4 fail with `code` in every thread of this process from now on, through a seccomp filter,
 // which cannot be removed.
 int peers_forbid_accept(int code);

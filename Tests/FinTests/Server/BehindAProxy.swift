@@ -174,8 +174,11 @@ struct BehindAProxy {
     try cut.socket.send(Array(Self.v4.prefix(20)))
     try cut.socket.finishSending()
     #expect(cut.next == .reset)
+    let gone = try PlainSocket.connected(to: "127.0.0.1", port: server.port)
+    try gone.send(Array(Self.v4.prefix(20)))
+    gone.abort()
     let report = try server.stop()
-    #expect(report.proxiesRefused == 3 && report.handlersFailed == 0, "\(report)")
+    #expect(report.proxiesRefused == 4 && report.handlersFailed == 0, "\(report)")
     // A whole header, from an address that is no proxy.
     let other = try Self.server(world, from: ["10.0.0.0/8"])
     let visitor = try Visitor(other.port)

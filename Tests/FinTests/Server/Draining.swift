@@ -15,7 +15,8 @@ struct Draining {
   }
 
   private static func server(
-    _ world: ServingWorld, onFailure: (@Sendable (HandlerFailure) -> Void)? = nil,
+    _ world: ServingWorld, _ limits: ServerLimits = .default,
+    onFailure: (@Sendable (HandlerFailure) -> Void)? = nil,
     inThread: @escaping @Sendable (consuming Connection) throws -> Void,
     inTask: @escaping @Sendable (consuming Connection) async throws -> Void
   ) throws -> Server {
@@ -24,12 +25,12 @@ struct Draining {
     let port = owner.listener.localAddress.port!
     switch world {
     case .threads:
-      let thread = onThread { owner.listener.serve(threads: 4, onFailure: onFailure, inThread) }
+      let thread = onThread { owner.listener.serve(threads: 4, limits: limits, onFailure: onFailure, inThread) }
       return Server(port: port, handle: handle) { try thread.join(within: .seconds(30)) }
     case .tasks:
       let reactor = try Reactor(loops: 2)
       let task = Working(on: reactor.executor) {
-        await owner.listener.serve(on: reactor, onFailure: onFailure, inTask)
+        await owner.listener.serve(on: reactor, limits: limits, onFailure: onFailure, inTask)
       }
       return Server(port: port, handle: handle) { try task.join(within: .seconds(30)) }
     }
@@ -41,8 +42,10 @@ struct Draining {
   }
 
   /// Answers each line, and waits between two of them; keeps the socket for the test.
-  private static func conversations(_ world: ServingWorld, _ sockets: Kept<Core>) throws -> Server {
-    try server(world) { connection in
+  private static func conversations(
+    _ world: ServingWorld, _ sockets: Kept<Core>, _ limits: ServerLimits = .default
+  ) throws -> Server {
+    try server(world, limits) { connection in
       sockets.value = connection.reference.core
       while try connection.isNextComing(within: .seconds(60)), let line = try connection.receiveLine() {
         try connection.send("\(line) \(connection.isDraining)\n")
@@ -53,6 +56,28 @@ struct Draining {
         try await connection.send("\(line) \(connection.isDraining)\n")
       }
     }
+  }
+
+  @Test(
+    "a proxy's header is nothing that a client has said: its first request is under way when a server stops",
+    arguments: ServingWorld.allCases)
+  func headerOnly(world: ServingWorld) throws {
+    let socket = Kept<Core>()
+    let limits = ServerLimits(proxies: [try #require(AddressPrefix("127.0.0.1"))])
+    let server = try Self.conversations(world, socket, limits)
+    let client = try Visitor(server.port)
+    try client.socket.send(Array("PROXY TCP4 192.0.2.7 10.0.0.1 4433 80\r\n".utf8))
+    try eventually("the wait of the client's handler") { socket.value.map { Self.waits(on: $0) } == true }
+    #expect(socket.value?.hasTraffic == false)
+    // The delay lets the client be silent for longer than a second, on a busy machine.
+    server.handle.stop(after: .seconds(60), within: .seconds(20))
+    try steadily(for: .milliseconds(50), "the end", equals: false) { socket.value?.gate.isClosing }
+    #expect(try client.exchange("a") == "a true\n")
+    #expect(client.next == .success(0))
+    try client.socket.finishSending()
+    server.handle.stop(within: .seconds(20))
+    let report = try server.join()
+    #expect(report.endings == [.peerFinished: 1] && report.atStop == .init(silent: 1), "\(report)")
   }
 
   @Test(

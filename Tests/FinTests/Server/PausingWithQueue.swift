@@ -1,3 +1,4 @@
+import CPeers
 import Glibc
 import Peers
 import SystemPackage
@@ -70,5 +71,34 @@ struct PausingWithQueue {
     client.abort()
     served.abort()
     adopted.close()
+  }
+
+  @Test("a filter that the program has attached stays: a pause refuses, and a stop takes another way")
+  func foreignFilter() throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let port = listener.localAddress.port!
+    let number = listener.handle.core.number(.blocking)
+    #expect(peers_attach_filter(number) == 0)
+    func instructions() -> socklen_t {
+      var length: socklen_t = 0
+      _ = unsafe getsockopt(number, SOL_SOCKET, SO_ATTACH_FILTER, nil, &length)
+      return length
+    }
+    #expect(instructions() == 1)
+    do throws(SocketError) {
+      try listener.pause()
+      Issue.record("a pause replaced the program's filter")
+    } catch { #expect(error.cause == .system(.fileExists)) }
+    #expect(instructions() == 1 && listener.phase == .listening)
+    try listener.pause(resettingQueue: true)
+    try listener.resume()
+    #expect(instructions() == 1)
+    let visitors = try (0..<3).map { _ in try Visitor(port) }
+    try eventually("queued clients", equals: 3) { try listeningQueue(port) }
+    listener.stop()
+    #expect(instructions() == 1)
+    for _ in visitors { try listener.accept(within: .seconds(20)).close(.background) }
+    for visitor in visitors { #expect(visitor.next == .success(0)) }
+    listener.close()
   }
 }

@@ -37,6 +37,9 @@ struct StopUnderLoad {
     // A connection that was aborted may have been served as a whole before, and one that ended with the drain may not.
     #expect(clients.served + clients.reset == report.served + report.clientsReset + report.handshakesCut)
     #expect(clients.reset <= lost && clients.failed == 0, "\(clients), \(report)")
+    let aborted = report.endings[.aborted, default: 0]
+    #expect(aborted <= report.abortedAtStop, "\(report)")
+    #expect((report.served - aborted...report.served).contains(clients.served), "\(clients), \(report)")
   }
 
   private struct Clients {
