@@ -76,6 +76,7 @@ final class ProgramConversation: Sendable {
       let bell = try Bell()
       let variables = [
         "FIN_LOCAL_ADDRESS=\(client.localAddress.map { "\($0)" } ?? "")", "FIN_REMOTE_ADDRESS=\(served.client)",
+        "FIN_ORIGINAL_ADDRESS=\(served.original ?? "")",
       ]
       let program = try RunningProgram.start(words, mask, variables: variables)
       ProgramConversation(client, program, name, clock, over, bell).run(closing, &served)

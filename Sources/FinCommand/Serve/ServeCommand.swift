@@ -32,6 +32,10 @@ struct ServeCommand: DocumentedCommand {
     help: ArgumentHelp("The number of clients of one IP address at a time; others are reset.", valueName: "count"))
   var perPeer: Int?
 
+  @Option(
+    help: ArgumentHelp("Send this to the clients that --per-peer refuses, instead of a reset.", valueName: "text"))
+  var farewell: String?
+
   @Option(help: ArgumentHelp("Reset a client when no byte has moved for this time.", valueName: "time"))
   var idle = TimeSpan(milliseconds: 60_000)
 
@@ -41,6 +45,16 @@ struct ServeCommand: DocumentedCommand {
   @Option(
     help: ArgumentHelp("The time that clients have to end after SIGTERM, and a close has.", valueName: "time"))
   var grace = TimeSpan(milliseconds: 10_000)
+
+  @Option(
+    help: ArgumentHelp("Take over from the server at this path, and hand over to the next one.", valueName: "path"))
+  var handover: String?
+
+  @Flag(help: "Require a header of the PROXY protocol, version 1 or 2, from the proxies of --trust.")
+  var proxy = false
+
+  @Option(help: ArgumentHelp("A proxy, or a block of them: 10.0.0.0/8. Can be given again.", valueName: "addr[/bits]"))
+  var trust: [String] = []
 
   @Flag(help: "Print JSON, one object a line, instead of text.")
   var json = false
@@ -53,7 +67,14 @@ struct ServeCommand: DocumentedCommand {
       throw ValidationError("--connections is \(connections); it can be 1 to 10000.")
     }
     guard perPeer.map({ $0 > 0 }) ?? true else { throw ValidationError("--per-peer must be 1 or more.") }
-    _ = try endpoint
+    guard farewell == nil || perPeer != nil else {
+      throw ValidationError("--farewell is for the clients that --per-peer refuses, which is missing.")
+    }
+    if case .unix? = try endpoint.address, proxy {
+      throw ValidationError("--proxy needs clients with IP addresses, and not a Unix socket.")
+    }
+    _ = try proxies
+    _ = try handingOver
   }
 
   private var endpoint: Endpoint {
@@ -62,22 +83,57 @@ struct ServeCommand: DocumentedCommand {
     }
   }
 
+  /// The proxies that are trusted; nil if no header is to be read.
+  private var proxies: [AddressPrefix]? {
+    get throws {
+      guard proxy == !trust.isEmpty else {
+        throw ValidationError("--proxy and --trust belong together: a header is believed from named proxies only.")
+      }
+      guard proxy else { return nil }
+      return try trust.map { text in
+        guard let prefix = AddressPrefix(text) else {
+          let shown = printable(text.utf8, limit: 128)
+          throw ValidationError("\(shown): --trust needs an address, or a block such as 10.0.0.0/8 or fd00::/8.")
+        }
+        return prefix
+      }
+    }
+  }
+
+  private var handingOver: ServeHandover? {
+    get throws { try handover.map { try ServeHandover(parsing: $0) } }
+  }
+
   func run() throws {
     if let name = exec.first, !RunningProgram.isRunnable(name) {
       throw ExitStatus.unavailable.because("there is no command \(printable(name.utf8, limit: 128))")
     }
     // Before any thread, so that all of them leave these signals to one.
     let signals = StopSignals()
-    let listener = try bind(endpoint)
-    let server = try ServeStop(listener.handle, grace: grace.duration)
+    let over: Bell
+    do throws(KernelError) { over = try Bell() } catch {
+      throw ExitStatus.kernelFailure.because("no descriptor for an event: \(error)")
+    }
+    let timeouts = Timeouts(send: Timeout(idle.duration), receive: Timeout(idle.duration))
+    let handover = try handingOver
+    let taken = try handover?.take(endpoint, timeouts)
+    let isTakenOver = taken != nil
+    let listener = if let taken { taken } else { try bind(endpoint, timeouts) }
+    let server = ServeStop(listener.handle, grace: grace.duration, over)
     let log = ServeLog(inJSON: json, server)
-    log.listening(at: listener.localAddresses)
+    let offer = try self.offer(handover, listener.handle, isTakenOver, server, log)
+    log.listening(at: listener.localAddresses, isTakenOver: isTakenOver)
     signals.hear { if !server.stop() { signals.end(by: $0) } }
     let service = self.service(signals)
-    let limits = ServerLimits(connectionsPerPeer: perPeer, graceAfterAbort: .seconds(5))
-    let report = listener.serve(threads: connections, limits: limits, closing: .abort) { connection in
+    let limits = ServerLimits(
+      connectionsPerPeer: perPeer, farewell: farewell.map { Farewell($0) }, graceAfterAbort: .seconds(5),
+      proxies: try proxies)
+    let report = listener.serve(
+      threads: connections, limits: limits, closing: .abort, onFailure: { log.refused($0) }
+    ) { connection in
       log.ended(service.serve(connection.share(), server))
     }
+    offer?.withdraw()
     let isCut = report.abortedAtStop + report.handlersRunning + log.cutShort > 0
     let status: ExitStatus = report.failure != nil ? .kernelFailure : isCut ? .problem : .success
     log.stopped(report, status)
@@ -93,8 +149,19 @@ struct ServeCommand: DocumentedCommand {
       closing: .lingering(within: grace.duration, idle: .seconds(2), discarding: 16 << 20))
   }
 
-  private func bind(_ endpoint: Endpoint) throws -> Listener {
-    let timeouts = Timeouts(send: Timeout(idle.duration), receive: Timeout(idle.duration))
+  /// Offers the listener to a successor.
+  private func offer(
+    _ handover: ServeHandover?, _ listener: ListenerHandle, _ isTakenOver: Bool, _ server: ServeStop, _ log: ServeLog
+  ) throws -> ServeHandover.Offer? {
+    do throws(SocketError) { return try handover?.offer(listener, server, log) } catch {
+      guard isTakenOver else { throw ExitStatus.unavailable.because("\(error)") }
+      // The clients are this server's already.
+      Output.complain("no successor can take over: \(error)")
+      return nil
+    }
+  }
+
+  private func bind(_ endpoint: Endpoint, _ timeouts: Timeouts) throws -> Listener {
     do throws(SocketError) { return try Listener.bind(endpoint, timeouts: timeouts) } catch {
       let status: ExitStatus =
         switch error.cause {

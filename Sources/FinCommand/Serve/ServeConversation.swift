@@ -20,6 +20,8 @@ enum BuiltInService: String, EnumerableFlag {
 struct ServedConnection: Sendable {
   /// The address of the client; for a Unix socket, its process.
   var client = "unknown"
+  /// The client for which a proxy speaks.
+  var original: String?
   var bytesReceived = 0
   var bytesSent = 0
   /// The reason for which it was ended early.
@@ -44,7 +46,7 @@ struct ServeConversation: Sendable {
 
   func serve(_ client: SharedConnection, _ server: ServeStop) -> ServedConnection {
     let clock = IdleClock(idle: idle, whole: whole)
-    var served = ServedConnection(client: Self.name(of: client))
+    var served = ServedConnection(client: Self.name(of: client), original: client.originalAddress.map { "\($0)" })
     switch service {
     case .builtIn(let service):
       do {

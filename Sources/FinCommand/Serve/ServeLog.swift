@@ -26,9 +26,13 @@ final class ServeLog: Sendable {
   /// itself then, perhaps before the library's drain counts it.
   var cutShort: Int { cut.withLock { $0 } }
 
-  func listening(at addresses: [SocketAddress]) {
-    if !inJSON { return write("listening at \(addresses.map { "\($0)" }.joined(separator: ", "))") }
+  func listening(at addresses: [SocketAddress], isTakenOver: Bool) {
+    if !inJSON {
+      let places = addresses.map { "\($0)" }.joined(separator: ", ")
+      return write("listening at \(places)\(isTakenOver ? ", taken over" : "")")
+    }
     write("listening") { json in
+      json.write("isTakenOver", flag: isTakenOver)
       json.array("addresses") { json in for address in addresses { json.write(string: "\(address)") } }
     }
   }
@@ -38,6 +42,24 @@ final class ServeLog: Sendable {
     if inJSON { write("ended") { Self.write(served, to: &$0) } } else { write(Self.line(served)) }
   }
 
+  /// A client whose conversation did not begin, such as one without a proxy's header.
+  func refused(_ failure: HandlerFailure) {
+    let client = failure.remoteAddress.map { "\($0)" } ?? "unknown"
+    guard inJSON else { return write("\(client): refused (\(failure.error))") }
+    write("refused") { json in
+      json.write("client", string: client)
+      json.write("reason", string: "\(failure.error)")
+    }
+  }
+
+  func handedOver(_ report: HandoverReport) {
+    guard inJSON else { return write("\(report)") }
+    write("handedOver") { json in
+      json.write("successor", number: UInt64(report.successor.pid))
+      json.write("attemptsFailed", number: UInt64(report.attemptsFailed))
+    }
+  }
+
   func stopped(_ report: ServerReport, _ status: ExitStatus) {
     guard inJSON else { return write("stopped: \(report)") }
     write("stopped") { Self.write(report, status, cutShort, to: &$0) }
@@ -45,7 +67,9 @@ final class ServeLog: Sendable {
 
   /// `127.0.0.1:40312: peer finished; 12 bytes received, 12 sent; 0.4 ms; cat exited with status 0`
   static func line(_ served: ServedConnection) -> String {
-    var text = "\(served.client): \(served.close.ending)"
+    var text = served.client
+    if let original = served.original { text += " for \(original)" }
+    text += ": \(served.close.ending)"
     if let reason = served.reason { text += " (\(reason))" }
     text += "; \(Phrase.noun(served.bytesReceived, "byte")) received, \(Phrase.number(served.bytesSent)) sent"
     if served.close.bytesUnacknowledged > 0 {
@@ -67,6 +91,7 @@ final class ServeLog: Sendable {
 
   private static func write(_ served: ServedConnection, to json: inout JSONWriter) {
     json.write("client", string: served.client)
+    if let original = served.original { json.write("original", string: original) }
     json.write("ending", string: "\(served.close.ending)")
     if let reason = served.reason { json.write("reason", string: reason) }
     json.write("isDelivered", flag: served.close.isDelivered)
@@ -100,6 +125,8 @@ final class ServeLog: Sendable {
       }
     }
     json.write("refused", number: UInt64(report.refused))
+    json.write("farewells", number: UInt64(report.farewells.values.reduce(0, +)))
+    json.write("proxiesRefused", number: UInt64(report.proxiesRefused))
     json.write("abortedAtStop", number: UInt64(max(report.abortedAtStop, cutShort)))
     json.write("handlersRunning", number: UInt64(report.handlersRunning))
     json.write("clientsReset", number: UInt64(report.clientsReset))

@@ -3,11 +3,13 @@ extension ServeCommand {
     """
     version number 1; another number means more than new keys
     fin text the version of this command
-    event text listening, ended (a connection) or stopped; the other keys depend on it
+    event text listening, ended (a connection), refused, handedOver or stopped; the other keys depend on it
     addresses [text]? of listening
-    client text? of ended: its address; of a Unix socket, its process
+    isTakenOver flag? whether the listener is that of the server before
+    client text? of ended and refused: its address; of a Unix socket, its process
+    original text? the client for which a proxy speaks
     ending text? how the connection ended
-    reason text? why it was ended early
+    reason text? why it was ended early, or refused
     isDelivered flag? whether all that was sent is known to have arrived
     bytesReceived number?
     bytesSent number? bytes that the kernel took
@@ -20,12 +22,16 @@ extension ServeCommand {
       exitStatus number? or else signal
       signal number?
       bytesUnread number bytes of the client that it did not read
+    successor number? of handedOver: the process that serves from now on
+    attemptsFailed number? successors that failed before it
     status number? of stopped: the exit status
     served number? connections that have ended
     endings [object]?
       ending text
       count number
     refused number? clients reset because of --per-peer
+    farewells number? clients that got --farewell instead
+    proxiesRefused number? connections that were reset because of --proxy
     abortedAtStop number? connections reset at the end of --grace
     handlersRunning number? connections whose program did not end
     clientsReset number? clients that still waited in the queue then

@@ -7,15 +7,13 @@ import Synchronization
 /// means that it hangs, such as in a line that is not read.
 final class ServeStop: Sendable {
   private let listener: ListenerHandle
-  private let grace: Duration
+  let grace: Duration
   private let requests = Mutex(0)
   /// Rings, and goes on ringing, when the time of the clients is over. It wakes threads that wait for a program.
   let over: Bell
 
-  init(_ listener: ListenerHandle, grace: Duration) throws {
-    do throws(KernelError) { over = try Bell() } catch {
-      throw ExitStatus.kernelFailure.because("no descriptor for an event: \(error)")
-    }
+  init(_ listener: ListenerHandle, grace: Duration, _ over: Bell) {
+    self.over = over
     self.listener = listener
     self.grace = grace
   }
@@ -30,6 +28,20 @@ final class ServeStop: Sendable {
     if number == 2 { end() }
     guard number == 1 else { return number == 2 }
     listener.stop(within: Timeout(grace))
+    countTime()
+    return true
+  }
+
+  /// Notes that a successor has taken over, which is a first request: the clients of this server have their time.
+  func noteHandover() {
+    let isFirst = requests.withLock { requests in
+      defer { requests = max(1, requests) }
+      return requests == 0
+    }
+    if isFirst { countTime() }
+  }
+
+  private func countTime() {
     let (over, grace) = (over, grace)
     let code = DetachedThread.start {
       SystemClock.pause(grace)
@@ -37,7 +49,6 @@ final class ServeStop: Sendable {
     }
     // Without the thread that counts the time, there is no time.
     if code != 0 { end() }
-    return true
   }
 
   /// Ends everything at once.
