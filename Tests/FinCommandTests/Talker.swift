@@ -47,8 +47,10 @@ struct Serving {
   var child: Child { talker.child }
 
   /// - Parameter arguments: The words after the address.
-  init(_ arguments: String...) throws {
-    talker = try Talker(["serve", "127.0.0.1:0"] + arguments)
+  init(_ arguments: String...) throws { try self.init(words: arguments) }
+
+  init(words: [String]) throws {
+    talker = try Talker(["serve", "127.0.0.1:0"] + words)
     let line = try talker.child.readLine() ?? ""
     guard let port = line.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) }) else {
       throw RigError("fin serve said \(line) \(talker.complaints)")

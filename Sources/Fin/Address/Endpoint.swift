@@ -86,6 +86,18 @@ public struct Endpoint: Hashable, Sendable {
     return false
   }
 
+  #if TLS
+  /// The name or the IP address of the host, without a zone; `nil` for a Unix socket.
+  var hostName: String? {
+    switch form {
+    case .host(.name(let name), _): name
+    case .host(.ip(let ip), _): String("\(ip)".prefix { $0 != "%" })
+    case .host(.anywhere, _): "localhost"
+    case .unix, .refused: nil
+    }
+  }
+  #endif
+
   /// The address, if it needs no lookup and is the same for connecting and listening; otherwise nil.
   public var address: SocketAddress? {
     switch form {

@@ -2,6 +2,8 @@
 struct ReadBuffer {
   private var storage: [UInt8] = []
   private var start = 0
+  /// Whether the bytes are the first of the stream behind a proxy's header, and no caller has taken any of it.
+  private(set) var isBeginning = false
 
   var count: Int { storage.count - start }
   var isEmpty: Bool { count == 0 }
@@ -32,11 +34,18 @@ struct ReadBuffer {
   }
 
   mutating func drop(_ amount: Int) {
+    isBeginning = false
     start += amount
     if isEmpty {
       storage.removeAll(keepingCapacity: storage.capacity <= 4 * ReadBuffer.chunk)
       start = 0
     }
+  }
+
+  /// Drops the header with which a proxy begins the stream.
+  mutating func dropHeader(_ amount: Int) {
+    drop(amount)
+    isBeginning = !isEmpty
   }
 
   /// Returns the position of `delimiter`, counted from the first byte. The first `from` bytes are known not to

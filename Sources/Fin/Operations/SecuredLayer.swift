@@ -18,9 +18,12 @@ final class SecuredLayer: Wire, @unchecked Sendable {
   /// The error of the wire in the attempt that is under way: of receiving, and of sending.
   private var receiveFailure: SocketError?
   private(set) var code: Errno?
+  /// Bytes of the secured stream that were received with a proxy's header, before the layer was there.
+  private var early: [UInt8]
 
-  init(_ core: Core, _ role: TLSRole) throws(SocketError) {
+  init(_ core: Core, _ role: TLSRole, early: [UInt8]) throws(SocketError) {
     self.core = core
+    self.early = early
     session = try TLSSession(try role.context.get(), name: role.name, wire: self)
   }
 
@@ -43,10 +46,19 @@ final class SecuredLayer: Wire, @unchecked Sendable {
     return result!
   }
 
+  /// Whether a call of the session may find bytes where the kernel has none.
+  var mayHaveInput: Bool { ask { $0.hasInput || $0.unsentCount > 0 || !early.isEmpty } }
+
   // MARK: The wire
 
   func receive(into room: UnsafeMutableRawBufferPointer) -> WireResult {
     guard let access else { return .failed }
+    if !early.isEmpty {
+      let count = min(room.count, early.count)
+      unsafe room.copyBytes(from: early.prefix(count))
+      early.removeFirst(count)
+      return .count(count)
+    }
     if access == .exclusive {
       // A close judges the end and the errors of the wire itself.
       do throws(Errno) { return .count(try unsafe Syscalls.receive(core.number(access), room)) } catch {
@@ -125,11 +137,14 @@ extension Core {
     let state = connectionState.value
     if state.finishedSending { throw refuse("this side has finished sending, and cannot shake hands") }
     if state.owners > 1 { throw refuse("a duplicate shares the connection, and would not be secured") }
-    // Bytes that came in clear text are no part of the secured stream: an attacker may have put them there.
-    if buffered > 0 {
+    // Bytes that came in clear text are no part of the secured stream: an attacker may have put them there. Those
+    // behind a proxy's header are its beginning.
+    let early = unsafe buffer.map { $0.isBeginning ? Array($0.bytes) : [] } ?? []
+    if buffered > early.count {
       throw refuse("\(buffered) bytes of the peer's were received before the handshake: receive them first, or close")
     }
-    let layer = try SecuredLayer(self, role)
+    let layer = try SecuredLayer(self, role, early: early)
+    unsafe buffer = nil
     unsafe secured = layer
     return layer
   }

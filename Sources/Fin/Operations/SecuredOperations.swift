@@ -42,7 +42,7 @@ extension Core {
   @inline(never)
   func mayReceiveSecured(_ access: Access) -> Bool {
     if CachedReadiness(of: self, access).mayBeReady(.input) { return true }
-    return unsafe secured!.ask { $0.hasInput || $0.unsentCount > 0 }
+    return unsafe secured!.mayHaveInput
   }
 
   /// Whether sealed bytes wait until the kernel accepts them. The receiver sends them then, because no sender may come.

@@ -113,6 +113,9 @@ struct Admission {
     let isEnded = ended.remove(Client(core: client)) != nil
     if let failure, failure.error is ProxyRefusal {
       report.proxiesRefused += 1
+    } else if let failure, !isEnded, let error = (failure.error as? SecuringFailure)?.error {
+      report.securingsFailed += 1
+      report.lastSecuringFailure = error
     } else if let failure, !isEnded {
       report.add(failure)
     }
@@ -123,6 +126,12 @@ struct Admission {
     }
     clients.remove(Client(core: client))
   }
+}
+
+/// The failure of a handshake of TLS before the handler, in a server that secures its clients.
+struct SecuringFailure: Error, CustomStringConvertible {
+  let error: SocketError
+  var description: String { "\(error)" }
 }
 
 /// The refusal of a client whose peer has the maximum number of connections, found after its proxy's header.

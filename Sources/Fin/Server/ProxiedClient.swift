@@ -56,7 +56,7 @@ extension Core {
     let found = ProxyHeader(reading: withBuffer { $0.bytes })
     guard found == .incomplete else {
       if case .header(let length, _) = found {
-        withBuffer { $0.drop(length) }
+        withBuffer { $0.dropHeader(length) }
         forgetReceived(length)
       }
       return .done(found)

@@ -10,6 +10,11 @@ public struct ServerReport: Sendable, CustomStringConvertible {
   /// Connections that were reset because they came from no proxy of ``ServerLimits/proxies``, or without a
   /// valid header.
   public internal(set) var proxiesRefused = 0
+  /// Clients of a server that secures them with which the handshake of TLS failed or took too long. Their connections
+  /// were aborted, and no handler had them.
+  public internal(set) var securingsFailed = 0
+  /// The most recent of these errors.
+  public internal(set) var lastSecuringFailure: SocketError?
   /// Bytes accepted by `send` and never acknowledged, summed over all connections.
   public internal(set) var bytesUnacknowledged = 0
   /// Handlers that threw; their connections were aborted, so that the peers learned of it.
@@ -69,7 +74,7 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     if firstFailures.count < 8 { firstFailures.append(failure) }
   }
 
-  /// The number of connections that were given to a handler and have ended: the sum of ``endings``.
+  /// The number of connections that have ended: the sum of ``endings``.
   public var served: Int { endings.values.reduce(0, +) }
 
   /// The report as one line: `1,204 served: 1,198 peer finished, 4 reset, 2 timed out (lingering)`.
@@ -99,6 +104,10 @@ public struct ServerReport: Sendable, CustomStringConvertible {
     if timesAcceptFailed > 0 {
       text += "; accept failed \(grouped(timesAcceptFailed)) \(timesAcceptFailed == 1 ? "time" : "times")"
       if let lastAcceptFailure { text += " (last \(lastAcceptFailure))" }
+    }
+    if securingsFailed > 0 {
+      text += "; \(grouped(securingsFailed)) not secured"
+      if let lastSecuringFailure { text += " (last \(lastSecuringFailure))" }
     }
     if let first = firstFailures.first { text += "; first failure: \(first)" }
     if let failure { text += "; ended by: \(failure)" }

@@ -119,6 +119,12 @@ public struct TLSRole: Sendable {
     return TLSRole(context: TLSClient.standard.map(\.context), name: name)
   }
 
+  /// The client of the server at an endpoint: the host's name or IP address is what its certificate must have. `:443`
+  /// means `localhost`; a Unix socket has no name, so that its server is accepted only by a pin, or unverified.
+  public static func client(of endpoint: Endpoint, _ settings: TLSClient? = nil) -> TLSRole {
+    client(for: endpoint.hostName ?? "", settings)
+  }
+
   /// The server.
   public static func server(_ settings: TLSServer) -> TLSRole {
     TLSRole(context: .success(settings.context), name: nil)

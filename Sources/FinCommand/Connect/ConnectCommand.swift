@@ -29,6 +29,8 @@ struct ConnectCommand: DocumentedCommand {
   @Option(help: ArgumentHelp("The time for the close, in which the sent bytes must arrive.", valueName: "time"))
   var grace = TimeSpan(milliseconds: 10_000)
 
+  @OptionGroup var secured: SecuredClientOptions
+
   @Flag(
     name: .customLong("no-half-close"),
     help: "Do not finish sending when the input ends. For servers that take that for a hang-up.")
@@ -83,7 +85,12 @@ struct ConnectCommand: DocumentedCommand {
     let connection: SharedConnection
     let endpoint = try endpoint
     do throws(SocketError) {
-      connection = try Connection.connect(to: endpoint, timeouts: timeouts, options: options).share()
+      let plain = try Connection.connect(to: endpoint, timeouts: timeouts, options: options)
+      #if TLS
+      connection = try (secured.isWanted ? secure(plain, endpoint) : plain).share()
+      #else
+      connection = plain.share()
+      #endif
     } catch {
       return ConnectReport(refusedBy: error, attempts.failures, time: SystemClock.monotonic - began)
     }
@@ -92,6 +99,7 @@ struct ConnectCommand: DocumentedCommand {
       Output.complain(
         "connected to \(connection.remoteAddress.map { "\($0)" } ?? server)\(local), "
           + "in \(Phrase.time(SystemClock.monotonic - began))")
+      if let facts = Self.facts(of: connection) { Output.complain("secured with \(facts.sentence)") }
     }
     // Before this, a signal ends the command at once: nothing was sent.
     let signals = StopSignals()
@@ -107,6 +115,22 @@ struct ConnectCommand: DocumentedCommand {
     var report = conversation.run(progress)
     report.attempts = attempts.failures
     report.signals = signals
+    report.secured = Self.facts(of: connection)
     return report
   }
+
+  private static func facts(of connection: SharedConnection) -> SecuredFacts? {
+    #if TLS
+    SecuredFacts(of: connection)
+    #else
+    nil
+    #endif
+  }
+
+  #if TLS
+  /// Secures the connection, as the client of the server that was asked for.
+  private func secure(_ plain: consuming Connection, _ endpoint: Endpoint) throws(SocketError) -> Connection {
+    try plain.secured(as: .client(of: endpoint, secured.settings()), within: Timeout(within.duration))
+  }
+  #endif
 }

@@ -6,6 +6,7 @@ extension ConnectCommand {
       fin connect db:4000 < dump > answer     a file there, the answer back
       fin connect /run/app.sock < request     a Unix socket
       fin connect --verbose a.net:80 < /dev/null   which addresses answer?
+      fin connect --tls a.net:443 < request   secured, and whole only if it says so
       """,
     details: """
       Sends standard input to the server and writes what it sends to standard output, both at once. When the input \
@@ -23,6 +24,11 @@ extension ConnectCommand {
       everything was sent and finished before, the connection is closed within --grace; a second signal resets it. \
       So does --idle. An output that cannot be written and an input that cannot be read reset the connection.
 
+      --tls needs a fin that was built with the package trait TLS; fin's packages are built without it. The server's \
+      certificate must have the name or the IP address before the port. The end of a secured stream is the server's \
+      close_notify: without it the answer may be a part only, and the status is 76. The last line says which side said \
+      close_notify, and --verbose shows the certificate, with the hash of its key for --pin.
+
       While much data moves, a line on standard error shows the amount and the rate, if it is a terminal.
       """,
     statuses: """
@@ -31,10 +37,12 @@ extension ConnectCommand {
       6    a time limit passed: --within, --idle, --grace, or one of the kernel's
       7    the kernel gave the connection up, or an administrator ended it
       64   the command was not understood
-      66   the input could not be read
+      66   the input, or the file of --ca, could not be read
       68   the name has no address
       69   no connection: refused, unreachable, no such path
       71   no descriptor or no thread
+      76   TLS: the server is not proven to be the wanted one, the handshake
+           failed, or the stream was cut off
       77   not permitted
       129, 130, 143   ended by SIGHUP, SIGINT, SIGTERM, after the report
       """)

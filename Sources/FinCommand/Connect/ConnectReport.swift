@@ -29,6 +29,8 @@ struct ConnectReport {
   var local: SocketAddress?
   let nanoseconds: Int64
   var attempts: [DialAttempt] = []
+  /// The results of the handshake of TLS.
+  var secured: SecuredFacts?
   /// The signals, if this command took them over.
   var signals: StopSignals?
 
@@ -83,6 +85,8 @@ struct ConnectReport {
       case .unresolved(.noThread), .unresolved(.noReactor): return .kernelFailure
       case .unresolved: return .noHost
       case .system(.permissionDenied), .system(.notPermitted): return .notPermitted
+      case .tls, .unverified: return .protocolFailure
+      case .invalid where error.operation == .secure: return .noInput
       case .system(.tooManyOpenFiles), .system(.tooManyOpenFilesInSystem), .system(.noMemory): return .kernelFailure
       default: return .unavailable
       }
@@ -92,6 +96,7 @@ struct ConnectReport {
   private static func status(of cause: SocketError.Cause) -> ExitStatus {
     switch cause {
     case .reset, .peerClosed: .reset
+    case .truncated, .tls, .unverified: .protocolFailure
     case .timedOut, .lost(.timedOut): .timedOut
     case .lost: .lost
     default: .kernelFailure
@@ -152,6 +157,7 @@ struct ConnectReport {
     if counts.read > 0 { text += ", " + delivery(close) }
     text += "; \(Phrase.noun(counts.received, "byte")) received"
     if bytesNotWritten > 0 { text += ", and \(Phrase.noun(bytesNotWritten, "byte")) not written to the output" }
+    if let notify = close.closeNotify { text += "; " + SecuredFacts.ends(notify) }
     return text + "; \(Phrase.time(nanoseconds))"
   }
 
@@ -186,6 +192,7 @@ enum ConnectJSON {
         json.write("bytesUnacknowledged", number: UInt64(close.bytesUnacknowledged))
         json.write("bytesReceived", number: UInt64(report.counts.received))
         json.write("bytesNotWritten", number: UInt64(report.bytesNotWritten))
+        SecuredFacts.write(report.secured, close, to: &json)
       }
       json.write("milliseconds", decimal: Double(report.nanoseconds) / 1_000_000)
       json.array("failedAttempts") { json in

@@ -14,6 +14,12 @@ extension ConnectCommand {
     bytesUnacknowledged number? of those sent; on a Unix socket, kernel memory that the server has not read
     bytesReceived number?
     bytesNotWritten number? bytes that arrived and were not written to the output
+    tls object? of a connection with --tls
+      version text
+      cipher text
+      certificate text? the server's: its names, its last day, the hash of its key
+      closeNotifySent flag
+      closeNotifyReceived flag without it, what was received may be a part only
     milliseconds number from the connection to its end; of a dial that failed, its time
     failedAttempts [object] addresses that were tried in vain, if there were several
       address text

@@ -176,6 +176,8 @@ final class Conversation: Sendable {
   /// everything, and said so, is closed.
   private func policy(for end: ConnectReport.End, hasFinished: Bool) -> ClosePolicy {
     switch end {
+    // A stream that was cut off by the peer: this side may still send, and may not have sent all of its input.
+    case .failed(.truncated, _): hasFinished ? .confirmed(within: grace) : .abort
     case .finished, .failed: .confirmed(within: grace)
     case .signal, .idle: hasFinished ? .confirmed(within: grace) : .abort
     case .inputFailed, .outputFailed, .noThread, .refused: .abort

@@ -56,6 +56,8 @@ struct ServeCommand: DocumentedCommand {
   @Option(help: ArgumentHelp("A proxy, or a block of them: 10.0.0.0/8. Can be given again.", valueName: "addr[/bits]"))
   var trust: [String] = []
 
+  @OptionGroup var secured: SecuredServerOptions
+
   @Flag(help: "Print JSON, one object a line, instead of text.")
   var json = false
 
@@ -108,6 +110,7 @@ struct ServeCommand: DocumentedCommand {
     if let name = exec.first, !RunningProgram.isRunnable(name) {
       throw ExitStatus.unavailable.because("there is no command \(printable(name.utf8, limit: 128))")
     }
+    let securing = try secured.securing()
     // Before any thread, so that all of them leave these signals to one.
     let signals = StopSignals()
     let over: Bell
@@ -131,7 +134,7 @@ struct ServeCommand: DocumentedCommand {
     let report = listener.serve(
       threads: connections, limits: limits, closing: .abort, onFailure: { log.refused($0) }
     ) { connection in
-      log.ended(service.serve(connection.share(), server))
+      log.ended(service.serve(connection, securing, server))
     }
     offer?.withdraw()
     let isCut = report.abortedAtStop + report.handlersRunning + log.cutShort > 0

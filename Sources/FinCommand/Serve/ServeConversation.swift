@@ -27,6 +27,8 @@ struct ServedConnection: Sendable {
   /// The reason for which it was ended early.
   var reason: String?
   var program: ProgramReport?
+  /// The results of the handshake of TLS.
+  var secured: SecuredFacts?
   var close = CloseReport(ending: .background)
   var nanoseconds: Int64 = 0
 }
@@ -44,9 +46,28 @@ struct ServeConversation: Sendable {
   let whole: TimeSpan?
   let closing: ClosePolicy
 
-  func serve(_ client: SharedConnection, _ server: ServeStop) -> ServedConnection {
+  /// Serves a client, after the handshake of TLS if there is one.
+  func serve(
+    _ connection: consuming Connection,
+    _ securing: (@Sendable (consuming Connection) throws(SocketError) -> Connection)?, _ server: ServeStop
+  ) -> ServedConnection {
+    guard let securing else { return serve(connection.share(), server) }
+    let clock = IdleClock(idle: idle, whole: whole)
+    let name = connection.remoteAddress.map { "\($0)" } ?? "unknown"
+    do throws(SocketError) { return serve(try securing(connection).share(), server) } catch {
+      var served = ServedConnection(client: name, reason: Self.reason(for: error))
+      served.close = CloseReport(ending: .aborted)
+      served.nanoseconds = clock.age
+      return served
+    }
+  }
+
+  private func serve(_ client: SharedConnection, _ server: ServeStop) -> ServedConnection {
     let clock = IdleClock(idle: idle, whole: whole)
     var served = ServedConnection(client: Self.name(of: client), original: client.originalAddress.map { "\($0)" })
+    #if TLS
+    served.secured = SecuredFacts(of: client)
+    #endif
     switch service {
     case .builtIn(let service):
       do {

@@ -5,6 +5,7 @@ extension ServeCommand {
       fin serve localhost:7777 --echo                a server to try a client on
       fin serve :9 --discard --json                  how do the uploads end?
       fin serve /run/date.sock --exec date           a Unix socket; one answer
+      fin serve :8443 --echo --tls --cert chain.pem --key key.pem
       fin serve :7 --idle 5s --exec sh -c 'sort -u'  the client's lines, sorted
       fin serve :7 --handover /run/fin/7 --echo      again, and the second takes over
       """,
@@ -29,6 +30,10 @@ extension ServeCommand {
       it, and has to come from an address of --trust; others are reset, each with a line. The addresses of a LOCAL \
       header are ignored, and --per-peer counts by the client that the header names.
 
+      --tls needs a fin that was built with the package trait TLS; fin's packages are built without it. The handshake \
+      has 10 s, in the client's own thread. A client with which it fails is reset, and its line says why. A client \
+      whose stream ends without close_notify is reset too: its bytes may be a part only.
+
       SIGTERM, SIGINT and SIGHUP stop the server: it takes no new clients, serves those that have come, and gives them \
       --grace to end; what is left then, or at a second signal, is reset. At the end it prints a report. A third \
       signal ends fin as it is.
@@ -37,6 +42,7 @@ extension ServeCommand {
       0    stopped, and every client had ended
       1    stopped; clients were reset at the end of --grace, or by a second signal
       64   the command was not understood
+      66   the file of --cert or of --key could not be used
       68   the name has no address
       69   the address cannot be listened on, or the server at the --handover path
            does not hand over; there is no such command

@@ -78,6 +78,7 @@ final class ServeLog: Sendable {
     if served.close.bytesDiscarded > 0 {
       text += "; \(Phrase.noun(served.close.bytesDiscarded, "byte")) discarded at the close"
     }
+    if let notify = served.close.closeNotify { text += "; " + SecuredFacts.ends(notify) }
     text += "; \(Phrase.time(served.nanoseconds))"
     guard let program = served.program else { return text }
     switch program.exit {
@@ -99,6 +100,7 @@ final class ServeLog: Sendable {
     json.write("bytesSent", number: UInt64(served.bytesSent))
     json.write("bytesUnacknowledged", number: UInt64(served.close.bytesUnacknowledged))
     json.write("bytesDiscarded", number: UInt64(served.close.bytesDiscarded))
+    SecuredFacts.write(served.secured, served.close, to: &json)
     json.write("milliseconds", decimal: Double(served.nanoseconds) / 1_000_000)
     guard let program = served.program else { return }
     json.object("program") { json in

@@ -15,6 +15,12 @@ extension ServeCommand {
     bytesSent number? bytes that the kernel took
     bytesUnacknowledged number? of those sent; on a Unix socket, kernel memory that the client has not read
     bytesDiscarded number? bytes that came during the close
+    tls object? of a client with --tls whose handshake succeeded
+      version text
+      cipher text
+      certificate text? the client's
+      closeNotifySent flag
+      closeNotifyReceived flag without it, what was received may be a part only
     milliseconds number?
     program object? of --exec
       name text

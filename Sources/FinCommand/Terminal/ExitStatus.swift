@@ -27,6 +27,9 @@ enum ExitStatus: Int32 {
   case kernelFailure = 71
   /// The output could not be written; ``Output`` ends most commands with it.
   case outputFailed = 74
+  /// TLS: the server is not proven to be the wanted one, the handshake failed, or the stream was cut off
+  /// (`EX_PROTOCOL`).
+  case protocolFailure = 76
   case notPermitted = 77
   /// SIGINT, SIGTERM and SIGHUP ended `fin connect`, which then ends itself by the same signal: the numbers are those
   /// that a shell shows.

@@ -33,6 +33,8 @@ struct ReportText {
     report.handlersRunning = 1
     report.timesAcceptFailed = 2
     report.lastAcceptFailure = SocketError(.accept, .system(.notPermitted), local: .loopback(port: 7))
+    report.securingsFailed = 2
+    report.lastSecuringFailure = SocketError(.secure, .timedOut, local: .loopback(port: 7))
     report.bytesUnacknowledged = 12_345
     report.failure = SocketError(.accept, .system(.badFileDescriptor), local: .loopback(port: 7))
     let text =
@@ -40,6 +42,7 @@ struct ReportText {
       + "1 detached; 2 handlers failed; 12 refused; 3 aborted at the stop; 1 reset in the queue; "
       + "1 time at the descriptor limit; 1 handler still running; 12,345 bytes not acknowledged; "
       + "accept failed 2 times (last accept 127.0.0.1:7: operation not permitted (EPERM)); "
+      + "2 not secured (last \(SocketError(.secure, .timedOut, local: .loopback(port: 7)))); "
       + "ended by: accept 127.0.0.1:7: bad file descriptor (EBADF)"
     #expect("\(report)" == text)
   }

@@ -1,0 +1,113 @@
+#if TLS
+import Glibc
+import Peers
+import TestTraits
+import Testing
+
+@testable import Fin
+
+@Suite("Secured: the table of endings against other languages, in both roles", .needsProgram("openssl"), .onThreads)
+struct SecuredEndingsElsewhere {
+  private let certificates: Certificates
+  private let identity: TLSIdentity
+
+  init() throws {
+    certificates = try Certificates()
+    identity = try certificates.identity()
+  }
+
+  /// Plays one row with the program, and checks what Fin makes of its end.
+  ///
+  /// - Returns: what the program heard of Fin's end, in its own words.
+  private func play(_ row: SecuredEndings.Row, _ program: OtherProgram) throws -> String? {
+    let child = program.child
+    let meeting = try meet(row, child)
+    let ours = try meeting.connection.secured(as: meeting.role, within: .seconds(20))
+    #expect(ours.tls?.version == "TLSv\(row.version)")
+    #expect(try ours.receive(exactly: 17, within: .seconds(20)) == Array("DELETE FROM users".utf8), "\(row)")
+    try child.write("end\n")
+    for _ in 0..<2 {
+      do throws(SocketError) {
+        #expect(try ours.receive(upTo: 100, within: .seconds(20)) == nil, "\(row)")
+        #expect(row.end == .notify, "\(row)")
+      } catch { #expect(error.cause == row.end.cause, "\(row): \(error)") }
+    }
+    let report = ours.close()
+    #expect(report.closeNotify?.received == (row.end == .notify), "\(row): \(report)")
+    if row.end == .notify { #expect(report.ending == .peerFinished && report.isDelivered, "\(row): \(report)") }
+    if row.end == .rst { #expect(!report.isDelivered, "\(row): \(report)") }
+    return try child.readLine(within: .seconds(20))
+  }
+
+  private struct Meeting: ~Copyable {
+    let role: TLSRole
+    let connection: Connection
+  }
+
+  private func meet(_ row: SecuredEndings.Row, _ child: Child) throws -> Meeting {
+    let asked = "\(row.isClient ? "server" : "client") \(row.version) \(row.end.word)"
+    if row.isClient {
+      try child.write("\(asked) 0\n")
+      guard let port = UInt16(try child.readLine(within: .seconds(30)) ?? "") else { throw RigError("no port: \(row)") }
+      let client = try TLSClient(trust: .roots(path: certificates.root))
+      return Meeting(
+        role: .client(for: "localhost", client), connection: try Connection.connect(to: .loopback(port: port)))
+    }
+    let listener = try Listener.bind(.loopback(port: 0))
+    try child.write("\(asked) \(listener.localAddress.port ?? 0)\n")
+    let connection = try listener.accept(within: .seconds(30))
+    listener.close()
+    return Meeting(role: .server(try TLSServer(identity)), connection: connection)
+  }
+
+  @Test("Go", .needsProgram("go"))
+  func go() throws {
+    let program = try OtherProgram.go(certificates, identity)
+    for row in SecuredEndings.Row.all {
+      // Go's reader hears the end of the data.
+      #expect(try play(row, program) == (row.end == .rst ? "gone" : "heard <nil>"), "\(row)")
+    }
+  }
+
+  @Test("Java", .needsProgram("java"), .needsProgram("javac"))
+  func java() throws {
+    let program = try OtherProgram.java(certificates, identity)
+    for row in SecuredEndings.Row.all {
+      #expect(try play(row, program) == (row.end == .rst ? "gone" : "heard end"), "\(row)")
+    }
+  }
+
+  @Test("Node", .needsProgram("node"))
+  func node() throws {
+    let program = try OtherProgram.node(certificates, identity)
+    // Node cannot reset a secured socket.
+    for row in SecuredEndings.Row.all where row.end != .rst {
+      #expect(try play(row, program) == (row.end == .notify ? "heard end" : "heard nothing"), "\(row)")
+    }
+  }
+
+  @Test("gnutls-cli", .needsProgram("gnutls-cli"), arguments: ["1.2", "1.3"], [PeerEnd.notify, .fin])
+  func gnutlsClient(_ version: String, _ end: PeerEnd) throws {
+    let listener = try Listener.bind(.loopback(port: 0))
+    let arguments = [
+      "--x509cafile", certificates.root, "--verify-hostname=localhost", "--priority",
+      "NORMAL:-VERS-ALL:+VERS-TLS\(version)", "-p", "\(listener.localAddress.port ?? 0)", "127.0.0.1",
+    ]
+    try withChild(try #require(Programs.find("gnutls-cli")), arguments) { child throws in
+      let connection = try listener.accept(within: .seconds(30))
+      let ours = try connection.secured(as: .server(try TLSServer(identity)), within: .seconds(20))
+      try child.write("DELETE FROM users\n")
+      #expect(try ours.receiveLine(within: .seconds(20)) == "DELETE FROM users")
+      if end == .notify { child.closeInput() } else { child.end() }
+      do throws(SocketError) {
+        #expect(try ours.receive(upTo: 100, within: .seconds(20)) == nil)
+        #expect(end == .notify)
+      } catch { #expect(error.cause == end.cause, "\(error)") }
+      let report = ours.close()
+      #expect(report.closeNotify == .init(sent: true, received: end == .notify), "\(report)")
+      if end == .notify { #expect(try child.wait() == .exited(0)) }
+    }
+    listener.close()
+  }
+}
+#endif
