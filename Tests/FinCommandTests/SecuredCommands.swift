@@ -46,7 +46,8 @@ struct SecuredCommands {
 
   /// The text behind a `< /dev/null` run, and its status.
   private func connect(_ port: UInt16, _ words: String...) async throws -> Fin {
-    try await Fin.shell("printf 'a question\\n' | \"$0\" connect localhost:\(port) --tls " + words.joined(separator: " "))
+    try await Fin.shell(
+      "printf 'a question\\n' | \"$0\" connect localhost:\(port) --tls " + words.joined(separator: " "))
   }
 
   @Test("both ends say close_notify, and each says so of the other", arguments: [["--echo"], ["--exec", "cat"]])

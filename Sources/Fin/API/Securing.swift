@@ -43,5 +43,13 @@ extension Connection {
 extension StreamSocketProtocol where Self: ~Copyable {
   /// The results of the handshake, and the peer's certificate; `nil` when the connection is not secured.
   public var tls: TLSInformation? { reference.core.securedInformation }
+
+  /// Reads a FIN without close_notify as the end of the stream, from now on and on this connection alone.
+  ///
+  /// It is for protocols whose messages say how long they are, with peers that never say close_notify: the program then
+  /// finds a cut itself. Anything on the path can forge such an end. The report of the close still says
+  /// ``Ending/truncated``. Does nothing on a plain connection.
+  /// - Parameter reason: why a cut is found elsewhere; for the reader of the code.
+  public func tolerateTruncation(because reason: String) { unsafe reference.core.secured?.tolerateTruncation() }
 }
 #endif

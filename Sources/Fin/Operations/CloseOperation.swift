@@ -207,6 +207,7 @@ struct CloseOperation {
       unacknowledged += unsent
       neverSent += unsent
       let isPlain = !core.isSecured
+      if core.hasGivenUp { try? Syscalls.armReset(core.number(.exclusive)) }
       #else
       let isPlain = true
       #endif

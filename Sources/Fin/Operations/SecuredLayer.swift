@@ -18,6 +18,8 @@ final class SecuredLayer: Wire, @unchecked Sendable {
   /// The error of the wire in the attempt that is under way: of receiving, and of sending.
   private var receiveFailure: SocketError?
   private(set) var code: Errno?
+  /// Whether a FIN without close_notify is read as the end.
+  private(set) var toleratesTruncation = false
   /// Bytes of the secured stream that were received with a proxy's header, before the layer was there.
   private var early: [UInt8]
 
@@ -45,6 +47,8 @@ final class SecuredLayer: Wire, @unchecked Sendable {
     lock.withLock { _ in result = body(session) }
     return result!
   }
+
+  func tolerateTruncation() { lock.withLock { _ in toleratesTruncation = true } }
 
   /// Whether a call of the session may find bytes where the kernel has none.
   var mayHaveInput: Bool { ask { $0.hasInput || $0.unsentCount > 0 || !early.isEmpty } }

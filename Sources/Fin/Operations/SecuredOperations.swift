@@ -27,7 +27,9 @@ extension Core {
         }
         if isFirst { advance(.peerFinished) }
         return 0
-      case .over(.truncated): throw error(.receive, .truncated)
+      case .over(.truncated):
+        if layer.toleratesTruncation { return 0 }
+        throw error(.receive, .truncated)
       case .over(.failed(let text)):
         // The alert that tells the peer.
         _ = session.flush()
@@ -207,6 +209,15 @@ extension Core {
   func securedPolicy(_ policy: ClosePolicy) -> ClosePolicy {
     guard isSecured, case .confirmed(let within) = policy else { return policy }
     return .lingering(within: within, idle: .seconds(1), discarding: 16 << 20)
+  }
+
+  /// Whether this side gave the secured connection up. The wire lives, and FIN would look like an end to a peer that
+  /// speaks no TLS.
+  var hasGivenUp: Bool {
+    switch connectionState.value.failure {
+    case .tls?, .unverified?: true
+    default: false
+    }
   }
 
   /// The results of the handshake; `nil` before it is over.

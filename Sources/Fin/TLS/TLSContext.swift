@@ -13,6 +13,8 @@ internal import Glibc
   private(set) var pins: Set<String> = []
   /// The contexts of further identities, by the name that a client asks for.
   private(set) var named: [String: TLSContext] = [:]
+  /// The descriptor of the file of keys, if they are logged; -1 without one.
+  private var keyLog: CInt = -1
   /// Whether the peer is not checked at all.
   private(set) var isUnverified = false
 
@@ -27,7 +29,10 @@ internal import Glibc
     unsafe fin_tls_set_modes(raw)
   }
 
-  deinit { unsafe SSL_CTX_free(raw) }
+  deinit {
+    unsafe SSL_CTX_free(raw)
+    if keyLog >= 0 { _ = close(keyLog) }
+  }
 
   static func refusal(_ text: String) -> SocketError { SocketError(.secure, .invalid(text)) }
 
@@ -113,6 +118,19 @@ internal import Glibc
 
   /// Sends this many session tickets after a handshake.
   func send(tickets: Int) { unsafe _ = SSL_CTX_set_num_tickets(raw, max(0, tickets)) }
+
+  /// Appends the keys of each session to a file that only its owner may read, in the format of `SSLKEYLOGFILE`.
+  func logKeys(to path: String?) throws(SocketError) {
+    guard let path else { return }
+    keyLog = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard keyLog >= 0 else { throw TLSContext.refusal("the file of keys \(path) cannot be opened for writing") }
+    unsafe SSL_CTX_set_keylog_callback(raw) { ssl, line in
+      guard let ssl = unsafe ssl, let line = unsafe line, let session = unsafe TLSSession.of(ssl) else { return }
+      // One call: lines of several sessions do not mix. A file that is full loses keys, and no connection.
+      let text = unsafe Array(String(cString: line).utf8) + [10]
+      _ = unsafe write(session.context.keyLog, text, text.count)
+    }
+  }
 
   // MARK: Whom this side trusts
 

@@ -49,7 +49,7 @@ enum WireResult { case count(Int), blocked, failed }
   static let record = 16 << 10
 
   let ssl: OpaquePointer
-  private let context: TLSContext
+  let context: TLSContext
   private unowned let wire: any Wire
   /// The name or the address that the peer's certificate has to have.
   private let name: String?
@@ -285,10 +285,13 @@ enum WireResult { case count(Int), blocked, failed }
   }
 
   private static func session(of store: OpaquePointer?) -> TLSSession? {
-    guard let ssl = unsafe X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
-      let data = unsafe SSL_get_ex_data(OpaquePointer(ssl), 0)
-    else { return nil }
-    return unsafe Unmanaged<TLSSession>.fromOpaque(data).takeUnretainedValue()
+    guard let ssl = unsafe X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()) else { return nil }
+    return unsafe of(OpaquePointer(ssl))
+  }
+
+  /// The session of an object of OpenSSL's.
+  static func of(_ ssl: OpaquePointer) -> TLSSession? {
+    unsafe SSL_get_ex_data(ssl, 0).map { unsafe Unmanaged<TLSSession>.fromOpaque($0).takeUnretainedValue() }
   }
 
   /// Says what is wrong with a certificate, and what to do.

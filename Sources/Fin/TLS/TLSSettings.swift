@@ -58,15 +58,18 @@ public struct TLSClient: Sendable {
   ///   - identity: the certificate of this side, for a server that asks for one.
   ///   - protocols: the application protocols that are offered, the preferred one first (ALPN).
   ///   - version: the least version of TLS.
+  ///   - keyLog: a file to which the keys of every session are appended, in the format of `SSLKEYLOGFILE`, for a
+  ///     program that shows packets. The file's reader can read everything. No variable of the environment sets it.
   /// - Throws: `.invalid` when a file cannot be read or has the wrong content.
   public init(
     trust: TLSTrust = .system, identity: TLSIdentity? = nil, protocols: [String] = [],
-    atLeast version: TLSVersion = .v1_2
+    atLeast version: TLSVersion = .v1_2, keyLog: String? = nil
   ) throws(SocketError) {
     context = try TLSContext(isServer: false, atLeast: version)
     try context.trust(trust)
     if let identity { try context.use(identity) }
     try context.speak(protocols)
+    try context.logKeys(to: keyLog)
   }
 
   static let standard = Result { () throws(SocketError) in try TLSClient() }
@@ -86,10 +89,11 @@ public struct TLSServer: Sendable {
   ///   - protocols: the application protocols, the preferred one first (ALPN). A client that offers others is refused.
   ///   - version: the least version of TLS.
   ///   - tickets: the number of session tickets after a handshake of TLS 1.3; 0 for clients that only send.
+  ///   - keyLog: a file to which the keys of every session are appended, as with a ``TLSClient``.
   /// - Throws: `.invalid` when a file cannot be read or has the wrong content.
   public init(
     _ identity: TLSIdentity, named: [String: TLSIdentity] = [:], clients: TLSClientCertificates = .none,
-    protocols: [String] = [], atLeast version: TLSVersion = .v1_2, tickets: Int = 2
+    protocols: [String] = [], atLeast version: TLSVersion = .v1_2, tickets: Int = 2, keyLog: String? = nil
   ) throws(SocketError) {
     func make(_ identity: TLSIdentity) throws(SocketError) -> TLSContext {
       let context = try TLSContext(isServer: true, atLeast: version)
@@ -97,6 +101,7 @@ public struct TLSServer: Sendable {
       try context.ask(clients)
       try context.speak(protocols)
       context.send(tickets: tickets)
+      try context.logKeys(to: keyLog)
       return context
     }
     context = try make(identity)

@@ -11,7 +11,7 @@ struct OtherProgram {
   let child: Child
   private let folder: TemporaryFolder
 
-  /// Go, compiled once.
+  /// Go, compiled once for all rows.
   static func go(_ certificates: Certificates, _ identity: TLSIdentity) throws -> OtherProgram {
     let folder = try TemporaryFolder()
     // The cache of the compiler is its own, also where the test's user has no home.
@@ -19,7 +19,7 @@ struct OtherProgram {
     return try start(folder, folder.path + "/peer", [], certificates, identity)
   }
 
-  /// Java, compiled once.
+  /// Java, compiled once for all rows.
   static func java(_ certificates: Certificates, _ identity: TLSIdentity) throws -> OtherProgram {
     let folder = try TemporaryFolder()
     try make(folder, "Peer.java", javaSource, "javac Peer.java")
@@ -27,7 +27,7 @@ struct OtherProgram {
     return try start(folder, Programs.find("java") ?? "", words, certificates, identity)
   }
 
-  /// Node.
+  /// Node, whose source needs no compiler.
   static func node(_ certificates: Certificates, _ identity: TLSIdentity) throws -> OtherProgram {
     let folder = try TemporaryFolder()
     try make(folder, "peer.js", nodeSource, "true")

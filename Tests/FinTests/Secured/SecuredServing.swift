@@ -87,7 +87,8 @@ struct SecuredServing {
     }
   }
 
-  @Test("clients are served, in threads and in tasks, and both reports say a clean end", arguments: ServingWorld.allCases)
+  @Test(
+    "clients are served, in threads and in tasks, and both reports say a clean end", arguments: ServingWorld.allCases)
   func served(_ world: ServingWorld) async throws {
     let server = try Server(world, TLSServer(certificates.identity()))
     for _ in 0..<3 {
@@ -170,7 +171,8 @@ struct SecuredServing {
     try plain.withDescriptor { descriptor in
       guard isTogether else { return }
       #expect(
-        unsafe setsockopt(descriptor.rawValue, CInt(IPPROTO_TCP), TCP_CORK, &one, socklen_t(MemoryLayout<CInt>.size)) == 0)
+        unsafe setsockopt(descriptor.rawValue, CInt(IPPROTO_TCP), TCP_CORK, &one, socklen_t(MemoryLayout<CInt>.size))
+          == 0)
     }
     try plain.send("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n")
     let ours = try plain.secured(as: .client(for: "localhost", client), within: .seconds(20))

@@ -6,31 +6,6 @@ import Testing
 
 @testable import Fin
 
-/// A wire in memory. The test decides what arrives and how much the peer takes.
-private final class MemoryWire: Wire {
-  var arrived: [UInt8] = []
-  var sent: [UInt8] = []
-  var hasEnded = false
-  /// The room of a peer that does not read.
-  var room = Int.max
-
-  func receive(into room: UnsafeMutableRawBufferPointer) -> WireResult {
-    if arrived.isEmpty { return hasEnded ? .count(0) : .blocked }
-    let count = min(room.count, arrived.count)
-    unsafe room.copyBytes(from: arrived.prefix(count))
-    arrived.removeFirst(count)
-    return .count(count)
-  }
-
-  func send(_ bytes: UnsafeRawBufferPointer) -> WireResult {
-    let count = min(bytes.count, room)
-    if count == 0 { return .blocked }
-    unsafe sent += bytes.prefix(count)
-    room -= count
-    return .count(count)
-  }
-}
-
 @Suite("Secured: sessions without a socket, with hostile messages", .needsProgram("openssl"), .onThreads)
 struct SecuredSessions {
   private let certificates: Certificates
@@ -43,53 +18,12 @@ struct SecuredSessions {
     client = try TLSClient(trust: .roots(path: certificates.root))
   }
 
-  private struct Side {
-    let session: TLSSession
-    let wire: MemoryWire
-
-    init(_ context: TLSContext, name: String? = nil) throws {
-      wire = MemoryWire()
-      session = try TLSSession(context, name: name, wire: wire)
-    }
-
-    func read(_ most: Int = 100_000) -> (bytes: [UInt8], outcome: TLSSession.Outcome) {
-      var outcome = TLSSession.Outcome.blocked
-      let bytes = [UInt8](capacity: most) { output in
-        unsafe output.withUnsafeMutableBufferPointer { buffer, count in
-          outcome = unsafe session.read(into: UnsafeMutableRawBufferPointer(buffer))
-          if case .done(let some) = outcome { count = some }
-        }
-      }
-      return (bytes, outcome)
-    }
-  }
-
-  private func carry(_ from: Side, _ to: Side) {
-    to.wire.arrived += from.wire.sent
-    from.wire.sent = []
-  }
-
-  /// Two sides that have shaken hands, the client first.
-  private func shaken() throws -> (client: Side, server: Side) {
-    let ours = try Side(client.context, name: "localhost")
-    let theirs = try Side(server.context)
-    for _ in 0..<5 {
-      _ = ours.session.shakeHands()
-      carry(ours, theirs)
-      _ = theirs.session.shakeHands()
-      carry(theirs, ours)
-    }
-    #expect(ours.session.hasShaken && theirs.session.hasShaken)
-    return (ours, theirs)
-  }
-
-  private func verdict(_ outcome: TLSSession.Outcome) -> TLSSession.Verdict? {
-    if case .over(let verdict) = outcome { return verdict }
-    return nil
+  private func shaken() throws -> (client: MemorySide, server: MemorySide) {
+    try MemorySide.shaken(client, server)
   }
 
   /// Sends a KeyUpdate.
-  private func updateKeys(_ side: Side, asking: Bool) {
+  private func updateKeys(_ side: MemorySide, asking: Bool) {
     unsafe #expect(
       SSL_key_update(side.session.ssl, asking ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
     unsafe _ = SSL_do_handshake(side.session.ssl)
@@ -178,7 +112,7 @@ struct SecuredSessions {
   func random(_ part: Int) throws {
     var random = SystemRandomNumberGenerator()
     for round in 0..<300 {
-      let side = part % 2 == 0 ? try Side(server.context) : try Side(client.context, name: "localhost")
+      let side = part % 2 == 0 ? try MemorySide(server.context) : try MemorySide(client.context, name: "localhost")
       var bytes = (0..<Int.random(in: 0...3000, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
       // Half of them begin as a record of the handshake does.
       if part > 1, bytes.count > 9 { bytes.replaceSubrange(0..<6, with: [0x16, 3, 3, 8, 0, round % 2 == 0 ? 1 : 2]) }
