@@ -26,8 +26,8 @@ extension Core {
   func refuseClients(_ access: Access) -> Bool {
     if family == .unix { return (try? Syscalls.shutdown(number(access), CInt(SHUT_RD))) != nil }
     if (try? dropHandshakes(access)) != nil { return true }
-    // The program has a filter of its own, or a lock on it, or a security module forbids one. With a backlog of 0, Linux has room for
-    // one more client. A paused listener does not listen, and has no queue.
+    // The program has a filter of its own, or a lock on it, or a security module forbids one. With a backlog of 0,
+    // Linux has room for one more client. A paused listener does not listen, and has no queue.
     if isListening(access) { try? Syscalls.listen(number(access), 0) }
     return false
   }

@@ -10,7 +10,8 @@ public struct ServerLimits: Hashable, Sendable {
   /// connection is the client's address, and the limit of a peer counts by it.
   public var proxies: [AddressPrefix]?
   /// The maximum number of connections from one peer at the same time; a further one gets the ``farewell``, or is reset
-  /// at once. `nil` for no limit. A peer is an IPv4 address, or the first 64 bits of an IPv6 address: a client has all addresses behind them.
+  /// at once. `nil` for no limit. A peer is an IPv4 address, or the first 64 bits of an IPv6 address: a client
+  /// has all addresses behind them.
   public var connectionsPerPeer: Int?
   /// The answer to a client that the server does not serve because a limit is reached; `nil`, the default, for a reset.
   public var farewell: Farewell?

@@ -7,7 +7,7 @@ extension ServeCommand {
       fin serve /run/date.sock --exec date           a Unix socket; one answer
       fin serve :8443 --echo --tls --cert chain.pem --key key.pem
       fin serve :7 --idle 5s --exec sh -c 'sort -u'  the client's lines, sorted
-      fin serve :7 --handover /run/fin/7 --echo      again, and the second takes over
+      fin serve :7 --handover /run/7 --echo          twice: the second takes over
       """,
     details: """
       Prints a line for each connection that has ended: how, with the bytes of each direction and those that the \
@@ -17,13 +17,14 @@ extension ServeCommand {
       output as the answer; standard error stays that of fin. Ends are kept. When the client finishes sending, the \
       command reads end of file; when its output ends, the client does, and the other direction goes on. A client \
       that resets ends the command, and a command that a signal ends resets its client. FIN_REMOTE_ADDRESS and \
-      FIN_LOCAL_ADDRESS in its environment are the two addresses (for a Unix client, its pid), and FIN_ORIGINAL_ADDRESS \
-      is the client for which a proxy speaks. The command leads a \
+      FIN_LOCAL_ADDRESS in its environment are the two addresses (for a Unix client, its pid), and \
+      FIN_ORIGINAL_ADDRESS is the client for which a proxy speaks. The command leads a \
       process group, which gets SIGTERM, and SIGKILL after a second, when the connection fails or the time is over.
 
       --handover lets a server be replaced without a client noticing. The first one binds ADDR and offers its listener \
-      at the path. A later one with the same ADDR takes the listener over, with the clients in its queue, and offers it \
-      in turn; the first one ends its conversations within --grace, as after SIGTERM. If the later one dies before it \
+      at the path. A later one with the same ADDR takes the listener over, with the clients in its queue, and offers \
+      it in turn; the first one ends its conversations within --grace, as after SIGTERM. If the later one \
+      dies before it \
       serves, the first goes on. Both must run as the same user, or the later one's predecessor as root.
 
       With --proxy every connection has to begin with a PROXY header, as HAProxy's send-proxy and send-proxy-v2 write \

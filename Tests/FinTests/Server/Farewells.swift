@@ -4,7 +4,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a client that a limit refuses can be told so, within a small budget")
+@Suite("Promise 9: a client that a limit refuses gets a farewell, within a small budget")
 struct Farewells {
   private static let text = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
