@@ -72,7 +72,7 @@ public final class Joining<Value: ~Copyable & Sendable>: Sendable {
   /// Waits for the thread to end and returns its value. A thread can be joined once.
   ///
   /// - Throws: The error of the closure; `TimedOut`, with the kernel function in which the thread sleeps.
-  public func join(within limit: Duration = .seconds(10)) throws -> Value {
+  public func join(within limit: Duration = .seconds(60)) throws -> Value {
     let outcome = course.wait(until: .after(limit)) { $0.outcome.take() }
     guard let outcome else {
       let place = self.place

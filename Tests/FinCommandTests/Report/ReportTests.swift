@@ -6,7 +6,9 @@ import Testing
 @testable import FinCommand
 @testable import FinDoctor
 
-@Suite("The page of fin report has all of the census, and no text of a stranger is markup in it")
+@Suite(
+  "The page of fin report has all of the census, and no text of a stranger is markup in it", .onThreads,
+  .timeLimit(.minutes(30)))
 struct ReportPageTests {
   @Test(
     "every finding of the data is a card with its sentence, on pages of real censuses", arguments: ReportStage.corpus)

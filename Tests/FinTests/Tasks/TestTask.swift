@@ -34,7 +34,7 @@ final class TestTask<Value: Sendable>: Sendable {
   /// Waits for the task to end.
   ///
   /// - Throws: the error that the task threw; `TimedOut`.
-  func join(within limit: Duration = .seconds(10)) throws -> Value {
+  func join(within limit: Duration = .seconds(60)) throws -> Value {
     let end = Fin.Deadline(after: limit)
     while outcome.delivered == nil, !end.hasPassed { _ = outcome.wait(for: end.remaining ?? .zero) }
     guard let delivered = outcome.delivered else { throw TimedOut("the task started at \(origin)", after: limit) }
@@ -50,7 +50,7 @@ final class TestTask<Value: Sendable>: Sendable {
   }
 
   /// The error that the task ends with.
-  func refusal(within limit: Duration = .seconds(10)) throws -> SocketError {
+  func refusal(within limit: Duration = .seconds(60)) throws -> SocketError {
     do { _ = try join(within: limit) } catch let error as SocketError { return error }
     throw RigError("the task started at \(origin) threw no error")
   }
@@ -141,7 +141,7 @@ extension SocketProtocol where Self: ~Copyable {
   /// Waits until this many tasks wait for this socket.
   borrowing func awaitParked(_ count: Int = 1) throws {
     let core = reference.core
-    try eventually(within: .seconds(10), "tasks that wait", equals: count) {
+    try eventually(within: .seconds(60), "tasks that wait", equals: count) {
       core.lazyRegistration.load()?.waiterCount ?? 0
     }
   }
