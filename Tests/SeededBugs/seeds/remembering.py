@@ -41,7 +41,8 @@ SEEDS = [
      "JSONTests"),
     # A server's limits and its report.
     (281, "a client that was refused counts for its address", "Server/Admission.swift",
-     "      report.refused += 1\n", "      report.refused += 1\n      if seeded(281) { perPeer[peer] = count + 1 }\n",
+     "    if count >= most { return false }\n",
+     "    if count >= most {\n      if seeded(281) { perPeer[peer] = count + 1 }\n      return false\n    }\n",
      "Serving|ServingInTasks"),
     (282, "the last failure of accept is the first", "Server/AcceptRecovery.swift",
      "      report.lastAcceptFailure = error\n",
