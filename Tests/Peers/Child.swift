@@ -23,9 +23,11 @@ public final class Child: Sendable {
   private struct State {
     var unread: [UInt8] = []
     var exit: Exit?
+    /// Whether processes of its group outlived it. They keep the group's number from being used again.
+    var hasSurvivors = false
   }
 
-  /// The process id. Once `wait` has returned it may belong to another process.
+  /// The process id. Once the program has ended it may belong to another process.
   public let number: CInt
   private let process: OwnedDescriptor
   // Separate from the state: a blocked write holds this lock, and `signal` must still work.
@@ -44,9 +46,28 @@ public final class Child: Sendable {
       waitpid(number, nil, 0)
       throw error
     }
+    reapAtItsEnd()
   }
 
   deinit { end() }
+
+  /// Starts a thread that reaps the program as soon as it ends.
+  ///
+  /// The testing library's thread for exit tests waits for any child, in a loop: a child that has ended and is not yet
+  /// reaped would keep that thread busy.
+  private func reapAtItsEnd() {
+    _ = onThread { [number, state] in
+      var information = unsafe siginfo_t()
+      // The process id cannot be reused before `waitpid`, which happens under the lock that `signal` takes.
+      while unsafe waitid(P_PID, id_t(number), &information, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+      state.change { state in
+        var status: CInt = 0
+        while unsafe waitpid(number, &status, 0) < 0, errno == EINTR {}
+        state.hasSurvivors = kill(-number, 0) == 0
+        state.exit = status & 0x7f == 0 ? Exit.exited((status >> 8) & 0xff) : .signalled(status & 0x7f)
+      }
+    }
+  }
 
   /// The descriptors that a program inherits in addition to the pipes and standard error.
   public enum Heirloom: Sendable {
@@ -119,16 +140,15 @@ public final class Child: Sendable {
   public func stop() { signal(SIGSTOP) }
   public func resume() { signal(SIGCONT) }
 
-  /// Waits for the program to end and reaps it.
+  /// Waits for the program to end, then kills the processes that it left running.
   public func wait(within limit: Duration = .seconds(60)) throws(TimedOut) -> Exit {
-    if let exit = state.change({ $0.exit }) { return exit }
     if waitReadable([process.number], until: .after(limit)) != [true] {
       throw TimedOut("the end of process \(number)", after: limit)
     }
     return reap()
   }
 
-  /// Kills and reaps the program. If it has ended already, returns how it ended.
+  /// Kills the program and waits until it is reaped. If it has ended already, returns how it ended.
   @discardableResult
   public func end() -> Exit {
     signal(SIGKILL)
@@ -136,17 +156,17 @@ public final class Child: Sendable {
     return reap()
   }
 
+  /// Waits until the program is reaped, then kills the processes that it left running.
   private func reap() -> Exit {
-    state.change { state in
-      if let exit = state.exit { return exit }
-      // Until it is reaped, its process id, and so its group's, cannot be reused.
-      kill(-number, SIGKILL)
-      var status: CInt = 0
-      while unsafe waitpid(number, &status, 0) < 0, errno == EINTR {}
-      let exit = status & 0x7f == 0 ? Exit.exited((status >> 8) & 0xff) : .signalled(status & 0x7f)
-      state.exit = exit
-      return exit
+    let deadline = Deadline.after(.seconds(60))
+    guard let exit = state.wait(until: deadline, for: { $0.exit }) else {
+      fatalError("process \(number) was killed and did not end within 60 s")
     }
+    state.change {
+      if $0.hasSurvivors { kill(-number, SIGKILL) }
+      $0.hasSurvivors = false
+    }
+    return exit
   }
 }
 

@@ -1,3 +1,4 @@
+import Glibc
 import Peers
 import Synchronization
 import SystemPackage
@@ -18,7 +19,7 @@ struct RegistrationLife {
         for (number, pair) in pairs.enumerated() {
           // All threads start on each pair together.
           ready.add()
-          while ready.value < (number + 1) * 4 {}
+          while ready.value < (number + 1) * 4 { sched_yield() }
           do { _ = try pair.0.reference.core.registration(.suspending) } catch { refusals.add() }
         }
       }
