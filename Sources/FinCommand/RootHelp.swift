@@ -27,6 +27,7 @@ enum RootHelp {
     ("census", "a snapshot as a file, for --from of the others"),
     ("report", "all of this as one page of HTML, to look at and to send"),
     ("export", "serve metrics of all this, for Prometheus"),
+    ("rights", "what this user may see, and which capability adds what"),
     ("connect", "standard input and output to a server, and how it ended"),
     ("serve", "an echo, or a command for each client, and how they ended"),
     ("lab", "try on real sockets what each way of closing does"),

@@ -119,11 +119,23 @@ enum ThisProcess {
   static var pageSize: Int { max(1, sysconf(CInt(_SC_PAGESIZE))) }
 
   /// Whether it may bind ports that need a privilege (`CAP_NET_BIND_SERVICE`).
-  static var mayBindAnyPort: Bool {
+  static var mayBindAnyPort: Bool { capabilityBits & 1 << 10 != 0 }
+
+  /// Its effective capabilities, a bit for each; 0 if they cannot be read.
+  static var capabilityBits: UInt64 {
     guard let bytes = try? Files.read("/proc/self/status", limit: 1 << 16),
       let line = bytes.split(separator: 10).first(where: { $0.begins(with: "CapEff:") }),
       let capabilities = Fields(line.dropFirst(7)).first.flatMap({ UInt64(hexadecimal: $0) })
-    else { return false }
-    return capabilities & 1 << 10 != 0
+    else { return 0 }
+    return capabilities
+  }
+
+  /// Its effective user.
+  static var user: UInt32 { geteuid() }
+
+  /// Whether its user namespace is the machine's first one, which maps every user to itself.
+  static var isInFirstUserNamespace: Bool {
+    guard let bytes = try? Files.read("/proc/self/uid_map", limit: 1 << 16) else { return true }
+    return Fields(bytes).map { String(decoding: $0, as: UTF8.self) } == ["0", "0", "4294967295"]
   }
 }
