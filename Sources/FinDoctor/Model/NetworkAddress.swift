@@ -34,6 +34,12 @@ public struct NetworkAddress: Hashable, Sendable {
     self.interface = interface
   }
 
+  /// Whether it comes first in a list: IPv4 before IPv6, then by the value of the address, then by interface.
+  func isBefore(_ other: NetworkAddress) -> Bool {
+    if isIPv6 != other.isIPv6 { return other.isIPv6 }
+    return (bits.high, bits.low, interface) < (other.bits.high, other.bits.low, other.interface)
+  }
+
   /// Makes an IPv4 address from its four bytes.
   public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
     let low = UInt64(a) << 24 | UInt64(b) << 16 | UInt64(c) << 8 | UInt64(d)

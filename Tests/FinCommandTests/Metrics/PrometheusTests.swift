@@ -57,6 +57,41 @@ struct PrometheusTests {
     #expect(run.status == 0 && run.output.contains("8 inhibit rules"), "\(run.output) \(run.complaints)")
   }
 
+  @Test("promtool accepts the example for Prometheus", .enabled(if: Programs.find("promtool") != nil, "needs promtool"))
+  func configuration() async throws {
+    let run = try await Fin.run(program: "promtool", ["check", "config", Self.folder + "prometheus.yml"])
+    #expect(run.status == 0 && run.output.contains("SUCCESS: 1 rule files found"), "\(run.output) \(run.complaints)")
+  }
+
+  /// A Python that reads YAML.
+  private static let yamlPython = [Programs.find("python3"), "/usr/bin/python3"].compactMap(\.self).first { python in
+    (try? withChild(python, ["-c", "import yaml"]) { try $0.wait() }) == .exited(0)
+  }
+
+  @Test(
+    "the example for Kubernetes has exactly the capabilities that fin rights names, no privilege, and paths that answer",
+    .enabled(if: yamlPython != nil, "needs python3-yaml"))
+  func kubernetes() async throws {
+    let program = """
+      import sys, yaml
+      pod = yaml.safe_load(open(sys.argv[1]))["spec"]["template"]["spec"]
+      container = pod["containers"][0]
+      context = container["securityContext"]
+      print(sorted(context["capabilities"]["add"]), context["capabilities"]["drop"], context["privileged"], pod["hostPID"])
+      print(container["args"][0], *sorted(container[p]["httpGet"]["path"] for p in ("readinessProbe", "livenessProbe")))
+      """
+    let python = try #require(Self.yamlPython)
+    let file = Self.folder + "kubernetes/daemonset.yaml"
+    let run = try withChild(python, ["-c", program, file]) { (try $0.readToEnd(), try $0.wait()) }
+    #expect(run.1 == .exited(0))
+    #expect(
+      run.0 == """
+        ['DAC_READ_SEARCH', 'SYS_ADMIN', 'SYS_PTRACE'] ['ALL'] False True
+        export /-/healthy /-/ready
+
+        """, "\(run.0)")
+  }
+
   @Test(
     "a leaking program reaches a webhook by name and finding, with the command to run; its healthy twin does not",
     .enabled(

@@ -57,6 +57,14 @@ struct PortBudgetCounts {
     #expect(all.first?.connected == 3)
   }
 
+  @Test("budgets that are equally full come by port, then by the value of their addresses and not by their text")
+  func order() {
+    let sources: [UInt64] = [0x7f00_000a, 0x7f00_0002, 0x7f00_0064]
+    let all = PortBudget.all(in: census(sources.map { socket(40000, from: $0) } + [socket(40002, to: 80)]))
+    let routes = all.filter { !$0.route.isAnyOther }.map { "\($0.route.source) \($0.route.port)" }
+    #expect(routes == ["127.0.0.1 80", "127.0.0.2 443", "127.0.0.10 443", "127.0.0.100 443"])
+  }
+
   @Test("IPv4 through an IPv6 socket is the same route; reserved ports are not available")
   func mapped() throws {
     var mapped = socket(40010)
