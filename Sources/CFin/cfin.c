@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <sys/uio.h>
 
 _Static_assert(FIN_SOCK_CLOEXEC == SOCK_CLOEXEC && FIN_SOCK_NONBLOCK == SOCK_NONBLOCK, "socket flags");
@@ -83,6 +84,47 @@ void fin_unhear_signal(int number) { signal(number, SIG_DFL); }
 int fin_signal_pipe(int *ends) {
   if (pipe2(ends, O_CLOEXEC) != 0) return -1;
   return fcntl(ends[1], F_SETFL, O_NONBLOCK);
+}
+// The terminal that faults restore. It is set before the handlers are.
+static int guarded_terminal = -1;
+static struct termios guarded_settings;
+static char guarded_bytes[128];
+static size_t guarded_count;
+static pid_t guarded_owner;
+static const int faults[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGQUIT};
+enum { fault_count = sizeof faults / sizeof faults[0] };
+static struct sigaction actions_before[fault_count];
+static void restore_terminal(int number) {
+  int code = errno;
+  if (getpid() == guarded_owner && guarded_terminal >= 0) {
+    ssize_t ignored = write(guarded_terminal, guarded_bytes, guarded_count);
+    (void)ignored;
+    tcsetattr(guarded_terminal, TCSANOW, &guarded_settings);
+  }
+  for (int i = 0; i < fault_count; i++) {
+    if (faults[i] == number) sigaction(number, &actions_before[i], NULL);
+  }
+  // Delivered when this handler returns: then the process ends as it would have ended without it.
+  raise(number);
+  errno = code;
+}
+int fin_guard_terminal(int fd, const void *settings, const void *bytes, uint64_t count) {
+  if (count > sizeof guarded_bytes) return EINVAL;
+  memcpy(&guarded_settings, settings, sizeof guarded_settings);
+  memcpy(guarded_bytes, bytes, count);
+  guarded_count = count;
+  guarded_owner = getpid();
+  guarded_terminal = fd;
+  struct sigaction action = {.sa_handler = restore_terminal};
+  sigemptyset(&action.sa_mask);
+  for (int i = 0; i < fault_count; i++) {
+    if (sigaction(faults[i], &action, &actions_before[i]) != 0) return errno;
+  }
+  return 0;
+}
+void fin_unguard_terminal(void) {
+  for (int i = 0; guarded_terminal >= 0 && i < fault_count; i++) sigaction(faults[i], &actions_before[i], NULL);
+  guarded_terminal = -1;
 }
 int fin_drop_new_handshakes(int fd) {
   // The first byte of a segment is that of its TCP header, whose byte 13 has the flags: SYN is 0x02, ACK 0x10.

@@ -15,7 +15,8 @@ package enum DetachedThread {
   ///
   /// - Parameters:
   ///   - stack: the size of the stack in bytes; 0 for the system's default.
-  ///   - blocksSignals: whether every signal is blocked, so that the program's handlers stay on the program's threads.
+  ///   - blocksSignals: whether signals are blocked, so that the program's handlers stay on the program's threads. Those
+  ///     of a fault are not: the kernel would end the process without the handler that reports it.
   /// - Returns: the result of `pthread_create`: 0 for success, `EAGAIN` for lack of memory or at a limit.
   package static func start(
     stack: Int = 0, blocksSignals: Bool = true, _ run: @escaping @Sendable () -> Void
@@ -36,7 +37,10 @@ package enum DetachedThread {
     // A new thread inherits the mask of the one that starts it.
     var all = sigset_t()
     var before = sigset_t()
-    if blocksSignals { unsafe sigfillset(&all) }
+    if blocksSignals {
+      unsafe sigfillset(&all)
+      for fault in [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS] { unsafe sigdelset(&all, fault) }
+    }
     unsafe pthread_sigmask(SIG_BLOCK, &all, &before)
     defer { unsafe _ = pthread_sigmask(SIG_SETMASK, &before, nil) }
 

@@ -139,6 +139,10 @@ enum {
 int fin_pipe(int *ends);
 int fin_unshare(int flags);
 int fin_set_parent_death_signal(int signal);
+/// When a fault or an abort is about to end this process, `bytes` are written to the terminal `fd`, and its settings
+/// become `settings`, a struct termios. Both are copied; there may be 128 bytes. Returns 0 or an errno.
+int fin_guard_terminal(int fd, const void *settings, const void *bytes, uint64_t count);
+void fin_unguard_terminal(void);
 /// `environ`.
 char *_Nullable *_Nonnull fin_environment(void);
 
