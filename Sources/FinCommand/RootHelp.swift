@@ -24,6 +24,7 @@ enum RootHelp {
     ("ports", "the local ports left for each destination"),
     ("listeners", "the clients in each listener's queue, and who accepts"),
     ("kill", "end connections of other programs"),
+    ("watch", "all of it live on a terminal, with rates"),
     ("census", "a snapshot as a file, for --from of the others"),
     ("report", "all of this as one page of HTML, to look at and to send"),
     ("export", "serve metrics of all this, for Prometheus"),

@@ -81,9 +81,10 @@ package struct KeyReader: Sendable {
     case UInt8(ascii: "O"):
       guard bytes.count > 1 else { return nil }
       return (key(final: bytes[bytes.startIndex + 1], []), 2)
-    case 0x1b: return (.escape, 0)
-    // Alt and a key: the key is not meant.
-    default: return (nil, 1)
+    // The beginnings of texts that a terminal sends when it is asked; it is not.
+    case UInt8(ascii: "]"), UInt8(ascii: "P"), UInt8(ascii: "X"), UInt8(ascii: "^"), UInt8(ascii: "_"): return (nil, 1)
+    // Two keys whose bytes came together.
+    default: return (.escape, 0)
     }
   }
 

@@ -97,7 +97,7 @@ private struct SchemaKey {
 
 @Suite("fin help json says what --json prints", .onThreads, .timeLimit(.minutes(30)))
 struct SchemaTests {
-  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "lab", "connect", "serve"]
+  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "watch", "lab", "connect", "serve"]
 
   private func schema(_ verb: String) async throws -> [SchemaKey] {
     let page = try await Fin.run("help", "json", verb, columns: 1000)
