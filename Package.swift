@@ -34,6 +34,8 @@ let package = Package(
   ],
   targets: [
     .target(name: "CFin"),
+    // SQLite and zlib for `fin record`, looked for when it runs: a build needs neither.
+    .target(name: "CSQLite"),
     // Without `pkgConfig` and `providers`: with them every dependent is warned where OpenSSL's headers are missing,
     // whether it uses the trait or not.
     .systemLibrary(name: "COpenSSL"),
@@ -54,7 +56,7 @@ let package = Package(
         .define("FIN_SEAM", .when(configuration: .debug))
       ]),
     // The kernel's view of every program's sockets. It stands beside Fin and not upon it.
-    .target(name: "FinDoctor", dependencies: ["CFin", "FinBase"], swiftSettings: settings),
+    .target(name: "FinDoctor", dependencies: ["CFin", "CSQLite", "FinBase"], swiftSettings: settings),
     .executableTarget(
       name: "FinCommand",
       dependencies: [
@@ -87,6 +89,9 @@ let package = Package(
     // Servers that hand their listeners over to each other, and successors that die.
     .executableTarget(
       name: "Succession", dependencies: ["Fin", "Peers"], path: "Tests/Succession", swiftSettings: settings),
+    // A program that writes made-up days of history, for their size and the time of answers.
+    .executableTarget(
+      name: "HistoryDay", dependencies: ["FinDoctor", "FinBase"], path: "Tests/HistoryDay", swiftSettings: settings),
     // A program that keeps the kernel waiting for it, for `fin` to run beside.
     .executableTarget(name: "Hostile", path: "Tests/Hostile"),
     .testTarget(

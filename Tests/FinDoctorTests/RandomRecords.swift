@@ -48,6 +48,7 @@ extension CensusRecord {
       program.commandLine = "secret --password secret\\x1b"
       program.executable = random.flag() ? "/opt/secret/\(pid)" : nil
       program.age = random.flag() ? .nanoseconds(Int64(random.number(1 << 40))) : nil
+      program.started = random.flag() ? random.number(1 << 40) : nil
       program.parent = random.flag() ? 1 : nil
       program.group = random.flag() ? 100 : nil
       program.fileName = "secret-file"

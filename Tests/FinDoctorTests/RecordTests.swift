@@ -155,7 +155,7 @@ struct RecordTests {
     #expect(
       names(Census()) == [
         "sockets", "unixSockets", "unixNames", "unixWaiting", "holders", "programs", "cgroups", "watchers", "ledgers",
-        "formerHolders", "detached", "namespaces", "gaps", "when", "keepers", "otherSockets",
+        "formerHolders", "detached", "namespaces", "gaps", "when", "keepers", "otherSockets", "recordedAges",
       ])
     #expect(
       names(InetSocket()) == [
@@ -166,8 +166,7 @@ struct RecordTests {
     #expect(
       names(Program(pid: 1, name: "")) == [
         "pid", "name", "fileName", "group", "commandLine", "script", "user", "unit", "container", "cgroupPath", "age",
-        "parent",
-        "descriptorLimit", "executable",
+        "started", "parent", "descriptorLimit", "executable",
       ])
     #expect(
       names(CensusGaps()) == [

@@ -9,7 +9,7 @@ struct ExplainOrder {
 
   init(_ census: Census, _ findings: [Finding]) {
     self.census = census
-    multipath = MPTCPSubflows(census.sockets)
+    multipath = MPTCPSubflows(census.sockets, ages: census.recordedAges)
     for finding in findings {
       guard let pid = finding.who?.pid else { continue }
       for descriptor in finding.who?.descriptors ?? [] {

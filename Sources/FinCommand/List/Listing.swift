@@ -31,7 +31,7 @@ struct Listing {
   init(_ census: Census) {
     self.census = census
     limits = census.namespaces.map(\.limits)
-    multipath = MPTCPSubflows(census.sockets)
+    multipath = MPTCPSubflows(census.sockets, ages: census.recordedAges)
     let sorted = census.programs.values.sorted { ($0.name, $0.pid) < ($1.name, $1.pid) }
     labels = Dictionary(
       uniqueKeysWithValues: sorted.enumerated().map { rank, program in

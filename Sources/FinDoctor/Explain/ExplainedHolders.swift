@@ -108,7 +108,7 @@ extension SocketExplanation {
   static func own(of socket: SocketReference, in census: Census, among all: [Finding]) -> [Finding] {
     var related: Set<SocketReference> = [socket]
     if case .inet(let place) = socket {
-      let multipath = MPTCPSubflows(census.sockets)
+      let multipath = MPTCPSubflows(census.sockets, ages: census.recordedAges)
       related.formUnion(
         (multipath.paths(of: place) + [multipath.owner(ofPath: place)].compactMap { $0 }).map { .inet($0) })
     }

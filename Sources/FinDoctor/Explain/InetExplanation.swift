@@ -24,7 +24,7 @@ struct InetExplanation {
     self.readings = readings
     if case .inet(let end) = other { self.other = census.sockets[end] } else { self.other = nil }
     limits = census.namespace(of: socket).limits
-    let multipath = MPTCPSubflows(census.sockets)
+    let multipath = MPTCPSubflows(census.sockets, ages: census.recordedAges)
     since = multipath.since(place, in: census.sockets, limits: limits)
     paths = multipath.paths(of: place).map { census.sockets[$0] }
     owner = multipath.owner(ofPath: place).map { census.sockets[$0] }

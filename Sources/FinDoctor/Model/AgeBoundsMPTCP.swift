@@ -48,6 +48,7 @@ extension MPTCPSubflows {
   package func since(
     _ place: Int, in sockets: ContiguousArray<InetSocket>, limits: KernelLimits = KernelLimits()
   ) -> AgeBounds {
+    if !recordedAges.isEmpty, let known = recordedAges[sockets[place].identity] { return known }
     guard sockets[place].transport == .mptcp else { return AgeBounds.inState(sockets[place], limits: limits) }
     return AgeBounds.inState(multipath: sockets[place], paths: paths(of: place).map { sockets[$0] }, limits: limits)
   }

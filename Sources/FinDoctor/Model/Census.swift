@@ -29,6 +29,9 @@ public struct Census: Sendable {
   /// The former holders of sockets that no descriptor holds any more, by the sockets' identity, from the census that
   /// was given to ``recall(from:)``.
   var formerHolders: [UInt64: FormerHolder] = [:]
+  /// The times that sockets have spent in their state, by identity, where a history knows them: the kernel's fields in
+  /// the rows may be of another moment.
+  package var recordedAges: [UInt64: AgeBounds] = [:]
   /// The descriptors of sockets that no table lists.
   public var detached: ContiguousArray<DetachedSocket>
   /// The sockets of other kinds that processes hold: of packets, raw, of netlink. No table of this census lists them.

@@ -8,6 +8,8 @@ package struct MPTCPSubflows: Sendable {
   /// The index of each subflow's MPTCP socket.
   private var owners: [Int: Int] = [:]
   private var pathsOfOwners: [Int: [Int]] = [:]
+  /// The ages that a history knows: see ``Census/recordedAges``.
+  let recordedAges: [UInt64: AgeBounds]
 
   private struct Ends: Hashable {
     var namespace: UInt16
@@ -24,8 +26,11 @@ package struct MPTCPSubflows: Sendable {
   }
 
   /// Joins the rows. It costs next to nothing where there is no MPTCP.
-  /// - Parameter sockets: All rows of a census.
-  package init(_ sockets: ContiguousArray<InetSocket>) {
+  /// - Parameters:
+  ///   - sockets: All rows of a census.
+  ///   - ages: The ages that a history knows, by the sockets' identity.
+  package init(_ sockets: ContiguousArray<InetSocket>, ages: [UInt64: AgeBounds] = [:]) {
+    recordedAges = ages
     var byInode: [UInt32: Int] = [:]
     var byEnds: [Ends: Int] = [:]
     for place in sockets.indices where sockets[place].transport == .mptcp {

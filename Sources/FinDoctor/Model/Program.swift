@@ -30,6 +30,9 @@ public struct Program: Hashable, Sendable {
   package var cgroupPath: String?
   /// The time since it started.
   public var age: Duration?
+  /// The moment of its start, in clock ticks since the machine's: with the process's number it names one process, also
+  /// when the number is used again.
+  package var started: UInt64?
   /// The process that started it, or that adopted it.
   package var parent: Int32?
   /// The leader of its process group: usually the process that a shell or a service manager started.

@@ -29,6 +29,8 @@ package struct CensusRecord: Sendable {
   package var firstFreePort = 1024
   /// The fields that the file lacked, because another version wrote it.
   package var missing: [String] = []
+  /// Sentences about how exact the record is: it may be rebuilt from a history. They are not written to a file.
+  package var notes: [String] = []
   /// Whether the file was written with other names and addresses than the machine has.
   package var isRedacted = false
 
@@ -90,6 +92,17 @@ extension CensusRecord {
     if let pid { record.census.leaveOut(pid) }
     record.complete()
     return record
+  }
+
+  /// A record of a census that was just taken, with the reports' other data read now. Blocks.
+  /// - Parameters:
+  ///   - census: The census.
+  ///   - passing: The sockets that a census shortly before also had in a transient state; nil if there was none.
+  package init(of census: Census, passingBefore passing: Set<UInt64>?) {
+    self.init()
+    self.census = census
+    passingBefore = passing
+    complete()
   }
 
   /// Reads what the reports need beyond the census.

@@ -51,6 +51,7 @@ extension Program: Recorded {
     try fields.text("container", .container, &container)
     try fields.text("cgroupPath", .path, &cgroupPath)
     try fields.duration("age", &age)
+    try fields.number("started", &started)
     try fields.number("parent", &parent)
     try fields.number("group", &group)
     try fields.number("descriptorLimit", &descriptorLimit)

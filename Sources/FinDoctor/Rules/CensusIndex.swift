@@ -65,7 +65,7 @@ struct CensusIndex {
   init(_ census: Census, _ options: Diagnosis.Options) {
     self.census = census
     self.options = options
-    multipath = MPTCPSubflows(census.sockets)
+    multipath = MPTCPSubflows(census.sockets, ages: census.recordedAges)
     for index in census.sockets.indices {
       switch census.sockets[index].transport {
       case .tcp: if let owner = multipath.owner(ofPath: index) { sort(index, asPathOf: owner) } else { sort(index) }

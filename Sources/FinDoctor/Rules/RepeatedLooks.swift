@@ -7,6 +7,8 @@ package struct RepeatedLooks: Sendable {
   package struct Look: Sendable {
     package var census: Census
     package var outcome: Diagnosis.Outcome
+    /// The sockets that were in a transient state in the look before.
+    package var passingBefore: Set<UInt64>?
     /// The time that the census took.
     package var lookTime: Duration
     /// The time that the findings took.
@@ -36,7 +38,7 @@ package struct RepeatedLooks: Sendable {
   package mutating func next(_ select: (inout Census) -> Void = { _ in }) throws(Census.Failure) -> Look {
     let clock = ContinuousClock()
     let begun = clock.now
-    var census = try take()
+    var census = try Census.takeOfOthers(options)
     select(&census)
     var facts = Diagnosis.Options()
     if passing == nil {
@@ -44,7 +46,7 @@ package struct RepeatedLooks: Sendable {
       let first = Diagnosis.passing(in: census)
       if !first.isEmpty, waits {
         SystemClock.pause(.milliseconds(250))
-        census = try take()
+        census = try Census.takeOfOthers(options)
         select(&census)
       }
       passing = waits ? first : []
@@ -60,20 +62,8 @@ package struct RepeatedLooks: Sendable {
       earlier = census.forComparison()
     }
     return Look(
-      census: census, outcome: outcome, lookTime: looked - begun, findingsTime: clock.now - looked)
-  }
-
-  /// A census without this process, the one that forks its helpers, and the helpers: they are no subject of their
-  /// own report.
-  private func take() throws(Census.Failure) -> Census {
-    var census = try Census.take(options)
-    var own: Set = [ThisProcess.pid]
-    if let source = Helpers.source {
-      own.insert(source)
-      own.formUnion(census.programs.lazy.filter { $0.value.parent == source }.map(\.key))
-    }
-    census.leaveOut(own)
-    return census
+      census: census, outcome: outcome, passingBefore: facts.passingBefore, lookTime: looked - begun,
+      findingsTime: clock.now - looked)
   }
 }
 

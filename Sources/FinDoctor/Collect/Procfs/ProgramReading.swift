@@ -78,6 +78,7 @@ extension Program {
     if fields.count > 2 { group = Int32(decimal: fields[2]) }
     // Field 22 of the manual, counted from 1, where the state is field 3.
     if fields.count > 19, let start = UInt64(decimal: fields[19]) {
+      started = start
       let (seconds, ticks) = start.quotientAndRemainder(dividingBy: UInt64(ThisProcess.ticksPerSecond))
       let sinceBoot = Duration.seconds(seconds) + .milliseconds(ticks * 1000 / UInt64(ThisProcess.ticksPerSecond))
       age = max(.zero, SystemClock.sinceBoot - sinceBoot)

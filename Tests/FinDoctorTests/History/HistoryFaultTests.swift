@@ -1,0 +1,198 @@
+import FinBase
+import Glibc
+import Peers
+import TestTraits
+import Testing
+
+@testable import FinDoctor
+
+@Suite("History: no fault makes a file unreadable", .needsSQLite, .onThreads, .timeLimit(.minutes(10)))
+struct HistoryFaultTests {
+  private typealias Holding = MadeUpMachine.Holding
+  private static let start = HistoryStage.midnight
+  private static let api = Holding(pid: 100, started: 500, name: "api")
+
+  private static func machine() -> MadeUpMachine {
+    var machine = MadeUpMachine()
+    machine.sockets = [.init(cookie: 11, holders: [api])]
+    return machine
+  }
+
+  @Test("a second recorder of a folder is refused, and another one may follow")
+  func lock() throws {
+    let stage = try HistoryStage()
+    do {
+      let first = try stage.writer()
+      let fault = #expect(throws: HistoryFault.self) { try stage.writer() }
+      #expect(fault?.kind == .unavailable && fault?.description.contains("another fin record") == true)
+      #expect(first.folder.path == stage.path)
+    }
+    _ = try stage.writer()
+  }
+
+  @Test("a clock that is set back is noted, begins a new file, and the later of two equal times is answered")
+  func setBack() throws {
+    let stage = try HistoryStage()
+    var machine = Self.machine()
+    let writer = try stage.writer()
+    try machine.pass(seconds: 200, writer)
+    machine.skew = -120_000
+    machine.sockets = [.init(cookie: 12, holders: [Holding(pid: 200, started: 900, name: "web")])]
+    let written = try machine.look(writer)
+    #expect(written.notes == ["the clock was set back by 120000 ms"])
+    machine.now += 10_000
+    try machine.pass(seconds: 30, writer)
+    #expect(try stage.folder.files().count == 2)
+    let reader = try HistoryReader(stage.folder)
+    let twice = try reader.answer(at: Self.start + 85_000)
+    #expect(twice.owners(of: 8080) == ["web[200]"] && twice.isTwice)
+    let once = try reader.answer(at: Self.start + 45_000)
+    #expect(once.owners(of: 8080) == ["api[100]"] && !once.isTwice)
+    #expect(reader.problems.isEmpty)
+  }
+
+  @Test("a step within a file is in the row of its look, and a small one forward begins no file")
+  func step() throws {
+    let stage = try HistoryStage()
+    var machine = Self.machine()
+    let writer = try stage.writer()
+    try machine.pass(seconds: 20, writer)
+    machine.skew = 5000
+    #expect(try machine.look(writer).notes == ["the clock was set forward by 5000 ms"])
+    let file = try #require(try stage.folder.files().first)
+    let database = try Database(stage.folder.path(of: file), .reading)
+    #expect(try HistorySchema.number(database, "SELECT step FROM look WHERE id = 3") == 5000)
+    #expect(try HistorySchema.number(database, "SELECT count(*) FROM look WHERE step IS NOT NULL") == 1)
+  }
+
+  @Test(
+    "a damaged, a foreign, a newer and an empty file are named and skipped, and the others answer",
+    arguments: ["damaged", "text", "foreign", "newer", "empty", "link"])
+  func damaged(kind: String) throws {
+    let stage = try HistoryStage()
+    var machine = Self.machine()
+    do {
+      let writer = try stage.writer()
+      try machine.pass(seconds: 50, writer)
+      writer.finish()
+    }
+    let good = try #require(try stage.folder.files().first)
+    let bad = stage.path + "/" + HistoryFolder.File(number: 2, day: good.day).name
+    switch kind {
+    case "damaged":
+      var bytes = try Files.read(stage.folder.path(of: good), limit: 1 << 24)
+      for place in 100..<bytes.count { bytes[place] ^= 0x5a }
+      try write(bytes, to: bad)
+    case "text": try write(Array("no database at all, but long enough for a header of one".utf8), to: bad)
+    case "foreign":
+      try Database(bad, .creating).execute("CREATE TABLE look(id); INSERT INTO look VALUES(1)")
+    case "newer":
+      try write(Files.read(stage.folder.path(of: good), limit: 1 << 24), to: bad)
+      try Database(bad, .writing).execute("PRAGMA user_version=9")
+    case "empty": try write([], to: bad)
+    default: #expect(unsafe symlink(stage.folder.path(of: good), bad) == 0)
+    }
+    let reader = try HistoryReader(stage.folder)
+    let answer = try reader.answer(at: Self.start + 25_000)
+    #expect(answer.owners(of: 8080) == ["api[100]"])
+    #expect(answer.problems.count == 1 && answer.problems[0].contains(bad), "\(answer.problems)")
+    if kind == "newer" { #expect(answer.problems[0].contains("is of version 9")) }
+    // A recorder goes on beside it.
+    let next = try stage.writer()
+    _ = next.settle()
+    try machine.look(next)
+    #expect(try stage.folder.files().last?.number == 3)
+  }
+
+  private func write(_ bytes: [UInt8], to path: String) throws {
+    let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL, 0o640)
+    try #require(file >= 0)
+    defer { close(file) }
+    let count = unsafe Glibc.write(file, bytes, bytes.count)
+    try #require(count == bytes.count)
+  }
+
+  @Test("a file cut at any place answers or is named, and never crashes", arguments: 1...12)
+  func cut(part: Int) throws {
+    let stage = try HistoryStage()
+    var machine = Self.machine()
+    let writer = try stage.writer()
+    try machine.pass(seconds: 100, writer)
+    writer.finish()
+    let path = stage.folder.path(of: try #require(try stage.folder.files().first))
+    let size = try Files.read(path, limit: 1 << 24).count
+    try #require(unsafe truncate(path, size * part / 13) == 0)
+    let reader = try HistoryReader(stage.folder)
+    do {
+      _ = try reader.answer(at: Self.start + 35_000)
+    } catch {
+      #expect(reader.problems.count == 1 && reader.problems[0].contains(path))
+    }
+  }
+
+  @Test("a folder and a file of another user are refused, by name", .enabled(if: geteuid() == 0, "run as root"))
+  func owners() throws {
+    let stage = try HistoryStage()
+    var machine = Self.machine()
+    do {
+      let writer = try stage.writer()
+      try machine.pass(seconds: 30, writer)
+      writer.finish()
+    }
+    let path = stage.folder.path(of: try #require(try stage.folder.files().first))
+    try #require(unsafe chown(path, 1234, 1234) == 0)
+    let fault = #expect(throws: HistoryFault.self) { try stage.writer() }
+    #expect(fault?.kind == .notPermitted && fault?.description.contains(path) == true)
+    #expect(fault?.description.contains("1234") == true)
+    let reader = try HistoryReader(stage.folder)
+    #expect(throws: HistoryFault.self) { try reader.answer(at: Self.start + 15_000) }
+    #expect(reader.problems.count == 1 && reader.problems[0].contains("1234"))
+    try #require(unsafe chown(stage.path, 1234, 1234) == 0)
+    let folder = #expect(throws: HistoryFault.self) { try stage.writer() }
+    #expect(folder?.description.contains("the folder \(stage.path) belongs to user 1234") == true)
+    // Root reads the history of a service that has a user of its own.
+    #expect(try HistoryReader(stage.folder).answer(at: Self.start + 15_000).owners(of: 8080) == ["api[100]"])
+  }
+
+  @Test("a file that ends without being finished has every look that was written")
+  func crash() throws {
+    let stage = try HistoryStage()
+    var machine = Self.machine()
+    let writer = try stage.writer()
+    try machine.pass(seconds: 50, writer)
+    #expect(stage.names.contains { $0.hasSuffix("-wal") })
+    let answer = try HistoryReader(stage.folder).answer(at: Self.start + 45_000)
+    #expect(answer.look == Self.start + 40_000 && answer.owners(of: 8080) == ["api[100]"])
+    writer.finish()
+    #expect(stage.names == [try #require(try stage.folder.files().first).name])
+  }
+
+  @Test("the oldest files are removed as a whole, by size and by days, and never the current one")
+  func bounds() throws {
+    let stage = try HistoryStage()
+    var limits = HistoryWriter.Limits()
+    (limits.bytes, limits.days) = (4 << 20, 3)
+    var machine = MadeUpMachine()
+    let writer = try stage.writer(limits)
+    var removed = 0
+    var cookie: UInt64 = 1
+    for _ in 0..<60 {
+      machine.sockets = (0..<1500).map { place in
+        .init(cookie: cookie + place, port: UInt16(10_000 + place), holders: [Self.api])
+      }
+      cookie += 1500
+      removed += try machine.look(writer).notes.count { $0.contains("more than the history may have") }
+      machine.now += 10_000
+    }
+    let files = try stage.folder.files()
+    #expect(removed > 0 && files.first?.number == removed + 1)
+    #expect(files.reduce(0) { $0 + stage.folder.size(of: $1) } <= limits.bytes + 2 << 20)
+    machine.sockets = []
+    for _ in 0..<6 {
+      machine.now += 86_400_000
+      try machine.look(writer)
+    }
+    let days = try stage.folder.files().map(\.day)
+    #expect(days.count == 4 && days.last.map { $0 - 3 } == days.first)
+  }
+}
