@@ -10,14 +10,14 @@ struct FinCommand: ParsableCommand {
 
   /// The commands that read what other programs may make wait.
   static let readsOtherPrograms: Set<String> = [
-    "check", "explain", "export", "list", "ports", "listeners", "kill", "watch", "report", "rights",
+    "check", "explain", "export", "list", "ports", "listeners", "kill", "watch", "report", "record", "rights",
     "---completion",
   ]
 
   /// The commands for a person.
   static let documented: [any DocumentedCommand.Type] = [
     CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,
-    WatchCommand.self, KillCommand.self, CensusCommand.self, ReportCommand.self, ExportCommand.self,
-    RightsCommand.self, ConnectCommand.self, ServeCommand.self, Lab.self, LifecycleCommand.self,
+    WatchCommand.self, KillCommand.self, CensusCommand.self, ReportCommand.self, RecordCommand.self, DiffCommand.self,
+    ExportCommand.self, RightsCommand.self, ConnectCommand.self, ServeCommand.self, Lab.self, LifecycleCommand.self,
   ]
 }

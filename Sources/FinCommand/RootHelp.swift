@@ -27,6 +27,8 @@ enum RootHelp {
     ("watch", "all of it live on a terminal, with rates"),
     ("census", "a snapshot as a file, for --from of the others"),
     ("report", "all of this as one page of HTML, to look at and to send"),
+    ("record", "write a history, for --at of the others; who held a port when"),
+    ("diff", "the changes from one moment of the history to another"),
     ("export", "serve metrics of all this, for Prometheus"),
     ("rights", "what this user may see, and which capability adds what"),
     ("connect", "standard input and output to a server, and how it ended"),

@@ -6,8 +6,8 @@ import Testing
 @Suite("The help of fin", .onThreads, .timeLimit(.minutes(30)))
 struct HelpTests {
   static let verbs = [
-    "check", "explain", "list", "ports", "listeners", "kill", "watch", "census", "report", "export", "connect", "serve",
-    "lab", "lifecycle",
+    "check", "explain", "list", "ports", "listeners", "kill", "watch", "census", "report", "record", "diff", "export",
+    "rights", "connect", "serve", "lab", "lifecycle",
   ]
 
   @Test("-h fits a screen, with usage and examples before the options; --help has all of it and more", arguments: verbs)

@@ -59,12 +59,17 @@ struct CheckCommand: DocumentedCommand {
   @OptionGroup var looking: LookOptions
 
   func validate() throws {
+    guard over == nil || !source.isUsed else {
+      throw ValidationError("--over needs the running machine: --from and --at are about one moment.")
+    }
     if leaks {
       guard (pid == nil) != words.isEmpty else {
         throw ValidationError("--leaks needs either --pid PID, or -- and a command.")
       }
       guard words.isEmpty || over == nil else { throw ValidationError("--over cannot be used with a command.") }
-      guard words.isEmpty || source.file == nil else { throw ValidationError("--from cannot be used with a command.") }
+      guard words.isEmpty || !source.isUsed else {
+        throw ValidationError("--from and --at cannot be used with a command.")
+      }
     } else {
       guard pid == nil else {
         throw ValidationError("--pid is for --leaks; without --leaks, name the process as an argument.")
@@ -75,7 +80,7 @@ struct CheckCommand: DocumentedCommand {
         throw ValidationError("The name after --textfile must end in .prom: node_exporter reads no other file.")
       }
       guard
-        words.isEmpty, !leaks, only.isEmpty, over == nil, limit == nil, source.file == nil, !looking.json,
+        words.isEmpty, !leaks, only.isEmpty, over == nil, limit == nil, !source.isUsed, !looking.json,
         namespace.namespace == nil
       else {
         throw ValidationError(
@@ -103,7 +108,7 @@ struct CheckCommand: DocumentedCommand {
       CheckJSON.write(report)
     } else {
       let text = CheckText(terminal: looking.terminal)
-      Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty || source.file != nil))
+      Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty || source.isUsed))
       for sentence in hidden { Output.complain(sentence) }
     }
     for sentence in result.complaints { Output.complain(sentence) }
@@ -173,7 +178,6 @@ struct CheckCommand: DocumentedCommand {
 
   /// Examines a file, and reads nothing of this machine.
   private func look(at record: CensusRecord) throws -> Look {
-    guard over == nil else { throw ValidationError("--over needs the running machine: a file has one snapshot.") }
     var census = record.census
     if let pid, census.holders.process(pid) == nil, census.programs[pid] == nil {
       throw ExitStatus.unavailable.because("there is no process \(pid)")
@@ -228,7 +232,7 @@ struct CheckCommand: DocumentedCommand {
   private func expectProgram(_ name: ProgramName, in census: Census) throws {
     if census.programs.contains(where: { name.matches($0.key, $0.value) }) { return }
     // The census has only the programs that have sockets.
-    let isLive = source.file == nil
+    let isLive = !source.isUsed
     if census.holders.processes.contains(where: { name.matches($0.pid, isLive ? Program.read($0.pid) : nil) }) {
       return
     }
@@ -245,7 +249,7 @@ struct CheckCommand: DocumentedCommand {
   private func unreadable(in census: Census) -> [String] {
     let wanted = programs + (pid.map { [.pid($0)] } ?? [])
     if wanted.isEmpty { return [] }
-    let isLive = source.file == nil
+    let isLive = !source.isUsed
     let unread = census.holders.processes.filter { process in
       guard !process.isReadable else { return false }
       let program = census.programs[process.pid] ?? (isLive ? Program.read(process.pid) : nil)

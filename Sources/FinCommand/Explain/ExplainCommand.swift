@@ -46,8 +46,8 @@ struct ExplainCommand: DocumentedCommand {
 
   func validate() throws {
     guard limit > 0 else { throw ValidationError("--limit must be above 0.") }
-    guard source.file == nil || !deep && !tries else {
-      throw ValidationError("--deep and --try need the running machine: they cannot be used with --from.")
+    guard !source.isUsed || !deep && !tries else {
+      throw ValidationError("--deep and --try need the running machine: --from and --at do not go with them.")
     }
     if case .bind = try ExplainSubject(words) {
       guard !tries || !noTry else { throw ValidationError("--try and --no-try exclude each other.") }
@@ -75,7 +75,7 @@ struct ExplainCommand: DocumentedCommand {
     if let places {
       found.removeAll { $0.namespace(in: census).map { !places.contains($0) } ?? false }
     }
-    guard !found.isEmpty else { throw nothing(subject, census) }
+    guard !found.isEmpty else { throw nothing(subject, census, record?.hidden ?? census.gaps.sentences) }
     var options = record?.options ?? Diagnosis.Options()
     if record == nil { Diagnosis.prepare(&census, &options) }
     // Findings use the wait states of the holders. If the sockets are few, all their holders are examined first.
@@ -177,9 +177,13 @@ struct ExplainCommand: DocumentedCommand {
   }
 
   /// Reports why nothing was found.
-  private func nothing(_ subject: ExplainSubject, _ census: Census) -> ExitCode {
-    for sentence in census.gaps.sentences { Output.complain(sentence) }
+  private func nothing(_ subject: ExplainSubject, _ census: Census, _ hidden: [String]) -> ExitCode {
+    for sentence in hidden { Output.complain(sentence) }
     if source.file != nil { return ExitStatus.unavailable.because("the file has no such socket") }
+    if source.at != nil {
+      return ExitStatus.unavailable.because(
+        "no such socket was there then; who held a port when: fin record holders :PORT")
+    }
     switch subject {
     case .process(let pid):
       guard let process = census.holders.process(pid) else {

@@ -39,7 +39,7 @@ struct ReportCommand: DocumentedCommand {
     if output == "" { throw ValidationError("The name after -o is empty.") }
     guard !diff.isEmpty else { return }
     guard diff.count == 2 else { throw ValidationError("--diff needs two pages: the earlier one and the later one.") }
-    guard output == nil, !redact, source.file == nil, namespace.namespace == nil, muting.mute.isEmpty else {
+    guard output == nil, !redact, !source.isUsed, namespace.namespace == nil, muting.mute.isEmpty else {
       throw ValidationError("--diff reads two pages and nothing else: no other option goes with it.")
     }
   }
@@ -66,7 +66,7 @@ struct ReportCommand: DocumentedCommand {
   /// The record of the file, or of this machine, and how it was taken.
   private func taken() throws -> (CensusRecord, ReportOrigin) {
     if let record = try source.read(looking.census) {
-      return (record, ReportOrigin(file: source.file.map { visible($0) }))
+      return (record, ReportOrigin(file: source.file.map { visible($0) }, isPast: source.at != nil))
     }
     do {
       return (try CensusRecord.take(looking.census, without: getpid()), .thisMachine())

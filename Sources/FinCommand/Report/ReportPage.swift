@@ -116,7 +116,10 @@ struct ReportPage {
         let uptime = origin.uptime.map { UInt64(max(0, $0)) * 1000 }
         add("running for", uptime.map { "\(AgeBounds(atLeast: $0, atMost: $0))" } ?? "not in the file")
         add("user", origin.user.map { $0 == 0 ? "0 (root)" : "\($0)" } ?? missing)
-        add("source", origin.file.map { "the file \($0), written by fin census" } ?? "the running kernel")
+        add(
+          "source",
+          origin.file.map { "the file \($0), written by fin census" }
+            ?? (origin.isPast ? "the history that fin record wrote" : "the running kernel"))
         let spaces = subject.census.namespaces.map { $0.name + ($0.isRead ? "" : " (not read)") }
         add("network namespaces", spaces.prefix(20).joined(separator: ", ") + (spaces.count > 20 ? ", …" : ""))
         add("program", "fin \(CommandVersion.current)")

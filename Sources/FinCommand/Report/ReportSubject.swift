@@ -90,6 +90,8 @@ struct ReportOrigin {
   var user: UInt32?
   /// The file that the record was read from.
   var file: String?
+  /// Whether the record was rebuilt from the history of fin record.
+  var isPast = false
 
   /// The origin of a record that is taken on this machine.
   static func thisMachine() -> ReportOrigin {

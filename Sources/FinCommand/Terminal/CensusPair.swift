@@ -15,8 +15,10 @@ struct CensusPair {
   static func take(_ options: Census.Options, over: TimeSpan? = nil, from source: SourceOption? = nil) throws
     -> CensusPair
   {
+    guard over == nil || source?.isUsed != true else {
+      throw ValidationError("--over needs the running machine: --from and --at are about one moment.")
+    }
     if let record = try source?.read(options) {
-      guard over == nil else { throw ValidationError("--over needs the running machine: a file has one snapshot.") }
       return CensusPair(census: record.census, earlier: nil, record: record)
     }
     guard let over else { return CensusPair(census: try Census.taking(options), earlier: nil) }

@@ -3,7 +3,7 @@ import FinDoctor
 import FinTerminal
 import Glibc
 
-/// The option to examine a census from a file.
+/// The options to examine a census from a file, or from a history.
 struct SourceOption: ParsableArguments {
   @Option(
     name: .customLong("from"),
@@ -11,9 +11,33 @@ struct SourceOption: ParsableArguments {
     completion: .file())
   var file: String?
 
-  /// Reads the file; nil if none is named.
-  /// - Parameter options: The data that the command would read from the machine; the rest of the file is left out.
+  @Option(
+    help: ArgumentHelp(
+      "Examine the machine as fin record saw it then: 02:13, \"yesterday 02:13\", \"3 h ago\", ISO 8601.",
+      valueName: "time"),
+    transform: WrittenMoment.init(parsing:))
+  var at: WrittenMoment?
+
+  @OptionGroup var history: HistoryDirectory
+
+  /// Whether the command examines a record, and not the machine as it is now.
+  var isUsed: Bool { file != nil || at != nil }
+
+  func validate() throws {
+    guard file == nil || at == nil else { throw ValidationError("--from and --at exclude each other.") }
+    guard history.directory == nil || at != nil else { throw ValidationError("--directory needs --at.") }
+  }
+
+  /// Reads the file or the history; nil if neither is named.
+  /// - Parameter options: The data that the command would read from the machine; the rest of the record is left out.
   func read(_ options: Census.Options) throws -> CensusRecord? {
+    guard let at else { return try readFile(options) }
+    var record = try HistoryReader.opening(history.folder).record(at: at)
+    record.census.select(options)
+    return record
+  }
+
+  private func readFile(_ options: Census.Options) throws -> CensusRecord? {
     guard let file else { return nil }
     let bytes = try Self.bytes(of: file)
     var record: CensusRecord
@@ -53,7 +77,7 @@ struct SourceOption: ParsableArguments {
 extension CensusRecord {
   /// The gaps of the census and of its file, one sentence each.
   var hidden: [String] {
-    census.gaps.sentences
+    notes + census.gaps.sentences
       + (missing.isEmpty
         ? [] : ["the file lacks fields that this version of fin knows: \(missing.prefix(8).joined(separator: ", "))"])
   }
