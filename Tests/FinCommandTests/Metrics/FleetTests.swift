@@ -74,6 +74,19 @@ struct FleetTests {
     #expect(owners > small && owners <= 2.9)
   }
 
+  @Test(
+    "systemd-analyze security: at most 2.9 for the recorder, which sees owners",
+    .enabled(if: Programs.find("systemd-analyze") != nil, "needs systemd-analyze"))
+  func recorderExposure() async throws {
+    let folder = try TemporaryFolder()
+    let copy =
+      "sed s:/usr/bin/fin:/bin/true: \(Self.folder)systemd/fin-record.service > \(folder.path)/fin-record.service"
+    #expect(try await Fin.shell(copy).status == 0)
+    let run = try await Fin.shell("systemd-analyze security --offline=true \(folder.path)/fin-record.service")
+    let level = run.output.firstMatch(of: /exposure level for \S+: ([0-9.]+)/).flatMap { Double($0.output.1) }
+    #expect(try #require(level) <= 2.9)
+  }
+
   @Test("the help of the metrics has every metric of the table, with its labels and its help")
   func page() async throws {
     let page = try await Fin.run("help", "metrics", columns: 80)
