@@ -32,6 +32,7 @@ _Static_assert(FIN_SCM_RIGHTS == SCM_RIGHTS && FIN_SCM_CREDENTIALS == SCM_CREDEN
 _Static_assert(FIN_SO_TIMESTAMP == SO_TIMESTAMP, "options");
 _Static_assert(FIN_SIOCOUTQ == SIOCOUTQ && FIN_SIOCINQ == SIOCINQ && FIN_SIOCOUTQNSD == SIOCOUTQNSD, "queues");
 _Static_assert(FIN_F_DUPFD_CLOEXEC == F_DUPFD_CLOEXEC && FIN_O_PATH == O_PATH, "files");
+_Static_assert(FIN_F_SETPIPE_SZ == F_SETPIPE_SZ && FIN_F_GETPIPE_SZ == F_GETPIPE_SZ, "pipes");
 _Static_assert(FIN_SO_DETACH_FILTER == SO_DETACH_FILTER && FIN_SO_GET_FILTER == SO_GET_FILTER, "options");
 _Static_assert(FIN_SO_COOKIE == SO_COOKIE && FIN_IP_BIND_ADDRESS_NO_PORT == IP_BIND_ADDRESS_NO_PORT, "options");
 _Static_assert(FIN_IP_RECVERR == IP_RECVERR && FIN_IPV6_RECVERR == IPV6_RECVERR, "options");
@@ -161,6 +162,27 @@ void *fin_map(int fd, uint64_t size) {
 int fin_unmap(void *address, uint64_t size) { return munmap(address, size); }
 
 int fin_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+int fin_splice_pipe(int *ends) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
+long fin_splice(int from, int to, unsigned long count) {
+  return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+long fin_splice_to_socket(int pipe, int fd, unsigned long count) {
+  sigset_t broken, before;
+  sigemptyset(&broken);
+  sigaddset(&broken, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &broken, &before);
+  long result = fin_splice(pipe, fd, count);
+  int code = errno;
+  // The signal goes to the thread that wrote. A short count may have one as well: the first half went out.
+  if (result < (long)count && !sigismember(&before, SIGPIPE)) {
+    struct timespec now = {0};
+    while (sigtimedwait(&broken, NULL, &now) < 0 && errno == EINTR) {
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = code;
+  return result;
+}
 int fin_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 int fin_epoll_watch(int poller, int fd) {
   struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd};

@@ -41,6 +41,14 @@ void fin_unhear_signal(int signal);
 /// pipe2, close-on-exec; the writing end does not block.
 int fin_signal_pipe(int *ends);
 
+/// pipe2, close-on-exec and non-blocking at both ends.
+int fin_splice_pipe(int *ends);
+/// splice into or out of a pipe, which never waits for the pipe. Whether it waits for a socket is a matter of the
+/// socket's own O_NONBLOCK.
+long fin_splice(int from, int to, unsigned long count);
+/// The same for a socket that is written to. splice has no MSG_NOSIGNAL: a SIGPIPE that it raises is taken back.
+long fin_splice_to_socket(int pipe, int fd, unsigned long count);
+
 int fin_eventfd(void);
 int fin_epoll_create(void);
 /// Adds `fd`, edge-triggered, for input, output and the peer's half-close (EPOLLRDHUP).
@@ -113,6 +121,8 @@ enum {
   FIN_SIOCINQ = 0x541B,
   FIN_SIOCOUTQNSD = 0x894B,
   FIN_F_DUPFD_CLOEXEC = 1030,
+  FIN_F_SETPIPE_SZ = 1031,
+  FIN_F_GETPIPE_SZ = 1032,
   FIN_O_PATH = 010000000,
   FIN_SO_COOKIE = 57,
   FIN_SO_DETACH_FILTER = 27,

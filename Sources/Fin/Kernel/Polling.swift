@@ -131,6 +131,11 @@ extension Syscalls {
     _ = fin_epoll_unwatch(poller, descriptor)
   }
 
+  /// Takes an edge, without waiting.
+  ///
+  /// - Returns: whether there was one.
+  static func takeEdge(_ poller: CInt) -> Bool { fin_epoll_take(poller) > 0 }
+
   /// Waits for the next edge, which makes the poller's own descriptor readable, or until `second` is readable.
   ///
   /// - Returns: whether one of them happened before the deadline.

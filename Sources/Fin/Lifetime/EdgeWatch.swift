@@ -15,9 +15,15 @@ final class EdgeWatch: Sendable {
 
   private let poller: CInt
 
+  /// The poller's own descriptor, which is readable while there is an edge that was not taken.
+  var descriptor: CInt { poller }
+
   init() throws(Errno) { poller = try Syscalls.makePoller() }
 
   deinit { Syscalls.close(poller) }
+
+  /// Takes all edges that have been reported.
+  func drain() { while Syscalls.takeEdge(poller) {} }
 
   /// Starts to watch a socket. Its present state counts as the first edge.
   func add(_ descriptor: CInt) throws(Errno) { try Syscalls.watch(descriptor, with: poller) }

@@ -136,6 +136,22 @@ extension Core {
     return .blocking
   }
 
+  /// Enters the gate as the only reader and the only writer, for an operation that uses two connections at once. It
+  /// waits for neither. The caller leaves the gate with ``leaveAlone()``.
+  func enterAlone(_ operation: SocketError.Operation) throws(SocketError) -> Access {
+    do throws(Gate.EntryError) { try gate.enterReading() } catch { throw refusal(operation, error) }
+    do throws(Gate.EntryError) { guard try gate.enterWriting() else { throw .busy } } catch {
+      leave(.reading)
+      throw refusal(operation, error)
+    }
+    return .blocking
+  }
+
+  func leaveAlone() {
+    leave(.writing)
+    leave(.reading)
+  }
+
   /// Enters the gate.
   ///
   /// - Returns: `false` when another writer is inside and the caller has to queue.
