@@ -122,7 +122,7 @@ struct Race: Hashable {
 
   /// The addresses' numbers in the order in which they are tried: the first address, then one of each other family in
   /// turn (RFC 8305, section 4), each family in the resolver's order.
-  private static func alternating(_ families: [Int]) -> [Int] {
+  static func alternating(_ families: [Int]) -> [Int] {
     var order: [Int] = []
     var names: [Int] = []
     for family in families where !names.contains(family) { names.append(family) }

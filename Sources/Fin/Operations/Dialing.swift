@@ -41,12 +41,15 @@ struct Dial: Sendable {
   /// Why the race was given up; `nil` when every attempt has failed.
   private var end: SocketError.Cause?
   private var starts: [Int: Instant] = [:]
+  private let isOrdered: Bool
 
+  /// - Parameter inOrder: whether the addresses are tried in this order, whatever their families.
   init(
     _ peers: [SocketAddress], _ options: DialOptions, _ timeouts: Timeouts, until deadline: Deadline,
-    _ site: Ledger.Site
+    _ site: Ledger.Site, inOrder: Bool = false
   ) {
     self.peers = peers
+    isOrdered = inOrder
     self.options = options
     self.timeouts = timeouts
     self.deadline = deadline
@@ -65,7 +68,7 @@ struct Dial: Sendable {
   }
 
   /// The first event of the race.
-  var beginning: Race.Event { .addresses(peers.map { Int($0.family.rawValue) }) }
+  var beginning: Race.Event { .addresses(peers.map { isOrdered ? 0 : Int($0.family.rawValue) }) }
 
   /// The time at which a timer that is armed now fires. RFC 8305 forbids a pause below 10 ms.
   var nextTick: Deadline { Deadline(after: max(.milliseconds(10), options.attemptDelay)) }
