@@ -18,6 +18,7 @@ struct FinCommand: ParsableCommand {
   static let documented: [any DocumentedCommand.Type] = [
     CheckCommand.self, ExplainCommand.self, ListCommand.self, PortsCommand.self, ListenersCommand.self,
     WatchCommand.self, KillCommand.self, CensusCommand.self, ReportCommand.self, RecordCommand.self, DiffCommand.self,
-    ExportCommand.self, RightsCommand.self, ConnectCommand.self, ServeCommand.self, Lab.self, LifecycleCommand.self,
+    ExportCommand.self, RightsCommand.self, ConnectCommand.self, ServeCommand.self, RelayCommand.self, Lab.self,
+    LifecycleCommand.self,
   ]
 }

@@ -33,6 +33,7 @@ enum RootHelp {
     ("rights", "what this user may see, and which capability adds what"),
     ("connect", "standard input and output to a server, and how it ended"),
     ("serve", "an echo, or a command for each client, and how they ended"),
+    ("relay", "connections passed on to a server, with their ends"),
     ("lab", "try on real sockets what each way of closing does"),
     ("lifecycle", "the table of a socket's life"),
   ]

@@ -7,7 +7,7 @@ import Testing
 struct HelpTests {
   static let verbs = [
     "check", "explain", "list", "ports", "listeners", "kill", "watch", "census", "report", "record", "diff", "export",
-    "rights", "connect", "serve", "lab", "lifecycle",
+    "rights", "connect", "serve", "relay", "lab", "lifecycle",
   ]
 
   @Test("-h fits a screen, with usage and examples before the options; --help has all of it and more", arguments: verbs)

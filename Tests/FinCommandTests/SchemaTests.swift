@@ -97,7 +97,9 @@ private struct SchemaKey {
 
 @Suite("fin help json says what --json prints", .onThreads, .timeLimit(.minutes(30)))
 struct SchemaTests {
-  static let verbs = ["check", "explain", "list", "ports", "listeners", "kill", "watch", "lab", "connect", "serve"]
+  static let verbs = [
+    "check", "explain", "list", "ports", "listeners", "kill", "watch", "lab", "connect", "serve", "relay",
+  ]
 
   private func schema(_ verb: String) async throws -> [SchemaKey] {
     let page = try await Fin.run("help", "json", verb, columns: 1000)
@@ -195,7 +197,7 @@ struct SchemaTests {
   func head(verb: String) async throws {
     let names = try await schema(verb).prefix(4).map(\.name)
     #expect(Array(names.prefix(2)) == ["version", "fin"])
-    let takesNoCensus = ["lab", "connect", "serve"].contains(verb)
+    let takesNoCensus = ["lab", "connect", "serve", "relay"].contains(verb)
     #expect(takesNoCensus || names == ["version", "fin", "taken", "hidden"])
   }
 

@@ -75,7 +75,7 @@ struct ServeCommand: DocumentedCommand {
     if case .unix? = try endpoint.address, proxy {
       throw ValidationError("--proxy needs clients with IP addresses, and not a Unix socket.")
     }
-    _ = try proxies
+    _ = try trusted
     _ = try handingOver
   }
 
@@ -86,24 +86,10 @@ struct ServeCommand: DocumentedCommand {
   }
 
   /// The proxies that are trusted; nil if no header is to be read.
-  private var proxies: [AddressPrefix]? {
-    get throws {
-      guard proxy == !trust.isEmpty else {
-        throw ValidationError("--proxy and --trust belong together: a header is believed from named proxies only.")
-      }
-      guard proxy else { return nil }
-      return try trust.map { text in
-        guard let prefix = AddressPrefix(text) else {
-          let shown = printable(text.utf8, limit: 128)
-          throw ValidationError("\(shown): --trust needs an address, or a block such as 10.0.0.0/8 or fd00::/8.")
-        }
-        return prefix
-      }
-    }
-  }
+  private var trusted: [AddressPrefix]? { get throws { try TrustedProxies.parse(trust, isWanted: proxy) } }
 
   private var handingOver: ServeHandover? {
-    get throws { try handover.map { try ServeHandover(parsing: $0) } }
+    get throws { try handover.map { try ServeHandover(parsing: $0, of: "serve") } }
   }
 
   func run() throws {
@@ -121,16 +107,16 @@ struct ServeCommand: DocumentedCommand {
     let handover = try handingOver
     let taken = try handover?.take(endpoint, timeouts)
     let isTakenOver = taken != nil
-    let listener = if let taken { taken } else { try bind(endpoint, timeouts) }
+    let listener = if let taken { taken } else { try Self.bind(endpoint, timeouts) }
     let server = ServeStop(listener.handle, grace: grace.duration, over)
     let log = ServeLog(inJSON: json, server)
-    let offer = try self.offer(handover, listener.handle, isTakenOver, server, log)
+    let offer = try Self.offer(handover, listener.handle, isTakenOver, server, handedOver: { log.handedOver($0) })
     log.listening(at: listener.localAddresses, isTakenOver: isTakenOver)
     signals.hear { if !server.stop() { signals.end(by: $0) } }
     let service = self.service(signals)
     let limits = ServerLimits(
       connectionsPerPeer: perPeer, farewell: farewell.map { Farewell($0) }, graceAfterAbort: .seconds(5),
-      proxies: try proxies)
+      proxies: try trusted)
     let report = listener.serve(
       threads: connections, limits: limits, closing: .abort, onFailure: { log.refused($0) }
     ) { connection in
@@ -153,10 +139,11 @@ struct ServeCommand: DocumentedCommand {
   }
 
   /// Offers the listener to a successor.
-  private func offer(
-    _ handover: ServeHandover?, _ listener: ListenerHandle, _ isTakenOver: Bool, _ server: ServeStop, _ log: ServeLog
+  static func offer(
+    _ handover: ServeHandover?, _ listener: ListenerHandle, _ isTakenOver: Bool, _ server: ServeStop,
+    handedOver: @escaping @Sendable (HandoverReport) -> Void
   ) throws -> ServeHandover.Offer? {
-    do throws(SocketError) { return try handover?.offer(listener, server, log) } catch {
+    do throws(SocketError) { return try handover?.offer(listener, server, handedOver: handedOver) } catch {
       guard isTakenOver else { throw ExitStatus.unavailable.because("\(error)") }
       // The clients are this server's already.
       Output.complain("no successor can take over: \(error)")
@@ -164,7 +151,8 @@ struct ServeCommand: DocumentedCommand {
     }
   }
 
-  private func bind(_ endpoint: Endpoint, _ timeouts: Timeouts) throws -> Listener {
+  /// Listens at the address, or ends the command with the status for the reason.
+  static func bind(_ endpoint: Endpoint, _ timeouts: Timeouts) throws -> Listener {
     do throws(SocketError) { return try Listener.bind(endpoint, timeouts: timeouts) } catch {
       let status: ExitStatus =
         switch error.cause {

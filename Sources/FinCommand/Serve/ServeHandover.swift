@@ -5,11 +5,11 @@ import FinTerminal
 
 /// The handover of a server at a path: it takes the listener of its predecessor, and gives it to its successor.
 struct ServeHandover: Sendable {
-  private static let listenerName = "serve"
-
+  /// The command that serves, which is the name of its listener.
+  private let verb: String
   private let path: SocketAddress
 
-  init(parsing text: String) throws {
+  init(parsing text: String, of verb: String) throws {
     let shown = printable(text.utf8, limit: 128)
     let endpoint: Endpoint
     do throws(AddressError) { endpoint = try Endpoint(parsing: text) } catch { throw ValidationError("\(error).") }
@@ -17,6 +17,7 @@ struct ServeHandover: Sendable {
       throw ValidationError("\(shown): --handover needs a path such as /run/example/handover, or @name.")
     }
     self.path = .unix(path)
+    self.verb = verb
   }
 
   /// Takes the listener of the server that offers it at the path.
@@ -32,14 +33,14 @@ struct ServeHandover: Sendable {
     guard var takeover = taken else { return nil }
     let offered: Listener?
     do throws(SocketError) {
-      offered = try takeover.takeListener(named: Self.listenerName, timeouts: timeouts)
+      offered = try takeover.takeListener(named: verb, timeouts: timeouts)
     } catch {
       takeover.abandon()
       throw refusal("\(error)")
     }
     guard let listener = offered else {
       takeover.abandon()
-      throw refusal("it offers no listener of fin serve")
+      throw refusal("it offers no listener of fin \(verb)")
     }
     let places = listener.localAddresses
     guard places.allSatisfy({ own in wanted.contains { Self.isSame(own, as: $0) } }) else {
@@ -72,8 +73,11 @@ struct ServeHandover: Sendable {
   }
 
   /// Offers the listener to a successor until it is withdrawn.
-  func offer(_ listener: ListenerHandle, _ server: ServeStop, _ log: ServeLog) throws(SocketError) -> Offer {
-    Offer(try Handover(offering: [Self.listenerName: listener], at: path), server, log)
+  /// - Parameter handedOver: Takes the report when a successor has taken it.
+  func offer(
+    _ listener: ListenerHandle, _ server: ServeStop, handedOver: @escaping @Sendable (HandoverReport) -> Void
+  ) throws(SocketError) -> Offer {
+    Offer(try Handover(offering: [verb: listener], at: path), server, handedOver)
   }
 
   /// An offer, and the thread that waits for a successor.
@@ -81,13 +85,15 @@ struct ServeHandover: Sendable {
     private let handover: Handover
     private let waiting: JoinableThread<Void>
 
-    fileprivate init(_ handover: Handover, _ server: ServeStop, _ log: ServeLog) {
+    fileprivate init(
+      _ handover: Handover, _ server: ServeStop, _ handedOver: @escaping @Sendable (HandoverReport) -> Void
+    ) {
       self.handover = handover
       waiting = JoinableThread {
         do throws(SocketError) {
           let report = try handover.awaitSuccessor(draining: Timeout(server.grace))
           server.noteHandover()
-          log.handedOver(report)
+          handedOver(report)
         } catch {
           if error.cause != .closed { Output.complain("no successor can take over any more: \(error)") }
         }
