@@ -15,8 +15,8 @@ package enum DetachedThread {
   ///
   /// - Parameters:
   ///   - stack: the size of the stack in bytes; 0 for the system's default.
-  ///   - blocksSignals: whether signals are blocked, so that the program's handlers stay on the program's threads. Those
-  ///     of a fault are not: the kernel would end the process without the handler that reports it.
+  ///   - blocksSignals: whether signals are blocked, so that the program's handlers stay on the program's threads.
+  ///     Those of a fault are not: the kernel would end the process without the handler that reports it.
   /// - Returns: the result of `pthread_create`: 0 for success, `EAGAIN` for lack of memory or at a limit.
   package static func start(
     stack: Int = 0, blocksSignals: Bool = true, _ run: @escaping @Sendable () -> Void

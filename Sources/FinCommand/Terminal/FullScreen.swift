@@ -3,11 +3,11 @@ import FinBase
 import FinTerminal
 import Glibc
 
-/// A terminal that is taken over as a whole, and given back as it was: keys come one by one and are not shown, and what
-/// is written is a picture.
+/// A terminal that is taken over as a whole, and given back as it was: keys come one by one and are not shown, and
+/// pictures are written to it.
 ///
-/// The caller takes it over with ``enter()`` and gives it back with ``leave()``. If a fault or an abort ends the process
-/// in between, a signal handler gives it back. Only SIGKILL and SIGSTOP leave it as it is.
+/// The caller takes it over with ``enter()`` and gives it back with ``leave()``. If a fault or an abort ends the
+/// process in between, a signal handler gives it back. Only SIGKILL and SIGSTOP leave it as it is.
 struct FullScreen: ~Copyable {
   /// An event that a wait returns.
   enum Event: Hashable {

@@ -32,7 +32,7 @@ struct WatchDrawing {
     let right = max(0, start)
     let left = max(0, right - 1)
     var place = screen.put("fin watch", 0, 0, to: left, style)
-    // What does not fit as a whole is left out.
+    // A part that does not fit as a whole is left out.
     for part in parts where place + 2 + CellWidth.columns(of: part) <= left {
       place = screen.put(part, 0, place + 2, to: left, Screen.Style(isReversed: true))
     }

@@ -1,7 +1,7 @@
 import FinDoctor
 import FinTerminal
 
-/// What a key asks of the program, beside a change of the model.
+/// The effect of a key on the program, beside the change of the model.
 enum WatchEffect: Equatable, Sendable {
   case nothing
   case quit

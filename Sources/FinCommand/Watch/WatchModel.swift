@@ -32,7 +32,7 @@ struct WatchModel: Sendable {
     case difference
     case command([String])
     case ending([WatchTarget])
-    /// What a task of the looking thread has answered.
+    /// The answer of the looking thread to a task.
     case answer(title: String, [String])
   }
 

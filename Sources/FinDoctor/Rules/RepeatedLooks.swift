@@ -23,8 +23,8 @@ package struct RepeatedLooks: Sendable {
   /// Makes looks that have not begun.
   /// - Parameters:
   ///   - options: The data to read.
-  ///   - waits: Whether the first look takes a second census if sockets are in a state that passes, as `fin check` does.
-  ///     Without it, the first look has no finding about such sockets, and the second one may have.
+  ///   - waits: Whether the first look takes a second census if sockets are in a state that passes, as `fin check`
+  ///     does. Without it, the first look has no finding about such sockets, and the second one may have.
   package init(_ options: Census.Options, waits: Bool = true) {
     self.options = options
     self.waits = waits
