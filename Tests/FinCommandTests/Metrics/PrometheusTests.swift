@@ -69,7 +69,7 @@ struct PrometheusTests {
   }
 
   @Test(
-    "the example for Kubernetes has exactly the capabilities that fin rights names, no privilege, and paths that answer",
+    "the example for Kubernetes has the capabilities that fin rights names, no privilege, and paths that answer",
     .enabled(if: yamlPython != nil, "needs python3-yaml"))
   func kubernetes() async throws {
     let program = """
@@ -77,7 +77,8 @@ struct PrometheusTests {
       pod = yaml.safe_load(open(sys.argv[1]))["spec"]["template"]["spec"]
       container = pod["containers"][0]
       context = container["securityContext"]
-      print(sorted(context["capabilities"]["add"]), context["capabilities"]["drop"], context["privileged"], pod["hostPID"])
+      rights = context["capabilities"]
+      print(sorted(rights["add"]), rights["drop"], context["privileged"], pod["hostPID"])
       print(container["args"][0], *sorted(container[p]["httpGet"]["path"] for p in ("readinessProbe", "livenessProbe")))
       """
     let python = try #require(Self.yamlPython)
