@@ -167,6 +167,34 @@ struct HistoryFaultTests {
     #expect(stage.names == [try #require(try stage.folder.files().first).name])
   }
 
+  @Test("a look that a full disk refuses is in the next one", .enabled(if: Privileges.isRoot, "run as root"))
+  func fullDisk() throws {
+    let stage = try HistoryStage()
+    #expect(unsafe mount("tmpfs", stage.path, "tmpfs", 0, "size=2m") == 0)
+    defer { _ = unsafe umount2(stage.path, 2) }
+    var machine = Self.machine()
+    let writer = try stage.writer()
+    try machine.look(writer)
+    let filler = unsafe open(stage.path + "/filler", O_WRONLY | O_CREAT, 0o600)
+    let block = [UInt8](repeating: 7, count: 4096)
+    while unsafe Glibc.write(filler, block, block.count) > 0 {}
+    close(filler)
+    machine.sockets += (0..<400).map { .init(cookie: 100 + $0, port: UInt16(9000 + $0), holders: [Self.api]) }
+    for _ in 0..<2 {
+      machine.now += 10_000
+      let fault = #expect(throws: HistoryFault.self) { try machine.look(writer) }
+      #expect(fault?.kind == .notWritten && fault?.description.contains("full") == true, "\(fault as Any)")
+    }
+    #expect(unsafe unlink(stage.path + "/filler") == 0)
+    machine.now += 10_000
+    #expect(try machine.look(writer).began == 400)
+    let reader = try HistoryReader(stage.folder)
+    #expect(try reader.answer(at: Self.start + 30_000).owners(of: 9399) == ["api[100]"])
+    let before = try reader.answer(at: Self.start + 15_000)
+    #expect(before.missed == 2 && before.look == Self.start && before.owners(of: 9399).isEmpty)
+    #expect(reader.problems.isEmpty)
+  }
+
   @Test("the oldest files are removed as a whole, by size and by days, and never the current one")
   func bounds() throws {
     let stage = try HistoryStage()
