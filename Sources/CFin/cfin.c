@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -162,26 +163,9 @@ void *fin_map(int fd, uint64_t size) {
 int fin_unmap(void *address, uint64_t size) { return munmap(address, size); }
 
 int fin_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
-int fin_splice_pipe(int *ends) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
+int fin_nonblocking_pipe(int *ends) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 long fin_splice(int from, int to, unsigned long count) {
   return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-}
-long fin_splice_to_socket(int pipe, int fd, unsigned long count) {
-  sigset_t broken, before;
-  sigemptyset(&broken);
-  sigaddset(&broken, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &broken, &before);
-  long result = fin_splice(pipe, fd, count);
-  int code = errno;
-  // The signal goes to the thread that wrote. A short count may have one as well: the first half went out.
-  if (result < (long)count && !sigismember(&before, SIGPIPE)) {
-    struct timespec now = {0};
-    while (sigtimedwait(&broken, NULL, &now) < 0 && errno == EINTR) {
-    }
-  }
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  errno = code;
-  return result;
 }
 int fin_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 int fin_epoll_watch(int poller, int fd) {
@@ -194,12 +178,21 @@ int fin_epoll_add(int poller, int fd, uint64_t token) {
       .events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = token};
   return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
 }
+int fin_epoll_add_input(int poller, int fd, uint64_t token) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = token};
+  return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
+}
 int fin_epoll_wait(int poller, void *events, int most, int milliseconds) {
   return epoll_wait(poller, (struct epoll_event *)events, most, milliseconds);
 }
 int fin_epoll_take(int poller) {
   struct epoll_event event;
   return epoll_wait(poller, &event, 1, 0);
+}
+
+int64_t fin_file_send(int socket, int file, int64_t position, uint64_t count) {
+  off_t from = position;
+  return sendfile(socket, file, &from, count);
 }
 
 static _Thread_local void *thread_mark;

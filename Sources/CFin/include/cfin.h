@@ -42,12 +42,10 @@ void fin_unhear_signal(int signal);
 int fin_signal_pipe(int *ends);
 
 /// pipe2, close-on-exec and non-blocking at both ends.
-int fin_splice_pipe(int *ends);
-/// splice into or out of a pipe, which never waits for the pipe. Whether it waits for a socket is a matter of the
-/// socket's own O_NONBLOCK.
+int fin_nonblocking_pipe(int *ends);
+/// splice into or out of a pipe, at the files' own positions. It never waits for the pipe; if it waits for a socket
+/// is a matter of the socket's own O_NONBLOCK.
 long fin_splice(int from, int to, unsigned long count);
-/// The same for a socket that is written to. splice has no MSG_NOSIGNAL: a SIGPIPE that it raises is taken back.
-long fin_splice_to_socket(int pipe, int fd, unsigned long count);
 
 int fin_eventfd(void);
 int fin_epoll_create(void);
@@ -68,6 +66,8 @@ __attribute__((packed))
 ;
 /// Adds `fd` under a token of the caller, edge-triggered, for every event that a socket can have.
 int fin_epoll_add(int poller, int fd, uint64_t token);
+/// Adds `fd` under a token of the caller, edge-triggered, for input, the peer's half-close and errors; not for output.
+int fin_epoll_add_input(int poller, int fd, uint64_t token);
 /// `events` has room for `most` of `struct fin_epoll_event`; a negative number of milliseconds waits without a timeout.
 int fin_epoll_wait(int poller, void *events, int most, int milliseconds);
 static inline uint32_t fin_epoll_events(const void *events, int index) {
@@ -76,6 +76,9 @@ static inline uint32_t fin_epoll_events(const void *events, int index) {
 static inline uint64_t fin_epoll_token(const void *events, int index) {
   return ((const struct fin_epoll_event *)events)[index].token;
 }
+
+/// sendfile from a position of the file, which its own position is not.
+int64_t fin_file_send(int socket, int file, int64_t position, uint64_t count);
 
 /// The runtime's own identity of the task that runs on this thread; NULL outside of tasks. `withUnsafeCurrentTask`
 /// returns the same at the cost of a generic call. Without parameters, Swift's calling convention is C's.

@@ -113,6 +113,11 @@ extension Syscalls {
     _ = try call(.epollControl) { _ in Int(fin_epoll_add(poller, descriptor, token)) }
   }
 
+  /// `epoll_ctl(2)`: watches a descriptor under a token, edge-triggered, for input, the peer's half-close and errors.
+  static func watchInput(_ descriptor: CInt, with poller: CInt, token: UInt64) throws(Errno) {
+    _ = try call(.epollControl) { _ in Int(fin_epoll_add_input(poller, descriptor, token)) }
+  }
+
   /// `epoll_wait(2)`, until an event arrives or the deadline has passed.
   ///
   /// - Returns: the number of events; 0 when there are none, or when a signal interrupted the wait.

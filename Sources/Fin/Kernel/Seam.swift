@@ -70,7 +70,7 @@ enum SystemCall: Hashable, Sendable, CaseIterable {
   case socket, socketpair, bind, listen, connect, accept, shutdown, close
   case recv, send, sendmsg, recvmsg, getsockopt, setsockopt, getsockname, getpeername, ioctl, fcntl
   case poll, eventfd, epollCreate, epollControl, epollWait, read, write
-  case pipe, splice
+  case lseek, sendfile, splice, pipe
   case open, chmod, lstat, unlink, flock
   case memfdCreate, fallocate, mmap
   /// `getsockopt(2)` of `SO_PROTOCOL`.

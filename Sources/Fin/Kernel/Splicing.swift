@@ -4,12 +4,12 @@ internal import SystemPackage
 
 /// The calls that move bytes between two sockets through a pipe, without a copy to the program.
 extension Syscalls {
-  /// `pipe2(2)` with `O_CLOEXEC | O_NONBLOCK`.
-  static func makePipe() throws(Errno) -> (read: CInt, write: CInt) {
+  /// `pipe2(2)` with `O_CLOEXEC | O_NONBLOCK`: the kernel's buffer between a socket and another one, or a file.
+  static func makePipe() throws(Errno) -> (reading: CInt, writing: CInt) {
     var ends: (CInt, CInt) = (-1, -1)
     _ = try call(.pipe) { _ in
       unsafe withUnsafeMutableBytes(of: &ends) { bytes in
-        unsafe Int(fin_splice_pipe(bytes.bindMemory(to: CInt.self).baseAddress!))
+        unsafe Int(fin_nonblocking_pipe(bytes.bindMemory(to: CInt.self).baseAddress!))
       }
     }
     return ends
@@ -39,7 +39,9 @@ extension Syscalls {
   /// because the pipe has bytes.
   static func splice(from pipe: CInt, to socket: CInt, _ most: Int) throws(Errno) -> Int {
     try nonBlocking(socket)
-    return try call(.splice, bytes: most) { bytes in fin_splice_to_socket(pipe, socket, UInt(bytes)) }
+    return try withoutBrokenPipe { () throws(Errno) in
+      try call(.splice, bytes: most) { bytes in fin_splice(pipe, socket, UInt(bytes)) }
+    }
   }
 
   /// Makes the socket's open file description non-blocking again if another holder has changed it: `splice` has no
@@ -58,7 +60,7 @@ final class SplicePipe: Sendable {
   /// The smallest capacity with which a pipe is faster than copying.
   static let least = 64 << 10
 
-  private let ends: (read: CInt, write: CInt)
+  private let ends: (reading: CInt, writing: CInt)
   /// The bytes that it can hold.
   let capacity: Int
 
@@ -68,11 +70,11 @@ final class SplicePipe: Sendable {
   init?() {
     guard let ends = try? Syscalls.makePipe() else { return nil }
     var size = SplicePipe.wanted
-    while size > SplicePipe.least, (try? Syscalls.setPipeSize(ends.write, size)) == nil { size /= 2 }
-    let capacity = (try? Syscalls.pipeSize(ends.write)) ?? 0
+    while size > SplicePipe.least, (try? Syscalls.setPipeSize(ends.writing, size)) == nil { size /= 2 }
+    let capacity = (try? Syscalls.pipeSize(ends.writing)) ?? 0
     guard capacity >= SplicePipe.least else {
-      Syscalls.close(ends.read)
-      Syscalls.close(ends.write)
+      Syscalls.close(ends.reading)
+      Syscalls.close(ends.writing)
       return nil
     }
     self.ends = ends
@@ -80,15 +82,15 @@ final class SplicePipe: Sendable {
   }
 
   deinit {
-    Syscalls.close(ends.read)
-    Syscalls.close(ends.write)
+    Syscalls.close(ends.reading)
+    Syscalls.close(ends.writing)
   }
 
   /// Fills the empty pipe from a socket.
-  func fill(from socket: CInt) throws(Errno) -> Int { try Syscalls.splice(from: socket, into: ends.write, capacity) }
+  func fill(from socket: CInt) throws(Errno) -> Int { try Syscalls.splice(from: socket, into: ends.writing, capacity) }
 
   /// Moves up to `count` bytes to a socket.
   func empty(into socket: CInt, _ count: Int) throws(Errno) -> Int {
-    try Syscalls.splice(from: ends.read, to: socket, count)
+    try Syscalls.splice(from: ends.reading, to: socket, count)
   }
 }

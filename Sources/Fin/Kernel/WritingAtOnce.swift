@@ -20,7 +20,7 @@ extension Syscalls {
 
   /// Runs `body` with `SIGPIPE` blocked in this thread, and removes the signal that `body` raised. A signal that was
   /// pending before stays pending.
-  private static func withoutBrokenPipe(_ body: () -> Void) {
+  static func withoutBrokenPipe<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     var pipe = sigset_t()
     unsafe sigemptyset(&pipe)
     unsafe sigaddset(&pipe, SIGPIPE)
@@ -29,11 +29,14 @@ extension Syscalls {
     let wasPending = unsafe sigismember(&pending, SIGPIPE) == 1
     var before = sigset_t()
     unsafe pthread_sigmask(SIG_BLOCK, &pipe, &before)
-    body()
-    if !wasPending {
-      var none = timespec()
-      while unsafe sigtimedwait(&pipe, nil, &none) < 0, Errno.last == .interrupted {}
+    defer {
+      // Also after a success: a call may have sent a part before the peer was gone.
+      if !wasPending {
+        var none = timespec()
+        while unsafe sigtimedwait(&pipe, nil, &none) < 0, Errno.last == .interrupted {}
+      }
+      unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
     }
-    unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
+    return try body()
   }
 }

@@ -32,7 +32,7 @@ struct WhatPythonCalls {
     "timeout": "timeouts", "get_inheritable": "never inheritable", "set_inheritable": "never inheritable",
     "getblocking": "every wait has a deadline: timeouts", "recvmsg": "descriptors are not passed yet",
     "recvmsg_into": "descriptors are not passed yet", "sendmsg_afalg": "kernel cryptography is not a socket's business",
-    "sendfile": "not there: read the file and send", "ioctl": "Windows", "share": "Windows",
+    "ioctl": "Windows", "share": "Windows",
   ]
 
   @Test("each name of Python's socket objects has a counterpart or a reason for having none", .needsProgram("python3"))
@@ -124,6 +124,13 @@ extension PythonName {
       try pair { first, second throws in
         try first.send(gathering: [[1], [2, 3]])
         #expect(try second.receive(exactly: 3) == [1, 2, 3])
+      }
+    },
+    PythonName("sendfile", here: "sendFile, which says how many") {
+      try pair { first, second throws in
+        let file = try TestFile([1, 2, 3])
+        #expect(try first.sendFile(file.descriptor, from: 1) == 2)
+        #expect(try second.receive(exactly: 2) == [2, 3])
       }
     },
     PythonName("recv", here: "receive(upTo:); nil is Python's b''") {
