@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// The task that owns a connection during `serve` or `withConnection`. One cancellation handler serves the whole scope,
 /// instead of one per wait. Other tasks, including its child tasks, install their own handler for each wait. A socket
-/// has at most one owning task in its life.
+/// has at most one owning task at a time; the connections of a pool have one after the other.
 struct TaskScope: ~Copyable, Sendable {
   // [packed word]
   /// The identity of the owning task, 0 for none. The lowest bit, which an address leaves free, says whether it

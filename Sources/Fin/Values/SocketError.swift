@@ -46,6 +46,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case publish = "publish the ledger"
     /// Work that blocks, in a thread of ``BlockingThreads``.
     case blockingWork = "run blocking work"
+    /// Taking a connection from a ``ConnectionPool``.
+    case checkOut = "take a connection from the pool"
   }
 
   /// Why the operation failed.
@@ -89,7 +91,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case notText
     /// Another receive is in progress.
     case busy
-    /// More than 1,048,575 operations at once on one socket, or more than 65,536 that wait for their turn to send.
+    /// More than 1,048,575 operations at once on one socket, more than 65,536 that wait for their turn to send, or more
+    /// callers that wait for a connection than a pool allows.
     case tooManyOperations
     /// An argument makes no sense, or the socket's phase does not allow the call; the text says which.
     case invalid(String)
@@ -222,6 +225,7 @@ extension SocketError {
       case .send: "the peer does not read, or the path is cut"
       case .secure: "the peer did not finish the handshake: does it speak TLS on this port?"
       case .blockingWork: "other work held every thread for that long"
+      case .checkOut: "all connections were in use for that long, or the server took as long to accept one"
       default: nil
       }
     case .closed where operation == .accept: "the listener was stopped or closed"
