@@ -5,6 +5,7 @@ import Glibc
 /// Writes made-up days of history through the real writer, and prints their size and the time that it took.
 ///
 ///     HistoryDay FOLDER [DAYS [BIRTHS [LIVE]]]
+///     HistoryDay FOLDER answers     the time of 40 answers about moments of the whole history
 @main
 enum HistoryDay {
   static func main() throws {
@@ -13,6 +14,7 @@ enum HistoryDay {
       print("usage: HistoryDay FOLDER [DAYS [BIRTHS [LIVE]]]")
       exit(64)
     }
+    if words.count == 2, words[1] == "answers" { return try answer(HistoryFolder(path)) }
     func number(_ place: Int, _ usual: Int) -> Int { words.count > place ? Int(words[place]) ?? usual : usual }
     let (days, births, live) = (number(1, 1), number(2, 100), number(3, 1000))
     var limits = HistoryWriter.Limits()
@@ -47,6 +49,25 @@ enum HistoryDay {
     print("\(bytes / days) bytes a day, of at most \(64 << 20): \(bytes / days <= 64 << 20 ? "within" : "MORE")")
     print("\(passed / (days * 8640)) a look, the longest \(longest)")
     exit(bytes / days <= 64 << 20 ? 0 : 1)
+  }
+}
+
+extension HistoryDay {
+  /// Answers as `--at` does, each with a reader of its own, and prints the times.
+  private static func answer(_ folder: HistoryFolder) throws {
+    guard let range = try HistoryReader(folder).range() else { return }
+    let clock = ContinuousClock()
+    var times: [Duration] = []
+    var sockets = 0
+    for step in 0..<40 as Range<Int64> {
+      let moment = range.first + (range.last - range.first) * (2 * step + 1) / 80
+      let begin = clock.now
+      let answer = try HistoryReader(folder).answer(at: moment)
+      times.append(clock.now - begin)
+      sockets += answer.record.census.sockets.count
+    }
+    times.sort()
+    print("\(sockets / 40) sockets an answer: median \(times[20]), longest \(times[39])")
   }
 }
 
