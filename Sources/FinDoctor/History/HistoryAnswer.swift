@@ -60,9 +60,10 @@ extension HistoryReader {
       record: record, moment: moment, look: look.at, next: place.next?.at, frame: frame.at, period: file.period)
     answer.isTwice = place.isTwice
     answer.missed = Int(clamping: place.next?.missed ?? 0)
+    let spans = try file.spans(at: look)
     if nearest != look.number {
       var rebuilt = RebuiltCensus(record, from: frame, at: look)
-      rebuilt.take(try file.spans(at: look), try file.moments())
+      rebuilt.take(spans, try file.moments())
       try rebuilt.finish { (owner) throws(Database.Failure) in try file.program(owner) }
       answer.record = rebuilt.record
       answer.resting = Int(clamping: look.resting)
@@ -73,10 +74,7 @@ extension HistoryReader {
     }
     if let next = place.next, next.number == look.number + 1 {
       answer.began = Int(clamping: next.newest - look.newest)
-      answer.ended = Int(
-        try HistorySchema.number(
-          file.database, "SELECT count(*) FROM span WHERE last = ? AND ended != 2 AND id <= ?",
-          [.number(look.number), .number(look.newest)]))
+      answer.ended = spans.count { $0.ending != .open && $0.last == look.number }
     }
     return answer
   }
