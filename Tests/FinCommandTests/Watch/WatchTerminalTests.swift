@@ -227,7 +227,7 @@ struct WatchLinesTests {
     let leak = try Stage("fd_limit", "95", "close-wait")
     defer { leak.child.end() }
     // Of its findings, the one that stands from the first look on: no later write notices.
-    let words = "watch --json --every 200ms --only fd-limit -- \(leak.child.number)"
+    let words = "watch \(leak.child.number) --json --every 200ms --only fd-limit"
     let fin = try await Fin.shell("(trap '' PIPE; \"$0\" \(words); echo \"status $?\" >&2) | head -n 1")
     #expect(fin.lines.count == 1 && fin.complaints.contains("status 74"), "\(fin)")
     let usual = try await Fin.shell("(\"$0\" \(words); echo \"status $?\" >&2) | head -n 1")
