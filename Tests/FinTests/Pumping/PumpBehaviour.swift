@@ -235,7 +235,7 @@ struct PumpBehaviour {
 
   // MARK: The cost of waiting
 
-  @Test("a stalled pump, and one with an end that stands, makes no system call")
+  @Test("a stalled pump, also one with an end that stands, is not busy")
   func notBusy() throws {
     let script = Script()
     let near = try Stranger.over(.ipv4)
@@ -251,8 +251,12 @@ struct PumpBehaviour {
     try server.finishSending()
     #expect(try client.receive() == [])
     _ = try Self.fill(client, until: meter, wanted: 30_000_000)
-    func calls() -> [Int] { SystemCall.all.map { script.count($0) } }
-    try steadily(for: .milliseconds(400), "system calls", equals: calls()) { calls() }
+    func calls() -> Int { SystemCall.all.reduce(0) { $0 + script.count($1) } }
+    let before = calls()
+    try steadily(for: .milliseconds(400), "the pump's end", equals: false) { pump.isFinished }
+    // A busy loop makes thousands. On a busy machine, the kernel may still move some bytes.
+    let more = calls() - before
+    #expect(more < 50, "\(more) system calls")
     server.abort()
     #expect(try pump.join().forward.ending == .undeliverable)
   }

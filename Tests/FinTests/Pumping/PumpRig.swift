@@ -15,7 +15,7 @@ enum PumpPath: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
 /// The times of a pump in a test.
 struct PumpSetting: Sendable {
-  var idle: Timeout = .seconds(60)
+  var idle: Timeout = .seconds(600)
   var halfClosed: Timeout = .seconds(60)
   var within: Timeout = .never
   var delivering: Duration = .seconds(10)
