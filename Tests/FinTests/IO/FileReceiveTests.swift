@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("A stream is received into a file as it is, and an error loses nothing", .onThreads, .timeLimit(.minutes(2)))
+@Suite("A stream is received into a file as it is, and an error loses nothing", .onThreads, .timeLimit(.minutes(30)))
 struct FileReceiveTests {
   private func sender(_ bytes: [UInt8], _ peer: consuming PlainSocket) -> Joining<Bool> {
     onThread(taking: peer) { peer in

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("A file is sent as it is, or the error says how much of it", .onThreads, .timeLimit(.minutes(2)))
+@Suite("A file is sent as it is, or the error says how much of it", .onThreads, .timeLimit(.minutes(30)))
 struct FileSendTests {
   /// Runs `body` with both ends, while a thread reads all that comes to the peer.
   private func sending(_ body: (SharedConnection) throws -> Void) throws -> [UInt8] {

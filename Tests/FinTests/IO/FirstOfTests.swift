@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Connecting to the first of several endpoints that answers", .onThreads, .timeLimit(.minutes(2)))
+@Suite("Connecting to the first of several endpoints that answers", .onThreads, .timeLimit(.minutes(30)))
 struct FirstOfTests {
   /// Connects in a thread or in a task, and returns the peer's port.
   private func port(of endpoints: [Endpoint], inTask isInTask: Bool) throws -> UInt16? {

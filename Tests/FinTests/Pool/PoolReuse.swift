@@ -13,7 +13,7 @@ private struct PoolPeer: ~Copyable {
   var address: SocketAddress { .loopback(port: listener.port) }
 }
 
-@Suite("A pool of connections: what comes back, and what is retired", .onThreads, .timeLimit(.minutes(2)))
+@Suite("A pool of connections: what comes back, and what is retired", .onThreads, .timeLimit(.minutes(30)))
 struct PoolReuse {
   /// Runs one exchange of a byte each way, so that the connection is idle afterwards.
   private func greet(_ pool: ConnectionPool, _ peer: borrowing PoolPeer) throws -> PlainSocket {

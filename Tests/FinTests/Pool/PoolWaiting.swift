@@ -7,7 +7,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("A pool of connections: who waits, who gives up, and the end", .onThreads, .timeLimit(.minutes(2)))
+@Suite("A pool of connections: who waits, who gives up, and the end", .onThreads, .timeLimit(.minutes(30)))
 struct PoolWaiting {
   private func serving() throws -> RequestServer {
     try RequestServer { server, socket, _ in try server.answerAll(socket) }

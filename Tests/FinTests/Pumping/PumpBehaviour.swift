@@ -5,7 +5,7 @@ import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("A pump: bytes, limits, and what is left when a side dies", .onThreads, .timeLimit(.minutes(5)))
+@Suite("A pump: bytes, limits, and what is left when a side dies", .onThreads, .timeLimit(.minutes(30)))
 struct PumpBehaviour {
   @Test("bytes that buffered reading holds go first", arguments: PumpPath.allCases)
   func buffered(_ path: PumpPath) throws {

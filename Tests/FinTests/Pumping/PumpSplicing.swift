@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("A pump through a pipe: every byte in order, whatever the kernel refuses", .onThreads, .timeLimit(.minutes(5)))
+@Suite("A pump through a pipe: every byte in order, whatever the kernel refuses", .onThreads, .timeLimit(.minutes(30)))
 struct PumpSplicing {
   private static let size = 6_000_000
 

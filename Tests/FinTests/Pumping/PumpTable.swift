@@ -4,7 +4,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("A pump is not there: each end is what a direct connection gives", .onThreads, .timeLimit(.minutes(5)))
+@Suite("A pump is not there: each end is what a direct connection gives", .onThreads, .timeLimit(.minutes(30)))
 struct PumpTable {
   /// The observations of both without anything between them.
   private func direct(_ scene: RelayScene) throws -> [String] {

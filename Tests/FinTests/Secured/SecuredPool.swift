@@ -8,7 +8,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Secured: a pool of secured connections", .needsProgram("openssl"), .onThreads, .timeLimit(.minutes(2)))
+@Suite("Secured: a pool of secured connections", .needsProgram("openssl"), .onThreads, .timeLimit(.minutes(30)))
 struct SecuredPool {
   private let certificates: Certificates
   private let client: TLSClient
