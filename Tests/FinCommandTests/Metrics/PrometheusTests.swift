@@ -28,7 +28,8 @@ struct PrometheusTests {
     "the dashboards are what their generator writes from the table of metrics, and show every metric of it",
     .enabled(if: Programs.find("python3") != nil, "needs python3"))
   func generated() async throws {
-    let run = try await Fin.run(program: "python3", [Self.folder + "dashboards/generate", "--fin", Fin.path, "--check"])
+    let words = [Self.folder + "dashboards/generate", "--fin", Fin.path, "--check"]
+    let run = try await Fin.run(program: "python3", words)
     #expect(run.status == 0, "\(run.output) \(run.complaints)")
   }
 
