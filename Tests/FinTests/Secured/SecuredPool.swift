@@ -36,10 +36,10 @@ struct SecuredPool {
       let (owner, word) = (owner, word)
       thread.value = onThread { [self] in
         owner.listener.serve(securing: tls, threads: 4, closing: .background) { connection in
-          let isFirst = connections.add() == 1
+          let isFirst = self.connections.add() == 1
           while true {
             guard let line = try connection.receiveLine() else { return }
-            lines.withLock { $0.append(line) }
+            self.lines.withLock { $0.append(line) }
             try connection.send("you said \(line)\n")
             guard isFirst, let end, line == "last" else { continue }
             while !word.isSet { usleep(200) }
@@ -89,7 +89,10 @@ struct SecuredPool {
     let server = try Server(try TLSServer(certificates.identity(.otherName)), nil)
     let pool = ConnectionPool(to: Endpoint(host: "localhost", port: server.port), securing: client)
     let error = #expect(throws: SocketError.self) { try pool.withConnection { try ask("never", on: $0) } }
-    guard case .unverified? = error?.cause else { return Issue.record("\(String(describing: error))") }
+    guard case .unverified? = error?.cause else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
     #expect(synchronously { pool.close() }.dialsFailed == 1 && server.heard.isEmpty)
     try server.stop()
   }

@@ -1,6 +1,7 @@
 #if TLS
 import Glibc
 import Peers
+import SystemPackage
 import TestTraits
 import Testing
 
