@@ -22,7 +22,7 @@ struct ServeHandoverTests {
         onThread {
           while !self.isOver.load(ordering: .acquiring) {
             do {
-              let client = try PlainSocket.connected(to: "127.0.0.1", port: port)
+              let client = try PlainSocket.connected(to: "127.0.0.1", port: port, within: .seconds(60))
               try client.send(Array("x\n".utf8))
               try client.finishSending()
               let answer = try client.receiveAll()
@@ -184,7 +184,7 @@ struct ServeHandoverTests {
     let listening = try first.child.readLine() ?? ""
     let port = try #require(
       listening.split(separator: "127.0.0.1:").last.flatMap { UInt16($0.prefix { $0.isNumber }) }, "\(listening)")
-    let client = try PlainSocket.connected(to: "127.0.0.1", port: port)
+    let client = try PlainSocket.connected(to: "127.0.0.1", port: port, within: .seconds(60))
     try client.send(Array((Self.header + "x").utf8))
     try client.expect("x")
     client.close()

@@ -31,8 +31,8 @@ extension RecordCommand {
       too, in the tables ring and second.
 
       It needs the library libsqlite3.so.0 (apt-get install libsqlite3-0), unless it was built with it; without \
-      libz.so.1 key frames are not compressed. Without rights it records the sockets of its own user only; \
-      Fleet/systemd/fin-record.service has what it needs.
+      libz.so.1 key frames are not compressed. Without rights it records every socket of its network namespace, and \
+      the holders of its own user's only; Fleet/systemd/fin-record.service has what it needs.
       """,
     statuses: """
       0    ended by a signal; holders: there is an answer
