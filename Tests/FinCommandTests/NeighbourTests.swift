@@ -32,19 +32,20 @@ struct NeighbourTests {
   /// Not a thread of the tests: a program that another test starts has the thread's open socket until its `exec`.
   private static let binder = """
     import select, socket, sys
-    failures = tries = 0
+    failures, tries, errors = 0, 0, set()
     while not select.select([sys.stdin], [], [], 0)[0]:
         listener = socket.socket()
         try:
             listener.bind(("127.0.0.1", 8199))
             listener.listen(1)
-        except OSError:
+        except OSError as error:
             failures += 1
+            errors.add(str(error))
         listener.close()
         if not tries:
             print("begun", flush=True)
         tries += 1
-    print(failures, "of", tries)
+    print(failures, "of", tries, *errors)
     """
 
   @Test(
