@@ -55,7 +55,7 @@ struct WatchCommand: DocumentedCommand {
     }
     switch try watch(choice) {
     case .quit: return
-    case .failure(let sentence): throw ExitStatus.unavailable.because(sentence)
+    case .failure(let sentence, let status): throw status.because(sentence)
     case .gone: throw ExitStatus.outputFailed.because("the terminal is gone")
     case .signal(let number):
       // As the shell expects it: a program that a signal has ended.
@@ -70,7 +70,7 @@ struct WatchCommand: DocumentedCommand {
       let bell = try Bell()
       let looker = try WatchLooker(looking.census, namespace: namespace.namespace, choice, ringing: bell)
       let terminal = try FullScreen(wokenBy: bell)
-      guard looker.start() else { return .failure("no thread could be started") }
+      guard looker.start() else { return .failure("no thread could be started", .kernelFailure) }
       var loop = WatchLoop(
         terminal, looker, every: every.duration, hasColour: looking.terminal.hasColour)
       return loop.run()

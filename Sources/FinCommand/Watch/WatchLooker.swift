@@ -21,7 +21,8 @@ final class WatchLooker: Sendable {
   enum Answer: Sendable {
     case look(WatchLook)
     case explained(WatchSubject, [String])
-    case failure(String)
+    /// The reason why there is no look, and the status of a command that had none.
+    case failure(String, ExitStatus)
     case ended([String])
     case reported(String)
   }
@@ -101,7 +102,7 @@ final class WatchLooker: Sendable {
         census.keep(namespaces: places)
       }
       guard isThere else {
-        return answer(.failure("no visible network namespace is called \(visible(namespace ?? ""))"))
+        return answer(.failure("no visible network namespace is called \(visible(namespace ?? ""))", .unavailable))
       }
       var look = taking.look(at: found.census, found.outcome.findings)
       look.took = .nanoseconds(SystemClock.monotonic - begun)
@@ -111,7 +112,7 @@ final class WatchLooker: Sendable {
         answer(.explained(subject, explanation.lines(about: subject)))
       }
     } catch {
-      answer(.failure("\(error)"))
+      answer(.failure("\(error)", .kernelFailure))
     }
   }
 

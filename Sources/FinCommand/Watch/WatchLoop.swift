@@ -12,7 +12,7 @@ struct WatchLoop: ~Copyable {
     /// The terminal is gone.
     case gone
     /// No look succeeded.
-    case failure(String)
+    case failure(String, ExitStatus)
   }
 
   private var terminal: FullScreen
@@ -120,9 +120,9 @@ struct WatchLoop: ~Copyable {
         // The picture may want an explanation that was not asked for with this look.
         if let wanted = model.wanted, model.explained?.subject != wanted { due = SystemClock.monotonic }
       case .explained(let subject, let lines): model.take(explanation: lines, of: subject)
-      case .failure(let sentence):
+      case .failure(let sentence, let status):
         isLooking = false
-        if model.newest == nil { return .failure(sentence) }
+        if model.newest == nil { return .failure(sentence, status) }
         model.take(failure: sentence)
       case .ended(let lines):
         model.take(answer: "ended", lines)
