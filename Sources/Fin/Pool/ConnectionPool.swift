@@ -20,7 +20,7 @@ internal import Synchronization
 /// delivered: see ``Retrying/undelivered``.
 ///
 /// It promises that callers are served in their order, that every wait has a deadline, that no more than
-/// ``PoolLimits/connections`` exist, and that none is left when ``close(within:)`` has returned. It cannot tell whether
+/// ``PoolLimits/connections`` exist, and that none is left when `close(within:)` has returned. It cannot tell whether
 /// a body that returned got a whole answer: a body that got none must throw.
 ///
 /// A pool that is dropped closes its connections, and so does one whose reactor is stopped.
