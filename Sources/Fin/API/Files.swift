@@ -15,7 +15,7 @@ extension Sending where Self: ~Copyable {
   ///   - file: the file, which stays the caller's, and open for the time of the call.
   ///   - position: the first byte, 0 or more; the file's own position does not change. Without it, the bytes from the
   ///     file's own position on are sent, which is afterwards behind the last byte that was sent, also after an error.
-  ///     What was read from a pipe and not sent is lost after an error.
+  ///     Bytes that were read from a pipe and not sent are lost after an error.
   ///   - count: the largest number of bytes; without it, all up to the end of the file.
   ///   - within: the timeout for all of them together; by default ``Timeouts/send``.
   /// - Returns: the number of bytes that the kernel has accepted.

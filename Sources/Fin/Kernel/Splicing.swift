@@ -26,8 +26,8 @@ extension Syscalls {
     try call(.fcntl) { _ in Int(fin_fcntl_int(pipe, CInt(FIN_F_GETPIPE_SZ), 0)) }
   }
 
-  /// `splice(2)` from a socket into an empty pipe. `EAGAIN` means that the socket has nothing, because the pipe has
-  /// room.
+  /// `splice(2)` from a socket into an empty pipe. The pipe has room, so that `EAGAIN` means that
+  /// the socket has nothing.
   ///
   /// - Returns: the number of bytes; 0 at EOF.
   static func splice(from socket: CInt, into pipe: CInt, _ most: Int) throws(Errno) -> Int {

@@ -226,7 +226,7 @@ struct WatchLinesTests {
   func deadPipe() async throws {
     let leak = try Stage("fd_limit", "95", "close-wait")
     defer { leak.child.end() }
-    // The one of its findings that stands from the first look on, so that no later line is written.
+    // This finding is there from the first look on and does not change, so that nothing is written later.
     let words = "watch \(leak.child.number) --json --every 200ms --only fd-limit"
     let fin = try await Fin.shell("(trap '' PIPE; \"$0\" \(words); echo \"status $?\" >&2) | head -n 1")
     #expect(fin.lines.count == 1 && fin.complaints.contains("status 74"), "\(fin)")
