@@ -94,6 +94,20 @@ struct ManyTests {
     }
   }
 
+  @Test("a Unix socket that one dump lists twice, and one that is known, are not listed again")
+  func unixTwice() {
+    func row(_ cookie: UInt64) -> UnixSocket {
+      var row = UnixSocket()
+      row.cookie = cookie
+      return row
+    }
+    var known = NumberSet()
+    known.insert(3)
+    var all = UnixSockets()
+    all.append(UnixSockets(rows: [row(1), row(2), row(1), row(3)]), namespace: 0, except: known)
+    #expect(all.rows.map(\.cookie) == [1, 2])
+  }
+
   @Test("a Unix socket that the dump missed is found by its descriptor, and none is listed twice")
   func missedUnix() throws {
     let kept = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0)

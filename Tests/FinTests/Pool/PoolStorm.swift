@@ -91,7 +91,8 @@ struct PoolStorm {
     #expect(words.values.reduce(0, +) == requests)
     #expect(words["answered", default: 0] > requests / 10, "\(words)")
     #expect(server.executions.values.allSatisfy { $0 == 1 }, "no request is executed twice")
-    #expect(executed.gaveUp > 0 && executed.retired.count > 3, "the storm has met everything: \(executed)")
+    // Whether a caller gives up is left to chance; PoolWaiting asserts what happens then.
+    #expect(executed.retired.count > 3, "the storm has met connections that ended: \(executed)")
     try eventually("sockets", equals: 0) { ledger.counts.open }
     #expect(ledger.counts.leaked == 0)
     withExtendedLifetime(reactor) {}

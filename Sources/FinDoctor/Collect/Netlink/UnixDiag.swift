@@ -83,7 +83,8 @@ struct UnixSockets: Sendable {
     return start..<UInt32(waiting.count)
   }
 
-  /// Appends the rows of another namespace.
+  /// Appends the rows of another namespace, each socket once: the kernel lists one twice when its table changes during
+  /// a dump.
   /// - Parameters:
   ///   - others: The rows to append.
   ///   - namespace: The index of their namespace.
@@ -91,7 +92,8 @@ struct UnixSockets: Sendable {
   mutating func append(_ others: UnixSockets, namespace: UInt16, except known: NumberSet = NumberSet()) {
     let firstName = UInt32(names.count)
     let firstWaiting = UInt32(waiting.count)
-    for var row in others.rows where !known.contains(row.cookie) {
+    var known = known
+    for var row in others.rows where known.insert(row.cookie) {
       row.namespace = namespace
       row.name = row.name.lowerBound + firstName..<row.name.upperBound + firstName
       row.waiting = row.waiting.lowerBound + firstWaiting..<row.waiting.upperBound + firstWaiting
