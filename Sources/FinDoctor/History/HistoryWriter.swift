@@ -155,7 +155,7 @@ package final class HistoryWriter {
     }
     if isStep || steady == nil { steady = look.sinceBoot }
     do throws(Database.Failure) {
-      let (spansBefore, findingsBefore) = (spans, findings)
+      let (spansBefore, findingsBefore, ringBefore) = (spans, findings, ring)
       do throws(Database.Failure) {
         try openFile(wall, isSetBack: step < -60_000)
         var written = try put(look, wall, step: isStep ? step : nil, frame)
@@ -165,7 +165,7 @@ package final class HistoryWriter {
         written.notes += keepWithinLimits(wall, look.sinceBoot)
         return written
       } catch {
-        (spans, findings) = (spansBefore, findingsBefore)
+        (spans, findings, ring) = (spansBefore, findingsBefore, ringBefore)
         throw error
       }
     } catch {

@@ -195,6 +195,38 @@ struct HistoryFaultTests {
     #expect(reader.problems.isEmpty)
   }
 
+  @Test(
+    "the last minutes, which a full disk refuses, are in the next look", .enabled(if: Privileges.isRoot, "run as root"))
+  func fullDiskRing() throws {
+    let stage = try HistoryStage()
+    #expect(unsafe mount("tmpfs", stage.path, "tmpfs", 0, "size=2m") == 0)
+    defer { _ = unsafe umount2(stage.path, 2) }
+    var machine = MadeUpMachine()
+    let writer = try stage.writer()
+    writer.ring = SecondRing()
+    try machine.look(writer)
+    for second in 1...30 as ClosedRange<Int64> {
+      machine.now = second * 1000
+      machine.sockets = second < 20 ? [.init(cookie: UInt64(second), port: 7000, holders: [Self.api])] : []
+      writer.ring?.look(machine.census)
+    }
+    let filler = unsafe open(stage.path + "/filler", O_WRONLY | O_CREAT, 0o600)
+    let block = [UInt8](repeating: 7, count: 4096)
+    while unsafe Glibc.write(filler, block, block.count) > 0 {}
+    close(filler)
+    let finding = Finding(
+      .closeWaitKnown, .critical, Claim("staged", needs: []), count: 5, who: ProcessOwner(program: "api", pid: 100),
+      sentence: "it leaks", facts: [])
+    // The pages that the file has cannot hold 400 more.
+    machine.sockets += (0..<400).map { .init(cookie: 100 + $0, port: UInt16(9000 + $0), holders: [Self.api]) }
+    #expect(throws: HistoryFault.self) { try machine.look(writer, findings: [finding]) }
+    #expect(unsafe unlink(stage.path + "/filler") == 0)
+    #expect(try machine.look(writer, findings: [finding]).hasFrame)
+    let file = try #require(try stage.folder.files().last)
+    let database = try Database(stage.folder.path(of: file), .reading)
+    #expect(try HistorySchema.number(database, "SELECT count(*) FROM second WHERE lp = 7000") == 19)
+  }
+
   @Test("the oldest files are removed as a whole, by size and by days, and never the current one")
   func bounds() throws {
     let stage = try HistoryStage()
