@@ -126,7 +126,7 @@ enum ReportData {
         var last: Int32 = 0
         json.array("descriptorSteps") { json in
           for row in sockets.rows {
-            json.write(signed: Int(row.descriptor - last))
+            json.write(signed: Int(row.descriptor) - Int(last))
             last = row.descriptor
           }
         }

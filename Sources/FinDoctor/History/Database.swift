@@ -158,6 +158,9 @@ internal import FinBase
     func number(_ column: Int32) -> Int64 { unsafe fin_sqlite_column_int64(handle, column) }
     func isNull(_ column: Int32) -> Bool { unsafe fin_sqlite_column_type(handle, column) == 5 }
     func optional(_ column: Int32) -> Int64? { isNull(column) ? nil : number(column) }
+    /// A moment in milliseconds, or the number of a look or of a row. It is cut to the years from 1970 to 2248, whose
+    /// nanoseconds still are a number of 64 bits: a file may hold anything.
+    func bounded(_ column: Int32) -> Int64 { min(max(number(column), 0), 1 << 43) }
     /// A number of a smaller type, cut to its range: a file may hold anything.
     func clamped<Number: FixedWidthInteger>(_ column: Int32) -> Number { Number(clamping: number(column)) }
     /// A text that is safe to print: a file may come from anywhere.

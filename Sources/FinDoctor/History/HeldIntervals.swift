@@ -120,7 +120,7 @@ extension HistoryReader.OpenFile {
   /// The times of the looks, in milliseconds since 1970, by number.
   fileprivate func times() throws(Database.Failure) -> [Int64: Int64] {
     var all: [Int64: Int64] = [:]
-    try database.prepare("SELECT id, at FROM look").run([]) { all[$0.number(0)] = $0.number(1) }
+    try database.prepare("SELECT id, at FROM look").run([]) { all[$0.bounded(0)] = $0.bounded(1) }
     return all
   }
 

@@ -84,7 +84,7 @@ extension HistoryReader.OpenFile {
   /// The moments of the looks by the monotonic clock, in milliseconds, by number.
   func moments() throws(Database.Failure) -> [Int64: Int64] {
     var all: [Int64: Int64] = [:]
-    try database.prepare("SELECT id, monotonic FROM look").run([]) { all[$0.number(0)] = $0.number(1) }
+    try database.prepare("SELECT id, monotonic FROM look").run([]) { all[$0.bounded(0)] = $0.bounded(1) }
     return all
   }
 }

@@ -40,7 +40,7 @@ package final class HistoryReader {
       }
       var (boot, period): (String, Int64) = ("", 0)
       try database.prepare("SELECT boot, period FROM run LIMIT 1").run([]) { row in
-        (boot, period) = (row.text(0), row.number(1))
+        (boot, period) = (row.text(0), row.bounded(1))
       }
       (self.boot, self.period) = (boot, max(1, period))
       guard let last = try Self.look(database, "ORDER BY id DESC LIMIT 1") else { return nil }
@@ -65,8 +65,8 @@ package final class HistoryReader {
         found =
           found
           ?? Look(
-            number: row.number(0), at: row.number(1), monotonic: row.number(2), resting: row.number(3),
-            newest: row.number(4), missed: row.number(5),
+            number: row.bounded(0), at: row.bounded(1), monotonic: row.bounded(2), resting: row.bounded(3),
+            newest: row.bounded(4), missed: row.bounded(5),
             hidden: row.bytes(6).split(separator: 10).map { SafeText.checked(Array($0)) })
       }
       return found

@@ -53,7 +53,7 @@ extension HistoryReader.OpenFile {
       if let remote = try? WrittenAddress(parsing: row.text(8)).address { socket.remote = remote.bits }
     }
     (socket.localPort, socket.remotePort) = (row.clamped(7), row.clamped(9))
-    (span.first, span.last) = (row.number(11), row.number(12))
+    (span.first, span.last) = (row.bounded(11), row.bounded(12))
     span.ending = Spans.Ending(rawValue: row.number(13)) ?? .open
     if let lower = row.optional(14) {
       span.since = AgeBounds(
@@ -65,7 +65,7 @@ extension HistoryReader.OpenFile {
     span.owners = row.clamped(22)
     if span.holder != nil {
       socket.owners = [
-        .init(pid: row.clamped(23), started: UInt64(bitPattern: row.number(24)), descriptor: row.clamped(21))
+        .init(pid: row.clamped(23), started: UInt64(bitPattern: row.number(24)), descriptor: max(0, row.clamped(21)))
       ]
     }
     span.socket = socket
@@ -80,7 +80,7 @@ extension HistoryReader.OpenFile {
       "SELECT p.pid, p.start, a.fd FROM also a JOIN program p ON p.id = a.program WHERE a.span = ? LIMIT 10000"
     ).run([.number(span.row)]) { row in
       others.append(
-        .init(pid: row.clamped(0), started: UInt64(bitPattern: row.number(1)), descriptor: row.clamped(2)))
+        .init(pid: row.clamped(0), started: UInt64(bitPattern: row.number(1)), descriptor: max(0, row.clamped(2))))
     }
     others.sort { ($0.pid, $0.descriptor) < ($1.pid, $1.descriptor) }
     span.socket.owners += others
@@ -115,7 +115,7 @@ extension HistoryReader.OpenFile {
   func frame(_ rest: String, _ look: Int64) throws(Database.Failure) -> Frame? {
     var found: Frame?
     try database.prepare("SELECT look, open FROM frame \(rest) LIMIT 1").run([.number(look)]) { row in
-      found = Frame(look: row.number(0), open: RowList.unpacked(row.bytes(1)))
+      found = Frame(look: row.bounded(0), open: RowList.unpacked(row.bytes(1)))
     }
     return found
   }

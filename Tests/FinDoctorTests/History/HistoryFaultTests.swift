@@ -1,4 +1,5 @@
 import FinBase
+import FoundationEssentials
 import Glibc
 import Peers
 import TestTraits
@@ -225,6 +226,40 @@ struct HistoryFaultTests {
     let file = try #require(try stage.folder.files().last)
     let database = try Database(stage.folder.path(of: file), .reading)
     #expect(try HistorySchema.number(database, "SELECT count(*) FROM second WHERE lp = 7000") == 19)
+  }
+
+  @Test("numbers that no recorder writes have an answer, or the file is skipped", arguments: [Int64.min, -1, .max])
+  func numbers(value: Int64) throws {
+    let stage = try HistoryStage()
+    var machine = Self.machine()
+    let writer = try stage.writer()
+    for _ in 0..<3 {
+      try machine.look(writer)
+      machine.now += 10_000
+      machine.sockets.append(.init(cookie: UInt64(machine.now), port: 9000, holders: [Self.api]))
+    }
+    writer.finish()
+    let file = try #require(try stage.folder.files().first)
+    let bytes = try #require(FileManager.default.contents(atPath: stage.folder.path(of: file)))
+    var places: [(table: String, column: String)] = []
+    do {
+      let database = try Database(stage.folder.path(of: file), .reading)
+      for table in ["run", "look", "program", "span", "also", "finding", "frame"] {
+        let columns = try database.prepare("SELECT name FROM pragma_table_info('\(table)')")
+        try columns.run([]) { places.append((table, $0.text(0))) }
+      }
+    }
+    #expect(places.count > 50)
+    for place in places {
+      try bytes.write(to: URL(filePath: stage.folder.path(of: file)))
+      do {
+        let database = try Database(stage.folder.path(of: file), .writing)
+        try database.execute("UPDATE OR IGNORE \(place.table) SET \(place.column) = \(value)")
+      }
+      let reader = try HistoryReader(stage.folder)
+      _ = try? reader.answer(at: Self.start + 15_000)
+      _ = reader.holders(of: 9000, nil, from: Self.start, to: Self.start + 60_000)
+    }
   }
 
   @Test("the oldest files are removed as a whole, by size and by days, and never the current one")
