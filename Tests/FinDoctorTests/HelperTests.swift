@@ -34,6 +34,29 @@ struct HelperTests {
     #expect(HelperRequest(bytes[...]) == nil)
   }
 
+  @Test("a process that did not answer is left out for a minute, with others of its user; then all are asked again")
+  func silences() {
+    let minute: UInt64 = 60_000_000_000
+    var silences = Silences<Int32>()
+    func leavesOut(_ pid: Int32, of user: UInt32?, at now: UInt64) -> Bool {
+      silences.leavesOut(pid, of: user, at: now)
+    }
+    #expect(!leavesOut(1, of: 0, at: 5))
+    silences.insert(1, of: 0, at: 5)
+    #expect(leavesOut(1, of: 0, at: 6) && !leavesOut(2, of: 0, at: 6))
+    silences.insert(2, of: 0, at: 6)
+    // Two of one user: the third is not asked, and those of other users are.
+    #expect(leavesOut(3, of: 0, at: 7) && !leavesOut(4, of: 9, at: 7) && !leavesOut(5, of: nil, at: 7))
+    silences.insert(4, of: 9, at: 7)
+    silences.insert(5, of: nil, at: 7)
+    #expect(leavesOut(6, of: 8, at: 8))
+    // The silent ones have ended, so that nothing asks for them again; the others are asked all the same.
+    #expect(!leavesOut(6, of: 8, at: 5 + minute) && leavesOut(2, of: 0, at: 5 + minute))
+    #expect(!leavesOut(3, of: 0, at: 6 + minute))
+    let (first, last) = (silences.contains(1), silences.contains(4))
+    #expect(!first && last)
+  }
+
   @Test("readings are answered in order; one beyond its limit is cut, and one that fails says why")
   func readings() throws {
     let pid = getpid()

@@ -16,15 +16,12 @@ package final class Helpers: Sendable {
     /// The channel to the process that forks the helpers.
     var source: OwnChannel?
     var idle: [Helper] = []
-    /// The processes that did not answer, and when.
-    var silent: [Int32: UInt64] = [:]
-    var silencesOfUser: [UInt32: Int] = [:]
-    var silences = 0
+    /// The processes that did not answer.
+    var silent = Silences<Int32>()
     /// The network namespaces in which a dump with details did not answer, and when.
     var lockedNamespaces: [UInt32: UInt64] = [:]
-    /// The cookies of sockets whose details did not answer, and when.
-    var lockedSockets: [UInt64: UInt64] = [:]
-    var lockedOfUser: [UInt32: Int] = [:]
+    /// The cookies of sockets whose details did not answer.
+    var lockedSockets = Silences<UInt64>()
   }
 
   private final class OwnChannel: Sendable {
@@ -203,27 +200,15 @@ extension Helpers {
 
   private func leavesOut(_ reading: Reading) -> Bool {
     let now = UInt64(SystemClock.monotonic)
-    return state.withLock { state in
-      if let when = state.silent[reading.pid] {
-        if now - when < Budget.memory.inNanoseconds { return true }
-        state.silent[reading.pid] = nil
-        (state.silences, state.silencesOfUser) = (0, [:])
-      }
-      if state.silences >= Budget.silences { return true }
-      return reading.user.map { state.silencesOfUser[$0, default: 0] >= Budget.silencesOfUser } ?? false
-    }
+    return state.withLock { $0.silent.leavesOut(reading.pid, of: reading.user, at: now) }
   }
 
   /// Whether this process did not answer a short time ago.
-  func hasBeenSilent(_ pid: Int32) -> Bool { state.withLock { $0.silent[pid] != nil } }
+  func hasBeenSilent(_ pid: Int32) -> Bool { state.withLock { $0.silent.contains(pid) } }
 
   private func remember(_ reading: Reading) {
     let now = UInt64(SystemClock.monotonic)
-    state.withLock { state in
-      state.silent[reading.pid] = now
-      state.silences += 1
-      if let user = reading.user { state.silencesOfUser[user, default: 0] += 1 }
-    }
+    state.withLock { $0.silent.insert(reading.pid, of: reading.user, at: now) }
   }
 }
 
@@ -236,7 +221,6 @@ extension Helpers {
       guard let when = state.lockedNamespaces[inode] else { return false }
       if now - when < Budget.memory.inNanoseconds { return true }
       state.lockedNamespaces[inode] = nil
-      (state.lockedSockets, state.lockedOfUser) = ([:], [:])
       return false
     }
   }
@@ -249,22 +233,17 @@ extension Helpers {
 
   /// Whether this socket did not answer, or is left out because others of the same user did not.
   func leavesOut(_ socket: InetSocket) -> (isLocked: Bool, isLeftOut: Bool) {
-    state.withLock { state in
-      if state.lockedSockets[socket.cookie] != nil { return (true, true) }
-      let isLeftOut =
-        state.lockedSockets.count >= Budget.silences
-        || state.lockedOfUser[socket.user, default: 0] >= Budget.silencesOfUser
-      return (false, isLeftOut)
+    let now = UInt64(SystemClock.monotonic)
+    return state.withLock { state in
+      let isLeftOut = state.lockedSockets.leavesOut(socket.cookie, of: socket.user, at: now)
+      return (state.lockedSockets.contains(socket.cookie), isLeftOut)
     }
   }
 
   /// Remembers that this socket did not answer.
   func rememberLock(of socket: InetSocket) {
     let now = UInt64(SystemClock.monotonic)
-    state.withLock { state in
-      state.lockedSockets[socket.cookie] = now
-      state.lockedOfUser[socket.user, default: 0] += 1
-    }
+    state.withLock { $0.lockedSockets.insert(socket.cookie, of: socket.user, at: now) }
   }
 }
 
