@@ -46,8 +46,8 @@ final class Neighbour {
 }
 
 @Suite(
-  "fin ends beside programs that keep the kernel waiting, and says what it did not see", .onThreads, .serialized,
-  .timeLimit(.minutes(10)))
+  "fin ends beside programs that keep the kernel waiting, and says what it did not see", .apart("Tests/hostile"),
+  .onThreads, .serialized, .timeLimit(.minutes(30)))
 struct HostileNeighbours {
   /// The time that a verb may take: a silent process costs it less than a second, and the rest as long as a check takes
   /// now, in a debug build and on a machine that may be busy.
@@ -271,5 +271,35 @@ struct HostileNeighbours {
     #expect(listed.lines.contains { $0.split(separator: " ") == ["raw", "UNLISTED", "\(number)"] }, "\(listed)")
     let json = try await Fin.run(words.dropLast(2) + ["--json"])
     #expect(json.output.contains("\"kind\":\"raw\",\"state\":\"UNLISTED\""))
+  }
+
+  @Test(
+    "a socket of another kind is listed too where its program has a namespace that may not be read",
+    .enabled(if: Privileges.canMakeNamespaces, "needs a network namespace"),
+    .enabled(if: Programs.find("python3") != nil && Programs.find("setpriv") != nil, "needs python3 and setpriv"))
+  func othersBesideUnread() async throws {
+    let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    // The program keeps a raw socket, a TCP socket and the namespace of both, and becomes a user who may not enter it.
+    let script = """
+      import os, socket, sys
+      net = os.open("/proc/self/ns/net", os.O_RDONLY)
+      raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 255)
+      tcp = socket.socket()
+      for number in (net, raw.fileno(), tcp.fileno()): os.set_inheritable(number, True)
+      print(raw.fileno(), flush=True)
+      os.execvp("nsenter", sys.argv[1:])
+      """
+    let network = try NetworkNamespace()
+    let python = try #require(Programs.find("python3"))
+    let words = ["-c", script, "nsenter", "--net=/proc/\(getpid())/ns/net"] + user + ["sleep", "600"]
+    let child = try network.run { try Child.spawn(python, words) }
+    defer { child.end() }
+    let number = try #require(try child.readLine())
+    try eventually("the program is another one's") { (try? readText("/proc/\(child.number)/comm")) == "sleep" }
+    let listed = try await Fin.run(
+      through: user, "list", "\(child.number)", "--others", "--fields", "kind,state,fd")
+    // The TCP socket may be in a table that was not read, so nothing is said of it.
+    let rows = listed.lines.dropFirst().map { $0.split(separator: " ").map(String.init) }
+    #expect(rows == [["raw", "UNLISTED", number]], "\(listed)")
   }
 }

@@ -72,7 +72,9 @@ extension Census {
     var last: UInt32 = 0
     for holder in holders.entries where holder.inode != last {
       last = holder.inode
-      if !listed.contains(UInt64(last)), !elsewhere.reaches(holder.pid) { unlisted.append(holder) }
+      if !listed.contains(UInt64(last)), options.readsAllNamespaces || !elsewhere.reaches(holder.pid) {
+        unlisted.append(holder)
+      }
     }
     // The kernel's names for the protocols: `TCP`, `UNIX-STREAM`. A descriptor may refer to another file by now, and to
     // one that does not answer.
@@ -84,10 +86,11 @@ extension Census {
     Helpers.perform(readings) { place, answer in
       guard answer.failure == nil else { return }
       let (holder, name) = (unlisted[place], answer.bytes)
+      // A socket of a kind without tables is missing from all of them, also when some were not read.
       if name.begins(with: "UNIX") {
-        unix.append(holder)
+        if !elsewhere.reaches(holder.pid) { unix.append(holder) }
       } else if let socket = DetachedSocket(holder, name) {
-        if options.transports.isSuperset(of: socket.tables) { found.append(socket) }
+        if options.transports.isSuperset(of: socket.tables), !elsewhere.reaches(holder.pid) { found.append(socket) }
       } else {
         others.append(OtherSocket(holder: holder, kind: visible(name)))
       }

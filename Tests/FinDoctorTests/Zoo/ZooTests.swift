@@ -7,7 +7,7 @@ import Testing
 /// The table of these situations is `README.md` in this folder.
 @Suite(
   "The zoo: real programs, healthy under load and with one fault",
-  .needsScenes, .onThreads, .timeLimit(.minutes(30))
+  .needsScenes, .apart("Tests/zoo"), .onThreads, .timeLimit(.minutes(30))
 )
 struct ZooTests {
   static let web: UInt16 = 8080
