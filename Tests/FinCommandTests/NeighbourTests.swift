@@ -68,7 +68,11 @@ struct NeighbourTests {
         return try child.readLine() ?? ""
       }
     }
-    #expect(counted.hasPrefix("0 of "))
+    // Other tests take censuses of the whole machine meanwhile. A reader of a link in /proc/PID/fd, as ss -p and lsof
+    // are too, has the file for an instant, and a close in that instant takes effect after it: 1 bind of 100,000 fails.
+    // A trial that took the port would make hundreds of them fail.
+    let failures = try #require(counted.split(separator: " ").first.flatMap { Int($0) })
+    #expect(failures <= 3, "\(counted)")
 
     let usual = try await Fin.run("explain", "bind", "127.7.7.11:8199", "--json", "--own-namespace")
     #expect(usual.status == 0 && usual.output.contains("\"tried\":{\"address\":\"bound\"}"), "\(usual)")

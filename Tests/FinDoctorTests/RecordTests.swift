@@ -1,3 +1,4 @@
+import Glibc
 import Peers
 import TestTraits
 import Testing
@@ -73,7 +74,10 @@ struct RecordTests {
     defer { scene.end() }
     var options = Census.Options()
     options.readsAllNamespaces = false
-    let record = try scene.network.run { try CensusRecord.take(options) }
+    var census = try scene.network.run { try Census.take(options) }
+    // The descriptors of other tests are many and differ from run to run.
+    census.leaveOut([getpid()])
+    let record = CensusRecord(of: census, passingBefore: nil)
     #expect(!record.census.sockets.isEmpty || !record.census.detached.isEmpty || !record.census.unixSockets.isEmpty)
     try Self.expectRoundTrip(record)
   }
@@ -83,7 +87,7 @@ struct RecordTests {
     try Self.expectRoundTrip(try CensusRecord.take())
   }
 
-  @Test("random censuses, also with values that no kernel reports", arguments: 0..<40)
+  @Test("random censuses, also with values that no kernel reports", arguments: 0..<20)
   func random(seed: UInt64) throws {
     var random = SeededNumbers(seed)
     try Self.expectRoundTrip(.random(&random))

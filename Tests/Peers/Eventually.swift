@@ -5,7 +5,7 @@ import Glibc
 /// Only for kernel state without an event, such as a counter under `/proc`. Where there is an event, wait for it.
 /// - Throws: `TimedOut`, or the error of the condition.
 public func eventually(
-  within limit: Duration = .seconds(20), _ awaited: String, _ condition: () throws -> Bool
+  within limit: Duration = .seconds(60), _ awaited: String, _ condition: () throws -> Bool
 ) throws {
   let deadline = Deadline.after(limit)
   var pause = Pause()
@@ -18,7 +18,7 @@ public func eventually(
 
 /// Polls until a value equals `expected`. The error names the last value seen.
 public func eventually<Value: Equatable>(
-  within limit: Duration = .seconds(20), _ awaited: String, equals expected: Value, _ value: () throws -> Value
+  within limit: Duration = .seconds(60), _ awaited: String, equals expected: Value, _ value: () throws -> Value
 ) throws {
   let deadline = Deadline.after(limit)
   var pause = Pause()

@@ -6,8 +6,11 @@ import Glibc
 /// that namespace.
 public enum KernelView {
   /// The calling thread's network namespace, as the link in `/proc` names it: `net:[4026531840]`.
-  public static func namespace() throws(RigError) -> String {
-    guard let name = readLink("/proc/thread-self/ns/net") else { throw .last("readlink") }
+  public static func namespace() throws(RigError) -> String { try namespace(of: "thread-self") }
+
+  /// The network namespace of a process or thread, by its name in `/proc`.
+  public static func namespace(of owner: String) throws(RigError) -> String {
+    guard let name = readLink("/proc/\(owner)/ns/net") else { throw .last("readlink") }
     return name
   }
 

@@ -7,6 +7,8 @@ public import Testing
 /// A synchronous test would keep one of these threads until it is over, and a test that awaits something would resume
 /// behind all the tests that have not begun: minutes later, when the situation that it set up has passed.
 public struct OnThreads: TestTrait, SuiteTrait, TestScoping {
+  /// The network namespace of the test program.
+  private static let home = try? KernelView.namespace(of: "self")
   private static let threads = TestThreads(count: 6)
   /// The executor on which tests begin and end. Nothing blocks there.
   private static let usher = TestThreads(count: 1).one()
@@ -28,7 +30,10 @@ public struct OnThreads: TestTrait, SuiteTrait, TestScoping {
     let thread = OnThreads.threads.one()
     try await withTaskExecutorPreference(thread) {
       defer { thread.end() }
+      // A thread in a foreign namespace would break tests that have nothing to do with the one that left it there.
+      try #expect(KernelView.namespace() == OnThreads.home, "the thread was in a foreign network namespace")
       try await body()
+      try #expect(KernelView.namespace() == OnThreads.home, "the test left its thread in a foreign network namespace")
     }
   }
 }

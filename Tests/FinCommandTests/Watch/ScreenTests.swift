@@ -3,7 +3,7 @@ import Testing
 
 @testable import FinTerminal
 
-@Suite("A picture of cells, and the bytes that show it", .onThreads, .timeLimit(.minutes(10)))
+@Suite("A picture of cells, and the bytes that show it", .onThreads, .timeLimit(.minutes(30)))
 struct ScreenTests {
   /// A source of numbers that gives the same ones in each run.
   private struct Numbers: RandomNumberGenerator {
@@ -146,7 +146,7 @@ struct ScreenTests {
   }
 }
 
-@Suite("Keys from bytes", .onThreads, .timeLimit(.minutes(10)))
+@Suite("Keys from bytes", .onThreads, .timeLimit(.minutes(30)))
 struct KeyReaderTests {
   private func keys(_ text: String) -> [Key] {
     var reader = KeyReader()

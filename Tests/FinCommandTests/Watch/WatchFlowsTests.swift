@@ -4,7 +4,7 @@ import Testing
 @testable import FinCommand
 @testable import FinDoctor
 
-@Suite("Rates from two looks", .onThreads, .timeLimit(.minutes(10)))
+@Suite("Rates from two looks", .onThreads, .timeLimit(.minutes(30)))
 struct WatchFlowsTests {
   private func flows(_ before: [UInt64: SocketState], _ after: [UInt64: SocketState], seconds: Double = 1) -> WatchFlows
   {
@@ -75,7 +75,7 @@ struct WatchFlowsTests {
   }
 }
 
-@Suite("Findings from look to look", .onThreads, .timeLimit(.minutes(10)))
+@Suite("Findings from look to look", .onThreads, .timeLimit(.minutes(30)))
 struct WatchEventsTests {
   private func events(_ counts: [Int]) -> [[WatchEvent.Kind]] {
     var taking = WatchTaking(WatchChoice(only: [.closeWaitKnown]))
@@ -125,7 +125,7 @@ struct WatchEventsTests {
   }
 }
 
-@Suite("The pace of looks", .onThreads, .timeLimit(.minutes(10)))
+@Suite("The pace of looks", .onThreads, .timeLimit(.minutes(30)))
 struct WatchPaceTests {
   @Test("looks that take longer than the interval make it grow, and fast ones bring it back")
   func pace() {

@@ -239,7 +239,7 @@ struct WatchModelTests {
   }
 }
 
-@Suite("The filter of fin watch", .onThreads, .timeLimit(.minutes(10)))
+@Suite("The filter of fin watch", .onThreads, .timeLimit(.minutes(30)))
 struct WatchFilterTests {
   private static let look = WatchStage.look(WatchStage.census(sockets: 300))
 

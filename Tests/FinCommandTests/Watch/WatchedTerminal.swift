@@ -97,6 +97,11 @@ final class WatchedTerminal {
     }
   }
 
+  /// Waits for the first picture of a program that is not frozen. On a busy machine it says that its looks are slow.
+  func seePicture() throws {
+    try see("the first picture") { $0.lines[0].contains("[live ") || $0.lines[0].contains("looks are slow]") }
+  }
+
   func see(text: String) throws {
     try see(text) { $0.lines.contains { $0.contains(text) } }
   }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("History: no fault makes a file unreadable", .needsSQLite, .onThreads, .timeLimit(.minutes(10)))
+@Suite("History: no fault makes a file unreadable", .needsSQLite, .onThreads, .timeLimit(.minutes(30)))
 struct HistoryFaultTests {
   private typealias Holding = MadeUpMachine.Holding
   private static let start = HistoryStage.midnight

@@ -6,7 +6,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("History: the right holder at each moment", .needsSQLite, .onThreads, .timeLimit(.minutes(10)))
+@Suite("History: the right holder at each moment", .needsSQLite, .onThreads, .timeLimit(.minutes(30)))
 struct HistoryTests {
   private typealias Holding = MadeUpMachine.Holding
   private static let start = HistoryStage.midnight

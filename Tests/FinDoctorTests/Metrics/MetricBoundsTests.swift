@@ -2,7 +2,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("Metrics: the number of samples is bounded", .timeLimit(.minutes(10)))
+@Suite("Metrics: the number of samples is bounded", .timeLimit(.minutes(30)))
 struct MetricBoundsTests {
   /// A census of many programs that have sockets in every state, with listeners and leaks.
   private func crowd(_ programs: Int, _ sockets: Int) -> MetricStage {

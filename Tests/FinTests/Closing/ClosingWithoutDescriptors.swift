@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -21,7 +22,9 @@ struct ClosingWithoutDescriptors {
     }
   }
 
-  @Test("a close in a task that cannot get an event loop: confirmed, and not reset", arguments: EntryError.allCases)
+  @Test(
+    "a close in a task that cannot get an event loop: confirmed, and not reset", .onThreads,
+    arguments: EntryError.allCases)
   func beforeTheFirstLoop(_ refusal: EntryError) async {
     // A separate process, in which no event loop exists yet.
     await #expect(processExitsWith: .success) { [refusal = refusal as EntryError] in

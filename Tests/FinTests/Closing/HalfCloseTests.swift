@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -89,7 +90,7 @@ struct HalfCloseTests {
     pair.second.close()
   }
 
-  @Test("sending after finishing is an error that says so, and never SIGPIPE", .faults(19))
+  @Test("sending after finishing is an error that says so, and never SIGPIPE", .onThreads, .faults(19))
   func sendAfterFinishing() async {
     // A separate process, which SIGPIPE would end.
     await #expect(processExitsWith: .success) {

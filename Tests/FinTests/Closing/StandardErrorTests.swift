@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -28,7 +29,8 @@ struct StandardErrorTests {
     try body()
   }
 
-  @Test("standard error is a pipe without a reader: the program goes on, and SIGPIPE's handling is unchanged")
+  @Test(
+    "standard error is a pipe without a reader: the program goes on, and SIGPIPE's handling is unchanged", .onThreads)
   func brokenPipe() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -49,7 +51,7 @@ struct StandardErrorTests {
     }
   }
 
-  @Test("a SIGPIPE that the program already has pending stays pending")
+  @Test("a SIGPIPE that the program already has pending stays pending", .onThreads)
   func pendingBefore() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -68,7 +70,7 @@ struct StandardErrorTests {
     }
   }
 
-  @Test("standard error is a full pipe: the report is lost, and the program does not wait for a reader")
+  @Test("standard error is a full pipe: the report is lost, and the program does not wait for a reader", .onThreads)
   func fullPipe() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -95,7 +97,7 @@ struct StandardErrorTests {
     }
   }
 
-  @Test("standard error is closed and its number now a Fin socket: no peer gets a report among its bytes")
+  @Test("standard error is closed and its number now a Fin socket: no peer gets a report among its bytes", .onThreads)
   func becameASocket() async {
     await #expect(processExitsWith: .success) {
       // A separate descriptor table: in the process's own table a libdispatch thread takes any number that becomes
@@ -118,7 +120,7 @@ struct StandardErrorTests {
     }
   }
 
-  @Test("standard error is a file: each report is written as a whole line")
+  @Test("standard error is a file: each report is written as a whole line", .onThreads)
   func file() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -171,7 +172,7 @@ struct ConnectEdges {
   }
 
   @Test(
-    "binding a port below 1024 as an ordinary user names the missing capability",
+    "binding a port below 1024 as an ordinary user names the missing capability", .onThreads,
     .enabled(if: Privileges.isRoot, "needs root"),
     .needsNamespaces)
   func privilegedPort() async {

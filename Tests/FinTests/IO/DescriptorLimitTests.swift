@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -11,6 +12,7 @@ import Testing
 struct DescriptorLimit {
   @Test(
     "accept at the descriptor limit, a client queued: an error that says what to do; the client stays queued",
+    .onThreads,
     .faults(35))
   func acceptSomebody() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.acceptSomebody($0) } }
@@ -18,6 +20,7 @@ struct DescriptorLimit {
 
   @Test(
     "accept at the descriptor limit, no client queued: it waits, and accepts the next one once there is room",
+    .onThreads,
     .faults(35))
   func acceptNobody() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.acceptNobody($0) } }
@@ -25,22 +28,26 @@ struct DescriptorLimit {
 
   @Test(
     "connect, pair, socket, bind and duplicate at the descriptor limit: an error each, and nothing is left behind",
+    .onThreads,
     .faults(35))
   func makers() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.makers($0) } }
   }
 
-  @Test("at the descriptor limit, open sockets still send, receive, wait and close with confirmation", .faults(35))
+  @Test(
+    "at the descriptor limit, open sockets still send, receive, wait and close with confirmation", .onThreads,
+    .faults(35))
   func openOnes() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.openOnes($0) } }
   }
 
-  @Test("a shared connection can wait and be closed from another thread without a free descriptor", .faults(35))
+  @Test(
+    "a shared connection can wait and be closed from another thread without a free descriptor", .onThreads, .faults(35))
   func sharedWaits() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.sharedWaits($0) } }
   }
 
-  @Test("a server at the descriptor limit serves every client in the end", .faults(35))
+  @Test("a server at the descriptor limit serves every client in the end", .onThreads, .faults(35))
   func server() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try AtTheLimit.server($0) } }
   }

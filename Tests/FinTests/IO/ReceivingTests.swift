@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -136,7 +137,7 @@ struct ReceivingBytes {
     ours.close()
   }
 
-  @Test("receive(exactly:) of a tebibyte allocates no memory in advance")
+  @Test("receive(exactly:) of a tebibyte allocates no memory in advance", .onThreads)
   func hugeLengths() async {
     await #expect(processExitsWith: .success) { try ReceivingBytes.askForATebibyte() }
   }

@@ -2,6 +2,7 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -148,7 +149,7 @@ struct Interruptions {
     pair.second.abort()
   }
 
-  @Test("threads under a constant stream of signals lose no byte and no client", .faults(58))
+  @Test("threads under a constant stream of signals lose no byte and no client", .onThreads, .faults(58))
   func signalled() async {
     await #expect(processExitsWith: .success) { try SignalStorm.run() }
   }

@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -65,7 +66,7 @@ struct HostilePassing {
     pair.abort()
   }
 
-  @Test("a process at its descriptor limit: what the kernel drops is an error, and the rest is closed")
+  @Test("a process at its descriptor limit: what the kernel drops is an error, and the rest is closed", .onThreads)
   func fullTable() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -187,7 +187,7 @@ struct PoolDelivery {
   /// `FIN_POOL_REQUESTS` sets the number of requests (6,000).
   @Test(
     "thousands of requests to a server that closes idle connections at random: none is lost silently, none done twice",
-    .timeLimit(.minutes(10)))
+    .timeLimit(.minutes(30)))
   func randomCloses() throws {
     let requests = stormNumber("FIN_POOL_REQUESTS", 6000)
     let server = try RequestServer { server, socket, number in

@@ -7,7 +7,7 @@ import Testing
 @testable import Fin
 
 /// `FIN_POOL_STORM` sets the number of requests (3,000), `FIN_STORM_SEED` the random seed (1).
-@Suite("A pool of connections: a storm of requests, cancelled at random", .onThreads, .timeLimit(.minutes(10)))
+@Suite("A pool of connections: a storm of requests, cancelled at random", .onThreads, .timeLimit(.minutes(30)))
 struct PoolStorm {
   @Test("tasks and threads share a pool, cancelled at every point, with a server that ends at random: nothing is left")
   func storm() throws {

@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -125,7 +126,7 @@ struct Published {
     }
   }
 
-  @Test("more sockets than the file has room for: it grows, and existing records stay where they are")
+  @Test("more sockets than the file has room for: it grows, and existing records stay where they are", .onThreads)
   func growth() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -153,7 +154,7 @@ struct Published {
     }
   }
 
-  @Test("a file that cannot grow counts the sockets without a record, and those sockets work as usual")
+  @Test("a file that cannot grow counts the sockets without a record, and those sockets work as usual", .onThreads)
   func withoutRoom() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

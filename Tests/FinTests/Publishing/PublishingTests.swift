@@ -2,6 +2,7 @@ import CPeers
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -30,7 +31,7 @@ struct PublishingTests {
     #expect(ledger.isPublished)
   }
 
-  @Test("FIN_LEDGER=1, and no other value, publishes the process's ledger from its first use on")
+  @Test("FIN_LEDGER=1, and no other value, publishes the process's ledger from its first use on", .onThreads)
   func environment() async {
     await #expect(processExitsWith: .success) {
       unsafe setenv("FIN_LEDGER", "1", 1)
@@ -46,7 +47,7 @@ struct PublishingTests {
     }
   }
 
-  @Test("FIN_LEDGER=1 where publishing fails: said once on standard error, and the program goes on")
+  @Test("FIN_LEDGER=1 where publishing fails: said once on standard error, and the program goes on", .onThreads)
   func environmentWithout() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       unsafe setenv("FIN_LEDGER", "1", 1)
@@ -65,7 +66,7 @@ struct PublishingTests {
     #expect(said.split(separator: "\n").count { $0.hasPrefix("fin: publish the ledger: ") } == 1, "\(said)")
   }
 
-  @Test("FIN_LEDGER with an unknown value is reported on standard error")
+  @Test("FIN_LEDGER with an unknown value is reported on standard error", .onThreads)
   func environmentOdd() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       unsafe setenv("FIN_LEDGER", "yes", 1)
@@ -190,7 +191,9 @@ struct PublishingTests {
 
   // MARK: Child processes
 
-  @Test("a process that publishes and forks before its first socket: parent and child each publish their own ledger")
+  @Test(
+    "a process that publishes and forks before its first socket: parent and child each publish their own ledger",
+    .onThreads)
   func fork() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -214,7 +217,7 @@ struct PublishingTests {
     }
   }
 
-  @Test("a child of a process with sockets writes nothing into its parent's ledger")
+  @Test("a child of a process with sockets writes nothing into its parent's ledger", .onThreads)
   func forkWithSockets() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -1,9 +1,10 @@
 import Peers
+import TestTraits
 import Testing
 
 @Suite("Rig: nothing is left behind")
 struct RigTeardown {
-  @Test("links and programs, even of a failed test, leave no descriptor and no process", .needsTUN)
+  @Test("links and programs, even of a failed test, leave no descriptor and no process", .onThreads, .needsTUN)
   func linksAndPrograms() async {
     await #expect(processExitsWith: .success) {
       func use(_ number: Int) throws {
@@ -28,7 +29,7 @@ struct RigTeardown {
     }
   }
 
-  @Test("thirty peers, even of failed tests, leave no descriptor and no thread", .needsTUN)
+  @Test("thirty peers, even of failed tests, leave no descriptor and no thread", .onThreads, .needsTUN)
   func peers() async {
     // A separate process, in which no other test opens descriptors.
     await #expect(processExitsWith: .success) {

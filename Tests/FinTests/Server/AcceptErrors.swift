@@ -2,6 +2,7 @@ import CPeers
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -148,7 +149,7 @@ struct AcceptErrors {
   }
 
   @Test(
-    "a seccomp filter that forbids accept: the server retries with pauses, reports it, and a stop ends it",
+    "a seccomp filter that forbids accept: the server retries with pauses, reports it, and a stop ends it", .onThreads,
     arguments: [EPERM, EACCES])
   func filter(code: CInt) async {
     await #expect(processExitsWith: .success) { [code = code as CInt] in

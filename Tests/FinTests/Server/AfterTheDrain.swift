@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -18,7 +19,8 @@ struct AfterTheDrain {
   }
 
   @Test(
-    "a late finishSending leaves a socket alone that has since got the same descriptor number", arguments: Way.allCases)
+    "a late finishSending leaves a socket alone that has since got the same descriptor number", .onThreads,
+    arguments: Way.allCases)
   func finishing(_ way: Way) async {
     // A separate process: the descriptor number that the drain released is given to another socket here, and to no
     // other test.

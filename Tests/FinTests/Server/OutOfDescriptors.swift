@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -7,7 +8,8 @@ import Testing
 @Suite("Promise 9: out of descriptors")
 struct OutOfDescriptors {
   @Test(
-    "forty clients and 24 descriptors: all are served in the end, none fails, and nothing spins", .faults(35))
+    "forty clients and 24 descriptors: all are served in the end, none fails, and nothing spins", .onThreads,
+    .faults(35))
   func forty() async {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in

@@ -1,12 +1,13 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
 @Suite("Promise 2: a signal stops a server, and a second one ends the drain")
 struct StopSignals {
-  @Test("the first signal stops the listener and a conversation goes on; the second one aborts it")
+  @Test("the first signal stops the listener and a conversation goes on; the second one aborts it", .onThreads)
   func twice() async {
     await #expect(processExitsWith: .success) { try synchronously { try StopSignals.run() } }
   }
@@ -26,7 +27,7 @@ struct StopSignals {
     check(visitor.next == .reset, "no reset")
   }
 
-  @Test("after the second signal, a third one has its default action: it ends the program")
+  @Test("after the second signal, a third one has its default action: it ends the program", .onThreads)
   func thrice() async {
     await #expect(processExitsWith: .signal(SIGTERM)) {
       try synchronously {

@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -8,7 +9,7 @@ import Testing
 @Suite("Promise 2: a program that serves ends well on SIGTERM")
 struct Terminating {
   @Test(
-    "one SIGTERM: queued clients are served, a conversation runs to its own end, and the exit status is 0",
+    "one SIGTERM: queued clients are served, a conversation runs to its own end, and the exit status is 0", .onThreads,
     .faults(30))
   func once() async {
     await #expect(processExitsWith: .exitCode(0)) {
@@ -32,6 +33,7 @@ struct Terminating {
 
   @Test(
     "a second SIGTERM: the running conversation is aborted, its peer reads a reset, the exit status differs",
+    .onThreads,
     .faults(30))
   func twice() async {
     await #expect(processExitsWith: .exitCode(Program.statusWhenAborted)) {

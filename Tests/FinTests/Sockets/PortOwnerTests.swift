@@ -2,6 +2,7 @@ import Fin
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @Suite("Address in use: the error names the holder")
@@ -84,7 +85,7 @@ struct AddressInUse {
   }
 
   @Test(
-    "a port held by a program of another user, which may not be examined: the error says so", .faults(52),
+    "a port held by a program of another user, which may not be examined: the error says so", .onThreads, .faults(52),
     .enabled(if: Privileges.isRoot, "needs root, to become another user"))
   func anotherUsers() async throws {
     let held = try Listener.bind(.loopback(port: 0))
@@ -145,7 +146,7 @@ struct AddressInUse {
     socket.close()
   }
 
-  @Test("without a free descriptor for the search, the error is the same, without a holder")
+  @Test("without a free descriptor for the search, the error is the same, without a holder", .onThreads)
   func noDescriptors() async {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in

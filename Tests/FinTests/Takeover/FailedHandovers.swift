@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -138,7 +139,9 @@ struct FailedHandovers {
     _ = try new.join(.seconds(20))
   }
 
-  @Test("a successor of another user is refused; root would be served", .enabled(if: geteuid() == 0, "needs root"))
+  @Test(
+    "a successor of another user is refused; root would be served", .onThreads,
+    .enabled(if: geteuid() == 0, "needs root"))
   func otherUser() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -2,6 +2,7 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -71,7 +72,7 @@ struct ReactorEnds {
   }
 
   @Test(
-    "tasks that prefer the executor of a stopped reactor go on in Swift's own pool, and can wait there")
+    "tasks that prefer the executor of a stopped reactor go on in Swift's own pool, and can wait there", .onThreads)
   func goesOn() async {
     await #expect(processExitsWith: .success) {
       let reactor = try Reactor(loops: 1)
@@ -129,22 +130,22 @@ struct ReactorEnds {
     theirs.abort()
   }
 
-  @Test("a reactor that is stopped or dropped releases its threads and its descriptors")
+  @Test("a reactor that is stopped or dropped releases its threads and its descriptors", .onThreads)
   func givesBack() async {
     await #expect(processExitsWith: .success) { try synchronously { try ReactorEnds.countStopped() } }
   }
 
-  @Test("creating a reactor without free descriptors throws, and leaves neither thread nor descriptor")
+  @Test("creating a reactor without free descriptors throws, and leaves neither thread nor descriptor", .onThreads)
   func withoutDescriptors() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.makeWithout($0) } }
   }
 
-  @Test("the shared reactor, after a failure for lack of descriptors, is created at its next use")
+  @Test("the shared reactor, after a failure for lack of descriptors, is created at its next use", .onThreads)
   func sharedLater() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.shareLater($0) } }
   }
 
-  @Test("a job enqueued while the reactor is being stopped runs all the same: on the loop, or in the pool")
+  @Test("a job enqueued while the reactor is being stopped runs all the same: on the loop, or in the pool", .onThreads)
   func lastJob() async {
     await #expect(processExitsWith: .success) {
       for round in 0..<3000 {
@@ -159,7 +160,8 @@ struct ReactorEnds {
     }
   }
 
-  @Test("two tasks that wait for a socket for the first time together share one loop, which watches it once")
+  @Test(
+    "two tasks that wait for a socket for the first time together share one loop, which watches it once", .onThreads)
   func seatOnce() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -241,7 +242,7 @@ struct StoppingInTasks {
     #expect(owner.listener.phase == .closed)
   }
 
-  @Test("a server whose reactor is stopped: its report is returned, and says so; the port is released")
+  @Test("a server whose reactor is stopped: its report is returned, and says so; the port is released", .onThreads)
   func reactorStopped() async {
     // The tasks continue in Swift's pool, whose threads a blocking test would hold: hence a separate process.
     await #expect(processExitsWith: .success) { try synchronously { try StoppingInTasks.stopReactor() } }

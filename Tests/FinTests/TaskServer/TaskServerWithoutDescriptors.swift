@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -9,6 +10,7 @@ import Testing
 struct TaskServerWithoutDescriptors {
   @Test(
     "forty clients, 24 descriptors: spare descriptors are closed and reopened, all are served, nothing spins",
+    .onThreads,
     .faults(35))
   func forty() async {
     await #expect(processExitsWith: .success) {

@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -15,13 +16,14 @@ import Testing
 struct TaskStorm {
   @Test(
     "eight tasks open, exchange, close and cancel at random: every byte arrives or is reported, and nothing is left",
+    .onThreads,
     .faults(1, 2, 5, 6, 7, 8, 9, 60, 62))
   func tasks() async {
     await #expect(processExitsWith: .success) { try synchronously { try TaskStorm.blow(threads: 0, tasks: 8) } }
   }
 
   @Test(
-    "four tasks and four threads on the same sockets, at random: every byte arrives or is reported",
+    "four tasks and four threads on the same sockets, at random: every byte arrives or is reported", .onThreads,
     .faults(1, 2, 5, 6, 7, 8, 9, 60, 62))
   func mixture() async {
     await #expect(processExitsWith: .success) { try synchronously { try TaskStorm.blow(threads: 4, tasks: 4) } }

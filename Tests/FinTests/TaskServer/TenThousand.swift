@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -7,7 +8,7 @@ import Testing
 @Suite("Promise 9: ten thousand connections at once")
 struct TenThousand {
   @Test(
-    "10,000 connections under a limit of 20,000 descriptors are opened, used and drained without an error",
+    "10,000 connections under a limit of 20,000 descriptors are opened, used and drained without an error", .onThreads,
     .faults(46))
   func drained() async {
     await #expect(processExitsWith: .success) {

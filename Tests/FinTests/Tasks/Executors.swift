@@ -3,6 +3,7 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -142,7 +143,7 @@ struct Executors {
 
   // In separate processes: here Swift's pool is full of blocking tests, and each hop would wait for all of them.
 
-  @Test("every verb works in an actor, and in one with an executor of its own")
+  @Test("every verb works in an actor, and in one with an executor of its own", .onThreads)
   func actors() async {
     await #expect(processExitsWith: .success) {
       try await Plainly.shared.verbs()
@@ -150,14 +151,14 @@ struct Executors {
     }
   }
 
-  @Test("every verb works on the main actor")
+  @Test("every verb works on the main actor", .onThreads)
   func main() async {
     await #expect(processExitsWith: .success) {
       try await mainVerbs()
     }
   }
 
-  @Test("every verb works in Swift's own pool")
+  @Test("every verb works in Swift's own pool", .onThreads)
   func pool() async {
     await #expect(processExitsWith: .success) {
       try await Task.detached { try await everyVerb { EventLoop.current == nil } }.value
@@ -209,7 +210,7 @@ struct Executors {
     theirs.abort()
   }
 
-  @Test("a task keeps its priority after its waits")
+  @Test("a task keeps its priority after its waits", .onThreads)
   func priority() async {
     await #expect(processExitsWith: .success) {
       for priority in [TaskPriority.high, .medium, .background] {

@@ -1,6 +1,7 @@
 import CFin
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -45,7 +46,7 @@ struct FairElsewhere {
     private func run(_ body: @Sendable () -> Void) { body() }
   }
 
-  @Test("on the main actor, a job runs within 64 operations of another that never waits")
+  @Test("on the main actor, a job runs within 64 operations of another that never waits", .onThreads)
   func main() async {
     await #expect(processExitsWith: .success) {
       let worst = try await FairElsewhere.onMain()

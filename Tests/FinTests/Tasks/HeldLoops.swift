@@ -100,7 +100,7 @@ struct HeldLoops {
     #expect(kept.all.count == 2)
   }
 
-  @Test("standard error gets one line for each place")
+  @Test("standard error gets one line for each place", .onThreads)
   func once() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       let reactor = try Reactor(loops: 1)

@@ -2,6 +2,7 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -83,7 +84,8 @@ struct RegistrationLife {
   }
 
   @Test(
-    "a connection dropped open after it waited in a task is closed and reported, and its slot is free", .faults(14))
+    "a connection dropped open after it waited in a task is closed and reported, and its slot is free", .onThreads,
+    .faults(14))
   func leaked() async throws {
     // A separate process, in which no other test opens descriptors.
     await #expect(processExitsWith: .success) {

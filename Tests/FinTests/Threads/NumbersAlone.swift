@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -9,7 +10,7 @@ import Testing
 /// separate process.
 @Suite("Promise 1: a descriptor number is never a stranger's")
 struct NumbersAlone {
-  @Test("when close returns the number is free, whatever operations were inside", .faults(1, 2, 3))
+  @Test("when close returns the number is free, whatever operations were inside", .onThreads, .faults(1, 2, 3))
   func free() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -50,7 +51,7 @@ struct NumbersAlone {
     }
   }
 
-  @Test("a descriptor that other code closed makes our close trap, with the reason", .faults(8))
+  @Test("a descriptor that other code closed makes our close trap, with the reason", .onThreads, .faults(8))
   func stranger() async throws {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       try synchronously {
@@ -67,7 +68,8 @@ struct NumbersAlone {
     #expect(text.contains("EBADF") && text.contains("another part of this program"), "\(text)")
   }
 
-  @Test("close(2) is called once, even when it fails with EINTR or EIO, and the number is free", .faults(13))
+  @Test(
+    "close(2) is called once, even when it fails with EINTR or EIO, and the number is free", .onThreads, .faults(13))
   func interruptedClose() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -88,7 +90,9 @@ struct NumbersAlone {
     }
   }
 
-  @Test("without a descriptor to wait with, the wait fails and says why; closing still works, and waits", .faults(35))
+  @Test(
+    "without a descriptor to wait with, the wait fails and says why; closing still works, and waits", .onThreads,
+    .faults(35))
   func noWaker() async {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in

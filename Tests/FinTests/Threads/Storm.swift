@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -13,6 +14,7 @@ import Testing
 struct Storm {
   @Test(
     "eight threads open, exchange and close at random: every byte arrives or is reported, and nothing is left",
+    .onThreads,
     .faults(1, 2, 5, 6, 7, 8, 60))
   func storm() async {
     await #expect(processExitsWith: .success) {
