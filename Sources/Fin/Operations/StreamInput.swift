@@ -50,8 +50,12 @@ extension Core {
     if isTCP, state.failure == nil, !state.finishedSending, let info = try? TCPInfo.read(number(access)),
       info.state == .closed
     {
-      let cause = fail(((try? Syscalls.takeError(number(access))) ?? nil) ?? .connectionReset)
-      if cause != .peerClosed { throw error(.receive, cause) }
+      // Read once more: another thread may have finished sending meanwhile. It notes that before it sends the FIN.
+      let now = connectionState.value
+      let cause =
+        now.finishedSending
+        ? now.failure : fail(((try? Syscalls.takeError(number(access))) ?? nil) ?? .connectionReset)
+      if let cause, cause != .peerClosed { throw error(.receive, cause) }
     }
     connectionState.update { $0.sawEnd = true }
     advance(.peerFinished)

@@ -86,6 +86,33 @@ struct ResetTests {
     #expect(report.ending == .reset && report.bytesUnacknowledged == 0, "\(report)")
   }
 
+  @Test(
+    "an end of file is no reset although another thread finishes sending, and both FINs are acknowledged, meanwhile")
+  func finishedMeanwhile() throws {
+    let pair = try Loopback()
+    let stream = pair.ours
+    let peer = pair.peer
+    let ours = stream.share()
+    try ours.send([1, 2, 3])
+    try peer.finishSending()
+    try ours.awaitState(.closeWait)
+    // The kernel has returned the end of file, and the receiver is about to ask for the state of the connection.
+    let meanwhile = Script(
+      .first(
+        .getsockopt,
+        .before {
+          do {
+            try onThread { try ours.finishSending() }.join(within: .seconds(60))
+            try ours.awaitState(.closed)
+          } catch { Issue.record(error) }
+        }))
+    #expect(try scripted(meanwhile) { () throws in try ours.receive(upTo: 10) } == nil)
+    #expect(meanwhile.count(.getsockopt) > 0)
+    #expect(try peer.receiveAll() == [1, 2, 3])
+    let report = ours.close()
+    #expect(report.ending == .peerFinished && report.isDelivered, "\(report)")
+  }
+
   @Test("receive reports a reset to an owner that finished sending")
   func afterFinishing() throws {
     let pair = try Loopback()
