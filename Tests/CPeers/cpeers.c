@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -87,6 +88,26 @@ int peers_attach_filter(int fd) {
   struct sock_filter program[] = {BPF_STMT(BPF_RET | BPF_K, 0xffffffff)};
   struct sock_fprog filter = {1, program};
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
+
+int peers_attach_extended_filter(int fd) {
+  struct bpf_insn program[] = {
+      {.code = BPF_ALU | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
+      {.code = BPF_JMP | BPF_EXIT},
+  };
+  union bpf_attr load;
+  memset(&load, 0, sizeof load);
+  load.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+  load.insns = (unsigned long)program;
+  load.insn_cnt = sizeof program / sizeof program[0];
+  load.license = (unsigned long)"";
+  int filter = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+  if (filter < 0) return -1;
+  int code = setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &filter, sizeof filter);
+  int error = errno;
+  close(filter);
+  errno = error;
+  return code;
 }
 
 int peers_forbid_accept(int code) {

@@ -48,6 +48,9 @@ int peers_netlink_send(int protocol, unsigned int port, const void *bytes, unsig
 // Attaches a filter of one instruction to a socket, which takes every packet.
 int peers_attach_filter(int fd);
 
+// The same with a program of eBPF, which the kernel does not show. Returns -1 where this process may load none.
+int peers_attach_extended_filter(int fd);
+
 // Makes accept and accept4 fail with `code` in every thread of this process from now on, through a seccomp filter,
 // which cannot be removed.
 int peers_forbid_accept(int code);

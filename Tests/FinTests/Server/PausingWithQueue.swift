@@ -75,28 +75,47 @@ struct PausingWithQueue {
 
   @Test("a filter that the program has attached stays: a pause refuses, and a stop takes another way")
   func foreignFilter() throws {
+    try Self.expectToKeep(attach: { peers_attach_filter($0) }) { number in
+      var length: socklen_t = 0
+      _ = unsafe getsockopt(number, SOL_SOCKET, SO_ATTACH_FILTER, nil, &length)
+      return length == 1
+    }
+  }
+
+  @Test(
+    "a filter of eBPF stays as well, although the kernel does not show it",
+    .enabled(if: PausingWithQueue.mayLoadFilters, "needs the right to load an eBPF program: run as root"))
+  func foreignExtendedFilter() throws {
+    try Self.expectToKeep(attach: { peers_attach_extended_filter($0) }) { number in
+      var length: socklen_t = 0
+      return unsafe getsockopt(number, SOL_SOCKET, SO_ATTACH_FILTER, nil, &length) != 0 && errno == EACCES
+    }
+  }
+
+  private static var mayLoadFilters: Bool {
+    guard let socket = try? PlainSocket.listening() else { return false }
+    return peers_attach_extended_filter(socket.descriptor) == 0
+  }
+
+  /// Attaches a filter that takes every packet to a listener, pauses and stops it.
+  private static func expectToKeep(attach: (CInt) -> CInt, isAttached: (CInt) -> Bool) throws {
     let listener = try Listener.bind(.loopback(port: 0))
     let port = listener.localAddress.port!
     let number = listener.handle.core.number(.blocking)
-    #expect(peers_attach_filter(number) == 0)
-    func instructions() -> socklen_t {
-      var length: socklen_t = 0
-      _ = unsafe getsockopt(number, SOL_SOCKET, SO_ATTACH_FILTER, nil, &length)
-      return length
-    }
-    #expect(instructions() == 1)
+    #expect(attach(number) == 0)
+    #expect(isAttached(number))
     do throws(SocketError) {
       try listener.pause()
       Issue.record("a pause replaced the program's filter")
     } catch { #expect(error.cause == .system(.fileExists)) }
-    #expect(instructions() == 1 && listener.phase == .listening)
+    #expect(isAttached(number) && listener.phase == .listening)
     try listener.pause(resettingQueue: true)
     try listener.resume()
-    #expect(instructions() == 1)
+    #expect(isAttached(number))
     let visitors = try (0..<3).map { _ in try Visitor(port) }
     try eventually("queued clients", equals: 3) { try listeningQueue(port) }
     listener.stop()
-    #expect(instructions() == 1)
+    #expect(isAttached(number))
     for _ in visitors { try listener.accept(within: .seconds(20)).close(.background) }
     for visitor in visitors { #expect(visitor.next == .success(0)) }
     listener.close()
