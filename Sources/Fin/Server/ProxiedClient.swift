@@ -6,13 +6,10 @@ struct ProxyRefusal: Error, CustomStringConvertible {
 }
 
 extension Core {
-  /// How long a proxy has for its header.
-  private static let proxyHeaderTime = Timeout.seconds(5)
-
   /// Reads the header with which a proxy begins a connection, in a thread, and keeps the client's address.
-  func takeProxyHeader(from proxies: [AddressPrefix]) throws {
+  func takeProxyHeader(from proxies: [AddressPrefix], within time: Duration) throws {
     try checkProxy(proxies)
-    var timeout = LazyDeadline(until: Deadline(allowing: Core.proxyHeaderTime))
+    var timeout = LazyDeadline(until: Deadline(after: time))
     var state = Stateless()
     let found: ProxyHeader
     do throws(SocketError) {
@@ -24,9 +21,9 @@ extension Core {
   }
 
   /// Reads the header with which a proxy begins a connection, in a task, and keeps the client's address.
-  nonisolated(nonsending) func takeProxyHeader(from proxies: [AddressPrefix]) async throws {
+  nonisolated(nonsending) func takeProxyHeader(from proxies: [AddressPrefix], within time: Duration) async throws {
     try checkProxy(proxies)
-    var timeout = LazyDeadline(until: Deadline(allowing: Core.proxyHeaderTime))
+    var timeout = LazyDeadline(until: Deadline(after: time))
     var state = Stateless()
     let found: ProxyHeader
     do throws(SocketError) {

@@ -251,7 +251,7 @@ final class TaskServer: Sendable {
   // [outlined slow path] Few servers are behind a proxy.
   @inline(never)
   private func takeProxyHeader(of client: Core, _ proxies: [AddressPrefix]) async throws {
-    try await client.takeProxyHeader(from: proxies)
+    try await client.takeProxyHeader(from: proxies, within: limits.proxyHeaderTime)
     let address = (client.connectionState.value.originalAddress ?? client.peer)?.ip
     if !state.withLock({ $0.admission.count(client, at: address, limits) }) { throw PeerRefusal() }
   }

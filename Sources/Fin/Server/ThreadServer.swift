@@ -278,7 +278,7 @@ final class ThreadServer: Sendable {
   }
 
   private func takeProxyHeader(of client: Core, _ proxies: [AddressPrefix]) throws {
-    try client.takeProxyHeader(from: proxies)
+    try client.takeProxyHeader(from: proxies, within: limits.proxyHeaderTime)
     let address = (client.connectionState.value.originalAddress ?? client.peer)?.ip
     if !state.withLock({ $0.admission.count(client, at: address, limits) }) { throw PeerRefusal() }
   }

@@ -129,7 +129,9 @@ struct RelayCommand: DocumentedCommand {
       whole: whole?.duration, grace: grace.duration, sendsProxy: sendsProxy, securing: securing,
       securingTarget: securingTarget, meter: rates.meter)
     rates.begin()
-    let limits = ServerLimits(connectionsPerPeer: perPeer, graceAfterAbort: .seconds(5), proxies: try trusted)
+    let limits = ServerLimits(
+      connectionsPerPeer: perPeer, graceAfterAbort: .seconds(5), proxies: try trusted,
+      proxyHeaderTime: min(.seconds(5), idle.duration))
     let report = listener.serve(
       threads: connections, limits: limits, closing: .abort, onFailure: { log.refused($0) }
     ) { connection in

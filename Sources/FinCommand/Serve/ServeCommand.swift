@@ -116,7 +116,7 @@ struct ServeCommand: DocumentedCommand {
     let service = self.service(signals)
     let limits = ServerLimits(
       connectionsPerPeer: perPeer, farewell: farewell.map { Farewell($0) }, graceAfterAbort: .seconds(5),
-      proxies: try trusted)
+      proxies: try trusted, proxyHeaderTime: min(.seconds(5), idle.duration))
     let report = listener.serve(
       threads: connections, limits: limits, closing: .abort, onFailure: { log.refused($0) }
     ) { connection in

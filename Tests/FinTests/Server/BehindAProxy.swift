@@ -105,13 +105,14 @@ struct BehindAProxy {
   }
 
   /// A server that answers with the two addresses of its client.
-  private static func server(_ world: ServingWorld, from proxies: [String], connectionsPerPeer: Int? = nil) throws -> (
-    port: UInt16, stop: () throws -> ServerReport
-  ) {
+  private static func server(
+    _ world: ServingWorld, from proxies: [String], connectionsPerPeer: Int? = nil, within: Duration = .seconds(30)
+  ) throws -> (port: UInt16, stop: () throws -> ServerReport) {
     let owner = Keeper(try Listener.bind(.loopback(port: 0)))
     let handle = owner.listener.handle
     let limits = ServerLimits(
-      connectionsPerPeer: connectionsPerPeer, proxies: proxies.compactMap { AddressPrefix($0) })
+      connectionsPerPeer: connectionsPerPeer, proxies: proxies.compactMap { AddressPrefix($0) },
+      proxyHeaderTime: within)
     let join: () throws -> ServerReport
     switch world {
     case .threads:
@@ -143,6 +144,15 @@ struct BehindAProxy {
         return try join()
       }
     )
+  }
+
+  @Test("without named proxies no header is looked for: one that a client sends is its first line")
+  func neverGuessed() throws {
+    let server = try Running(threads: 1, echo)
+    let line = "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443"
+    #expect(try Visitor(server.port).ask(line) == line + "\n")
+    let report = try server.stop()
+    #expect(report.endings == [.peerFinished: 1] && report.proxiesRefused == 0, "\(report)")
   }
 
   @Test("the handler sees both addresses, and every byte behind the header", arguments: ServingWorld.allCases)
@@ -185,6 +195,40 @@ struct BehindAProxy {
     try? visitor.socket.send(Self.v4 + Array("a\n".utf8))
     #expect(visitor.next == .reset)
     #expect(try other.stop().proxiesRefused == 1)
+  }
+
+  @Test(
+    "a proxy that is silent, or sends its header byte by byte, is reset when the time for the whole header is over",
+    arguments: ServingWorld.allCases)
+  func silent(world: ServingWorld) throws {
+    let limit = Duration.milliseconds(150)
+    let server = try Self.server(world, from: ["127.0.0.1"], within: limit)
+    var silent: Visitor?
+    let time = try elapsed {
+      let visitor = try Visitor(server.port)
+      visitor.socket.setTimeouts(.seconds(60))
+      #expect(visitor.next == .reset)
+      silent = visitor
+    }
+    #expect(time >= limit && silent != nil)
+    // 107 bytes are the longest header of version 1, and would take 2 s.
+    let slow = try Visitor(server.port)
+    slow.socket.setTimeouts(.milliseconds(20))
+    var next = Result<Int, RigError>.failure(RigError("recv", code: EAGAIN))
+    var sent = 0
+    while next == .failure(RigError("recv", code: EAGAIN)), sent < 107 {
+      try? slow.socket.send([UInt8(ascii: "P")])
+      sent += 1
+      next = slow.next
+    }
+    let quick = try Visitor(server.port)
+    try quick.socket.send(Self.v4 + Array("a\n".utf8))
+    #expect(try quick.ask("b") == "a 192.0.2.7:4433 127.0.0.1\nb 192.0.2.7:4433 127.0.0.1\n")
+    let report = try server.stop()
+    #expect(report.proxiesRefused == 2 && report.handlersFailed == 0, "\(report)")
+    #expect(report.endings == [.aborted: 2, .peerFinished: 1], "\(report)")
+    #expect("\(report)".contains("; 2 without a proxy's header"), "\(report)")
+    #expect(next == .reset && sent > 1)
   }
 
   @Test("the limit of a peer counts by the address that the proxy tells", arguments: ServingWorld.allCases)
