@@ -23,6 +23,7 @@ struct ServeHandoverTests {
           while !self.isOver.load(ordering: .acquiring) {
             do {
               let client = try PlainSocket.connected(to: "127.0.0.1", port: port, within: .seconds(60))
+              client.setTimeouts(.seconds(60))
               try client.send(Array("x\n".utf8))
               try client.finishSending()
               let answer = try client.receiveAll()
@@ -93,17 +94,93 @@ struct ServeHandoverTests {
   }
 
   @Test("a successor with another address: status 69, with both addresses; the first one goes on")
-  func elsewhere() async throws {
+  func elsewhere() throws {
     let scratch = try Scratch()
     let first = try Serving("--echo", "--handover", scratch.path + "/handover")
-    let fin = try await Fin.run("serve", "127.0.0.1:1", "--echo", "--handover", scratch.path + "/handover")
-    #expect(fin.status == 69 && fin.output.isEmpty, "\(fin)")
-    #expect(fin.complaints.contains("it listens at 127.0.0.1:\(first.port), and not at 127.0.0.1:1"), "\(fin)")
+    // One that takes over nevertheless does not end: its first line says so.
+    let other = try Talker(["serve", "127.0.0.1:1", "--echo", "--handover", scratch.path + "/handover"])
+    guard try other.child.readLine() == nil else { throw RigError("it serves: \(other.complaints)") }
+    #expect(try other.child.wait() == .exited(69))
+    let complaint = "it listens at 127.0.0.1:\(first.port), and not at 127.0.0.1:1"
+    #expect(other.complaints.contains(complaint), "\(other.complaints)")
     let client = try first.connect()
     try client.send([1])
     #expect(try client.receive() == [1])
     client.close()
     #expect(try first.stop().status == .exited(0))
+  }
+
+  /// A program that begins with the ids of its server and its own, and then repeats each line.
+  private static let program = "echo $PPID $$; while read -r line; do echo $line; done"
+
+  /// A client of a program, and the ids that the program began with.
+  private struct ProgramClient: ~Copyable {
+    let socket: PlainSocket
+    let server: String
+    let program: String
+
+    init(_ port: UInt16) throws {
+      let client = try PlainSocket.connected(to: "127.0.0.1", port: port, within: .seconds(60))
+      client.setTimeouts(.seconds(60))
+      let words = String(decoding: try client.receive(), as: UTF8.self).split(whereSeparator: \.isWhitespace)
+      guard words.count == 2 else { throw RigError("the program said \(words)") }
+      socket = client
+      server = String(words[0])
+      program = String(words[1])
+    }
+
+    func exchange(_ text: String) throws {
+      try socket.send(Array("\(text)\n".utf8))
+      try socket.expect("\(text)\n")
+    }
+
+    func finish() throws {
+      try socket.finishSending()
+      #expect(try socket.receiveAll().isEmpty)
+    }
+  }
+
+  @Test(
+    "programs that run at a handover go on with their clients; at the end of --grace, or at a signal, they are ended",
+    arguments: [false, true])
+  func programs(bySignal: Bool) throws {
+    let scratch = try Scratch()
+    let words = ["--handover", scratch.path + "/handover", "--exec", "sh", "-c", Self.program]
+    let grace = Duration.seconds(6)
+    let first = try Serving(words: ["--grace", bySignal ? "600s" : "6s"] + words)
+    let short = try ProgramClient(first.port)
+    let long = try ProgramClient(first.port)
+    #expect([short.server, long.server] == ["\(first.child.number)", "\(first.child.number)"])
+    let start = ContinuousClock.now
+    let second = try Talker(["serve", "127.0.0.1:\(first.port)"] + words)
+    #expect(try second.child.readLine()?.hasSuffix(", taken over") == true, "\(second.complaints)")
+    #expect(try first.line().hasPrefix("handed over to"))
+    let next = try ProgramClient(first.port)
+    #expect(next.server == "\(second.child.number)")
+    try next.exchange("next")
+    try long.exchange("long")
+    try short.exchange("short")
+    // One ends by itself, with a line as ever.
+    try short.finish()
+    let line = try first.line()
+    #expect(line.contains(": peer finished; 6 bytes received, "), "\(line)")
+    #expect(line.hasSuffix("; sh exited with status 0"), "\(line)")
+    if bySignal { first.child.signal(SIGTERM) }
+    #expect(long.socket.awaitEnd() == ECONNRESET)
+    if !bySignal { #expect(ContinuousClock.now - start >= grace) }
+    let rest = try first.linesToEnd()
+    #expect(try first.child.wait() == .exited(1))
+    #expect(rest.count == 2, "\(rest)")
+    #expect(rest.first?.contains(": aborted (the server stopped); 5 bytes received, ") == true, "\(rest)")
+    #expect(rest.first?.hasSuffix("; sh was ended by signal 15") == true, "\(rest)")
+    #expect(rest.last?.hasPrefix("stopped: 2 served: 1 ") == true, "\(rest)")
+    #expect(!FileManager.default.fileExists(atPath: "/proc/\(long.program)"))
+    // The successor's program did not notice.
+    try next.exchange("more")
+    try next.finish()
+    second.child.signal(SIGTERM)
+    _ = try second.child.readToEnd()
+    #expect(try second.child.wait() == .exited(0))
   }
 
   // MARK: The PROXY protocol
@@ -142,6 +219,19 @@ struct ServeHandoverTests {
     #expect(client.awaitEnd() == ECONNRESET)
     let line = try other.line()
     #expect(line.contains(#""event":"refused""#) && line.contains("is none of the proxies"), "\(line)")
+  }
+
+  @Test("a proxy that connects and says nothing: reset after --idle, with a line, and counted")
+  func silentProxy() throws {
+    let server = try Serving("--proxy", "--trust", "127.0.0.1", "--idle", "200ms", "--echo")
+    let start = ContinuousClock.now
+    let client = try server.connect()
+    #expect(client.awaitEnd() == ECONNRESET)
+    #expect(ContinuousClock.now - start >= .milliseconds(200))
+    #expect(try server.line() == "127.0.0.1:\(client.port): refused (no whole PROXY header: timed out)")
+    let stopped = try server.stop()
+    #expect(stopped.status == .exited(0))
+    #expect(stopped.lines == ["stopped: 1 served: 1 aborted; 1 without a proxy's header"])
   }
 
   // MARK: A farewell

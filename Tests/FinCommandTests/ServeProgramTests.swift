@@ -56,6 +56,21 @@ struct ServeProgramTests {
     }
   }
 
+  @Test("a program whose client resets reads no end of file: it must not take a part for the whole")
+  func noEndAfterReset() throws {
+    let scratch = try Scratch()
+    // Only the end of its input, or SIGKILL, ends it.
+    let script = "trap '' TERM; echo there; cat > /dev/null; touch \(scratch.path)/whole"
+    let server = try Serving("--exec", "sh", "-c", script)
+    let client = try server.connect()
+    try client.send(Array("a part".utf8))
+    try client.expect("there\n")
+    client.abort()
+    let line = try server.line()
+    #expect(line.contains("reset by the peer") && line.hasSuffix("sh was ended by signal 9"), "\(line)")
+    #expect(!FileManager.default.fileExists(atPath: scratch.path + "/whole"))
+  }
+
   @Test("a stop ends programs after --grace, also those that ignore SIGTERM or whose client has finished")
   func stop() throws {
     let server = try Serving(

@@ -37,7 +37,8 @@ public struct PlainSocket: ~Copyable, Sendable {
     unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
   }
 
-  private func setTimeouts(_ limit: Duration) {
+  /// Lets receives and sends wait for this time instead, where a busy machine may delay the peer.
+  public func setTimeouts(_ limit: Duration) {
     var time = timeval(tv_sec: Int(limit.components.seconds), tv_usec: Int(limit.nanoseconds % 1_000_000_000 / 1000))
     let size = socklen_t(MemoryLayout<timeval>.size)
     unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, size)

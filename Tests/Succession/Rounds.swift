@@ -81,11 +81,9 @@ struct Rounds {
   /// One connection of a client: a line, its echo, and the end.
   private static func visit(_ port: UInt16, _ tally: Tally) {
     do {
-      let socket = try PlainSocket.connected(to: "127.0.0.1", port: port)
+      let socket = try PlainSocket.connected(to: "127.0.0.1", port: port, within: .seconds(120))
       // On a busy machine an answer may take longer than the five seconds of a plain socket.
-      var patience = timeval(tv_sec: 120, tv_usec: 0)
-      unsafe setsockopt(
-        socket.descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+      socket.setTimeouts(.seconds(120))
       try socket.send(Array("x\n".utf8))
       try socket.finishSending()
       let answer = String(decoding: try socket.receiveAll(), as: UTF8.self)

@@ -139,13 +139,14 @@ final class ProgramConversation: Sendable {
 
   /// Passes the client's bytes to the program until the client finishes, and closes the program's input then. Bytes
   /// that the program no longer reads are counted and dropped, so that the end of the client is still seen.
+  ///
+  /// After a failure the input stays open until the program has been ended: it must not take a part for the whole.
   private func feed() {
-    defer { program.closeInput() }
     var room = [UInt8](repeating: 0, count: Self.bufferSize)
     do {
       while true {
         let count = try client.receive(into: &room, clock)
-        if count == 0 { return }
+        if count == 0 { return program.closeInput() }
         state.withLock { $0.received += count }
         try pass(room[..<count])
       }

@@ -23,13 +23,15 @@ extension ServeCommand {
 
       --handover lets a server be replaced without a client noticing. The first one binds ADDR and offers its listener \
       at the path. A later one with the same ADDR takes the listener over, with the clients in its queue, and offers \
-      it in turn; the first one ends its conversations within --grace, as after SIGTERM. If the later one \
-      dies before it \
-      serves, the first goes on. Both must run as the same user, or the later one's predecessor as root.
+      it in turn; the first one ends its conversations within --grace, as after SIGTERM. Commands that run go on with \
+      their clients until then; what is left at the end of --grace is ended, its client reset, and the status 1. If \
+      the later one dies before it serves, the first goes on. Both must run as the same user, or the later one's \
+      predecessor as root.
 
       With --proxy every connection has to begin with a PROXY header, as HAProxy's send-proxy and send-proxy-v2 write \
-      it, and has to come from an address of --trust; others are reset, each with a line. The addresses of a LOCAL \
-      header are ignored, and --per-peer counts by the client that the header names.
+      it, and has to come from an address of --trust; others are reset, each with a line. The whole header has 5 s, or \
+      the time of --idle if that is shorter. The addresses of a LOCAL header are ignored, and --per-peer counts by \
+      the client that the header names.
 
       --tls needs a fin that was built with the package trait TLS; fin's packages are built without it. The handshake \
       has 10 s, in the client's own thread. A client with which it fails is reset, and its line says why. A client \
