@@ -142,6 +142,24 @@ extension InetSocket {
     transport == .tcp && remotePort != 0 && localPort == remotePort && localBits == remoteBits
   }
 
+  /// Whether the other end opened the connection, so that a listener's port is the local one, even if that listener is
+  /// closed by now; nil if the counters do not tell.
+  ///
+  /// The kernel counts the SYN of an end that connected among the acknowledged bytes, and that of an accepted end not
+  /// (`tcp_snd_una_update`). The counters of a FIN would blur it, so that only an end that has sent none is judged.
+  package var wasAccepted: Bool? {
+    guard transport == .tcp, state == .established || state == .closeWait, let sent = info.bytesSent,
+      let again = info.bytesRetransmitted, let acknowledged = info.bytesAcknowledged, let unsent = info.bytesNotSent,
+      hasFinishedSending != true
+    else { return nil }
+    let underWay = UInt64(sendQueue) &- UInt64(unsent)
+    switch acknowledged &+ underWay &- (sent &- again) {
+    case 0: return true
+    case 1: return false
+    default: return nil
+    }
+  }
+
   /// Whether it waits in a listener's accept queue, even if its client has given up: a connection without a descriptor
   /// that was never accepted.
   ///

@@ -50,13 +50,15 @@ extension CensusIndex {
   /// Sources whose ports were bound before connect, judged by the port numbers.
   ///
   /// The kernel does not record whether bind or connect chose a port. But Linux gives odd ports (counted from the
-  /// lowest) to bind and even ones to connect, as long as there are any.
+  /// lowest) to bind and even ones to connect, as long as there are any. An end that was accepted has the port of a
+  /// listener, which may be closed by now: it did not connect.
   func boundSources() -> [BoundSource] {
     var sources: [BoundSource.Key: BoundSource] = [:]
     for index in named + synSent + bound {
       let socket = sockets[index]
       guard isChosen(index), socket.state != .timeWait, socket.bindsAddressOnly == false,
-        !socket.localAddress.isUnspecified, let lowest = limits(of: socket).ephemeralPorts?.lowerBound
+        !socket.localAddress.isUnspecified, socket.wasAccepted != true,
+        let lowest = limits(of: socket).ephemeralPorts?.lowerBound
       else { continue }
       let key = BoundSource.Key(
         namespace: socket.namespace, address: socket.localBits, isIPv6: socket.isIPv6, owner: owner(of: socket))

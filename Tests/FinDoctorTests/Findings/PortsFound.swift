@@ -64,6 +64,20 @@ struct PortsFound {
     }
   }
 
+  @Test("E2 is not about ends that were accepted, each from a listener of its own that is closed by now")
+  func accepted() throws {
+    try Scene.with("ports", "accepted", "24", in: smallNetwork()) { scene in
+      let ports = Set(try (0..<24).map { UInt16(try scene.number($0)) })
+      // Without the counters, their odd ports would look like those of bind.
+      #expect(ports.count { $0 % 2 == 1 } >= 22)
+      let census = try scene.census()
+      let open = census.sockets.filter { [.established, .closeWait].contains($0.state) }
+      for socket in open { #expect(socket.wasAccepted == ports.contains(socket.localPort), "\(socket)") }
+      #expect(open.count == 40)
+      #expect(try !scene.allFindings().ids.contains(.bindBeforeConnect))
+    }
+  }
+
   @Test("E3: 40 of 100 ports in TIME-WAIT after this side closed are a warning, 10 information, 3 nothing")
   func timeWait() throws {
     for (count, severity) in [("40", Severity.warning), ("10", .info), ("3", nil)] {

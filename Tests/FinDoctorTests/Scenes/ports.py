@@ -8,6 +8,21 @@ if what == "draining":  # one port of the range, whose listener is closed and wh
     port = l.getsockname()[1]
     l.close()
     stand(port)
+if what == "accepted":  # each from a listener of its own, which is closed; bytes in both directions, and ends of file
+    kept = []
+    for i in range(count):
+        l = listener("127.0.0.6")  # the clients are at 127.0.0.1
+        c, a = pair(l)
+        l.close()
+        if i % 3 == 0:
+            a.sendall(b"0123456789")
+            c.sendall(b"01234")
+        if i % 3 == 1:
+            c.shutdown(socket.SHUT_WR)
+            reach(a, CLOSE_WAIT)
+            reach(c, FIN_WAIT2)
+        kept += [c, a]
+    stand(*[a.getsockname()[1] for a in kept[1::2]])
 listeners = [listener() for _ in range(places)]
 kept = list(listeners)
 for i in range(count):
