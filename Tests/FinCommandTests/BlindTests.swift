@@ -59,6 +59,37 @@ struct BlindTests {
     #expect(whole.hidden.contains { $0.hasSuffix("held by processes that could not be seen") })
   }
 
+  /// Another user, for whom `/proc` lists only its own processes.
+  private static let withHiddenProcesses = [
+    "unshare", "--mount", "sh", "-c",
+    "mount -t proc -o hidepid=2 proc /proc && "
+      + #"exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@""#, "sh",
+  ]
+
+  @Test(
+    "with hidepid, an ordinary user's check says that processes are not listed, and a gate for one ends with status 4",
+    .enabled(if: ["unshare", "mount", "setpriv"].allSatisfy { Programs.find($0) != nil }, "needs mount and setpriv"))
+  func hiddenProcesses() async throws {
+    let listener = try PlainSocket.listening()
+    let child = try Child.spawn(try #require(Programs.find("sleep")), ["600"])
+    defer { child.end() }
+    let fin = try await Fin.run(through: Self.withHiddenProcesses, "check", "--own-namespace", "--json")
+    let whole = try report(fin)
+    #expect(whole.unseenHolders > 0 && listener.descriptor >= 0, "\(fin)")
+    let sentence = whole.hidden.first { $0.hasSuffix("held by processes that could not be seen") } ?? ""
+    #expect(sentence.hasPrefix("some processes may not be listed (/proc is mounted with hidepid,"), "\(whole.hidden)")
+    let text = try await Fin.run(through: Self.withHiddenProcesses, "check", "--own-namespace")
+    #expect(text.complaints.contains("mounted with hidepid"), "\(text)")
+    for words in [["--leaks", "--pid", "\(child.number)"], ["\(child.number)"]] {
+      let one = try await Fin.run(through: Self.withHiddenProcesses, ["check"] + words)
+      #expect(one.status == 4, "\(one)")
+      #expect(one.complaints.contains("process \(child.number) is not listed in /proc"), "\(one)")
+    }
+    // No process has this number.
+    let none = try await Fin.run(through: Self.withHiddenProcesses, "check", "--leaks", "--pid", "99999999")
+    #expect(none.status == 69 && none.complaints.contains("there is no process 99999999"), "\(none)")
+  }
+
   @Test("a command that was killed is no success, whether or not its end could be looked at; one that ends well is")
   func killedCommand() async throws {
     let fin = try await Fin.run("check", "--leaks", "--", "sh", "-c", "kill -9 $$")

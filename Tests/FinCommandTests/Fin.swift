@@ -35,6 +35,10 @@ struct Fin {
 
   /// Runs `fin` through another program, such as `setpriv` with its arguments.
   static func run(through words: [String], _ arguments: String...) async throws -> Fin {
+    try await run(through: words, arguments)
+  }
+
+  static func run(through words: [String], _ arguments: [String]) async throws -> Fin {
     try await run(words[0], Array(words.dropFirst()) + [path] + arguments)
   }
 

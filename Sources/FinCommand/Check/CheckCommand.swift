@@ -1,4 +1,5 @@
 import ArgumentParser
+import FinBase
 import FinDoctor
 import FinTerminal
 import Glibc
@@ -180,7 +181,7 @@ struct CheckCommand: DocumentedCommand {
   private func look(at record: CensusRecord) throws -> Look {
     var census = record.census
     if let pid, census.holders.process(pid) == nil, census.programs[pid] == nil {
-      throw ExitStatus.unavailable.because("there is no process \(pid)")
+      throw Self.missing(pid)
     }
     if let places = try namespace.places(in: census) { census.keep(namespaces: places) }
     var options = record.options
@@ -237,7 +238,7 @@ struct CheckCommand: DocumentedCommand {
       return
     }
     switch name {
-    case .pid(let pid): throw ExitStatus.unavailable.because("there is no process \(pid)")
+    case .pid(let pid): if !isLive || !Self.isUnlisted(pid) { throw Self.missing(pid) }
     case .name(let text):
       throw ExitStatus.unavailable.because(
         "no visible process is called \(visible(text)); give the name that ps shows, the file name, or the name of "
@@ -255,6 +256,12 @@ struct CheckCommand: DocumentedCommand {
       let program = census.programs[process.pid] ?? (isLive ? Program.read(process.pid) : nil)
       return wanted.contains { $0.matches(process.pid, program) }
     }
+    for case .pid(let pid) in wanted where isLive && Self.isUnlisted(pid) {
+      return [
+        "process \(pid) is not listed in /proc, as with its mount option hidepid: run as the user of the process or "
+          + "as root"
+      ]
+    }
     guard let first = unread.first else { return [] }
     let others = unread.count > 1 ? " and of \(unread.count - 1) more" : ""
     return [
@@ -264,6 +271,18 @@ struct CheckCommand: DocumentedCommand {
   }
 
   private func expectProcess(_ pid: Int32) throws {
-    guard Program.read(pid) != nil else { throw ExitStatus.unavailable.because("there is no process \(pid)") }
+    guard Program.read(pid) != nil || Self.isUnlisted(pid) else { throw Self.missing(pid) }
+  }
+
+  private static func missing(_ pid: Int32) -> any Error {
+    ExitStatus.unavailable.because("there is no process \(pid)")
+  }
+
+  /// Whether a process exists that `/proc` does not list: with `hidepid`, those of other users.
+  private static func isUnlisted(_ pid: Int32) -> Bool {
+    guard pid > 0, Program.read(pid) == nil else { return false }
+    // The kernel answers for every process of this PID namespace, and refuses the signal of another user.
+    do throws(KernelError) { _ = try calling { Int(kill(pid, 0)) } } catch { return error.code == EPERM }
+    return false
   }
 }

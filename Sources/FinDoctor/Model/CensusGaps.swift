@@ -98,9 +98,11 @@ public struct CensusGaps: Hashable, Sendable {
           + "the owners of their sockets are unknown")
     }
     if unseenHolders > 0 {
+      let cause = "/proc is mounted with hidepid, or this is a PID namespace of its own"
+      let why = hidesProcesses ? "some processes may not be listed (\(cause)): " : ""
       all.append(
-        "\(Self.count(unseenHolders, "socket", "sockets")) \(unseenHolders == 1 ? "is" : "are") held by processes that "
-          + "could not be seen")
+        why + "\(Self.count(unseenHolders, "socket", "sockets")) \(unseenHolders == 1 ? "is" : "are") held by "
+          + "processes that could not be seen")
     }
     if skippedNamespaces > 0 {
       all.append("\(Self.count(skippedNamespaces, "network namespace", "network namespaces")) could not be entered")
