@@ -21,7 +21,8 @@ def pinned(core):
 class Server:
     """A server process, from its line `port N` to its end at SIGTERM."""
 
-    def __init__(self, command, work, core, before=()):
+    def __init__(self, command, work, core, before=(), patience=20):
+        self.patience = patience
         self.said = tempfile.TemporaryFile()
         words = [*before, *command, work.serve, work.buffer]
         self.process = subprocess.Popen(
@@ -40,17 +41,17 @@ class Server:
     def __exit__(self, kind, *_):
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(10)
+            status = self.process.wait(self.patience)
         except subprocess.TimeoutExpired:
             self._kill()
-            status = "none within 10 s of SIGTERM"
+            status = f"none within {self.patience} s of SIGTERM"
         self.process.stdout.close()
         said = self.last_words()
         if kind is None and (status not in (0, -signal.SIGTERM, 128 + signal.SIGTERM) or said):
             raise Wrong(f"the server's status: {status}" + (f"; it said: {said}" if said else ""))
 
     def _read_port(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], 20)
+        ready, _, _ = select.select([self.process.stdout], [], [], self.patience)
         line = self.process.stdout.readline().decode().split() if ready else []
         if len(line) != 2 or line[0] != "port":
             raise Wrong(f"the server did not start: {self.last_words() or 'it printed no port'}")
