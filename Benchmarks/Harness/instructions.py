@@ -16,9 +16,8 @@ from .measuring import Server, Wrong, run_load
 # Valgrind makes a server about fifty times as slow.
 PATIENCE = 120
 FEW, MANY = 1000, 5000
-# The functions of the C library that hand out memory.
-ALLOCATORS = {
-    "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign", "__libc_malloc", "__libc_calloc"}
+# The functions of the C library that hand out memory, which may call each other.
+ALLOCATORS = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign", "_mid_memalign"}
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def read_profile(text):
 
 
 def plain(name):
-    """A function's name without callgrind's mark of a recursion."""
-    return re.sub(r"'\d+$", "", name)
+    """A function's name without the version of its symbol, and without callgrind's mark of a recursion."""
+    return re.sub(r"@@.*|\.constprop\.\d+|'\d+$", "", name)
 
 
 def readable(program, place):
@@ -93,7 +92,10 @@ def count_once(load, work, command, cores, operations):
     with tempfile.NamedTemporaryFile("r", suffix=".callgrind") as out:
         valgrind = ["valgrind", "-q", "--tool=callgrind", "--log-file=/dev/null", f"--callgrind-out-file={out.name}"]
         with Server(command, work, cores.server, valgrind, PATIENCE) as server:
-            run_load(load, work, server, cores.load, "--exactly", operations)
+            # The load ends itself a minute after the time that it was to measure.
+            run_load(
+                load, work, server, cores.load, "--exactly", operations, "--measure", 1000 * PATIENCE,
+                patience=2 * PATIENCE)
         return read_profile(out.read())
 
 

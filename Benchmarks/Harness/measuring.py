@@ -67,14 +67,14 @@ class Server:
         return lines[-1] if lines else ""
 
 
-def run_load(load, work, server, core, *more):
+def run_load(load, work, server, core, *more, patience=120):
     words = [load, work.load, "--port", server.port, "--server", server.pid, *work.options, *more]
     try:
         done = subprocess.run(
-            [str(word) for word in words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            [str(word) for word in words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience,
             preexec_fn=pinned(core))
     except subprocess.TimeoutExpired:
-        raise Wrong("the load did not end within 2 minutes")
+        raise Wrong(f"the load did not end within {patience} s")
     if done.returncode != 0:
         said = server.last_words()
         raise Wrong((done.stderr.strip() or f"load: status {done.returncode}") + (f"; server: {said}" if said else ""))
