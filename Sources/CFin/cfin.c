@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <sys/uio.h>
 
@@ -183,11 +184,22 @@ int fin_epoll_add_input(int poller, int fd, uint64_t token) {
   return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
 }
 int fin_epoll_wait(int poller, void *events, int most, int milliseconds) {
-  return epoll_wait(poller, (struct epoll_event *)events, most, milliseconds);
+#ifdef SYS_epoll_wait
+  return (int)syscall(SYS_epoll_wait, poller, events, most, milliseconds);
+#else
+  return (int)syscall(SYS_epoll_pwait, poller, events, most, milliseconds, NULL, (size_t)0);
+#endif
 }
 int fin_epoll_take(int poller) {
   struct epoll_event event;
   return epoll_wait(poller, &event, 1, 0);
+}
+
+int64_t fin_recv(int fd, void *bytes, uint64_t count, int flags) {
+  return syscall(SYS_recvfrom, fd, bytes, count, flags, NULL, NULL);
+}
+int64_t fin_send(int fd, const void *bytes, uint64_t count, int flags) {
+  return syscall(SYS_sendto, fd, bytes, count, flags, NULL, (size_t)0);
 }
 
 int64_t fin_file_send(int socket, int file, int64_t position, uint64_t count) {
@@ -222,7 +234,6 @@ int fin_processors(void) {
 
 // ---- For the laboratory of `fin`, in addition to the library's.
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 int fin_pipe(int *ends) { return pipe2(ends, O_CLOEXEC); }

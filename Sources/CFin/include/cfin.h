@@ -77,6 +77,11 @@ static inline uint64_t fin_epoll_token(const void *events, int index) {
   return ((const struct fin_epoll_event *)events)[index].token;
 }
 
+/// recv, without the point of cancellation that the C library puts around it: Fin cancels no thread.
+int64_t fin_recv(int fd, void *_Nullable bytes, uint64_t count, int flags);
+/// send, without the point of cancellation.
+int64_t fin_send(int fd, const void *_Nullable bytes, uint64_t count, int flags);
+
 /// sendfile from a position of the file, which its own position is not.
 int64_t fin_file_send(int socket, int file, int64_t position, uint64_t count);
 
