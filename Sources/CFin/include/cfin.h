@@ -88,6 +88,9 @@ int64_t fin_file_send(int socket, int file, int64_t position, uint64_t count);
 /// The runtime's own identity of the task that runs on this thread; NULL outside of tasks. `withUnsafeCurrentTask`
 /// returns the same at the cost of a generic call. Without parameters, Swift's calling convention is C's.
 void *_Nullable swift_task_getCurrent(void);
+/// Whether a task is cancelled, which `Task.isCancelled` answers with a retain and a release of the task beside it. For
+/// one pointer and a truth value, Swift's calling convention is C's too.
+_Bool swift_task_isCancelled(void *task);
 
 /// The mark of the calling thread, which is the event loop that it runs; NULL for a thread without one.
 void *_Nullable fin_thread_mark(void);

@@ -149,7 +149,7 @@ final class Registration: Wakeable, Sendable {
   private nonisolated(nonsending) func parkWatching(
     _ interest: Interest, until deadline: Deadline, unless isOver: () -> Bool
   ) async -> WakeReason {
-    let canceller = unsafe UInt(bitPattern: swift_task_getCurrent())
+    let canceller = CurrentTask.identity
     return await withTaskCancellationHandler {
       unsafe await withUnsafeContinuation { continuation in
         let task = unsafe Resumption(continuation)
@@ -169,7 +169,7 @@ final class Registration: Wakeable, Sendable {
       // A task is marked as cancelled before its handlers run, and the handler here takes the lock. Checked before the
       // readiness, which stays cached: a task that finds an event at each wait, perhaps one that yields nothing, would
       // otherwise never notice its cancellation.
-      if Task.isCancelled { return .over(.cancelled) }
+      if CurrentTask.isCancelled { return .over(.cancelled) }
       // `deliver` writes the word before it takes the lock.
       if waiter.interest.isMet(by: word.load(ordering: .acquiring)) { return .over(.ready) }
       state.waiters.append(waiter)

@@ -90,7 +90,7 @@ extension Core {
     // Before anything begins: an operation that never has to wait must still let other tasks run and notice its
     // cancellation.
     if EventLoop.countOperation() { await EventLoop.yield() }
-    if Task.isCancelled { throw giveUp(&progress, operation, .cancelled) }
+    if CurrentTask.isCancelled { throw giveUp(&progress, operation, .cancelled) }
     if try !enter(entry, operation), let refused = await queueToWrite(operation, &timeout) { throw refused }
     defer { leave(entry) }
     try checkConnected(entry, operation)
@@ -103,7 +103,7 @@ extension Core {
       case .done(let result): return result
       case .more:
         if EventLoop.countOperation() { await EventLoop.yield() }
-        interruption = Task.isCancelled ? .cancelled : self.interruption(&timeout)
+        interruption = CurrentTask.isCancelled ? .cancelled : self.interruption(&timeout)
       case .blocked(let direction): interruption = await wait(for: direction, &timeout)
       case .pause(let pause): interruption = await rest(pause, &timeout)
       }
@@ -279,7 +279,7 @@ extension Core {
     if gate.isClosing { return .closed }
     switch wake {
     case .ready: return nil
-    case .look: return Task.isCancelled ? .cancelled : nil
+    case .look: return CurrentTask.isCancelled ? .cancelled : nil
     case .timedOut, .cancelled, .stopped: return wake.interruption
     }
   }

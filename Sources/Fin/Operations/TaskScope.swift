@@ -1,4 +1,3 @@
-internal import CFin
 internal import Synchronization
 
 /// The task that owns a connection during `serve` or `withConnection`. One cancellation handler serves the whole scope,
@@ -15,17 +14,17 @@ struct TaskScope: ~Copyable, Sendable {
   // threads is needed.
   var isCurrentTask: Bool {
     let task = word.load(ordering: .relaxed) & ~TaskScope.cancelled
-    return task != 0 && task == TaskScope.current
+    return task != 0 && task == CurrentTask.identity
   }
 
   /// Makes the calling task the owner, from now on.
-  func enter() { word.bitwiseOr(TaskScope.current, ordering: .relaxed) }
+  func enter() { word.bitwiseOr(CurrentTask.identity, ordering: .relaxed) }
 
   /// Makes the calling task the owner, unless there is or was one.
   ///
   /// - Returns: whether it did.
   func enterIfFree() -> Bool {
-    word.compareExchange(expected: 0, desired: TaskScope.current, ordering: .relaxed).exchanged
+    word.compareExchange(expected: 0, desired: CurrentTask.identity, ordering: .relaxed).exchanged
   }
 
   /// Removes the owner, and keeps the bit that says whether it was cancelled.
@@ -47,8 +46,6 @@ struct TaskScope: ~Copyable, Sendable {
 
   /// Whether the owning task was cancelled. Only that task may ask, and only when it has the registration.
   var isCancelled: Bool { word.load(ordering: .sequentiallyConsistent) & TaskScope.cancelled != 0 }
-
-  private static var current: UInt { unsafe UInt(bitPattern: swift_task_getCurrent()) }
 }
 
 extension Core {

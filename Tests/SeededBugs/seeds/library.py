@@ -214,8 +214,8 @@ SEEDS = [
      "      if !seeded(39) { _ = gate.park(registration) }\n",
      "RegistrationOfferTests"),
     (40, "a wait that always finds one more event never hears of its cancellation", "EventLoop/Registration.swift",
-     "      if Task.isCancelled { return .over(.cancelled) }\n",
-     "      if Task.isCancelled, !(seeded(40) && waiter.interest.isMet(by: word.load(ordering: .acquiring))) {\n"
+     "      if CurrentTask.isCancelled { return .over(.cancelled) }\n",
+     "      if CurrentTask.isCancelled, !(seeded(40) && waiter.interest.isMet(by: word.load(ordering: .acquiring))) {\n"
      "        return .over(.cancelled)\n      }\n",
      "CancelledAmongEvents"),
     (41, "a stopped reactor leaves whoever waits there", "EventLoop/EventLoop.swift",
