@@ -41,18 +41,35 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
 
   /// The state that only the loop's own thread uses. Behind a pointer, because the check for exclusivity that Swift
   /// makes at each access to a class's properties would cost more than the access.
-  private struct Own {
+  private struct Own: ~Copyable {
     var queue = JobQueue()
     var yielded: [Resumption<Void>] = []
     /// Swapped with `yielded`, so that both keep their storage.
     var resuming: [Resumption<Void>] = []
     var arrived: [(token: Token, readiness: Readiness)] = []
-    var batch: [(registration: Registration, readiness: Readiness)] = []
+    var batch: [Delivery] = []
     /// Swapped with the inbox's jobs, so that both keep their storage.
     var spare: [UnownedJob] = []
     #if DEBUG
     var watch: HoldWatch
     #endif
+  }
+
+  /// An event on its way to its registration, which is retained once, from the table to the end of the delivery.
+  @safe private struct Delivery {
+    private let registration: Unmanaged<Registration>
+    private let readiness: Readiness
+
+    init(_ readiness: Readiness, to registration: Registration) {
+      unsafe self.registration = .passRetained(registration)
+      self.readiness = readiness
+    }
+
+    /// Called once.
+    func carryOut() {
+      unsafe registration._withUnsafeGuaranteedRef { $0.deliver(readiness) }
+      unsafe registration.release()
+    }
   }
 
   private let own: UnsafeMutablePointer<Own>
@@ -175,16 +192,16 @@ final class EventLoop: TaskExecutor, @unchecked Sendable {
       for (token, readiness) in unsafe own.pointee.arrived
       where table.generations[Int(token.slot)] == token.generation {
         if let registration = table.registrations[Int(token.slot)] {
-          unsafe own.pointee.batch.append((registration, readiness))
+          unsafe own.pointee.batch.append(Delivery(readiness, to: registration))
         }
       }
     }
     unsafe own.pointee.arrived.removeAll(keepingCapacity: true)
     // A registration that is removed from here on has no waiters.
-    for (registration, readiness) in unsafe own.pointee.batch {
+    for delivery in unsafe own.pointee.batch {
       // A new share, for a task that its executor runs before this call returns.
       fin_begin_share()
-      registration.deliver(readiness)
+      delivery.carryOut()
     }
     unsafe own.pointee.batch.removeAll(keepingCapacity: true)
   }

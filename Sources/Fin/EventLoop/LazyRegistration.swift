@@ -9,9 +9,12 @@ struct LazyRegistration: ~Copyable, Sendable {
   deinit { unsafe LazyRegistration.registration(at: registration.load(ordering: .acquiring))?.release() }
 
   // In a single total order with the accesses of a ``TaskScope``, which gives the reason.
-  func load() -> Registration? {
-    unsafe LazyRegistration.registration(at: registration.load(ordering: .sequentiallyConsistent))?
-      .takeUnretainedValue()
+  func load() -> Registration? { unsafe borrow()?.takeUnretainedValue() }
+
+  /// The same without a retain, for an operation inside the gate: it has the socket, and the socket has this.
+  @inline(__always)
+  func borrow() -> Unmanaged<Registration>? {
+    unsafe LazyRegistration.registration(at: registration.load(ordering: .sequentiallyConsistent))
   }
 
   /// Stores `new`, unless another thread has stored one already.
@@ -26,6 +29,7 @@ struct LazyRegistration: ~Copyable, Sendable {
     return unsafe LazyRegistration.registration(at: first)!.takeUnretainedValue()
   }
 
+  @inline(__always)
   private static func registration(at address: UInt) -> Unmanaged<Registration>? {
     guard let pointer = unsafe UnsafeRawPointer(bitPattern: address) else { return nil }
     return unsafe Unmanaged.fromOpaque(pointer)

@@ -160,6 +160,14 @@ final class Registration: Wakeable, Sendable {
     }
   }
 
+  /// BEGIN, for a task whose ``TaskScope`` calls ``wake()`` when the task is cancelled.
+  @inline(__always)
+  func begin(
+    _ task: Resumption<WakeReason>, for interest: Interest, until deadline: Deadline, unless isOver: () -> Bool
+  ) {
+    begin(Waiter(task: task, deadline: deadline, canceller: 0, interest: interest), unless: isOver)
+  }
+
   /// BEGIN: adds the waiter to the list, or resumes it at once when there is a reason not to wait.
   private func begin(_ waiter: Waiter, unless isOver: () -> Bool) {
     enum Beginning { case over(WakeReason), waiting, waitingEarlier }

@@ -232,12 +232,48 @@ extension Core {
   private nonisolated(nonsending) func wait(
     for direction: Direction, _ timeout: inout LazyDeadline
   ) async -> WaitError? {
-    let registration: Registration
-    do { registration = try self.registration(for: direction, &timeout) } catch { return error }
+    if let over = prepareWait(for: direction, &timeout) { return over }
     let interest = direction == .input ? Registration.Interest.input : .output
-    let isWatched = scope.isCurrentTask
-    return reason(
-      await registration.park(interest, until: timeout.deadline, isWatched: isWatched) { self.isOver(isWatched) })
+    let deadline = timeout.deadline
+    if scope.isCurrentTask {
+      return unsafe reason(
+        await withUnsafeContinuation { unsafe beginWait(Resumption($0), for: interest, until: deadline) })
+    }
+    return await waitUnwatched(for: interest, until: deadline)
+  }
+
+  /// Makes ready to wait: there is a registration from here on.
+  ///
+  /// - Returns: the reason not to wait; `nil` for none.
+  // [outlined slow path]
+  @inline(never)
+  private func prepareWait(for direction: Direction, _ timeout: inout LazyDeadline) -> WaitError? {
+    if timeout.isSpent { return .timedOut }
+    if unsafe lazyRegistration.borrow() == nil {
+      do throws(WaitError) { _ = try registration(.suspending) } catch { return error }
+    }
+    if ledger.isPublished { publish(waitFor: direction, until: timeout.deadline) }
+    return nil
+  }
+
+  /// BEGIN, for the task whose cancellation wakes the registration. The registration is not retained: the task does not
+  /// go on before this returns, and has the socket.
+  // [outlined slow path]
+  @inline(never)
+  private func beginWait(
+    _ task: Resumption<Registration.WakeReason>, for interest: Registration.Interest, until deadline: Deadline
+  ) {
+    unsafe lazyRegistration.borrow()!._withUnsafeGuaranteedRef { registration in
+      registration.begin(task, for: interest, until: deadline) { isOver(true) }
+    }
+  }
+
+  // [outlined slow path] Keeps its locals out of the async frame of a wait that is watched.
+  @inline(never)
+  private nonisolated(nonsending) func waitUnwatched(
+    for interest: Registration.Interest, until deadline: Deadline
+  ) async -> WaitError? {
+    reason(await lazyRegistration.load()!.park(interest, until: deadline) { self.isOver(false) })
   }
 
   /// Sleeps for `pause`. Returns `.timedOut` only if the operation's own deadline has passed.

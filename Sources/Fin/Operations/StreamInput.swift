@@ -105,13 +105,15 @@ extension Core {
 /// The cached readiness of a socket, as the event loop last reported it, for an attempt in a task. The loop reports
 /// each edge once, so a socket that is known to be empty need not be asked again. A thread keeps no such cache: it asks
 /// the kernel each time, which reports levels.
+@safe
 struct CachedReadiness {
-  private let registration: Registration?
+  // No reference is counted: the socket keeps its registration, and the operation that is inside the gate the socket.
+  private let registration: Unmanaged<Registration>?
   private let snapshot: Registration.Snapshot?
 
   init(of core: Core, _ access: Access) {
-    registration = access == .suspending ? core.lazyRegistration.load() : nil
-    snapshot = registration?.snapshot
+    unsafe registration = access == .suspending ? core.lazyRegistration.borrow() : nil
+    snapshot = unsafe registration?._withUnsafeGuaranteedRef { $0.snapshot }
   }
 
   /// Whether a system call may succeed.
@@ -126,8 +128,8 @@ struct CachedReadiness {
   /// Clears `readiness` in the cache, because the system call returned nothing or everything that was there. It does
   /// not when the cached readiness contains `exception`.
   func clear(_ readiness: Readiness, unless exception: Readiness? = nil) {
-    guard let registration, let snapshot else { return }
+    guard let registration = unsafe registration, let snapshot else { return }
     if let exception, snapshot.readiness.contains(exception) { return }
-    registration.clear(readiness, since: snapshot)
+    unsafe registration._withUnsafeGuaranteedRef { $0.clear(readiness, since: snapshot) }
   }
 }
