@@ -236,8 +236,7 @@ extension Core {
     let interest = direction == .input ? Registration.Interest.input : .output
     let deadline = timeout.deadline
     if scope.isCurrentTask {
-      return unsafe reason(
-        await withUnsafeContinuation { unsafe beginWait(Resumption($0), for: interest, until: deadline) })
+      return reason(await Resumption.suspend { beginWait($0, for: interest, until: deadline) })
     }
     return await waitUnwatched(for: interest, until: deadline)
   }
