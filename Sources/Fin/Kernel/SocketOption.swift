@@ -31,7 +31,11 @@ private func integer(_ bytes: [UInt8]) -> CInt? {
 
 private func bytes(_ value: CInt) -> [UInt8] {
   let value = UInt32(bitPattern: value)
-  return (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
+  // Not by `map` over a range, which allocates an array besides the result.
+  return [
+    UInt8(truncatingIfNeeded: value), UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value >> 16),
+    UInt8(truncatingIfNeeded: value >> 24),
+  ]
 }
 
 /// Converts a duration to whole units of this number of nanoseconds, rounded up: a wait of 1.5 ms must not become one

@@ -64,7 +64,8 @@ final class Core: Sendable {
       var further: FurtherSockets?
       var refusal: Instant?
       var handshakesCut = 0
-      let drain = Drain()
+      /// Created by the first accept or stop: a connection needs none of its own.
+      lazy var drain = Drain()
     }
 
     private mutating func begun() -> Details {
