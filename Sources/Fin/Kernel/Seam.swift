@@ -73,6 +73,7 @@ enum SystemCall: Hashable, Sendable, CaseIterable {
   case lseek, sendfile, splice, pipe
   case open, chmod, lstat, unlink, flock
   case memfdCreate, fallocate, mmap
+  case getifaddrs
   /// `getsockopt(2)` of `SO_PROTOCOL`.
   case protocolOfSocket
   /// The `msg_flags` of `recvmsg(2)`.

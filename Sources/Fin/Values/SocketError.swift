@@ -48,6 +48,8 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case blockingWork = "run blocking work"
     /// Taking a connection from a ``ConnectionPool``.
     case checkOut = "take a connection from the pool"
+    /// `getifaddrs(3)`.
+    case listInterfaces = "list network interfaces"
   }
 
   /// Why the operation failed.
