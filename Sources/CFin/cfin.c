@@ -38,6 +38,18 @@ _Static_assert(FIN_F_SETPIPE_SZ == F_SETPIPE_SZ && FIN_F_GETPIPE_SZ == F_GETPIPE
 _Static_assert(FIN_SO_DETACH_FILTER == SO_DETACH_FILTER && FIN_SO_GET_FILTER == SO_GET_FILTER, "options");
 _Static_assert(FIN_SO_COOKIE == SO_COOKIE && FIN_IP_BIND_ADDRESS_NO_PORT == IP_BIND_ADDRESS_NO_PORT, "options");
 _Static_assert(FIN_IP_RECVERR == IP_RECVERR && FIN_IPV6_RECVERR == IPV6_RECVERR, "options");
+_Static_assert(FIN_MCAST_JOIN_GROUP == MCAST_JOIN_GROUP && FIN_MCAST_LEAVE_GROUP == MCAST_LEAVE_GROUP, "groups");
+_Static_assert(FIN_MCAST_JOIN_SOURCE_GROUP == MCAST_JOIN_SOURCE_GROUP, "groups");
+_Static_assert(FIN_MCAST_LEAVE_SOURCE_GROUP == MCAST_LEAVE_SOURCE_GROUP, "groups");
+_Static_assert(FIN_IP_MULTICAST_IF == IP_MULTICAST_IF && FIN_IP_MULTICAST_TTL == IP_MULTICAST_TTL, "multicast");
+_Static_assert(FIN_IP_MULTICAST_LOOP == IP_MULTICAST_LOOP && FIN_IP_MULTICAST_ALL == IP_MULTICAST_ALL, "multicast");
+_Static_assert(FIN_IPV6_MULTICAST_IF == IPV6_MULTICAST_IF, "multicast");
+_Static_assert(FIN_IPV6_MULTICAST_HOPS == IPV6_MULTICAST_HOPS, "multicast");
+_Static_assert(FIN_IPV6_MULTICAST_LOOP == IPV6_MULTICAST_LOOP, "multicast");
+_Static_assert(offsetof(struct group_req, gr_group) == 8 && sizeof(struct group_req) == 136, "group_req");
+_Static_assert(offsetof(struct group_source_req, gsr_group) == 8, "group_source_req");
+_Static_assert(offsetof(struct group_source_req, gsr_source) == 136, "group_source_req");
+_Static_assert(sizeof(struct group_source_req) == 264 && sizeof(struct ip_mreqn) == 12, "group_source_req");
 _Static_assert(FIN_IPPROTO_SCTP == IPPROTO_SCTP && FIN_IPPROTO_MPTCP == IPPROTO_MPTCP, "protocols");
 _Static_assert(FIN_TCP_INFO == TCP_INFO && FIN_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP options");
 _Static_assert(FIN_TCP_NOTSENT_LOWAT == TCP_NOTSENT_LOWAT, "TCP options");

@@ -24,12 +24,13 @@ public struct SocketOption<Value: Sendable>: Sendable {
 }
 
 /// Decodes an integer as the kernel lays it out; `nil` for the wrong number of bytes.
-private func integer(_ bytes: [UInt8]) -> CInt? {
+func kernelInteger(_ bytes: [UInt8]) -> CInt? {
   guard bytes.count == 4 else { return nil }
   return CInt(bitPattern: UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16 | UInt32(bytes[3]) << 24)
 }
 
-private func bytes(_ value: CInt) -> [UInt8] {
+/// The bytes of an integer as the kernel lays it out.
+func kernelBytes(_ value: CInt) -> [UInt8] {
   let value = UInt32(bitPattern: value)
   // Not by `map` over a range, which allocates an array besides the result.
   return [
@@ -53,8 +54,8 @@ extension SocketOption where Value == Int {
   public static func integer(_ label: String, level: Int32, name: Int32) -> SocketOption {
     SocketOption(
       label: label, level: level, name: name, size: 4,
-      encode: { CInt(exactly: $0).map { bytes($0) } },
-      decode: { Fin.integer($0).map(Int.init) })
+      encode: { CInt(exactly: $0).map { kernelBytes($0) } },
+      decode: { kernelInteger($0).map(Int.init) })
   }
 
   /// `SO_SNDBUF`, in bytes. Linux doubles the requested size and clamps it to `net.core.wmem_max`: see the result of
@@ -80,8 +81,8 @@ extension SocketOption where Value == Bool {
   public static func flag(_ label: String, level: Int32, name: Int32) -> SocketOption {
     SocketOption(
       label: label, level: level, name: name, size: 4,
-      encode: { bytes($0 ? 1 : 0) },
-      decode: { Fin.integer($0).map { $0 != 0 } })
+      encode: { kernelBytes($0 ? 1 : 0) },
+      decode: { kernelInteger($0).map { $0 != 0 } })
   }
 
   /// `TCP_NODELAY`. On for every connection that Fin makes, so that the end of a `send` is not held back until the
@@ -105,15 +106,15 @@ extension SocketOption where Value == Duration {
   static func seconds(_ label: String, level: Int32, name: Int32) -> SocketOption {
     SocketOption(
       label: label, level: level, name: name, size: 4,
-      encode: { units($0, of: 1_000_000_000).map { bytes($0) } },
-      decode: { Fin.integer($0).map { .seconds($0) } })
+      encode: { units($0, of: 1_000_000_000).map { kernelBytes($0) } },
+      decode: { kernelInteger($0).map { .seconds($0) } })
   }
 
   static func milliseconds(_ label: String, level: Int32, name: Int32) -> SocketOption {
     SocketOption(
       label: label, level: level, name: name, size: 4,
-      encode: { units($0, of: 1_000_000).map { bytes($0) } },
-      decode: { Fin.integer($0).map { .milliseconds($0) } })
+      encode: { units($0, of: 1_000_000).map { kernelBytes($0) } },
+      decode: { kernelInteger($0).map { .milliseconds($0) } })
   }
 
   /// `TCP_USER_TIMEOUT`, in milliseconds, rounded up: the maximum time that sent bytes may stay unacknowledged,

@@ -48,6 +48,10 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     case blockingWork = "run blocking work"
     /// Taking a connection from a ``ConnectionPool``.
     case checkOut = "take a connection from the pool"
+    /// Joining a multicast group.
+    case join = "join the group"
+    /// Leaving a multicast group.
+    case leave = "leave the group"
     /// `getifaddrs(3)`.
     case listInterfaces = "list network interfaces"
   }
