@@ -50,6 +50,14 @@ _Static_assert(offsetof(struct group_req, gr_group) == 8 && sizeof(struct group_
 _Static_assert(offsetof(struct group_source_req, gsr_group) == 8, "group_source_req");
 _Static_assert(offsetof(struct group_source_req, gsr_source) == 136, "group_source_req");
 _Static_assert(sizeof(struct group_source_req) == 264 && sizeof(struct ip_mreqn) == 12, "group_source_req");
+_Static_assert(FIN_IP_TOS == IP_TOS && FIN_IP_TTL == IP_TTL && FIN_IP_PKTINFO == IP_PKTINFO, "details");
+_Static_assert(FIN_IP_RECVTTL == IP_RECVTTL && FIN_IP_RECVTOS == IP_RECVTOS, "details");
+_Static_assert(FIN_IPV6_RECVPKTINFO == IPV6_RECVPKTINFO && FIN_IPV6_PKTINFO == IPV6_PKTINFO, "details");
+_Static_assert(FIN_IPV6_RECVHOPLIMIT == IPV6_RECVHOPLIMIT && FIN_IPV6_HOPLIMIT == IPV6_HOPLIMIT, "details");
+_Static_assert(FIN_IPV6_RECVTCLASS == IPV6_RECVTCLASS && FIN_IPV6_TCLASS == IPV6_TCLASS, "details");
+_Static_assert(FIN_SO_TIMESTAMPNS == SO_TIMESTAMPNS && FIN_SO_RXQ_OVFL == SO_RXQ_OVFL, "details");
+_Static_assert(sizeof(struct in_pktinfo) == 12 && offsetof(struct in_pktinfo, ipi_spec_dst) == 4, "in_pktinfo");
+_Static_assert(sizeof(struct in6_pktinfo) == 20 && offsetof(struct in6_pktinfo, ipi6_ifindex) == 16, "in6_pktinfo");
 _Static_assert(FIN_IPPROTO_SCTP == IPPROTO_SCTP && FIN_IPPROTO_MPTCP == IPPROTO_MPTCP, "protocols");
 _Static_assert(FIN_TCP_INFO == TCP_INFO && FIN_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP options");
 _Static_assert(FIN_TCP_NOTSENT_LOWAT == TCP_NOTSENT_LOWAT, "TCP options");

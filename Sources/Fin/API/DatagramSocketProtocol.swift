@@ -7,9 +7,10 @@ internal import Glibc
 /// one of them. An error concerns one datagram and does not end the socket. Every operation waits at most `within`, or
 /// ``SocketProtocol/timeouts``.
 ///
-/// With `IP_RECVERR` or `IPV6_RECVERR` set, each report of the socket's error queue becomes the error of one call, in
-/// order, with the address of the datagram that it concerns as ``SocketError/remoteAddress``. The program leaves the
-/// queue to Fin then.
+/// With ``SocketOption/reportErrors`` or ``SocketOption/reportErrors6`` set, each report of the socket's error queue
+/// becomes the error of one call, in order, with the address of the datagram that it concerns as
+/// ``SocketError/remoteAddress`` and everything else in ``SocketError/report``. The program leaves the queue to Fin
+/// then.
 ///
 /// Each operation has two forms under one name: in a thread it blocks; in a task, where it is awaited, it suspends.
 /// When the task is cancelled it throws `.cancelled` at once, and loses no datagram.

@@ -24,16 +24,35 @@ enum ControlMessages {
 
   /// The bytes of one control message that passes these descriptors.
   static func passing(_ numbers: [CInt]) -> [UInt8] {
+    message(SOL_SOCKET, CInt(FIN_SCM_RIGHTS), numbers.flatMap { kernelBytes($0) })
+  }
+
+  /// The bytes of one control message.
+  static func message(_ level: CInt, _ type: CInt, _ contents: [UInt8]) -> [UInt8] {
     var bytes: [UInt8] = []
-    func append(_ value: some BitwiseCopyable) {
-      unsafe withUnsafeBytes(of: value) { unsafe bytes.append(contentsOf: $0) }
-    }
-    append(header + numbers.count * MemoryLayout<CInt>.size)
-    append(SOL_SOCKET)
-    append(CInt(FIN_SCM_RIGHTS))
-    for number in numbers { append(number) }
+    unsafe withUnsafeBytes(of: header + contents.count) { unsafe bytes.append(contentsOf: $0) }
+    bytes += kernelBytes(level) + kernelBytes(type) + contents
     while bytes.count < aligned(bytes.count) { bytes.append(0) }
     return bytes
+  }
+
+  /// Calls `body` with the level, the type and the contents of each control message. One that is cut off is lent as far
+  /// as it goes.
+  static func forEach(
+    in bytes: UnsafeRawBufferPointer, _ body: (CInt, CInt, UnsafeRawBufferPointer) -> Void
+  ) {
+    var start = 0
+    while bytes.count - start >= header {
+      let stated = unsafe bytes.loadUnaligned(fromByteOffset: start, as: Int.self)
+      let level = unsafe bytes.loadUnaligned(fromByteOffset: start + MemoryLayout<Int>.size, as: CInt.self)
+      let type = unsafe bytes.loadUnaligned(
+        fromByteOffset: start + MemoryLayout<Int>.size + MemoryLayout<CInt>.size, as: CInt.self)
+      guard stated >= header else { return }
+      let end = start + min(stated, bytes.count - start)
+      unsafe body(level, type, UnsafeRawBufferPointer(rebasing: bytes[(start + header)..<end]))
+      guard stated <= bytes.count - start else { return }
+      start += aligned(stated)
+    }
   }
 
   /// The contents of the control messages that came with one message.
@@ -57,19 +76,12 @@ enum ControlMessages {
   /// Reads all control messages, whatever their order. One that is cut off counts as far as it goes.
   static func contents(_ bytes: UnsafeRawBufferPointer) -> Contents {
     var contents = Contents()
-    var start = 0
-    while bytes.count - start >= header {
+    unsafe forEach(in: bytes) { level, type, data in
       contents.isEmpty = false
-      let stated = unsafe bytes.loadUnaligned(fromByteOffset: start, as: Int.self)
-      let level = unsafe bytes.loadUnaligned(fromByteOffset: start + MemoryLayout<Int>.size, as: CInt.self)
-      let type = unsafe bytes.loadUnaligned(
-        fromByteOffset: start + MemoryLayout<Int>.size + MemoryLayout<CInt>.size, as: CInt.self)
-      guard stated >= header else { break }
-      let end = start + min(stated, bytes.count - start)
       func word(_ index: Int) -> CInt? {
-        let offset = start + header + index * MemoryLayout<CInt>.size
-        guard offset + MemoryLayout<CInt>.size <= end else { return nil }
-        return unsafe bytes.loadUnaligned(fromByteOffset: offset, as: CInt.self)
+        let offset = index * MemoryLayout<CInt>.size
+        guard offset + MemoryLayout<CInt>.size <= data.count else { return nil }
+        return unsafe data.loadUnaligned(fromByteOffset: offset, as: CInt.self)
       }
       var index = 0
       switch (level, type) {
@@ -86,8 +98,6 @@ enum ControlMessages {
         }
       default: break
       }
-      guard stated <= bytes.count - start else { break }
-      start += aligned(stated)
     }
     return contents
   }

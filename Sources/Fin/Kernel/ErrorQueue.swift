@@ -11,6 +11,19 @@ struct QueuedReport {
   let isLocal: Bool
   /// The destination of the datagram that the message is about.
   let peer: SocketAddress?
+  var isICMP6 = false
+  /// The type and the code of the ICMP message.
+  var type: UInt8 = 0
+  var typeCode: UInt8 = 0
+  /// `ee_info`: the path MTU for `EMSGSIZE`.
+  var information: UInt32 = 0
+  /// The machine that sent the ICMP message: `SO_EE_OFFENDER`.
+  var offender: IPAddress?
+  /// The beginning of the datagram.
+  var bytes: [UInt8] = []
+
+  /// The most bytes of a datagram to keep.
+  static let mostBytes = 1500
 }
 
 extension Syscalls {
@@ -20,28 +33,38 @@ extension Syscalls {
   /// - Returns: `nil` when the queue is empty.
   static func takeReport(_ descriptor: CInt) throws(Errno) -> QueuedReport? {
     // `struct cmsghdr` and `struct sock_extended_err` have an alignment of 8 at most.
-    try unsafe withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { control throws(Errno) in
+    let room = 512
+    return try unsafe withUnsafeTemporaryAllocation(byteCount: room + QueuedReport.mostBytes, alignment: 8) {
+      memory throws(Errno) in
+      let quoted = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[room...])
       var length = 0
-      let read: (Int, SocketAddress?)
+      let read: (result: Int, address: SocketAddress?)
       do throws(Errno) {
-        read = try unsafe SocketAddress.reading { address, addressLength throws(Errno) in
-          var message = unsafe msghdr()
-          unsafe message.msg_name = UnsafeMutableRawPointer(address)
-          unsafe message.msg_namelen = addressLength
-          unsafe message.msg_control = control.baseAddress
-          unsafe message.msg_controllen = control.count
-          let count = try call(.recvmsg) { _ in
-            unsafe recvmsg(descriptor, &message, CInt(FIN_MSG_ERRQUEUE | FIN_MSG_DONTWAIT))
+        var vector = unsafe iovec(iov_base: quoted.baseAddress, iov_len: quoted.count)
+        read = try unsafe withUnsafeMutablePointer(to: &vector) { vector throws(Errno) in
+          try unsafe SocketAddress.reading { address, addressLength throws(Errno) in
+            var message = unsafe msghdr()
+            unsafe message.msg_name = UnsafeMutableRawPointer(address)
+            unsafe message.msg_namelen = addressLength
+            unsafe message.msg_iov = vector
+            unsafe message.msg_iovlen = 1
+            unsafe message.msg_control = memory.baseAddress
+            unsafe message.msg_controllen = room
+            let count = try call(.recvmsg) { _ in
+              unsafe recvmsg(descriptor, &message, CInt(FIN_MSG_ERRQUEUE | FIN_MSG_DONTWAIT))
+            }
+            unsafe addressLength = message.msg_namelen
+            unsafe length = min(message.msg_controllen, room)
+            return count
           }
-          unsafe addressLength = message.msg_namelen
-          unsafe length = min(message.msg_controllen, control.count)
-          return count
         }
       } catch {
         if error == .resourceTemporarilyUnavailable { return nil }
         throw error
       }
-      return unsafe QueuedReport(control: UnsafeRawBufferPointer(rebasing: control[..<length]), peer: read.1)
+      return unsafe QueuedReport(
+        control: UnsafeRawBufferPointer(rebasing: memory[..<length]), peer: read.address,
+        bytes: UnsafeRawBufferPointer(rebasing: quoted[..<min(read.result, quoted.count)]))
     }
   }
 
@@ -55,29 +78,27 @@ extension Syscalls {
 }
 
 extension QueuedReport {
-  /// Parses the control data of a message: some `struct cmsghdr`, one of which contains the `struct sock_extended_err`.
-  fileprivate init(control: UnsafeRawBufferPointer, peer: SocketAddress?) {
-    let header = 16
-    var position = 0
-    while position + header <= control.count {
-      let size = unsafe control.loadUnaligned(fromByteOffset: position, as: Int.self)
-      let level = unsafe control.loadUnaligned(fromByteOffset: position + 8, as: CInt.self)
-      let type = unsafe control.loadUnaligned(fromByteOffset: position + 12, as: CInt.self)
-      guard size >= header, position + size <= control.count else { break }
+  /// Parses the control data of a message: some `struct cmsghdr`, one of which contains the `struct sock_extended_err`,
+  /// and behind it the offender's address.
+  fileprivate init(control: UnsafeRawBufferPointer, peer: SocketAddress?, bytes: UnsafeRawBufferPointer) {
+    var parsed = QueuedReport(code: nil, isLocal: false, peer: peer)
+    unsafe ControlMessages.forEach(in: control) { level, type, data in
       let isReport =
         level == CInt(IPPROTO_IP) && type == CInt(FIN_IP_RECVERR)
         || level == CInt(IPPROTO_IPV6) && type == CInt(FIN_IPV6_RECVERR)
-      if isReport, size >= header + 8 {
-        let code = unsafe control.loadUnaligned(fromByteOffset: position + header, as: UInt32.self)
-        // SO_EE_ORIGIN_LOCAL, _ICMP and _ICMP6. The origins above them are timestamps and notices without an error.
-        let origin = unsafe control[position + header + 4]
-        let isError = (1...3).contains(origin) && code != 0
-        self.init(
-          code: isError ? Errno(rawValue: CInt(truncatingIfNeeded: code)) : nil, isLocal: origin == 1, peer: peer)
-        return
-      }
-      position += (size + 7) & ~7
+      guard isReport, data.count >= 16 else { return }
+      let code = unsafe data.loadUnaligned(as: UInt32.self)
+      // SO_EE_ORIGIN_LOCAL, _ICMP and _ICMP6. The origins above them are timestamps and notices without an error.
+      let origin = unsafe data[4]
+      let isError = (1...3).contains(origin) && code != 0
+      parsed = QueuedReport(
+        code: isError ? Errno(rawValue: CInt(truncatingIfNeeded: code)) : nil, isLocal: origin == 1, peer: peer)
+      parsed.isICMP6 = origin == 3
+      (parsed.type, parsed.typeCode) = unsafe (data[5], data[6])
+      parsed.information = unsafe data.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+      parsed.offender = unsafe SocketAddress(raw: UnsafeRawBufferPointer(rebasing: data[16...]))?.ip
+      if isError { parsed.bytes = unsafe Array(bytes) }
     }
-    self.init(code: nil, isLocal: false, peer: peer)
+    self = parsed
   }
 }

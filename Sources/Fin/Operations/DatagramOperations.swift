@@ -6,10 +6,15 @@ internal import SystemPackage
 struct DatagramSendState: OperationState {
   /// The address to send to; `nil` for the one that the socket is connected to.
   let peer: SocketAddress?
+  /// The control messages to send with it; `nil` for none.
+  let control: [UInt8]?
   /// The next pause, for when no event reports room; it grows with each attempt.
   var pause = Duration.milliseconds(1)
 
-  init(peer: SocketAddress?) { self.peer = peer }
+  init(peer: SocketAddress?, control: [UInt8]? = nil) {
+    self.peer = peer
+    self.control = control
+  }
 
   func waitFailed(_ core: Core, _ operation: SocketError.Operation, _ cause: SocketError.Cause) -> SocketError {
     core.failure(operation, cause, peer)
@@ -26,7 +31,11 @@ extension Core {
     let cached = CachedReadiness(of: self, access)
     do throws(Errno) {
       if let peer {
-        _ = try unsafe Syscalls.send(number(access), bytes, to: peer)
+        if let control = outgoing.control {
+          try unsafe Syscalls.send(number(access), bytes, to: peer, control: control)
+        } else {
+          _ = try unsafe Syscalls.send(number(access), bytes, to: peer)
+        }
       } else {
         _ = try unsafe Syscalls.send(number(access), bytes)
       }
@@ -35,8 +44,8 @@ extension Core {
       return .done(())
     } catch {
       guard error == .resourceTemporarilyUnavailable else {
-        if let reported = reported(.send, error, access) { throw reported }
-        throw failure(.send, .system(error), peer, note: error == .messageTooLong ? tooLong(bytes.count, peer) : nil)
+        if let reported = reported(.send, error, peer, access) { throw reported }
+        throw failure(.send, .system(error), peer, note: note(on: error, bytes.count, outgoing))
       }
       if family == .unix, peer != nil {
         // The receiver's queue is full. Events report room in our own buffer only, so this retries, with longer and
@@ -74,23 +83,30 @@ extension Core {
     if !cached.mayBeReady(.input) { return .blocked(.input) }
     do throws(Errno) {
       let (length, from) = try unsafe Syscalls.receiveDatagram(number(access), room)
-      if length == 0, from == nil, family != .unix {
-        // Every IP datagram has a sender, so this is not a datagram.
-        throw Errno.socketShutdown
-      }
+      try checkIsDatagram(length, from)
       return .done(Datagram.Envelope(sender: from, length: length, received: min(length, room.count)))
-    } catch {
-      guard error == .resourceTemporarilyUnavailable else {
-        throw reported(.receive, error, access) ?? self.error(.receive, .system(error))
-      }
-      // A report without an error of the call: another holder of the socket took that error.
-      if cached.isInputPartial {
-        if let reported = reported(.receive, nil, access) { throw reported }
-        if inputHasEnded(access) { throw self.error(.receive, .system(.socketShutdown)) }
-      }
-      cached.clear([.input, .inputIsPartial])
-      return .blocked(.input)
+    } catch { return try nothingArrived(error, cached, access) }
+  }
+
+  /// Throws for 0 bytes without a sender on an IP socket. Every IP datagram has a sender, so they are not a datagram.
+  func checkIsDatagram(_ length: Int, _ sender: SocketAddress?) throws(Errno) {
+    if length == 0, sender == nil, family != .unix { throw Errno.socketShutdown }
+  }
+
+  /// Decides on an error of a receive: nothing is there yet, or an error or a report is the result.
+  func nothingArrived<R>(
+    _ code: Errno, _ cached: CachedReadiness, _ access: Access
+  ) throws(SocketError) -> Attempt<R> {
+    guard code == .resourceTemporarilyUnavailable else {
+      throw reported(.receive, code, nil, access) ?? error(.receive, .system(code))
     }
+    // A report without an error of the call: another holder of the socket took that error.
+    if cached.isInputPartial {
+      if let reported = reported(.receive, nil, nil, access) { throw reported }
+      if inputHasEnded(access) { throw error(.receive, .system(.socketShutdown)) }
+    }
+    cached.clear([.input, .inputIsPartial])
+    return .blocked(.input)
   }
 
   /// Receives a datagram into memory that is allocated for the time of one attempt.
@@ -134,24 +150,42 @@ extension Core {
   }
 
   func failure(
-    _ operation: SocketError.Operation, _ cause: SocketError.Cause, _ peer: SocketAddress?, note: String? = nil
+    _ operation: SocketError.Operation, _ cause: SocketError.Cause, _ peer: SocketAddress?, note: String? = nil,
+    datagramsAccepted: Int = 0, report: DatagramReport? = nil
   ) -> SocketError {
-    SocketError(operation, cause, kind, local: local, peer: peer ?? self.peer, note: note)
+    SocketError(
+      operation, cause, kind, local: local, peer: peer ?? self.peer, note: note, datagramsAccepted: datagramsAccepted,
+      report: report)
   }
 
   /// The error of an operation, for a program that asked for error reports: each report becomes the error of one call,
   /// in order, with the address of the datagram that it concerns.
   ///
-  /// - Parameter code: the error of the operation's own call; `nil` when it had none.
-  /// - Returns: `nil` when there is no report, or when it repeats the error of the call itself.
-  private func reported(_ operation: SocketError.Operation, _ code: Errno?, _ access: Access) -> SocketError? {
-    guard let report = takeReport(access), let reported = report.code, code == nil || !report.isLocal else {
-      return nil
-    }
-    return failure(operation, .system(reported), report.peer)
+  /// - Parameters:
+  ///   - code: the error of the operation's own call; `nil` when it had none.
+  ///   - peer: the address that the call sends to; a report of this machine has the address without its port.
+  /// - Returns: `nil` when there is no report. One that repeats the error of the call itself adds its details to it.
+  func reported(
+    _ operation: SocketError.Operation, _ code: Errno?, _ peer: SocketAddress?, datagramsAccepted: Int = 0,
+    _ access: Access
+  ) -> SocketError? {
+    guard let report = takeReport(access), let reported = report.code,
+      code == nil || !report.isLocal || code == report.code
+    else { return nil }
+    let details = DatagramReport(report)
+    return failure(
+      operation, .system(reported), report.isLocal ? peer ?? report.peer : report.peer, note: details?.note,
+      datagramsAccepted: datagramsAccepted,
+      report: details)
   }
 
-  private func tooLong(_ count: Int, _ peer: SocketAddress?) -> String {
+  private func note(on code: Errno, _ count: Int, _ outgoing: DatagramSendState) -> String? {
+    if code == .messageTooLong { return tooLong(count, outgoing.peer) }
+    guard outgoing.control != nil, code == .invalidArgument || code == .addressNotAvailable else { return nil }
+    return "the source has to be an address of this machine, and the interface one that leads to the peer"
+  }
+
+  func tooLong(_ count: Int, _ peer: SocketAddress?) -> String {
     switch (peer ?? self.peer)?.canonical {
     case .ip(.v4, _): "\(count) bytes; UDP over IPv4 carries 65,507 at most, and less where nothing may be fragmented"
     case .ip(.v6, _): "\(count) bytes; UDP over IPv6 carries 65,527 at most, and less where nothing may be fragmented"

@@ -119,6 +119,10 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The number of bytes that this call had handed to the kernel before it failed. Whether they reached the peer, only
   /// ``CloseReport`` tells.
   public var bytesAccepted: Int { details.bytesAccepted }
+  /// The number of datagrams of a batch that the kernel had accepted before this call failed; 0 for every other call.
+  public var datagramsAccepted: Int { details.datagramsAccepted }
+  /// The report of the error queue that this error is; `nil` for every other error.
+  public var report: DatagramReport? { details.report }
   /// Further information for the user, such as the name of an option or the holder of the port.
   public var note: String? { details.note }
   /// The attempts of a dial that failed with all its addresses, in the order in which they failed; empty for every
@@ -139,10 +143,13 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     /// For the hint only; it takes no part in comparing two errors.
     let kind: SocketKind?
     let attempts: [DialAttempt]
+    let datagramsAccepted: Int
+    let report: DatagramReport?
 
     init(
       _ operation: Operation, _ cause: Cause, _ kind: SocketKind?, _ local: SocketAddress?, _ peer: SocketAddress?,
-      _ bytesAccepted: Int, _ note: String?, _ attempts: [DialAttempt]
+      _ bytesAccepted: Int, _ note: String?, _ attempts: [DialAttempt], _ datagramsAccepted: Int,
+      _ report: DatagramReport?
     ) {
       self.operation = operation
       self.cause = cause
@@ -152,12 +159,15 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
       self.note = note
       self.kind = kind
       self.attempts = attempts
+      self.datagramsAccepted = datagramsAccepted
+      self.report = report
     }
   }
 
   public static func == (a: SocketError, b: SocketError) -> Bool {
     a.operation == b.operation && a.cause == b.cause && a.localAddress == b.localAddress
       && a.remoteAddress == b.remoteAddress && a.bytesAccepted == b.bytesAccepted && a.note == b.note
+      && a.datagramsAccepted == b.datagramsAccepted && a.report == b.report
   }
 
   public func hash(into hasher: inout Hasher) {
@@ -168,9 +178,11 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
 
   init(
     _ operation: Operation, _ cause: Cause, _ kind: SocketKind? = nil, local: SocketAddress? = nil,
-    peer: SocketAddress? = nil, bytesAccepted: Int = 0, note: String? = nil, attempts: [DialAttempt] = []
+    peer: SocketAddress? = nil, bytesAccepted: Int = 0, note: String? = nil, attempts: [DialAttempt] = [],
+    datagramsAccepted: Int = 0, report: DatagramReport? = nil
   ) {
-    details = Details(operation, cause, kind, local, peer, bytesAccepted, note, attempts)
+    details = Details(
+      operation, cause, kind, local, peer, bytesAccepted, note, attempts, datagramsAccepted, report)
   }
 
   /// The error in one line:
@@ -185,6 +197,7 @@ public struct SocketError: Error, Hashable, Sendable, CustomStringConvertible {
     }
     text += ": \(cause.text)"
     if bytesAccepted > 0 { text += ", after \(bytesAccepted) bytes were accepted" }
+    if datagramsAccepted > 0 { text += ", after \(datagramsAccepted) datagrams were accepted" }
     if let hint = note ?? hint { text += ": \(hint)" }
     return text
   }

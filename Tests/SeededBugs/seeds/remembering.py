@@ -79,8 +79,8 @@ SEEDS = [
      "Pausing|HandOver"),
     # Datagrams.
     (290, "the error of a datagram names the connected peer, not the one that it was sent to", DATAGRAMS,
-     "    SocketError(operation, cause, kind, local: local, peer: peer ?? self.peer, note: note)",
-     "    SocketError(\n      operation, cause, kind, local: local, peer: seeded(290) ? self.peer ?? peer : peer ?? self.peer, note: note)",
+     "      operation, cause, kind, local: local, peer: peer ?? self.peer, note: note, ",
+     "      operation, cause, kind, local: local, peer: seeded(290) ? self.peer ?? peer : peer ?? self.peer, note: note, ",
      "Datagrams/errorNamesAddress"),
     (291, "a connect that failed changes the peer of a datagram socket", DATAGRAMS,
      "        throw failure(.connect, .system(error), peer)\n",
