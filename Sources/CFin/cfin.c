@@ -58,6 +58,7 @@ _Static_assert(FIN_IPV6_RECVTCLASS == IPV6_RECVTCLASS && FIN_IPV6_TCLASS == IPV6
 _Static_assert(FIN_SO_TIMESTAMPNS == SO_TIMESTAMPNS && FIN_SO_RXQ_OVFL == SO_RXQ_OVFL, "details");
 _Static_assert(sizeof(struct in_pktinfo) == 12 && offsetof(struct in_pktinfo, ipi_spec_dst) == 4, "in_pktinfo");
 _Static_assert(sizeof(struct in6_pktinfo) == 20 && offsetof(struct in6_pktinfo, ipi6_ifindex) == 16, "in6_pktinfo");
+_Static_assert(sizeof(struct mmsghdr) == 64 && offsetof(struct mmsghdr, msg_len) == 56, "mmsghdr");
 _Static_assert(FIN_IPPROTO_SCTP == IPPROTO_SCTP && FIN_IPPROTO_MPTCP == IPPROTO_MPTCP, "protocols");
 _Static_assert(FIN_TCP_INFO == TCP_INFO && FIN_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP options");
 _Static_assert(FIN_TCP_NOTSENT_LOWAT == TCP_NOTSENT_LOWAT, "TCP options");
@@ -78,6 +79,12 @@ int fin_accept4(int fd, void *address, uint32_t *length, int flags) {
 int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds) {
   struct timespec time = {.tv_sec = seconds, .tv_nsec = nanoseconds};
   return ppoll((struct pollfd *)fds, (nfds_t)count, seconds < 0 ? NULL : &time, NULL);
+}
+int fin_receive_messages(int fd, void *messages, unsigned count, int flags) {
+  return recvmmsg(fd, (struct mmsghdr *)messages, count, flags, NULL);
+}
+int fin_send_messages(int fd, void *messages, unsigned count, int flags) {
+  return sendmmsg(fd, (struct mmsghdr *)messages, count, flags);
 }
 int fin_ioctl_int(int fd, uint64_t request, int *value) { return ioctl(fd, (unsigned long)request, value); }
 // A signal handler may only call async-signal-safe functions and touch such variables.

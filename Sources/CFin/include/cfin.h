@@ -18,6 +18,10 @@ int fin_accept4(int fd, void *_Nullable address, uint32_t *_Nullable length, int
 /// `fds` are struct pollfd; a negative number of seconds waits without a timeout.
 int fin_ppoll(void *fds, uint64_t count, int64_t seconds, int64_t nanoseconds);
 int fin_ioctl_int(int fd, uint64_t request, int *value);
+/// recvmmsg and sendmmsg without a timeout. `messages` are struct mmsghdr: a struct msghdr, and at byte 56 the length of
+/// the message, 64 bytes in all.
+int fin_receive_messages(int fd, void *messages, unsigned count, int flags);
+int fin_send_messages(int fd, void *messages, unsigned count, int flags);
 int fin_fcntl_int(int fd, int command, int value);
 /// SO_ATTACH_FILTER on a TCP socket: the kernel drops each segment with SYN and without ACK, as if it had been lost.
 int fin_drop_new_handshakes(int fd);

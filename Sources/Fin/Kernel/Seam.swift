@@ -68,7 +68,7 @@ final class Script: Sendable {
 /// The system calls that Fin makes.
 enum SystemCall: Hashable, Sendable, CaseIterable {
   case socket, socketpair, bind, listen, connect, accept, shutdown, close
-  case recv, send, sendmsg, recvmsg, getsockopt, setsockopt, getsockname, getpeername, ioctl, fcntl
+  case recv, send, sendmsg, recvmsg, sendmmsg, recvmmsg, getsockopt, setsockopt, getsockname, getpeername, ioctl, fcntl
   case poll, eventfd, epollCreate, epollControl, epollWait, read, write
   case lseek, sendfile, splice, pipe
   case open, chmod, lstat, unlink, flock

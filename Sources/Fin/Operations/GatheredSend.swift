@@ -49,7 +49,7 @@ struct GatherState: OperationState {
 
   /// The number of pieces in one system call: within `UIO_MAXIOV` (1024, uio(7)), and few enough for any thread's
   /// stack, because borrowing the storage of a piece takes a stack frame.
-  private static let piecesAtOnce = 128
+  static let piecesAtOnce = 128
 
   mutating func send(on core: Core, _ access: Access) throws(SocketError) -> Attempt<Void> {
     repeat {
@@ -67,13 +67,13 @@ struct GatherState: OperationState {
   }
 }
 
-/// Calls `body` with the storage of all pieces, borrowed at once.
-private func withBuffers<R>(
+/// Calls `body` with the storage of all pieces, borrowed at once. There may be ``GatherState/piecesAtOnce``.
+func withBuffers<R, E: Error>(
   of pieces: ArraySlice<[UInt8]>, _ buffers: inout [UnsafeRawBufferPointer],
-  _ body: ([UnsafeRawBufferPointer]) throws(SocketError) -> R
-) throws(SocketError) -> R {
+  _ body: ([UnsafeRawBufferPointer]) throws(E) -> R
+) throws(E) -> R {
   guard let piece = pieces.first else { return try unsafe body(buffers) }
-  return try unsafe piece.span.bytes.withUnsafeBytes { bytes throws(SocketError) in
+  return try unsafe piece.span.bytes.withUnsafeBytes { bytes throws(E) in
     unsafe buffers.append(bytes)
     return try unsafe withBuffers(of: pieces.dropFirst(), &buffers, body)
   }

@@ -44,6 +44,10 @@ private func inThread(
     case "send(to:)": try ours.send("x", to: target, within: .seconds(20))
     case "receive": _ = try ours.receive(within: .milliseconds(20))
     case "receive, one queued": _ = try ours.receive(within: .seconds(20))
+    case "send(batch:)": try ours.send(batch: [OutgoingDatagram([1], to: target)], within: .seconds(20))
+    case "send(from:)": try ours.send([1], to: target, from: target.ip, within: .seconds(20))
+    case "receive(batch:)": _ = try ours.receive(batch: 2, upTo: 10, within: .milliseconds(20))
+    case "receiveArrival": _ = try ours.receiveArrival(within: .milliseconds(20))
     default: return try withoutWaiting(name, ours, target, fresh)
     }
   } catch { return error.cause.word }
@@ -59,6 +63,10 @@ private func inTask(
     case "send(to:)": try await ours.send("x", to: target, within: .seconds(20))
     case "receive": _ = try await ours.receive(within: .milliseconds(20))
     case "receive, one queued": _ = try await ours.receive(within: .seconds(20))
+    case "send(batch:)": try await ours.send(batch: [OutgoingDatagram([1], to: target)], within: .seconds(20))
+    case "send(from:)": try await ours.send([1], to: target, from: target.ip, within: .seconds(20))
+    case "receive(batch:)": _ = try await ours.receive(batch: 2, upTo: 10, within: .milliseconds(20))
+    case "receiveArrival": _ = try await ours.receiveArrival(within: .milliseconds(20))
     default: return try withoutWaiting(name, ours, target, fresh)
     }
   } catch { return error.cause.word }
@@ -72,6 +80,14 @@ private func withoutWaiting(
   switch name {
   case "bind": try DatagramSocket(core: core, timeouts: .default).bind(to: fresh)
   case "connect": try ours.connect(to: target)
+  case "report": try ours.report(.destination)
+  case "takeReport": return try ours.takeReport() == nil ? "nil" : "works"
+  case "join, leave":
+    // The group is one of the loopback alone, so that no other machine hears of it.
+    let group: IPAddress = target.family == .ipv6 ? IPAddress("ff01::7:7")! : IPAddress("239.7.7.7")!
+    let loopback = try NetworkInterface.named("lo")
+    try ours.join(group, on: loopback)
+    try ours.leave(group, on: loopback)
   case "localAddress": return ours.localAddress == nil ? "nil" : "works"
   case "remoteAddress": return ours.remoteAddress == nil ? "nil" : "works"
   case "option": _ = try ours.option(.receiveBuffer)

@@ -305,6 +305,34 @@ enum ProductTable {
     | receive, one queued | bound | works | works |
     | receive, one queued | connected | works | works |
     | receive, one queued | closed | .closed | .closed |
+    | send(batch:) | fresh | works | works |
+    | send(batch:) | bound | works | works |
+    | send(batch:) | connected | works | works |
+    | send(batch:) | closed | .closed | .closed |
+    | send(from:) | fresh | works | .invalid |
+    | send(from:) | bound | works | .invalid |
+    | send(from:) | connected | works | .invalid |
+    | send(from:) | closed | .closed | .invalid |
+    | receive(batch:) | fresh | .timedOut | .timedOut |
+    | receive(batch:) | bound | .timedOut | .timedOut |
+    | receive(batch:) | connected | .timedOut | .timedOut |
+    | receive(batch:) | closed | .closed | .closed |
+    | receiveArrival | fresh | .timedOut | .timedOut |
+    | receiveArrival | bound | .timedOut | .timedOut |
+    | receiveArrival | connected | .timedOut | .timedOut |
+    | receiveArrival | closed | .closed | .closed |
+    | report | fresh | works | .invalid |
+    | report | bound | works | .invalid |
+    | report | connected | works | .invalid |
+    | report | closed | .closed | .invalid |
+    | takeReport | fresh | nil | nil |
+    | takeReport | bound | nil | nil |
+    | takeReport | connected | nil | nil |
+    | takeReport | closed | .closed | .closed |
+    | join, leave | fresh | works | .invalid |
+    | join, leave | bound | works | .invalid |
+    | join, leave | connected | works | .invalid |
+    | join, leave | closed | .closed | .closed |
     | localAddress | fresh | works | works |
     | localAddress | bound | works | works |
     | localAddress | connected | works | works |
