@@ -117,9 +117,7 @@ extension Core {
   }
 
   /// Decides on an error of `recvmsg(2)`: nothing is there yet, the end was read before, or the connection has failed.
-  func inputFailed(
-    _ code: Errno, _ cached: CachedReadiness
-  ) throws(SocketError) -> Attempt<ReceivedMessage.Parts?> {
+  func inputFailed<R>(_ code: Errno, _ cached: CachedReadiness) throws(SocketError) -> Attempt<R?> {
     if code == .resourceTemporarilyUnavailable {
       cached.clear([.input, .inputIsPartial])
       return .blocked(.input)
