@@ -4,7 +4,8 @@ internal import FinBase
 public enum ResolveError: Error, Hashable, Sendable {
   /// The endpoint's text could not be parsed; nothing was looked up.
   case malformed(AddressError)
-  /// The name has no address. The reason is the text of `gai_strerror`, the code one of netdb.h's `EAI_…`.
+  /// The name has no address, or the address no name. The reason is the text of `gai_strerror`, the code one of
+  /// netdb.h's `EAI_…`.
   case notFound(name: String, reason: String, code: CInt)
   /// The name may have an address, but the resolver could not find out: no name server answered, or memory was short.
   case unavailable(name: String, reason: String, code: CInt)
@@ -33,6 +34,8 @@ extension ResolveError: CustomStringConvertible {
     switch self {
     case .malformed(let error):
       return error.description
+    case .notFound(let name, let reason, let code) where IPAddress(name) != nil:
+      return "no name for \(quoted(name)): \(reason) (\(Self.symbol(code))): use the address itself"
     case .notFound(let name, let reason, let code):
       return "no address for \(quoted(name)): \(reason) (\(Self.symbol(code))): "
         + "check the spelling, or write the address in numbers"
