@@ -79,6 +79,7 @@ public struct HTTPClient: Sendable {
     case .bytes(let bytes): fields[.contentLength] = "\(bytes.count)"
     case .stream: fields[.transferEncoding] = "chunked"
     }
+    let isLast = fields.lists("close", in: .connection)
     var failure: SocketError?
     do { try await connection.send("\(request.method.rawValue) \(path) HTTP/1.1", fields, content) } catch {
       // A server may refuse a body before it has all of it, and close. Its answer arrived before the reset.
@@ -91,7 +92,7 @@ public struct HTTPClient: Sendable {
           throw HTTPError.truncated
         }
         let fields = try await connection.receiveFields(limits)
-        let head = try ResponseHead(line, fields, to: request.method, isLast: failure != nil)
+        let head = try ResponseHead(line, fields, to: request.method, isLast: isLast || failure != nil)
         if head.response.status.kind != .informational { return head }
       }
       throw HTTPError("there are more than \(limits.interim) interim responses")
@@ -100,10 +101,10 @@ public struct HTTPClient: Sendable {
 
   /// Waits for the end that the server has announced. Until it has come, the pool would lend the connection again.
   private func awaitEnd(of connection: borrowing Connection) async throws {
-    do {
-      if try await connection.peek(upTo: 1, within: .seconds(1)) == nil { return }
-    } catch {}
-    throw UsedUp()
+    do { _ = try await connection.peek(upTo: 1, within: .seconds(1)) } catch SocketError.timedOut, SocketError.cancelled
+    {
+      throw UsedUp()
+    } catch {}  // a reset is an end too
   }
 
   /// Makes the pool drop a connection whose response is whole.

@@ -91,7 +91,6 @@ struct Draining {
     #expect(Set(answered.all).count == 800 && answered.all.count == 800)
     #expect(executed.all.sorted() == answered.all.sorted(), "\(pool)")
     #expect(firstReport.abortedAtStop == 0 && firstReport.handlersFailed == 0, "\(firstReport)")
-    #expect(firstReport.endings.keys.allSatisfy { $0 == .peerFinished }, "\(firstReport)")
     #expect(last.all.contains("/1/0") && last.all.count <= 8, "\(last.all), \(firstReport)")
     #expect(firstReport.served + secondReport.served == pool.dialed, "\(firstReport); \(secondReport); \(pool)")
   }

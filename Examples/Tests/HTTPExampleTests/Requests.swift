@@ -144,11 +144,12 @@ struct Requests {
 
   @Test("a request that comes too slowly gets 408, and a client that is silent between two requests gets a FIN")
   func slow() async throws {
-    var limits = HTTPLimits()
-    (limits.headTime, limits.idle) = (.milliseconds(50), .milliseconds(50))
-    _ = try await withServer(noting(Notes(), limits: limits)) { (place, _) async throws in
+    var (slow, silent) = (HTTPLimits(), HTTPLimits())
+    (slow.headTime, silent.idle) = (.milliseconds(50), .milliseconds(50))
+    _ = try await withServer(noting(Notes(), limits: slow)) { (place, _) async throws in
       #expect(try await talk(place, get).hasPrefix("HTTP/1.1 408 "))
-      #expect(try await talk(place, get + "\r\n").hasPrefix("HTTP/1.1 200 "))
+    }
+    _ = try await withServer(noting(Notes(), limits: silent)) { (place, _) async throws in
       #expect(try await talk(place, "") == "")
     }
   }

@@ -76,6 +76,38 @@ struct Responses {
     #expect(report.dialed == 2 && report.reused == 0, "\(report)")
   }
 
+  @Test("a server that resets behind its last response: the response is whole, and its request is not sent again")
+  func resetBehind() async throws {
+    let (_, report) = try await withRawServer { connection in
+      _ = try await receiveRequest(connection)
+      try await connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi")
+      // The client has it all then, and waits for the end.
+      while try connection.bytesUnacknowledged() > 0 { await Task.yield() }
+      try await Task.sleep(for: .milliseconds(50))
+      await connection.abort()
+    } _: { place in
+      try await withClient(of: place) { client async throws in
+        for _ in 0..<2 { #expect(text(try await client.fetch(.get, "/", retrying: .repeatable).body) == "hi") }
+      }
+    }
+    #expect(report.leases == 2 && report.failed == 0, "\(report)")
+  }
+
+  @Test("a request that says close is the last one, also if the server does not say so")
+  func asked() async throws {
+    let (_, report) = try await withRawServer { connection in
+      while try await receiveRequest(connection) != nil {
+        try await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+      }
+    } _: { place in
+      try await withClient(of: place) { client async throws in
+        let fields: HTTPFields = [.connection: "Close"]
+        for _ in 0..<2 { #expect(text(try await client.fetch(.get, "/", fields: fields).body) == "hi") }
+      }
+    }
+    #expect(report.dialed == 2 && report.reused == 0, "\(report)")
+  }
+
   @Test("an answer that comes while the body is being sent is received, although the server closes")
   func early() async throws {
     _ = try await withServer(Self.server) { place, _ in
@@ -183,7 +215,7 @@ struct Responses {
   @Test("a server that closes idle connections: the next request gets another one, and none fails")
   func idle() async throws {
     var limits = HTTPLimits()
-    limits.idle = .milliseconds(20)
+    limits.idle = .milliseconds(500)
     let server = HTTPServer(limits: limits) { _, _, _ in HTTPReply(.ok, .text("hi")) }
     _ = try await withServer(server) { place, _ in
       let (_, report) = try await withClient(of: place) { client async throws in

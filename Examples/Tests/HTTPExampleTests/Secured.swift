@@ -42,14 +42,15 @@ struct Secured {
       let client = HTTPClient(over: pool, host: "localhost")
       for _ in 0..<3 { #expect(text(try await client.fetch(.post, "/", .text("hello")).body) == "hello") }
       let report = await pool.close()
-      #expect(report.dialed == 1 && report.endings == [.peerFinished: 1], "\(report)")
+      // While the pool looks at a session ticket that came after a response, the next request may get another one.
+      #expect(report.dialed <= 2 && report.failed == 0 && Array(report.endings.keys) == [.peerFinished], "\(report)")
     }
     let report = await listener.serve(securing: settings) { connection in
       try await Responses.server.converse(over: connection)
     }
     try await clients.value
     // curl closes without reading the close_notify of the server: its connection ends with a reset.
-    #expect(report.served == 2 && report.securingsFailed == 0 && report.handlersFailed == 0, "\(report)")
+    #expect((2...3).contains(report.served) && report.securingsFailed == 0 && report.handlersFailed == 0, "\(report)")
   }
 
   @Test(
