@@ -55,8 +55,8 @@ extension DatagramSocketProtocol where Self: ~Copyable {
   ///   - source: an address of this machine; `nil` for the one that the socket is bound to, or that the route names.
   ///   - interface: the index of the interface to leave by; `nil` for the one that the route names.
   ///   - within: the timeout; by default ``Timeouts/send``.
-  /// - Throws: `.invalid` for a Unix socket, and when the versions of the addresses differ; `.system(EINVAL)` when this
-  ///   machine does not have the source address; otherwise as `send(_:to:within:)`.
+  /// - Throws: `.invalid` for a Unix socket, and when the versions of the addresses differ; `.system(EINVAL)` or
+  ///   `.system(ENETUNREACH)` when this machine does not have the source address; otherwise as `send(_:to:within:)`.
   @available(*, noasync, message: "it blocks the thread; in an async function, await the overload that suspends")
   public borrowing func send(
     _ bytes: [UInt8], to peer: SocketAddress, from source: IPAddress?, by interface: UInt32? = nil,

@@ -181,7 +181,8 @@ extension Core {
 
   private func note(on code: Errno, _ count: Int, _ outgoing: DatagramSendState) -> String? {
     if code == .messageTooLong { return tooLong(count, outgoing.peer) }
-    guard outgoing.control != nil, code == .invalidArgument || code == .addressNotAvailable else { return nil }
+    let codes: [Errno] = [.invalidArgument, .addressNotAvailable, .networkUnreachable]
+    guard outgoing.control != nil, codes.contains(code) else { return nil }
     return "the source has to be an address of this machine, and the interface one that leads to the peer"
   }
 

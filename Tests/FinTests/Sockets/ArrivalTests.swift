@@ -43,8 +43,8 @@ struct Arrivals {
         for address in addresses {
           let question = try socket.receiveArrival(within: .seconds(60))
           #expect(question.destination == IPAddress(address), "\(question)")
-          // An IPv6 datagram to an own address counts as one of the interface that has the address (ip6_rcv).
-          #expect(question.interface == (address.hasPrefix("fd") ? va : lo), "\(question)")
+          // A datagram to an own address counts as one of the interface that has the address.
+          #expect(question.interface == (address.hasPrefix("127") || address == "::1" ? lo : va), "\(question)")
           #expect(question.datagram.bytes == Array(address.utf8))
           #expect(question.hops == nil && question.time == nil && question.trafficClass == nil)
           try socket.send("from \(address)", answering: question)
@@ -105,7 +105,7 @@ struct Arrivals {
     #expect(none?.remoteAddress == .ip(target, port: port))
     let foreign = IPAddress(group.group.family == .ipv4 ? "10.77.0.1" : "fd77::1")!
     let error = #expect(throws: SocketError.self) { try both.send([3], to: .ip(target, port: port), from: foreign) }
-    #expect(error?.cause == .system(.invalidArgument), "\(error!)")
+    #expect([.system(.invalidArgument), .system(.networkUnreachable)].contains(error?.cause), "\(error!)")
     #expect("\(error!)".contains("an address of this machine"), "\(error!)")
     let mixed = #expect(throws: SocketError.self) {
       try both.send(

@@ -15,6 +15,9 @@ struct OneLink {
     here = try NetworkNamespace()
     there = try NetworkNamespace()
     try here.addVeth("va", to: there, as: "vb")
+    // Without duplicate address detection, which takes a second or two.
+    try here.setSysctl("net/ipv6/conf/va/accept_dad", "0")
+    try there.setSysctl("net/ipv6/conf/vb/accept_dad", "0")
     for (address, prefix) in [("10.9.0.1", UInt8(16)), ("10.9.1.1", 16), ("fd00::1", 64), ("fd00::11", 64)] {
       try here.addAddress(address, prefix: prefix, to: "va")
     }
@@ -24,6 +27,20 @@ struct OneLink {
     try here.linkUp("va")
     // Once more when both sides are up: a link has no routes before.
     try there.linkUp("vb")
+    try Self.awaitLinkLocal("va", in: here)
+    try Self.awaitLinkLocal("vb", in: there)
+  }
+
+  /// Waits until a link has the address that the kernel gives it when it is ready, on a thread of the kernel's own.
+  private static func awaitLinkLocal(_ link: String, in namespace: NetworkNamespace) throws {
+    try eventually("the link-local address of \(link)") {
+      try namespace.run {
+        try KernelView.text("/proc/thread-self/net/if_inet6").split(separator: "\n").contains { line in
+          let words = line.split(separator: " ")
+          return words.last == link[...] && words[0].hasPrefix("fe80") && words[4] == "80"
+        }
+      }
+    }
   }
 
   /// The groups of a link, as the kernel lists them for a namespace.
