@@ -120,6 +120,23 @@ struct Responses {
     }
   }
 
+  @Test("a server that answers and resets while the body is being sent: the answer is received all the same")
+  func earlyReset() async throws {
+    let (_, report) = try await withRawServer { connection in
+      _ = try await receiveRequest(connection)
+      try await connection.send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+      while try connection.bytesUnacknowledged() > 0 { await Task.yield() }
+      await connection.abort()
+    } _: { place in
+      try await withClient(of: place) { client async throws in
+        let body = HTTPContent.bytes([UInt8](repeating: 7, count: 32 << 20))
+        let (response, text) = try await client.fetch(.post, "/", body, retrying: .never)
+        #expect(response.status == .contentTooLarge && text == Array("no".utf8))
+      }
+    }
+    #expect(report.leases == 1 && report.failed == 0, "\(report)")
+  }
+
   @Test("interim responses are passed over, 8 at most; one that changes the protocol is an error")
   func interim() async throws {
     try await withRawServer { connection in
@@ -225,7 +242,8 @@ struct Responses {
           while client.pool.report.open > 0 { try await Task.sleep(for: .milliseconds(5)) }
         }
       }
-      #expect(report.dialed == 3 && report.failed == 0, "\(report)")
+      // On a busy machine one may end before it got its request: then the pool dials again.
+      #expect(report.dialed >= 3 && report.reused == 0 && report.failed == report.undelivered, "\(report)")
     }
   }
 }
