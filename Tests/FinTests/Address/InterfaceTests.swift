@@ -76,9 +76,9 @@ struct Interfaces {
     #expect(try left.run { try NetworkInterface.named("va") }.isUp == false)
     try left.linkUp("va")
     try right.linkUp("vb")
-    // The kernel adds the link-local address on a thread of its own, when the link is ready.
+    // The kernel makes the link-local address on a thread of its own.
     try eventually("a link-local address") {
-      try left.run { try KernelView.text("/proc/thread-self/net/if_inet6").contains("fe80") }
+      try left.run { try NetworkInterface.named("va") }.addresses.contains { $0.ip.isLinkLocal }
     }
     let (all, inet6, hardware) = try left.run {
       (try NetworkInterface.all, try Interfaces.inet6(), try KernelView.links())

@@ -229,7 +229,9 @@ struct Arrivals {
     try pipe.writeEnd.close()
     let arrival = try pair.second.receiveArrival(within: .seconds(60))
     #expect(arrival.datagram.bytes == [7] && arrival.time != nil)
-    // The other end of the pipe was open in the message alone: now it is open nowhere.
+    // The other end of the pipe was open in the message alone: now it is open nowhere. POLLHUP.
+    let ends = try Syscalls.poll(pipe.readEnd.rawValue, 0, until: .passed)?.first
+    try #require(ends == 0x10)
     var byte: [UInt8] = [0]
     #expect(try unsafe byte.withUnsafeMutableBytes { try unsafe pipe.readEnd.read(into: $0) } == 0)
     try pipe.readEnd.close()

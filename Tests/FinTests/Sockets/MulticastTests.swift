@@ -14,10 +14,9 @@ struct OneLink {
   init() throws {
     here = try NetworkNamespace()
     there = try NetworkNamespace()
+    // An address is usable at once, and not a second later.
+    for namespace in [here, there] { try namespace.setSysctl("net/ipv6/conf/default/accept_dad", "0") }
     try here.addVeth("va", to: there, as: "vb")
-    // Without duplicate address detection, which takes a second or two.
-    try here.setSysctl("net/ipv6/conf/va/accept_dad", "0")
-    try there.setSysctl("net/ipv6/conf/vb/accept_dad", "0")
     for (address, prefix) in [("10.9.0.1", UInt8(16)), ("10.9.1.1", 16), ("fd00::1", 64), ("fd00::11", 64)] {
       try here.addAddress(address, prefix: prefix, to: "va")
     }
@@ -25,22 +24,25 @@ struct OneLink {
     try there.addAddress("fd00::2", prefix: 64, to: "vb")
     try there.linkUp("vb")
     try here.linkUp("va")
-    // Once more when both sides are up: a link has no routes before.
-    try there.linkUp("vb")
-    try Self.awaitLinkLocal("va", in: here)
-    try Self.awaitLinkLocal("vb", in: there)
+    // The kernel makes the link-local address and the routes on a thread of its own, once both sides are up.
+    for (namespace, link) in [(here, "va"), (there, "vb")] {
+      try eventually("the routes of \(link)") { try namespace.run { try Self.isReady(link) } }
+    }
   }
 
-  /// Waits until a link has the address that the kernel gives it when it is ready, on a thread of the kernel's own.
-  private static func awaitLinkLocal(_ link: String, in namespace: NetworkNamespace) throws {
-    try eventually("the link-local address of \(link)") {
-      try namespace.run {
-        try KernelView.text("/proc/thread-self/net/if_inet6").split(separator: "\n").contains { line in
-          let words = line.split(separator: " ")
-          return words.last == link[...] && words[0].hasPrefix("fe80") && words[4] == "80"
-        }
-      }
+  /// Whether a link has a link-local address that is in use, and the route to the groups.
+  private static func isReady(_ link: String) throws -> Bool {
+    let addresses = try KernelView.text("/proc/thread-self/net/if_inet6").split(separator: "\n").map {
+      $0.split(separator: " ")
     }
+    // 0x40 is IFA_F_TENTATIVE.
+    let hasAddress = addresses.contains {
+      $0[5] == link && $0[0].hasPrefix("fe80") && (UInt8($0[4], radix: 16) ?? 0x40) & 0x40 == 0
+    }
+    let routes = try KernelView.text("/proc/thread-self/net/ipv6_route").split(separator: "\n").map {
+      $0.split(separator: " ")
+    }
+    return hasAddress && routes.contains { $0[9] == link && $0[0].hasPrefix("ff00") && $0[1] == "08" }
   }
 
   /// The groups of a link, as the kernel lists them for a namespace.
