@@ -138,7 +138,7 @@ struct RealPeers {
         server.serve_forever()
         """
       let (process, port) = try await Program.start(["python3", "-c", script])
-      defer { process.terminate() }
+      defer { Program.kill(process) }
       let place = Endpoint(.loopback(port: try #require(UInt16(port))))
       let (_, report) = try await withClient(of: place) { client async throws in
         for body in ["hello", String(repeating: "x", count: 200_000), ""] {
@@ -155,7 +155,7 @@ struct RealPeers {
   func program() async throws {
     let http = try Program.ours("http")
     let (process, line) = try await Program.start(["stdbuf", "-oL", http, "serve", "127.0.0.1:0"])
-    defer { if process.isRunning { process.terminate() } }
+    defer { Program.kill(process) }
     let place = try #require(line.split(separator: " ").last)
     let curl = try await Program.run("curl -sS http://\(place)/ http://\(place)/count -d hello http://\(place)/echo")
     #expect(curl.status == 0, "\(curl)")

@@ -1,5 +1,6 @@
 import Fin
 import Foundation
+import Glibc
 import HTTPExample
 import HTTPTypes
 import Synchronization
@@ -93,7 +94,7 @@ enum Program {
   static func run(_ command: String, input: String = "") async throws -> (status: Int32, output: String) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
-    process.arguments = ["60", "/bin/sh", "-c", command]
+    process.arguments = ["-s", "KILL", "60", "/bin/sh", "-c", command]
     let (output, standardInput) = (Pipe(), Pipe())
     (process.standardOutput, process.standardError, process.standardInput) = (output, output, standardInput)
     try process.run()
@@ -130,6 +131,14 @@ enum Program {
       }
     }
     return (process, line.trimmingCharacters(in: .newlines))
+  }
+
+  /// Kills a process that goes on running.
+  ///
+  /// A test may run on an event loop, which blocks signals; what it starts there inherits that, and would not notice
+  /// SIGTERM.
+  static func kill(_ process: Process) {
+    if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
   }
 
   /// Waits for the end of a process.
