@@ -91,7 +91,8 @@ struct WatchTerminalTests {
 
   private static let hasPyte: Bool = {
     guard let python = Programs.find("python3") else { return false }
-    return (try? withChild(python, ["-c", "import pyte"]) { try $0.wait() }) == .exited(0)
+    let question = "import importlib.util, sys; sys.exit(importlib.util.find_spec('pyte') is None)"
+    return (try? withChild(python, ["-c", question]) { try $0.wait() }) == .exited(0)
   }()
 
   @Test(

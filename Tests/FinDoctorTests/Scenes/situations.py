@@ -109,7 +109,7 @@ if what == "nginx":  # both workers are stopped, and their master holds the list
             " http { access_log off; client_body_temp_path %s/a; proxy_temp_path %s/b; fastcgi_temp_path %s/c;"
             " uwsgi_temp_path %s/d; scgi_temp_path %s/e; server { listen 127.0.0.1:7200; } }" % ((folder,) * 6)
         )
-    master = subprocess.Popen(["nginx", "-p", folder, "-c", folder + "/conf"], stderr=subprocess.DEVNULL)
+    master = subprocess.Popen(["nginx", "-p", folder, "-c", folder + "/conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children = "/proc/%d/task/%d/children" % (master.pid, master.pid)
     until("two workers", lambda: len(open(children).read().split()) == 2)
     workers = [int(pid) for pid in open(children).read().split()]
@@ -126,7 +126,10 @@ if what == "nginx":  # both workers are stopped, and their master holds the list
     def watches(pid):
         """Whether the worker has the listener, and the channel to its master, in its epoll set."""
         folder = "/proc/%d/fdinfo/" % pid
-        return max(open(folder + name).read().count("tfd:") for name in os.listdir(folder)) >= 2
+        try:
+            return max(open(folder + name).read().count("tfd:") for name in os.listdir(folder)) >= 2
+        except OSError:  # a worker that starts closes descriptors
+            return False
 
     until("both wait for clients", lambda: all(watches(pid) for pid in workers))
     for pid in workers:
