@@ -123,19 +123,32 @@ if what == "nginx":  # both workers are stopped, and their master holds the list
 
     until("nginx listens", listens)
 
+    rows = [line.split() for line in open("/proc/thread-self/net/tcp").readlines()[1:]]
+    inode = next(int(row[9]) for row in rows if row[1].endswith(":1C20") and row[3] == "0A")
+
     def watches(pid):
-        """Whether the worker has the listener, and the channel to its master, in its epoll set."""
+        """Whether the worker has the listener in its epoll set. It has others there before."""
         folder = "/proc/%d/fdinfo/" % pid
         try:
-            return max(open(folder + name).read().count("tfd:") for name in os.listdir(folder)) >= 2
+            return any(" ino:%x " % inode in open(folder + name).read() for name in os.listdir(folder))
         except OSError:  # a worker that starts closes descriptors
             return False
 
-    until("both wait for clients", lambda: all(watches(pid) for pid in workers))
-    for pid in workers:
-        os.kill(pid, signal.SIGSTOP)
     state_of = lambda pid: open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0]
-    until("both are stopped", lambda: all(state_of(pid) == "T" for pid in workers))
+
+    def stopped():
+        """Stops both workers where they wait for clients: at times one takes the listener out of its set and back."""
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        until("both are stopped", lambda: all(state_of(pid) == "T" for pid in workers))
+        if all(watches(pid) for pid in workers):
+            return True
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        return False
+
+    until("both wait for clients", lambda: all(watches(pid) for pid in workers))
+    until("both are stopped in their wait", stopped)
     kept.append(socket.create_connection(("127.0.0.1", 7200)))
     print("ready", 7200, master.pid, *workers, flush=True)
     sys.stdin.read()
