@@ -28,6 +28,7 @@ if what == "half":  # the peers have finished sending and wait for a slow answer
         kept += [c, a]
         c.shutdown(socket.SHUT_WR)
         reach(a, CLOSE_WAIT)
+        reach(c, FIN_WAIT2)
         assert a.recv(1) == b""
     stand(l.getsockname()[1])
 
