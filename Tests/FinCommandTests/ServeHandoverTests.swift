@@ -70,8 +70,8 @@ struct ServeHandoverTests {
     let last = try Self.takeOver(first.port, path)
     try crowd.awaitMore(200)
     try Self.expectEnd(of: second, afterHandingOverTo: last)
-    // Seen in 2 of 400 runs, and not explained: `ss` shows the last client in the accept queue of the last server, which
-    // takes it only when another client comes.
+    // Seen in 2 of 400 runs, and not explained: `ss` shows the last client in the accept queue of the last server,
+    // which takes it only when another client comes.
     var failures: [String]?
     withKnownIssue("a client stays in the accept queue until another one comes", isIntermittent: true) {
       failures = try crowd.end()
