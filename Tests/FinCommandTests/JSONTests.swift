@@ -1,11 +1,12 @@
 import FinBase
 import FoundationEssentials
+import TestTraits
 import Testing
 
 @testable import FinCommand
 @testable import FinDoctor
 
-@Suite("JSON has every value that is known, and leaves out those that are not")
+@Suite("JSON has every value that is known, and leaves out those that are not", .onThreads)
 struct JSONTests {
   private struct Age: Decodable, Equatable {
     var atLeastMilliseconds: UInt64

@@ -1,5 +1,6 @@
 import Fin
 import FoundationEssentials
+import TestTraits
 import Testing
 
 @testable import FinCommand
@@ -13,24 +14,27 @@ struct LifecycleTests {
     try String(contentsOfFile: "\(root)/\(path)", encoding: .utf8)
   }
 
-  @Test("the drawing in the documentation agrees with the table: fin lifecycle --write brings it up to date")
+  @Test(
+    "the drawing in the documentation agrees with the table: fin lifecycle --write brings it up to date", .onThreads)
   func drawingIsFresh() throws {
     #expect(try text(LifecycleDocuments.drawing) == LifecycleDrawing().svg())
   }
 
-  @Test("the Mermaid block in the documentation agrees with the table: fin lifecycle --write brings it up to date")
+  @Test(
+    "the Mermaid block in the documentation agrees with the table: fin lifecycle --write brings it up to date",
+    .onThreads)
   func articleIsFresh() throws {
     let article = try text(LifecycleDocuments.article)
     #expect(LifecycleDocuments.updated(article) == article)
   }
 
-  @Test("every phase has a position of its own in the drawing", arguments: Phase.allCases)
+  @Test("every phase has a position of its own in the drawing", .onThreads, arguments: Phase.allCases)
   func placed(phase: Phase) throws {
     let place = try #require(LifecycleLayout.places[phase])
     #expect(LifecycleLayout.places.values.count { $0 == place } == 1)
   }
 
-  @Test("every transition is in exactly one arrow or one sentence")
+  @Test("every transition is in exactly one arrow or one sentence", .onThreads)
   func complete() {
     let diagram = LifecycleDiagram()
     #expect(diagram.drawn.count + diagram.told.count == Lifecycle.transitions.count)
@@ -59,7 +63,7 @@ struct LifecycleTests {
     }
   }
 
-  @Test("a transition of only some phases of a frame is not an arrow of the frame")
+  @Test("a transition of only some phases of a frame is not an arrow of the frame", .onThreads)
   func grouping() {
     let table = Lifecycle.transitions.filter { $0.phase != .bothFinished || $0.event != .failed }
     let arrows = LifecycleDiagram(table).arrows.filter { $0.to == .failed }
@@ -68,13 +72,13 @@ struct LifecycleTests {
     #expect(arrows.contains { $0.from == .phase(.peerFinished) })
   }
 
-  @Test("every arrow has a route, and every route an arrow")
+  @Test("every arrow has a route, and every route an arrow", .onThreads)
   func routed() {
     let arrows = LifecycleDiagram().arrows
     #expect(Set(arrows.map(LifecycleLayout.key)) == Set(LifecycleLayout.routes.keys))
   }
 
-  @Test("labels overlap neither each other nor a phase, and lie inside the picture")
+  @Test("labels overlap neither each other nor a phase, and lie inside the picture", .onThreads)
   func readable() throws {
     let words = LifecycleDrawing().words
     #expect(words.count > 40)
@@ -90,7 +94,7 @@ struct LifecycleTests {
     }
   }
 
-  @Test("--write outside the package's root fails and writes nothing")
+  @Test("--write outside the package's root fails and writes nothing", .onThreads)
   func elsewhere() throws {
     let folder = try temporaryFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -99,7 +103,7 @@ struct LifecycleTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
   }
 
-  @Test("--write updates a stale article and creates the drawing")
+  @Test("--write updates a stale article and creates the drawing", .onThreads)
   func write() throws {
     let folder = try temporaryFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }

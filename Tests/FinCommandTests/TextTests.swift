@@ -1,9 +1,10 @@
 import FinTerminal
+import TestTraits
 import Testing
 
 @testable import FinLab
 
-@Suite("Text fits 100 columns, with or without colour")
+@Suite("Text fits 100 columns, with or without colour", .onThreads)
 struct TextTests {
   private func finding() -> Finding {
     var trial = Trial(side: .fin, recipe: String(repeating: "connection.close(); ", count: 12))

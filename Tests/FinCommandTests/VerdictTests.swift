@@ -1,10 +1,11 @@
 import FinBase
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import FinLab
 
-@Suite("A verdict of fin lab is computed from the observed facts")
+@Suite("A verdict of fin lab is computed from the observed facts", .onThreads)
 struct VerdictTests {
   private let experiment = Experiment(id: "x", articles: [.a], claim: "", truth: "", naive: { _ in }, fin: { _, _ in })
 

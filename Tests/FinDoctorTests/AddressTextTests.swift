@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Addresses are printed as the RFCs say")
+@Suite("Addresses are printed as the RFCs say", .onThreads)
 struct AddressTextTests {
   private func v6(_ high: UInt64, _ low: UInt64, interface: UInt32 = 0) -> NetworkAddress {
     NetworkAddress(AddressBits(high: high, low: low), isIPv6: true, interface: interface)

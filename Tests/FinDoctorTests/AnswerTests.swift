@@ -1,9 +1,10 @@
 import FinBase
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Netlink messages are parsed only as far as their lengths are valid, and no value is invented")
+@Suite("Netlink messages are parsed only as far as their lengths are valid, and no value is invented", .onThreads)
 struct AnswerTests {
   @Test("every field of a complete sock_diag message is read from its place")
   func whole() throws {

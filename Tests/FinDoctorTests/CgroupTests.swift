@@ -1,10 +1,11 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("The systemd unit of a socket is known even if its process is not", .timeLimit(.minutes(30)))
+@Suite("The systemd unit of a socket is known even if its process is not", .timeLimit(.minutes(30)), .onThreads)
 struct CgroupTests {
   private static let root = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].first {
     unsafe access($0 + "/cgroup.controllers", F_OK) == 0 && access($0 + "/cgroup.procs", W_OK) == 0

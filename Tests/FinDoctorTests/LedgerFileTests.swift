@@ -1,11 +1,12 @@
 import FinBase
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("A published ledger is untrusted input: every field is validated", .timeLimit(.minutes(30)))
+@Suite("A published ledger is untrusted input: every field is validated", .timeLimit(.minutes(30)), .onThreads)
 struct LedgerFileTests {
   private static func header(
     magic: String = "fin-ldgr", version: UInt32 = 1, header: UInt32 = 128, record: UInt32 = 128, capacity: UInt64 = 512,

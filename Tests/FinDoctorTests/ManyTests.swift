@@ -2,11 +2,13 @@ import CFin
 import FinBase
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Many descriptors and namespaces are read by a few threads, each exactly once", .timeLimit(.minutes(30)))
+@Suite(
+  "Many descriptors and namespaces are read by a few threads, each exactly once", .timeLimit(.minutes(30)), .onThreads)
 struct ManyTests {
   @Test("a process read in parts of any size: every descriptor exactly once", arguments: [1, 7, 4096])
   func parts(share: Int) throws {

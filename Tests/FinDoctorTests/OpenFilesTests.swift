@@ -107,7 +107,7 @@ struct OpenFilesTests {
   }
 }
 
-@Suite("BTF, the kernel's type information, is parsed within its bounds")
+@Suite("BTF, the kernel's type information, is parsed within its bounds", .onThreads)
 struct KernelTypesTests {
   /// Hand-made BTF of a few types.
   private struct Description {

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("The age of a TCP state is bounded only by timestamps that the state leaves unchanged")
+@Suite("The age of a TCP state is bounded only by timestamps that the state leaves unchanged", .onThreads)
 struct SinceStates {
   private func socket(
     _ state: SocketState, timer: SocketTimer = .off, expires: UInt32 = 0,

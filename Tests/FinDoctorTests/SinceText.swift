@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("An age is printed as exactly as it is known, and not more exactly")
+@Suite("An age is printed as exactly as it is known, and not more exactly", .onThreads)
 struct SinceText {
   @Test(
     "an interval is printed as one time only if its bounds are close",

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Lookups by inode, process, cookie and port agree with plain dictionaries and sets")
+@Suite("Lookups by inode, process, cookie and port agree with plain dictionaries and sets", .onThreads)
 struct TablesTests {
   @Test("holders by inode equal those in a dictionary, in the order of processes and descriptors")
   func holders() {

@@ -1,9 +1,10 @@
 import FinBase
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Names chosen by other programs are shown without harm")
+@Suite("Names chosen by other programs are shown without harm", .onThreads)
 struct UntrustedTests {
   @Test("control characters, escape sequences, bidirectional overrides and invalid UTF-8 are escaped")
   func visibleText() {

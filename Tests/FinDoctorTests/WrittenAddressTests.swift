@@ -1,9 +1,11 @@
 import FinBase
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Written addresses: the name of an interface means that interface of each socket's own network namespace")
+@Suite(
+  "Written addresses: the name of an interface means that interface of each socket's own network namespace", .onThreads)
 struct WrittenAddressTests {
   /// Two namespaces in which `eth0` has the indices 2 and 7, and one without it.
   private var namespaces: [Namespace] {

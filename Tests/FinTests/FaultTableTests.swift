@@ -1,6 +1,7 @@
+import TestTraits
 import Testing
 
-@Suite("The catalogue of faults")
+@Suite("The catalogue of faults", .onThreads)
 struct Catalogue {
   @Test("the catalogue is numbered from 1 to 66, and each fault has a test or a reason for having none")
   func complete() {

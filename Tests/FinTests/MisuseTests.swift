@@ -1,11 +1,12 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 /// Each program in `Tests/Misuse` demonstrates one misuse. The program compiles as it stands. `-D MISUSE` adds the
 /// misuse and nothing else; the compiler must then reject it with the message that the line above the misuse predicts:
 /// `// expect-error: …`.
-@Suite("Promise 6: what the compiler can see does not compile")
+@Suite("Promise 6: what the compiler can see does not compile", .onThreads)
 struct Misuse {
   /// Paths relative to the package root.
   static let programs = Checkout.files.map(\.path).filter { $0.hasPrefix("Tests/Misuse/") && $0.hasSuffix(".swift") }

@@ -1,7 +1,7 @@
 import Peers
 public import Testing
 
-/// A trait that gives each test of a suite its own thread, from beginning to end; six tests run at a time.
+/// A trait that gives each test of a suite its own thread, from beginning to end; eight tests run at a time.
 ///
 /// The global pool has one thread per core, and the jobs of a thousand tests that begin at once share one queue there.
 /// A synchronous test would keep one of these threads until it is over, and a test that awaits something would resume
@@ -9,7 +9,7 @@ public import Testing
 public struct OnThreads: TestTrait, SuiteTrait, TestScoping {
   /// The network namespace of the test program.
   private static let home = try? KernelView.namespace(of: "self")
-  private static let threads = TestThreads(count: 6)
+  private static let threads = TestThreads(count: 8)
   /// The executor on which tests begin and end. Nothing blocks there.
   private static let usher = TestThreads(count: 1).one()
 

@@ -1,9 +1,10 @@
 import FinDoctor
+import TestTraits
 import Testing
 
 @testable import FinCommand
 
-@Suite("fin export: requests")
+@Suite("fin export: requests", .onThreads)
 struct HTTPRequestTests {
   private func parse(_ text: String) throws -> HTTPRequest { try HTTPRequest(head: Array(text.utf8)[...]) }
 

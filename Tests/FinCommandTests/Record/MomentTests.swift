@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinCommand
 
-@Suite("Times as a person writes them")
+@Suite("Times as a person writes them", .onThreads)
 struct MomentTests {
   /// 2026-11-29 12:00:00 by the local clock.
   private let noon = LocalTime(year: 2026, month: 11, day: 29, hour: 12)

@@ -1,9 +1,10 @@
 import Foundation
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Findings: the catalogue of rules")
+@Suite("Findings: the catalogue of rules", .onThreads)
 struct CatalogueTests {
   @Test("every finding has a unique code and name, by which it is found")
   func codes() {

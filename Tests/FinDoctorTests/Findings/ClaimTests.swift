@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Findings: the confidence follows from the facts that were read")
+@Suite("Findings: the confidence follows from the facts that were read", .onThreads)
 struct ClaimTests {
   /// How weak a confidence is; the absence of the finding is weakest.
   private func weakness(_ confidence: Finding.Confidence?) -> Int {

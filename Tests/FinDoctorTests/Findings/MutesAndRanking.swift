@@ -1,7 +1,8 @@
 import FinDoctor
+import TestTraits
 import Testing
 
-@Suite("Findings: mutes, ranking, languages")
+@Suite("Findings: mutes, ranking, languages", .onThreads)
 struct MutesAndRanking {
   /// The findings about a program with leaked connections, the first of them two minutes older than the others, and
   /// with `others` other descriptors.

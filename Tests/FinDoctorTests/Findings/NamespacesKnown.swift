@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Rows of network namespaces that are not connected are not joined by their addresses")
+@Suite("Rows of network namespaces that are not connected are not joined by their addresses", .onThreads)
 struct NamespacesKnown {
   private static let address = AddressBits(low: 0x0a00_0009)
 

@@ -1,3 +1,4 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
@@ -14,7 +15,7 @@ private struct Seeded: RandomNumberGenerator {
   }
 }
 
-@Suite("Findings, explanations and listener reports are one judgement")
+@Suite("Findings, explanations and listener reports are one judgement", .onThreads)
 struct OneJudgement {
   /// A census with listeners that share addresses and holders, and connections in all states, some with both ends.
   private static func census(_ random: inout Seeded) -> Census {

@@ -1,9 +1,10 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
 /// Situations that give nearly the same rows as a fault of the program, from rows.
-@Suite("Findings: situations that only look like another one")
+@Suite("Findings: situations that only look like another one", .onThreads)
 struct OtherSituations {
   private func found(_ census: Census, _ id: FindingID, _ options: Diagnosis.Options = .init()) throws -> Finding {
     try #require(Diagnosis.findings(in: census, options).first { $0.id == id })

@@ -1,9 +1,10 @@
 import FinBase
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Declared intent suppresses only the finding that it explains")
+@Suite("Declared intent suppresses only the finding that it explains", .onThreads)
 struct PurposeTests {
   /// Examines one idle connection of process 50 to another machine, with this record in the ledger of the process.
   private func outcome(

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("History: intervals from looks")
+@Suite("History: intervals from looks", .onThreads)
 struct SpansTests {
   private func socket(_ cookie: UInt64, _ state: SocketState = .established, pid: Int32? = 7, started: UInt64 = 70)
     -> Observed

@@ -1,9 +1,10 @@
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Fleet: Alertmanager holds back what follows from another finding, and nothing else")
+@Suite("Fleet: Alertmanager holds back what follows from another finding, and nothing else", .onThreads)
 struct InhibitionTests {
   private static let file =
     #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4).joined(separator: "/")

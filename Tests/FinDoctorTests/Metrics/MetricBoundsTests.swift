@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Metrics: the number of samples is bounded", .timeLimit(.minutes(30)))
+@Suite("Metrics: the number of samples is bounded", .timeLimit(.minutes(30)), .onThreads)
 struct MetricBoundsTests {
   /// A census of many programs that have sockets in every state, with listeners and leaks.
   private func crowd(_ programs: Int, _ sockets: Int) -> MetricStage {

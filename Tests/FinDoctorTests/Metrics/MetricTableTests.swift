@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Metrics: the table follows the conventions of Prometheus and OpenMetrics")
+@Suite("Metrics: the table follows the conventions of Prometheus and OpenMetrics", .onThreads)
 struct MetricTableTests {
   @Test("names have a prefix, the unit as their end, and no reserved end; each is there once")
   func names() {
@@ -37,7 +38,7 @@ struct MetricTableTests {
   }
 }
 
-@Suite("Metrics: the text of a sample")
+@Suite("Metrics: the text of a sample", .onThreads)
 struct ExpositionTests {
   private static let hostile = MetricSample(
     .openDescriptors, ["a\\b\"c\nd é", "-"], .count(3))

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Metrics: the samples of one census after the other")
+@Suite("Metrics: the samples of one census after the other", .onThreads)
 struct MetricsHistoryTests {
   private func leaking(_ count: Int = 30) -> MetricStage {
     var stage = MetricStage()

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("Metrics: the unit is read from the path of the cgroup")
+@Suite("Metrics: the unit is read from the path of the cgroup", .onThreads)
 struct UnitNameTests {
   private static let digits = String(repeating: "0123456789abcdef", count: 4)
   private static let pod = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1d2e_3f.slice"

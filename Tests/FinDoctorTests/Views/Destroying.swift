@@ -4,7 +4,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("Destroying sockets of other programs: the request and its target")
+@Suite("Destroying sockets of other programs: the request and its target", .onThreads)
 struct DestroyingRows {
   @Test("a request contains every field of the socket, in the kernel's order")
   func request() {

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("A socket is explained from its row, in every state")
+@Suite("A socket is explained from its row, in every state", .onThreads)
 struct LifeOfRows {
   private func row(
     _ state: SocketState, timer: SocketTimer = .off, inode: UInt32 = 7, _ change: (inout InetSocket) -> Void = { _ in }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import FinDoctor
 
-@Suite("Listener reports, from rows")
+@Suite("Listener reports, from rows", .onThreads)
 struct ListenerPanelRows {
   private func listener(
     _ port: UInt16, waiting: UInt32 = 0, limit: UInt32 = 128, drops: UInt32 = 0, cookie: UInt64 = 1, address: UInt64 = 0

@@ -1,9 +1,10 @@
 import Peers
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("The port budget, from rows")
+@Suite("The port budget, from rows", .onThreads)
 struct PortBudgetCounts {
   private let local = NetworkAddress(127, 0, 0, 1)
 

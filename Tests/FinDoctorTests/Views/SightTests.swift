@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import FinDoctor
 
-@Suite("The sight of a census: what is hidden, and which right would show it")
+@Suite("The sight of a census: what is hidden, and which right would show it", .onThreads)
 struct SightTests {
   private static let all: [Capability] = [.ptrace, .readSearch, .sysAdmin, .netAdmin, .bpf, .perfmon]
 

@@ -1,6 +1,7 @@
 import FinDoctor
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 /// Programs that run as another user, or in namespaces of processes.
@@ -12,7 +13,8 @@ extension ZooTests {
     (9...30).reversed().map { "/usr/lib/postgresql/\($0)/bin" }.first { unsafe access("\($0)/postgres", X_OK) == 0 }
   }()
 
-  @Test("the README counts the programs and situations of the table as Tests/zoo does", .needsProgram("awk"))
+  @Test(
+    "the README counts the programs and situations of the table as Tests/zoo does", .onThreads, .needsProgram("awk"))
   func count() throws {
     let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4).joined(separator: "/")
     let text = try withChild("/bin/bash", ["\(root)/Tests/zoo", "--count"]) { try $0.readToEnd() }
@@ -23,6 +25,7 @@ extension ZooTests {
 
   @Test(
     "PostgreSQL: healthy under load; a client that does not read its result, and a stopped server, are named",
+    .onThreads,
     .enabled(if: postgresFolder != nil && Programs.find("setpriv") != nil, "needs postgresql and setpriv"))
   func postgres() throws {
     try Zoo.with { zoo in
@@ -64,6 +67,7 @@ extension ZooTests {
 
   @Test(
     "Redis as the first process of a container: healthy under load; from outside it has the number that the host gives",
+    .onThreads,
     .needsProgram("redis-server"), .needsProgram("unshare"))
   func container() throws {
     try Zoo.with { zoo in

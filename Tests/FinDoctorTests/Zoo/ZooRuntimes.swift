@@ -1,12 +1,14 @@
 import FinDoctor
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 /// Languages with networks of their own: the programs are in the folder `Programs`.
 extension ZooTests {
   @Test(
-    "Node: healthy under load; a blocked event loop and halves that it never ends are named", .needsProgram("node"))
+    "Node: healthy under load; a blocked event loop and halves that it never ends are named", .onThreads,
+    .needsProgram("node"))
   func node() throws {
     try Zoo.with { zoo in
       let server = try zoo.start("node", [Zoo.program("serve.js"), "serve", "\(Self.web)"])
@@ -43,7 +45,7 @@ extension ZooTests {
   }
 
   @Test(
-    "Go, net/http: healthy under load; a client that does not close the bodies of its answers is named",
+    "Go, net/http: healthy under load; a client that does not close the bodies of its answers is named", .onThreads,
     .needsProgram("go"), .needsProgram("nginx"))
   func go() throws {
     let folder = try Self.compiled.get()
@@ -65,6 +67,7 @@ extension ZooTests {
 
   @Test(
     "Java: healthy under load; a thread that accepts and works, sockets not closed, an attempt without an answer",
+    .onThreads,
     .needsProgram("java"))
   func java() throws {
     try Zoo.with { zoo in
@@ -114,7 +117,9 @@ extension ZooTests {
     }
   }
 
-  @Test("gunicorn: healthy under load; clients that wait while each worker works are named", .needsProgram("gunicorn"))
+  @Test(
+    "gunicorn: healthy under load; clients that wait while each worker works are named", .onThreads,
+    .needsProgram("gunicorn"))
   func gunicorn() throws {
     try Zoo.with { zoo in
       let master = try zoo.start(

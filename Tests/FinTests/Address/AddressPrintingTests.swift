@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Addresses: the printed text parses back to the same address")
+@Suite("Addresses: the printed text parses back to the same address", .onThreads)
 struct AddressPrinting {
   @Test(
     "every example of RFC 5952 prints in its canonical form",

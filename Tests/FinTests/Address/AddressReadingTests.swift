@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Addresses: text is parsed exactly, or refused with the place of the error")
+@Suite("Addresses: text is parsed exactly, or refused with the place of the error", .onThreads)
 struct AddressReading {
   struct Malformed: CustomTestStringConvertible, Sendable {
     let text: String

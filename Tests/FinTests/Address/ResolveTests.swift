@@ -1,9 +1,10 @@
 import Glibc
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Addresses: resolving answers within its timeout, or says why it cannot")
+@Suite("Addresses: resolving answers within its timeout, or says why it cannot", .onThreads)
 struct Resolving {
   @Test("numeric addresses and Unix paths resolve without a lookup")
   func known() throws {

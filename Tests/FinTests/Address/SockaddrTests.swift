@@ -1,9 +1,10 @@
 import Glibc
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Addresses: sockaddr conversion is exact, and never reads beyond the kernel's length")
+@Suite("Addresses: sockaddr conversion is exact, and never reads beyond the kernel's length", .onThreads)
 struct Sockaddrs {
   @Test("ten thousand random addresses survive conversion to a sockaddr and back")
   func bytesReadBack() throws {

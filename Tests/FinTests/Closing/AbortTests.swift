@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: close always answers: abort and background")
+@Suite("Promise 2: close always answers: abort and background", .onThreads)
 struct AbortTests {
   @Test(
     "an abort sends exactly one RST, whatever was unread or unsent, and leaves no socket behind", .faults(27),

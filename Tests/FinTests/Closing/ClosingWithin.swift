@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("A close from inside a loan of the descriptor does not wait for itself")
+@Suite("A close from inside a loan of the descriptor does not wait for itself", .onThreads)
 struct ClosingWithin {
   enum Way: String, CaseIterable, CustomTestStringConvertible {
     case thread = "in a thread"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("A close that finds no descriptor to wait with is a proper close all the same")
+@Suite("A close that finds no descriptor to wait with is a proper close all the same", .onThreads)
 struct ClosingWithoutDescriptors {
   /// The call that the kernel refuses, and its error.
   enum EntryError: String, CaseIterable, Codable, CustomTestStringConvertible {
@@ -23,7 +23,7 @@ struct ClosingWithoutDescriptors {
   }
 
   @Test(
-    "a close in a task that cannot get an event loop: confirmed, and not reset", .onThreads,
+    "a close in a task that cannot get an event loop: confirmed, and not reset",
     arguments: EntryError.allCases)
   func beforeTheFirstLoop(_ refusal: EntryError) async {
     // A separate process, in which no event loop exists yet.

@@ -1,10 +1,11 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: close always answers: waiting without polling, reading what still arrives")
+@Suite("Promise 2: close always answers: waiting without polling, reading what still arrives", .onThreads)
 struct DrainTests {
   @Test("a confirmed close sleeps until the acknowledgement arrives: a handful of system calls", .needsTUN)
   func edge() throws {

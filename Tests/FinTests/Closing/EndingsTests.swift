@@ -1,4 +1,5 @@
 import Peers
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -70,7 +71,7 @@ struct Situation: Sendable, CustomTestStringConvertible {
   ]
 }
 
-@Suite("Promise 2: close always answers: every policy, every ending", .needsTUN)
+@Suite("Promise 2: close always answers: every policy, every ending", .needsTUN, .onThreads)
 struct EndingsTests {
   @Test(
     "a close report names the ending and the bytes", .faults(20, 21, 23, 25, 32), arguments: Situation.all,

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Half-close: one direction ends, the other goes on")
+@Suite("Half-close: one direction ends, the other goes on", .onThreads)
 struct HalfCloseTests {
   @Test(
     "we finish first: the peer reads our bytes and EOF, and its answer still arrives",
@@ -90,7 +90,7 @@ struct HalfCloseTests {
     pair.second.close()
   }
 
-  @Test("sending after finishing is an error that says so, and never SIGPIPE", .onThreads, .faults(19))
+  @Test("sending after finishing is an error that says so, and never SIGPIPE", .faults(19))
   func sendAfterFinishing() async {
     // A separate process, which SIGPIPE would end.
     await #expect(processExitsWith: .success) {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: close always answers: of two closes, the earlier deadline holds", .needsTUN)
+@Suite("Promise 2: close always answers: of two closes, the earlier deadline holds", .needsTUN, .onThreads)
 struct LaterCloses {
   private static func policy(_ phase: Phase, _ within: Duration) -> ClosePolicy {
     phase == .confirming
@@ -83,7 +84,7 @@ struct LaterCloses {
   }
 }
 
-@Suite("Promise 2: close always answers: budgets of zero, and budgets too large to count")
+@Suite("Promise 2: close always answers: budgets of zero, and budgets too large to count", .onThreads)
 struct Budgets {
   @Test(
     "with a discard budget of zero, our FIN is sent and the peer's is awaited", .needsTUN, arguments: [0, -1, Int.min])

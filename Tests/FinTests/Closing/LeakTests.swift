@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 7: a leak is reported and repaired")
+@Suite("Promise 7: a leak is reported and repaired", .onThreads)
 struct LeakTests {
   /// Runs `body` with its own ledger. Returns the leak reports and the ledger's counts.
   private func leaks(_ body: () throws -> Void) throws -> (reports: [LeakReport], counts: Ledger.Counts) {
@@ -70,7 +70,7 @@ struct LeakTests {
     #expect(reports.first?.tcpState == nil)
   }
 
-  @Test("every kind of owner, dropped open, is reported and its descriptor closed", .onThreads, .faults(14))
+  @Test("every kind of owner, dropped open, is reported and its descriptor closed", .faults(14))
   func everyKind() async {
     // A separate process, in which no other test opens descriptors.
     await #expect(processExitsWith: .success) {
@@ -116,7 +116,7 @@ struct LeakTests {
     #expect(counts.leaked == 0 && counts.open == 0 && counts.detached == 1 && counts.opened == 6)
   }
 
-  @Test("leak policy report: one line on standard error, and the program goes on", .onThreads, .faults(14))
+  @Test("leak policy report: one line on standard error, and the program goes on", .faults(14))
   func policyReport() async throws {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       do {
@@ -130,7 +130,7 @@ struct LeakTests {
     #expect(lines.allSatisfy { $0.contains("opened at FinTests/LeakTests.swift:") }, "\(text)")
   }
 
-  @Test("leak policy trap: the program stops with the report", .onThreads, .faults(14))
+  @Test("leak policy trap: the program stops with the report", .faults(14))
   func policyTrap() async throws {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       Ledger.current.leakPolicy = .trap
@@ -143,7 +143,7 @@ struct LeakTests {
     #expect(text.contains("leaked: a listener 127.0.0.1:"), "\(text)")
   }
 
-  @Test("leak policy quiet: nothing is printed, and the ledger counts the leak", .onThreads, .faults(14))
+  @Test("leak policy quiet: nothing is printed, and the ledger counts the leak", .faults(14))
   func policyQuiet() async throws {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       Ledger.current.leakPolicy = .quiet

@@ -1,10 +1,11 @@
 import Glibc
 import Synchronization
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Lifecycle: every phase and every event")
+@Suite("Lifecycle: every phase and every event", .onThreads)
 struct LifecycleTests {
   private static let pairs = Phase.allCases.flatMap { phase in Lifecycle.Event.allCases.map { (phase, $0) } }
 

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 3: a connection that the kernel gave up is a lasting error, and no end of file")
+@Suite("Promise 3: a connection that the kernel gave up is a lasting error, and no end of file", .onThreads)
 struct LostTests {
   /// Expects the same error from every call, and the same ending in the report.
   private func expectLost(_ code: Errno, _ connection: consuming Connection, _ ending: Ending) throws {

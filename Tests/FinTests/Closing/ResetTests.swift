@@ -1,5 +1,6 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -24,7 +25,7 @@ struct ResetCase: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite("Promise 3: a reset is never an end of file")
+@Suite("Promise 3: a reset is never an end of file", .onThreads)
 struct ResetTests {
   @Test("queued data is delivered, then every later call reports the reset", arguments: ResetCase.all)
   func latched(_ fault: ResetCase) throws {
@@ -257,7 +258,7 @@ struct ResetTests {
   }
 }
 
-@Suite("Promise 3: a reset is never an end of file: Unix streams")
+@Suite("Promise 3: a reset is never an end of file: Unix streams", .onThreads)
 struct UnixResetTests {
   @Test(
     "the peer closes with our bytes unread: its data is delivered, then every call reports the reset",

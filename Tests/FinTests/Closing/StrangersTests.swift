@@ -1,10 +1,11 @@
 import Fin
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 /// Peers that are separate programs, and networks that fail.
-@Suite("Promise 2: close always answers: programs and networks that fail")
+@Suite("Promise 2: close always answers: programs and networks that fail", .onThreads)
 struct StrangersTests {
   /// A program that accepts one client, prints its port, and obeys one-word commands: read, close, or nothing.
   private static let server = """

@@ -2,9 +2,10 @@ import Fin
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
-@Suite("TIME-WAIT: on the side that closes first, and no hindrance to a restart", .needsNamespaces)
+@Suite("TIME-WAIT: on the side that closes first, and no hindrance to a restart", .needsNamespaces, .onThreads)
 struct TimeWaitTests {
   @Test("only the side that closes first has a TIME-WAIT", arguments: [true, false])
   func oneSide(clientFirst: Bool) throws {

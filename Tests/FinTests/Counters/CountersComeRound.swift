@@ -3,11 +3,12 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Counters near overflow: none traps, and none wraps into a wrong answer")
+@Suite("Counters near overflow: none traps, and none wraps into a wrong answer", .onThreads)
 struct CountersComeRound {
   /// A loop's counters, a few steps before they wrap.
   private static let last = EventLoop.Beginnings(

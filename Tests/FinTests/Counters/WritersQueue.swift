@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Queued writers: each step takes constant time, and the queue has a limit")
+@Suite("Queued writers: each step takes constant time, and the queue has a limit", .onThreads)
 struct WritersQueue {
   private static let count = 20_000
 

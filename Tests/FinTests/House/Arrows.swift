@@ -1,3 +1,4 @@
+import TestTraits
 import Testing
 
 /// The arrows between the folders of a target, drawn from its sources: a name that one folder declares at top level and
@@ -66,7 +67,7 @@ struct Arrows {
   }
 }
 
-@Suite("House rules: the arrows between folders go one way")
+@Suite("House rules: the arrows between folders go one way", .onThreads)
 struct ArrowTests {
   @Test(
     "every folder stands in CONTRIBUTING's table, and none uses a folder below it",

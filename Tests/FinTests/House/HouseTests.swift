@@ -1,6 +1,7 @@
+import TestTraits
 import Testing
 
-@Suite("House rules")
+@Suite("House rules", .onThreads)
 struct HouseTests {
   @Test("every file of the checkout keeps the rule", arguments: HouseRule.all)
   func holds(_ rule: HouseRule) {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Errors of accept: one client's failure is not the listener's")
+@Suite("Errors of accept: one client's failure is not the listener's", .onThreads)
 struct AcceptFailures {
   @Test(
     "errors of accept about one client, or about the network, are skipped", .faults(36),

@@ -111,7 +111,7 @@ struct CompiledForms {
     pair.second.abort()
   }
 
-  @Test("a pattern matches its own cause and no other, and no error of another type")
+  @Test("a pattern matches its own cause and no other, and no error of another type", .onThreads)
   func patterns() {
     let causes: [(SocketError.Cause, SocketError.Pattern)] = [
       (.closed, SocketError.closed), (.paused, SocketError.paused), (.reset, SocketError.reset),

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Connect failures: each has a message of its own")
+@Suite("Connect failures: each has a message of its own", .onThreads)
 struct ConnectEdges {
   @Test("a Unix path of 107 bytes works; one of 108 is refused before any system call", .faults(53))
   func longPaths() throws {
@@ -172,7 +172,7 @@ struct ConnectEdges {
   }
 
   @Test(
-    "binding a port below 1024 as an ordinary user names the missing capability", .onThreads,
+    "binding a port below 1024 as an ordinary user names the missing capability",
     .enabled(if: Privileges.isRoot, "needs root"),
     .needsNamespaces)
   func privilegedPort() async {

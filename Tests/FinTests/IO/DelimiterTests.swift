@@ -1,10 +1,11 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Receiving up to a delimiter, and lines")
+@Suite("Receiving up to a delimiter, and lines", .onThreads)
 struct Delimiters {
   /// Runs `body` with a stream on which these bytes have arrived, and whose peer has finished if `finished` is set.
   private func holding(

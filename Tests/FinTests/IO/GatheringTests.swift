@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Gathering: many pieces, one stream")
+@Suite("Gathering: many pieces, one stream", .onThreads)
 struct Gathering {
   private func pieces(_ count: Int, upTo most: Int, seed: UInt64) -> [[UInt8]] {
     var dice = Dice(seed: seed)

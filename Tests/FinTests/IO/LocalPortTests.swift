@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Local ports: self-connection, and exhaustion")
+@Suite("Local ports: self-connection, and exhaustion", .onThreads)
 struct LocalPorts {
   @Test("a connect that reaches itself is refused, and leaves the port free for a listener", .faults(49))
   func selfConnect() throws {

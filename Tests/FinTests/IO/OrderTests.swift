@@ -1,10 +1,11 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Random chunks and random verbs: no byte is lost, doubled or moved")
+@Suite("Random chunks and random verbs: no byte is lost, doubled or moved", .onThreads)
 struct StreamOrder {
   /// The bytes that were sent and not yet received. Checks every byte that is received.
   fileprivate struct Model {

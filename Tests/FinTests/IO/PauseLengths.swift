@@ -1,10 +1,11 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Promise 9: pauses between attempts grow, up to a limit")
+@Suite("Promise 9: pauses between attempts grow, up to a limit", .onThreads)
 struct PauseLengths {
   @Test("a server's pauses double from 5 ms to 1 s, stay there, and begin anew after a success")
   func accepting() {

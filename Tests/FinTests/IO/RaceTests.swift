@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("The race of a dial: every order of its events")
+@Suite("The race of a dial: every order of its events", .onThreads)
 struct RaceTests {
   /// The observations of a shell in a race, kept apart from the machine's own bookkeeping.
   private struct Observer: Hashable {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Receiving: into a span, up to a number, exactly a number, and peeking")
+@Suite("Receiving: into a span, up to a number, exactly a number, and peeking", .onThreads)
 struct ReceivingBytes {
   /// Receives into a span of this capacity.
   private func into(_ room: Int, _ connection: borrowing Connection, within: Timeout = .default) throws -> [UInt8] {
@@ -137,7 +137,7 @@ struct ReceivingBytes {
     ours.close()
   }
 
-  @Test("receive(exactly:) of a tebibyte allocates no memory in advance", .onThreads)
+  @Test("receive(exactly:) of a tebibyte allocates no memory in advance")
   func hugeLengths() async {
     await #expect(processExitsWith: .success) { try ReceivingBytes.askForATebibyte() }
   }

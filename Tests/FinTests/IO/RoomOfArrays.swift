@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("A received array has the capacity of the bytes that arrived, not of the limit")
+@Suite("A received array has the capacity of the bytes that arrived, not of the limit", .onThreads)
 struct RoomOfArrays {
   private static let counts = [1, 100, 5000, 60_000, 150_000]
 

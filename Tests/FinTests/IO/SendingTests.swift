@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Sending: all of the bytes, or an error that says how many")
+@Suite("Sending: all of the bytes, or an error that says how many", .onThreads)
 struct SendingAll {
   @Test(
     "a peer that stalls: a send that times out reports exactly the number of bytes that arrive", .faults(59, 61),

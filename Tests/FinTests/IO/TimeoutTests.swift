@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 5: nothing waits forever: per call, unlimited only when asked, never overflowing")
+@Suite("Promise 5: nothing waits forever: per call, unlimited only when asked, never overflowing", .onThreads)
 struct Times {
   @Test("Timeouts.all(…) sets all four timeouts, and a call's own timeout takes precedence")
   func all() throws {

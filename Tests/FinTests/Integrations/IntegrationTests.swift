@@ -5,11 +5,12 @@ import Logging
 import Peers
 import ServiceLifecycle
 import Synchronization
+import TestTraits
 import Testing
 
 @Suite("Integrations, each behind a trait that is off by default")
 struct Integrations {
-  @Test("a leak goes to the log as a warning that names where the socket was opened")
+  @Test("a leak goes to the log as a warning that names where the socket was opened", .onThreads)
   func logging() throws {
     let lines = LogLines()
     let logger = Logger(label: "test", factory: { _ in lines.handler })
@@ -22,7 +23,7 @@ struct Integrations {
       written.allSatisfy { $0.hasPrefix("warning leaked: a connection") && $0.contains("IntegrationTests.swift") })
   }
 
-  @Test("the ledger's counts reach the metrics backend, and each change is reported once")
+  @Test("the ledger's counts reach the metrics backend, and each change is reported once", .onThreads)
   func metrics() throws {
     let backend = CountingMetrics()
     let ledger = Ledger()

@@ -3,6 +3,7 @@ import Fin
 import Logging
 import Peers
 import ServiceLifecycle
+import TestTraits
 import Testing
 
 // No test here blocks: the service, its group and these tests share the few threads of Swift's own pool.

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 8: born safe")
+@Suite("Promise 8: born safe", .onThreads)
 struct BornSafe {
   private static let safe = DescriptorFlags(closesOnExec: true, isNonBlocking: true)
 
@@ -89,7 +89,7 @@ struct BornSafe {
     pair.second.abort()
   }
 
-  @Test("a program that is started inherits no descriptor", .onThreads, .faults(11), .needsProgram("ls"))
+  @Test("a program that is started inherits no descriptor", .faults(11), .needsProgram("ls"))
   func exec() async {
     await #expect(processExitsWith: .success) { try BornSafe.startAProgram() }
   }
@@ -137,12 +137,12 @@ struct BornSafe {
     listener.close()
   }
 
-  @Test("writing to a dead peer raises no SIGPIPE, whatever the verb", .onThreads, .faults(57))
+  @Test("writing to a dead peer raises no SIGPIPE, whatever the verb", .faults(57))
   func noSIGPIPE() async {
     await #expect(processExitsWith: .success) { try BornSafe.writeToTheDead() }
   }
 
-  @Test("the control: the same write with write(2) ends the process", .onThreads, .faults(57))
+  @Test("the control: the same write with write(2) ends the process", .faults(57))
   func controlSIGPIPE() async {
     await #expect(processExitsWith: .signal(SIGPIPE)) {
       signal(SIGPIPE, SIG_DFL)

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 8: born safe: with the options that end waits")
+@Suite("Promise 8: born safe: with the options that end waits", .onThreads)
 struct BornWithOptions {
   private let times = Timeouts(
     send: .seconds(7), keepAlive: KeepAlive(idle: .seconds(21), interval: .seconds(5), count: 3))

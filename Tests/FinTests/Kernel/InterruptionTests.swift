@@ -7,7 +7,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Interrupted system calls, and those for which the kernel has no memory")
+@Suite("Interrupted system calls, and those for which the kernel has no memory", .onThreads)
 struct Interruptions {
   /// Exercises everything that a stream does, in one thread.
   private static func conversation(_ kind: StreamKind) throws -> CloseReport {
@@ -149,7 +149,7 @@ struct Interruptions {
     pair.second.abort()
   }
 
-  @Test("threads under a constant stream of signals lose no byte and no client", .onThreads, .faults(58))
+  @Test("threads under a constant stream of signals lose no byte and no client", .faults(58))
   func signalled() async {
     await #expect(processExitsWith: .success) { try SignalStorm.run() }
   }

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("An invalid number from a caller is an error with an explanation, never a trap")
+@Suite("An invalid number from a caller is an error with an explanation, never a trap", .onThreads)
 struct NumbersOfCallers {
   @Test("an invalid size of a raw option is an error", arguments: [Int.min, -1, (64 << 20) + 1, .max])
   func rawSize(size: Int) throws {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Options: each with its unit, and the value that the kernel made of it")
+@Suite("Options: each with its unit, and the value that the kernel made of it", .onThreads)
 struct Options {
   private func onTCP(_ body: (borrowing Connection) throws -> Void) throws {
     let pair = try StreamKind.ipv4.connected()

@@ -1,9 +1,10 @@
 import FinBase
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Fin's values have the numbers and the names that FinBase gives to readers of a published ledger")
+@Suite("Fin's values have the numbers and the names that FinBase gives to readers of a published ledger", .onThreads)
 struct SharedForms {
   @Test(
     "each phase is published as the phase of its name",

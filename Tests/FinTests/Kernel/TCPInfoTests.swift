@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("TCP_INFO, read by the length that the kernel returned")
+@Suite("TCP_INFO, read by the length that the kernel returned", .onThreads)
 struct TCPInfoByLength {
   /// Each field: its name, offset, size, and its value as an integer.
   private static let fields: [(name: String, offset: Int, size: Int, value: @Sendable (TCPInfo) -> UInt64?)] = [

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Descriptors over a Unix stream: hostile peers and full tables leave no descriptor behind")
+@Suite("Descriptors over a Unix stream: hostile peers and full tables leave no descriptor behind", .onThreads)
 struct HostilePassing {
   @Test(
     "1,000 descriptors in one message: refused by name, and the kernel refuses them too",
@@ -66,7 +66,7 @@ struct HostilePassing {
     pair.abort()
   }
 
-  @Test("a process at its descriptor limit: what the kernel drops is an error, and the rest is closed", .onThreads)
+  @Test("a process at its descriptor limit: what the kernel drops is an error, and the rest is closed")
   func fullTable() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -11,7 +12,7 @@ private func next(_ packets: borrowing PacketConnection, upTo most: Int = 4096, 
   try packets.receive(upTo: most, descriptors: descriptors, within: .seconds(10))?.bytes
 }
 
-@Suite("Sequenced packets: bounds are kept, a message is whole or refused, and the end is the end")
+@Suite("Sequenced packets: bounds are kept, a message is whole or refused, and the end is the end", .onThreads)
 struct Packets {
   @Test("messages keep their bounds; empty ones are messages, and the end comes once they are read")
   func bounds() throws {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Descriptors over a Unix stream: they arrive with owners, or are closed")
+@Suite("Descriptors over a Unix stream: they arrive with owners, or are closed", .onThreads)
 struct Passing {
   @Test(
     "a passed descriptor is the same open file, under a number of its own, CLOEXEC", arguments: ServingWorld.allCases)

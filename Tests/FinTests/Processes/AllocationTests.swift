@@ -2,10 +2,11 @@
 #if !FIN_TSAN
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 /// `.ci/allocations` counts the same in a release build, and the allocations of a round trip.
-@Suite("Promise 10: cheap")
+@Suite("Promise 10: cheap", .onThreads)
 struct Cheap {
   @Test("sending a mebibyte of a string or an array copies nothing, counted by a program with a counting allocator")
   func copies() throws {

@@ -6,9 +6,9 @@ import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("A fork shares descriptors: a child cannot use them through Fin, and cannot harm its parent")
+@Suite("A fork shares descriptors: a child cannot use them through Fin, and cannot harm its parent", .onThreads)
 struct Forking {
-  @Test("a child forked without exec traps at its first operation, with the reason", .onThreads, .faults(12))
+  @Test("a child forked without exec traps at its first operation, with the reason", .faults(12))
   func child() async throws {
     let result = try await #require(
       processExitsWith: .success, observing: [\.standardErrorContent]
@@ -35,7 +35,7 @@ struct Forking {
     #expect(String(decoding: result.standardErrorContent, as: UTF8.self).contains("forked without exec"))
   }
 
-  @Test("a process may fork before its first socket", .onThreads, .faults(12))
+  @Test("a process may fork before its first socket", .faults(12))
   func early() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -57,7 +57,7 @@ struct Forking {
   }
 
   @Test(
-    "a child that only drops inherited sockets: the parent still gets their events, and its paths stay", .onThreads)
+    "a child that only drops inherited sockets: the parent still gets their events, and its paths stay")
   func childDrops() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       try synchronously { try dropInChild() }

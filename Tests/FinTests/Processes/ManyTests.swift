@@ -4,9 +4,9 @@ import Synchronization
 import TestTraits
 import Testing
 
-@Suite("Promise 9: a limit on everything")
+@Suite("Promise 9: a limit on everything", .onThreads)
 struct Many {
-  @Test("9,000 open sockets are all counted, and none is left", .onThreads, .faults(46))
+  @Test("9,000 open sockets are all counted, and none is left", .faults(46))
   func pairs() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -33,7 +34,7 @@ extension Substring {
   }
 }
 
-@Suite("Every verb, in every phase and family, in threads and in tasks, does what the tables say")
+@Suite("Every verb, in every phase and family, in threads and in tasks, does what the tables say", .onThreads)
 struct Product {
   /// Compares a cell with the observed behaviour.
   private func expect(

@@ -6,7 +6,7 @@ import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("A published ledger shows other processes which line opened a socket, and its phase")
+@Suite("A published ledger shows other processes which line opened a socket, and its phase", .onThreads)
 struct Published {
   /// Runs `body` with a new, published ledger and a reader of it.
   private func with(_ body: (Ledger, LedgerReader) throws -> Void) throws {
@@ -126,7 +126,7 @@ struct Published {
     }
   }
 
-  @Test("more sockets than the file has room for: it grows, and existing records stay where they are", .onThreads)
+  @Test("more sockets than the file has room for: it grows, and existing records stay where they are")
   func growth() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -154,7 +154,7 @@ struct Published {
     }
   }
 
-  @Test("a file that cannot grow counts the sockets without a record, and those sockets work as usual", .onThreads)
+  @Test("a file that cannot grow counts the sockets without a record, and those sockets work as usual")
   func withoutRoom() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

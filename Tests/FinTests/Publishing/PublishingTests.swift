@@ -7,7 +7,7 @@ import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Publishing a ledger: when it starts, its waits and declared intents, and forked children")
+@Suite("Publishing a ledger: when it starts, its waits and declared intents, and forked children", .onThreads)
 struct PublishingTests {
   // MARK: Starting to publish
 
@@ -31,7 +31,7 @@ struct PublishingTests {
     #expect(ledger.isPublished)
   }
 
-  @Test("FIN_LEDGER=1, and no other value, publishes the process's ledger from its first use on", .onThreads)
+  @Test("FIN_LEDGER=1, and no other value, publishes the process's ledger from its first use on")
   func environment() async {
     await #expect(processExitsWith: .success) {
       unsafe setenv("FIN_LEDGER", "1", 1)
@@ -47,7 +47,7 @@ struct PublishingTests {
     }
   }
 
-  @Test("FIN_LEDGER=1 where publishing fails: said once on standard error, and the program goes on", .onThreads)
+  @Test("FIN_LEDGER=1 where publishing fails: said once on standard error, and the program goes on")
   func environmentWithout() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       unsafe setenv("FIN_LEDGER", "1", 1)
@@ -66,7 +66,7 @@ struct PublishingTests {
     #expect(said.split(separator: "\n").count { $0.hasPrefix("fin: publish the ledger: ") } == 1, "\(said)")
   }
 
-  @Test("FIN_LEDGER with an unknown value is reported on standard error", .onThreads)
+  @Test("FIN_LEDGER with an unknown value is reported on standard error")
   func environmentOdd() async throws {
     let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
       unsafe setenv("FIN_LEDGER", "yes", 1)
@@ -193,7 +193,7 @@ struct PublishingTests {
 
   @Test(
     "a process that publishes and forks before its first socket: parent and child each publish their own ledger",
-    .onThreads)
+  )
   func fork() async {
     await #expect(processExitsWith: .success) {
       try synchronously {
@@ -217,7 +217,7 @@ struct PublishingTests {
     }
   }
 
-  @Test("a child of a process with sockets writes nothing into its parent's ledger", .onThreads)
+  @Test("a child of a process with sockets writes nothing into its parent's ledger")
   func forkWithSockets() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("The course of a pump: every order of its events")
+@Suite("The course of a pump: every order of its events", .onThreads)
 struct PumpCourseTests {
   private typealias Side = PumpCourse.Side
 

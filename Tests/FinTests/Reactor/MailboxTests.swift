@@ -1,10 +1,11 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("A loop's inbox: a job from another thread runs, whether or not another job follows")
+@Suite("A loop's inbox: a job from another thread runs, whether or not another job follows", .onThreads)
 struct Mailbox {
   @Test("of two jobs, the second enqueued at any time after the first, both run without a third one")
   func twoAtAnyDistance() throws {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Promise 4: closing wakes everyone, even on a registration that another task has just made")
+@Suite("Promise 4: closing wakes everyone, even on a registration that another task has just made", .onThreads)
 struct RegistrationOfferTests {
   @Test("a socket's registration is visible to others only when a close will wake it")
   func heardBeforeOffered() throws {

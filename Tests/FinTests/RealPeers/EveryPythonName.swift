@@ -1,4 +1,5 @@
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -40,7 +41,7 @@ extension String {
   }
 }
 
-@Suite("Each name of Python's socket module stands in the article, with its counterpart or a reason")
+@Suite("Each name of Python's socket module stands in the article, with its counterpart or a reason", .onThreads)
 struct EveryPythonName {
   @Test("each name has one row, and each row says yes, elsewhere or no, and where or why not")
   func wellFormed() throws {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Real peers: HAProxy before a Fin server, and Erlang's send_timeout")
+@Suite("Real peers: HAProxy before a Fin server, and Erlang's send_timeout", .onThreads)
 struct ProxyAndErlang {
   /// A connection that the server's handler got.
   private struct Seen: Sendable {

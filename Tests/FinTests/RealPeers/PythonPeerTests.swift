@@ -1,10 +1,11 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Real peers: Python's socket module", .needsProgram("python3"))
+@Suite("Real peers: Python's socket module", .needsProgram("python3"), .onThreads)
 struct PythonPeers {
   private func python(_ script: String, _ arguments: String..., body: (Child) throws -> Void) throws {
     let program = try #require(Programs.find("python3"))

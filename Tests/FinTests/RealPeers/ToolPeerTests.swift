@@ -1,10 +1,11 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Real peers: socat, ncat, curl")
+@Suite("Real peers: socat, ncat, curl", .onThreads)
 struct ToolPeers {
   /// A port that is currently free, for a program that cannot report which port the kernel gave it.
   private func freePort() throws -> UInt16 {

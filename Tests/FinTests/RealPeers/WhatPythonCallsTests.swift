@@ -2,6 +2,7 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -21,7 +22,7 @@ struct PythonName: Sendable, CustomTestStringConvertible {
   var testDescription: String { "\(name): \(here)" }
 }
 
-@Suite("Each name of Python's socket module has a counterpart in Fin")
+@Suite("Each name of Python's socket module has a counterpart in Fin", .onThreads)
 struct WhatPythonCalls {
   @Test("each name of Python's socket module has a working counterpart", arguments: PythonName.all)
   func counterpart(row: PythonName) throws { try row.check() }

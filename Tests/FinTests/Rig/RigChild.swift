@@ -1,8 +1,9 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
-@Suite("Rig: programs beside the test", .needsProgram("sh"))
+@Suite("Rig: programs beside the test", .needsProgram("sh"), .onThreads)
 struct RigChild {
   private let shell = Programs.find("sh") ?? "/bin/sh"
 

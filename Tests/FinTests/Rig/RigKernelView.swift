@@ -1,8 +1,9 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
-@Suite("Rig: the kernel's tables")
+@Suite("Rig: the kernel's tables", .onThreads)
 struct RigKernelView {
   @Test("a connection and its listener are found by their ports, with the inodes of their descriptors")
   func tcp() throws {

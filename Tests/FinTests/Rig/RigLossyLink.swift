@@ -1,8 +1,9 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
-@Suite("Rig: a link that delays, loses, duplicates and reorders packets")
+@Suite("Rig: a link that delays, loses, duplicates and reorders packets", .onThreads)
 struct RigLossyLink {
   @Test(
     "a stream arrives whole, whatever the link loses, duplicates or reorders", .needsTUN,

@@ -1,8 +1,9 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
-@Suite("Rig: network namespaces", .needsNamespaces)
+@Suite("Rig: network namespaces", .needsNamespaces, .onThreads)
 struct RigNamespaces {
   @Test("a listener in one namespace is not reachable from another, and a socket keeps its namespace")
   func separation() throws {

@@ -1,8 +1,9 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
-@Suite("Rig: a hand-made peer and the kernel's answer to it", .needsTUN)
+@Suite("Rig: a hand-made peer and the kernel's answer to it", .needsTUN, .onThreads)
 struct RigRawPeer {
   @Test("a good peer: the stream arrives whole and both sides finish")
   func good() throws {

@@ -1,7 +1,8 @@
 import Peers
+import TestTraits
 import Testing
 
-@Suite("Rig: threads and deadlines")
+@Suite("Rig: threads and deadlines", .onThreads)
 struct RigThreads {
   @Test("join returns the thread's value")
   func value() throws {

@@ -29,7 +29,7 @@ struct LastingError: CustomTestStringConvertible, Sendable {
     + [EBADF, ENOTSOCK, EFAULT].map { LastingError(code: Errno(rawValue: $0), kind: .gone) }
 }
 
-@Suite("Promise 9: a lasting error of accept neither ends a server nor makes it spin")
+@Suite("Promise 9: a lasting error of accept neither ends a server nor makes it spin", .onThreads)
 struct AcceptErrors {
   @Test(
     "a server whose accept always fails retries with pauses, and a stop ends it at once",
@@ -149,7 +149,7 @@ struct AcceptErrors {
   }
 
   @Test(
-    "a seccomp filter that forbids accept: the server retries with pauses, reports it, and a stop ends it", .onThreads,
+    "a seccomp filter that forbids accept: the server retries with pauses, reports it, and a stop ends it",
     arguments: [EPERM, EACCES])
   func filter(code: CInt) async {
     await #expect(processExitsWith: .success) { [code = code as CInt] in

@@ -8,7 +8,7 @@ import Testing
 
 /// The drain of a stopping server aborts a connection that its handler still owns. The handler continues, and so may
 /// its calls.
-@Suite("After the drain has aborted its connection, a handler's calls never reach a stranger's descriptor")
+@Suite("After the drain has aborted its connection, a handler's calls never reach a stranger's descriptor", .onThreads)
 struct AfterTheDrain {
   /// The way in which a handler finishes sending.
   enum Way: String, CaseIterable, Codable, CustomTestStringConvertible {
@@ -19,7 +19,7 @@ struct AfterTheDrain {
   }
 
   @Test(
-    "a late finishSending leaves a socket alone that has since got the same descriptor number", .onThreads,
+    "a late finishSending leaves a socket alone that has since got the same descriptor number",
     arguments: Way.allCases)
   func finishing(_ way: Way) async {
     // A separate process: the descriptor number that the drain released is given to another socket here, and to no

@@ -1,10 +1,11 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a server behind a proxy believes the proxies it names, and no other client")
+@Suite("Promise 9: a server behind a proxy believes the proxies it names, and no other client", .onThreads)
 struct BehindAProxy {
   private static let signature: [UInt8] = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]
   private static let v4: [UInt8] = signature + [0x21, 0x11, 0, 12, 192, 0, 2, 7, 10, 0, 0, 1, 0x11, 0x51, 0, 80]

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Promise 2: a stop lets the idle end at once, the busy finish, and counts each")
+@Suite("Promise 2: a stop lets the idle end at once, the busy finish, and counts each", .onThreads)
 struct Draining {
   /// A server in threads or in tasks, with one handler in both forms.
   private struct Server {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a server whose accept fails")
+@Suite("Promise 9: a server whose accept fails", .onThreads)
 struct FailingAccept {
   static let ofCapacity: [Errno] = [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory]
   static let ofTheListener: [Errno] = [.badFileDescriptor, .notSocket, .badAddress]

@@ -1,10 +1,11 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a client that a limit refuses gets a farewell, within a small budget")
+@Suite("Promise 9: a client that a limit refuses gets a farewell, within a small budget", .onThreads)
 struct Farewells {
   private static let text = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a paused listener keeps its port")
+@Suite("Promise 2: a paused listener keeps its port", .onThreads)
 struct Pausing {
   @Test(
     "paused: queued clients are reset, new ones refused, the port stays bound; resumed: it serves again", .faults(41),

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Promise 2: a paused Unix listener accepts clients again when it is resumed")
+@Suite("Promise 2: a paused Unix listener accepts clients again when it is resumed", .onThreads)
 struct PausingUnix {
   enum Name: CaseIterable {
     case path, abstract

@@ -2,11 +2,13 @@ import CPeers
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a pause keeps the clients in the queue of a TCP listener, unless it is asked to reset them")
+@Suite(
+  "Promise 2: a pause keeps the clients in the queue of a TCP listener, unless it is asked to reset them", .onThreads)
 struct PausingWithQueue {
   @Test("paused with a client in the queue: it stays, a later one waits in connect, and both are served afterwards")
   func keepsQueue() throws {

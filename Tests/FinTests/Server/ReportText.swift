@@ -1,9 +1,10 @@
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: the text of a server's report")
+@Suite("Promise 2: the text of a server's report", .onThreads)
 struct ReportText {
   @Test("a server's report without any client")
   func nothing() {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a limit on everything; a server in threads")
+@Suite("Promise 9: a limit on everything; a server in threads", .onThreads)
 struct Serving {
   @Test(
     "never more handlers at once than threads; a client that comes while all are busy waits, and is served", .faults(42)

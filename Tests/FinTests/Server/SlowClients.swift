@@ -1,10 +1,11 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a client that is slow on purpose loses its place")
+@Suite("Promise 9: a client that is slow on purpose loses its place", .onThreads)
 struct SlowClients {
   /// A server with limits on the conversation, and calls without a deadline of their own.
   private static func server(

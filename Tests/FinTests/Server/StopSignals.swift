@@ -5,9 +5,9 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a signal stops a server, and a second one ends the drain")
+@Suite("Promise 2: a signal stops a server, and a second one ends the drain", .onThreads)
 struct StopSignals {
-  @Test("the first signal stops the listener and a conversation goes on; the second one aborts it", .onThreads)
+  @Test("the first signal stops the listener and a conversation goes on; the second one aborts it")
   func twice() async {
     await #expect(processExitsWith: .success) { try synchronously { try StopSignals.run() } }
   }
@@ -27,7 +27,7 @@ struct StopSignals {
     check(visitor.next == .reset, "no reset")
   }
 
-  @Test("after the second signal, a third one has its default action: it ends the program", .onThreads)
+  @Test("after the second signal, a third one has its default action: it ends the program")
   func thrice() async {
     await #expect(processExitsWith: .signal(SIGTERM)) {
       try synchronously {

@@ -1,11 +1,12 @@
 import CPeers
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a stop under load loses no client, and its report counts what the clients saw")
+@Suite("Promise 2: a stop under load loses no client, and its report counts what the clients saw", .onThreads)
 struct StopUnderLoad {
   /// The number of stops of each kind; `FIN_STOPS=40` for a measurement.
   private static let stops = unsafe getenv("FIN_STOPS").flatMap { unsafe Int(String(cString: $0)) } ?? 2

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a listener ends well: stop, drain, pause")
+@Suite("Promise 2: a listener ends well: stop, drain, pause", .onThreads)
 struct Stopping {
   @Test("a stop resets none of forty queued clients: all are served, then the port is free", .faults(40))
   func queued() throws {

@@ -1,10 +1,11 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: two servers of one listener, each with its own limits, waits and report")
+@Suite("Promise 9: two servers of one listener, each with its own limits, waits and report", .onThreads)
 struct TwoServers {
   static let pairs: [(ServingWorld, ServingWorld)] = [
     (.threads, .threads), (.threads, .tasks), (.tasks, .threads), (.tasks, .tasks),

@@ -1,8 +1,9 @@
 import Fin
 import Peers
+import TestTraits
 import Testing
 
-@Suite("A conversation, from connect to the report of its close")
+@Suite("A conversation, from connect to the report of its close", .onThreads)
 struct Conversation {
   @Test("a served client gets its lines back, and both sides report how the connection ended")
   func echo() throws {

@@ -3,9 +3,10 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
-@Suite("Datagrams: closing wakes everyone, and nothing is left behind")
+@Suite("Datagrams: closing wakes everyone, and nothing is left behind", .onThreads)
 struct DatagramLife {
   @Test(
     "closing a datagram socket wakes every waiting receiver, and every later call throws .closed", .faults(1, 5, 6, 7))

@@ -5,7 +5,7 @@ import SystemPackage
 import TestTraits
 import Testing
 
-@Suite("Datagrams: each arrives whole, or says that it was truncated")
+@Suite("Datagrams: each arrives whole, or says that it was truncated", .onThreads)
 struct Datagrams {
   static let homes: [SocketAddress] = [.loopback(port: 0), .loopback6(port: 0)]
 
@@ -287,7 +287,7 @@ struct Datagrams {
     server.close()
   }
 
-  @Test("a datagram to a peer that reads no more is an error and no signal", .onThreads, .faults(57))
+  @Test("a datagram to a peer that reads no more is an error and no signal", .faults(57))
   func noSignal() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

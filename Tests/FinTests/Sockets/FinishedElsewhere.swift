@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("A FIN that another part of the program sent is noticed: a clean end stays clean")
+@Suite("A FIN that another part of the program sent is noticed: a clean end stays clean", .onThreads)
 struct FinishedElsewhere {
   /// The TCP state of a connection when it is adopted, and its first phase in Fin.
   enum Standing: String, CaseIterable, CustomTestStringConvertible {
@@ -210,7 +211,7 @@ struct FinishedElsewhere {
   }
 }
 
-@Suite("An adopted descriptor has one owner, and shares the state of its connection")
+@Suite("An adopted descriptor has one owner, and shares the state of its connection", .onThreads)
 struct Adopting {
   @Test("of two concurrent adoptions of one descriptor, one succeeds, and the other fails because it is taken")
   func atOnce() throws {

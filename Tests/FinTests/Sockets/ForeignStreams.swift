@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("A stream that is neither TCP nor Unix is refused by its name")
+@Suite("A stream that is neither TCP nor Unix is refused by its name", .onThreads)
 struct ForeignStreams {
   @Test(
     "adopting an SCTP stream, or one of an unknown protocol, is refused with its name",

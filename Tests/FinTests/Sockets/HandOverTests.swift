@@ -2,9 +2,10 @@ import Fin
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
-@Suite("Listeners that are adopted from elsewhere, or detached")
+@Suite("Listeners that are adopted from elsewhere, or detached", .onThreads)
 struct HandOver {
   @Test("an adopted listener is made safe and can be served, with its queued clients", .faults(11, 15))
   func adopt() throws {

@@ -1,9 +1,10 @@
 import Fin
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
-@Suite("The peer credentials of a Unix stream")
+@Suite("The peer credentials of a Unix stream", .onThreads)
 struct UnixPeers {
   @Test("a Unix peer's process, user and group come from the kernel; TCP has none")
   func credentials() throws {

@@ -5,7 +5,7 @@ import SystemPackage
 import TestTraits
 import Testing
 
-@Suite("Address in use: the error names the holder")
+@Suite("Address in use: the error names the holder", .onThreads)
 struct AddressInUse {
   private func refusal(_ address: SocketAddress, isStream: Bool = true) throws -> SocketError {
     let error = #expect(throws: SocketError.self) {
@@ -85,7 +85,7 @@ struct AddressInUse {
   }
 
   @Test(
-    "a port held by a program of another user, which may not be examined: the error says so", .onThreads, .faults(52),
+    "a port held by a program of another user, which may not be examined: the error says so", .faults(52),
     .enabled(if: Privileges.isRoot, "needs root, to become another user"))
   func anotherUsers() async throws {
     let held = try Listener.bind(.loopback(port: 0))
@@ -146,7 +146,7 @@ struct AddressInUse {
     socket.close()
   }
 
-  @Test("without a free descriptor for the search, the error is the same, without a holder", .onThreads)
+  @Test("without a free descriptor for the search, the error is the same, without a holder")
   func noDescriptors() async {
     await #expect(processExitsWith: .success) {
       try DescriptorTable.apart { table in

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Unix paths: our own is removed, a dead one replaced, every other left alone")
+@Suite("Unix paths: our own is removed, a dead one replaced, every other left alone", .onThreads)
 struct UnixPaths {
   @Test("closing removes the path of a listener and of a datagram socket", .faults(56))
   func removed() throws {
@@ -258,7 +258,7 @@ struct UnixPaths {
     #expect(folder.entries == [])
   }
 
-  @Test("a Unix path is created with exactly the permissions asked for, whatever the umask", .onThreads, .faults(56))
+  @Test("a Unix path is created with exactly the permissions asked for, whatever the umask", .faults(56))
   func permissions() async {
     await #expect(processExitsWith: .success) {
       // A separate process, because the umask belongs to the process.
@@ -314,7 +314,7 @@ struct UnixPaths {
   }
 
   @Test(
-    "a folder that is missing, or that this user may not write to, is named in the error", .onThreads, .faults(52, 56))
+    "a folder that is missing, or that this user may not write to, is named in the error", .faults(52, 56))
   func folders() async throws {
     let folder = try TemporaryFolder()
     let missing = #expect(throws: SocketError.self) { _ = try Listener.bind(.unix("\(folder.path)/none/s")) }
@@ -351,7 +351,7 @@ struct UnixPaths {
     }
   }
 
-  @Test("a relative path is removed even after the process has changed its working directory", .onThreads, .faults(56))
+  @Test("a relative path is removed even after the process has changed its working directory", .faults(56))
   func relative() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Handover: a successor that fails leaves the predecessor serving")
+@Suite("Handover: a successor that fails leaves the predecessor serving", .onThreads)
 struct FailedHandovers {
   @Test(
     "a successor killed after each of its steps: no client notices, and the next successor takes over",
@@ -140,7 +140,7 @@ struct FailedHandovers {
   }
 
   @Test(
-    "a successor of another user is refused; root would be served", .onThreads,
+    "a successor of another user is refused; root would be served",
     .enabled(if: geteuid() == 0, "needs root"))
   func otherUser() async {
     await #expect(processExitsWith: .success) {

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Handover: a successor takes the listeners over, and no client notices")
+@Suite("Handover: a successor takes the listeners over, and no client notices", .onThreads)
 struct Handovers {
   @Test("clients go on connecting while the server is replaced: none fails", arguments: ServingWorld.allCases)
   func underLoad(_ world: ServingWorld) throws {

@@ -1,5 +1,6 @@
 import Glibc
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -13,7 +14,7 @@ enum SuccessionProgram {
   }
 }
 
-@Suite("A service manager's sockets: taken over by name, checked, and kept from other programs")
+@Suite("A service manager's sockets: taken over by name, checked, and kept from other programs", .onThreads)
 struct Inherited {
   private func names(
     _ pid: String?, _ count: String?, _ names: String?

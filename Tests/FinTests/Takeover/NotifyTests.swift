@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -30,7 +31,7 @@ final class NotifyPeer: Sendable {
   }
 }
 
-@Suite("A service manager is notified, and a barrier waits until it has read")
+@Suite("A service manager is notified, and a barrier waits until it has read", .onThreads)
 struct Notifying {
   private func text(_ messages: ServiceManager.Message...) throws -> String {
     String(decoding: try NotifyChannel.text(messages), as: UTF8.self)

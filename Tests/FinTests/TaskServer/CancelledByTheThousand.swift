@@ -7,10 +7,10 @@ import Testing
 @_spi(Fin) @testable import Fin
 
 /// `FIN_THOUSAND` sets the number of operations (default 1,000).
-@Suite("Promise 5: nothing waits forever: a thousand cancelled operations")
+@Suite("Promise 5: nothing waits forever: a thousand cancelled operations", .onThreads)
 struct CancelledByTheThousand {
   @Test(
-    "a thousand receives are cancelled while they wait: each says so, and later data is still received", .onThreads,
+    "a thousand receives are cancelled while they wait: each says so, and later data is still received",
     .faults(46, 62))
   func receiving() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.receive) } }
@@ -18,21 +18,20 @@ struct CancelledByTheThousand {
 
   @Test(
     "a thousand sends are cancelled while they wait for room: each reports the bytes accepted, and those arrive",
-    .onThreads,
     .faults(46, 62))
   func sending() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.send) } }
   }
 
   @Test(
-    "a thousand connects are cancelled while they wait for an answer: no socket and no SYN-SENT is left", .onThreads,
+    "a thousand connects are cancelled while they wait for an answer: no socket and no SYN-SENT is left",
     .faults(46, 62))
   func connecting() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.connect) } }
   }
 
   @Test(
-    "a thousand accepts are cancelled, without and with clients: every client is accepted or still queued", .onThreads,
+    "a thousand accepts are cancelled, without and with clients: every client is accepted or still queued",
     .faults(46, 62))
   func accepting() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.accept) } }
@@ -40,7 +39,6 @@ struct CancelledByTheThousand {
 
   @Test(
     "a thousand closes are cancelled while they wait for their peers: each becomes an abort, with its report",
-    .onThreads,
     .faults(46, 62))
   func closing() async {
     await #expect(processExitsWith: .success) { try synchronously { try Thousand.run(Thousand.close) } }

@@ -1,9 +1,10 @@
 import Peers
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 5: a peer that never stops sending")
+@Suite("Promise 5: a peer that never stops sending", .onThreads)
 struct EndlessPeer {
   /// An operation that never has to wait, as long as its peer sends faster than it receives.
   private static func take(_ flood: Flood, within: Duration) throws(SocketError) {

@@ -2,6 +2,7 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -9,7 +10,7 @@ import Testing
 /// Fairness on one event loop, measured in a unit that is independent of the machine's load: the number of operations
 /// that the greedy tasks performed between an event and its delivery, not milliseconds. Everything is counted on the
 /// loop's own thread.
-@Suite("Promise 5: no task keeps an event loop to itself")
+@Suite("Promise 5: no task keeps an event loop to itself", .onThreads)
 struct FairLoop {
   /// Tasks that never leave their loop voluntarily.
   enum Greed: String, CaseIterable, Sendable {

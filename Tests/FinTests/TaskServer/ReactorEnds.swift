@@ -7,7 +7,7 @@ import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Promise 4: stopping a reactor wakes everyone")
+@Suite("Promise 4: stopping a reactor wakes everyone", .onThreads)
 struct ReactorEnds {
   @Test(
     "a stop wakes every kind of wait with .reactorStopped, and later waits throw it too")
@@ -72,7 +72,7 @@ struct ReactorEnds {
   }
 
   @Test(
-    "tasks that prefer the executor of a stopped reactor go on in Swift's own pool, and can wait there", .onThreads)
+    "tasks that prefer the executor of a stopped reactor go on in Swift's own pool, and can wait there")
   func goesOn() async {
     await #expect(processExitsWith: .success) {
       let reactor = try Reactor(loops: 1)
@@ -130,22 +130,22 @@ struct ReactorEnds {
     theirs.abort()
   }
 
-  @Test("a reactor that is stopped or dropped releases its threads and its descriptors", .onThreads)
+  @Test("a reactor that is stopped or dropped releases its threads and its descriptors")
   func givesBack() async {
     await #expect(processExitsWith: .success) { try synchronously { try ReactorEnds.countStopped() } }
   }
 
-  @Test("creating a reactor without free descriptors throws, and leaves neither thread nor descriptor", .onThreads)
+  @Test("creating a reactor without free descriptors throws, and leaves neither thread nor descriptor")
   func withoutDescriptors() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.makeWithout($0) } }
   }
 
-  @Test("the shared reactor, after a failure for lack of descriptors, is created at its next use", .onThreads)
+  @Test("the shared reactor, after a failure for lack of descriptors, is created at its next use")
   func sharedLater() async {
     await #expect(processExitsWith: .success) { try DescriptorTable.apart { try ReactorEnds.shareLater($0) } }
   }
 
-  @Test("a job enqueued while the reactor is being stopped runs all the same: on the loop, or in the pool", .onThreads)
+  @Test("a job enqueued while the reactor is being stopped runs all the same: on the loop, or in the pool")
   func lastJob() async {
     await #expect(processExitsWith: .success) {
       for round in 0..<3000 {
@@ -161,7 +161,7 @@ struct ReactorEnds {
   }
 
   @Test(
-    "two tasks that wait for a socket for the first time together share one loop, which watches it once", .onThreads)
+    "two tasks that wait for a socket for the first time together share one loop, which watches it once")
   func seatOnce() async {
     await #expect(processExitsWith: .success) {
       try synchronously {

@@ -2,11 +2,12 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a limit on everything; a server in tasks")
+@Suite("Promise 9: a limit on everything; a server in tasks", .onThreads)
 struct ServingInTasks {
   @TaskLocal private static var mark = "none"
   private struct Refused: Error {}

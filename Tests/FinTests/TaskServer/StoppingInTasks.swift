@@ -5,7 +5,7 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: a server in tasks ends well: stop, drain, cancellation")
+@Suite("Promise 2: a server in tasks ends well: stop, drain, cancellation", .onThreads)
 struct StoppingInTasks {
   @Test(
     "a stop of a server in tasks resets none of forty queued clients: all are served, then the port is free",
@@ -242,7 +242,7 @@ struct StoppingInTasks {
     #expect(owner.listener.phase == .closed)
   }
 
-  @Test("a server whose reactor is stopped: its report is returned, and says so; the port is released", .onThreads)
+  @Test("a server whose reactor is stopped: its report is returned, and says so; the port is released")
   func reactorStopped() async {
     // The tasks continue in Swift's pool, whose threads a blocking test would hold: hence a separate process.
     await #expect(processExitsWith: .success) { try synchronously { try StoppingInTasks.stopReactor() } }

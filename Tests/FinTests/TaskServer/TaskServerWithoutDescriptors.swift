@@ -6,11 +6,10 @@ import Testing
 
 @testable import Fin
 
-@Suite("Promise 9: a server in tasks that is out of descriptors")
+@Suite("Promise 9: a server in tasks that is out of descriptors", .onThreads)
 struct TaskServerWithoutDescriptors {
   @Test(
     "forty clients, 24 descriptors: spare descriptors are closed and reopened, all are served, nothing spins",
-    .onThreads,
     .faults(35))
   func forty() async {
     await #expect(processExitsWith: .success) {

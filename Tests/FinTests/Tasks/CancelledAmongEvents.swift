@@ -1,5 +1,6 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -7,7 +8,7 @@ import Testing
 /// A wait whose event is already there does not suspend, and an event may bring nothing: another task may have accepted
 /// the client, bytes of another descriptor may have filled the room. An operation that finds one more event after each
 /// attempt never suspends.
-@Suite("Cancellation: an operation that always finds one more event is cancelled all the same")
+@Suite("Cancellation: an operation that always finds one more event is cancelled all the same", .onThreads)
 struct CancelledAmongEvents {
   /// A connection with nothing to read. After each of its attempts an event makes it retry.
   private func restless(_ body: (SharedConnection, Script) throws -> Void) throws {

@@ -1,11 +1,12 @@
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Cancellation: a cancelled accept, connect, name lookup or datagram")
+@Suite("Cancellation: a cancelled accept, connect, name lookup or datagram", .onThreads)
 struct CancelledArrivals {
   @Test(
     "an accept cancelled before it begins or while it waits takes no client; the next one does", .faults(62),

@@ -1,5 +1,6 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -38,7 +39,7 @@ enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
   static let patient: [ReceiveVerb] = [.exactly, .until, .readLine]
 }
 
-@Suite("Cancellation: a cancelled receive consumes nothing")
+@Suite("Cancellation: a cancelled receive consumes nothing", .onThreads)
 struct CancelledReceiving {
   @Test(
     "a receive cancelled before it begins makes no system call; the next one gets every byte", .faults(62),

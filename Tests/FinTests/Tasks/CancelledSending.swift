@@ -1,5 +1,6 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -25,7 +26,7 @@ enum SendVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite("Cancellation: a cancelled send reports how many bytes were accepted")
+@Suite("Cancellation: a cancelled send reports how many bytes were accepted", .onThreads)
 struct CancelledSending {
   @Test("a send cancelled before it begins hands the kernel nothing", .faults(62), arguments: SendVerb.allCases)
   func before(_ verb: SendVerb) throws {

@@ -1,10 +1,11 @@
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 2: close always answers, in a task: every policy, every ending", .needsTUN)
+@Suite("Promise 2: close always answers, in a task: every policy, every ending", .needsTUN, .onThreads)
 struct EndingsInTasks {
   @Test(
     "a close report names the ending and the bytes", .faults(20, 21, 23, 25, 32), arguments: Situation.all,
@@ -101,7 +102,7 @@ struct EndingsInTasks {
   }
 }
 
-@Suite("Promise 2: close always answers, in a task that is cancelled: an abort, with a report", .needsTUN)
+@Suite("Promise 2: close always answers, in a task that is cancelled: an abort, with a report", .needsTUN, .onThreads)
 struct CancelledClosing {
   @Test(
     "a close cancelled before it begins: the peer reads a reset and no FIN, and the report counts the bytes",

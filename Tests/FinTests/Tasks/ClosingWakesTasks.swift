@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -24,7 +25,7 @@ extension TestTask {
   fileprivate var erased: () throws -> SocketError.Cause { { try self.refusal().cause } }
 }
 
-@Suite("Promise 4: closing wakes everyone, in tasks and threads")
+@Suite("Promise 4: closing wakes everyone, in tasks and threads", .onThreads)
 struct ClosingWakesTasks {
   @Test(
     "a close wakes the tasks and the threads that wait for the socket: each gets .closed", .faults(1, 2),

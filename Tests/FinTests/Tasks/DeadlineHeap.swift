@@ -1,9 +1,10 @@
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("A loop's deadlines and jobs, compared with a naive model")
+@Suite("A loop's deadlines and jobs, compared with a naive model", .onThreads)
 struct DeadlineHeap {
   @Test(
     "three thousand random steps: the heap returns the same deadlines, in order, one entry per slot", arguments: 1...12)

@@ -1,9 +1,10 @@
 import Peers
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("In a task: the peer's last bytes and its FIN")
+@Suite("In a task: the peer's last bytes and its FIN", .onThreads)
 struct EndWithBytes {
   @Test("last bytes and a FIN in one event are both read, although the bytes leave room in the buffer")
   func together() throws {

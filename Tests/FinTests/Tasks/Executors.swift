@@ -129,7 +129,7 @@ private enum Traced {
   @TaskLocal static var name = "unset"
 }
 
-@Suite("Tasks on any executor: every verb works, and a task resumes where it waited")
+@Suite("Tasks on any executor: every verb works, and a task resumes where it waited", .onThreads)
 struct Executors {
   @Test("every verb works on a loop, and resumes in the loop's own thread")
   func loop() throws {
@@ -143,7 +143,7 @@ struct Executors {
 
   // In separate processes: here Swift's pool is full of blocking tests, and each hop would wait for all of them.
 
-  @Test("every verb works in an actor, and in one with an executor of its own", .onThreads)
+  @Test("every verb works in an actor, and in one with an executor of its own")
   func actors() async {
     await #expect(processExitsWith: .success) {
       try await Plainly.shared.verbs()
@@ -151,14 +151,14 @@ struct Executors {
     }
   }
 
-  @Test("every verb works on the main actor", .onThreads)
+  @Test("every verb works on the main actor")
   func main() async {
     await #expect(processExitsWith: .success) {
       try await mainVerbs()
     }
   }
 
-  @Test("every verb works in Swift's own pool", .onThreads)
+  @Test("every verb works in Swift's own pool")
   func pool() async {
     await #expect(processExitsWith: .success) {
       try await Task.detached { try await everyVerb { EventLoop.current == nil } }.value
@@ -210,7 +210,7 @@ struct Executors {
     theirs.abort()
   }
 
-  @Test("a task keeps its priority after its waits", .onThreads)
+  @Test("a task keeps its priority after its waits")
   func priority() async {
     await #expect(processExitsWith: .success) {
       for priority in [TaskPriority.high, .medium, .background] {

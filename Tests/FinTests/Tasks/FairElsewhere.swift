@@ -7,7 +7,7 @@ import Testing
 @testable import Fin
 
 /// Fairness counted in operations of the task that never waits, on one thread: independent of the machine's load.
-@Suite("Promise 5: no task keeps an executor to itself, on any thread")
+@Suite("Promise 5: no task keeps an executor to itself, on any thread", .onThreads)
 struct FairElsewhere {
   /// Receives, byte by byte, data that has all arrived, and enqueues another job from time to time. Returns the largest
   /// number of operations that any of these jobs had to wait for.
@@ -46,7 +46,7 @@ struct FairElsewhere {
     private func run(_ body: @Sendable () -> Void) { body() }
   }
 
-  @Test("on the main actor, a job runs within 64 operations of another that never waits", .onThreads)
+  @Test("on the main actor, a job runs within 64 operations of another that never waits")
   func main() async {
     await #expect(processExitsWith: .success) {
       let worst = try await FairElsewhere.onMain()

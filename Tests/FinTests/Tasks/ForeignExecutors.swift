@@ -3,11 +3,13 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("A program's own executors: a task is woken without a lock held, whatever the executor does in enqueue")
+@Suite(
+  "A program's own executors: a task is woken without a lock held, whatever the executor does in enqueue", .onThreads)
 struct ForeignExecutors {
   @Test("every verb works on each kind of executor that a program may bring", arguments: Foreign.allCases)
   func verbs(_ foreign: Foreign) throws {

@@ -7,7 +7,7 @@ import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Tasks: one registration for each descriptor, released with it")
+@Suite("Tasks: one registration for each descriptor, released with it", .onThreads)
 struct RegistrationLife {
   @Test("tasks that wait for a socket for the first time at the same moment share its registration")
   func atOnce() throws {
@@ -84,7 +84,7 @@ struct RegistrationLife {
   }
 
   @Test(
-    "a connection dropped open after it waited in a task is closed and reported, and its slot is free", .onThreads,
+    "a connection dropped open after it waited in a task is closed and reported, and its slot is free",
     .faults(14))
   func leaked() async throws {
     // A separate process, in which no other test opens descriptors.

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("A registration with a loop: every wait ends once, and no event is lost")
+@Suite("A registration with a loop: every wait ends once, and no event is lost", .onThreads)
 struct Registrations {
   /// A registration with a loop whose thread does not run, so that only the test causes events.
   private func registration() throws -> Registration { try EventLoop().makeRegistration() }

@@ -2,11 +2,12 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Promise 5: nothing waits forever, in a task: each wait has a deadline")
+@Suite("Promise 5: nothing waits forever, in a task: each wait has a deadline", .onThreads)
 struct TaskDeadlines {
   @Test(
     "a receive without data ends at its deadline, and not before", .faults(61),

@@ -1,11 +1,12 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("In a task: urgent bytes, passed descriptors, short reads, datagrams")
+@Suite("In a task: urgent bytes, passed descriptors, short reads, datagrams", .onThreads)
 struct TaskOddities {
   @Test(
     "an urgent byte in the middle: a read that stops before it loses nothing after it", .faults(65), .needsTUN,

@@ -1,6 +1,7 @@
 import Glibc
 import Peers
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
@@ -13,7 +14,7 @@ private func isSame(_ piece: [UInt8], _ whole: [UInt8], at position: Int) -> Boo
   }
 }
 
-@Suite("Every verb in a task does what it does in a thread")
+@Suite("Every verb in a task does what it does in a thread", .onThreads)
 struct TaskVerbs {
   @Test(
     "connect, accept, send, receive, finish and close, over every stream", arguments: StreamKind.all, Place.allCases)

@@ -2,11 +2,12 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
 
-@Suite("Promise 1: closed once")
+@Suite("Promise 1: closed once", .onThreads)
 struct ClosedOnce {
   @Test(
     "a second close does nothing and returns the same report", .faults(6), arguments: Medium.allCases, ClosePolicy.all)

@@ -2,11 +2,12 @@ import Glibc
 import Peers
 import Synchronization
 import SystemPackage
+import TestTraits
 import Testing
 
 @testable import Fin
 
-@Suite("Promise 4: closing wakes everyone")
+@Suite("Promise 4: closing wakes everyone", .onThreads)
 struct ClosingWakes {
   @Test(
     "a waiting receive wakes with .closed, and close returns when it has left", .faults(1),

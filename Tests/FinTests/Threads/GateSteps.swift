@@ -1,5 +1,6 @@
 import Peers
 import Synchronization
+import TestTraits
 import Testing
 
 @_spi(Fin) @testable import Fin
@@ -44,7 +45,7 @@ final class SharedGate: Sendable {
   }
 }
 
-@Suite("Promise 4: closing wakes everyone: the descriptor's gate, step by step")
+@Suite("Promise 4: closing wakes everyone: the descriptor's gate, step by step", .onThreads)
 struct GateSteps {
   @Test(
     "ENTER_READ: one reader at a time, a second is refused at once; writers and others enter beside it", .faults(60))
