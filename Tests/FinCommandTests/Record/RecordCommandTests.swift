@@ -6,7 +6,7 @@ import Testing
 
 @testable import FinCommand
 
-@Suite("fin record, and --at of the other commands", .needsRecorder, .onThreads, .timeLimit(.minutes(20)))
+@Suite("fin record, and --at of the other commands", .needsRecorder, .onThreads, .timeLimit(.minutes(30)))
 struct RecordCommandTests {
   /// A program that listens at one port until it is ended.
   private static let listening = """

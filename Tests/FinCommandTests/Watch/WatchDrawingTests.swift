@@ -5,7 +5,7 @@ import Testing
 @testable import FinCommand
 @testable import FinDoctor
 
-@Suite("The picture of fin watch, as text", .onThreads, .timeLimit(.minutes(20)))
+@Suite("The picture of fin watch, as text", .onThreads, .timeLimit(.minutes(30)))
 struct WatchDrawingTests {
   struct Size: CustomTestStringConvertible {
     var columns: Int

@@ -5,7 +5,7 @@ import Testing
 @testable import FinCommand
 @testable import FinDoctor
 
-@Suite("The keys of fin watch", .onThreads, .timeLimit(.minutes(20)))
+@Suite("The keys of fin watch", .onThreads, .timeLimit(.minutes(30)))
 struct WatchModelTests {
   private static let many = WatchStage.look(WatchStage.census(sockets: 1000))
 

@@ -102,7 +102,7 @@ struct Handovers {
 
   @Test(
     "programs replace each other under 64 clients, in threads and in tasks: no connection fails",
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(30)))
   func programs() throws {
     try withChild(try SuccessionProgram.path(), ["rounds", "3"]) { child in
       let said = try child.readToEnd(within: .seconds(280))
