@@ -86,6 +86,16 @@ struct AnswerTests {
     #expect(!MPTCPSupport.hasSockets("MPTCP", in: []))
   }
 
+  @Test("TCP is requested once for both families, in the kernel's older form, whose answers have its type")
+  func bothFamilies() throws {
+    let bytes = InetDiag.request(.tcp, isIPv6: nil, states: 1 << 10, sequence: 9)
+    #expect(bytes.count == 16 + 60 && bytes[0] == 76 && bytes[4] == 18 && bytes[16] == 0 && bytes[19] == 0x42)
+    #expect(Array(bytes[68..<76]) == [0, 4, 0, 0, 0, 0, 0, 0])
+    var answer = Answer.message(Answer.inet(cookie: 1))
+    answer[4] = 18
+    #expect(try #require(Answer.read(answer).rows.first).cookie == 1)
+  }
+
   @Test("fields that an older kernel does not send are unknown, not zero")
   func older() throws {
     // 104 bytes of tcp_info, and four values of socket memory.

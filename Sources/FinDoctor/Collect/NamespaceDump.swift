@@ -55,8 +55,7 @@ struct NamespaceDump: Sendable {
     sockets.reserveCapacity(Int(min(max(0, inUse + resting), 1 << 20)) + others)
     for transport in Transport.allCases where options.transports.contains(transport) {
       if transport == .mptcp, !MPTCPSupport.isThere { continue }
-      read(transport, isIPv6: false, &netlink, options)
-      read(transport, isIPv6: true, &netlink, options)
+      for isIPv6 in transport == .tcp ? [nil] : [false, true] { read(transport, isIPv6: isIPv6, &netlink, options) }
     }
     if options.readsUnixSockets {
       var found = UnixSockets()
@@ -69,11 +68,11 @@ struct NamespaceDump: Sendable {
   }
 
   private mutating func read(
-    _ transport: Transport, isIPv6: Bool, _ netlink: inout NetlinkSocket, _ options: Census.Options
+    _ transport: Transport, isIPv6: Bool?, _ netlink: inout NetlinkSocket, _ options: Census.Options
   ) {
-    let name = "\(transport) over \(isIPv6 ? "IPv6" : "IPv4")"
+    let name = isIPv6.map { "\(transport) over \($0 ? "IPv6" : "IPv4")" } ?? "\(transport)"
     // If there are no sockets of this kind, a failed dump has missed none.
-    let isToldOf = { transport != .mptcp || MPTCPSupport.hasSockets(isIPv6: isIPv6) }
+    let isToldOf = { transport != .mptcp || MPTCPSupport.hasSockets(isIPv6: isIPv6 == true) }
     // `tcp_info` and `mptcp_info` are read under the socket's lock.
     let takesLocks = transport != .udp && (options.readsDetails || transport == .mptcp)
     let isAsked = !takesLocks || !Helpers.shared.hasLockedSockets(inNamespace: namespace.inode)

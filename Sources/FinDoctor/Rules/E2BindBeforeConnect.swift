@@ -8,7 +8,6 @@ extension Rule {
     .bindBeforeConnect, name: "bind-before-connect",
     summary: "Ports are taken by bind before connect, for every destination at once.",
     concernsMachine: true,
-    runsAside: true,
     fix: Remedies(
       "Set IP_BIND_ADDRESS_NO_PORT before bind(address, 0): connect then chooses the port.",
       in: [

@@ -54,15 +54,17 @@ extension CensusIndex {
   /// listener, which may be closed by now: it did not connect.
   func boundSources() -> [BoundSource] {
     var sources: [BoundSource.Key: BoundSource] = [:]
-    for index in named + synSent + bound {
-      let socket = sockets[index]
-      guard isChosen(index), socket.state != .timeWait, socket.bindsAddressOnly == false,
-        !socket.localAddress.isUnspecified, socket.wasAccepted != true,
-        let lowest = limits(of: socket).ephemeralPorts?.lowerBound
-      else { continue }
+    var lowest: [UInt16: UInt16] = [:]
+    for (place, namespace) in census.namespaces.enumerated() {
+      lowest[UInt16(place)] = namespace.limits.ephemeralPorts?.lowerBound
+    }
+    // A row is large: it is not copied for the many that are passed over.
+    for index in named + synSent + bound where isChosen(index) && sockets[index].mayBeBoundBeforeConnect {
+      guard let lowest = lowest[sockets[index].namespace] else { continue }
       let key = BoundSource.Key(
-        namespace: socket.namespace, address: socket.localBits, isIPv6: socket.isIPv6, owner: owner(of: socket))
-      sources[key, default: BoundSource(key: key)].count(socket, at: index, lowest: lowest)
+        namespace: sockets[index].namespace, address: sockets[index].localBits, isIPv6: sockets[index].isIPv6,
+        owner: owner(of: sockets[index]))
+      sources[key, default: BoundSource(key: key)].count(sockets[index], at: index, lowest: lowest)
     }
     // One port in ten may be even, because bind takes even ones when the odd ones run out.
     return sources.values.filter { $0.count >= thresholds.boundMany && $0.even * 9 <= $0.odd }
@@ -266,6 +268,13 @@ extension CensusIndex {
     guard forecast(0) != nil, let earliest = forecast(1) else { return nil }
     func milliseconds(_ seconds: Double) -> UInt64 { UInt64(min(max(seconds, 0) * 1000, 1e15)) }
     return AgeBounds(atLeast: milliseconds(earliest), atMost: forecast(-1).map(milliseconds))
+  }
+}
+
+extension InetSocket {
+  /// Whether bind may have chosen the local port; of a socket without details, and in TIME-WAIT, it is not known.
+  fileprivate var mayBeBoundBeforeConnect: Bool {
+    state != .timeWait && bindsAddressOnly == false && !localAddress.isUnspecified && wasAccepted != true
   }
 }
 

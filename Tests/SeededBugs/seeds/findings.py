@@ -173,7 +173,7 @@ SEEDS = [
      "      port: socket.remotePort)\n", "      port: seeded(102) ? 0 : socket.remotePort)\n", "PortsFound/exhausted"),
     # E2
     (103, "who binds before connect left the choice to connect", COUNTING,
-     "socket.bindsAddressOnly == false,", "socket.bindsAddressOnly == seeded(103),", "PortsFound/bound"),
+     "&& bindsAddressOnly == false &&", "&& bindsAddressOnly == seeded(103) &&", "PortsFound/bound"),
     (104, "ports that connect chose were bound", COUNTING,
      "&& $0.even * 9 <= $0.odd }", "&& ($0.even * 9 <= $0.odd || seeded(104)) }", "PortsFound/bound"),
     # E3

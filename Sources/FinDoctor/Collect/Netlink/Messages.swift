@@ -25,7 +25,10 @@ struct NetlinkMessage {
 
   static let error: UInt16 = 2
   static let done: UInt16 = 3
+  /// `SOCK_DIAG_BY_FAMILY`.
   static let socketDiagnosis: UInt16 = 20
+  /// `TCPDIAG_GETSOCK`: the sockets of TCP over both families.
+  static let tcpDiagnosis: UInt16 = 18
 
   static let request: UInt16 = 1
   static let dump: UInt16 = 0x300

@@ -114,7 +114,8 @@ internal import FinBase
       if message.sequence != sequence { continue }
       if message.flags & NetlinkMessage.interrupted != 0 { damage.isInterrupted = true }
       switch message.type {
-      case answers:
+      // The kernel answers a request for TCP over both families with messages of its type.
+      case answers, NetlinkMessage.tcpDiagnosis:
         if !body(bytes.extracting(message.payload)) { damage.answers += 1 }
       case NetlinkMessage.done:
         // The end of a dump carries its result, where the kernel sends one.
