@@ -14,7 +14,8 @@ extension RelayCommand {
       The ends are kept: a FIN is passed on as a FIN, after the last byte, and the other direction goes on; a reset is \
       passed on as a reset, after every byte that came before it has been acknowledged, for which --grace is the \
       limit. So a client never takes a broken answer for a whole one because of the relay. A Unix socket has no \
-      reset: its peer reads an end of file.
+      reset: its peer reads an end of file. While a program that reads the lines does not take them, clients wait once \
+      the pipe is full, and a line that cannot be written stops fin.
 
       With several targets the first that answers takes the connection. The next one is tried when an attempt fails or \
       has run for 250 ms, while the earlier attempts go on. A client whose connection no target takes is reset, and \

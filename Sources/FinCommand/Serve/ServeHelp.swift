@@ -11,7 +11,9 @@ extension ServeCommand {
       """,
     details: """
       Prints a line for each connection that has ended: how, with the bytes of each direction and those that the \
-      client's kernel did not acknowledge. A name is served at each of its addresses, :7777 at all of the machine's.
+      client's kernel did not acknowledge. No end goes unsaid: while a program that reads the lines does not take \
+      them, clients wait once the pipe is full (send them to a file or to /dev/null), and a line that cannot be \
+      written stops fin. A name is served at each of its addresses, :7777 at all of the machine's.
 
       --exec runs the command once for each client, with the client's bytes as its standard input, and its standard \
       output as the answer; standard error stays that of fin. Ends are kept. When the client finishes sending, the \

@@ -103,7 +103,9 @@ extension Census {
 
   /// Whether the process of an owner still runs, as far as this census shows it.
   func runs(_ owner: Observed.Owner) -> Bool {
-    guard holders.process(owner.pid) != nil else { return false }
+    guard let process = holders.process(owner.pid) else { return false }
+    // A process that ends closes its descriptors first; its number remains until its parent has waited for it.
+    if process.descriptorCount == 0, ProcessState.isEnding(owner.pid) { return false }
     guard let started = programs[owner.pid]?.started, owner.started != 0 else { return true }
     return started == owner.started
   }

@@ -136,6 +136,43 @@ struct HistoryTests {
     #expect(reader.holders(of: 8081, nil, from: 0, to: .max - 60_001).isEmpty)
   }
 
+  @Test("a killed process has ended although its parent has not waited for it; one whose first thread ended has not")
+  func ending() throws {
+    let script = """
+      import ctypes, os, socket, sys, threading, time
+      exit = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+      def child(work):
+          ready, told = os.pipe()
+          pid = os.fork()
+          if pid == 0:
+              held = socket.create_server(("127.0.0.1", 0))
+              os.write(told, b"r")
+              work()
+          os.read(ready, 1)
+          print(pid, flush=True)
+      def half():
+          threading.Thread(target=time.sleep, args=(1000,)).start()
+          ctypes.CDLL(None).syscall(exit, 0)
+      child(lambda: time.sleep(1000))
+      child(half)
+      sys.stdin.read()
+      """
+    try withChild(try #require(Programs.find("python3")), ["-c", script]) { child in
+      func next() throws -> Int32 { try #require(Int32(try child.readLine(within: .seconds(60)) ?? "")) }
+      let (killed, half) = (try next(), try next())
+      defer { for pid in [killed, half] { _ = kill(pid, SIGKILL) } }
+      func runs(_ pid: Int32) throws -> Bool {
+        try Census.take(.init()).runs(.init(pid: pid, started: 0, descriptor: 3))
+      }
+      #expect(try runs(killed))
+      _ = kill(killed, SIGKILL)
+      try eventually("its end") { !(try runs(killed)) }
+      #expect(try Files.read("/proc/\(killed)/status", limit: 4096).firstRange(of: Array("zombie".utf8)) != nil)
+      try eventually("the end of the first thread") { ProcessState.read(half)?.letter == UInt8(ascii: "Z") }
+      #expect(try runs(half))
+    }
+  }
+
   @Test("at a key frame the record is the one that was taken; between frames it has the sockets of the look")
   func frames() throws {
     let stage = try HistoryStage()

@@ -1,3 +1,5 @@
+internal import FinBase
+
 extension ProcessState {
   /// Reads the state of a process; nil when it has ended. Reading it needs no rights.
   static func read(_ pid: Int32) -> ProcessState? {
@@ -8,5 +10,21 @@ extension ProcessState {
   init?(stat bytes: [UInt8]) {
     guard let end = bytes.lastIndex(of: UInt8(ascii: ")")), end + 2 < bytes.count else { return nil }
     self.init(letter: bytes[end + 2])
+  }
+
+  /// Whether the process has ended or is about to, and its number is still there: its parent has not waited for it.
+  static func isEnding(_ pid: Int32) -> Bool {
+    (try? Files.read("/proc/\(pid)/stat", limit: 4096)).map { isEnding(stat: $0) } ?? true
+  }
+
+  /// Reads the flags of the first thread and the number of threads: that thread may end before the others.
+  static func isEnding(stat bytes: [UInt8]) -> Bool {
+    guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return false }
+    let fields = Array(Fields(bytes[(end + 1)...]))
+    // Fields 9 and 20 of the manual, counted from 1, where the state is field 3. `PF_EXITING` is 4.
+    guard fields.count > 17, let flags = UInt64(decimal: fields[6]), let threads = Int64(decimal: fields[17]) else {
+      return false
+    }
+    return flags & 4 != 0 && threads <= 1
   }
 }
