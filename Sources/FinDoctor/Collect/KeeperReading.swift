@@ -36,10 +36,10 @@ extension Census {
     }
     for (namespace, inodes) in unheld.byNamespace(except: Set(keepers.keys)) {
       let waiting = messages[namespace] ?? []
-      let count = waiting.reduce(0) { $0 + $1.count }
       let keeper: Keeper =
-        if let most = waiting.max(by: { $0.count < $1.count }), count >= inodes.count {
-          .message(most.receiver)
+        // With several receivers, the kernel does not tell whose message has which socket.
+        if waiting.count == 1, waiting[0].count >= inodes.count {
+          .message(waiting[0].receiver)
         } else if isAllSeen {
           messages.isEmpty ? .kernel : .unclear
         } else {
@@ -85,25 +85,38 @@ extension Census {
     return isAnsweredByAll
   }
 
-  /// The descriptors that messages carry which were not received, by the namespace of the receiving Unix socket, and
-  /// whether every process answered.
+  /// The receivers of messages with descriptors that were not received, by the namespace of the receiving Unix socket,
+  /// and whether every process answered.
   ///
-  /// The kernel counts them in the `fdinfo` of the receiver.
-  private func messagesWithDescriptors() -> (
-    found: [UInt16: [(receiver: Holder, count: Int)]], isAnsweredByAll: Bool
-  ) {
-    var receivers: [(namespace: UInt16, holder: Holder)] = []
+  /// The kernel counts them in the `fdinfo` of the receiver. They are counted twice: most messages are received at
+  /// once, and were only passing at the moment of the first look.
+  private func messagesWithDescriptors() -> (found: [UInt16: [Waiting]], isAnsweredByAll: Bool) {
+    var receivers: [Waiting] = []
     for socket in unixSockets {
-      if let holder = holders.first(of: socket.inode) { receivers.append((socket.namespace, holder)) }
+      if let holder = holders.first(of: socket.inode) {
+        receivers.append(Waiting(receiver: holder, namespace: socket.namespace, count: .max))
+      }
     }
-    var found: [UInt16: [(receiver: Holder, count: Int)]] = [:]
     var isAnsweredByAll = true
-    Helpers.perform(receivers.map { fdinfo($0.holder, limit: 4096) }) { place, answer in
-      if let failure = answer.failure, !failure.isGone { isAnsweredByAll = false }
-      guard let count = Fdinfo.descriptorsInMessages(in: answer.bytes), count > 0 else { return }
-      found[receivers[place].namespace, default: []].append((receivers[place].holder, count))
+    for _ in 0..<2 {
+      var still: [Waiting] = []
+      Helpers.perform(receivers.map { fdinfo($0.receiver, limit: 4096) }) { place, answer in
+        if let failure = answer.failure, !failure.isGone { isAnsweredByAll = false }
+        var one = receivers[place]
+        one.count = min(one.count, Fdinfo.descriptorsInMessages(in: answer.bytes) ?? 0)
+        if one.count > 0 { still.append(one) }
+      }
+      receivers = still
     }
-    return (found, isAnsweredByAll)
+    return (Dictionary(grouping: receivers) { $0.namespace }, isAnsweredByAll)
+  }
+
+  /// A Unix socket to which messages with descriptors were sent that it has not received.
+  private struct Waiting {
+    var receiver: Holder
+    var namespace: UInt16
+    /// The number of descriptors in them.
+    var count: Int
   }
 
   private func fdinfo(_ holder: Holder, limit: Int) -> Helpers.Reading {

@@ -8,7 +8,7 @@ package enum Keeper: Hashable, Sendable {
   case interface(name: String, kind: String)
   /// The kernel, for a purpose of its own: every process could be read, and no message with descriptors waits.
   case kernel
-  /// The kernel, or a message: some messages with descriptors wait, but fewer than such sockets.
+  /// The kernel, or a message: messages with descriptors wait, but at several sockets, or fewer than such sockets.
   case unclear
   /// A process that could not be seen, as far as is known.
   case unseen

@@ -34,6 +34,14 @@ struct KeepersFound {
     }
   }
 
+  @Test("with messages at two sockets none is named: the kernel does not tell whose message has which socket")
+  func severalReceivers() throws {
+    try Scene.with("no_descriptor", "several") { scene in
+      let keeper = try scene.census().keeper(of: UInt32(try scene.number(0)))
+      #expect(keeper == .unclear || keeper == .unseen, "\(String(describing: keeper))")
+    }
+  }
+
   @Test("L6: the port of a vxlan interface is the kernel's, for information only, and no gap of the census")
   func tunnel() throws {
     let scene: Scene

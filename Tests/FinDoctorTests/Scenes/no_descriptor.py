@@ -12,12 +12,16 @@ if what == "in-flight":  # in an SCM_RIGHTS message that was not received
     x.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [a.fileno()]))])
     a.close()
     kept += [x, y]
-elif what in ("listener", "udp", "unix", "bound"):  # sockets that are no connections, in such a message
+elif what in ("listener", "udp", "unix", "bound", "several"):  # sockets that are no connections, in such a message
     s = socket.socket(socket.AF_UNIX if what == "unix" else socket.AF_INET,
                       socket.SOCK_DGRAM if what == "udp" else socket.SOCK_STREAM)
     s.bind("\0fin-in-flight" if what == "unix" else ("127.0.0.1", 0))
     if what in ("listener", "unix"):
         s.listen(4)
+    if what == "several":  # beside another receiver, with a message that has another file
+        more, other = socket.socketpair()
+        more.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
+        kept += [more, other]
     inode, name = os.fstat(s.fileno()).st_ino, s.getsockname()
     x, y = socket.socketpair()
     x.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()]))])
