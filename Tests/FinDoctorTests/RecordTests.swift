@@ -243,6 +243,17 @@ struct RecordFaultTests {
       Self.fault(Self.changed("\"sockets\":[]", "\"sockets\":[{\"transport\":9}]")).contains("sockets[0].transport"))
   }
 
+  @Test("lists of empty objects may not take more memory than the largest file")
+  func memory() throws {
+    let text = Array(Self.changed("\"sockets\":[]", "\"sockets\":[{},{},{}]").utf8)
+    // The namespace and its counters, and two of the three sockets.
+    let most = MemoryLayout<InetSocket>.stride * 3
+    let fault = #expect(throws: CensusRecord.Fault.self) { try CensusRecord(json: text, room: most) }
+    #expect(fault?.description.hasSuffix("sockets: the lists up to here take too much memory") == true)
+    let copy = try CensusRecord(json: text)
+    #expect(copy.census.sockets.count == 3 && copy.missing.count { $0 == "sockets[].cookie" } == 1)
+  }
+
   @Test(
     "a text that is no JSON: the position and the mistake",
     arguments: [

@@ -37,13 +37,15 @@ struct RebuiltCensus {
   }
 
   private mutating func namespace(of span: StoredSpan) -> UInt16 {
-    if let known = namespaces[span.socket.namespace] { return UInt16(known) }
+    if let known = namespaces[span.socket.namespace] { return UInt16(clamping: known) }
     let place = record.census.namespaces.count
+    // A file may name any number of them; the last one that has a number stands for the rest.
+    guard place <= UInt16.max else { return .max }
     record.census.namespaces.append(
       Namespace(inode: span.socket.namespace, name: span.namespaceName, isOwn: false))
     record.retryLimits.append(record.retryLimits.first ?? TCPRetryLimits())
     namespaces[span.socket.namespace] = place
-    return UInt16(clamping: place)
+    return UInt16(place)
   }
 
   private mutating func takeInet(_ span: StoredSpan, _ multipath: MPTCPSubflows, _ moments: [Int64: Int64]) {

@@ -12,7 +12,7 @@ package struct CensusRecord: Sendable {
   package static let version = 1
   /// The value of the key `kind`, by which a file is known.
   static let kind = "fin census"
-  /// The limit on the size of a file, in bytes: about 200,000 sockets.
+  /// The limit on the size of a file, in bytes: about 200,000 sockets. Its lists may take as much memory.
   package static let mostBytes = 256 << 20
 
   /// The census, with the epoll sets and waiting threads of all its programs.
@@ -163,8 +163,11 @@ extension CensusRecord {
   }
 
   /// Reads a record.
+  /// - Parameters:
+  ///   - bytes: The file.
+  ///   - room: The bytes that its lists may take in memory.
   /// - Throws: A ``Fault`` that names the place and the problem.
-  package init(json bytes: [UInt8]) throws(Fault) {
+  package init(json bytes: [UInt8], room: Int = mostBytes) throws(Fault) {
     self.init()
     guard bytes.count <= Self.mostBytes else { throw Fault("the file is larger than \(Self.mostBytes) bytes") }
     let text: JSONText
@@ -173,7 +176,7 @@ extension CensusRecord {
     } catch {
       throw Fault(error.description)
     }
-    let notes = FieldReader.Notes()
+    let notes = FieldReader.Notes(room: room)
     var fields = try FieldReader(text, notes)
     var (kind, version) = (String?.none, Int?.none)
     try fields.text("kind", .word, &kind)

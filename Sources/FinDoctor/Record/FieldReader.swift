@@ -6,26 +6,41 @@ struct FieldReader: FieldVisitor {
   private var members: [JSONText.Member]
   /// The names of the fields and list places that lead here.
   private let path: String
+  /// The same without the places in lists: `sockets[].timer` is missing once, and not a thousand times.
+  private let kind: String
   private let position: Int
   private let notes: Notes
   /// The number of the member that is tried first: fields stand in the order in which they are visited.
   private var next = 0
 
-  /// The fields that the file lacks, each once.
+  /// The notes about a whole file.
   final class Notes {
-    var missing: [String] = []
+    /// The fields that the file lacks, each once.
+    private(set) var missing: [String] = []
+    private var known: Set<String> = []
+    /// The bytes that lists may still take in memory: a file of some megabytes can have millions of empty objects.
+    fileprivate var room: Int
+
+    init(room: Int) { self.room = room }
+
+    func lacks(_ field: String) {
+      if known.insert(field).inserted { missing.append(field) }
+    }
   }
 
   /// Begins with the outermost object.
   init(_ text: JSONText, _ notes: Notes) throws(CensusRecord.Fault) {
-    try self.init(text, at: text.root, path: "", notes)
+    try self.init(text, at: text.root, path: "", kind: "", notes)
   }
 
-  private init(_ text: JSONText, at position: Int, path: String, _ notes: Notes) throws(CensusRecord.Fault) {
+  private init(
+    _ text: JSONText, at position: Int, path: String, kind: String, _ notes: Notes
+  ) throws(CensusRecord.Fault) {
     guard let members = text.members(at: position) else {
       throw CensusRecord.Fault(text, position, path, "an object is expected")
     }
-    (self.text, self.members, self.path, self.position, self.notes) = (text, members, path, position, notes)
+    (self.text, self.members, self.position, self.notes) = (text, members, position, notes)
+    (self.path, self.kind) = (path, kind)
   }
 
   /// The position of a field's value; nil if the object has no such field, or null.
@@ -43,21 +58,8 @@ struct FieldReader: FieldVisitor {
   /// Does as `find`, and notes it if the field is not there.
   private mutating func expect(_ key: JSONKey) -> Int? {
     if let found = find(key) { return found }
-    let name = Self.general(path) + "\(key.text)"
-    if !notes.missing.contains(name) { notes.missing.append(name) }
+    notes.lacks(kind + "\(key.text)")
     return nil
-  }
-
-  /// The path without the places in lists: `sockets[].timer` is missing once, and not a thousand times.
-  private static func general(_ path: String) -> String {
-    var kept = ""
-    var isInside = false
-    for character in path {
-      if character == "]" { isInside = false }
-      if !isInside { kept.append(character) }
-      if character == "[" { isInside = true }
-    }
-    return kept
   }
 
   private func fault(_ position: Int, _ key: JSONKey, _ problem: String) -> CensusRecord.Fault {
@@ -149,13 +151,15 @@ struct FieldReader: FieldVisitor {
 
   mutating func object(_ key: JSONKey, _ value: inout some Recorded) throws(CensusRecord.Fault) {
     guard let position = expect(key) else { return }
-    var inner = try FieldReader(text, at: position, path: path + "\(key.text).", notes)
+    var inner = try FieldReader(
+      text, at: position, path: path + "\(key.text).", kind: kind + "\(key.text).", notes)
     try value.visit(&inner)
   }
 
   mutating func object<Value: Recorded>(_ key: JSONKey, _ value: inout Value?) throws(CensusRecord.Fault) {
     guard let position = find(key) else { return }
-    var inner = try FieldReader(text, at: position, path: path + "\(key.text).", notes)
+    var inner = try FieldReader(
+      text, at: position, path: path + "\(key.text).", kind: kind + "\(key.text).", notes)
     var known = Value()
     try known.visit(&inner)
     value = known
@@ -166,8 +170,11 @@ struct FieldReader: FieldVisitor {
   ) throws(CensusRecord.Fault) {
     guard let position = expect(key) else { return }
     var all: ContiguousArray<Value> = []
+    let kind = kind + "\(key.text)[]."
     let isList = try text.forEachElement(at: position) { (element) throws(CensusRecord.Fault) in
-      var inner = try FieldReader(text, at: element, path: path + "\(key.text)[\(all.count)].", notes)
+      notes.room -= MemoryLayout<Value>.stride
+      guard notes.room >= 0 else { throw fault(element, key, "the lists up to here take too much memory") }
+      var inner = try FieldReader(text, at: element, path: path + "\(key.text)[\(all.count)].", kind: kind, notes)
       var value = Value()
       try value.visit(&inner)
       all.append(value)

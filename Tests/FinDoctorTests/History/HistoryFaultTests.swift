@@ -262,6 +262,25 @@ struct HistoryFaultTests {
     }
   }
 
+  @Test("more network namespaces than have a number: their sockets are in the last one that has")
+  func namespaces() throws {
+    var record = CensusRecord()
+    record.census.namespaces = (1...65_535).map { Namespace(inode: $0) }
+    let look = HistoryReader.Look(
+      number: 1, at: Self.start, monotonic: 1, resting: 0, newest: 3, missed: 0, hidden: [])
+    var rebuilt = RebuiltCensus(record, from: look, at: look)
+    let spans = ([70_000, 80_000, 80_000, 70_000] as [UInt32]).enumerated().map { number, inode in
+      var span = StoredSpan()
+      span.socket = Observed(.init(UInt64(number + 1), isUnix: false), kind: 6, state: .established)
+      span.socket.namespace = inode
+      return span
+    }
+    rebuilt.take(spans, [:])
+    try rebuilt.finish { _ in nil }
+    #expect(rebuilt.record.census.namespaces.count == 65_536)
+    #expect(rebuilt.record.census.sockets.map(\.namespace) == [.max, .max, .max, .max])
+  }
+
   @Test("the oldest files are removed as a whole, by size and by days, and never the current one")
   func bounds() throws {
     let stage = try HistoryStage()
