@@ -7,7 +7,7 @@ import Glibc
 
 /// The readers, by name.
 enum Reader: String, CaseIterable {
-  case netlink, fdinfo, proc, ledger, bpf, helper, json
+  case netlink, fdinfo, proc, ledger, bpf, helper, json, census, history, http, proxy, handover
 
   /// Reads the bytes. A trap, a read beyond the bytes and an endless loop are defects.
   func read(_ bytes: [UInt8]) {
@@ -19,6 +19,11 @@ enum Reader: String, CaseIterable {
     case .bpf: readBPF(bytes)
     case .helper: readHelper(bytes)
     case .json: readJSON(bytes)
+    case .census: readCensus(bytes)
+    case .history: readHistory(bytes)
+    case .http: readHTTP(bytes)
+    case .proxy: readProxy(bytes)
+    case .handover: readHandover(bytes)
     }
   }
 

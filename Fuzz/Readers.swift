@@ -50,7 +50,7 @@ func readProc(_ bytes: [UInt8]) {
   guard let kind = bytes.first else { return }
   let text = Array(bytes.dropFirst())
   var program = Program(pid: 7, name: "x")
-  switch kind % 11 {
+  switch kind % 12 {
   case 0: program.take(stat: text)
   case 1: program.take(limits: text)
   case 2:
@@ -93,6 +93,13 @@ func readProc(_ bytes: [UInt8]) {
       var reading = DescriptorReading()
       unsafe reading.take(Holder(inode: 0, pid: 7, descriptor: 8), target)
     }
+  case 10:
+    // An executable, which its owner may have written.
+    let names = Language.sectionNames { offset, count in
+      guard offset <= text.count else { return [] }
+      return Array(text[Int(offset)...].prefix(count))
+    }
+    _ = names.map { Language(sections: $0.split(separator: 0).map { visible($0)[...] }) }
   default:
     _ = Fields(text).compactMap { Int(decimal: $0) ?? Int(hexadecimal: $0) }
     requirePrintable(visible(text))

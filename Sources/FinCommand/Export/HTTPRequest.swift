@@ -45,6 +45,24 @@ struct HTTPRequest: Hashable {
     }
   }
 
+  /// Takes the first request from bytes that arrived; nil while it is not complete.
+  ///
+  /// Bytes of later requests stay. After a refusal, it is not known where the next request would begin.
+  static func first(in bytes: inout [UInt8]) throws(Refusal) -> HTTPRequest? {
+    // Empty lines before a request are ignored (RFC 9112, section 2.2).
+    let blank = bytes.prefix { $0 == 13 || $0 == 10 }.count
+    if blank > 0 { bytes.removeFirst(blank) }
+    if let length = headLength(bytes[...]), length <= Limit.head {
+      let request = try HTTPRequest(head: bytes[..<length])
+      bytes.removeFirst(length)
+      return request
+    }
+    guard bytes.count < Limit.head else {
+      throw Refusal(.headTooLarge, "a request has \(Limit.head) bytes at most")
+    }
+    return nil
+  }
+
   /// The length of the first head in the bytes, with the empty line that ends it; nil while it has not arrived.
   static func headLength(_ bytes: ArraySlice<UInt8>) -> Int? {
     var index = bytes.startIndex

@@ -27,21 +27,10 @@ struct RequestReader {
     // Once its first byte is there, a request has the whole time of a request.
     var deadline = begun + (isFirst || !bytes.isEmpty ? bounds.request : bounds.idle)
     while true {
-      // Empty lines before a request are ignored (RFC 9112, section 2.2).
-      let blank = bytes.prefix { $0 == 13 || $0 == 10 }.count
-      if blank > 0 { bytes.removeFirst(blank) }
-      if let length = HTTPRequest.headLength(bytes[...]), length <= HTTPRequest.Limit.head {
-        let head = bytes[..<length]
-        do throws(HTTPRequest.Refusal) {
-          let request = try HTTPRequest(head: head)
-          bytes.removeFirst(length)
-          return .request(request)
-        } catch {
-          return .refused(error)
-        }
-      }
-      if bytes.count >= HTTPRequest.Limit.head {
-        return .refused(.init(.headTooLarge, "a request has \(HTTPRequest.Limit.head) bytes at most"))
+      do throws(HTTPRequest.Refusal) {
+        if let request = try HTTPRequest.first(in: &bytes) { return .request(request) }
+      } catch {
+        return .refused(error)
       }
       let wasEmpty = bytes.isEmpty
       do throws(SocketError) {

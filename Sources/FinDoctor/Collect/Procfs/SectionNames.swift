@@ -19,7 +19,7 @@ extension Language {
   }
 
   /// Reads the table of section names of a 64-bit little-endian ELF file (`elf.h`).
-  private static func sectionNames(_ read: (_ offset: UInt64, _ count: Int) -> [UInt8]?) -> [UInt8]? {
+  static func sectionNames(_ read: (_ offset: UInt64, _ count: Int) -> [UInt8]?) -> [UInt8]? {
     guard let header = read(0, 64), header.count == 64, header.begins(with: "\u{7f}ELF"), header[4] == 2, header[5] == 1
     else { return nil }
     let table = header.number(at: 40, as: UInt64.self)
