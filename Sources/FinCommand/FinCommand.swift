@@ -10,8 +10,8 @@ struct FinCommand: ParsableCommand {
 
   /// The commands that read what other programs may make wait.
   static let readsOtherPrograms: Set<String> = [
-    "check", "explain", "export", "list", "ports", "listeners", "kill", "watch", "report", "record", "rights",
-    "---completion",
+    "check", "explain", "export", "list", "ports", "listeners", "kill", "watch", "census", "report", "record",
+    "rights", "---completion",
   ]
 
   /// The commands for a person.

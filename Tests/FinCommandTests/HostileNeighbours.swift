@@ -59,13 +59,17 @@ struct HostileNeighbours {
   /// Runs each verb, and returns what each of them said on standard error.
   private func verbs(_ neighbour: Neighbour, within limit: Duration) async throws -> [String: Fin] {
     var all: [String: Fin] = [:]
-    for words in [["list", "--wide"], ["check"], ["explain", "\(neighbour.pid)"], ["ports"], ["listeners"]] {
+    for words in [
+      ["list", "--wide"], ["check"], ["explain", "\(neighbour.pid)", "--limit", "30"], ["ports"], ["listeners"],
+      ["census"], ["report", "-o", "-"], ["rights"], ["kill", "--dry-run", "127.0.0.1:1"],
+    ] {
       let began = ContinuousClock.now
       // Its output ends with it: a helper that is left behind does not hold it open.
       let fin = try await Fin.run(words)
       let time = ContinuousClock.now - began
       #expect(time < limit, "\(words)")
-      #expect(fin.status.map { $0 <= 2 } == true, "\(words): \(fin)")
+      // No connection has that port.
+      #expect(fin.status.map { words[0] == "kill" ? $0 == 69 : $0 <= 2 } == true, "\(words): \(fin)")
       all[words[0]] = fin
     }
     return all
@@ -75,11 +79,11 @@ struct HostileNeighbours {
     "a process that does not answer costs its deadline: every verb ends, and names it and what is missing",
     .enabled(if: Neighbour.canMount, "needs root, a network namespace and /dev/fuse"),
     arguments: [
-      ("send", "list check explain ports listeners", "the times and sizes of its locked sockets"),
-      ("epoll", "check explain", "what its epoll sets watch"),
-      ("lock", "list check explain ports", "its command line"),
-      ("poll", "check explain", "what its threads wait for"),
-      ("exe", "check", "the language of its program"),
+      ("send", "list check explain ports listeners census report", "the times and sizes of its locked sockets"),
+      ("epoll", "check explain census report", "what its epoll sets watch"),
+      ("lock", "list check explain ports census report", "its command line"),
+      ("poll", "check explain census report", "what its threads wait for"),
+      ("exe", "check census report", "the language of its program"),
     ])
   func silent(mode: String, touched: String, missing: String) async throws {
     let limit = try await limit()
@@ -98,6 +102,8 @@ struct HostileNeighbours {
     // All of its sockets are listed, with their owner.
     let listed = try #require(said["list"]).lines.filter { $0.contains("[\(pid)]") }
     #expect(listed.count { $0.contains("CLOSE-WAIT") } >= 20, "\(listed)")
+    // Without its command line it has the name that the kernel keeps.
+    if mode == "lock" { #expect(listed.allSatisfy { $0.contains("Hostile[\(pid)]") }, "\(listed)") }
     if mode == "send" {
       // One socket is locked. The others lose nothing: their times are shown.
       #expect(listed.count { $0.contains(" - ") } <= 1, "\(listed)")
@@ -124,6 +130,58 @@ struct HostileNeighbours {
     }
     let listed = try #require(said["list"]).lines.filter { $0.contains("[\(neighbour.pid)]") }
     #expect(listed.count { $0.contains("CLOSE-WAIT") } >= 20, "\(listed)")
+  }
+
+  @Test(
+    "explain --deep of a locked socket: its options are given up, and the report says so",
+    .enabled(if: Neighbour.canMount, "needs root, a network namespace and /dev/fuse"))
+  func deep() async throws {
+    let limit = try await limit()
+    let neighbour = try Neighbour("send", mounts: true)
+    // The locked socket is the only one that is established and has a descriptor.
+    let words = ["list", "\(neighbour.pid)", "--state", "established", "--fields", "fd", "--no-header"]
+    let descriptors = Set(try await Fin.run(words).lines.map(String.init))
+    #expect(descriptors.count == 2, "\(descriptors)")
+    var complaints = ""
+    for descriptor in descriptors {
+      let began = ContinuousClock.now
+      let fin = try await Fin.run("explain", "\(neighbour.pid):\(descriptor)", "--deep")
+      let time = ContinuousClock.now - began
+      #expect(time < limit && fin.status.map { $0 <= 2 } == true, "\(fin)")
+      complaints += fin.complaints
+    }
+    #expect(complaints.contains("the options of descriptor"), "\(complaints)")
+  }
+
+  @Test(
+    "watch, record and export beside a locked socket: they look, say what is missing, and end at their signal",
+    .enabled(if: Neighbour.canMount, "needs root, a network namespace and /dev/fuse"),
+    .enabled(if: Programs.find("python3") != nil, "needs python3"))
+  func lasting() async throws {
+    let limit = try await limit()
+    let neighbour = try Neighbour("send", mounts: true)
+    var name = Array("/tmp/fin-hostile-record-XXXXXX".utf8CString)
+    let folder = try #require(unsafe mkdtemp(&name).map { unsafe String(cString: $0) })
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let exporting = ["export", "--web.listen-address", "127.0.0.1:0"]
+    for words in [["watch", "--json"], ["record", "--directory", folder], exporting] {
+      try withChild(Fin.path, words) { child in
+        let line = try child.readLine(within: limit) ?? ""
+        switch words[0] {
+        case "watch": #expect(line.contains("process \(neighbour.pid) did not answer"), "\(line)")
+        case "record": #expect(line.hasPrefix("records to \(folder)/"), "\(line)")
+        default:
+          let address = try #require(line.split(separator: " ").last)
+          let ask = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
+          let python = try #require(Programs.find("python3"))
+          let text = try withChild(python, ["-c", ask, String(address)]) { try $0.readToEnd(within: limit) }
+          #expect(text.contains("fin_hidden{what=\"answers\"} 1\n"), "\(text)")
+        }
+        child.signal(SIGTERM)
+        let exit = try child.wait(within: limit)
+        #expect(exit == (words[0] == "watch" ? .signalled(SIGTERM) : .exited(0)), "\(words): \(exit)")
+      }
+    }
   }
 
   @Test(

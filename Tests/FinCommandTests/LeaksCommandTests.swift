@@ -52,6 +52,15 @@ struct LeaksCommandTests {
     kill(try #require(Int32(pid)), SIGKILL)
   }
 
+  @Test(
+    "a fin that is itself traced does not see the end of its command: status 4, with the reason",
+    .enabled(if: Programs.find("strace") != nil, "needs strace"))
+  func traced() async throws {
+    let words = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=none", Fin.path, "check", "--leaks", "--", try python()]
+    let fin = try await Fin.run(program: "strace", words + ["-c", Self.leak + "os._exit(0)"])
+    #expect(fin.status == 4 && fin.complaints.contains("or fin is itself traced"), "\(fin)")
+  }
+
   @Test("the first thread ends before the others: the sockets are those at the end of the last, and no earlier")
   func firstThreadEnds() async throws {
     // The main thread ends by itself while another thread still closes everything, or leaks a socket.

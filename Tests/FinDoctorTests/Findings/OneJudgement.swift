@@ -99,10 +99,44 @@ struct OneJudgement {
     }
   }
 
+  @Test("each finding is in the lives of its sockets, also of Unix sockets and of descriptors in no table")
+  func agreeOnAll() {
+    let seed = UInt64.random(in: 0 ... .max)
+    for round in 0..<60 as Range<UInt64> {
+      var random = SeededNumbers(seed &+ round)
+      var census = CensusRecord.random(&random).census
+      for place in census.unixSockets.indices {
+        census.unixSockets[place].receiveQueue = UInt32(random.number(4))
+        census.unixSockets[place].sendQueue = UInt32(random.number(3))
+      }
+      let findings = Diagnosis.findings(in: census)
+      let places =
+        census.sockets.indices.map { SocketReference.inet($0) } + census.unixSockets.indices.map { .unix($0) }
+        + census.detached.indices.map { .detached($0) }
+      for place in places {
+        let life = SocketExplanation(of: place, in: census, findings: findings)
+        let told = Set(life.findings.map(\.sentence))
+        let found = findings.filter { $0.sockets.contains(place) && !$0.id.rule.concernsMachine }
+        #expect(told.isSuperset(of: found.map(\.sentence)), "seed \(seed), round \(round), \(place)")
+        #expect(told.isSubset(of: findings.map(\.sentence)), "seed \(seed), round \(round), \(place)")
+      }
+      // A listener of Unix sockets is as full, and as bad, in every report.
+      for panel in ListenerOverview.all(in: census) {
+        guard case .unix(let place) = panel.place else { continue }
+        let mine = findings.filter { $0.sockets.contains(.unix(place)) }
+        let isFull = mine.contains { $0.claim.name == "queue full" }
+        #expect(isFull == panel.isFull, "seed \(seed), round \(round), \(place)")
+        #expect(mine.allSatisfy { panel.severity() ?? .info >= $0.severity }, "seed \(seed), round \(round), \(place)")
+      }
+    }
+  }
+
   private func compare(
     _ life: SocketExplanation, _ place: Int, _ findings: [Finding], _ census: Census, _ context: String
   ) {
-    // The findings of a socket are findings of fin check, word by word.
+    // The findings of a socket are findings of fin check, word by word, and none is left out.
+    let own = findings.count { $0.sockets.contains(.inet(place)) && !$0.id.rule.concernsMachine }
+    #expect(life.findings.count == own, "\(context)")
     for finding in life.findings {
       #expect(findings.contains { $0.id == finding.id && $0.sentence == finding.sentence }, "\(context)")
       #expect(finding.sockets.contains(.inet(place)), "\(context)")
