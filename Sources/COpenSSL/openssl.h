@@ -23,6 +23,10 @@ static inline void fin_tls_set_modes(SSL_CTX *_Nonnull context) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 }
+static inline void fin_tls_keep_sessions(SSL_CTX *_Nonnull context) {
+  // OpenSSL hands over the sessions of a client, and keeps none itself.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+}
 static inline int fin_tls_set_server_name(SSL *_Nonnull session, const char *_Nonnull name) {
   return (int)SSL_set_tlsext_host_name(session, name);
 }

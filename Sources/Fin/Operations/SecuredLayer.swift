@@ -26,7 +26,7 @@ final class SecuredLayer: Wire, @unchecked Sendable {
   init(_ core: Core, _ role: TLSRole, early: [UInt8]) throws(SocketError) {
     self.core = core
     self.early = early
-    session = try TLSSession(try role.context.get(), name: role.name, wire: self)
+    session = try TLSSession(try role.context.get(), name: role.name, port: core.peer?.port, wire: self)
   }
 
   /// Runs one attempt, alone with the session.

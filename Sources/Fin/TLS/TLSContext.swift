@@ -17,6 +17,8 @@ internal import Glibc
   private var keyLog: CInt = -1
   /// Whether the peer is not checked at all.
   private(set) var isUnverified = false
+  /// The sessions of a client that later handshakes may resume; `nil` when none are kept.
+  private(set) var kept: TLSKeptSessions?
 
   init(isServer: Bool, atLeast version: TLSVersion) throws(SocketError) {
     TLSErrors.clear()
@@ -118,6 +120,23 @@ internal import Glibc
 
   /// Sends this many session tickets after a handshake.
   func send(tickets: Int) { unsafe _ = SSL_CTX_set_num_tickets(raw, max(0, tickets)) }
+
+  /// Keeps at most this many sessions of a client's, each for at most this time.
+  func keep(sessions limit: Int, for age: Duration) throws(SocketError) {
+    guard limit >= 0, age >= .zero else {
+      throw TLSContext.refusal("the number of kept sessions, or their time, is below zero")
+    }
+    guard limit > 0, age > .zero else { return }
+    kept = TLSKeptSessions(limit: limit, age: age)
+    unsafe fin_tls_keep_sessions(raw)
+    // The result 1 takes the reference over.
+    unsafe SSL_CTX_sess_set_new_cb(raw) { ssl, offered in
+      guard let ssl = unsafe ssl, let offered = unsafe offered, let session = unsafe TLSSession.of(ssl),
+        let peer = session.peer, let kept = session.context.kept
+      else { return 0 }
+      return unsafe kept.keep(offered, of: peer) ? 1 : 0
+    }
+  }
 
   /// Appends the keys of each session to a file that only its owner may read, in the format of `SSLKEYLOGFILE`.
   func logKeys(to path: String?) throws(SocketError) {

@@ -53,6 +53,8 @@ enum WireResult { case count(Int), blocked, failed }
   private unowned let wire: any Wire
   /// The name or the address that the peer's certificate has to have.
   private let name: String?
+  /// The server that this client's session can be resumed with; `nil` for a server, and without a name or a port.
+  let peer: TLSSessionPeer?
   private(set) var verdict: Verdict?
   private(set) var hasShaken = false
   private(set) var sentClose = false
@@ -69,14 +71,18 @@ enum WireResult { case count(Int), blocked, failed }
 
   /// Begins a session.
   ///
-  /// - Parameter name: for a client, the name or the IP address of the peer.
-  init(_ context: TLSContext, name: String?, wire: any Wire) throws(SocketError) {
+  /// - Parameters:
+  ///   - name: for a client, the name or the IP address of the peer.
+  ///   - port: for a client, the peer's port: an earlier session with the same name and port is resumed.
+  init(_ context: TLSContext, name: String?, port: UInt16? = nil, wire: any Wire) throws(SocketError) {
     TLSErrors.clear()
     guard let ssl = unsafe SSL_new(context.raw) else { throw TLSContext.refusal(TLSErrors.take()) }
     unsafe self.ssl = ssl
     self.context = context
     self.name = name
     self.wire = wire
+    let isResumable = name?.isEmpty == false && !context.isServer
+    peer = if let name, let port, isResumable { TLSSessionPeer(name: name, port: port) } else { nil }
     unsafe SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     guard let bio = unsafe BIO_new(TLSSession.method) else { throw TLSContext.refusal(TLSErrors.take()) }
     unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque())
@@ -87,6 +93,8 @@ enum WireResult { case count(Int), blocked, failed }
     } else {
       unsafe SSL_set_connect_state(ssl)
       try aim(at: name ?? "")
+      // The server may refuse it, and then shakes hands as if nothing had been offered.
+      if let session = peer.flatMap({ context.kept?.take(of: $0) }) { unsafe _ = SSL_set_session(ssl, session.raw) }
     }
   }
 
@@ -139,7 +147,17 @@ enum WireResult { case count(Int), blocked, failed }
 
   private func latch(_ new: Verdict) -> Outcome {
     if verdict == nil { verdict = new }
+    switch new {
+    case .ended: break
+    case .truncated: if !hasShaken { forget() }
+    case .failed, .unverified: forget()
+    }
     return .over(verdict!)
+  }
+
+  /// Gives up the sessions with this server, so that one that it cannot bear is not offered again.
+  private func forget() {
+    if let peer { context.kept?.forget(peer) }
   }
 
   /// Goes on with the handshake. Its answers may be kept in ``unsent``.
@@ -150,6 +168,8 @@ enum WireResult { case count(Int), blocked, failed }
     if case .done = outcome {
       hasShaken = true
       withoutData = 0
+    } else if case .wireFailed = outcome {
+      forget()
     }
     return outcome
   }

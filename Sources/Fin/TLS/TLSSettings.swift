@@ -58,17 +58,23 @@ public struct TLSClient: Sendable {
   ///   - identity: the certificate of this side, for a server that asks for one.
   ///   - protocols: the application protocols that are offered, the preferred one first (ALPN).
   ///   - version: the least version of TLS.
+  ///   - sessions: the maximum number of sessions that are kept, so that the next handshake with the same name and port
+  ///     is a short one; 0 for none. The least recently used one is given up first.
+  ///   - sessionAge: the longest time for which a session is resumed, in whatever the server allows. A server that is
+  ///     resumed shows no certificate again: it counts as the one that was proven when the session began.
   ///   - keyLog: a file to which the keys of every session are appended, in the format of `SSLKEYLOGFILE`, for a
   ///     program that shows packets. The file's reader can read everything. No variable of the environment sets it.
-  /// - Throws: `.invalid` when a file cannot be read or has the wrong content.
+  /// - Throws: `.invalid` when a file cannot be read or has the wrong content, or a number is below zero.
   public init(
     trust: TLSTrust = .system, identity: TLSIdentity? = nil, protocols: [String] = [],
-    atLeast version: TLSVersion = .v1_2, keyLog: String? = nil
+    atLeast version: TLSVersion = .v1_2, sessions: Int = 256, sessionAge: Duration = .seconds(7200),
+    keyLog: String? = nil
   ) throws(SocketError) {
     context = try TLSContext(isServer: false, atLeast: version)
     try context.trust(trust)
     if let identity { try context.use(identity) }
     try context.speak(protocols)
+    try context.keep(sessions: sessions, for: sessionAge)
     try context.logKeys(to: keyLog)
   }
 

@@ -65,10 +65,14 @@ struct Deadline: Comparable, Hashable, Sendable {
 }
 
 /// A moment on the monotonic clock.
-struct Instant: Sendable {
+struct Instant: Comparable, Sendable {
   let nanoseconds: Int64
 
   static var now: Instant { Instant(nanoseconds: SystemClock.monotonic) }
+
+  static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+
+  func adding(_ duration: Duration) -> Instant { Instant(nanoseconds: Deadline.adding(duration, to: nanoseconds)) }
 
   var elapsed: Duration { .nanoseconds(Instant.now.nanoseconds - nanoseconds) }
 }

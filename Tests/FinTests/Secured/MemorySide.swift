@@ -34,9 +34,9 @@ struct MemorySide {
   let session: TLSSession
   let wire: MemoryWire
 
-  init(_ context: TLSContext, name: String? = nil) throws {
+  init(_ context: TLSContext, name: String? = nil, port: UInt16? = nil) throws {
     wire = MemoryWire()
-    session = try TLSSession(context, name: name, wire: wire)
+    session = try TLSSession(context, name: name, port: port, wire: wire)
   }
 
   func read(_ most: Int = 100_000) -> (bytes: [UInt8], outcome: TLSSession.Outcome) {
