@@ -12,11 +12,24 @@ enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case ipv6 = "TCP over IPv6"
   case unix = "a Unix stream"
   case pair = "a pair"
+  #if TLS
+  case secured = "TLS over TCP over IPv4"
+  #endif
+
+  /// The kinds without a layer of their own.
+  static let allCases: [StreamKind] = [.ipv4, .ipv6, .unix, .pair]
 
   var testDescription: String { rawValue }
 
   /// The kinds that this machine supports.
   static let all: [StreamKind] = allCases.filter { unsafe $0 != .ipv6 || access("/proc/net/if_inet6", R_OK) == 0 }
+  /// The same, and a secured one where this machine can make one.
+  static var plainAndSecured: [StreamKind] {
+    #if TLS
+    if SecuredMedium.isPossible { return all + [.secured] }
+    #endif
+    return all
+  }
   static let tcp: [StreamKind] = all.filter { $0 == .ipv4 || $0 == .ipv6 }
 
   private static let names = Atomic<Int>(0)
@@ -26,6 +39,9 @@ enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     get throws {
       switch self {
       case .ipv4: return .loopback(port: 0)
+      #if TLS
+      case .secured: return .loopback(port: 0)
+      #endif
       case .ipv6: return .loopback6(port: 0)
       case .unix, .pair:
         let number = StreamKind.names.add(1, ordering: .relaxed).newValue
@@ -37,6 +53,9 @@ enum StreamKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   /// Both ends of one connection. The first is the one that connected.
   func connected(timeouts: Timeouts = .default) throws -> ConnectionPair {
     if self == .pair { return try Connection.pair(timeouts: timeouts) }
+    #if TLS
+    if self == .secured { return try SecuredMedium.pair(timeouts: timeouts) }
+    #endif
     let listener = try Listener.bind(try freshAddress, timeouts: timeouts)
     let client = try Connection.connect(to: listener.localAddress, timeouts: timeouts)
     let server = try listener.accept(within: .seconds(10))

@@ -85,6 +85,9 @@ struct Stranger: ~Copyable {
     switch kind {
     case .ipv4, .ipv6: return try overTCP(kind == .ipv4 ? "127.0.0.1" : "::1")
     case .unix, .pair: return try overUnix()
+    #if TLS
+    case .secured: throw RigError("a plain socket speaks no TLS")
+    #endif
     }
   }
 

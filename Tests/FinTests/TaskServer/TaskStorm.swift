@@ -29,15 +29,15 @@ struct TaskStorm {
     await #expect(processExitsWith: .success) { try synchronously { try TaskStorm.blow(threads: 4, tasks: 4) } }
   }
 
-  private static func blow(threads: Int, tasks: Int) throws {
+  static func blow(threads: Int, tasks: Int, _ layer: StormLayer? = nil) throws {
     // In a network namespace of its own, where the machine allows one, so that the storm does not touch the machine's
     // own socket tables.
-    guard Privileges.canMakeNamespaces else { return try blowHere(threads, tasks) }
-    try NetworkNamespace().run { try blowHere(threads, tasks) }
+    guard Privileges.canMakeNamespaces else { return try blowHere(threads, tasks, layer) }
+    try NetworkNamespace().run { try blowHere(threads, tasks, layer) }
   }
 
-  private static func blowHere(_ threads: Int, _ tasks: Int) throws {
-    let rounds = stormNumber("FIN_STORM_ROUNDS", 10_000)
+  private static func blowHere(_ threads: Int, _ tasks: Int, _ layer: StormLayer?) throws {
+    let rounds = layer.rounds
     let seed = UInt64(stormNumber("FIN_STORM_SEED", 1))
     // The reactor's threads are in the network namespace of the thread that creates it, and so are the sockets opened
     // on them.
@@ -50,7 +50,7 @@ struct TaskStorm {
     second.abort()
     let before = try stormCensus()
     let ledger = Ledger()
-    let sky = TaskSky(rounds: rounds, home: reactor)
+    let sky = TaskSky(rounds: rounds, home: reactor, layer: layer)
     let crew = (0..<threads).map { index in
       onThread { try Ledger.$current.withValue(ledger) { try sky.run(seed &* 1000 &+ UInt64(index)) } }
     }
@@ -67,8 +67,7 @@ struct TaskStorm {
     check(sky.streams.value == rounds, "\(sky.streams.value) streams")
     check(ledger.counts.opened >= 2 * rounds, "\(ledger.counts)")
     let summary = sky.summary
-    // Each of these endings must occur: a storm in which nothing happens proves nothing.
-    for ending in ["acknowledged", "peer finished", "reset", "aborted", "background"] {
+    for ending in layer.endings {
       check(summary.endings[ending, default: 0] > 0, "seed \(seed): no close was \(ending): \(summary)")
     }
     check(summary.whole > rounds / 4, "seed \(seed): too few streams were read to their end: \(summary)")
@@ -102,6 +101,7 @@ private final class TaskSky: Sendable {
   private let rounds: Int
   /// The reactor on which streams are opened.
   private let home: Reactor
+  private let layer: StormLayer?
   private let steps = Mutex<[Step]>([])
   /// Steps under way, which other tasks may cancel.
   private let victims = Mutex<[Task<Void, Never>]>([])
@@ -109,9 +109,10 @@ private final class TaskSky: Sendable {
   let streams = Tally()
   private let opened = Atomic<Int>(0)
 
-  init(rounds: Int, home: Reactor) {
+  init(rounds: Int, home: Reactor, layer: StormLayer?) {
     self.rounds = rounds
     self.home = home
+    self.layer = layer
   }
 
   var summary: Summary { results.withLock { $0 } }
@@ -147,12 +148,15 @@ private final class TaskSky: Sendable {
         take(step)
         finish(step)
       case .open(let id):
+        var pair: ConnectionPair
         if random.next() % 2 == 0 {
           let client = try Connection.connect(to: listener.localAddress)
-          plan(id, ConnectionPair(first: client, second: try listener.accept(within: .seconds(20))), &random)
+          pair = ConnectionPair(first: client, second: try listener.accept(within: .seconds(20)))
         } else {
-          plan(id, try Connection.pair(), &random)
+          pair = try Connection.pair()
         }
+        if let layer { pair = try layer.inThread(pair) }
+        plan(id, pair, &random)
       }
     }
   }
@@ -183,13 +187,15 @@ private final class TaskSky: Sendable {
         let seed = random.next()
         try await Task(executorPreference: home.executor) {
           var random = SeededRandom(seed: seed)
+          var pair: ConnectionPair
           if random.next() % 2 == 0 {
             let client = try await Connection.connect(to: listener.listener.localAddress)
-            let server = try await listener.listener.accept(within: .seconds(20))
-            self.plan(id, ConnectionPair(first: client, second: server), &random)
+            pair = ConnectionPair(first: client, second: try await listener.listener.accept(within: .seconds(20)))
           } else {
-            self.plan(id, try Connection.pair(), &random)
+            pair = try Connection.pair()
           }
+          if let layer = self.layer { pair = try await layer.inTask(pair) }
+          self.plan(id, pair, &random)
         }.value
       }
     }
@@ -197,7 +203,7 @@ private final class TaskSky: Sendable {
 
   private func plan(_ id: UInt64, _ opened: consuming ConnectionPair, _ random: inout SeededRandom) {
     var pair = opened
-    if random.next() % 8 == 0 {
+    if layer == nil, random.next() % 8 == 0 {
       // Detached and adopted again: the same descriptor with a new owner.
       guard let first = try? Connection.adopt(try pair.first.detach().descriptor) else {
         return check(false, "what was given away could not be taken back")
@@ -215,7 +221,7 @@ private final class TaskSky: Sendable {
     // Half of the streams are read to EOF before the close, as an orderly program does; the others are closed at any
     // point.
     if random.next() % 2 == 0 { plan[plan.count - 1].1 = .receiveAll }
-    let stream = TaskStream(id: id, pair.first.share(), pair.second.share(), steps: plan.count)
+    let stream = TaskStream(id: id, pair.first.share(), pair.second.share(), steps: plan.count, more: layer.causes)
     steps.withLock { $0 += plan.map { Step(stream: stream, side: $0.0, verb: $0.1) } }
   }
 

@@ -9,9 +9,9 @@ final class TaskStream: Sendable {
   let ends: [TaskStreamEnd]
   private let stepsLeft: Atomic<Int>
 
-  init(id: UInt64, _ first: SharedConnection, _ second: SharedConnection, steps: Int) {
+  init(id: UInt64, _ first: SharedConnection, _ second: SharedConnection, steps: Int, more: [SocketError.Cause]) {
     self.id = id
-    ends = [TaskStreamEnd(first), TaskStreamEnd(second)]
+    ends = [TaskStreamEnd(first, more), TaskStreamEnd(second, more)]
     stepsLeft = Atomic(steps)
   }
 
@@ -34,7 +34,13 @@ final class TaskStreamEnd: Sendable {
   private let isReceiving = Flagged()
   let cancelled = Tally()
 
-  init(_ connection: SharedConnection) { self.connection = connection }
+  /// The causes with which any operation may fail.
+  private let more: [SocketError.Cause]
+
+  init(_ connection: SharedConnection, _ more: [SocketError.Cause]) {
+    self.connection = connection
+    self.more = more
+  }
 
   /// The messages sent, and the number of bytes that the kernel accepted of each.
   var sent: [Message: Int] { outgoing.withLock { $0 } }
@@ -135,7 +141,7 @@ final class TaskStreamEnd: Sendable {
 
   private func expect(_ error: SocketError, _ causes: [SocketError.Cause]) {
     if error.cause == .cancelled { cancelled.add() }
-    check(causes.contains(error.cause), "\(error)")
+    check(causes.contains(error.cause) || more.contains(error.cause), "\(error)")
   }
 }
 

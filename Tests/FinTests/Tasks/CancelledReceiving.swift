@@ -43,29 +43,31 @@ enum ReceiveVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
 struct CancelledReceiving {
   @Test(
     "a receive cancelled before it begins makes no system call; the next one gets every byte", .faults(62),
-    arguments: ReceiveVerb.allCases, Place.allCases)
-  func before(_ verb: ReceiveVerb, _ place: Place) throws {
-    let (ours, theirs) = try Medium.tcp.open()
-    try theirs.send("ab\n")
-    let script = Script()
-    let cancelled = Seam.$script.withValue(script) {
-      errand(on: place) {
-        cancelThisTask()
-        return try await verb.ask(ours)
+    arguments: ReceiveVerb.allCases, Medium.plainAndSecured)
+  func before(_ verb: ReceiveVerb, _ medium: Medium) throws {
+    for place in Place.allCases {
+      let (ours, theirs) = try medium.open()
+      try theirs.send("ab\n")
+      let script = Script()
+      let cancelled = Seam.$script.withValue(script) {
+        errand(on: place) {
+          cancelThisTask()
+          return try await verb.ask(ours)
+        }
       }
+      let error = try cancelled.refusal()
+      #expect(error.cause == .cancelled && error.operation == .receive)
+      #expect(script.count(.recv) == 0)
+      #expect(ours.gate == .init())
+      #expect(try inTask(on: place) { try await verb.ask(ours) } == verb.answer)
+      ours.abort()
+      theirs.abort()
     }
-    let error = try cancelled.refusal()
-    #expect(error.cause == .cancelled && error.operation == .receive)
-    #expect(script.count(.recv) == 0)
-    #expect(ours.gate == .init())
-    #expect(try inTask(on: place) { try await verb.ask(ours) } == verb.answer)
-    ours.abort()
-    theirs.abort()
   }
 
   @Test(
     "a receive cancelled while it waits throws .cancelled; the next one gets every byte", .faults(62),
-    arguments: ReceiveVerb.allCases, StreamKind.all)
+    arguments: ReceiveVerb.allCases, StreamKind.plainAndSecured)
   func parked(_ verb: ReceiveVerb, _ kind: StreamKind) throws {
     for place in Place.allCases {
       let pair = try kind.connected()
@@ -91,7 +93,11 @@ struct CancelledReceiving {
     "a receive cancelled when half of its data has arrived leaves that half to the next one", .faults(62),
     arguments: ReceiveVerb.patient, ReceiveVerb.allCases)
   func half(_ verb: ReceiveVerb, _ next: ReceiveVerb) throws {
-    let (ours, theirs) = try Medium.tcp.open()
+    for medium in Medium.plainAndSecured { try half(verb, next, medium) }
+  }
+
+  private func half(_ verb: ReceiveVerb, _ next: ReceiveVerb, _ medium: Medium) throws {
+    let (ours, theirs) = try medium.open()
     try theirs.send("ab")
     let receiving = errand { try await verb.ask(ours) }
     try ours.awaitParked()
@@ -116,25 +122,27 @@ struct CancelledReceiving {
 
   @Test(
     "a receive cancelled at the moment when the kernel returns the bytes returns them", .faults(62),
-    arguments: ReceiveVerb.allCases, Place.allCases)
-  func inHand(_ verb: ReceiveVerb, _ place: Place) throws {
-    let (ours, theirs) = try Medium.tcp.open()
-    try theirs.send("ab\n")
-    let script = Script(.first(.recv, .after { cancelThisTask() }))
-    let answer = try Seam.$script.withValue(script) {
-      errand(on: place) { (try await verb.ask(ours), Task.isCancelled) }
-    }.join()
-    #expect(answer.0 == verb.answer && answer.1)
-    ours.abort()
-    theirs.abort()
+    arguments: ReceiveVerb.allCases, Medium.plainAndSecured)
+  func inHand(_ verb: ReceiveVerb, _ medium: Medium) throws {
+    for place in Place.allCases {
+      let (ours, theirs) = try medium.open()
+      try theirs.send("ab\n")
+      let script = Script(.first(.recv, .after { cancelThisTask() }))
+      let answer = try Seam.$script.withValue(script) {
+        errand(on: place) { (try await verb.ask(ours), Task.isCancelled) }
+      }.join()
+      #expect(answer.0 == verb.answer && answer.1)
+      ours.abort()
+      theirs.abort()
+    }
   }
 
   @Test(
     "a receive cancelled at the moment when the kernel returns half of its data leaves that half to the next one",
     .faults(62),
-    arguments: ReceiveVerb.patient)
-  func halfInHand(_ verb: ReceiveVerb) throws {
-    let (ours, theirs) = try Medium.tcp.open()
+    arguments: ReceiveVerb.patient, Medium.plainAndSecured)
+  func halfInHand(_ verb: ReceiveVerb, _ medium: Medium) throws {
+    let (ours, theirs) = try medium.open()
     try theirs.send("ab")
     let script = Script(.first(.recv, .after { cancelThisTask() }))
     let receiving = Seam.$script.withValue(script) { errand { try await verb.ask(ours) } }
@@ -145,9 +153,11 @@ struct CancelledReceiving {
     theirs.abort()
   }
 
-  @Test("ten thousand bytes, with receives cancelled at any moment: each byte arrives once, in order", .faults(62))
-  func anyMoment() throws {
-    let (ours, theirs) = try Medium.tcp.open()
+  @Test(
+    "ten thousand bytes, with receives cancelled at any moment: each byte arrives once, in order", .faults(62),
+    arguments: Medium.plainAndSecured)
+  func anyMoment(_ medium: Medium) throws {
+    let (ours, theirs) = try medium.open()
     let bytes = pattern(10_000)
     let sending = onThread {
       var sent = 0

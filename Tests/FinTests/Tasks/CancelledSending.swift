@@ -28,9 +28,11 @@ enum SendVerb: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
 @Suite("Cancellation: a cancelled send reports how many bytes were accepted", .onThreads)
 struct CancelledSending {
-  @Test("a send cancelled before it begins hands the kernel nothing", .faults(62), arguments: SendVerb.allCases)
-  func before(_ verb: SendVerb) throws {
-    let (ours, theirs) = try Medium.tcp.open()
+  @Test(
+    "a send cancelled before it begins hands the kernel nothing", .faults(62), arguments: SendVerb.allCases,
+    Medium.plainAndSecured)
+  func before(_ verb: SendVerb, _ medium: Medium) throws {
+    let (ours, theirs) = try medium.open()
     let script = Script()
     let sending = Seam.$script.withValue(script) {
       errand {
@@ -49,7 +51,7 @@ struct CancelledSending {
 
   @Test(
     "a send cancelled while it waits for room reports the bytes accepted: exactly those arrive",
-    .faults(45, 62), arguments: SendVerb.allCases, StreamKind.all)
+    .faults(45, 62), arguments: SendVerb.allCases, StreamKind.plainAndSecured)
   func parked(_ verb: SendVerb, _ kind: StreamKind) throws {
     let pair = try kind.connected()
     // Small buffers fill soon, even on a busy machine.
@@ -79,9 +81,9 @@ struct CancelledSending {
 
   @Test(
     "a send cancelled at the moment when the kernel accepts some bytes counts them", .faults(62),
-    arguments: SendVerb.allCases)
-  func inHand(_ verb: SendVerb) throws {
-    let (ours, theirs) = try Medium.tcp.open()
+    arguments: SendVerb.allCases, Medium.plainAndSecured)
+  func inHand(_ verb: SendVerb, _ medium: Medium) throws {
+    let (ours, theirs) = try medium.open()
     try ours.set(.sendBuffer, to: 1 << 16)
     try theirs.set(.receiveBuffer, to: 1 << 16)
     let bytes = pattern(4 << 20)
@@ -96,9 +98,11 @@ struct CancelledSending {
     theirs.abort()
   }
 
-  @Test("a send cancelled at the moment when the kernel accepts all bytes succeeds", .faults(62))
-  func allInHand() throws {
-    let (ours, theirs) = try Medium.tcp.open()
+  @Test(
+    "a send cancelled at the moment when the kernel accepts all bytes succeeds", .faults(62),
+    arguments: Medium.plainAndSecured)
+  func allInHand(_ medium: Medium) throws {
+    let (ours, theirs) = try medium.open()
     let script = Script(.first(.send, .after { cancelThisTask() }))
     #expect(
       try Seam.$script.withValue(script) {
@@ -136,9 +140,10 @@ struct CancelledSending {
     theirs.abort()
   }
 
-  @Test("finishSending cancelled in the queue behind a writer sends no FIN", .faults(62))
-  func finishing() throws {
-    let (ours, theirs) = try Medium.tcp.open()
+  @Test(
+    "finishSending cancelled in the queue behind a writer sends no FIN", .faults(62), arguments: Medium.plainAndSecured)
+  func finishing(_ medium: Medium) throws {
+    let (ours, theirs) = try medium.open()
     let bytes = pattern(24 << 20)
     let writer = errand { try await ours.send(bytes) }
     try ours.awaitParked()

@@ -135,7 +135,7 @@ struct ClosedOnce {
     theirs.abort()
   }
 
-  @Test("the sends of eight threads at once each arrive whole", arguments: Medium.allCases)
+  @Test("the sends of eight threads at once each arrive whole", arguments: [.pair] + Medium.plainAndSecured)
   func wholeSends(_ medium: Medium) throws {
     let (ours, theirs) = try medium.open()
     let writers = (0..<8).map { writer in

@@ -9,6 +9,25 @@ func stormNumber(_ name: String, _ standard: Int) -> Int {
   return unsafe Int(String(cString: text)) ?? standard
 }
 
+/// The layer over the streams of a storm: how both ends of a new stream get it, in a thread and in a task.
+struct StormLayer: Sendable {
+  let inThread: @Sendable (consuming ConnectionPair) throws -> ConnectionPair
+  let inTask: @Sendable (consuming ConnectionPair) async throws -> ConnectionPair
+}
+
+extension StormLayer? {
+  /// The number of streams: a handshake costs as much as many plain streams.
+  var rounds: Int { stormNumber("FIN_STORM_ROUNDS", self == nil ? 10_000 : 500) }
+
+  /// The causes with which an operation may fail, besides those that its caller names.
+  var causes: [SocketError.Cause] { self == nil ? [] : [.truncated] }
+
+  /// The endings that must occur: a storm in which nothing happens proves nothing.
+  var endings: [String] {
+    ["peer finished", "reset", "aborted", "background"] + (self == nil ? ["acknowledged"] : ["truncated"])
+  }
+}
+
 /// The descriptors of this process, except the idle ones of the pools.
 func stormCensus() throws -> [OpenDescriptor] {
   Waker.pool.releaseIdle()

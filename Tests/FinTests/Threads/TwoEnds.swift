@@ -10,6 +10,21 @@ enum Medium: String, CaseIterable, Sendable {
   case tcp
   /// A pair of Unix streams.
   case pair
+  #if TLS
+  /// TCP over loopback, with both ends secured.
+  case secured
+  #endif
+
+  /// The media without a layer of their own.
+  static let allCases: [Medium] = [.tcp, .pair]
+
+  /// A connection over TCP, and a secured one where this machine can make one.
+  static var plainAndSecured: [Medium] {
+    #if TLS
+    if SecuredMedium.isPossible { return [.tcp, .secured] }
+    #endif
+    return [.tcp]
+  }
 
   func open(timeouts: Timeouts = .default) throws -> (SharedConnection, SharedConnection) {
     switch self {
@@ -22,6 +37,11 @@ enum Medium: String, CaseIterable, Sendable {
     case .pair:
       let pair = try Connection.pair(timeouts: timeouts)
       return (pair.first.share(), pair.second.share())
+    #if TLS
+    case .secured:
+      let pair = try SecuredMedium.pair(timeouts: timeouts)
+      return (pair.first.share(), pair.second.share())
+    #endif
     }
   }
 }
