@@ -80,35 +80,6 @@ struct SecuredAgainstHostile {
     #expect(throws: RigError.self) { _ = try plain.receiveAll() }
   }
 
-  /// The number of stalled handshakes; the environment may ask for more, such as `FIN_STALLED=10000`.
-  private static let stalledCount = unsafe getenv("FIN_STALLED").flatMap { unsafe Int(String(cString: $0)) } ?? 300
-
-  @Test("many stalled handshakes in tasks hold no thread: one that goes on is served meanwhile")
-  func manyStalled() async throws {
-    let listener = try Listener.bind(.loopback(port: 0))
-    let address = listener.localAddress
-    let serving = Task { [server] in
-      await listener.serve { connection in
-        let connection = try await connection.secured(as: .server(server), within: .seconds(60))
-        try await connection.send("served\n")
-        await connection.close()
-      }
-    }
-    var stalled: [SharedConnection] = []
-    for _ in 0..<Self.stalledCount {
-      let connection = try await Connection.connect(to: address).share()
-      try await connection.send(Self.half)
-      stalled.append(connection)
-    }
-    let client = try TLSClient(trust: .roots(path: certificates.root))
-    let ours = try await Connection.connect(to: address).secured(as: .client(for: "localhost", client))
-    #expect(try await ours.receiveLine() == "served")
-    await ours.close()
-    for connection in stalled { await connection.abort() }
-    serving.cancel()
-    _ = await serving.value
-  }
-
   @Test("a changed record is an error of both directions, and the peer hears an alert")
   func changedRecord() throws {
     let client = try TLSClient(trust: .roots(path: certificates.root))
