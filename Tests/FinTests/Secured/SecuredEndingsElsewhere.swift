@@ -85,29 +85,5 @@ struct SecuredEndingsElsewhere {
       #expect(try play(row, program) == (row.end == .notify ? "heard end" : "heard nothing"), "\(row)")
     }
   }
-
-  @Test("gnutls-cli", .needsProgram("gnutls-cli"), arguments: ["1.2", "1.3"], [PeerEnd.notify, .fin])
-  func gnutlsClient(_ version: String, _ end: PeerEnd) throws {
-    let listener = try Listener.bind(.loopback(port: 0))
-    let arguments = [
-      "--x509cafile", certificates.root, "--verify-hostname=localhost", "--priority",
-      "NORMAL:-VERS-ALL:+VERS-TLS\(version)", "-p", "\(listener.localAddress.port ?? 0)", "127.0.0.1",
-    ]
-    try withChild(try #require(Programs.find("gnutls-cli")), arguments) { child throws in
-      let connection = try listener.accept(within: .seconds(30))
-      let ours = try connection.secured(as: .server(try TLSServer(identity)), within: .seconds(20))
-      try child.write("DELETE FROM users\n")
-      #expect(try ours.receiveLine(within: .seconds(20)) == "DELETE FROM users")
-      if end == .notify { child.closeInput() } else { child.end() }
-      do throws(SocketError) {
-        #expect(try ours.receive(upTo: 100, within: .seconds(20)) == nil)
-        #expect(end == .notify)
-      } catch { #expect(error.cause == end.cause, "\(error)") }
-      let report = ours.close()
-      #expect(report.closeNotify == .init(sent: true, received: end == .notify), "\(report)")
-      if end == .notify { #expect(try child.wait() == .exited(0)) }
-    }
-    listener.close()
-  }
 }
 #endif
