@@ -66,7 +66,12 @@ let package = Package(
       ],
       swiftSettings: settings),
     // The experiments of `fin lab`.
-    .target(name: "FinLab", dependencies: ["Fin", "FinBase", "CFin", "FinTerminal"], swiftSettings: settings),
+    .target(
+      name: "FinLab",
+      dependencies: [
+        "Fin", "FinBase", "CFin", "FinTerminal", .target(name: "COpenSSL", condition: .when(traits: ["TLS"])),
+      ],
+      swiftSettings: settings),
     // Output for the command and the laboratory: colour, widths, wrapping.
     .target(name: "FinTerminal", swiftSettings: settings),
 

@@ -6,7 +6,13 @@ import Testing
 @Suite("fin lab from the command line", .onThreads, .timeLimit(.minutes(30)))
 struct CommandTests {
   /// The ids of all experiments, one per claim.
-  static let ids = [
+  static let ids = onPlainConnections + onSecuredConnections
+  #if TLS
+  private static let onSecuredConnections = ["truncation", "tickets"]
+  #else
+  private static let onSecuredConnections: [String] = []
+  #endif
+  private static let onPlainConnections = [
     "two-step", "flush", "confirmed", "time-wait", "reuse-address", "port-exhaustion", "references",
     "use-after-close", "close-twice", "close-error", "shutdown-error", "scope", "lock", "blocked-accept",
     "descriptor-reuse", "states", "failed-connect", "idle", "accept-timeout", "limits", "timeouts", "reset", "leak",

@@ -10,7 +10,8 @@ extension Lab {
     details: """
       Every experiment takes one claim about sockets from the three articles that Fin began with. It first does what \
       the usual recipe says, with plain system calls, then the same with Fin, and reads back from the kernel what \
-      happened to the connection and its bytes. The verdict is computed from what was read back.
+      happened to the connection and its bytes. The verdict is computed from what was read back. A fin that was built \
+      with the package trait TLS has two more, truncation and tickets, in which the usual recipe calls OpenSSL.
 
       Everything happens on the loopback interface, each experiment in a process of its own with a time limit. An \
       experiment that needs rights you do not have is skipped, with the reason.

@@ -11,6 +11,7 @@ package struct Experiment: Sendable {
   }
 
   package let id: String
+  /// The articles that make the claim; none for a claim about TLS, of which they do not speak.
   let articles: [Article]
   /// The claim, in one line.
   let claim: String

@@ -9,7 +9,8 @@ package struct TextReport {
   private let labelWidth = 9
 
   package static func listing(of experiment: Experiment, in world: World = .threads, on terminal: Terminal) -> String {
-    let articles = experiment.articles.map(\.rawValue).joined(separator: ",")
+    let articles =
+      experiment.articles.isEmpty ? "–" : experiment.articles.map(\.rawValue).joined(separator: ",")
     let word = world == .tasks ? Terminal.pad(experiment.wordOfTasks, to: 6) : ""
     let lines = Terminal.wrap(experiment.claim, to: terminal.width - 27 - word.count)
     let first =
@@ -22,8 +23,10 @@ package struct TextReport {
   package func story(of finding: Finding) -> String {
     var lines: [String] = []
     let articles =
-      "article" + (finding.articles.count == 1 ? " " : "s ")
-      + finding.articles.map(\.rawValue).joined(separator: ", ")
+      finding.articles.isEmpty
+      ? ""
+      : "article" + (finding.articles.count == 1 ? " " : "s ")
+        + finding.articles.map(\.rawValue).joined(separator: ", ")
     lines.append(
       terminal.ink(.heading, finding.id)
         + String(repeating: " ", count: terminal.width - finding.id.count - articles.count)

@@ -135,6 +135,19 @@ extension AnySocket where End == Connection {
   func duplicate() throws(SocketError) -> AnySocket<Connection> { AnySocket(try socket.duplicate(), world) }
 }
 
+#if TLS
+extension AnySocket where End == Connection {
+  @inline(never)
+  consuming func secured(as role: TLSRole) async throws(SocketError) -> AnySocket<Connection> {
+    let world = world
+    switch world {
+    case .threads: return AnySocket(try Blocking.secure(socket, role), world)
+    case .tasks: return AnySocket(try await socket.secured(as: role), world)
+    }
+  }
+}
+#endif
+
 extension AnySocket where End == ReceivingConnection {
   @discardableResult
   consuming func close() async -> CloseReport {
@@ -199,6 +212,12 @@ private enum Blocking {
   static func connect(_ socket: consuming Socket, to peer: SocketAddress) throws(SocketError) -> Connection {
     try socket.connect(to: peer)
   }
+
+  #if TLS
+  static func secure(_ connection: consuming Connection, _ role: TLSRole) throws(SocketError) -> Connection {
+    try connection.secured(as: role)
+  }
+  #endif
 
   static func accept(from listener: borrowing Listener, within: Timeout) throws(SocketError) -> Connection {
     try listener.accept(within: within)
