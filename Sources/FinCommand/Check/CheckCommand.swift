@@ -147,12 +147,16 @@ struct CheckCommand: DocumentedCommand {
       Diagnosis.prepare(&earlier, &options)
       options.passingBefore = Diagnosis.passing(in: earlier)
       let ended = DestroyedSockets()
+      var progress = ProgressLine()
+      let begun = SystemClock.monotonic
       // Three steps: only growth in each of them counts as growth.
       for isLast in [false, false, true] {
         // The kernel's queue of these reports holds only some seconds' worth. Only sockets that were closed with unread
         // data are needed.
         TimeSpan(milliseconds: over.milliseconds / 3).pass(in: 250) {
           ended?.forEach { options.closed.add($0) }
+          let (passed, all) = ((SystemClock.monotonic - begun) / 1_000_000_000, over.milliseconds / 1000)
+          progress.show("watching what grows: \(min(passed, all)) of \(all) s")
         }
         if !isLast { options.add(between: try takeCensus()) }
       }

@@ -1,6 +1,3 @@
-import FinTerminal
-import Glibc
-
 /// The line on a terminal that says how much has moved, and how fast. It appears once the data is bulk, and goes with
 /// the end.
 struct ConnectProgress: ~Copyable {
@@ -8,32 +5,27 @@ struct ConnectProgress: ~Copyable {
   private static let bulk = 1 << 20
   private static let interval: Int64 = 500_000_000
 
-  private let isWanted: Bool
   /// Whether the received bytes go to a terminal too, where they and the line would garble each other.
   private let sharesTerminal = ByteStream.output.isTerminal
   private var last = (moved: 0, at: Int64(0))
-  private var width = 0
+  private var line: ProgressLine
 
-  init(isWanted: Bool) { self.isWanted = isWanted && isatty(STDERR_FILENO) == 1 }
+  init(isWanted: Bool) { line = ProgressLine(isWanted: isWanted) }
 
   /// The nanoseconds until the next line; nil if there will be none.
-  var pause: Int64? { isWanted ? Self.interval : nil }
+  var pause: Int64? { line.isWanted ? Self.interval : nil }
 
   /// Shows the line, if it is time.
   mutating func show(_ counts: Conversation.Counts, _ now: Int64) {
-    guard isWanted, now - last.at >= Self.interval else { return }
+    guard line.isWanted, now - last.at >= Self.interval else { return }
     let rate = Double(counts.moved - last.moved) * 1e9 / Double(now - last.at)
     last = (counts.moved, now)
     guard counts.moved >= Self.bulk, now >= 1_000_000_000, !sharesTerminal || counts.received == 0 else { return }
-    let text =
+    line.replace(
       "\(Phrase.size(Double(counts.sent))) sent, \(Phrase.size(Double(counts.received))) received, "
-      + "\(Phrase.size(rate))/s"
-    Output.show("\r" + Terminal.pad(text, to: width))
-    width = text.count
+        + "\(Phrase.size(rate))/s")
   }
 
   /// Removes the line.
-  consuming func clear() {
-    if width > 0 { Output.show("\r" + String(repeating: " ", count: width) + "\r") }
-  }
+  consuming func clear() { line.clear() }
 }

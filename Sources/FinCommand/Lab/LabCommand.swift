@@ -57,9 +57,16 @@ struct Lab: DocumentedCommand {
     let clock = ContinuousClock()
     let begun = clock.now
     let text = TextReport(terminal: terminal)
+    var progress = ProgressLine()
+    var done = 0
+    progress.replace("0 of \(Phrase.noun(chosen.count, "experiment"))")
     let findings = Runner(jobs: jobs, timeLimit: .seconds(timeLimit), world: world).run(chosen) { finding in
+      done += 1
+      progress.clear()
       if !output.json && !brief { emit(text.story(of: finding)) }
+      progress.replace("\(done) of \(Phrase.noun(chosen.count, "experiment"))")
     }
+    progress.clear()
     let took = (clock.now - begun).inSeconds
     if output.json {
       emit(try JSONReport.text(of: findings, seconds: took))

@@ -1,7 +1,5 @@
 import Fin
 import FinBase
-import FinTerminal
-import Glibc
 import Synchronization
 
 /// The line on a terminal that says how many connections are passed on, and how fast their bytes move. It goes away
@@ -9,8 +7,8 @@ import Synchronization
 final class RelayRates: Sendable {
   private static let interval = Duration.milliseconds(500)
 
-  private struct State {
-    var width = 0
+  private struct State: ~Copyable {
+    var line: ProgressLine
     var isOver = false
     var last = (forward: 0, backward: 0, at: SystemClock.monotonic)
   }
@@ -18,9 +16,13 @@ final class RelayRates: Sendable {
   let meter = PumpMeter()
   private let isWanted: Bool
   private let open = Atomic<Int>(0)
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
-  init(isWanted: Bool) { self.isWanted = isWanted && isatty(STDERR_FILENO) == 1 }
+  init(isWanted: Bool) {
+    let line = ProgressLine(isWanted: isWanted)
+    self.isWanted = line.isWanted
+    state = Mutex(State(line: line))
+  }
 
   /// Begins to show the line, in a thread of its own.
   func begin() {
@@ -40,7 +42,7 @@ final class RelayRates: Sendable {
   func hidden<R>(_ body: () -> R) -> R {
     guard isWanted else { return body() }
     return state.withLock { state in
-      clear(&state)
+      state.line.clear()
       return body()
     }
   }
@@ -48,14 +50,9 @@ final class RelayRates: Sendable {
   /// Removes the line for good.
   func end() {
     state.withLock { state in
-      clear(&state)
+      state.line.clear()
       state.isOver = true
     }
-  }
-
-  private func clear(_ state: inout State) {
-    if state.width > 0 { Output.show("\r" + String(repeating: " ", count: state.width) + "\r") }
-    state.width = 0
   }
 
   /// - Returns: Whether there will be another line.
@@ -68,8 +65,7 @@ final class RelayRates: Sendable {
         open: open.load(ordering: .relaxed), forward: Double(now.forward - state.last.forward) / seconds,
         backward: Double(now.backward - state.last.backward) / seconds)
       state.last = now
-      Output.show("\r" + Terminal.pad(text, to: state.width))
-      state.width = text.count
+      state.line.replace(text)
       return true
     }
   }

@@ -23,7 +23,7 @@ struct CensusPair {
     }
     guard let over else { return CensusPair(census: try Census.taking(options), earlier: nil) }
     let earlier = try Census.taking(options)
-    over.pass()
+    over.pass(showing: "between the two looks")
     return CensusPair(census: try Census.taking(options), earlier: earlier)
   }
 

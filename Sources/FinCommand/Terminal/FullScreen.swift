@@ -52,7 +52,7 @@ struct FullScreen: ~Copyable {
     signals = (ends[0], ends[1])
     let own = unsafe ttyname(STDOUT_FILENO).map { unsafe open($0, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) } ?? -1
     output = own >= 0 ? own : STDOUT_FILENO
-    for number in Self.heard where !Self.isIgnored(number) { _ = fin_hear_signal(number, signals.writing) }
+    for number in Self.heard where !AwaitedSignals.isIgnored(number) { _ = fin_hear_signal(number, signals.writing) }
     _ = signal(SIGPIPE, SIG_IGN)
   }
 
@@ -175,11 +175,5 @@ struct FullScreen: ~Copyable {
     guard count > 0 else { return .gone }
     let keys = reader.keys(in: room[..<count])
     return keys.isEmpty ? .nothing : .keys(keys)
-  }
-
-  private static func isIgnored(_ number: CInt) -> Bool {
-    var action = sigaction()
-    guard unsafe sigaction(number, nil, &action) == 0 else { return false }
-    return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
   }
 }
