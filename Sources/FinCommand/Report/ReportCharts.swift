@@ -27,6 +27,21 @@ enum ReportCharts {
     }
   }
 
+  /// A line through the values of a quantity at looks that follow each other.
+  static func course(_ values: [Int], _ words: String, to page: inout Markup) {
+    guard values.count > 1, let least = values.min(), let most = values.max() else { return }
+    let (width, height, margin) = (300.0, 36.0, 3.0)
+    let points = values.enumerated().map { place, value in
+      let x = margin + (width - 2 * margin) * Double(place) / Double(values.count - 1)
+      let share = most == least ? 0 : Double(value - least) / Double(most - least)
+      return "\(Markup.number(x)) \(Markup.number(height - margin - share * (height - 2 * margin)))"
+    }
+    page.add(
+      .svg,
+      [.style("course"), .init(.viewBox, "0 0 \(Int(width)) \(Int(height))"), .init(.role, "img"), .label(words)]
+    ) { $0.add(.path, [.init(.d, "M" + points.joined(separator: " L"))]) }
+  }
+
   /// The ages that have a mark on the axis of time, in milliseconds.
   private static let marks: [(age: UInt64, word: String)] = [
     (1000, "1 s"), (60_000, "1 min"), (3_600_000, "1 h"), (86_400_000, "1 d"),

@@ -17,6 +17,13 @@ struct ReportCommand: DocumentedCommand {
     completion: .file())
   var output: String?
 
+  @Option(
+    name: .customLong("for"),
+    help: ArgumentHelp(
+      "Look several times, for 60s or 5min, and add rates, lifetimes, and what grew.", valueName: "time"),
+    transform: ReportCommand.period)
+  var time: TimeSpan?
+
   @Flag(help: "Replace names, addresses, users, arguments and paths, the same by the same.")
   var redact = false
 
@@ -37,9 +44,12 @@ struct ReportCommand: DocumentedCommand {
 
   func validate() throws {
     if output == "" { throw ValidationError("The name after -o is empty.") }
+    guard time == nil || !source.isUsed else {
+      throw ValidationError("--for needs the running machine: --from and --at are about one moment.")
+    }
     guard !diff.isEmpty else { return }
     guard diff.count == 2 else { throw ValidationError("--diff needs two pages: the earlier one and the later one.") }
-    guard output == nil, !redact, !source.isUsed, namespace.namespace == nil, muting.mute.isEmpty else {
+    guard output == nil, time == nil, !redact, !source.isUsed, namespace.namespace == nil, muting.mute.isEmpty else {
       throw ValidationError("--diff reads two pages and nothing else: no other option goes with it.")
     }
   }
@@ -51,16 +61,48 @@ struct ReportCommand: DocumentedCommand {
       return
     }
     let mutes = try muting.read()
+    if let time { return try report(during: time, mutes) }
     var (record, origin) = try taken()
     if let places = try namespace.places(in: record.census) { record.census.keep(namespaces: places) }
-    let subject: ReportSubject
+    let subject = try judged(record, mutes, origin)
+    try deliver(ReportPage(subject).document, about: subject)
+    for sentence in subject.hidden { Output.complain(sentence) }
+  }
+
+  /// Parses the time of --for.
+  private static func period(_ text: String) throws -> TimeSpan {
+    guard let time = TimeSpan(argument: text), (1000...ReportPeriod.longest).contains(time.milliseconds) else {
+      throw ValidationError(
+        "'\(visible(text, limit: 64))' is no time to look for. Write 60s or 5min, from 1s to 1h; fin record looks for "
+          + "longer.")
+    }
+    return time
+  }
+
+  /// Looks for a time, and writes the page about it. A signal ends the time, and not the command.
+  private func report(during time: TimeSpan, _ mutes: Mutes) throws {
+    // Blocked before the first thread is started.
+    let signals = AwaitedSignals()
+    let looks = ReportLooks(
+      time: time.milliseconds, options: looking.census, namespace: namespace, mutes: mutes)
+    let result = try looks.run(until: signals)
+    let subject = try judged(result.record, mutes, .thisMachine(), result.facts, result.period)
+    if let stopped = ReportPeriodPanel(subject: subject, period: result.period).stopped { Output.complain(stopped) }
+    try deliver(ReportPage(subject).document, about: subject)
+    for sentence in subject.hidden { Output.complain(sentence) }
+  }
+
+  private func judged(
+    _ record: CensusRecord, _ mutes: Mutes, _ origin: ReportOrigin, _ facts: Diagnosis.Options? = nil,
+    _ period: ReportPeriod? = nil
+  ) throws -> ReportSubject {
     do {
-      subject = try ReportSubject(record, mutes, isRedacted: redact, origin)
+      var subject = try ReportSubject(record, mutes, isRedacted: redact, origin, facts)
+      subject.period = period
+      return subject
     } catch {
       throw ExitStatus.badData.because("the census could not be redacted: \(error)")
     }
-    try deliver(ReportPage(subject).document, about: subject)
-    for sentence in subject.hidden { Output.complain(sentence) }
   }
 
   /// The record of the file, or of this machine, and how it was taken.

@@ -15,6 +15,10 @@ enum ReportData {
       write(subject.origin, to: &json)
       json.write("muted", number: UInt64(subject.muted))
       json.write("verdict", string: subject.verdict)
+      if let period = subject.period {
+        json.beginLine()
+        json.object("period") { ReportPeriodPanel(subject: subject, period: period).write(to: &$0) }
+      }
       json.array("findings") { json in
         for (chain, findings) in subject.chains.enumerated() {
           for finding in findings {

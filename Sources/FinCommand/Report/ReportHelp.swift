@@ -1,9 +1,10 @@
 extension ReportCommand {
   static let help = HelpText(
-    usage: ["fin report [-o FILE] [OPTIONS]", "fin report --diff BEFORE AFTER"],
+    usage: ["fin report [-o FILE] [--for TIME] [OPTIONS]", "fin report --diff BEFORE AFTER"],
     examples: """
       fin report                          a page about this machine, in this folder
       fin report -o case.html             under this name
+      fin report --for 60s                also rates, lifetimes, and what grew
       fin report --redact -o public.html  without names and addresses
       fin report --from case.json -o -    from a file of fin census, to a pipe
       fin report --diff old.html new.html what changed between two pages
@@ -13,6 +14,13 @@ extension ReportCommand {
       times and the changes to make, the states of TCP with the number of sockets in each, timelines of the worst \
       sockets, local ports, listeners and their queues, descriptors and their limits, peers, a table of all sockets, \
       and how the census was taken. The data is inside, as JSON.
+
+      With --for, fin looks again and again for that time, from 1s to 1h, and the page has a section about it: the \
+      connections that began and ended, by program and port, a second and how long they lasted; the rates at which \
+      sockets came into each state of TCP and into each finding, and left; and what grew, as lines. Rates are what two \
+      looks show, at least. There is a look each second; in a time of seconds there are more, and in one of minutes no \
+      more than \(ReportPeriod.mostLooks) in all. A terminal shows how far it is. Ctrl-C, SIGTERM and SIGHUP end the \
+      time: the page then has what was seen so far, and says so, with status 0.
 
       The page loads nothing and sends nothing: a content security policy forbids it. Its script only sorts, filters \
       and opens; without it, everything is there but the rows of the table after the first \(ReportTable.most).
@@ -31,7 +39,7 @@ extension ReportCommand {
       pages have them. Redacted pages cannot be compared: each numbers the names in its own order.
       """,
     statuses: """
-      0    written, with findings or without
+      0    written, with findings or without, also if a signal ended --for
       64   the command was not understood
       65   a mute file, the file of --from or a page of --diff is not valid
       66   a mute file, the file of --from or a page of --diff cannot be read
@@ -52,6 +60,7 @@ extension ReportCommand {
       file text? the file of --from
     muted number of findings
     verdict text
+    +period
     findings [object] the worst first, causes before their effects
       +finding
     states [object] of TCP and MPTCP, with a socket each
@@ -102,5 +111,6 @@ extension ReportCommand {
         least [number] the time in the state, at least, in tenths of a second
         spread [number] the upper bound less the lower one; -1 for none
         descriptorSteps [number] the descriptor less that of the row before; -1 is no descriptor
-    """, parts: CheckCommand.findingSchema, place: "The data in the page of fin report is")
+    """, parts: CheckCommand.findingSchema.merging(["period": ReportPeriodPanel.schema]) { $1 },
+    place: "The data in the page of fin report is")
 }

@@ -14,11 +14,21 @@ struct ReportPage {
   }
 
   /// The sections after the findings, as the navigation names them.
-  private static let sections = [
-    ("findings", "Findings"), ("lifecycle", "Lifecycle"), ("timelines", "Timelines"), ("ports", "Ports"),
+  private var sections: [(String, String)] {
+    var sections = [("findings", "Findings")]
+    if let period { sections.append(("period", period.title)) }
+    return sections + Self.constantSections
+  }
+
+  private static let constantSections = [
+    ("lifecycle", "Lifecycle"), ("timelines", "Timelines"), ("ports", "Ports"),
     ("listeners", "Listeners"), ("descriptors", "Descriptors"), ("peers", "Peers"), ("sockets", "Sockets"),
     ("how", "How it was taken"),
   ]
+
+  private var period: ReportPeriodPanel? {
+    subject.period.map { ReportPeriodPanel(subject: subject, period: $0) }
+  }
 
   var document: [UInt8] {
     var page = Markup()
@@ -30,6 +40,7 @@ struct ReportPage {
         header(to: &body)
         body.add(.main) { main in
           ReportFindings(subject: subject).write(to: &main)
+          period?.write(to: &main)
           lifecycle(to: &main)
           let panels = ReportPanels(subject: subject, figures: figures, sockets: sockets)
           panels.write(to: &main)
@@ -69,7 +80,7 @@ struct ReportPage {
         }
       }
       header.add(.nav, [.label("Sections")]) { nav in
-        for (id, title) in Self.sections { nav.add(.a, [.link(to: id)], title) }
+        for (id, title) in sections { nav.add(.a, [.link(to: id)], title) }
       }
     }
   }
@@ -123,6 +134,12 @@ struct ReportPage {
         let spaces = subject.census.namespaces.map { $0.name + ($0.isRead ? "" : " (not read)") }
         add("network namespaces", spaces.prefix(20).joined(separator: ", ") + (spaces.count > 20 ? ", …" : ""))
         add("program", "fin \(CommandVersion.current)")
+        if let period = subject.period {
+          add(
+            "looks",
+            "\(period.looks), of which the last is the page's, in " + (period.isCutShort ? "a part of " : "")
+              + "\(period.wanted / 1000) s")
+        }
         add("again", "fin report, fin check, fin list; fin help report")
       }
       section.add(.h3, [], "Not seen")

@@ -43,6 +43,9 @@ enum ReportStyle {
     svg{display:block}
     .bar{width:100%;height:12px;border-radius:3px;overflow:hidden}
     .time{width:100%;height:38px;overflow:visible}
+    .course{width:100%;max-width:420px;height:auto}
+    .course path{fill:none;stroke:var(--one);stroke-width:2}
+    th[scope=row]{font-weight:400;white-space:normal;min-width:9rem}
     .track{fill:var(--line)}
     .one{fill:var(--one)}.two{fill:var(--two)}.three{fill:var(--three)}
     rect.critical{fill:var(--critical);stroke:var(--critical)}

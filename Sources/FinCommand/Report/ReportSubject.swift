@@ -13,6 +13,8 @@ struct ReportSubject {
   let muted: Int
   let isRedacted: Bool
   let origin: ReportOrigin
+  /// The time of --for; nil for a page about one look.
+  var period: ReportPeriod?
 
   var census: Census { record.census }
   var findings: [Finding] { chains.flatMap { $0 } }

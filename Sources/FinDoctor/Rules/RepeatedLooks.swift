@@ -70,7 +70,7 @@ package struct RepeatedLooks: Sendable {
 extension Census {
   /// The part of a census that a later one is compared with: listeners, leaked connections, datagram sockets, and the
   /// numbers of descriptors. It is a small part of a hundred thousand sockets.
-  func forComparison() -> Census {
+  package func forComparison() -> Census {
     var rest = self
     rest.unixSockets = []
     rest.unixNames = []

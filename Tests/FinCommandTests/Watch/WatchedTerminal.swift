@@ -1,7 +1,7 @@
 import Glibc
 import Peers
 
-/// A `fin watch` on a terminal of its own (a pseudo terminal), with what the terminal shows.
+/// A `fin watch`, or another verb, on a terminal of its own (a pseudo terminal), with what the terminal shows.
 final class WatchedTerminal {
   let child: Child
   private(set) var screen: TestTerminal
@@ -10,8 +10,14 @@ final class WatchedTerminal {
   private let theirs: CInt
   let settings: termios
 
-  /// - Parameter words: The words after `fin watch`.
-  init(_ words: String..., columns: Int = 80, rows: Int = 24, in network: NetworkNamespace? = nil) throws {
+  /// - Parameters:
+  ///   - verb: The verb, with words of its own.
+  ///   - words: The words after it.
+  ///   - output: A file in the place of the terminal for standard output; nil for the terminal.
+  init(
+    verb: [String] = ["watch"], _ words: String..., columns: Int = 80, rows: Int = 24, output: String? = nil,
+    in network: NetworkNamespace? = nil
+  ) throws {
     var (master, slave): (CInt, CInt) = (-1, -1)
     var name = [CChar](repeating: 0, count: 128)
     guard unsafe openpty(&master, &slave, &name, nil, nil) == 0 else { throw RigError("openpty", code: errno) }
@@ -23,8 +29,8 @@ final class WatchedTerminal {
     settings = try Self.settings(of: theirs)
     screen = TestTerminal(columns: columns, rows: rows)
     // A session of its own, of which it is the foreground.
-    let script = "t=$1 && shift && exec setsid -w -c \"$0\" watch \"$@\" <$t >$t 2>$t"
-    let arguments = ["-c", script, Fin.path, path] + words
+    let script = "t=$1 o=$2 && shift 2 && exec setsid -w -c \"$0\" \"$@\" <$t 2>$t >$o"
+    let arguments = ["-c", script, Fin.path, path, output ?? path] + verb + words
     let sh = Programs.find("sh") ?? "/bin/sh"
     if let network {
       child = try network.run { try Child.spawn(sh, arguments) }
