@@ -27,17 +27,18 @@ struct HistoryDirectory: ParsableArguments {
 }
 
 extension HistoryFault {
-  /// Writes the reason to standard error, and returns the error that ends the command.
-  var exit: ExitCode {
-    let status: ExitStatus =
-      switch kind {
-      case .unavailable: .unavailable
-      case .notPermitted: .notPermitted
-      case .noFolder: .noInput
-      case .notWritten: .outputFailed
-      }
-    return status.because(description)
+  /// The status of a command that it ends.
+  var status: ExitStatus {
+    switch kind {
+    case .unavailable: .unavailable
+    case .notPermitted: .notPermitted
+    case .noFolder: .noInput
+    case .notWritten: .outputFailed
+    }
   }
+
+  /// Writes the reason to standard error, and returns the error that ends the command.
+  var exit: ExitCode { status.because(description) }
 }
 
 extension HistoryReader {
@@ -47,23 +48,29 @@ extension HistoryReader {
   }
 
   /// The record of a moment, or the end of the command with the reason why there is none.
-  func record(at moment: WrittenMoment, now: Int64 = LocalTime.now) throws -> CensusRecord {
-    let answer: HistoryAnswer
+  func record(at moment: WrittenMoment) throws -> CensusRecord {
+    do throws(HistoryFault) { return try noted(at: moment.milliseconds).record } catch { throw error.exit }
+  }
+
+  /// The machine at a moment. Its record has the notes that say how exactly the history answers.
+  /// - Throws: If no look is near the moment; the fault says from when to when the history reaches.
+  func noted(at moment: Int64, now: Int64 = LocalTime.now) throws(HistoryFault) -> HistoryAnswer {
+    var answer: HistoryAnswer
     do throws(HistoryFault) {
-      answer = try self.answer(at: moment.milliseconds)
+      answer = try self.answer(at: moment)
     } catch {
       let bounds = range().map {
         "; it reaches from \(LocalTime.words($0.first, now: now)) to \(LocalTime.words($0.last, now: now))"
       }
-      throw HistoryFault(error.kind, error.description + (bounds ?? "")).exit
+      throw HistoryFault(error.kind, error.description + (bounds ?? ""))
     }
     if answer.next == nil, answer.moment - answer.look > answer.period * 2 + 5000 {
-      throw ExitStatus.unavailable.because(
+      throw HistoryFault(
+        .unavailable,
         "the last look was at \(LocalTime.words(answer.look, now: now)): fin record has written nothing since")
     }
-    var record = answer.record
-    record.notes = HistoryNotes.sentences(answer, now: now)
-    return record
+    answer.record.notes = HistoryNotes.sentences(answer, now: now)
+    return answer
   }
 }
 

@@ -29,6 +29,15 @@ struct WatchCommand: DocumentedCommand {
     completion: Completions.findings, transform: FindingName.init(parsing:))
   var only: [FindingName] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Show the machine as fin record saw it then: 02:13, \"yesterday 02:13\", \"3 h ago\", ISO 8601.",
+      valueName: "time"),
+    transform: WrittenMoment.init(parsing:))
+  var at: WrittenMoment?
+
+  @OptionGroup var history: HistoryDirectory
+
   @OptionGroup var muting: MuteOption
 
   @OptionGroup var namespace: NamespaceOption
@@ -38,6 +47,10 @@ struct WatchCommand: DocumentedCommand {
   func validate() throws {
     guard every.milliseconds >= 100 else { throw ValidationError("--every can be 100ms or longer.") }
     guard !lines || !looking.json else { throw ValidationError("--lines and --json exclude each other.") }
+    guard at == nil || !(lines || looking.json) else {
+      throw ValidationError("--at is for the picture: a program asks fin check --at TIME --json.")
+    }
+    guard history.directory == nil || at != nil else { throw ValidationError("--directory needs --at.") }
   }
 
   func run() throws {
@@ -68,11 +81,14 @@ struct WatchCommand: DocumentedCommand {
   private func watch(_ choice: WatchChoice) throws -> WatchLoop.Ending {
     do throws(KernelError) {
       let bell = try Bell()
-      let looker = try WatchLooker(looking.census, namespace: namespace.namespace, choice, ringing: bell)
+      let past = WatchPastLooks(
+        history.folder, isNamed: history.directory != nil, looking.census, namespace: namespace.namespace, choice)
+      let looker = try WatchLooker(
+        looking.census, namespace: namespace.namespace, choice, past, ringing: bell)
       let terminal = try FullScreen(wokenBy: bell)
       guard looker.start() else { return .failure("no thread could be started", .kernelFailure) }
       var loop = WatchLoop(
-        terminal, looker, every: every.duration, hasColour: looking.terminal.hasColour)
+        terminal, looker, every: every.duration, at: at?.milliseconds, hasColour: looking.terminal.hasColour)
       return loop.run()
     } catch {
       throw ExitStatus.kernelFailure.because("the terminal cannot be taken over: \(error)")

@@ -3,8 +3,12 @@ import FinDoctor
 /// The command lines of a line of a pane: that of `fin` which shows the same, and that of the program.
 struct WatchCommands {
   private let look: WatchLook
+  /// The words for the moment of a look of the history.
+  private let moment: String?
 
-  init(_ look: WatchLook) { self.look = look }
+  init(_ look: WatchLook, at moment: String? = nil) {
+    (self.look, self.moment) = (look, moment)
+  }
 
   /// The command lines, each below a sentence about it.
   func lines(for line: Int, _ pane: WatchPane) -> [String] {
@@ -33,7 +37,7 @@ struct WatchCommands {
       pid = look.tallies[line].pid
       command = "fin list" + (pid != 0 ? " \(pid)" : "")
     }
-    var lines = ["shows the same:", "  \(command)"]
+    var lines = ["shows the same:", "  \(command)" + (moment.map { " \($0)" } ?? "")]
     if let program = look.programs[pid] {
       lines += ["", "the program, process \(pid):", "  \(program.commandLine)"]
     }

@@ -10,15 +10,25 @@ struct WatchDifference {
   }
 
   var lines: [String] {
-    let time = (after.when.monotonic &- before.when.monotonic) / 1_000_000
-    let age = AgeBounds(atLeast: time, atMost: time)
-    var lines = ["since the mark, \(age) ago, at \(ReportTime.words(before.when.wall)):"]
+    var lines = [title]
     let changes = findings
     lines += ["", "findings"] + (changes.isEmpty ? ["  no change"] : changes)
     lines += ["", "states"] + states
     lines += sockets("sockets that came", in: after, not: before)
     lines += sockets("sockets that ended", in: before, not: after)
     return lines + ["", WatchText.limits]
+  }
+
+  private var title: String {
+    let mark = ReportTime.words(before.when.wall)
+    func span(_ time: UInt64) -> AgeBounds { AgeBounds(atLeast: time, atMost: time) }
+    guard before.isPast || after.isPast else {
+      return "since the mark, \(span((after.when.monotonic &- before.when.monotonic) / 1_000_000)) ago, at \(mark):"
+    }
+    // Only the wall clock is the same on both sides of a start of the machine.
+    let time = (after.when.wall - before.when.wall) / 1_000_000
+    let words = "\(span(time.magnitude)) \(time < 0 ? "earlier" : "later")"
+    return "from the mark at \(mark) to this look, \(words):"
   }
 
   private var findings: [String] {

@@ -41,10 +41,12 @@ struct WatchDrawing {
 
   private var parts: [String] {
     var parts: [String] = []
-    if let look = model.look { parts.append(Self.clock(look.when.wall)) }
-    if !model.machine.host.isEmpty { parts.append(model.machine.host) }
+    if let look = model.look {
+      parts.append(model.isPast ? ReportTime.words(look.when.wall) : Self.clock(look.when.wall))
+    }
+    if !model.place.host.isEmpty { parts.append(model.place.host) }
     if let look = model.look, !look.hidden.isEmpty { parts.append("\(look.hidden.count) hidden: ?") }
-    if !model.machine.kernel.isEmpty { parts.append(model.machine.kernel) }
+    if !model.place.kernel.isEmpty { parts.append(model.place.kernel) }
     return parts
   }
 
@@ -52,6 +54,7 @@ struct WatchDrawing {
   static func clock(_ wall: Int64) -> String { String(ReportTime.words(wall).dropFirst(11)) }
 
   private var mode: (text: String, style: Screen.Style) {
+    if model.isPast { return model.look == nil ? ("[looking]", .plain) : ("[past]", .trap) }
     if model.failure != nil { return ("[no look]", .bad) }
     if model.isFrozen { return ("[frozen]", .trap) }
     guard model.look != nil else { return ("[looking]", .plain) }
@@ -115,7 +118,7 @@ struct WatchDrawing {
       screen.put(message, row, 0, .heading)
       return
     }
-    if let failure = model.failure {
+    if let failure = model.failure, !model.isPast {
       screen.put("the last look failed: \(failure)", row, 0, .bad)
       return
     }
@@ -128,6 +131,7 @@ struct WatchDrawing {
       }
     } else {
       let sort = model.pane.sorts.isEmpty ? "" : "sort:\(model.sort.rawValue)\(model.isReversed ? " reversed" : "")  "
+      if model.isPast { hints += "← → other looks  b now  " }
       hints += sort + "Enter more  / filter  s sort  Space freeze  K end  ? help  q quit"
     }
     screen.put(hints, row, 0, .quiet)

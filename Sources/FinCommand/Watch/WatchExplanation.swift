@@ -6,8 +6,11 @@ struct WatchExplanation {
   private let terminal: Terminal
   private let census: Census
   private let findings: [Finding]
+  /// The record that the census comes from; nil for the running machine, of which more may be read.
+  private let record: CensusRecord?
 
-  init(columns: Int, _ census: Census, _ findings: [Finding]) {
+  init(columns: Int, _ census: Census, _ findings: [Finding], from record: CensusRecord? = nil) {
+    self.record = record
     terminal = Terminal(hasColour: false, page: columns)
     self.census = census
     self.findings = findings
@@ -43,8 +46,8 @@ struct WatchExplanation {
 
   private func story(_ socket: SocketReference) -> [String] {
     var census = census
-    census.watch(Set(census.holders[census.inode(of: socket)].map(\.pid)))
-    let readings = SocketDetails.read(socket, in: census, readsOptions: false)
+    if record == nil { census.watch(Set(census.holders[census.inode(of: socket)].map(\.pid))) }
+    let readings = record?.details(of: socket) ?? SocketDetails.read(socket, in: census, readsOptions: false)
     let life = SocketExplanation(of: socket, in: census, readings, findings: findings)
     var lines = queue(of: socket, in: census)
     lines += Self.split(ExplainText(terminal: terminal).story(of: life, in: census, matched: nil))

@@ -1,9 +1,12 @@
 extension WatchCommand {
   static let help = HelpText(
-    usage: ["fin watch [PID|NAME …] [OPTIONS]", "fin watch --lines", "fin watch --json"],
+    usage: [
+      "fin watch [PID|NAME …] [OPTIONS]", "fin watch --at TIME [OPTIONS]", "fin watch --lines", "fin watch --json",
+    ],
     examples: """
       fin watch                       everything, once a second
       fin watch api.py --every 5s     one program, less often
+      fin watch --at 02:13            as fin record saw it then; ← → to other looks
       fin watch --lines >> fin.log    what begins, worsens and ends
       fin watch --json | jq .event    the same for programs
       """,
@@ -22,6 +25,8 @@ extension WatchCommand {
         /             filter, see below
         s, r          sort by the next quantity; reverse
         Space         freeze the picture, and go on
+        ←, →          with --at: the look before, and the one after
+        b             with --at: the present, and back
         m, d          mark this look; show the difference from the mark
         K             end the sockets of the line, after their number was typed
         w             write the page of fin report into the current folder
@@ -39,6 +44,11 @@ extension WatchCommand {
       Looks are taken one after the other. If one takes longer than --every, the time between two grows, and the first \
       line says so.
 
+      With --at, the picture is a look of the history that fin record writes, and ? says how exactly it is known. It \
+      has no rates. m and d compare two looks, also one of the history with the present. K is for the present only, w \
+      writes the page about the look that is shown, and y names it with --at. In a text, ← and → go back and further \
+      as ever.
+
       K asks for the number of the sockets, and has the kernel compare the cookie of each, as fin kill does. Listeners \
       and MPTCP connections are left to fin kill and to their programs.
 
@@ -53,8 +63,8 @@ extension WatchCommand {
       0    quit by q
       64   the command was not understood, or there is no terminal
       65   a mute file has a line that is not valid
-      66   a mute file cannot be read
-      69   there is no such network namespace
+      66   a mute file cannot be read, or there is no history
+      69   there is no such network namespace, or no look at the time
       71   the kernel could not be queried
       130  ended by Ctrl-C; by SIGTERM 143, by SIGHUP 129
       """)

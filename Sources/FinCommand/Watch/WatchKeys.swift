@@ -15,6 +15,8 @@ enum WatchEffect: Equatable, Sendable {
   case look
   case report
   case end([WatchTarget])
+  /// Shows the look of the history before, or after.
+  case step(WatchStep)
 }
 
 extension WatchModel {
@@ -128,6 +130,8 @@ extension WatchModel {
     case .pageDown: move(to: cursor.line + room)
     case .home, .character("g"): move(to: 0)
     case .end, .character("G"): move(to: lines.count - 1)
+    case .left where isPast: return .step(.before)
+    case .right where isPast: return .step(.after)
     case .enter, .right: return enter()
     case .escape, .left, .backspace: if !filter.isEmpty { setFilter("") }
     case .tab: show(WatchPane(rawValue: pane.rawValue % WatchPane.allCases.count + 1) ?? .findings)
@@ -156,6 +160,7 @@ extension WatchModel {
       return .report
     case "y": showCommand()
     case "K": askToEnd()
+    case "b": if goBetweenTimes() { return .look }
     default: break
     }
     return .nothing
@@ -191,7 +196,7 @@ extension WatchModel {
 
   private mutating func showCommand() {
     guard let look else { return }
-    let commands = WatchCommands(look)
+    let commands = WatchCommands(look, at: isPast ? past?.words : nil)
     if case .finding(let number, _) = overlay, let place = look.findings.firstIndex(where: { $0.number == number }) {
       open(.command(commands.lines(for: place, .findings)))
     } else if lines.indices.contains(cursor.line) {
@@ -204,6 +209,7 @@ extension WatchModel {
   /// Lists the sockets of the chosen line, and asks for their number.
   private mutating func askToEnd() {
     guard let look else { return }
+    if isPast { return message = "this is the past: b shows the present, where K ends sockets" }
     var rows: [WatchRow] = []
     if case .finding(let number, _) = overlay {
       rows = finding(number)?.members.map { look.rows[Int($0)] } ?? []

@@ -94,7 +94,8 @@ struct WatchLifecycle {
         screen.put(note, below + 1 + place, 0, .quiet)
       }
     } else if below + 1 < area.upperBound {
-      screen.put("Rates come with the next look.", below + 1, 0, .quiet)
+      let words = model.isPast ? "A look of the history has no rates." : "Rates come with the next look."
+      screen.put(words, below + 1, 0, .quiet)
     }
     // Beside the drawing, a wide screen has room for the table.
     if screen.columns >= Self.width + 2 + WatchStates.width {

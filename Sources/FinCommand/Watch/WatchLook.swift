@@ -5,6 +5,8 @@ import FinDoctor
 /// A census of a hundred thousand sockets takes tens of megabytes; of each socket only a row stays.
 struct WatchLook: Sendable {
   var when = Census.Moment()
+  /// Whether it comes from a history.
+  var isPast = false
   /// The time that the look took, with its findings.
   var took = Duration.zero
   var socketCount = 0

@@ -25,7 +25,10 @@ struct WatchLoop: ~Copyable {
   /// The moment of the next look, in nanoseconds of the monotonic clock.
   private var due: Int64 = 0
 
-  init(_ terminal: consuming FullScreen, _ looker: WatchLooker, every: Duration, hasColour: Bool) {
+  /// - Parameter moment: The moment of the history to begin with, in milliseconds since 1970; nil for the present.
+  init(
+    _ terminal: consuming FullScreen, _ looker: WatchLooker, every: Duration, at moment: Int64?, hasColour: Bool
+  ) {
     self.terminal = terminal
     self.looker = looker
     self.hasColour = hasColour
@@ -34,6 +37,10 @@ struct WatchLoop: ~Copyable {
     let origin = ReportOrigin.thisMachine()
     model.machine.host = origin.host ?? ""
     model.machine.kernel = origin.kernel.map { String($0.split(separator: " ").dropFirst().first ?? "") } ?? ""
+    if let moment {
+      model.beginInThePast()
+      looker.ask(.past(at: moment))
+    }
   }
 
   /// Runs it. The terminal is given back when this returns.
@@ -43,9 +50,9 @@ struct WatchLoop: ~Copyable {
     resize()
     while true {
       let now = SystemClock.monotonic
-      if !isLooking, now >= due { look(now) }
+      if !isLooking, !model.isPast, now >= due { look(now) }
       guard draw() else { return .gone }
-      let left = isLooking ? nil : max(0, due - SystemClock.monotonic)
+      let left = isLooking || model.isPast ? nil : max(0, due - SystemClock.monotonic)
       switch terminal.next(within: left) {
       case .nothing: break
       case .keys(let keys):
@@ -88,12 +95,18 @@ struct WatchLoop: ~Copyable {
     case .interrupt: return .signal(SIGINT)
     case .stop: return stop() ? nil : .gone
     case .redraw: shown = nil
+    case .look where model.isPast: explainPast()
     case .look: due = min(due, SystemClock.monotonic)
-    case .report: looker.ask(.report)
+    case .step(let step): looker.ask(.step(step))
+    case .report: looker.ask(.report(isPast: model.isPast))
     case .end(let targets): looker.ask(.end(targets))
     }
     model.settle()
     return nil
+  }
+
+  private func explainPast() {
+    if let wanted = model.wanted { looker.ask(.explainPast(wanted, columns: model.columns)) }
   }
 
   private mutating func stop() -> Bool {
@@ -118,16 +131,19 @@ struct WatchLoop: ~Copyable {
         model.interval = pace.interval
         model.take(look)
         // The picture may want an explanation that was not asked for with this look.
-        if let wanted = model.wanted, model.explained?.subject != wanted { due = SystemClock.monotonic }
+        if !model.isPast, let wanted = model.wanted, model.explained?.subject != wanted { due = SystemClock.monotonic }
       case .explained(let subject, let lines): model.take(explanation: lines, of: subject)
       case .failure(let sentence, let status):
         isLooking = false
-        if model.newest == nil { return .failure(sentence, status) }
+        if model.newest == nil, model.past == nil { return .failure(sentence, status) }
         model.take(failure: sentence)
       case .ended(let lines):
         model.take(answer: "ended", lines)
         due = SystemClock.monotonic
-      case .reported(let sentence): model.message = sentence
+      case .reported(let sentence), .noStep(let sentence): model.message = sentence
+      case .past(let look):
+        model.take(past: look)
+        if model.isPast { explainPast() }
       }
     }
     model.settle()

@@ -47,6 +47,10 @@ struct WatchModel: Sendable {
   private(set) var look: WatchLook?
   private(set) var newest: WatchLook?
   private(set) var isFrozen = false
+  /// The look of the history that was shown last; nil without --at.
+  private(set) var past: WatchPast?
+  /// Whether the picture is one of the history.
+  private(set) var isPast = false
   private(set) var pane = WatchPane.findings
   private(set) var filter = WatchFilter()
   private(set) var filterText = ""
@@ -71,8 +75,17 @@ struct WatchModel: Sendable {
   mutating func take(_ look: WatchLook) {
     newest = look
     failure = nil
-    if isFrozen { return }
+    if isFrozen || isPast { return }
     show(look)
+  }
+
+  /// Begins in the history: the picture waits for its look.
+  mutating func beginInThePast() { isPast = true }
+
+  /// Takes a look of the history over. A person who has gone on to the present sees it on the way back.
+  mutating func take(past look: WatchPast) {
+    past = look
+    if isPast { show(look.look) }
   }
 
   mutating func take(explanation lines: [String], of subject: WatchSubject) { explained = (subject, lines) }
@@ -186,7 +199,34 @@ struct WatchModel: Sendable {
     }
   }
 
+  /// The machine of the picture.
+  var place: Machine { isPast ? past?.machine ?? Machine() : machine }
+
+  /// Goes from the history to the present, or back.
+  /// - Returns: Whether the present is shown now.
+  mutating func goBetweenTimes() -> Bool {
+    guard let past else {
+      message = "b goes between a look of the history and the present: fin watch --at"
+      return false
+    }
+    if isPast, !past.machine.host.isEmpty, !machine.host.isEmpty, past.machine.host != machine.host {
+      message = "the history is of \(past.machine.host), and this machine is \(machine.host)"
+      return false
+    }
+    isPast.toggle()
+    isFrozen = false
+    if isPast {
+      show(past.look)
+    } else if let newest {
+      show(newest)
+    } else {
+      (look, lines) = (nil, [])
+    }
+    return !isPast
+  }
+
   mutating func freeze() {
+    if isPast { return message = "a look of the history stands still: b shows the present" }
     isFrozen.toggle()
     if !isFrozen, let newest { show(newest) }
   }

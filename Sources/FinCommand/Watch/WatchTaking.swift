@@ -30,8 +30,9 @@ struct WatchTaking: Sendable {
   init(_ choice: WatchChoice) { self.choice = choice }
 
   /// Makes the next look.
-  mutating func look(at census: Census, _ found: [Finding]) -> WatchLook {
-    var look = WatchLook(when: census.when)
+  /// - Parameter isPast: Whether it is a look of a history, which has no rates: nor has the next one in the present.
+  mutating func look(at census: Census, _ found: [Finding], isPast: Bool = false) -> WatchLook {
+    var look = WatchLook(when: census.when, isPast: isPast)
     look.programs = census.programs
     look.hidden = census.gaps.sentences
     look.unseenHolders = census.gaps.unseenHolders
@@ -61,11 +62,11 @@ struct WatchTaking: Sendable {
     look.events = events.follow(&look.findings, look.rows)
     look.states = Self.states(of: look.rows)
     let now = WatchFlows.states(of: look.rows)
-    if let states {
+    if let states, !isPast {
       let seconds = Double(census.when.monotonic &- before) / 1e9
       look.flows = WatchFlows(from: states, to: now, seconds: seconds)
     }
-    (states, before) = (now, census.when.monotonic)
+    (states, before) = (isPast ? nil : now, census.when.monotonic)
     look.tallies = tallies(of: look, census)
     look.listeners = listeners(in: census)
     look.budgets = budgets(in: census)

@@ -106,6 +106,8 @@ struct WatchText {
     ("/", "filter: port:8080 program:api state:close-wait peer:10.0. age>5m, and any word"),
     ("s  r", "sort by the next quantity; reverse"),
     ("Space", "freeze the picture, and go on"),
+    ("← →", "with --at: the look before, and the one after"),
+    ("b", "with --at: the present, and back to the look of the history"),
     ("m  d", "mark this look; show the difference from the mark"),
     ("K", "end the sockets of the line, after their number was typed (as fin kill)"),
     ("w", "write the page of fin report into this folder"),

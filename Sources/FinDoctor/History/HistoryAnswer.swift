@@ -10,6 +10,11 @@ package struct HistoryAnswer: Sendable {
   package var frame: Int64
   /// The time between two looks, in milliseconds.
   package var period: Int64
+  /// The look's place in the history.
+  package var position: HistoryPosition
+  /// The machine that the history is about, by its name, and the kernel's version.
+  package var host: String
+  package var kernel: String
   /// The intervals that ended and began between the two looks: it is not known which of them were there.
   package var ended = 0
   package var began = 0
@@ -44,7 +49,7 @@ extension HistoryReader {
     return answer
   }
 
-  private func answer(
+  func answer(
     _ file: OpenFile, _ place: HistoryPlace, _ moment: Int64
   ) throws(Database.Failure) -> HistoryAnswer {
     let look = place.look
@@ -57,7 +62,8 @@ extension HistoryReader {
     }
     let record = try file.record(nearest)
     var answer = HistoryAnswer(
-      record: record, moment: moment, look: look.at, next: place.next?.at, frame: frame.at, period: file.period)
+      record: record, moment: moment, look: look.at, next: place.next?.at, frame: frame.at, period: file.period,
+      position: HistoryPosition(file: file.file.number, look: look.number), host: file.host, kernel: file.kernel)
     answer.isTwice = place.isTwice
     answer.missed = Int(clamping: place.next?.missed ?? 0)
     let spans = try file.spans(at: look)

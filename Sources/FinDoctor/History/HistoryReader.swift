@@ -29,6 +29,8 @@ package final class HistoryReader {
     let boot: String
     /// The time between two looks, in milliseconds.
     let period: Int64
+    /// The machine that it is about, by its name, and the kernel's version.
+    let (host, kernel): (String, String)
     let last: Look
 
     init?(_ file: HistoryFolder.File, _ path: String) throws(Database.Failure) {
@@ -38,11 +40,12 @@ package final class HistoryReader {
       if let refusal = try HistorySchema.refusal(database) {
         throw Database.Failure(code: -2, description: refusal)
       }
-      var (boot, period): (String, Int64) = ("", 0)
-      try database.prepare("SELECT boot, period FROM run LIMIT 1").run([]) { row in
-        (boot, period) = (row.text(0), row.bounded(1))
+      var (boot, period, host, kernel): (String, Int64, String, String) = ("", 0, "", "")
+      try database.prepare("SELECT boot, period, host, kernel FROM run LIMIT 1").run([]) { row in
+        (boot, period, host, kernel) = (row.text(0), row.bounded(1), row.text(2), row.text(3))
       }
       (self.boot, self.period) = (boot, max(1, period))
+      (self.host, self.kernel) = (host, kernel)
       guard let last = try Self.look(database, "ORDER BY id DESC LIMIT 1") else { return nil }
       self.last = last
     }
@@ -76,6 +79,8 @@ package final class HistoryReader {
   package let folder: HistoryFolder
   private let owner: UInt32
   private let files: [HistoryFolder.File]
+  /// The files, the oldest first.
+  var all: [HistoryFolder.File] { files }
   private var open: [Int: OpenFile] = [:]
   private var refused: Set<Int> = []
   /// The files that were skipped, one sentence each.
