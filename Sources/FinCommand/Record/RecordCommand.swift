@@ -4,14 +4,18 @@ import FinDoctor
 import FinTerminal
 import Glibc
 
-/// `fin record`: writes the history of the machine's sockets, and says who held a port when.
+/// `fin record`: writes the history of the machine's sockets, and says who held a port when, and what grew.
 struct RecordCommand: DocumentedCommand {
   static let configuration = CommandConfiguration(
     commandName: "record",
-    abstract: "Write the history of the machine's sockets, for --at of other commands; or say who held a port when.")
+    abstract:
+      "Write the history of the machine's sockets, for --at of other commands; or say who held a port when, or what "
+      + "grew.")
 
   @Argument(
-    help: ArgumentHelp("holders and an address: who held it, one after the other.", valueName: "holders address"))
+    help: ArgumentHelp(
+      "holders and an address: who held it, one after the other. growth, and a program if wanted: what grew.",
+      valueName: "question"))
   var words: [String] = []
 
   @Option(help: ArgumentHelp("Look this often: 10s, 500ms, 1min.", valueName: "time"))
@@ -31,12 +35,12 @@ struct RecordCommand: DocumentedCommand {
   var noRing = false
 
   @Option(
-    help: ArgumentHelp("holders: from this time on; by default from the beginning.", valueName: "time"),
+    help: ArgumentHelp("holders, growth: from this time on; by default from the beginning.", valueName: "time"),
     transform: WrittenMoment.init(parsing:))
   var from: WrittenMoment?
 
   @Option(
-    help: ArgumentHelp("holders: up to this time; by default up to now.", valueName: "time"),
+    help: ArgumentHelp("holders, growth: up to this time; by default up to now.", valueName: "time"),
     transform: WrittenMoment.init(parsing:))
   var to: WrittenMoment?
 
@@ -46,8 +50,9 @@ struct RecordCommand: DocumentedCommand {
 
   func validate() throws {
     if isQuestion {
-      guard words[0] == "holders", words.count == 2 else {
-        throw ValidationError("Write fin record to write a history, or fin record holders :PORT.")
+      guard words[0] == "holders" && words.count == 2 || words[0] == "growth" && words.count <= 2 else {
+        throw ValidationError(
+          "Write fin record to write a history, or fin record holders :PORT, or fin record growth [PROGRAM].")
       }
       if let from, let to, from.milliseconds > to.milliseconds {
         throw ValidationError("--from is later than --to.")
@@ -55,7 +60,7 @@ struct RecordCommand: DocumentedCommand {
       return
     }
     guard from == nil, to == nil, !looking.json else {
-      throw ValidationError("--from, --to and --json are for fin record holders.")
+      throw ValidationError("--from, --to and --json are for fin record holders and growth.")
     }
     guard every.milliseconds >= 100 else { throw ValidationError("--every can be 100ms at least.") }
     guard size.bytes >= 4 << 20 else { throw ValidationError("--size can be 4MB at least.") }
@@ -63,9 +68,9 @@ struct RecordCommand: DocumentedCommand {
   }
 
   func run() throws {
-    if isQuestion { return try answer() }
+    if isQuestion { return try words[0] == "growth" ? answerGrowth() : answer() }
     // Blocked before the first thread is started.
-    let signals = RecordSignals()
+    let signals = AwaitedSignals([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
     var limits = HistoryWriter.Limits()
     (limits.bytes, limits.days) = (size.bytes, days)
     let writer: HistoryWriter
@@ -75,9 +80,34 @@ struct RecordCommand: DocumentedCommand {
     } catch {
       throw error.exit
     }
-    for note in writer.settle() { Output.complain(note) }
+    var progress = ProgressLine()
+    let notes = writer.settle { done, all in progress.show("reading earlier files: \(done) of \(all)") }
+    progress.clear()
+    for note in notes { Output.complain(note) }
     var recorder = Recorder(writer, looking.census, every: every, hasRing: !noRing && every.milliseconds > 1000)
     try recorder.run(until: signals)
+  }
+
+  private func answerGrowth() throws {
+    let now = LocalTime.now
+    let question = GrowthQuestion(
+      program: words.count > 1 ? words[1] : nil, from: from?.milliseconds, to: to?.milliseconds ?? now, now: now)
+    let reader = try HistoryReader.opening(history.folder)
+    var progress = ProgressLine()
+    let growth = reader.growth(from: question.from ?? 0, to: question.to) { done, all in
+      progress.show("comparing looks: \(done) of \(all)")
+    }
+    progress.clear()
+    if looking.json {
+      GrowthJSON.write(growth, question, reader.problems)
+    } else if growth.looks.count > 1 {
+      Output.write(EscapedText.lines(GrowthText(terminal: looking.terminal).text(growth, question)))
+    }
+    if !looking.json { for problem in reader.problems { Output.complain(problem) } }
+    guard growth.looks.count > 1 else {
+      throw ExitStatus.unavailable.because(
+        "the history has \(growth.looks.isEmpty ? "no look" : "one look only") in this time: growth needs two")
+    }
   }
 
   private func answer() throws {
@@ -108,35 +138,5 @@ struct RecordCommand: DocumentedCommand {
       }
       throw ExitStatus.unavailable.because("the history has no look that can be read")
     }
-  }
-}
-
-/// The signals that end `fin record`.
-struct RecordSignals {
-  private var all = sigset_t()
-
-  /// Blocks the signals in this thread and in those that it starts from now on.
-  init() {
-    unsafe sigemptyset(&all)
-    for signal in [SIGTERM, SIGINT, SIGHUP] { unsafe sigaddset(&all, signal) }
-    unsafe pthread_sigmask(SIG_BLOCK, &all, nil)
-  }
-
-  /// Waits for one of them, at most until this moment of the monotonic clock, in milliseconds.
-  /// - Returns: Whether one came.
-  func wait(until moment: Int64) -> Bool {
-    var all = all
-    while true {
-      let rest = max(0, moment - Self.now)
-      var time = timespec(tv_sec: Int(rest / 1000), tv_nsec: Int(rest % 1000) * 1_000_000)
-      if unsafe sigtimedwait(&all, nil, &time) > 0 { return true }
-      if rest == 0 || errno == EAGAIN, Self.now >= moment { return false }
-    }
-  }
-
-  static var now: Int64 {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
   }
 }

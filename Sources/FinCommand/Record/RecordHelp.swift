@@ -1,10 +1,16 @@
+import FinDoctor
+
 extension RecordCommand {
   static let help = HelpText(
-    usage: ["fin record [OPTIONS]", "fin record holders ADDRESS [--from TIME] [--to TIME]"],
+    usage: [
+      "fin record [OPTIONS]", "fin record holders ADDRESS [--from TIME] [--to TIME]",
+      "fin record growth [PROGRAM] [--from TIME] [--to TIME]",
+    ],
     examples: """
       fin record                            write a history, until a signal
       fin record --every 5s --days 30       twice as often, for a month
       fin record holders :8080 --from yesterday
+      fin record growth --from "3 h ago"    what grew, by program and by peer
       fin explain :8080 --at "02:13"        the socket as it was then
       fin check --at "3 h ago"              the problems of that time
       fin diff 01:00 02:00                  the changes in between
@@ -30,15 +36,23 @@ extension RecordCommand {
       A small look each second stays in memory; when a critical finding begins, the last ten minutes of it are written \
       too, in the tables ring and second.
 
+      SIGUSR1 writes these ten minutes at once, with a key frame: systemctl kill -s USR1 fin-record.
+
+      growth compares at most \(HistoryReader.mostCompared) looks of a time, its first, its last and some in between: \
+      the sockets of all processes of a program, by state, and the connections with each peer. What is more at the \
+      last than at the first is shown; what was never less from one to the next comes first. Connections in TIME-WAIT \
+      are not counted.
+
       It needs the library libsqlite3.so.0 (apt-get install libsqlite3-0), unless it was built with it; without \
       libz.so.1 key frames are not compressed. Without rights it records every socket of its network namespace, and \
       the holders of its own user's only; Fleet/systemd/fin-record.service has what it needs.
       """,
     statuses: """
-      0    ended by a signal; holders: there is an answer
+      0    ended by a signal; holders, growth: there is an answer
       64   the command was not understood
-      66   holders: there is no history
-      69   another recorder has the folder, SQLite is missing, or no such socket
+      66   holders, growth: there is no history
+      69   another recorder has the folder, SQLite is missing, no such socket, or
+           growth: fewer than two looks in the time
       71   the kernel could not be queried at the start
       74   the first look could not be written
       77   the folder or a file belongs to another user
@@ -48,10 +62,24 @@ extension RecordCommand {
     """
     version number 1; another number means more than new keys
     fin text the version of this command
-    port number
+    port number? of holders
     to number the end of the time that was asked about, in milliseconds since 1970
     hidden [text] files that could not be read
-    holders [object] one after the other
+    looks [number]? of growth, which were compared, in milliseconds since 1970
+    programs [object]? of growth
+      program text
+      state text of TCP, or UDP or Unix
+      first number of sockets at the first look
+      last number
+      neverFell flag from one look to the next
+      values [number] at the looks
+    peers [object]? of growth
+      peer text
+      first number of connections at the first look
+      last number
+      neverFell flag
+      values [number]
+    holders [object]? one after the other
       +program
       started number? the start of its process, in clock ticks since the machine's
       descriptor number?
@@ -66,5 +94,5 @@ extension RecordCommand {
       to number the last look that saw it
       notAfter number? the next look, which did not
       end text lasts, closed, process-ended, other-owner or unseen
-    """, place: "fin record holders --json prints")
+    """, place: "fin record holders --json and fin record growth --json print")
 }

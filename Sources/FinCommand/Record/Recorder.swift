@@ -21,34 +21,56 @@ struct Recorder {
   }
 
   /// Looks until a signal comes. The first look must succeed: a service that cannot write at all does not start.
-  mutating func run(until signals: RecordSignals) throws {
-    let start = RecordSignals.now
+  mutating func run(until signals: AwaitedSignals) throws {
+    let start = AwaitedSignals.now
     let first = try look()
     Output.write("records to \(visible(writer.folder.path))/\(first)\n")
     report(.ready)
     var (next, second) = (start + period, start + 1000)
     while true {
-      if signals.wait(until: hasRing ? min(next, second) : next) { break }
-      let now = RecordSignals.now
+      switch signals.wait(until: hasRing ? min(next, second) : next) {
+      case nil: break
+      case SIGUSR1:
+        dump()
+        continue
+      default: return end()
+      }
+      let now = AwaitedSignals.now
       if hasRing, now >= second {
-        // A look that cannot be taken now is missing, and the next one is in a second.
-        if let census = try? Census.takeOfOthers(SecondRing.options(options)) { writer.ring?.look(census) }
-        second = max(second + 1000, RecordSignals.now)
+        lookAtSockets()
+        second = max(second + 1000, AwaitedSignals.now)
       }
       if now >= next {
         do { _ = try look() } catch {}
         // After a suspend, or where looks take longer than the period, those that are due are not made up for.
         next += period
-        if next <= RecordSignals.now { next = RecordSignals.now + period }
+        if next <= AwaitedSignals.now { next = AwaitedSignals.now + period }
       }
     }
+  }
+
+  /// Takes the small look of each second. One that cannot be taken now is missing, and the next one is in a second.
+  private func lookAtSockets() {
+    if let census = try? Census.takeOfOthers(SecondRing.options(options)) { writer.ring?.look(census) }
+  }
+
+  private func end() {
     report(.stopping)
     writer.finish()
   }
 
+  /// Takes a look at once, and writes the last ten minutes with it.
+  private mutating func dump() {
+    guard hasRing else { return complain("there are no looks beside those of --every") }
+    lookAtSockets()
+    guard let file = try? look(withRing: true) else { return }
+    Output.write("wrote the last ten minutes to \(visible(writer.folder.path))/\(file)\n")
+  }
+
   /// Takes a look and writes it; returns the name of the file.
+  /// - Parameter withRing: Whether the sockets of each second of the last ten minutes are written too.
   @discardableResult
-  private mutating func look() throws -> String {
+  private mutating func look(withRing: Bool = false) throws -> String {
     let look: HistoryWriter.Look
     do {
       look = try looks.next()
@@ -57,7 +79,7 @@ struct Recorder {
       throw ExitStatus.kernelFailure.exit
     }
     do throws(HistoryFault) {
-      let written = try writer.write(look) { looks.record(of: $0) }
+      let written = try writer.write(look, withRing: withRing) { looks.record(of: $0) }
       for note in written.notes { Output.complain(note) }
       if complaint != nil { Output.complain("looks are written again") }
       complaint = nil

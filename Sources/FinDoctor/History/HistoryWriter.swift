@@ -124,10 +124,12 @@ package final class HistoryWriter {
   }
 
   /// The notes about earlier files: each that a crash left is made whole again, and a damaged one is named.
-  package func settle() -> [String] {
-    guard let files = try? folder.files() else { return [] }
+  /// - Parameter each: Called before each of them with its number and the number of all.
+  package func settle(_ each: (Int, Int) -> Void = { _, _ in }) -> [String] {
+    guard let files = try? folder.files().suffix(16) else { return [] }
     var notes: [String] = []
-    for file in files.suffix(16) where (try? Files.status(folder.path(of: file) + "-wal")) != nil {
+    for (place, file) in files.enumerated() where (try? Files.status(folder.path(of: file) + "-wal")) != nil {
+      each(place, files.count)
       do throws(Database.Failure) {
         let database = try Database(folder.path(of: file), .writing)
         if try HistorySchema.refusal(database) != nil { continue }
@@ -142,9 +144,13 @@ package final class HistoryWriter {
   }
 
   /// Writes a look.
-  /// - Parameter frame: The whole record of the look, for a key frame; called where one is due.
+  /// - Parameters:
+  ///   - withRing: Whether a key frame and the ring are written in any case.
+  ///   - frame: The whole record of the look, for a key frame; called where one is due.
   /// - Throws: If it could not be written. Nothing is lost then: the next look has its changes.
-  package func write(_ look: Look, frame: (Census) -> CensusRecord) throws(HistoryFault) -> Written {
+  package func write(
+    _ look: Look, withRing: Bool = false, frame: (Census) -> CensusRecord
+  ) throws(HistoryFault) -> Written {
     let wall = look.census.when.wall / 1_000_000
     let step = latest.map { wall - $0.wall - (look.sinceBoot - $0.sinceBoot) } ?? 0
     // Clocks are read one after the other, and a busy machine may take its time between the two.
@@ -158,7 +164,7 @@ package final class HistoryWriter {
       let (spansBefore, findingsBefore, ringBefore) = (spans, findings, ring)
       do throws(Database.Failure) {
         try openFile(wall, isSetBack: step < -60_000)
-        var written = try put(look, wall, step: isStep ? step : nil, frame)
+        var written = try put(look, wall, step: isStep ? step : nil, withRing: withRing, frame)
         written.notes = notes
         latest = (wall, look.sinceBoot)
         missed = 0
@@ -226,7 +232,7 @@ package final class HistoryWriter {
   }
 
   private func put(
-    _ look: Look, _ wall: Int64, step: Int64?, _ frame: (Census) -> CensusRecord
+    _ look: Look, _ wall: Int64, step: Int64?, withRing: Bool, _ frame: (Census) -> CensusRecord
   ) throws(Database.Failure) -> Written {
     guard var file = current else { throw Database.Failure(code: -1, description: "there is no file") }
     let census = look.census
@@ -252,9 +258,11 @@ package final class HistoryWriter {
         .number(spans.newest), .optional(step), .number(missed),
         .optional(hidden.isEmpty ? nil : try file.rows.text(hidden.joined(separator: "\n"))),
       ])
-      isFrame = isCritical || file.frame.map { monotonic - $0 >= limits.frames } ?? true
+      isFrame = isCritical || withRing || file.frame.map { monotonic - $0 >= limits.frames } ?? true
       if isFrame { try put(frame(census), number, &file) }
-      if isCritical, ring != nil { try ring?.write(look: number, wall: wall, monotonic: monotonic, &file.rows) }
+      if isCritical || withRing, ring != nil {
+        try ring?.write(look: number, wall: wall, monotonic: monotonic, &file.rows)
+      }
     }
     file.looks = number
     if isFrame { file.frame = monotonic }
