@@ -93,7 +93,7 @@ struct ReportPeriodTests {
     #expect(found.began == 4 && found.ended == 2 && found.known == 2)
     #expect(found.time(at: 0) == AgeBounds(atLeast: 0, atMost: 1000))
     #expect(found.time(at: 1) == AgeBounds(atLeast: 0, atMost: 2000))
-    // What was in TIME-WAIT from the start is counted nowhere.
+    // A connection that was in TIME-WAIT from the start is counted nowhere.
     let client = ConnectionLives.Group(process: .init(pid: 60, started: 600), port: 5432, isServer: false)
     #expect(lives.count == 2 && lives[client]?.began == 1 && lives[client]?.ended == 1)
     #expect(lives[client]?.time(at: 0.5) == AgeBounds(atLeast: 0, atMost: 2000))
@@ -219,7 +219,7 @@ struct ReportPeriodCommandTests {
     let period = try JSONDecoder().decode(Content.self, from: Data(try ReportStage.data(of: page).utf8)).period
     #expect(period.looks >= 2 && period.milliseconds >= 1000 && !period.cutShort)
     let found = period.connections.filter { $0.port == Int(port) && $0.isServer }
-    // The side of the client closes first and is in TIME-WAIT, so that no connection is missed, whoever is looked at.
+    // The client closes first and is in TIME-WAIT then, so that each connection is seen at one of its ends.
     let began =
       found.map(\.began).reduce(0, +)
       + period.connections.filter { $0.port == Int(port) && !$0.isServer }
