@@ -39,7 +39,8 @@ struct ReportLooks {
       }
       last = look
       let now = AwaitedSignals.now
-      var isOver = period.isCutShort || now >= begun + time
+      // One look has no rates, however long it took.
+      var isOver = period.isCutShort || now >= begun + time && period.looks > 1
       // Growth is what all of four looks show: the first, two in between, and the last.
       if facts.earlier == nil {
         (facts.earlier, stretch) = (look.census.forComparison(), now)
@@ -50,7 +51,8 @@ struct ReportLooks {
       if !isOver {
         // A machine that is busy with looks is not looked at but burdened.
         let took = Int64(look.lookTime / .milliseconds(1)) + Int64(look.findingsTime / .milliseconds(1))
-        let next = min(now + max(interval - took, took), begun + time)
+        let pause = now + max(interval - took, took)
+        let next = period.looks > 1 ? min(pause, begun + time) : pause
         period.isCutShort = wait(until: next, signals, &progress) {
           let passed = min(AwaitedSignals.now - begun, time) / 1000
           return "looking: \(passed) of \(time / 1000) s, \(Phrase.noun(period.looks, "look")), "

@@ -217,7 +217,7 @@ struct ReportPeriodCommandTests {
       var period: Period
     }
     let period = try JSONDecoder().decode(Content.self, from: Data(try ReportStage.data(of: page).utf8)).period
-    #expect(period.looks >= 2 && period.milliseconds >= 1000 && !period.cutShort)
+    #expect(period.looks >= 2 && period.milliseconds > 0 && !period.cutShort)
     let found = period.connections.filter { $0.port == Int(port) && $0.isServer }
     // The client closes first and is in TIME-WAIT then, so that each connection is seen at one of its ends.
     let began =
