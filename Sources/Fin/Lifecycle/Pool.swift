@@ -5,7 +5,7 @@
 /// nothing: a caller may give up while a connection is lent to it, and a peer may close while its connection is taken.
 ///
 /// - Callers are served in their order. One that finds no idle connection waits; a dial begins for it while there is
-///   room, and it gets whichever connection is free first.
+///   room, unless an idle connection is being looked at. It gets whichever connection is free first.
 /// - The connection that was used last is lent first, so that the others reach their idle time.
 /// - A connection counts until it is released, also while it is dialed or closes.
 struct Pool: Hashable {
@@ -88,6 +88,8 @@ struct Pool: Hashable {
   private var places: [Int: Place] = [:]
   private var ages: [Int: Int64] = [:]
   private(set) var dialing = 0
+  /// The connections that are looked at because something came to them while they were idle.
+  private var inspected: Set<Int> = []
   private var ending = 0
   private var dials = 0
   private var nextSpare = Int64.min
@@ -100,6 +102,8 @@ struct Pool: Hashable {
   var count: Int { places.count }
   /// Whether the dial with this number is under way.
   func isDialing(_ number: Int) -> Bool { places[number] == .dialing }
+  /// The number of connections that will be free soon, if all goes well: nothing is dialed for as many callers.
+  private var coming: Int { dialing + inspected.count }
   /// The number of these that are dialed, lent or idle.
   private var live: Int { places.count - ending }
 
@@ -123,23 +127,25 @@ struct Pool: Hashable {
       dialing -= 1
       places[number] = nil
       nextSpare = now + rules.pause
-      // Callers for whom another dial is under way wait for that one.
-      guard waiting.count > dialing else { return [] }
+      // Callers for whom another connection will be free wait for that one.
+      guard waiting.count > coming else { return [] }
       return [.refuse(waiting.removeFirst(), .undialed(number))] + dialForWaiters()
     case .giveBack(let number):
       guard case .leased(let isDoubtful)? = places[number] else { return [] }
+      inspected.remove(number)
       if isClosing { return [retire(number, .closing)] }
-      if isDoubtful {
-        places[number] = .leased(isDoubtful: false)
-        return [.inspect(number)]
+      if isDoubtful { return [inspect(number)] }
+      if isAged(number, now) {
+        let retired = retire(number, .age)
+        return [retired] + dialForWaiters()
       }
-      if isAged(number, now) { return [retire(number, .age)] }
       return rest(number, now)
     case .discard(let number, let reason):
       guard case .leased? = places[number] else { return [] }
       // A server that closes every connection at once is not dialed all the time.
       if reason == .peer { nextSpare = now + rules.pause }
-      return [retire(number, reason)]
+      let retired = retire(number, reason)
+      return isClosing ? [retired] : [retired] + dialForWaiters()
     case .stale(let number, let caller):
       guard case .leased? = places[number] else { return [] }
       let retired = retire(number, .stale)
@@ -153,7 +159,9 @@ struct Pool: Hashable {
       return places.keys.sorted().filter { if case .leased? = places[$0] { true } else { false } }.map { .abort($0) }
     case .released(let number):
       switch places[number] {
-      case .leased?: places[number] = nil
+      case .leased?:
+        places[number] = nil
+        inspected.remove(number)
       case .ending?:
         places[number] = nil
         ending -= 1
@@ -190,16 +198,16 @@ struct Pool: Hashable {
       places[number] = .leased(isDoubtful: false)
       return actions + [.lend(number, to: caller)]
     }
-    let isFull = waiting.count >= dialing && places.count >= rules.connections
-    if !isAgain, isFull, waiting.count - dialing >= rules.waiters { return actions + [.refuse(caller, .full)] }
+    let isFull = waiting.count >= coming && places.count >= rules.connections
+    if !isAgain, isFull, waiting.count - coming >= rules.waiters { return actions + [.refuse(caller, .full)] }
     waiting.insert(caller, at: isAgain ? 0 : waiting.count)
     return actions + dialForWaiters()
   }
 
-  /// Begins dials until there is one for each waiting caller, or no room.
+  /// Begins dials until a connection is coming for each waiting caller, or there is no room.
   private mutating func dialForWaiters() -> [Action] {
     var actions: [Action] = []
-    while waiting.count > dialing, places.count < rules.connections { actions.append(dial()) }
+    while waiting.count > coming, places.count < rules.connections { actions.append(dial()) }
     return actions
   }
 
@@ -224,7 +232,14 @@ struct Pool: Hashable {
 
   // MARK: Ends
 
+  private mutating func inspect(_ number: Int) -> Action {
+    places[number] = .leased(isDoubtful: false)
+    inspected.insert(number)
+    return .inspect(number)
+  }
+
   private mutating func retire(_ number: Int, _ reason: Reason) -> Action {
+    inspected.remove(number)
     places[number] = .ending
     ending += 1
     return .retire(number, reason)
@@ -234,8 +249,7 @@ struct Pool: Hashable {
     switch places[number] {
     case .idle?:
       idle.removeAll { $0 == number }
-      places[number] = .leased(isDoubtful: false)
-      return [.inspect(number)]
+      return [inspect(number)]
     case .leased?:
       places[number] = .leased(isDoubtful: true)
       return []

@@ -28,6 +28,8 @@ private struct PoolObserver: Hashable {
   var present: Int { count { $0 != .gone } }
   var live: Int { count { $0 != .gone && $0 != .ending } }
   var dialing: Int { count { $0 == .dialing } }
+  /// The connections that are looked at: no caller has them.
+  var inspected: Int { connections.values.count { $0 == .lent(nil) } }
 }
 
 private struct PoolNode: Hashable {
@@ -179,7 +181,7 @@ struct PoolOrders {
       case .closed: #expect(node.seen.isClosing)
       case .full:
         #expect(node.seen.present == node.pool.rules.connections)
-        #expect(node.seen.queue.count - node.seen.dialing >= node.pool.rules.waiters)
+        #expect(node.seen.queue.count - node.seen.dialing - node.seen.inspected >= node.pool.rules.waiters)
       case .undialed(let number): #expect(event == .failed(number))
       }
     case .inspect(let number):
@@ -212,8 +214,8 @@ struct PoolOrders {
     #expect(seen.present <= pool.rules.connections)
     #expect(seen.idle.count <= pool.rules.idleConnections)
     #expect(seen.queue.isEmpty || seen.idle.isEmpty, "a caller waits beside an idle connection")
-    // No caller waits for nothing: a dial is under way for it, or there is no room for one.
-    #expect(seen.queue.count <= seen.dialing || seen.present == pool.rules.connections)
+    // No caller waits for nothing: a dial or a look is under way for it, or there is no room for a dial.
+    #expect(seen.queue.count <= seen.dialing + seen.inspected || seen.present == pool.rules.connections)
     if seen.isClosing { #expect(seen.queue.isEmpty && seen.idle.isEmpty && pool.due == nil) }
     if event == .tick, !seen.isClosing {
       for number in seen.idle { #expect(seen.ages[number]! > node.now) }
