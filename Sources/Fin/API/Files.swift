@@ -6,7 +6,7 @@ extension Sending where Self: ~Copyable {
   /// On a secured connection, and from files that `sendfile` does not take (pipes, some of `/proc`), the bytes are
   /// read and sent. A file that becomes shorter meanwhile, or is shorter than `count`, ends the call with fewer bytes.
   /// Reading a regular file may block the thread while its blocks come from the disk. A pipe or a terminal without
-  /// bytes does not: it is asked every 5 ms.
+  /// bytes does not: the call waits until it is ready, and a close, a cancellation and the timeout end that wait too.
   /// ```swift
   /// let file = try FileDescriptor.open("answer.bin", .readOnly)
   /// let sent = try file.closeAfter { try connection.sendFile(file, within: .seconds(600)) }
@@ -54,7 +54,8 @@ extension Receiving where Self: ~Copyable {
   /// it can: `splice(2)`.
   ///
   /// Bytes that an earlier call buffered come first. On a secured connection, into a pipe or a terminal, and into a
-  /// file opened for appending, the bytes are received and written. Writing a regular file may block the thread.
+  /// file opened for appending, the bytes are received and written. Writing a regular file may block the thread; for a
+  /// full pipe or terminal, the call waits until it takes bytes.
   /// - Parameters:
   ///   - file: the file, which stays the caller's, and open for the time of the call.
   ///   - count: the largest number of bytes; without it, all until the peer finishes.

@@ -21,7 +21,7 @@ private struct AcceptState: OperationState {
       return .blocked(.input)
     }
     defer { backoff.grow() }
-    return .pause(backoff.pause)
+    return .pause(.time(backoff.pause))
   }
 }
 

@@ -45,7 +45,7 @@ extension Core {
       if family == .unix, peer != nil {
         // The receiver's queue is full: see the send of a single datagram.
         defer { batch.pause = min(batch.pause * 2, .milliseconds(50)) }
-        return .pause(batch.pause)
+        return .pause(.time(batch.pause))
       }
       cached.clear(.output)
       return .blocked(.output)

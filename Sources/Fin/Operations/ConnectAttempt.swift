@@ -103,7 +103,7 @@ struct ConnectAttempt: OperationState {
       // A Unix listener's queue is full. No event reports room in it, so this retries, with longer and longer pauses.
       case .resourceTemporarilyUnavailable where peer.family == .unix:
         defer { pause = min(pause * 2, .milliseconds(50)) }
-        return .pause(pause)
+        return .pause(.time(pause))
       default: throw .system(error)
       }
     }

@@ -51,7 +51,7 @@ extension Core {
         // The receiver's queue is full. Events report room in our own buffer only, so this retries, with longer and
         // longer pauses.
         defer { outgoing.pause = min(outgoing.pause * 2, .milliseconds(50)) }
-        return .pause(outgoing.pause)
+        return .pause(.time(outgoing.pause))
       }
       cached.clear(.output)
       return .blocked(.output)
@@ -72,7 +72,7 @@ extension Core {
     } catch {
       guard error == .resourceTemporarilyUnavailable else { throw failure(.send, .system(error), nil) }
       defer { pause.grow() }
-      return .pause(pause.pause)
+      return .pause(.time(pause.pause))
     }
   }
 

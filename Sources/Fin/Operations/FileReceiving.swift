@@ -7,8 +7,8 @@ struct FileReceive: OperationState {
   private static let part = 64 << 10
   /// The bytes that a pipe takes without waiting once it is ready: `PIPE_BUF`.
   private static let smallPart = 4096
-  /// How long a pipe or a terminal that takes no bytes is left alone.
-  private static let pause = Duration.milliseconds(5)
+  /// How long a file is left alone that says that it takes bytes, and then takes none: another writer filled it.
+  private static let pause = Pause.time(.milliseconds(5))
 
   /// The kernel's buffer between the socket and the file, which is empty between two attempts.
   private final class Buffer: Sendable {
@@ -85,7 +85,7 @@ struct FileReceive: OperationState {
   /// Writes what is buffered. What the file does not take stays readable.
   private mutating func writeBuffered(_ core: Core, _ left: Int) throws(SocketError) -> Attempt<Int> {
     do throws(Errno) {
-      if isStream, try !Syscalls.isReady(file, POLLOUT) { return .pause(FileReceive.pause) }
+      if isStream, try !Syscalls.isReady(file, POLLOUT) { return .pause(.file(file, .output)) }
       let most = min(left, isStream ? FileReceive.smallPart : .max)
       let bytes = core.withBuffer { $0.bytes.prefix(most) }
       let taken = try unsafe bytes.withUnsafeBytes { bytes in

@@ -7,8 +7,8 @@ struct FileSend: OperationState {
   private static let part = 1 << 20
   /// The buffer of the copying way: a record of TLS has 16 KiB.
   private static let buffer = 64 << 10
-  /// How long a pipe or a terminal without bytes is left alone.
-  private static let pause = Duration.milliseconds(5)
+  /// How long a file is left alone that says that it has bytes, and then has none: another reader took them.
+  private static let pause = Pause.time(.milliseconds(5))
 
   private enum Way {
     case undecided
@@ -116,7 +116,7 @@ struct FileSend: OperationState {
     if pending.isEmpty, !isAtEnd {
       do throws(Errno) {
         // A position of its own: it does not wait for another end.
-        if position == nil, try !Syscalls.isReady(file, POLLIN) { return .pause(FileSend.pause) }
+        if position == nil, try !Syscalls.isReady(file, POLLIN) { return .pause(.file(file, .input)) }
         try read(min(left, FileSend.buffer))
       } catch {
         if error == .resourceTemporarilyUnavailable { return .pause(FileSend.pause) }

@@ -10,8 +10,8 @@ enum Attempt<Success> {
   case more
   /// `EAGAIN`. Retry when the socket is ready in this direction.
   case blocked(Direction)
-  /// `EAGAIN`, and no event will report readiness. Retry after this delay.
-  case pause(Duration)
+  /// `EAGAIN`, and no event of the socket will report readiness. Retry after this pause.
+  case pause(Pause)
 }
 
 /// How an operation waits: a thread blocks, a task suspends.
@@ -71,9 +71,7 @@ extension Core {
         case .done(let result): return result
         case .more: if let interruption = interruption(&timeout) { throw interruption }
         case .blocked(let direction): try wait(for: direction, &timeout, &errors)
-        case .pause(let pause):
-          var rest = try timeout.rest(pause)
-          do throws(WaitError) { try wait(for: nil, &rest, &errors) } catch { if !error.isTimeOut { throw error } }
+        case .pause(let pause): try rest(pause, &timeout, &errors)
         }
       } catch { throw giveUp(&progress, operation, error) }
     }
@@ -199,16 +197,27 @@ extension Core {
   ///
   /// - Parameter direction: `nil` for a pause. The socket is not polled then, because it may report an event all the
   ///   time, such as an unconnected Unix socket, which reports a hang-up.
-  private func wait(
+  func wait(
     for direction: Direction?, _ timeout: inout LazyDeadline, _ errors: inout StandingErrors
   ) throws(WaitError) {
-    if timeout.isSpent { throw .timedOut }
     if ledger.isPublished { publish(waitFor: direction ?? .input, until: timeout.deadline) }
     defer { if ledger.isPublished { publish(waitFor: direction ?? .input, until: nil) } }
+    try awaitOrClose(&timeout) { waker, deadline throws(Errno) in
+      try errors.wait(on: self, .blocking, for: direction, waker, until: deadline)
+    }
+  }
+
+  /// Runs one wait, which a close and a stop end through the waker.
+  ///
+  /// - Parameter body: waits; returns `false` when the deadline passed first.
+  func awaitOrClose(
+    _ timeout: inout LazyDeadline, _ body: (Waker?, Deadline) throws(Errno) -> Bool
+  ) throws(WaitError) {
+    if timeout.isSpent { throw .timedOut }
     guard isShared.load(ordering: .acquiring) else {
       // The only owner is inside this call, so that no close can come.
       do throws(Errno) {
-        if try !errors.wait(on: self, .blocking, for: direction, nil, until: timeout.deadline) { throw Errno.timedOut }
+        if try !body(nil, timeout.deadline) { throw Errno.timedOut }
       } catch { throw error == .timedOut ? .timedOut : .system(error) }
       return
     }
@@ -220,7 +229,7 @@ extension Core {
     // From here on no concurrent wake can be missed.
     if phase == .stopping || phase == .paused || isToldToEnd { return }
     do throws(Errno) {
-      if try !errors.wait(on: self, .blocking, for: direction, waker, until: timeout.deadline) { throw Errno.timedOut }
+      if try !body(waker, timeout.deadline) { throw Errno.timedOut }
     } catch { throw gate.isClosing ? .closed : error == .timedOut ? .timedOut : .system(error) }
     if gate.isClosing { throw .closed }
   }
@@ -275,36 +284,23 @@ extension Core {
     reason(await lazyRegistration.load()!.park(interest, until: deadline) { self.isOver(false) })
   }
 
-  /// Sleeps for `pause`. Returns `.timedOut` only if the operation's own deadline has passed.
-  @inline(never)
-  private nonisolated(nonsending) func rest(_ pause: Duration, _ timeout: inout LazyDeadline) async -> WaitError? {
-    let registration: Registration
-    do { registration = try self.registration(for: .input, &timeout) } catch { return error }
-    let end = min(timeout.deadline, Deadline(after: pause))
-    let isWatched = scope.isCurrentTask
-    let interruption = reason(
-      await registration.park(.nothing, until: end, isWatched: isWatched) { self.isOver(isWatched) })
-    if let interruption, !interruption.isTimeOut { return interruption }
-    return timeout.isSpent ? .timedOut : nil
-  }
-
   /// The registration to wait at. Publishes that the wait begins; throws `.timedOut` when the deadline has passed.
   // [outlined slow path]
   @inline(never)
-  private func registration(for direction: Direction, _ timeout: inout LazyDeadline) throws(WaitError) -> Registration {
+  func registration(for direction: Direction, _ timeout: inout LazyDeadline) throws(WaitError) -> Registration {
     if timeout.isSpent { throw .timedOut }
     let registration = try self.registration(.suspending)
     if ledger.isPublished { publish(waitFor: direction, until: timeout.deadline) }
     return registration
   }
 
-  private func isOver(_ isWatched: Bool) -> Bool {
+  func isOver(_ isWatched: Bool) -> Bool {
     gate.isClosing || phase == .stopping || phase == .paused || isToldToEnd || isWatched && scope.isCancelled
   }
 
   // [outlined slow path] It asks the gate again: no value from before the wait is kept in the async frame.
   @inline(never)
-  private func reason(_ wake: Registration.WakeReason) -> WaitError? {
+  func reason(_ wake: Registration.WakeReason) -> WaitError? {
     // Clears both directions, because the direction is not stored across the suspension. A concurrent waiter in the
     // other direction publishes itself again on its next wait.
     if ledger.isPublished {
@@ -381,14 +377,5 @@ extension Gate.EntryError {
     case .tooMany: .tooManyOperations
     case .timedOut: .timedOut
     }
-  }
-}
-
-extension LazyDeadline {
-  /// The deadline of a pause within this one. Throws `.timedOut` when no time is left.
-  fileprivate mutating func rest(_ pause: Duration) throws(WaitError) -> LazyDeadline {
-    let left = deadline.remaining ?? pause
-    if left == .zero { throw .timedOut }
-    return LazyDeadline(Timeout(min(pause, left)))
   }
 }

@@ -72,7 +72,7 @@ extension Core {
   /// The wait of a receiver to which nothing came.
   func awaitInput<R>() -> Attempt<R> {
     #if TLS
-    if isSecured, hasUnsentRecords() { return .pause(.milliseconds(10)) }
+    if isSecured, hasUnsentRecords() { return .pause(.time(.milliseconds(10))) }
     #endif
     return .blocked(.input)
   }
