@@ -38,6 +38,14 @@ enum ProductTable {
     | sendSome | both finished | .finished | .finished | .finished |
     | sendSome | failed | .reset | .reset | .reset |
     | sendSome | closed | .closed | .closed | .closed |
+    | sendFile | fresh | ENOTCONN | – | ENOTCONN |
+    | sendFile | connecting | ENOTCONN | – | ENOTCONN |
+    | sendFile | connected | works | works | works |
+    | sendFile | send finished | .finished | .finished | .finished |
+    | sendFile | peer finished | works | works | works |
+    | sendFile | both finished | .finished | .finished | .finished |
+    | sendFile | failed | .reset | .reset | .reset |
+    | sendFile | closed | .closed | .closed | .closed |
     | send(passing:) | fresh | ENOTCONN | – | ENOTCONN |
     | send(passing:) | connecting | ENOTCONN | – | ENOTCONN |
     | send(passing:) | connected | .invalid | .invalid | works |
@@ -78,6 +86,14 @@ enum ProductTable {
     | receive(into:) | both finished | end | end | end |
     | receive(into:) | failed | .reset | .reset | .reset |
     | receive(into:) | closed | .closed | .closed | .closed |
+    | receive(to:) | fresh | ENOTCONN | – | ENOTCONN |
+    | receive(to:) | connecting | ENOTCONN | – | ENOTCONN |
+    | receive(to:) | connected | works | works | works |
+    | receive(to:) | send finished | works | works | works |
+    | receive(to:) | peer finished | end | end | end |
+    | receive(to:) | both finished | end | end | end |
+    | receive(to:) | failed | .reset | .reset | .reset |
+    | receive(to:) | closed | .closed | .closed | .closed |
     | receive(descriptors:) | fresh | ENOTCONN | – | ENOTCONN |
     | receive(descriptors:) | connecting | ENOTCONN | – | ENOTCONN |
     | receive(descriptors:) | connected | .invalid | .invalid | works |

@@ -79,6 +79,8 @@ final class StreamStage: Sendable {
   let peer: PlainSocket?
   /// The address that `connect` uses.
   let target: SocketAddress
+  /// The file of the verbs that send or receive one: a letter, which is written over.
+  let file: TestFile
   private let listener: PlainSocket
   private let filler: PlainSocket?
   private let attempt: Joining<SocketError.Cause?>?
@@ -89,6 +91,7 @@ final class StreamStage: Sendable {
     let listener = try family.plainListener(backlog: isConnecting ? 0 : 16)
     let target = try Syscalls.localAddress(listener.descriptor)!
     self.target = target
+    file = try TestFile([120])
     var peer: PlainSocket?
     let filler = isConnecting ? try family.plainConnection(to: target) : nil
     var attempt: Joining<SocketError.Cause?>?

@@ -46,6 +46,8 @@ private func inThread(_ name: String, _ stage: StreamStage) throws -> String {
       defer { unsafe room.deallocate() }
       var output = unsafe OutputRawSpan(buffer: room, initializedCount: 0)
       if try ours.receive(into: &output, within: within) == 0 { return "end" }
+    case "sendFile": if try ours.sendFile(stage.file.descriptor, within: within) != 1 { return "lost" }
+    case "receive(to:)": if try ours.receive(to: stage.file.descriptor, count: 5, within: within) == 0 { return "end" }
     case "receiveLine": if try ours.receiveLine(within: within) == nil { return "end" }
     case "send(gathering:)": try ours.send(gathering: [[], [120]], within: within)
     case "send(passing:)": try ours.send([120], passing: [.standardError], within: within)
@@ -78,6 +80,9 @@ private func inTask(_ name: String, _ stage: StreamStage) async throws -> String
       defer { unsafe room.deallocate() }
       var output = unsafe OutputRawSpan(buffer: room, initializedCount: 0)
       if try await ours.receive(into: &output, within: within) == 0 { return "end" }
+    case "sendFile": if try await ours.sendFile(stage.file.descriptor, within: within) != 1 { return "lost" }
+    case "receive(to:)":
+      if try await ours.receive(to: stage.file.descriptor, count: 5, within: within) == 0 { return "end" }
     case "receiveLine": if try await ours.receiveLine(within: within) == nil { return "end" }
     case "send(gathering:)": try await ours.send(gathering: [[], [120]], within: within)
     case "send(passing:)": try await ours.send([120], passing: [.standardError], within: within)
@@ -128,8 +133,9 @@ private func withoutWaiting(_ name: String, _ ours: SharedConnection) throws(Soc
 /// Checks that a verb that worked also had its effect at the other end.
 private func arrived(_ name: String, _ stage: StreamStage) throws -> String {
   switch name {
-  case "send", "send(gathering:)", "send(passing:)", "sendSome":
+  case "send", "send(gathering:)", "send(passing:)", "sendSome", "sendFile":
     return try stage.peerReceives() ?? [120] == [120] ? "works" : "lost"
+  case "receive(to:)": return stage.file.content == Array("line\n".utf8) ? "works" : "lost"
   case "finishSending": return try stage.peerReceives() ?? [] == [] ? "works" : "lost"
   default: return "works"
   }
