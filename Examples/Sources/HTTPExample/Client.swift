@@ -50,19 +50,16 @@ public struct HTTPClient: Sendable {
     _ request: HTTPRequest, _ content: HTTPContent = .bytes([]), retrying: Retrying = .undelivered,
     _ receive: (HTTPResponse, _ body: inout HTTPBody, _ connection: borrowing Connection) async throws -> R
   ) async throws -> R {
-    var result: R?
-    do {
-      try await pool.withConnection(retrying: retrying) { connection in
-        try await connection.limited(to: time) { connection in
-          let head = try await exchangeHeads(request, content, over: connection)
-          var body = try HTTPBody(head.framing, limits)
-          result = try await receive(head.response, &body, connection)
-          while try await body.receive(from: connection) != nil {}
-          if !head.keepsAlive { try await awaitEnd(of: connection) }
-        }
+    try await pool.withConnection(retrying: retrying) { connection in
+      try await connection.limited(to: time) { connection in
+        let head = try await exchangeHeads(request, content, over: connection)
+        if !head.keepsAlive { connection.retire() }
+        var body = try HTTPBody(head.framing, limits)
+        let result = try await receive(head.response, &body, connection)
+        while try await body.receive(from: connection) != nil {}
+        return result
       }
-    } catch is UsedUp {}
-    return result!
+    }
   }
 
   /// Sends a request and receives the head of the final response.
@@ -99,16 +96,6 @@ public struct HTTPClient: Sendable {
     } catch { throw failure ?? error }
   }
 
-  /// Waits for the end that the server has announced. Until it has come, the pool would lend the connection again.
-  private func awaitEnd(of connection: borrowing Connection) async throws {
-    do { _ = try await connection.peek(upTo: 1, within: .seconds(1)) } catch SocketError.timedOut, SocketError.cancelled
-    {
-      throw UsedUp()
-    } catch {}  // a reset is an end too
-  }
-
-  /// Makes the pool drop a connection whose response is whole.
-  private struct UsedUp: Error {}
 }
 
 /// What a response says before its body.

@@ -68,7 +68,7 @@ struct Pool: Hashable {
   }
 
   /// Why a connection is retired.
-  enum Reason: Hashable, CaseIterable { case peer, stale, idle, age, surplus, unusable, closing }
+  enum Reason: Hashable, CaseIterable { case peer, stale, idle, age, surplus, unusable, asked, closing }
 
   private enum Place: Hashable {
     case dialing

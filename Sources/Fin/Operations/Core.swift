@@ -25,6 +25,8 @@ final class Core: Sendable {
   let bytesSent = Atomic<UInt64>(0)
   /// Whether a handler waits between two requests, with nothing unfinished.
   let awaitsNext = Atomic<Bool>(false)
+  /// Whether a pool is to close the connection when its body has returned.
+  let isRetired = Atomic<Bool>(false)
   let ledger: Ledger
   let record: Ledger.Record
   let connectionState: ConnectionState

@@ -4,7 +4,8 @@ internal import Synchronization
 /// Connections to one endpoint that are kept open and used for one request after the other.
 ///
 /// A lease is a scope: the body has the connection to itself, and it comes back only if the body returned and nothing
-/// is unread on it. When the body throws, the connection is aborted.
+/// is unread on it. When the body throws, the connection is aborted. A body that has its answer and knows that no
+/// request may follow on this connection calls ``Connection/retire()``: the pool then closes it.
 /// ```swift
 /// let pool = ConnectionPool(to: "localhost:7777")
 /// let reply = try await pool.withConnection { connection in

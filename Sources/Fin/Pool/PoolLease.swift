@@ -28,6 +28,7 @@ struct PoolLease: Sendable {
 
   /// Gives the connection back after its body has returned.
   func giveBack() {
+    if core.isRetired.load(ordering: .acquiring) { return desk.take(.discard(number, .asked)) }
     guard core.isAtRest, (try? keeper.watch.add(core, as: number)) != nil else {
       return desk.take(.discard(number, .unusable))
     }

@@ -53,6 +53,8 @@ public struct PoolReport: Hashable, Sendable, CustomStringConvertible {
     case surplus = "too many idle"
     /// After its last body something was unread, one side had finished, or the body had kept a part of it.
     case unusable = "not usable again"
+    /// Its body had called the request its last: ``Connection/retire()``.
+    case asked = "retired by their bodies"
     /// The pool was closed.
     case closing = "retired at the close"
 
@@ -65,6 +67,7 @@ public struct PoolReport: Hashable, Sendable, CustomStringConvertible {
         case .age: .age
         case .surplus: .surplus
         case .unusable: .unusable
+        case .asked: .asked
         case .closing: .closing
         }
     }

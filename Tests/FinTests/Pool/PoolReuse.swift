@@ -121,6 +121,46 @@ struct PoolReuse {
     try server.stop()
   }
 
+  @Test("a connection that its body retires is closed and not aborted, keeps its result, and is not lent again")
+  func retired() throws {
+    let ends = Mutex<[String]>([])
+    let server = try RequestServer { server, socket, _ in
+      defer { ends.withLock { $0.append("end") } }
+      try server.answerAll(socket)
+    }
+    let pool = ConnectionPool(server.address)
+    let answer = try pool.withConnection { connection in
+      connection.retire()
+      try exchangeInThread(1, on: connection)
+      return "one"
+    }
+    let other = try errand {
+      try await pool.withConnection { connection in
+        try await exchange(2, on: connection)
+        connection.retire()
+        connection.retire()
+        return "two"
+      }
+    }.join()
+    #expect(answer == "one" && other == "two")
+    // Not retired: it comes back, and serves twice.
+    for number in 3..<5 { try pool.withConnection { try exchangeInThread(number, on: $0) } }
+    // A body that throws has its connection aborted, whatever it has called before.
+    #expect(throws: NoAnswer.self) {
+      try pool.withConnection { connection in
+        connection.retire()
+        throw NoAnswer()
+      }
+    }
+    try eventually("connections", equals: 0) { pool.report.open }
+    let report = pool.closed()
+    #expect(report.retired == [.asked: 2] && report.dialed == 3 && report.reused == 2, "\(report)")
+    #expect(report.endings[.aborted] == 1 && report.endings.values.reduce(0, +) == 3, "\(report)")
+    #expect("\(report)".contains("2 retired by their bodies"))
+    try server.stop()
+    #expect(ends.withLock { $0.count } == 3 && server.executions == [1: 1, 2: 1, 3: 1, 4: 1])
+  }
+
   @Test("a body that throws: its connection is aborted, the error is the caller's, and the next one gets another")
   func throwing() throws {
     let server = try RequestServer { server, socket, _ in try server.answerAll(socket) }
