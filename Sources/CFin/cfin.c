@@ -218,8 +218,8 @@ int fin_epoll_wait(int poller, void *events, int most, int milliseconds) {
 #endif
 }
 int fin_epoll_take(int poller) {
-  struct epoll_event event;
-  return epoll_wait(poller, &event, 1, 0);
+  struct epoll_event events[FIN_EDGES];
+  return epoll_wait(poller, events, FIN_EDGES, 0);
 }
 
 int64_t fin_recv(int fd, void *bytes, uint64_t count, int flags) {

@@ -56,7 +56,8 @@ int fin_epoll_create(void);
 /// Adds `fd`, edge-triggered, for input, output and the peer's half-close (EPOLLRDHUP).
 int fin_epoll_watch(int poller, int fd);
 int fin_epoll_unwatch(int poller, int fd);
-/// Takes one event if there is one, without waiting.
+/// Takes up to FIN_EDGES events, without waiting; returns their number.
+enum { FIN_EDGES = 8 };
 int fin_epoll_take(int poller);
 
 /// `struct epoll_event`, as the kernel lays it out.

@@ -136,10 +136,10 @@ extension Syscalls {
     _ = fin_epoll_unwatch(poller, descriptor)
   }
 
-  /// Takes an edge, without waiting.
+  /// Takes edges, without waiting.
   ///
-  /// - Returns: whether there was one.
-  static func takeEdge(_ poller: CInt) -> Bool { fin_epoll_take(poller) > 0 }
+  /// - Returns: whether there may be more.
+  static func takeEdges(_ poller: CInt) -> Bool { fin_epoll_take(poller) == FIN_EDGES }
 
   /// Waits for the next edge, which makes the poller's own descriptor readable, or until `second` is readable.
   ///

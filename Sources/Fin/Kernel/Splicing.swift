@@ -26,27 +26,23 @@ extension Syscalls {
     try call(.fcntl) { _ in Int(fin_fcntl_int(pipe, CInt(FIN_F_GETPIPE_SZ), 0)) }
   }
 
-  /// `splice(2)` from a socket into an empty pipe. The pipe has room, so that `EAGAIN` means that
+  /// `splice(2)` from a non-blocking socket into an empty pipe. The pipe has room, so that `EAGAIN` means that
   /// the socket has nothing.
   ///
   /// - Returns: the number of bytes; 0 at EOF.
   static func splice(from socket: CInt, into pipe: CInt, _ most: Int) throws(Errno) -> Int {
-    try nonBlocking(socket)
-    return try call(.splice, bytes: most) { bytes in fin_splice(socket, pipe, UInt(bytes)) }
+    try call(.splice, bytes: most) { bytes in fin_splice(socket, pipe, UInt(bytes)) }
   }
 
-  /// `splice(2)` from a pipe with bytes into a socket, without `SIGPIPE`. `EAGAIN` means that the socket has no room,
-  /// because the pipe has bytes.
+  /// `splice(2)` from a pipe with bytes into a non-blocking socket. `EAGAIN` means that the socket has no room, because
+  /// the pipe has bytes. It may raise `SIGPIPE`: the caller makes its calls in ``withoutBrokenPipe(_:)``.
   static func splice(from pipe: CInt, to socket: CInt, _ most: Int) throws(Errno) -> Int {
-    try nonBlocking(socket)
-    return try withoutBrokenPipe { () throws(Errno) in
-      try call(.splice, bytes: most) { bytes in fin_splice(pipe, socket, UInt(bytes)) }
-    }
+    try call(.splice, bytes: most) { bytes in fin_splice(pipe, socket, UInt(bytes)) }
   }
 
   /// Makes the socket's open file description non-blocking again if another holder has changed it: `splice` has no
   /// `MSG_DONTWAIT`, and would hold its thread beyond every deadline.
-  private static func nonBlocking(_ socket: CInt) throws(Errno) {
+  static func keepNonBlocking(_ socket: CInt) throws(Errno) {
     if try isBlocking(socket) { try setBlocking(socket, false) }
   }
 }

@@ -1,3 +1,4 @@
+internal import CFin
 internal import SystemPackage
 
 /// Reports edges on one socket, which `poll(2)` cannot do: after `SHUT_WR` it always reports the socket as writable.
@@ -23,7 +24,7 @@ final class EdgeWatch: Sendable {
   deinit { Syscalls.close(poller) }
 
   /// Takes all edges that have been reported.
-  func drain() { while Syscalls.takeEdge(poller) {} }
+  func drain() { while Syscalls.takeEdges(poller) {} }
 
   /// Starts to watch a socket. Its present state counts as the first edge.
   func add(_ descriptor: CInt) throws(Errno) { try Syscalls.watch(descriptor, with: poller) }
@@ -31,6 +32,26 @@ final class EdgeWatch: Sendable {
   /// Stops watching. Called before the descriptor is closed, because `epoll` watches the open file description and not
   /// the number.
   func remove(_ descriptor: CInt) { Syscalls.unwatch(descriptor, with: poller) }
+
+  /// Waits for edges and takes all that there are, of every descriptor that was added, a waker's too.
+  ///
+  /// - Parameters:
+  ///   - deadline: the end of the wait, which a signal may end before.
+  ///   - note: receives the number of each descriptor with an edge, and its state.
+  /// - Returns: whether there was an edge.
+  func awaitEdges(until deadline: Deadline, _ note: (CInt, Readiness) -> Void) -> Bool {
+    let most = Int(FIN_EDGES)
+    let size = most * MemoryLayout<fin_epoll_event>.stride
+    return unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { room in
+      let events = room.baseAddress!
+      let count = unsafe Syscalls.awaitEvents(poller, events, most: most, until: deadline)
+      for index in 0..<CInt(count) {
+        let number = CInt(truncatingIfNeeded: unsafe fin_epoll_token(events, index))
+        note(number, Readiness(epoll: unsafe fin_epoll_events(events, index)))
+      }
+      return count > 0
+    }
+  }
 
   /// Waits for the next edge, or until `waker` is woken.
   ///

@@ -45,6 +45,12 @@ struct PumpOperation {
   private var streams: [PumpStream]
   private var course = PumpCourse()
   private var entered: [Core] = []
+  /// Whether an attempt in the direction from this side may find something since its last one did not.
+  private var mayMove = BothSides(true)
+  /// Whether the last attempt in the direction from this side found nothing to receive.
+  private var isStarved = BothSides(false)
+  /// Whether this side may have failed since the last step.
+  private var hasNews = BothSides(true)
   /// The end of the time without a byte.
   private var quiet = Deadline.never
   /// The bytes that the peers had not acknowledged when the time without a byte was over before.
@@ -127,36 +133,63 @@ struct PumpOperation {
   // MARK: A step
 
   /// Moves what can be moved in both directions, and takes the ends that it meets to the course.
-  mutating func step(_ access: Access) -> Step {
+  ///
+  /// - Parameter isWithoutSignal: whether `SIGPIPE` is blocked, so that a pipe may be used.
+  mutating func step(_ access: Access, isWithoutSignal: Bool) -> Step {
     if cores.contains(where: { $0.gate.isClosing }) { return .over(close()) }
-    var isStarved = [false, false]
-    var mayMove = PumpCourse.Side.allCases.map { course.isCopying(from: $0) }
+    for side in PumpCourse.Side.allCases { streams[side.rawValue].beginStep(isWithoutSignal: isWithoutSignal) }
     var hasMoved = false
     var rounds = PumpOperation.roundsAStep
-    while rounds > 0, mayMove != [false, false] {
+    while rounds > 0, canMove(.first) || canMove(.second) {
       rounds -= 1
-      for side in PumpCourse.Side.allCases where mayMove[side.rawValue] && course.isCopying(from: side) {
+      for side in PumpCourse.Side.allCases where canMove(side) {
         var event: PumpCourse.Event?
-        switch streams[side.rawValue].move(access) {
+        let motion = streams[side.rawValue].move(access)
+        isStarved[side] = false
+        switch motion {
         case .moved:
           hasMoved = true
           continue
-        case .starved: isStarved[side.rawValue] = true
+        case .starved: isStarved[side] = true
         case .stalled: break
         case .ended(let end): event = .ended(side, end)
         case .destinationFailed: event = .failed(side.other)
         }
-        mayMove[side.rawValue] = false
+        mayMove[side] = false
         if let event, let over = take(event, access) { return over }
       }
     }
     if hasMoved { renew() }
-    if let over = lookForFailures(isStarved, access) ?? lookForAcknowledgements(access) { return over }
-    if PumpCourse.Side.allCases.contains(where: { mayMove[$0.rawValue] && course.isCopying(from: $0) }) {
+    if let over = lookForFailures(access) ?? lookForAcknowledgements(access) { return over }
+    if canMove(.first) || canMove(.second) {
       return whole.hasPassed ? take(.late(.whole), access) ?? .again : .again
     }
     return lookAtTime(access)
   }
+
+  /// A step in a thread that others use as well: `SIGPIPE` is blocked while a pipe may be used, and only then.
+  mutating func stepAmongOthers(_ access: Access) -> Step {
+    guard streams.contains(where: \.wantsPipe) else { return step(access, isWithoutSignal: false) }
+    return Syscalls.withoutBrokenPipe { step(access, isWithoutSignal: true) }
+  }
+
+  private func canMove(_ side: PumpCourse.Side) -> Bool { mayMove[side] && course.isCopying(from: side) }
+
+  /// Notes an event at one of the sockets: the next step looks there. An event reports the whole state of the socket,
+  /// of which counts what a direction waits for: bytes at its source, or else room at its destination.
+  mutating func note(_ number: CInt, _ readiness: Readiness, _ access: Access) {
+    for side in PumpCourse.Side.allCases where cores[side.rawValue].number(access) == number {
+      // A secured connection may have to receive before it can send, and the other way round.
+      if !cores[side.rawValue].isPlain { return noteAll() }
+      // An error, a hang-up or the peer's end.
+      if readiness.contains(.inputIsPartial) { hasNews[side] = true }
+      if readiness.contains(.input), isStarved[side] { mayMove[side] = true }
+      if readiness.contains(.output), !isStarved[side.other] { mayMove[side.other] = true }
+    }
+  }
+
+  /// Has the next step look everywhere.
+  mutating func noteAll() { (mayMove, hasNews) = (BothSides(true), BothSides(true)) }
 
   /// Takes an event to the course, and carries out what follows.
   private mutating func take(_ event: PumpCourse.Event, _ access: Access) -> Step? {
@@ -173,8 +206,11 @@ struct PumpOperation {
   }
 
   /// Looks at the connections that are not read at the moment: nothing else says that they have failed.
-  private mutating func lookForFailures(_ isStarved: [Bool], _ access: Access) -> Step? {
-    for side in PumpCourse.Side.allCases where !isStarved[side.rawValue] && !course.hasFailed(side) {
+  private mutating func lookForFailures(_ access: Access) -> Step? {
+    for side in PumpCourse.Side.allCases where hasNews[side] && !course.hasFailed(side) {
+      hasNews[side] = false
+      // The attempt to receive has looked.
+      if isStarved[side], course.isCopying(from: side) { continue }
       if cores[side.rawValue].takeError(access) != nil, let over = take(.failed(side), access) { return over }
     }
     return nil
@@ -234,5 +270,18 @@ struct PumpOperation {
       queuedBefore = queued
     }
     return .wait(min(quiet, whole))
+  }
+}
+
+/// A value for each side of a pump.
+struct BothSides<Value> {
+  private var first: Value
+  private var second: Value
+
+  init(_ both: Value) { (first, second) = (both, both) }
+
+  subscript(side: PumpCourse.Side) -> Value {
+    get { side == .first ? first : second }
+    set { if side == .first { first = newValue } else { second = newValue } }
   }
 }

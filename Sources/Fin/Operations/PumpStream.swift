@@ -31,6 +31,10 @@ struct PumpStream {
   private var pipe: SplicePipe?
   private var inPipe = 0
   private var maySplice: Bool
+  /// Whether this step may use the pipe.
+  private var mayUsePipe = false
+  /// Whether this step has looked whether both sockets are non-blocking.
+  private var hasLookedAtFlags = false
   private var sending: SendState
   /// The bytes that the destination's kernel has accepted.
   private(set) var moved = 0
@@ -66,11 +70,22 @@ struct PumpStream {
 
   // MARK: One attempt
 
+  /// Whether the next bytes are to go through a pipe.
+  var wantsPipe: Bool { inPipe > 0 || maySplice && moved >= PumpStream.bytesBeforeSplice }
+
+  /// Begins a step, which is some attempts without a wait between them.
+  ///
+  /// - Parameter isWithoutSignal: whether `SIGPIPE` is blocked, which `splice` may raise.
+  mutating func beginStep(isWithoutSignal: Bool) {
+    hasLookedAtFlags = false
+    mayUsePipe = isWithoutSignal
+  }
+
   /// Moves some bytes.
   mutating func move(_ access: Access) -> Motion {
     if inPipe > 0 { return emptyPipe(access) }
     if start < held.count { return sendHeld(access) }
-    if maySplice, moved >= PumpStream.bytesBeforeSplice { return fillPipe(access) }
+    if mayUsePipe, wantsPipe { return fillPipe(access) }
     return copy(access)
   }
 
@@ -127,6 +142,7 @@ struct PumpStream {
       return copy(access)
     }
     self.pipe = pipe
+    keepNonBlocking(access)
     do throws(SocketError) {
       switch try source.splice(into: pipe, access) {
       case .bytes(let count)?:
@@ -142,7 +158,15 @@ struct PumpStream {
     } catch { return .ended(.reset) }
   }
 
+  /// Looks once in a step: another holder of a socket may have made it blocking, and `splice` would wait then.
+  private mutating func keepNonBlocking(_ access: Access) {
+    if hasLookedAtFlags { return }
+    hasLookedAtFlags = true
+    for core in [source, destination] { try? Syscalls.keepNonBlocking(core.number(access)) }
+  }
+
   private mutating func emptyPipe(_ access: Access) -> Motion {
+    keepNonBlocking(access)
     do throws(SocketError) {
       guard let count = try destination.splice(from: pipe!, inPipe, &sending, access) else {
         return .stalled
@@ -155,14 +179,17 @@ struct PumpStream {
 }
 
 extension Core {
-  /// Whether `splice` may carry this socket's bytes: they are the same on the wire as in the program.
-  var isPlainTCP: Bool {
+  /// Whether the bytes of this connection are the same on the wire as in the program.
+  var isPlain: Bool {
     #if TLS
-    isTCP && !isSecured
+    !isSecured
     #else
-    isTCP
+    true
     #endif
   }
+
+  /// Whether `splice` may carry this socket's bytes.
+  var isPlainTCP: Bool { isTCP && isPlain }
 
   /// The result of moving bytes into a pipe.
   enum Spliced {

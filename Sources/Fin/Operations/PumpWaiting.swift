@@ -11,7 +11,8 @@ extension PumpOperation {
     var pump = PumpOperation(first, second, times, meter)
     var action = PumpCourse.Action.abort
     if let access = pump.enter() {
-      action = pump.drive(access)
+      // For all of it: four system calls for each part of the bytes would cost more than the rest of the pump.
+      action = Syscalls.withoutBrokenPipe { pump.drive(access) }
       pump.leave()
     }
     let firstReport = first.close(pump.policy(of: first, after: action))
@@ -39,9 +40,13 @@ extension PumpOperation {
   private mutating func drive(_ access: Access) -> PumpCourse.Action {
     let watch = beginWatching(access)
     let waker = try? Waker.borrow()
+    // The same wait is for the sockets and for a wake.
+    var hearsWakes = false
+    if let watch, let waker { hearsWakes = (try? watch.add(waker.descriptor)) != nil }
     defer {
       if let waker {
         for core in cores { core.gate.unpark(waker) }
+        if hearsWakes { watch?.remove(waker.descriptor) }
         waker.giveBack()
       }
       endWatching(watch, access)
@@ -49,19 +54,20 @@ extension PumpOperation {
     // A gate that is closing already is found by the first step.
     if let waker { for core in cores { _ = core.gate.park(waker) } }
     while true {
-      // Before the step: what a wake announces is written before it.
-      waker?.drain()
-      watch?.drain()
-      switch step(access) {
+      switch step(access, isWithoutSignal: true) {
       case .over(let action): return action
       case .again: continue
       case .wait(let deadline):
-        // Without a waker, a close from elsewhere is found at the next step.
-        let pause = Deadline(after: PumpOperation.pauseWithoutDescriptors)
-        let end = waker != nil && watch != nil ? deadline : min(deadline, pause)
-        do throws(Errno) {
-          if let watch { _ = try watch.wait(waker: waker, until: end) } else { try sleep(waker, until: end) }
-        } catch { try? sleep(waker, until: min(deadline, pause)) }
+        // Without a wake, a close from elsewhere is found at the next step.
+        let end = hearsWakes ? deadline : min(deadline, Deadline(after: PumpOperation.pauseWithoutDescriptors))
+        // The edges are taken before the step: what they and a wake announce is written before it.
+        if let watch {
+          if !watch.awaitEdges(until: end, { note($0, $1, access) }) { noteAll() }
+        } else {
+          try? sleep(waker, until: end)
+          waker?.drain()
+          noteAll()
+        }
       }
     }
   }
@@ -80,6 +86,13 @@ extension PumpOperation {
       }
     }
     return watch
+  }
+
+  /// Takes the edges that there are.
+  ///
+  /// - Returns: whether there was one.
+  private mutating func takeEdges(_ watch: EdgeWatch?, _ access: Access) -> Bool {
+    watch?.awaitEdges(until: .passed) { note($0, $1, access) } ?? false
   }
 
   private func endWatching(_ watch: EdgeWatch?, _ access: Access) {
@@ -104,8 +117,8 @@ extension PumpOperation {
       if Task.isCancelled { return close() }
       // Read before the step: an event from here on ends the wait.
       let changes = registration.snapshot.changes
-      watch?.drain()
-      switch step(access) {
+      if watch == nil || !takeEdges(watch, access) { noteAll() }
+      switch stepAmongOthers(access) {
       case .over(let action): return action
       case .again: if EventLoop.countOperation() { await EventLoop.yield() }
       case .wait(let deadline):
