@@ -117,7 +117,7 @@ let package = Package(
     .testTarget(
       name: "FinCommandTests",
       dependencies: [
-        "FinCommand", "FinBase", "FinDoctor", "FinLab", "FinTerminal", "Hostile", "Peers", "TestTraits",
+        "FinCommand", "Fin", "FinBase", "FinDoctor", "FinLab", "FinTerminal", "Hostile", "Peers", "TestTraits",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

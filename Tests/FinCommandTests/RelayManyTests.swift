@@ -72,16 +72,21 @@ struct RelayManyTests {
     }
   }
 
+  private func threads(of child: Child) throws -> Int {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc/\(child.number)/task").count
+  }
+
   @Test(
-    "1,000 connections, half-closed each way, keep their bytes, and nothing is left: no descriptor, no socket",
+    "1,000 connections, half-closed each way, keep their bytes, and nothing is left: no descriptor, thread or socket",
     .enabled(if: Programs.find("python3") != nil, "needs the program python3 on PATH"))
-  func crowd() throws {
+  func crowd() async throws {
     // A port that nothing else takes meanwhile: the program listens there with the same option.
     let place = try PlainSocket.listening()
     let target = place.port
     place.close()
     let relay = try Talker(["relay", "127.0.0.1:0", "127.0.0.1:\(target)", "--connections", "1000", "--json"])
     let port = try Relaying.port(of: relay)
+    var crews: [Int] = []
     func play() throws -> [String] {
       let python = try #require(Programs.find("python3"))
       let crowd = try Child.spawn(python, ["-c", Self.crowd, "1000", "\(port)", "\(target)"])
@@ -99,6 +104,7 @@ struct RelayManyTests {
             .filter { ![.listen, .timeWait].contains($0.state) }.map(\.description)
         }
       }
+      crews.append(try threads(of: relay.child))
       return try descriptors(of: relay.child)
     }
     // The threads of the first crowd keep what they wait with. The second one takes nothing more.
@@ -108,6 +114,13 @@ struct RelayManyTests {
     #expect(second.count { $0.hasPrefix("pipe:") } == first.count { $0.hasPrefix("pipe:") })
     #expect(second.count { $0.hasPrefix("pipe:") } <= 2, "standard output, and no pipe of a connection")
     #expect(second.count <= first.count + 70, "\(first.count) after the first crowd, \(second.count) after the second")
+    #expect(crews[1] <= crews[0], "threads: \(crews)")
+    // Another program's view of the same.
+    if let ss = Programs.find("ss") {
+      let run = try await Child.run(ss, ["-tanpH"])
+      let lines = run.output.split(separator: "\n").filter { $0.contains("pid=\(relay.child.number),") }
+      #expect(lines.count == 1 && lines[0].hasPrefix("LISTEN"), "\(lines.prefix(5))")
+    }
     relay.child.signal(SIGTERM)
     let rest = try relay.child.readToEnd(within: .seconds(60))
     #expect(try relay.child.wait() == .exited(0), "\(rest)")

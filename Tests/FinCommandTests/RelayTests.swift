@@ -257,6 +257,47 @@ struct RelayTests {
     for line in lines { try SchemaTests.expect(Fin(status: 0, output: line, complaints: ""), toHave: page) }
   }
 
+  @Test(
+    "on a terminal: a line with the connections and both rates, which goes away for the other lines and at the end",
+    .enabled(if: Programs.find("python3") != nil, "needs python3, to make a terminal"))
+  func liveRates() async throws {
+    let script = """
+      import os, pty, re, select, signal, socket, subprocess, sys
+      listener = socket.create_server(("127.0.0.1", 0))
+      ours, theirs = pty.openpty()
+      fin = subprocess.Popen([sys.argv[1], "relay", "127.0.0.1:0", "127.0.0.1:%d" % listener.getsockname()[1]],
+                             stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+      os.close(theirs)
+      text = b""
+      def read_until(pattern, more=lambda: None):
+          global text
+          while not (found := re.search(pattern, text)):
+              more()
+              if select.select([ours], [], [], 0.01)[0]: text += os.read(ours, 1000)
+          text = text[found.end():]
+          return found
+      port = int(read_until(rb"listening at 127.0.0.1:(\\d+),").group(1))
+      client = socket.create_connection(("127.0.0.1", port))
+      server, _ = listener.accept()
+      def push():
+          client.sendall(bytes(1 << 16))
+          server.recv(1 << 16, socket.MSG_WAITALL)
+      read_until(rb"\\r1 connection, [0-9.]+ [KMG]iB/s to the target, 0 bytes/s back", push)
+      client.close()
+      server.close()
+      read_until(rb"\\r +\\r127.0.0.1:\\d+ to 127.0.0.1:\\d+: both finished; ")
+      read_until(rb"\\r0 connections, 0 bytes/s to the target, 0 bytes/s back")
+      fin.send_signal(signal.SIGTERM)
+      read_until(rb"\\r +\\rstopped: 1 served")
+      try:
+          while part := os.read(ours, 1000): text += part
+      except OSError: pass
+      print(fin.wait(), b"bytes/s" in text)
+      """
+    let fin = try await Fin.run(program: "python3", ["-c", script, Fin.path])
+    #expect(fin.output == "0 False\n", "\(fin)")
+  }
+
   @Test("the line of the rates, and the line that it leaves")
   func rates() {
     let text = RelayRates.text(open: 3, forward: 1_572_864, backward: 512)

@@ -29,7 +29,7 @@ struct SecuredPumping {
   }
 
   /// A scene between two connections of Fin's, and what is seen in it.
-  private typealias Scene = (SharedConnection, SharedConnection) throws -> [String]
+  private typealias Scene = @Sendable (SharedConnection, SharedConnection) throws -> [String]
 
   private func link(_ isSecured: Bool) throws -> ConnectionPair {
     guard isSecured else { return try StreamKind.ipv4.connected() }
@@ -38,17 +38,18 @@ struct SecuredPumping {
   }
 
   /// Plays a scene over a direct secured connection, and through a pump.
-  private func expectSame(_ sides: Sides, _ scene: Scene) throws -> PumpReport {
+  @discardableResult
+  private func expectSame(_ sides: Sides, _ scene: @escaping Scene) throws -> PumpReport {
     let direct = try link(true)
     let (one, other) = (direct.first.share(), direct.second.share())
-    let expected = try scene(one, other)
-    one.abort()
-    other.abort()
+    let expected = onThread { try scene(one, other) }
     let near = try link(sides.client)
     let far = try link(sides.server)
     let (client, server) = (near.first.share(), far.second.share())
     let pump = RunningPump(sides.path, near.second, far.first)
-    #expect(try scene(client, server) == expected)
+    #expect(try scene(client, server) == expected.join())
+    one.abort()
+    other.abort()
     client.close()
     server.close()
     return try pump.join()
@@ -99,6 +100,46 @@ struct SecuredPumping {
     #expect(there.forward == PumpedStream(bytes: 10_000, ending: .reset) && there.backward.ending == .undeliverable)
   }
 
+  @Test("an answer 6 s after the client's end", arguments: Sides.all)
+  func lateAnswer(_ sides: Sides) throws {
+    let report = try expectSame(sides) { client, server in
+      try client.finishSending()
+      let question = Self.drain(server)
+      let early = Result { () throws(SocketError) in try client.receive(upTo: 1, within: .seconds(6)) }.failure
+      try server.send("late")
+      try server.finishSending()
+      return [question, "\(String(describing: early?.cause))", Self.drain(client)]
+    }
+    #expect(report.backward == PumpedStream(bytes: 4, ending: .finished) && report.isDelivered, "\(report)")
+  }
+
+  @Test("a server that ends with a question unread, and both after the other's reset", arguments: Sides.all)
+  func unreadAndReset(_ sides: Sides) throws {
+    try expectSame(sides) { client, server in
+      try client.send(numbered(10_000))
+      // Some of it is read, so that it has all arrived.
+      let first = try server.receive(exactly: 1, within: .seconds(60))
+      try server.send("no\n")
+      let answer = try client.receive(exactly: 3, within: .seconds(60))
+      server.abort()
+      return ["\(first as Any) \(answer as Any)", Self.drain(client)]
+    }
+    for isBack in [false, true] {
+      try expectSame(sides) { client, server in
+        let (gone, other) = isBack ? (server, client) : (client, server)
+        gone.abort()
+        return (0..<2).map { _ -> String in
+          // The reset may come while the first bytes are on their way.
+          var cause: SocketError.Cause?
+          while cause == nil {
+            do throws(SocketError) { try other.send([1], within: .seconds(60)) } catch { cause = error.cause }
+          }
+          return cause.map { "\($0)" } ?? ""
+        }
+      }
+    }
+  }
+
   @Test("a stream without its close_notify: the other side is reset, after what came", arguments: Sides.all)
   func truncated(_ sides: Sides) throws {
     let near = try link(sides.client)
@@ -134,6 +175,13 @@ struct SecuredPumping {
     #expect(Self.drain(server) == "400000 bytes, true, \(SocketError.Cause.reset)")
     #expect(try pump.join().forward == PumpedStream(bytes: 400_000, ending: .reset))
     server.abort()
+  }
+}
+
+extension Result {
+  /// The error, if it is one.
+  fileprivate var failure: Failure? {
+    if case .failure(let error) = self { error } else { nil }
   }
 }
 #endif
