@@ -23,7 +23,7 @@ struct SecuredRelayTable {
     static let all = [(true, false), (false, true), (true, true)].map { Sides(client: $0.0, server: $0.1) }
   }
 
-  /// What happens between the two ends, and what each of them sees.
+  /// The events between the two ends, and the view of each of them.
   struct Scene: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let play: @Sendable (SharedConnection, SharedConnection) throws -> [String]

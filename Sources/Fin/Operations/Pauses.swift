@@ -8,8 +8,8 @@ enum Pause {
   case file(CInt, Direction)
 }
 
-/// The waits of an operation for something else than its socket. What ends a wait for the socket ends them too: a close,
-/// a stop, the deadline, and the cancellation of the task.
+/// The waits of an operation for something else than its socket. They end early for the same reasons: a close, a stop,
+/// the deadline, and the cancellation of the task.
 extension Core {
   // MARK: In a thread
 
