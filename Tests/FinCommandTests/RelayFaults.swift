@@ -20,7 +20,9 @@ struct RelayFaults {
   ///
   /// - Returns: the bytes that the relay has handed over.
   private static func fill(_ client: borrowing PlainSocket, target: UInt16) throws -> Int {
-    let bytes = numbered(24_000_000)
+    client.setOption(SOL_SOCKET, SO_SNDBUF, 64 << 10)
+    // More than the relay's kernel buffers of the client and of the target grow to together.
+    let bytes = numbered(64_000_000)
     var sent = 0
     var last = -1
     while last < 0 {

@@ -1,9 +1,10 @@
+import Glibc
 import Peers
 import SystemPackage
 import TestTraits
 import Testing
 
-@testable import Fin
+@_spi(Fin) @testable import Fin
 
 @Suite("A pump through a pipe: every byte in order, whatever the kernel refuses", .onThreads, .timeLimit(.minutes(30)))
 struct PumpSplicing {
@@ -90,6 +91,25 @@ struct PumpSplicing {
         Script(
           lines: (1...40).map { .nth($0 * 3, .splice, .limit(1000 + $0)) }
             + (1...10).map { .nth($0 * 7 + 1, .splice, .fail(.interrupted)) })))
+  }
+
+  @Test(
+    "sockets that another holder makes blocking do not hold a pump beyond its limit", arguments: PumpPath.allCases)
+  func madeBlocking(_ path: PumpPath) throws {
+    let near = try Stranger.over(.ipv4)
+    let far = try Stranger.over(.ipv4)
+    let numbers = [near.ours.reference.core.number, far.ours.reference.core.number]
+    let client = near.plain
+    let server = far.plain
+    let pump = RunningPump(path, near.ours, far.ours, PumpSetting(idle: .seconds(2)))
+    try client.send(numbered(200_000))
+    var count = 0
+    while count < 200_000 { count += try server.receive(upTo: 1 << 18).count }
+    for number in numbers { _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) & ~O_NONBLOCK) }
+    try client.send(numbered(4))
+    #expect(server.drain() == "4 bytes, numbered, RST")
+    #expect(try pump.join().forward == PumpedStream(bytes: 200_004, ending: .timedOut(.idle)))
+    #expect(client.drain() == "0 bytes, numbered, RST")
   }
 
   @Test("resets in the middle of a stream raise no SIGPIPE, which would end this process", arguments: 0..<10)
