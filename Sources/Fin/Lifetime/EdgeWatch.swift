@@ -37,9 +37,9 @@ final class EdgeWatch: Sendable {
   ///
   /// - Parameters:
   ///   - deadline: the end of the wait, which a signal may end before.
-  ///   - note: receives the number of each descriptor with an edge, and its state.
+  ///   - note: receives the number of each descriptor with an edge, and its events (`EPOLLIN` and so on).
   /// - Returns: whether there was an edge.
-  func awaitEdges(until deadline: Deadline, _ note: (CInt, Readiness) -> Void) -> Bool {
+  func awaitEdges(until deadline: Deadline, _ note: (CInt, UInt32) -> Void) -> Bool {
     let most = Int(FIN_EDGES)
     let size = most * MemoryLayout<fin_epoll_event>.stride
     return unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { room in
@@ -47,7 +47,7 @@ final class EdgeWatch: Sendable {
       let count = unsafe Syscalls.awaitEvents(poller, events, most: most, until: deadline)
       for index in 0..<CInt(count) {
         let number = CInt(truncatingIfNeeded: unsafe fin_epoll_token(events, index))
-        note(number, Readiness(epoll: unsafe fin_epoll_events(events, index)))
+        note(number, unsafe fin_epoll_events(events, index))
       }
       return count > 0
     }

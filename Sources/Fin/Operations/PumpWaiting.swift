@@ -62,7 +62,7 @@ extension PumpOperation {
         let end = hearsWakes ? deadline : min(deadline, Deadline(after: PumpOperation.pauseWithoutDescriptors))
         // The edges are taken before the step: what they and a wake announce is written before it.
         if let watch {
-          if !watch.awaitEdges(until: end, { note($0, $1, access) }) { noteAll() }
+          if !watch.awaitEdges(until: end, { note($0, Readiness(epoll: $1), access) }) { noteAll() }
         } else {
           try? sleep(waker, until: end)
           waker?.drain()
@@ -92,7 +92,7 @@ extension PumpOperation {
   ///
   /// - Returns: whether there was one.
   private mutating func takeEdges(_ watch: EdgeWatch?, _ access: Access) -> Bool {
-    watch?.awaitEdges(until: .passed) { note($0, $1, access) } ?? false
+    watch?.awaitEdges(until: .passed) { note($0, Readiness(epoll: $1), access) } ?? false
   }
 
   private func endWatching(_ watch: EdgeWatch?, _ access: Access) {
