@@ -29,7 +29,7 @@ struct HelperProcessTests {
     #expect(taking.contains("census") && FinCommand.readsOtherPrograms.isSuperset(of: taking), "\(taking)")
   }
 
-  @Test("five capabilities at most, one descriptor, no core, the root folder; and none of them outlives fin")
+  @Test("five capabilities at most, one descriptor, no core, the root folder, a process group; none of them outlives fin")
   func helpers() throws {
     // It prints this line when the first look is over, and then waits.
     let child = try Child.spawn(Fin.path, ["watch", "--json", "--every", "1min"])
@@ -38,6 +38,9 @@ struct HelperProcessTests {
     let sources = children(of: child.number)
     let helpers = sources.flatMap { children(of: $0) }
     #expect(sources.count == 1 && !helpers.isEmpty)
+    // Ctrl-C on a terminal ends the processes of its foreground group.
+    #expect(getpgid(child.number) == child.number)
+    for pid in sources + helpers { #expect(getpgid(pid) == sources[0]) }
     // CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_PERFMON and CAP_BPF, by their numbers in capability.h.
     let allowed = [2, 12, 19, 38, 39].reduce(UInt64(0)) { $0 | 1 << UInt64($1) }
     for pid in sources + helpers {

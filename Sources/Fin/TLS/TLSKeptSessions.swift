@@ -90,7 +90,7 @@ final class TLSKeptSessions: Sendable {
     let isForOne = unsafe SSL_SESSION_get_protocol_version(raw) >= TLSVersion.v1_3.number
     var time = age
     let allowed = unsafe SSL_SESSION_get_ticket_lifetime_hint(raw)
-    // Zero says nothing in TLS 1.2 (RFC 5077, section 3.3), and “discard it” in TLS 1.3.
+    // Zero says nothing in TLS 1.2 (RFC 5077, section 3.3), and that it is to be discarded in TLS 1.3.
     if allowed > 0 || isForOne { time = min(time, .seconds(Int64(clamping: allowed))) }
     let now = Instant.now
     let session = unsafe Session(raw)

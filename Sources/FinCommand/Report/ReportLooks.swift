@@ -26,18 +26,10 @@ struct ReportLooks {
     let interval = ReportPeriod.interval(for: time)
     let begun = AwaitedSignals.now
     var stretch = begun
-    var last: RepeatedLooks.Look?
     while true {
-      var look = try look(&looks)
-      if signals.wait(until: AwaitedSignals.now) != nil {
-        period.isCutShort = true
-        // Ctrl-C also reaches the processes that read for a look: one that it came into may lack what they had to read.
-        look = try last ?? self.look(&looks)
-      }
-      if !period.isCutShort || last == nil {
-        period.take(look.census, look.outcome.findings.filter { !mutes.mutes($0) })
-      }
-      last = look
+      let look = try look(&looks)
+      period.isCutShort = signals.wait(until: AwaitedSignals.now) != nil
+      period.take(look.census, look.outcome.findings.filter { !mutes.mutes($0) })
       let now = AwaitedSignals.now
       // One look has no rates, however long it took.
       var isOver = period.isCutShort || now >= begun + time && period.looks > 1

@@ -1,3 +1,4 @@
+import FinBase
 import Glibc
 
 /// The signals that ask a command to stop, where it looks for them between its steps. A command that has connections to
@@ -36,9 +37,5 @@ struct AwaitedSignals {
   }
 
   /// The present moment of the monotonic clock, in milliseconds.
-  static var now: Int64 {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-  }
+  static var now: Int64 { SystemClock.monotonic / 1_000_000 }
 }

@@ -13,6 +13,9 @@ enum HelperSource {
     guard dup2(channel, 0) == 0 else { return }
     closeAll(from: 1)
     signal(SIGCHLD, SIG_IGN)
+    // Ctrl-C reaches every process of the group of `fin`. A look that it interrupts is finished first, and has all that
+    // its helpers had to read.
+    setpgid(0, 0)
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     unsafe setrlimit(__rlimit_resource_t(4), &none)  // RLIMIT_CORE
     _ = unsafe chdir("/")

@@ -42,10 +42,11 @@ for _ in range(count):
         kept.append(c)
         continue
     a, _ = l.accept()
-    c.sendall(b"abc")
-    assert a.recv(3) == b"abc"
+    # The program sends first and receives last: one that sent after it received may still be answering.
     a.sendall(b"xyz")
     assert c.recv(3) == b"xyz"
+    c.sendall(b"abc")
+    assert a.recv(3) == b"abc"
     if what in ("known", "unread"):  # the client closes, and the program keeps its side
         if what == "unread":
             c.sendall(b"more")

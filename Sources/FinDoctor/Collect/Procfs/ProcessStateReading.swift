@@ -13,8 +13,12 @@ extension ProcessState {
   }
 
   /// Whether the process has ended or is about to, and its number is still there: its parent has not waited for it.
+  ///
+  /// False where it cannot be read, as beside `hidepid`.
   static func isEnding(_ pid: Int32) -> Bool {
-    (try? Files.read("/proc/\(pid)/stat", limit: 4096)).map { isEnding(stat: $0) } ?? true
+    do throws(KernelError) {
+      return isEnding(stat: try Files.read("/proc/\(pid)/stat", limit: 4096))
+    } catch { return error.isGone }
   }
 
   /// Reads the flags of the first thread and the number of threads: that thread may end before the others.
