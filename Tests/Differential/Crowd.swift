@@ -43,10 +43,13 @@ final class Crowd: Play {
       return onThread { try Crowd.act(steps, holder, actor) }
     }
     let steps = script.steps.filter { $0.actor == .peer }
-    let other = onThread { Crowd.actPeer(steps, peer) }
-    let isOver = Flag()
+    let (isClosed, isOver) = (Flag(), Flag())
+    let other = onThread { Crowd.actPeer(steps, peer, isClosed) }
     let stranger = onThread { try Crowd.takeNumbers(until: isOver) }
-    defer { isOver.set() }
+    defer {
+      isClosed.set()
+      isOver.set()
+    }
     var said: [Actor: [Said]] = [:]
     var complaint: String?
     for (actor, thread) in zip([Actor.a, .b], crew) {
@@ -54,6 +57,7 @@ final class Crowd: Play {
     }
     // Closes the connection if no holder has, so that the peer reads an end.
     shared.abort()
+    isClosed.set()
     let heard = try other.join(within: .seconds(60))
     for actor in [Actor.a, .b] { log += (said[actor] ?? []).map { "\($0.step): \($0.answer)" } }
     log.append("the peer sent \(heard.sent), read \(heard.bytes.count), end \(heard.sawEnd), error \(heard.sawError)")
@@ -82,7 +86,7 @@ final class Crowd: Play {
     return said
   }
 
-  private static func actPeer(_ steps: [Step], _ peer: CInt) -> Heard {
+  private static func actPeer(_ steps: [Step], _ peer: CInt, _ isClosed: Flag) -> Heard {
     var heard = Heard()
     func read(_ most: Int, waiting: CInt) -> Bool {
       var polled = pollfd(fd: peer, events: Int16(POLLIN), revents: 0)
@@ -122,8 +126,13 @@ final class Crowd: Play {
       }
     }
     // Reads until EOF or an error.
-    while !heard.sawEnd, !heard.sawError {
-      if !read(1 << 20, waiting: 60_000), !heard.sawEnd, !heard.sawError { break }
+    var patience = 60
+    while !heard.sawEnd, !heard.sawError, patience > 0 {
+      guard !read(1 << 20, waiting: 1000), !heard.sawEnd, !heard.sawError else { continue }
+      patience -= 1
+      // A reset is sent once. The kernel of a peer that had no room for the segments before it discards it, because its
+      // number lies beyond the window (RFC 5961, section 3.2); the peer hears of it with its next byte.
+      if isClosed.isSet, patience % 5 == 0 { _ = Kernel.send(peer, [0]) }
     }
     heard.isWhole = true
     close(peer)
