@@ -69,3 +69,32 @@ func readHandover(_ bytes: [UInt8]) {
   guard let message = try? HandoverMessage(bytes) else { return }
   require((try? HandoverMessage(message.bytes)) == message, "a message is not read as it was written")
 }
+
+/// What the library reads about its own sockets: lines of the tables below `/proc/net`, and answers of `sock_diag`.
+func readTables(_ bytes: [UInt8]) {
+  guard let kind = bytes.first else { return }
+  let rest = bytes.dropFirst()
+  switch kind % 3 {
+  case 0:
+    for isV6 in [false, true] {
+      for port in [UInt16(0), 22, .max] {
+        _ = InternetSocket.isLine(rest, of: InternetSocket.column(port), isV6: isV6)
+      }
+      guard let socket = InternetSocket(line: rest, isV6: isV6) else { continue }
+      require(socket.isInTheWay(of: socket.address), "an address that is not in its own way")
+      requirePrintable("\(socket.address)")
+    }
+  case 1:
+    guard let socket = Fin.UnixSocket(line: rest) else { return }
+    require(rest.reversed().starts(with: socket.name.reversed()), "a name that is not the end of its line")
+  default:
+    for isDump in [false, true] {
+      var taken = 0
+      _ = SocketAnswers.read(Array(rest), rest.count, isDump: isDump) { answer in
+        taken += 16 + answer.count
+        require((SocketAnswers.queueLength(answer) ?? 0) >= 0, "fewer clients than none")
+      }
+      require(taken <= rest.count, "more answers than bytes")
+    }
+  }
+}

@@ -7,7 +7,7 @@ import Glibc
 
 /// The readers, by name.
 enum Reader: String, CaseIterable {
-  case netlink, fdinfo, proc, ledger, bpf, helper, json, census, history, http, proxy, handover
+  case netlink, fdinfo, proc, ledger, bpf, helper, json, census, history, http, proxy, handover, tables
 
   /// Reads the bytes. A trap, a read beyond the bytes and an endless loop are defects.
   func read(_ bytes: [UInt8]) {
@@ -24,6 +24,7 @@ enum Reader: String, CaseIterable {
     case .http: readHTTP(bytes)
     case .proxy: readProxy(bytes)
     case .handover: readHandover(bytes)
+    case .tables: readTables(bytes)
     }
   }
 

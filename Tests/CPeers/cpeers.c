@@ -68,6 +68,10 @@ int peers_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int peers_gettid(void) { return (int)syscall(SYS_gettid); }
 
+void peers_number(unsigned int *numbers, unsigned long count) {
+    for (unsigned long index = 0; index < count; index++) numbers[index] = (unsigned int)index;
+}
+
 int peers_unshare_descriptors(void) {
   unsigned int beyond_all = 1u << 30;
   return (int)syscall(SYS_close_range, beyond_all, beyond_all, 2u /* CLOSE_RANGE_UNSHARE */);

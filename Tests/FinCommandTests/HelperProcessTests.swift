@@ -29,7 +29,7 @@ struct HelperProcessTests {
     #expect(taking.contains("census") && FinCommand.readsOtherPrograms.isSuperset(of: taking), "\(taking)")
   }
 
-  @Test("five capabilities at most, one descriptor, no core, the root folder, a process group; none of them outlives fin")
+  @Test("five capabilities at most, one descriptor, no core, the root folder, a process group; none outlives fin")
   func helpers() throws {
     // It prints this line when the first look is over, and then waits.
     let child = try Child.spawn(Fin.path, ["watch", "--json", "--every", "1min"])

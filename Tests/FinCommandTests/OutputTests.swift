@@ -66,6 +66,20 @@ struct OutputTests {
     #expect(try Scene.output(of: python, ["-c", script, Fin.path]) == "0 True True\n")
   }
 
+  @Test(
+    "a write that a signal interrupts is repeated: the output is whole",
+    .enabled(if: Programs.find("strace") != nil, "needs strace"))
+  func interrupted() throws {
+    let whole = try Scene.output(of: Fin.path, "help", "json")
+    let strace = try #require(Programs.find("strace"))
+    let every = ["-qq", "-o", "/dev/null", "-e", "trace=write", "-e", "inject=write:error=EINTR:when=1+2"]
+    let (text, status) = try withChild(strace, every + [Fin.path, "help", "json"]) { child in
+      child.closeInput()
+      return (try child.readToEnd(within: .seconds(60)), try child.wait())
+    }
+    #expect(status == .exited(0) && text == whole && whole.utf8.count > 10_000)
+  }
+
   @Test("no error shows an argument unescaped")
   func escapes() async throws {
     let word = "\u{1B}[31mred\u{202E}"

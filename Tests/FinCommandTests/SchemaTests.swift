@@ -127,7 +127,7 @@ struct SchemaTests {
     let server = try listener.accept()
     try client.send([1])
     try await expect("check", "--json", "--threshold", "info")
-    try await expect("list", "--json", "--tcp", "--udp", "--mptcp", "--unix")
+    for kind in ["--tcp", "--udp", "--mptcp", "--unix"] { try await expect("list", "--json", kind, "--limit", "50") }
     try await expect("explain", "--json", "\(getpid()):\(server.descriptor)")
     try await expect("explain", "--json", "\(getpid())")
     try await expect("explain", "--json", "bind", "127.7.7.21:\(listener.port)")

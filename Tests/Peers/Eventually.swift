@@ -46,11 +46,17 @@ public func steadily<Value: Equatable>(
 }
 
 /// A pause that grows from 1 to 20 milliseconds, so that early changes are seen quickly and long waits cost little.
+///
+/// After a look that took long, such as a census, it is three times as long as the look, at most 250 milliseconds: the
+/// tests beside it need the processor too.
 private struct Pause {
   private var milliseconds: UInt32 = 1
+  private var woken = ContinuousClock.now
 
   mutating func take() {
-    usleep(milliseconds * 1000)
+    let look = (ContinuousClock.now - woken) / .milliseconds(1)
+    usleep(max(milliseconds, UInt32(min(3 * look, 250))) * 1000)
     milliseconds = min(milliseconds * 2, 20)
+    woken = .now
   }
 }

@@ -152,9 +152,8 @@ public struct RelayScene: Sendable, CustomStringConvertible {
 public func numbered(_ count: Int) -> [UInt8] {
   var bytes = [UInt8](repeating: 0, count: (count + 3) / 4 * 4)
   unsafe bytes.withUnsafeMutableBytes { bytes in
-    for index in 0..<bytes.count / 4 {
-      unsafe bytes.storeBytes(of: UInt32(truncatingIfNeeded: index), toByteOffset: index * 4, as: UInt32.self)
-    }
+    let numbers = unsafe bytes.assumingMemoryBound(to: UInt32.self)
+    if let first = numbers.baseAddress { unsafe peers_number(first, UInt(numbers.count)) }
   }
   bytes.removeLast(bytes.count - count)
   return bytes

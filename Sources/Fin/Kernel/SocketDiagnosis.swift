@@ -30,32 +30,18 @@ enum SocketDiagnosis {
     var request: [UInt8] = [UInt8(AF_UNIX), 0, 0, 0]
     for number in [UInt32.max, inode, 0x10, .max, .max] { request += bytes(of: number) }
     var length: Int?
-    let isAnswered = ask(request, isDump: false) { answer in
-      // struct unix_diag_msg has 16 bytes, and attributes follow.
-      var offset = 16
-      while offset + 4 <= answer.count {
-        let size = Int(number(in: answer, at: offset, as: UInt16.self))
-        guard size >= 4, offset + size <= answer.count else { return }
-        // UNIX_DIAG_RQLEN: of a listener, the number of clients that wait.
-        if number(in: answer, at: offset + 2, as: UInt16.self) == 4, size >= 8 {
-          length = Int(number(in: answer, at: offset + 4, as: UInt32.self))
-        }
-        offset += (size + 3) & ~3
-      }
-    }
+    let isAnswered = ask(request, isDump: false) { length = SocketAnswers.queueLength($0) ?? length }
     return isAnswered ? length : nil
   }
 
   // MARK: Netlink
-
-  private static let headLength = 16
 
   /// Sends a request, and passes the payload of each answer to `body`.
   ///
   /// - Returns: whether the kernel answered to the end.
   private static func ask(_ payload: [UInt8], isDump: Bool, _ body: ([UInt8]) -> Void) -> Bool {
     // SOCK_DIAG_BY_FAMILY is message type 20; NLM_F_REQUEST is 1, NLM_F_DUMP is 0x300.
-    var request = bytes(of: UInt32(headLength + payload.count)) + bytes(of: UInt16(20))
+    var request = bytes(of: UInt32(SocketAnswers.headLength + payload.count)) + bytes(of: UInt16(20))
     request += bytes(of: UInt16(isDump ? 0x301 : 1)) + bytes(of: UInt32(1)) + bytes(of: UInt32(0)) + payload
     do throws(KernelError) {
       let socket = Descriptor(owning: CInt(try calling { Int(fin_netlink(CInt(FIN_NETLINK_SOCK_DIAG), 1)) }))
@@ -68,8 +54,8 @@ enum SocketDiagnosis {
         let count = try calling {
           unsafe Int(fin_netlink_receive(socket.number, &buffer, size, &sender, &isCut))
         }
-        guard isCut == 0, count >= headLength else { return false }
-        switch read(buffer, count, isDump: isDump, body) {
+        guard isCut == 0, count >= SocketAnswers.headLength else { return false }
+        switch SocketAnswers.read(buffer, count, isDump: isDump, body) {
         case .more: continue
         case .end(let isWhole): return isWhole
         }
@@ -77,37 +63,7 @@ enum SocketDiagnosis {
     } catch { return false }
   }
 
-  private enum Course {
-    case more
-    case end(isWhole: Bool)
-  }
-
-  private static func read(_ buffer: [UInt8], _ count: Int, isDump: Bool, _ body: ([UInt8]) -> Void) -> Course {
-    var offset = 0
-    while offset + headLength <= count {
-      let length = Int(number(in: buffer, at: offset, as: UInt32.self))
-      guard length >= headLength, offset + length <= count else { return .end(isWhole: false) }
-      switch number(in: buffer, at: offset + 4, as: UInt16.self) {
-      case 20: body(Array(buffer[(offset + headLength)..<(offset + length)]))
-      // NLMSG_DONE.
-      case 3: return .end(isWhole: true)
-      // NLMSG_ERROR.
-      default: return .end(isWhole: false)
-      }
-      if !isDump { return .end(isWhole: true) }
-      offset += (length + 3) & ~3
-    }
-    return .more
-  }
-
   private static func bytes<Number: FixedWidthInteger & BitwiseCopyable>(of number: Number) -> [UInt8] {
     unsafe withUnsafeBytes(of: number) { unsafe Array($0) }
-  }
-
-  /// Reads a number in the machine's byte order. The caller has checked that it is within the bytes.
-  private static func number<Number: FixedWidthInteger & BitwiseCopyable>(
-    in bytes: [UInt8], at offset: Int, as: Number.Type
-  ) -> Number {
-    unsafe bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: Number.self)
   }
 }

@@ -27,7 +27,8 @@ public enum ClosePolicy: Hashable, Sendable, CustomStringConvertible {
   /// Sends a reset and discards the bytes that have not been sent.
   ///
   /// The kernel sends a reset once and awaits no acknowledgement of it. A peer that did not receive it, or whose kernel
-  /// discards it because it had no room for the bytes before it, hears of the end with its next send or keepalive probe.
+  /// discards it because it had no room for the bytes before it, hears of the end with its next send or keepalive
+  /// probe.
   case abort
 
   /// The confirmed policy, within 10 seconds.

@@ -33,8 +33,6 @@ struct PumpStream {
   private var maySplice: Bool
   /// Whether this step may use the pipe.
   private var mayUsePipe = false
-  /// Whether this step has looked whether both sockets are non-blocking.
-  private var hasLookedAtFlags = false
   private var sending: SendState
   /// The bytes that the destination's kernel has accepted.
   private(set) var moved = 0
@@ -77,7 +75,6 @@ struct PumpStream {
   ///
   /// - Parameter isWithoutSignal: whether `SIGPIPE` is blocked, which `splice` may raise.
   mutating func beginStep(isWithoutSignal: Bool) {
-    hasLookedAtFlags = false
     mayUsePipe = isWithoutSignal
   }
 
@@ -142,7 +139,7 @@ struct PumpStream {
       return copy(access)
     }
     self.pipe = pipe
-    keepNonBlocking(access)
+    keepNonBlocking(source, access)
     do throws(SocketError) {
       switch try source.splice(into: pipe, access) {
       case .bytes(let count)?:
@@ -158,15 +155,13 @@ struct PumpStream {
     } catch { return .ended(.reset) }
   }
 
-  /// Looks once in a step: another holder of a socket may have made it blocking, and `splice` would wait then.
-  private mutating func keepNonBlocking(_ access: Access) {
-    if hasLookedAtFlags { return }
-    hasLookedAtFlags = true
-    for core in [source, destination] { try? Syscalls.keepNonBlocking(core.number(access)) }
+  /// Looks before each `splice`: another holder of the socket may have made it blocking, and the call would wait then.
+  private func keepNonBlocking(_ core: Core, _ access: Access) {
+    try? Syscalls.keepNonBlocking(core.number(access))
   }
 
   private mutating func emptyPipe(_ access: Access) -> Motion {
-    keepNonBlocking(access)
+    keepNonBlocking(destination, access)
     do throws(SocketError) {
       guard let count = try destination.splice(from: pipe!, inPipe, &sending, access) else {
         return .stalled

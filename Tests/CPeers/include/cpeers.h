@@ -1,5 +1,5 @@
 // Calls of the test support that Swift's Glibc overlay lacks: GNU extensions, ioctl's varargs, struct ifreq.
-// Each is one call that returns -1 and sets errno as usual, without logic of its own.
+// Each is one call that returns -1 and sets errno as usual, without logic of its own; peers_number alone is a loop.
 #ifndef CPEERS_H
 #define CPEERS_H
 
@@ -35,6 +35,9 @@ int peers_fork(void);
 long long peers_thread_time(void);
 // The kernel's id of the calling thread.
 int peers_gettid(void);
+
+// Writes 0, 1, 2 … to an array of 32-bit numbers. Unoptimized Swift takes a hundred times as long.
+void peers_number(unsigned int *numbers, unsigned long count);
 // close_range with CLOSE_RANGE_UNSHARE and nothing to close: gives the calling thread its own descriptor table, which
 // it shares with the threads that it starts.
 int peers_unshare_descriptors(void);

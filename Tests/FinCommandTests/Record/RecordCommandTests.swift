@@ -120,7 +120,7 @@ struct RecordCommandTests {
     }
   }
 
-  @Test("kill -9 at any moment leaves files that answer", arguments: 0..<8)
+  @Test("kill -9 at any moment leaves files that answer", arguments: 0..<4)
   func killed(turn: Int) async throws {
     let folder = try HistoryPlaceOnDisk()
     let child = try Child.spawn(

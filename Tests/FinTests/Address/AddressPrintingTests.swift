@@ -60,11 +60,11 @@ struct AddressPrinting {
     }
   }
 
-  @Test("sixty thousand random texts parse and print consistently, or are refused at a place inside the text")
+  @Test("twenty thousand random texts parse and print consistently, or are refused at a place inside the text")
   func nonsense() {
     var dice = AddressDice(seed: 53)
     var readable = 0
-    for _ in 0..<60_000 {
+    for _ in 0..<20_000 {
       let text = dice.text()
       do throws(AddressError) {
         let endpoint = try Endpoint(parsing: text)
@@ -81,7 +81,7 @@ struct AddressPrinting {
       if let address = IPAddress(text) { #expect(IPAddress(address.description) == address) }
       if let path = UnixPath(text) { #expect(UnixPath(path.description) == path) }
     }
-    #expect(readable > 1000, "the dice must hit readable texts too")
+    #expect(readable > 300, "the dice must hit readable texts too")
   }
 
   @Test("printed endpoints parse back, including those with a host or service name")
