@@ -143,10 +143,13 @@ extension Core {
   /// Moves received bytes into a pipe.
   ///
   /// - Returns: 0 at the end of the stream; `nil` when nothing is available.
+  /// - Throws: `EINVAL` when the kernel cannot splice here, or the call could wait.
   fileprivate func splice(into pipe: CInt, _ most: Int, _ access: Access) throws(Errno) -> Int? {
     let cached = CachedReadiness(of: self, access)
     if !cached.mayBeReady(.input) { return nil }
     do throws(Errno) {
+      // `splice` knows no MSG_DONTWAIT, and another holder of the descriptor may have made it blocking.
+      if try Syscalls.isBlocking(number(access)) { throw Errno.invalidArgument }
       let taken = try Syscalls.spliceFile(from: number(access), to: pipe, most)
       if taken > 0 { noteReceived(taken) }
       return taken

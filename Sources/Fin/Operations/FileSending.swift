@@ -83,18 +83,18 @@ struct FileSend: OperationState {
     #if TLS
     if core.isSecured { way = .copying }
     #endif
-    // `sendfile` knows no MSG_DONTWAIT: another holder of the descriptor may have made it blocking.
-    if (try? Syscalls.isBlocking(core.number(access))) ?? true { way = .copying }
   }
 
   private func fileError(_ core: Core, _ code: Errno) -> SocketError {
     core.error(.send, .system(code), bytesAccepted: accepted.count, note: "the file could not be read")
   }
 
-  /// - Returns: `nil` when the kernel cannot send this file.
+  /// - Returns: `nil` when the kernel cannot send this file, or the call could wait.
   private mutating func send(_ core: Core, _ most: Int, _ access: Access) throws(SocketError) -> Attempt<Int>? {
     let cached = CachedReadiness(of: core, access)
     do throws(Errno) {
+      // `sendfile` knows no MSG_DONTWAIT, and another holder of the descriptor may have made it blocking.
+      if try Syscalls.isBlocking(core.number(access)) { return nil }
       let sent = try Syscalls.sendFile(core.number(access), file, from: position!, most)
       if sent == 0 { return .done(end(on: core)) }
       accepted.count += sent

@@ -174,6 +174,29 @@ struct FileReceiveTests {
     synchronously { _ = ours.abort() }
   }
 
+  @Test("a connection that another holder has made blocking still keeps the deadline")
+  func blocking() throws {
+    let file = try TestFile()
+    let pair = try Loopback()
+    let ours = pair.ours.share()
+    let peer = pair.peer
+    _ = try ours.withDescriptor { descriptor in
+      fcntl(descriptor.rawValue, F_SETFL, fcntl(descriptor.rawValue, F_GETFL) & ~O_NONBLOCK)
+    }
+    try peer.send(filePattern(100_000))
+    let descriptor = file.descriptor
+    let receiving = onThread { () -> SocketError.Cause? in
+      do throws(SocketError) {
+        _ = try ours.receive(to: descriptor, within: .seconds(1))
+        return nil
+      } catch { return error.cause }
+    }
+    #expect(try receiving.join(within: .seconds(60)) == .timedOut)
+    #expect(file.content == filePattern(100_000))
+    synchronously { _ = ours.abort() }
+    #expect(peer.descriptor >= 0, "open until here")
+  }
+
   private func fileSize(_ path: String) -> Int {
     var value = stat()
     return unsafe stat(path, &value) == 0 ? Int(value.st_size) : -1

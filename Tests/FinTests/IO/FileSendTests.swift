@@ -246,6 +246,28 @@ struct FileSendTests {
     }
   }
 
+  @Test("a connection that another holder makes blocking in the middle still keeps the deadline")
+  func madeBlocking() throws {
+    let file = try TestFile(filePattern(24 << 20))
+    let pair = try Loopback()
+    let ours = pair.ours.share()
+    let peer = pair.peer
+    let descriptor = file.descriptor
+    let sending = onThread { () throws -> SocketError in
+      try refusal { _ = try ours.sendFile(descriptor, within: .seconds(2)) }
+    }
+    var count = 0
+    while count < 4 << 20 { count += try peer.receive(upTo: 1 << 18).count }
+    _ = try ours.withDescriptor { descriptor in
+      fcntl(descriptor.rawValue, F_SETFL, fcntl(descriptor.rawValue, F_GETFL) & ~O_NONBLOCK)
+    }
+    // Room for the next call.
+    while count < 6 << 20 { count += try peer.receive(upTo: 1 << 18).count }
+    #expect(try sending.join(within: .seconds(60)).cause == .timedOut)
+    synchronously { _ = ours.abort() }
+    #expect(peer.descriptor >= 0, "open until here")
+  }
+
   @Test("a connection that another holder has made blocking still keeps the deadline")
   func blocking() throws {
     let file = try TestFile(filePattern(24 << 20))
