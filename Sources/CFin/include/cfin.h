@@ -1,6 +1,7 @@
 // Calls that Swift's Glibc overlay lacks: GNU-only calls, the varargs of ioctl and fcntl, epoll and eventfd. They are
-// thin wrappers. No system header is included here, because Swift would then see its types twice: structs are passed by
-// untyped pointers, and the constants are checked against the system's in cfin.c.
+// thin wrappers, but for the signal handler that restores a terminal: it may call only what signal-safety(7) lists,
+// which Swift's runtime does not promise. No system header is included here, because Swift would then see its types
+// twice: structs are passed by untyped pointers, and the constants are checked against the system's in cfin.c.
 #ifndef CFIN_H
 #define CFIN_H
 
