@@ -31,7 +31,9 @@ enum HistoryDay {
       machine.pass()
       let census = machine.census(at: begin + look * 10_000, monotonic: (look + 1) * 10_000)
       let before = clock.now
-      _ = try writer.write(.init(census, [], sinceBoot: (look + 1) * 10_000)) { census in
+      var seen = HistoryWriter.Look(census, [], sinceBoot: (look + 1) * 10_000)
+      seen.ended = machine.ended
+      _ = try writer.write(seen) { census in
         var record = CensusRecord()
         record.census = census
         return record
@@ -75,6 +77,11 @@ extension HistoryDay {
 private struct Machine {
   private var random = UInt64(7)
   private var sockets: ContiguousArray<InetSocket> = []
+  /// Connections in TIME-WAIT, with the look at which each is over.
+  private var resting: [(socket: InetSocket, end: Int)] = []
+  private var looks = 0
+  /// The connections that ended since the look before, half of which no look saw.
+  private(set) var ended: [EndedSockets.One] = []
   private var cookie: UInt64 = 1 << 22
   private let births: Int
   private let live: Int
@@ -102,7 +109,10 @@ private struct Machine {
       socket.cgroup = 4000 + number(20)
       sockets.append(socket)
     }
-    if sockets.count > live { sockets.removeFirst(sockets.count - live) }
+    ended = []
+    looks += 1
+    resting.removeAll { $0.end <= looks }
+    if sockets.count > live { end(sockets.count - live) }
     for place in sockets.indices {
       sockets[place].info.roundTripTime = UInt32(200 + number(50_000))
       sockets[place].info.lastDataSent = UInt32(number(100_000))
@@ -118,10 +128,31 @@ private struct Machine {
     }
   }
 
+  /// Ends the oldest sockets, and as many that no look has seen; this side closes half of them first.
+  private mutating func end(_ count: Int) {
+    for place in 0..<count * 2 {
+      var socket = sockets[place % count]
+      if place >= count {
+        cookie += 1
+        socket.cookie = cookie
+      }
+      var one = EndedSockets.One(socket.cookie)
+      (one.local, one.localPort) = (socket.localBits, socket.localPort)
+      (one.remote, one.remotePort) = (socket.remoteBits, socket.remotePort)
+      ended.append(one)
+      guard number(2) == 0 else { continue }
+      (socket.state, socket.inode, socket.info) = (.timeWait, 0, TCPDetail())
+      // Sixty seconds.
+      resting.append((socket, looks + 6))
+    }
+    sockets.removeFirst(count)
+  }
+
   func census(at wall: Int64, monotonic: Int64) -> Census {
     var census = Census(
-      sockets: sockets, namespaces: [Namespace(inode: 4_026_531_840)],
+      sockets: sockets + resting.map(\.socket), namespaces: [Namespace(inode: 4_026_531_840)],
       when: .init(monotonic: UInt64(monotonic) * 1_000_000, wall: wall * 1_000_000))
+    census.namespaces[0].limits.ephemeralPorts = 32_768...60_999
     var entries: ContiguousArray<Holder> = []
     for socket in sockets {
       // A descriptor stays as long as its socket.

@@ -4,7 +4,8 @@ import FinDoctor
 import FinTerminal
 import Glibc
 
-/// `fin record`: writes the history of the machine's sockets, and says who held a port when, and what grew.
+/// `fin record`: writes the history of the machine's sockets, and says who held a port when, what grew, and which
+/// connections were too short to be seen.
 struct RecordCommand: DocumentedCommand {
   static let configuration = CommandConfiguration(
     commandName: "record",
@@ -14,7 +15,8 @@ struct RecordCommand: DocumentedCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "holders and an address: who held it, one after the other. growth, and a program if wanted: what grew.",
+      "holders and an address: who held it, one after the other. growth, and a program if wanted: what grew. short: "
+        + "the connections that no look saw.",
       valueName: "question"))
   var words: [String] = []
 
@@ -35,12 +37,12 @@ struct RecordCommand: DocumentedCommand {
   var noRing = false
 
   @Option(
-    help: ArgumentHelp("holders, growth: from this time on; by default from the beginning.", valueName: "time"),
+    help: ArgumentHelp("holders, growth, short: from this time on; by default from the beginning.", valueName: "time"),
     transform: WrittenMoment.init(parsing:))
   var from: WrittenMoment?
 
   @Option(
-    help: ArgumentHelp("holders, growth: up to this time; by default up to now.", valueName: "time"),
+    help: ArgumentHelp("holders, growth, short: up to this time; by default up to now.", valueName: "time"),
     transform: WrittenMoment.init(parsing:))
   var to: WrittenMoment?
 
@@ -50,9 +52,12 @@ struct RecordCommand: DocumentedCommand {
 
   func validate() throws {
     if isQuestion {
-      guard words[0] == "holders" && words.count == 2 || words[0] == "growth" && words.count <= 2 else {
+      guard
+        words[0] == "holders" && words.count == 2 || words[0] == "growth" && words.count <= 2 || words == ["short"]
+      else {
         throw ValidationError(
-          "Write fin record to write a history, or fin record holders :PORT, or fin record growth [PROGRAM].")
+          "Write fin record to write a history, or fin record holders :PORT, fin record growth [PROGRAM] or fin record "
+            + "short.")
       }
       if let from, let to, from.milliseconds > to.milliseconds {
         throw ValidationError("--from is later than --to.")
@@ -60,7 +65,7 @@ struct RecordCommand: DocumentedCommand {
       return
     }
     guard from == nil, to == nil, !looking.json else {
-      throw ValidationError("--from, --to and --json are for fin record holders and growth.")
+      throw ValidationError("--from, --to and --json are for fin record holders, growth and short.")
     }
     guard every.milliseconds >= 100 else { throw ValidationError("--every can be 100ms at least.") }
     guard size.bytes >= 4 << 20 else { throw ValidationError("--size can be 4MB at least.") }
@@ -68,7 +73,12 @@ struct RecordCommand: DocumentedCommand {
   }
 
   func run() throws {
-    if isQuestion { return try words[0] == "growth" ? answerGrowth() : answer() }
+    switch words.first {
+    case "growth": return try answerGrowth()
+    case "short": return try answerShort()
+    case .some: return try answer()
+    case nil: break
+    }
     // Blocked before the first thread is started.
     let signals = AwaitedSignals([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
     var limits = HistoryWriter.Limits()
@@ -107,6 +117,22 @@ struct RecordCommand: DocumentedCommand {
     guard growth.looks.count > 1 else {
       throw ExitStatus.unavailable.because(
         "the history has \(growth.looks.isEmpty ? "no look" : "one look only") in this time: growth needs two")
+    }
+  }
+
+  private func answerShort() throws {
+    let now = LocalTime.now
+    let (begin, end) = (from?.milliseconds, to?.milliseconds ?? now)
+    let reader = try HistoryReader.opening(history.folder)
+    let lives = reader.passingLives(from: begin ?? 0, to: end)
+    if looking.json {
+      PassingLivesJSON.write(lives, to: end, reader.problems)
+    } else if lives.looks > 0 {
+      Output.write(EscapedText.lines(PassingLivesText(terminal: looking.terminal).text(lives, begin, end, now: now)))
+    }
+    if !looking.json { for problem in reader.problems { Output.complain(problem) } }
+    guard lives.looks > 0 else {
+      throw ExitStatus.unavailable.because("the history has no look in this time that counted them")
     }
   }
 

@@ -51,6 +51,7 @@ struct Recorder {
 
   /// Takes the small look of each second. One that cannot be taken now is missing, and the next one is in a second.
   private func lookAtSockets() {
+    looks.hear()
     if let census = try? Census.takeOfOthers(SecondRing.options(options)) { writer.ring?.look(census) }
   }
 

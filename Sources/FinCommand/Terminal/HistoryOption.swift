@@ -93,6 +93,11 @@ enum HistoryNotes {
           + "\(Phrase.noun(answer.ended, "socket")) ended or changed; shown is the first of the two"
       }
       all.append(sentence)
+      if answer.short > 0 || answer.hasMoreShort {
+        all.append(
+          "\(answer.hasMoreShort ? "at least " : "")\(Phrase.noun(answer.short, "connection")) began and ended between "
+            + "these two looks: fin record short counts them")
+      }
     } else {
       all.append(asked + "after the last look at \(time(answer.look))")
     }
@@ -102,7 +107,9 @@ enum HistoryNotes {
         "sockets, states and owners are those of the look; times of data, queues, arguments, epoll sets, threads and "
           + "limits are those of the key frame at \(time(answer.frame)), and what it does not have is unknown")
       if answer.resting > 0 {
-        all.append("\(Phrase.noun(answer.resting, "socket")) in TIME-WAIT: only key frames list them")
+        all.append(
+          "\(Phrase.noun(answer.resting, "further socket")) in TIME-WAIT: only key frames list them, and a look counts "
+            + "those of the destinations with the most")
       }
     }
     return all + answer.problems

@@ -18,8 +18,11 @@ package struct HistoryAnswer: Sendable {
   /// The intervals that ended and began between the two looks: it is not known which of them were there.
   package var ended = 0
   package var began = 0
-  /// The sockets in TIME-WAIT, where the record does not list them.
+  /// The sockets in TIME-WAIT, where the record neither lists nor counts them.
   package var resting = 0
+  /// The connections that began and ended between the two looks, and whether there were more.
+  package var short = 0
+  package var hasMoreShort = false
   /// Whether the clock showed the moment twice.
   package var isTwice = false
   /// Looks that could not be written between the two.
@@ -70,9 +73,11 @@ extension HistoryReader {
     if nearest != look.number {
       var rebuilt = RebuiltCensus(record, from: frame, at: look)
       rebuilt.take(spans, try file.moments())
+      let rests = try file.rests(at: look.number)
+      rebuilt.take(rests)
       try rebuilt.finish { (owner) throws(Database.Failure) in try file.program(owner) }
       answer.record = rebuilt.record
-      answer.resting = Int(clamping: look.resting)
+      answer.resting = max(0, Int(clamping: look.resting) - rests.reduce(0) { $0 + $1.count.count })
       answer.record.census.gaps.hidesProcesses = record.census.gaps.hidesProcesses
       answer.problems = look.hidden
       // The sentences of the frame are those of another look.
@@ -81,6 +86,7 @@ extension HistoryReader {
     if let next = place.next, next.number == look.number + 1 {
       answer.began = Int(clamping: next.newest - look.newest)
       answer.ended = spans.count { $0.ending != .open && $0.last == look.number }
+      (answer.short, answer.hasMoreShort) = try file.ended(before: next.number)
     }
     return answer
   }

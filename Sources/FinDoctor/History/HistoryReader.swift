@@ -22,7 +22,7 @@ package final class HistoryReader {
     package var hidden: [String]
   }
 
-  /// An open file.
+  /// An open file of a history.
   final class OpenFile {
     let file: HistoryFolder.File
     let database: Database
@@ -48,6 +48,12 @@ package final class HistoryReader {
       (self.host, self.kernel) = (host, kernel)
       guard let last = try Self.look(database, "ORDER BY id DESC LIMIT 1") else { return nil }
       self.last = last
+    }
+
+    /// Whether it has a table, which a file of an earlier fin may lack.
+    func has(_ table: String) throws(Database.Failure) -> Bool {
+      try HistorySchema.number(
+        database, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", [.text(table)]) == 1
     }
 
     /// The first look that the rest of a query selects.

@@ -74,7 +74,16 @@ struct HistoryRows {
     return row
   }
 
-  private mutating func namespace(_ inode: UInt32, in census: Census) throws(Database.Failure) -> Int64 {
+  /// The number of a process that stands in the file; nil if it does not.
+  func number(of owner: Observed.Owner) throws(Database.Failure) -> Int64? {
+    var key = owner
+    key.descriptor = 0
+    if let known = programs[key] { return known }
+    let row = try row(findProgram, [.number(Int64(owner.pid)), .bits(owner.started)])
+    return row == 0 ? nil : row
+  }
+
+  mutating func namespace(_ inode: UInt32, in census: Census) throws(Database.Failure) -> Int64 {
     if let known = namespaces[inode] { return known }
     let name = census.namespaces.first { $0.inode == inode }?.name ?? ""
     try putNamespace.run([.number(Int64(inode)), .text(name)])

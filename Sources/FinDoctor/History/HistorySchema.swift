@@ -1,6 +1,8 @@
 /// The tables of a file. `PRAGMA user_version` is the version of their form, and a newer one is not read.
 enum HistorySchema {
   static let version: Int64 = 1
+
+  // A file of an earlier fin may lack a table that was added since: its reader asks whether the table is there.
   /// `PRAGMA application_id`, by which a file is known: `FinH`.
   static let application: Int64 = 0x4669_6e48
 
@@ -26,6 +28,13 @@ enum HistorySchema {
     CREATE TABLE finding(
       id INTEGER PRIMARY KEY, code TEXT, severity INTEGER, program INTEGER, first INTEGER, last INTEGER, open INTEGER,
       worst INTEGER, sentence TEXT);
+    CREATE TABLE rest(
+      look INTEGER, place INTEGER, netns INTEGER, la INTEGER, lp INTEGER, ra INTEGER, rp INTEGER, holder INTEGER,
+      count INTEGER, PRIMARY KEY(look, place)) WITHOUT ROWID;
+    CREATE TABLE short(
+      look INTEGER, place INTEGER, lp INTEGER, ra INTEGER, rp INTEGER, holder INTEGER, count INTEGER, resting INTEGER,
+      PRIMARY KEY(look, place)) WITHOUT ROWID;
+    CREATE TABLE ended(look INTEGER PRIMARY KEY, short INTEGER, resting INTEGER, lost INTEGER);
     CREATE TABLE frame(look INTEGER PRIMARY KEY, size INTEGER, packing INTEGER, census BLOB, open BLOB);
     CREATE TABLE ring(id INTEGER PRIMARY KEY, look INTEGER, since INTEGER, until INTEGER, looks INTEGER, lost INTEGER);
     CREATE TABLE second(

@@ -55,6 +55,9 @@ package final class HistoryWriter {
     package var findings: [Finding]
     /// The time since the machine's start with suspend, in milliseconds: it tells a step of the clock.
     package var sinceBoot: Int64
+    /// The connections that ended since the look before, and whether there were more.
+    package var ended: [EndedSockets.One] = []
+    package var hasMoreEnded = false
 
     package init(_ census: Census, _ findings: [Finding], sinceBoot: Int64) {
       (self.census, self.findings, self.sinceBoot) = (census, findings, sinceBoot)
@@ -94,6 +97,10 @@ package final class HistoryWriter {
   private var current: Current?
   private var spans = Spans()
   private var findings = FindingSpans()
+  private var resting = RestingPlaces()
+  /// The connections that ended since the last look that was written.
+  private var ended: [EndedSockets.One] = []
+  private var hasMoreEnded = false
   private var latest: (wall: Int64, sinceBoot: Int64)?
   /// Looks that could not be written since the last one that could.
   private var missed: Int64 = 0
@@ -160,18 +167,20 @@ package final class HistoryWriter {
       notes.append("the clock was set \(step < 0 ? "back" : "forward") by \(step.magnitude) ms")
     }
     if isStep || steady == nil { steady = look.sinceBoot }
+    hear(look)
     do throws(Database.Failure) {
-      let (spansBefore, findingsBefore, ringBefore) = (spans, findings, ring)
+      let (spansBefore, findingsBefore, restingBefore, ringBefore) = (spans, findings, resting, ring)
       do throws(Database.Failure) {
         try openFile(wall, isSetBack: step < -60_000)
         var written = try put(look, wall, step: isStep ? step : nil, withRing: withRing, frame)
         written.notes = notes
         latest = (wall, look.sinceBoot)
         missed = 0
+        (ended, hasMoreEnded) = ([], false)
         written.notes += keepWithinLimits(wall, look.sinceBoot)
         return written
       } catch {
-        (spans, findings, ring) = (spansBefore, findingsBefore, ringBefore)
+        (spans, findings, resting, ring) = (spansBefore, findingsBefore, restingBefore, ringBefore)
         throw error
       }
     } catch {
@@ -182,6 +191,14 @@ package final class HistoryWriter {
       if !error.isFull || current?.looks == 0 { abandon() }
       throw HistoryFault(.notWritten, "\(place): the look could not be written: \(error)")
     }
+  }
+
+  /// Takes the connections that ended before a look. They wait for one that can be written.
+  private func hear(_ look: Look) {
+    // Without a look before, those that ended were not between two.
+    guard latest != nil else { return }
+    ended += look.ended.prefix(EndedSockets.most - ended.count)
+    hasMoreEnded = hasMoreEnded || look.hasMoreEnded || ended.count == EndedSockets.most
   }
 
   /// Leaves the current file. One without a look is removed.
@@ -246,6 +263,7 @@ package final class HistoryWriter {
         // The open intervals of the file before go on here, and those that this look does not see end before it.
         try file.rows.write(spans.beginFile(), look: number, census)
       }
+      try put(passingIn: census, number, &file)
       let changes = spans.look(census.observed, at: monotonic) { census.runs($0) }
       try file.rows.write(changes, look: number, census)
       (began, ended) = (changes.opened.count, changes.closed.count)
@@ -268,6 +286,18 @@ package final class HistoryWriter {
     if isFrame { file.frame = monotonic }
     current = file
     return Written(file: file.file.name, began: began, ended: ended, hasFrame: isFrame, notes: [])
+  }
+
+  /// Writes what has no interval: the connections in TIME-WAIT, and those that no look saw.
+  private func put(passingIn census: Census, _ number: Int64, _ file: inout Current) throws(Database.Failure) {
+    let isResting = census.sockets.contains { $0.state == .timeWait }
+    guard isResting || !ended.isEmpty || hasMoreEnded else {
+      resting = RestingPlaces()
+      return
+    }
+    let index = CensusIndex(census, Diagnosis.Options())
+    try file.rows.write(resting.look(index, before: spans), look: number, census)
+    try file.rows.write(ShortLives(ended, index, before: spans), hasMore: hasMoreEnded, look: number, census)
   }
 
   private func put(_ record: CensusRecord, _ number: Int64, _ file: inout Current) throws(Database.Failure) {

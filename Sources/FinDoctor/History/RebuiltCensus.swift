@@ -36,15 +36,28 @@ struct RebuiltCensus {
     }
   }
 
+  /// Takes the connections in TIME-WAIT that the look counted.
+  mutating func take(_ rests: [StoredRest]) {
+    record.census.recordedRests = rests.map { rest in
+      var count = rest.count
+      count.namespace = namespace(rest.namespace, rest.namespaceName)
+      return count
+    }
+  }
+
   private mutating func namespace(of span: StoredSpan) -> UInt16 {
-    if let known = namespaces[span.socket.namespace] { return UInt16(clamping: known) }
+    namespace(span.socket.namespace, span.namespaceName)
+  }
+
+  private mutating func namespace(_ inode: UInt32, _ name: String) -> UInt16 {
+    if let known = namespaces[inode] { return UInt16(clamping: known) }
     let place = record.census.namespaces.count
     // A file may name any number of them; the last one that has a number stands for the rest.
     guard place <= UInt16.max else { return .max }
     record.census.namespaces.append(
-      Namespace(inode: span.socket.namespace, name: span.namespaceName, isOwn: false))
+      Namespace(inode: inode, name: name, isOwn: false))
     record.retryLimits.append(record.retryLimits.first ?? TCPRetryLimits())
-    namespaces[span.socket.namespace] = place
+    namespaces[inode] = place
     return UInt16(place)
   }
 

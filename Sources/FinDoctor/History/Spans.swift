@@ -54,10 +54,19 @@ package struct Spans: Sendable {
 
   /// The intervals that have not ended.
   package private(set) var open: [Observed.Key: Open] = [:]
+  /// The sockets that the look before saw, and the latest one did not.
+  private var gone: Set<Observed.Key> = []
   private var lastRow: Int64 = 0
   private var latest: Int64?
 
   package init() {}
+
+  /// Whether one of the last two looks saw a connection. The kernel may report its end only after the look that no
+  /// longer sees it.
+  func saw(_ identity: UInt64) -> Bool {
+    let key = Observed.Key(identity, isUnix: false)
+    return open[key] != nil || gone.contains(key)
+  }
 
   /// The number of the newest row.
   package var newest: Int64 { lastRow }
@@ -92,6 +101,7 @@ package struct Spans: Sendable {
       let owner = gone.observed.owners.first
       changes.close(gone, owner.map(runs) == false ? .processEnded : .closed)
     }
+    gone = Set(open.keys)
     open = next
     latest = moment
     return changes

@@ -32,6 +32,8 @@ public struct Census: Sendable {
   /// The times that sockets have spent in their state, by identity, where a history knows them: the kernel's fields in
   /// the rows may be of another moment.
   package var recordedAges: [UInt64: AgeBounds] = [:]
+  /// The connections in TIME-WAIT that a history counted and did not list, so that no row has them.
+  package var recordedRests: [RestingCount] = []
   /// The descriptors of sockets that no table lists.
   public var detached: ContiguousArray<DetachedSocket>
   /// The sockets of other kinds that processes hold: of packets, raw, of netlink. No table of this census lists them.

@@ -67,7 +67,10 @@ extension CensusIndex {
         .holds(.wholeTables, "read without a change", hasWholeTables),
       ],
       evidence: evidence, share: budget.share)
-    finding.links.remotes = [sockets[budget.example].remoteEndpoint]
+    finding.links.remotes = [
+      budget.example.map { sockets[$0].remoteEndpoint }
+        ?? Finding.Endpoint(address: route.destination.bits, port: route.port, namespace: route.namespace)
+    ]
     return finding
   }
 

@@ -28,6 +28,15 @@ extension Claim {
 }
 
 extension CensusIndex {
+  private func place(of rest: RestingCount) -> Place {
+    let isPeer = rest.localPort == 0
+    return Place(
+      isPeer: isPeer,
+      endpoint: Finding.Endpoint(
+        address: isPeer ? rest.remote.bits : AddressBits(), port: isPeer ? rest.remotePort : rest.localPort),
+      isIPv6: isPeer && rest.remote.isIPv6)
+  }
+
   /// Ports in TIME-WAIT, by destination where this side connected, and by local port where it serves.
   fileprivate func timeWaits() -> [Finding] {
     struct Key: Hashable {
@@ -42,6 +51,9 @@ extension CensusIndex {
         ? local(of: socket)
         : remote(of: socket)
       counts[Key(namespace: socket.namespace, place: place), default: 0] += 1
+    }
+    for rest in census.recordedRests {
+      counts[Key(namespace: rest.namespace, place: place(of: rest)), default: 0] += rest.count
     }
     let hasOverflowed = increase(of: "TcpExt.TCPTimeWaitOverflow") > 0
     var found: [Finding] = []

@@ -61,8 +61,8 @@ package struct PortBudget: Sendable {
   package var binders: [User] = []
   /// The changes between the two censuses; nil without an earlier one.
   package var pace: Pace?
-  /// The index of one of its connections in the census.
-  var example = 0
+  /// The index of one of its connections in the census; nil where no row has one.
+  var example: Int?
   /// Whether the kernel reuses ports in TIME-WAIT.
   var reusesTimeWait = false
   /// The time in TIME-WAIT before that, in seconds.

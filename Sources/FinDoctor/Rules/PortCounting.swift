@@ -112,7 +112,7 @@ extension CensusIndex {
     return NetworkAddress(address.bits, isIPv6: true, interface: address.isLinkLocal ? address.interface : 0)
   }
 
-  private func route(_ index: Int) -> PortBudget.Route {
+  func route(_ index: Int) -> PortBudget.Route {
     let socket = sockets[index]
     return PortBudget.Route(
       namespace: socket.namespace, source: plain(socket.localAddress), destination: plain(socket.remoteAddress),
@@ -123,6 +123,8 @@ extension CensusIndex {
   fileprivate struct Tally {
     var members: [Int] = []
     var resting = 0
+    /// Those of them that no row has: a history counted them.
+    var unlisted = 0
     var claimed = 0
     var claimedForSure = 0
     var owners: [Int32: Int] = [:]
@@ -137,6 +139,11 @@ extension CensusIndex {
       tallies[route(index), default: Tally()].count(
         index, isResting: sockets[index].state == .timeWait, isClaimed: claims?.all.contains(port) == true,
         isClaimedForSure: claims?.certain.contains(port) == true, owner)
+    }
+    for rest in census.recordedRests where rest.localPort == 0 {
+      let route = PortBudget.Route(
+        namespace: rest.namespace, source: rest.local, destination: rest.remote, port: rest.remotePort)
+      tallies[route, default: Tally()].count(rest)
     }
     return tallies
   }
@@ -179,9 +186,9 @@ extension CensusIndex {
     _ route: PortBudget.Route, _ tally: Tally, _ limits: KernelLimits, _ capacity: Int, _ claims: Claims?
   ) -> PortBudget {
     var budget = PortBudget(route, capacity: capacity)
-    budget.connected = tally.members.count - tally.resting
+    budget.connected = tally.members.count + tally.unlisted - tally.resting
     budget.resting = tally.resting
-    budget.example = tally.members.first ?? 0
+    budget.example = tally.members.first
     budget.users = users(tally.owners)
     if let claims {
       budget.bound = claims.all.count - tally.claimed
@@ -293,6 +300,13 @@ extension CensusIndex.BoundSource {
 }
 
 extension CensusIndex.Tally {
+  fileprivate mutating func count(_ rest: RestingCount) {
+    resting += rest.count
+    unlisted += rest.count
+    // A row in TIME-WAIT has no owner. A history knows it, where a look saw the connection open.
+    if rest.pid != 0 { owners[rest.pid, default: 0] += rest.count }
+  }
+
   fileprivate mutating func count(
     _ index: Int, isResting: Bool, isClaimed: Bool, isClaimedForSure: Bool, _ owner: Int32?
   ) {

@@ -209,6 +209,66 @@ struct RecordCommandTests {
     #expect(run.output.contains("0 b'STOPPING=1"), "\(run)")
   }
 
+  /// A server of this many connections, and their client, which closes them all at a line and then keeps running.
+  private static let closing = """
+    import socket, sys
+    l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(100); print(l.getsockname()[1], flush=True)
+    for line in sys.stdin:
+        pairs = [(socket.create_connection(l.getsockname()), l.accept()[0]) for _ in range(int(line))]
+        print("open", flush=True)
+        sys.stdin.readline()
+        for client, server in pairs: client.close(); server.recv(1); server.close()
+        print("closed", flush=True)
+    """
+
+  @Test("fin ports --at counts the connections in TIME-WAIT between key frames, and names their program")
+  func resting() async throws {
+    let folder = try HistoryPlaceOnDisk()
+    let record = try recorder(folder.path, "--no-ring")
+    defer { record.end() }
+    let child = try Child.spawn(try #require(Programs.find("python3")), ["-c", Self.closing])
+    defer { child.end() }
+    let port = try #require(try child.readLine())
+    try child.write("20\n")
+    #expect(try child.readLine() == "open")
+    let words = ["ports", "--port", port, "--at", "now", "--json", "--directory", folder.path]
+    let user = "\"pid\":\(child.number),"
+    _ = try await until("20 connections", words) { $0.output.contains("\"connected\":20,") && $0.output.contains(user) }
+    try child.write("\n")
+    #expect(try child.readLine() == "closed")
+    let fin = try await until("TIME-WAIT", words) { $0.output.contains("\"timeWait\":20,") }
+    #expect(fin.output.contains("\"connected\":0,") && fin.output.contains(user), "\(fin)")
+  }
+
+  @Test("fin record short counts the connections that no look saw, at their listener and by their destination")
+  func short() async throws {
+    let folder = try HistoryPlaceOnDisk()
+    let record = try Child.spawn(
+      Fin.path, ["record", "--every", "1h", "--own-namespace", "--directory", folder.path])
+    defer { record.end() }
+    #expect(try record.readLine()?.hasPrefix("records to ") == true)
+    let child = try Child.spawn(try #require(Programs.find("python3")), ["-c", Self.closing])
+    defer { child.end() }
+    let port = try #require(try child.readLine())
+    try child.write("200\n\n")
+    #expect(try child.readLine() == "open" && child.readLine() == "closed")
+    record.signal(SIGUSR1)
+    #expect(try record.readLine()?.hasPrefix("wrote ") == true)
+    let ends = ["--directory", folder.path]
+    let json = try await Fin.run(["record", "short", "--json"] + ends)
+    try SchemaTests.expect(json, toHave: try await Fin.run("help", "json", "record", columns: 1000))
+    // Other tests open short connections meanwhile, and to many destinations.
+    let text = try await Fin.run(["record", "short"] + ends)
+    #expect(text.status == 0 && text.output.contains(" began and ended between two of 2 looks"), "\(text)")
+    #expect(json.output.contains("\"localPort\":\(port),\"connections\":200,\"resting\":0}"), "\(json)")
+    #expect(json.output.contains("\"pid\":\(child.number),"), "\(json)")
+    let destination = "\"remote\":\"127.0.0.1:\(port)\",\"connections\":200,\"resting\":200}"
+    #expect(json.output.contains(destination), "\(json)")
+    let none = try await Fin.run(["record", "short", "--to", "2001-01-01"] + ends)
+    #expect(none.status == 69 && none.complaints.contains("no look"), "\(none)")
+    #expect(try await Fin.run("record", "short", "more").status == 64)
+  }
+
   @Test("options that do not fit, and a history that is not there")
   func mistakes() async throws {
     for words in [

@@ -168,6 +168,12 @@ struct HistoryFaultTests {
     #expect(stage.names == [try #require(try stage.folder.files().first).name])
   }
 
+  private func ended(_ identity: UInt64) -> EndedSockets.One {
+    var one = EndedSockets.One(identity)
+    (one.localPort, one.remotePort) = (40_000, 443)
+    return one
+  }
+
   @Test("a look that a full disk refuses is in the next one", .enabled(if: Privileges.isRoot, "run as root"))
   func fullDisk() throws {
     let stage = try HistoryStage()
@@ -181,18 +187,22 @@ struct HistoryFaultTests {
     while unsafe Glibc.write(filler, block, block.count) > 0 {}
     close(filler)
     machine.sockets += (0..<400).map { .init(cookie: 100 + $0, port: UInt16(9000 + $0), holders: [Self.api]) }
-    for _ in 0..<2 {
+    for turn in 1...2 as ClosedRange<UInt64> {
       machine.now += 10_000
-      let fault = #expect(throws: HistoryFault.self) { try machine.look(writer) }
+      let fault = #expect(throws: HistoryFault.self) {
+        try machine.look(writer, ended: [ended(9000 + turn)], hasMoreEnded: turn == 1)
+      }
       #expect(fault?.kind == .notWritten && fault?.description.contains("full") == true, "\(fault as Any)")
     }
     #expect(unsafe unlink(stage.path + "/filler") == 0)
     machine.now += 10_000
-    #expect(try machine.look(writer).began == 400)
+    #expect(try machine.look(writer, ended: [ended(9003)]).began == 400)
     let reader = try HistoryReader(stage.folder)
     #expect(try reader.answer(at: Self.start + 30_000).owners(of: 9399) == ["api[100]"])
     let before = try reader.answer(at: Self.start + 15_000)
     #expect(before.missed == 2 && before.look == Self.start && before.owners(of: 9399).isEmpty)
+    // The connections that ended meanwhile wait for the look that can be written.
+    #expect(before.short == 3 && before.hasMoreShort)
     #expect(reader.problems.isEmpty)
   }
 
@@ -233,9 +243,13 @@ struct HistoryFaultTests {
     let stage = try HistoryStage()
     var machine = Self.machine()
     let writer = try stage.writer()
-    for _ in 0..<3 {
-      try machine.look(writer)
+    for turn in 0..<3 as Range<UInt16> {
+      var ended = EndedSockets.One(UInt64(turn) + 900)
+      (ended.localPort, ended.remotePort) = (40_000 + turn, 443)
+      try machine.look(writer, ended: [ended])
       machine.now += 10_000
+      machine.sockets.append(
+        .init(cookie: UInt64(turn) + 800, port: 41_000 + turn, remotePort: 443, state: .timeWait, holders: []))
       machine.sockets.append(.init(cookie: UInt64(machine.now), port: 9000, holders: [Self.api]))
     }
     writer.finish()
@@ -244,7 +258,7 @@ struct HistoryFaultTests {
     var places: [(table: String, column: String)] = []
     do {
       let database = try Database(stage.folder.path(of: file), .reading)
-      for table in ["run", "look", "program", "span", "also", "finding", "frame"] {
+      for table in ["run", "look", "program", "span", "also", "finding", "frame", "rest", "short", "ended"] {
         let columns = try database.prepare("SELECT name FROM pragma_table_info('\(table)')")
         try columns.run([]) { places.append((table, $0.text(0))) }
       }
@@ -259,6 +273,7 @@ struct HistoryFaultTests {
       let reader = try HistoryReader(stage.folder)
       _ = try? reader.answer(at: Self.start + 15_000)
       _ = reader.holders(of: 9000, nil, from: Self.start, to: Self.start + 60_000)
+      _ = reader.passingLives(from: Self.start, to: Self.start + 60_000).sorted
     }
   }
 

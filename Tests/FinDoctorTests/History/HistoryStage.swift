@@ -62,6 +62,8 @@ struct MadeUpMachine {
     var cookie: UInt64
     var port: UInt16 = 8080
     var remotePort: UInt16 = 0
+    /// The last byte of its peer's address, 10.0.0.1 by default.
+    var peer: UInt8 = 1
     var state = SocketState.listen
     var holders: [Holding]
     var received: UInt32 = 0
@@ -74,12 +76,14 @@ struct MadeUpMachine {
   /// The offset of the wall clock, in milliseconds.
   var skew: Int64 = 0
   var others: [Holding] = []
+  var ephemeralPorts: ClosedRange<UInt16> = 32_768...60_999
 
   var census: Census {
     var census = Census(
       namespaces: [Namespace(inode: 4_026_531_840)],
       when: Census.Moment(
         monotonic: UInt64(1_000_000 + now) * 1_000_000, wall: (HistoryStage.midnight + now + skew) * 1_000_000))
+    census.namespaces[0].limits.ephemeralPorts = ephemeralPorts
     var entries: ContiguousArray<Holder> = []
     var pids: Set<Int32> = []
     func add(_ holding: Holding) {
@@ -96,7 +100,7 @@ struct MadeUpMachine {
       )
       row.transport = socket.transport
       row.localBits = AddressBits(low: 0x7f00_0001)
-      if socket.remotePort != 0 { row.remoteBits = AddressBits(low: 0x0a00_0001) }
+      if socket.remotePort != 0 { row.remoteBits = AddressBits(low: 0x0a00_0000 + UInt64(socket.peer)) }
       row.receiveQueue = socket.received
       row.inode = socket.holders.isEmpty ? 0 : UInt32(truncatingIfNeeded: 5000 + socket.cookie)
       census.sockets.append(row)
@@ -113,9 +117,12 @@ struct MadeUpMachine {
 
   /// Takes a look and writes it.
   @discardableResult
-  func look(_ writer: HistoryWriter, findings: [Finding] = []) throws -> HistoryWriter.Written {
-    let census = census
-    return try writer.write(.init(census, findings, sinceBoot: 1_000_000 + now)) { census in
+  func look(
+    _ writer: HistoryWriter, findings: [Finding] = [], ended: [EndedSockets.One] = [], hasMoreEnded: Bool = false
+  ) throws -> HistoryWriter.Written {
+    var look = HistoryWriter.Look(census, findings, sinceBoot: 1_000_000 + now)
+    (look.ended, look.hasMoreEnded) = (ended, hasMoreEnded)
+    return try writer.write(look) { census in
       var record = CensusRecord()
       record.census = census
       record.retryLimits = census.namespaces.map { _ in TCPRetryLimits() }
