@@ -45,6 +45,9 @@ struct ReportFigures {
   let descriptors: [Descriptors]
   let peers: [Peer]
   let peerCount: Int
+  /// Rows of the table whose queues have the most bytes, and the number of all that have some.
+  let queues: [ReportSockets.Row]
+  let queueCount: Int
   /// Rows of the table, for a timeline each.
   let timelines: [ReportSockets.Row]
 
@@ -54,6 +57,7 @@ struct ReportFigures {
     var peers: [Int32: Peer] = [:]
     var perFinding: [Int32: Int] = [:]
     var timelines: [ReportSockets.Row] = []
+    var queues: [ReportSockets.Row] = []
     for row in sockets.rows {
       let name = sockets.states[row.state]
       guard case .inet(let index) = row.socket, census.sockets[index].transport != .udp else {
@@ -68,6 +72,8 @@ struct ReportFigures {
         if state.finding.map({ findings[$0].severity < severity }) ?? true { state.finding = Int(row.finding) }
       }
       states[name] = state
+      // The queues of a listener count clients. A FIN counts as a byte.
+      if row.bytesInQueues > 1, name != "LISTEN" { queues.append(row) }
       if row.remotePort != 0 {
         peers[row.remote, default: Peer(address: sockets.addresses[row.remote])].count += 1
         peers[row.remote]?.states[name, default: 0] += 1
@@ -88,6 +94,8 @@ struct ReportFigures {
     self.others = others.map { ($0.key, $0.value) }.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
     self.peers = Array(peers.values.sorted { ($1.count, $0.address) < ($0.count, $1.address) }.prefix(20))
     peerCount = peers.count
+    self.queues = Array(queues.sorted { $0.bytesInQueues > $1.bytesInQueues }.prefix(12))
+    queueCount = queues.count
     let budgets = PortBudget.all(in: census)
     (self.budgets, budgetCount) = (Array(budgets.prefix(12)), budgets.count)
     let listeners = ListenerOverview.all(in: census)

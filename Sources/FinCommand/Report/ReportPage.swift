@@ -22,8 +22,8 @@ struct ReportPage {
 
   private static let constantSections = [
     ("lifecycle", "Lifecycle"), ("timelines", "Timelines"), ("ports", "Ports"),
-    ("listeners", "Listeners"), ("descriptors", "Descriptors"), ("peers", "Peers"), ("sockets", "Sockets"),
-    ("how", "How it was taken"),
+    ("listeners", "Listeners"), ("descriptors", "Descriptors"), ("queues", "Queues"), ("peers", "Peers"),
+    ("sockets", "Sockets"), ("how", "How it was taken"),
   ]
 
   private var period: ReportPeriodPanel? {

@@ -1,6 +1,6 @@
 import FinDoctor
 
-/// The sections of a page between the lifecycle and the table: times, ports, listeners, descriptors, peers.
+/// The sections of a page between the lifecycle and the table: times, ports, listeners, descriptors, queues, peers.
 struct ReportPanels {
   let subject: ReportSubject
   let figures: ReportFigures
@@ -11,13 +11,14 @@ struct ReportPanels {
     ports(to: &page)
     listeners(to: &page)
     descriptors(to: &page)
+    queues(to: &page)
     peers(to: &page)
   }
 
-  private static func none(_ text: String, to page: inout Markup) { page.add(.p, [.style("quiet")], text) }
+  static func none(_ text: String, to page: inout Markup) { page.add(.p, [.style("quiet")], text) }
 
   /// The sentence about entries that are left out.
-  private static func rest(_ shown: Int, of all: Int, _ what: String, _ command: String, to page: inout Markup) {
+  static func rest(_ shown: Int, of all: Int, _ what: String, _ command: String, to page: inout Markup) {
     guard shown < all else { return }
     none("\(shown) of \(Phrase.number(all)) \(what) are here; \(command) shows all.", to: &page)
   }
@@ -100,7 +101,7 @@ struct ReportPanels {
     }
   }
 
-  private static func legend(_ parts: [(style: String, word: String)], to page: inout Markup) {
+  static func legend(_ parts: [(style: String, word: String)], to page: inout Markup) {
     page.add(.p, [.style("legend")]) { legend in
       for part in parts {
         legend.add(.svg, [.style("key"), .init(.isHidden, "true")]) { key in

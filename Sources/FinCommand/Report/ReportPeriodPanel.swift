@@ -116,7 +116,7 @@ struct ReportPeriodPanel {
     }
     table(
       "Connections that began and ended",
-      ["Program and port", "Began", "", "Ended", "", "Lasted at least", "Half of them", "At most"],
+      ["Program and port", "Began", "a second", "Ended", "a second", "Lasted at least", "Half of them", "At most"],
       rows.map { group, lives in
         [
           words(group), Phrase.number(lives.began), rate(lives.began), Phrase.number(lives.ended), rate(lives.ended),
@@ -173,7 +173,7 @@ struct ReportPeriodPanel {
   private func findings(to page: inout Markup) {
     guard !findingRows.isEmpty else { return }
     table(
-      "Sockets of findings", ["Finding", "Came", "", "Left", ""],
+      "Sockets of findings", ["Finding", "Came", "a second", "Left", "a second"],
       findingRows.map { finding, flow in
         [name(finding), Phrase.number(flow.came), rate(flow.came), Phrase.number(flow.left), rate(flow.left)]
       }, to: &page)

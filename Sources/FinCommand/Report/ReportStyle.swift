@@ -12,6 +12,7 @@ enum ReportStyle {
     h1{font-size:1.6rem;margin:.2em 0}
     h2{font-size:1.25rem;margin:2.2rem 0 .6rem;padding-bottom:.2rem;border-bottom:1px solid var(--line)}
     h3{font-size:1.02rem;margin:0 0 .3rem}
+    p+h3,.wide+h3{margin-top:1.3rem}
     p{margin:.4rem 0}
     a{color:var(--link)}
     code,table{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
@@ -91,14 +92,15 @@ enum ReportStyle {
     table{border-collapse:collapse;width:100%;background:var(--card)}
     th,td{text-align:left;padding:.22rem .6rem;border-bottom:1px solid var(--line);white-space:nowrap;
     vertical-align:top}
-    td:nth-child(7),td:nth-child(8){text-align:right}
-    td:nth-child(9){white-space:normal;min-width:12rem}
+    #rows td:nth-child(7),#rows td:nth-child(8){text-align:right}
+    #rows td:nth-child(9){white-space:normal;min-width:12rem}
     td a{white-space:nowrap}
     @media (max-width:640px){body{padding:10px}dl{grid-template-columns:1fr}dt{margin-top:.3rem}
     table{font-size:12px}}
     @media print{nav,#tools,button,summary{display:none}body{max-width:none;font-size:11px;padding:0}
     details::details-content{content-visibility:visible;height:auto;display:block}.wide{overflow:visible}
     th button{display:inline;color:inherit}
-    table{font-size:8px}td,th{white-space:normal;padding:1px 4px}td:nth-child(9){min-width:0}}
+    table{font-size:8px}td,th{white-space:normal;padding:1px 4px}
+    #rows td:nth-child(9){min-width:0}}
     """#
 }

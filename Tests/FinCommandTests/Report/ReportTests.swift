@@ -28,6 +28,26 @@ struct ReportPageTests {
     #expect(ReportStage.mistakes(in: page) == [])
   }
 
+  @Test("bytes that wait in connections are drawn, the most first, and a closed window is said")
+  func queues() throws {
+    var record = ReportStage.record(sockets: 40)
+    record.census.sockets[7].receiveQueue = 70_000
+    (record.census.sockets[8].sendQueue, record.census.sockets[8].timer) = (90_000, .persist)
+    // A FIN alone, and clients that wait for a listener, are no bytes.
+    record.census.sockets[9].receiveQueue = 1
+    (record.census.sockets[10].state, record.census.sockets[10].receiveQueue) = (.listen, 5)
+    let page = try ReportStage.page(record)
+    let begin = try #require(page.firstRange(of: "<section id=\"queues\""))
+    let end = try #require(page[begin.upperBound...].firstRange(of: "</section>"))
+    let section = page[begin.lowerBound..<end.lowerBound]
+    #expect(section.ranges(of: "class=\"row\"").count == 2)
+    let sent = section.firstRange(of: "90,000 bytes not acknowledged by the peer, the peer takes nothing: its window")
+    let read = section.firstRange(of: "70,000 bytes not read by the program<")
+    #expect(try #require(sent).lowerBound < (try #require(read)).lowerBound, "\(section)")
+    #expect(try ReportStage.page(ReportStage.record(sockets: 5)).contains("No bytes wait in a connection."))
+    #expect(ReportStage.mistakes(in: page) == [])
+  }
+
   @Test("a program whose name and arguments are markup is text, in the page and in its data")
   func hostile() throws {
     let record = ReportStage.record(sockets: 80, program: ReportStage.hostile, arguments: ReportStage.hostile)
