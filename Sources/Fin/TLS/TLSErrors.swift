@@ -34,7 +34,8 @@ enum TLSErrors {
     case SSL_AD_CERTIFICATE_EXPIRED: "this side's certificate has expired"
     case SSL_AD_BAD_CERTIFICATE, SSL_AD_CERTIFICATE_UNKNOWN: "it does not accept this side's certificate"
     case TLS13_AD_CERTIFICATE_REQUIRED: "it requires a certificate of the client: give an identity"
-    case SSL_AD_PROTOCOL_VERSION: "the two sides have no version of TLS in common"
+    case SSL_AD_PROTOCOL_VERSION:
+      "the two sides have no version of TLS in common: one of them needs an update, or asks for too late a version"
     case SSL_AD_HANDSHAKE_FAILURE: "the two sides have no cipher in common, or it requires a certificate of the client"
     case TLS1_AD_NO_APPLICATION_PROTOCOL: "the two sides have no application protocol (ALPN) in common"
     case TLS1_AD_UNRECOGNIZED_NAME: "it does not serve the name that was asked for"
@@ -47,7 +48,8 @@ enum TLSErrors {
     case SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST, SSL_R_UNKNOWN_PROTOCOL:
       "the peer does not speak TLS here: is the port right?"
     case SSL_R_NO_SHARED_CIPHER: "the two sides have no cipher in common"
-    case SSL_R_UNSUPPORTED_PROTOCOL: "the two sides have no version of TLS in common"
+    case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_WRONG_SSL_VERSION:
+      "the two sides have no version of TLS in common: the peer speaks older ones than this side accepts (atLeast:)"
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: "the client sent no certificate, which this server requires"
     case SSL_R_EXCESSIVE_MESSAGE_SIZE: "a message of the handshake is too long, such as a chain above 100 KiB"
     case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC: "a record was changed on its way, or was made with other keys"
