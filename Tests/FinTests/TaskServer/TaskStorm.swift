@@ -9,9 +9,8 @@ import Testing
 /// The storm of `Storm`, in tasks: all operations concurrently, at random, cancelled at random, and every byte
 /// accounted for.
 ///
-/// `FIN_STORM_ROUNDS` sets the number of streams (10,000), `FIN_STORM_SEED` the random seed (1). With the thread
-/// sanitizer: `TSAN_OPTIONS="suppressions=$PWD/Tests/tsan.suppressions" swift test --sanitize=thread -Xswiftc
-/// -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
+/// `FIN_STORM_ROUNDS` sets the number of streams (10,000), `FIN_STORM_SEED` the random seed (1). `Tests/sanitized` runs
+/// it under the thread sanitizer.
 @Suite("Promise 1: closed once: a storm of random operations in tasks")
 struct TaskStorm {
   @Test(

@@ -159,7 +159,7 @@ struct CancelledSending {
       try await ours.finishSending()
     }
     #expect(try late.refusal().cause == .cancelled)
-    #expect(try theirs.receive(exactly: bytes.count, within: .seconds(20)) == bytes)
+    #expect(try theirs.receive(exactly: bytes.count, within: .seconds(60)) == bytes)
     try writer.join()
     #expect(try ours.tcpState() == .established)
     try inTask { try await ours.finishSending() }

@@ -8,8 +8,8 @@ import Testing
 
 /// All operations concurrently, at random, and every byte accounted for.
 ///
-/// `FIN_STORM_ROUNDS` sets the number of streams (10,000), `FIN_STORM_SEED` the random seed (1). With the thread
-/// sanitizer: `swift test --sanitize=thread -Xswiftc -DFIN_TSAN --scratch-path .build-tsan --filter "Storm|Gate"`.
+/// `FIN_STORM_ROUNDS` sets the number of streams (10,000), `FIN_STORM_SEED` the random seed (1). `Tests/sanitized` runs
+/// it under the thread sanitizer.
 @Suite("Promise 1: closed once: a storm of random operations in threads")
 struct Storm {
   @Test(
