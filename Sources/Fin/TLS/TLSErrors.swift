@@ -5,7 +5,10 @@ internal import COpenSSL
 /// empty queue, and the errors that it left are taken before the thread does anything else.
 enum TLSErrors {
   /// Empties the queue, so that no error of an earlier call is taken for one of the next.
-  static func clear() { ERR_clear_error() }
+  static func clear() {
+    // Emptying goes through every place of the queue, also where there is nothing in it.
+    if ERR_peek_error() != 0 { ERR_clear_error() }
+  }
 
   /// Takes all errors out of the queue.
   ///

@@ -216,6 +216,7 @@ enum WireResult { case count(Int), blocked, failed }
 
   /// Sends what was sealed and not accepted.
   func flush() -> Outcome {
+    if unsent.isEmpty { return .done(0) }
     while unsentCount > 0 {
       let result = unsafe unsent.withUnsafeBytes { bytes in
         unsafe wire.send(UnsafeRawBufferPointer(rebasing: bytes[unsentStart...]))
