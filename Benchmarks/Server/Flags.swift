@@ -12,6 +12,7 @@ struct Flags: Sendable {
       --closing POLICY     background, confirmed or lingering (background)
       --arrays             receives arrays instead of filling a buffer
       --main-actor         the same, on the main actor: each wait is followed by a hop
+      --tls FOLDER         secures each client, with cert.pem and key.pem of the folder; needs the package trait TLS
 
     """
 
@@ -22,6 +23,7 @@ struct Flags: Sendable {
   var closing: ClosePolicy = .background
   var arrays = false
   var onMainActor = false
+  var certificates: String?
 
   /// Parses the words of the command line; `nil` for an unknown or incomplete one.
   init?(_ words: [String]) {
@@ -43,6 +45,9 @@ struct Flags: Sendable {
         }
       case "--arrays": arrays = true
       case "--main-actor": onMainActor = true
+      case "--tls":
+        guard let folder = words.popFirst() else { return nil }
+        certificates = folder
       default: return nil
       }
     }

@@ -7,6 +7,7 @@ func serve(_ flags: Flags) async throws {
   let listener = try Listener.bind(.loopback(port: 0), timeouts: flags.timeouts)
   print("port \(listener.localAddress.port!)")
   fflush(nil)
+  if let folder = flags.certificates { return try await serveSecured(listener, on: reactor, folder, flags) }
   let report = await listener.serve(on: reactor, closing: flags.closing) { connection in
     switch flags.work {
     case .echo where flags.onMainActor: try await echoOnMainActor(connection, flags)
@@ -16,6 +17,22 @@ func serve(_ flags: Flags) async throws {
     }
   }
   if let failure = report.failure { throw failure }
+}
+
+/// Serves an echo over TLS.
+private func serveSecured(
+  _ listener: borrowing Listener, on reactor: Reactor, _ folder: String, _ flags: Flags
+) async throws {
+  #if TLS
+  let settings = try TLSServer(TLSIdentity(certificates: folder + "/cert.pem", key: folder + "/key.pem"))
+  let report = await listener.serve(securing: settings, on: reactor, closing: flags.closing) { connection in
+    try await echo(connection, flags)
+  }
+  if let failure = report.failure { throw failure }
+  #else
+  fputs("fin-server was built without the package trait TLS\n", stderr)
+  exit(2)
+  #endif
 }
 
 /// Sends back the received bytes, until the end of file.

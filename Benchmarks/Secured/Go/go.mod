@@ -1,0 +1,3 @@
+module secured
+
+go 1.19
