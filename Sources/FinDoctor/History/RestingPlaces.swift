@@ -69,7 +69,11 @@ extension CensusIndex {
   /// The owner of the listener at a port; nil if there is none.
   func listenerOwner(at port: UInt16, of address: AddressBits, in namespace: UInt16) -> Observed.Owner? {
     guard isListening(namespace, address, port) else { return nil }
-    let listener = listeners.first { sockets[$0].localPort == port && sockets[$0].namespace == namespace }
+    let all = listeners.filter { sockets[$0].localPort == port && sockets[$0].namespace == namespace }
+    // As the kernel does: the listener at this very address, and otherwise one at the wildcard.
+    let listener =
+      all.first { sockets[$0].localBits.unmapped == address.unmapped }
+      ?? all.first { sockets[$0].localBits.unmapped == AddressBits() }
     guard let listener, let holder = census.holders.first(of: sockets[listener].inode) else { return nil }
     return Observed.Owner(pid: holder.pid, started: census.programs[holder.pid]?.started ?? 0, descriptor: 0)
   }
