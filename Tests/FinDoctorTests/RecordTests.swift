@@ -160,6 +160,7 @@ struct RecordTests {
       names(Census()) == [
         "sockets", "unixSockets", "unixNames", "unixWaiting", "holders", "programs", "cgroups", "watchers", "ledgers",
         "formerHolders", "detached", "namespaces", "gaps", "when", "keepers", "otherSockets", "recordedAges",
+        "recordedRests",
       ])
     #expect(
       names(InetSocket()) == [

@@ -247,6 +247,9 @@ struct RecordCommandTests {
       Fin.path, ["record", "--every", "1h", "--own-namespace", "--directory", folder.path])
     defer { record.end() }
     #expect(try record.readLine()?.hasPrefix("records to ") == true)
+    // The first look has to be over: what it sees open is not counted.
+    let look = ["list", "--at", "now", "--limit", "1", "--directory", folder.path]
+    _ = try await until("the first look", look) { $0.status == 0 }
     let child = try Child.spawn(try #require(Programs.find("python3")), ["-c", Self.closing])
     defer { child.end() }
     let port = try #require(try child.readLine())
