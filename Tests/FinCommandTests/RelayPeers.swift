@@ -119,10 +119,3 @@ struct RelayPeers {
     #expect(ends == (isUnread ? [ECONNRESET, ECONNRESET] : [0, 0]))
   }
 }
-
-extension Trait where Self == ConditionTrait {
-  /// Skips the test, with the name of what is missing, where the program cannot run.
-  fileprivate static func runs(_ program: RelayedProgram) -> ConditionTrait {
-    .enabled(if: program.missing == nil, "needs \(program.missing ?? "nothing")")
-  }
-}

@@ -73,24 +73,59 @@ struct RelayedProgram: Sendable {
     return ["nginx", "-p", folder, "-c", folder + "/conf"]
   }
 
+  /// The configuration of HAProxy for one of its modes.
+  private static func haproxyConfiguration(_ mode: String) -> String {
+    """
+    global
+     log stderr local0 emerg
+    defaults
+     mode \(mode)
+     timeout connect 60s
+     timeout client 60s
+     timeout server 60s
+
+    """
+  }
+
   static let haproxy = RelayedProgram(
     "HAProxy", needs: ["haproxy"], "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n", least: 50
   ) { folder, port in
     try Self.write(
-      """
-      global
-       log stderr local0 emerg
-      defaults
-       mode http
-       timeout connect 60s
-       timeout client 60s
-       timeout server 60s
-      frontend it
-       bind 127.0.0.1:\(port)
-       http-request return status 200 content-type text/plain string "hello from the server"
+      Self.haproxyConfiguration("http") + """
+        frontend it
+         bind 127.0.0.1:\(port)
+         http-request return status 200 content-type text/plain string "hello from the server"
 
-      """, folder + "/conf")
+        """, folder + "/conf")
     return ["haproxy", "-f", folder + "/conf"]
+  }
+
+  /// HAProxy that requires a header of the PROXY protocol, and tells each client its address.
+  static let haproxyBehindAProxy = RelayedProgram(
+    "HAProxy with accept-proxy", needs: ["haproxy"], "GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", least: 50
+  ) { folder, port in
+    try Self.write(
+      Self.haproxyConfiguration("http") + """
+        frontend it
+         bind 127.0.0.1:\(port) accept-proxy
+         http-request return status 200 content-type text/plain lf-string "you are %[src]:%[src_port]."
+
+        """, folder + "/conf")
+    return ["haproxy", "-f", folder + "/conf"]
+  }
+
+  /// HAProxy that passes connections on to a port, with a header of version 2 before each.
+  static func haproxy(before target: UInt16) -> RelayedProgram {
+    RelayedProgram("HAProxy with send-proxy-v2", needs: ["haproxy"], "", "", least: 0) { folder, port in
+      try Self.write(
+        Self.haproxyConfiguration("tcp") + """
+          listen it
+           bind 127.0.0.1:\(port)
+           server next 127.0.0.1:\(target) send-proxy-v2
+
+          """, folder + "/conf")
+      return ["haproxy", "-f", folder + "/conf"]
+    }
   }
 
   static let redis = RelayedProgram(
@@ -187,5 +222,12 @@ struct RelayedProgram: Sendable {
       "\(Self.postgresFolder)/postgres", "-D", data, "-p", "\(port)", "-c", "listen_addresses=127.0.0.1",
       "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "log_min_messages=panic",
     ]
+  }
+}
+
+extension Trait where Self == ConditionTrait {
+  /// Skips the test, with the name of what is missing, where the program cannot run.
+  static func runs(_ program: RelayedProgram) -> ConditionTrait {
+    .enabled(if: program.missing == nil, "needs \(program.missing ?? "nothing")")
   }
 }

@@ -15,6 +15,9 @@ extension Connection {
   ///
   /// Each time begins anew when bytes move, also when a slow peer takes bytes that wait in the kernel. A peer that
   /// takes none of the bytes that wait is noticed after at most twice the time.
+  ///
+  /// The thread has `SIGPIPE` blocked until the pump is over, because `splice(2)` may raise it. One that comes to the
+  /// thread meanwhile is discarded, also one that another thread or process has sent.
   /// - Parameters:
   ///   - first: one connection. The pump owns it, and closes it.
   ///   - second: the other connection.

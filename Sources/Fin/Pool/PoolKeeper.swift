@@ -93,9 +93,7 @@ final class PoolKeeper: Sendable {
         _ = await core.close(.abort)
         throw error
       }
-      // Not all of them end together.
-      let age = desk.limits.age * Double.random(in: 0.9...1.1)
-      desk.dialed(number, core, age: Deadline(after: age).nanoseconds)
+      desk.dialed(number, core, age: Deadline(after: desk.limits.ageOfOne).nanoseconds)
     } catch { desk.dialFailed(number, error) }
   }
 

@@ -54,6 +54,9 @@ public struct PoolLimits: Hashable, Sendable {
       connections: connections, idleConnections: max(0, idleConnections), warm: min(max(0, warm), connections),
       waiters: max(0, waiters), idle: max(0, Deadline.adding(idle, to: 0)), pause: 1_000_000_000)
   }
+
+  /// The age at which one connection is closed: not all of them end together.
+  var ageOfOne: Duration { age * Double.random(in: 0.9...1.1) }
 }
 
 /// Which requests a ``ConnectionPool`` sends again, on another connection, after the connection has failed.

@@ -2,38 +2,15 @@ import Fin
 import FinBase
 import FinDoctor
 import FinTerminal
-import Synchronization
 
-/// The lines of `fin relay`, one for each connection that has ended; as text, or as JSON by the schema that
-/// `fin help json relay` prints.
-///
-/// A line that cannot be written stops the relay.
-final class RelayLog: Sendable {
-  private let inJSON: Bool
-  private let server: ServeStop
-  private let rates: RelayRates
-  private let error = Mutex<KernelError?>(nil)
-  private let cut = Mutex(0)
-
-  init(inJSON: Bool, _ server: ServeStop, _ rates: RelayRates) {
-    self.inJSON = inJSON
-    self.server = server
-    self.rates = rates
-  }
-
-  /// The error for which a line could not be written.
-  var failure: KernelError? { error.withLock { $0 } }
-
-  /// The number of connections that the end of the relay's time has cut short.
-  var cutShort: Int { cut.withLock { $0 } }
+/// The lines of `fin relay`, one for each connection that has ended.
+struct RelayLog: Sendable {
+  let lines: ServerLines
 
   func listening(at addresses: [SocketAddress], _ targets: [String], isTakenOver: Bool) {
-    if !inJSON {
-      let places = addresses.map { "\($0)" }.joined(separator: ", ")
-      let ends = targets.map { printable($0.utf8, limit: 128) }.joined(separator: ", then ")
-      return write("listening at \(places), for \(ends)\(isTakenOver ? ", taken over" : "")")
-    }
-    write("listening") { json in
+    let places = addresses.map { "\($0)" }.joined(separator: ", ")
+    let ends = targets.map { printable($0.utf8, limit: 128) }.joined(separator: ", then ")
+    lines.write("listening", "listening at \(places), for \(ends)\(isTakenOver ? ", taken over" : "")") { json in
       json.write("isTakenOver", flag: isTakenOver)
       json.array("addresses") { json in for address in addresses { json.write(string: "\(address)") } }
       json.array("targets") { json in for target in targets { json.write(string: target) } }
@@ -41,45 +18,9 @@ final class RelayLog: Sendable {
   }
 
   func ended(_ relayed: RelayedConnection) {
-    if relayed.isCutShort { cut.withLock { $0 += 1 } }
-    if inJSON { write("ended") { Self.write(relayed, to: &$0) } } else { write(Self.line(relayed)) }
+    if relayed.isCutShort { lines.countCutShort() }
+    lines.write("ended", Self.line(relayed)) { Self.write(relayed, to: &$0) }
   }
-
-  /// A client whose connection did not begin, such as one without a proxy's header.
-  func refused(_ failure: HandlerFailure) {
-    let client = failure.remoteAddress.map { "\($0)" } ?? "unknown"
-    guard inJSON else { return write("\(client): refused (\(failure.error))") }
-    write("refused") { json in
-      json.write("client", string: client)
-      json.write("reason", string: "\(failure.error)")
-    }
-  }
-
-  func handedOver(_ report: HandoverReport) {
-    guard inJSON else { return write("\(report)") }
-    write("handedOver") { json in
-      json.write("successor", number: UInt64(report.successor.pid))
-      json.write("attemptsFailed", number: UInt64(report.attemptsFailed))
-    }
-  }
-
-  func stopped(_ report: ServerReport, _ status: ExitStatus) {
-    rates.end()
-    guard inJSON else { return write("stopped: \(report)") }
-    write("stopped") { json in
-      json.write("status", number: UInt64(status.rawValue))
-      json.write("served", number: UInt64(report.served))
-      json.write("refused", number: UInt64(report.refused))
-      json.write("proxiesRefused", number: UInt64(report.proxiesRefused))
-      json.write("abortedAtStop", number: UInt64(max(report.abortedAtStop, cutShort)))
-      json.write("handlersRunning", number: UInt64(report.handlersRunning))
-      json.write("clientsReset", number: UInt64(report.clientsReset))
-      json.write("timesOutOfDescriptors", number: UInt64(report.timesOutOfDescriptors))
-      if let failure = report.failure { json.write("failure", string: "\(failure)") }
-    }
-  }
-
-  // MARK: A connection
 
   /// `127.0.0.1:40312 to 10.0.0.7:80: both finished; 12 bytes there, 3,400 back; 0.4 ms`
   static func line(_ relayed: RelayedConnection) -> String {
@@ -161,30 +102,5 @@ final class RelayLog: Sendable {
       json.write("closeNotifySent", flag: notify.sent)
       json.write("closeNotifyReceived", flag: notify.received)
     }
-  }
-
-  // MARK: Writing
-
-  private func write(_ event: String, _ body: (inout JSONWriter) -> Void) {
-    var json = JSONWriter()
-    json.object { json in
-      json.write("version", number: UInt64(1))
-      json.write("fin", string: CommandVersion.current)
-      json.write("event", string: event)
-      body(&json)
-    }
-    write(String(decoding: json.text.bytes, as: UTF8.self))
-  }
-
-  private func write(_ line: String) {
-    let isFirstFailure = rates.hidden {
-      // One line at a time, whole.
-      error.withLock { error in
-        guard error == nil, let code = Output.attempt(line + "\n") else { return false }
-        error = KernelError(code: code)
-        return true
-      }
-    }
-    if isFirstFailure { server.end() }
   }
 }

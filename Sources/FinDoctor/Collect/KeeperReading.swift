@@ -25,7 +25,9 @@ extension Census {
       if unheld.isEmpty { return }
     }
     let isAnsweredByAll = readRings(of: unheld)
-    let (messages, areAllMessagesKnown) = messagesWithDescriptors()
+    let (messages, areAllMessagesKnown) = messagesWithDescriptors(at: unixReceivers) { receivers, note in
+      Helpers.perform(receivers.map { fdinfo($0, limit: 4096) }, note)
+    }
     // The holder may be a ring or a message of a process that did not answer.
     if !isAnsweredByAll || !areAllMessagesKnown { isAllSeen = false }
     for socket in unheld.datagrams {
@@ -85,22 +87,35 @@ extension Census {
     return isAnsweredByAll
   }
 
+  /// A Unix socket at which messages with descriptors wait that it has not received.
+  struct Waiting {
+    var receiver: Holder
+    var namespace: UInt16
+    /// The number of descriptors in them.
+    var count: Int
+  }
+
+  /// Every Unix socket with a holder, as one that may have messages with any number of descriptors.
+  private var unixReceivers: [Waiting] {
+    unixSockets.compactMap { socket in
+      holders.first(of: socket.inode).map { Waiting(receiver: $0, namespace: socket.namespace, count: .max) }
+    }
+  }
+
   /// The receivers of messages with descriptors that were not received, by the namespace of the receiving Unix socket,
   /// and whether every process answered.
   ///
   /// The kernel counts them in the `fdinfo` of the receiver. They are counted twice: most messages are received at
   /// once, and were only passing at the moment of the first look.
-  private func messagesWithDescriptors() -> (found: [UInt16: [Waiting]], isAnsweredByAll: Bool) {
-    var receivers: [Waiting] = []
-    for socket in unixSockets {
-      if let holder = holders.first(of: socket.inode) {
-        receivers.append(Waiting(receiver: holder, namespace: socket.namespace, count: .max))
-      }
-    }
+  /// - Parameter read: Reads the `fdinfo` of each holder, and passes each answer with the holder's place.
+  func messagesWithDescriptors(
+    at all: [Waiting], read: ([Holder], (Int, HelperAnswer) -> Void) -> Void
+  ) -> (found: [UInt16: [Waiting]], isAnsweredByAll: Bool) {
+    var receivers = all
     var isAnsweredByAll = true
     for _ in 0..<2 {
       var still: [Waiting] = []
-      Helpers.perform(receivers.map { fdinfo($0.receiver, limit: 4096) }) { place, answer in
+      read(receivers.map(\.receiver)) { place, answer in
         if let failure = answer.failure, !failure.isGone { isAnsweredByAll = false }
         var one = receivers[place]
         one.count = min(one.count, Fdinfo.descriptorsInMessages(in: answer.bytes) ?? 0)
@@ -109,14 +124,6 @@ extension Census {
       receivers = still
     }
     return (Dictionary(grouping: receivers) { $0.namespace }, isAnsweredByAll)
-  }
-
-  /// A Unix socket to which messages with descriptors were sent that it has not received.
-  private struct Waiting {
-    var receiver: Holder
-    var namespace: UInt16
-    /// The number of descriptors in them.
-    var count: Int
   }
 
   private func fdinfo(_ holder: Holder, limit: Int) -> Helpers.Reading {

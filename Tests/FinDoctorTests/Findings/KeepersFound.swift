@@ -1,7 +1,10 @@
-import FinDoctor
+import FinBase
+import Glibc
 import Peers
 import TestTraits
 import Testing
+
+@testable import FinDoctor
 
 @Suite(
   "Sockets without a descriptor: the kernel, a message or a ring is named, and what changes it",
@@ -40,6 +43,42 @@ struct KeepersFound {
       let keeper = try scene.census().keeper(of: UInt32(try scene.number(0)))
       #expect(keeper == .unclear || keeper == .unseen, "\(String(describing: keeper))")
     }
+  }
+
+  @Test("a message that is received between the two looks, or that comes there, holds nothing; a failure is a gap")
+  func passing() {
+    let receivers = (1...5).map { number in
+      Census.Waiting(
+        receiver: Holder(inode: UInt32(number), pid: 7, descriptor: Int32(number)), namespace: UInt16(number % 2),
+        count: .max)
+    }
+    // The descriptors in the messages of each receiver, at the first look and at the second.
+    func waiting(_ counts: [[Int]], failing: KernelError? = nil) -> (found: [UInt16: [Census.Waiting]], isWhole: Bool) {
+      var asked: [[Int32]] = []
+      let (found, isWhole) = Census().messagesWithDescriptors(at: receivers) { holders, note in
+        asked.append(holders.map(\.descriptor))
+        for (place, holder) in holders.enumerated() {
+          let count = counts[Int(holder.descriptor) - 1][asked.count - 1]
+          var answer = HelperAnswer(bytes: Array("pos:\t0\nflags:\t02\nino:\t9\nscm_fds: \(count)\n".utf8))
+          if let failing, holder.descriptor == 2 { answer = HelperAnswer(failure: failing) }
+          note(place, answer)
+        }
+      }
+      // The second look asks those that had a message at the first one.
+      let waited = (1...5).filter { counts[$0 - 1][0] > 0 && (failing == nil || $0 != 2) }.map(Int32.init)
+      #expect(asked == [Array(1...5), waited])
+      return (found, isWhole)
+    }
+    // One that stays, one that was passing, one that becomes fewer, one that came later, one without any.
+    let (found, isWhole) = waiting([[3, 3], [2, 0], [5, 1], [0, 4], [0, 0]])
+    #expect(found.mapValues { $0.map(\.receiver.descriptor) } == [1: [1, 3]] && isWhole)
+    #expect(found[1]?.map(\.count) == [3, 1], "the fewer of both")
+    for failure in [KernelError.silent, KernelError(code: EACCES)] {
+      let seen = waiting(Array(repeating: [1, 1], count: 5), failing: failure)
+      #expect(seen.found.values.flatMap { $0 }.count == 4 && !seen.isWhole)
+    }
+    // A process that has ended holds nothing.
+    #expect(waiting(Array(repeating: [1, 1], count: 5), failing: KernelError(code: ENOENT)).isWhole)
   }
 
   @Test("L6: the port of a vxlan interface is the kernel's, for information only, and no gap of the census")

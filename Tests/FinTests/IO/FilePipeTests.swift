@@ -6,37 +6,33 @@ import Testing
 
 @testable import Fin
 
-@Suite(
-  "A pipe that is not ready is waited for: not asked again and again, and not past a close", .onThreads,
-  .timeLimit(.minutes(30)))
-struct FilePipeTests {
-  /// Starts a verb of a connection with scripted system calls, in a thread or in a task.
-  private func start(
+/// A verb of a connection that runs beside the test, with scripted system calls.
+private struct RunningVerb {
+  let join: @Sendable () throws -> Int
+  let cancel: @Sendable () -> Void
+  let isFinished: @Sendable () -> Bool
+
+  /// Starts a verb in a thread or in a task.
+  init(
     _ world: FileWorld, _ script: Script, _ inThread: @escaping @Sendable () throws -> Int,
     _ inTask: @escaping @Sendable () async throws -> Int
-  ) -> (join: @Sendable () throws -> Int, cancel: @Sendable () -> Void, isFinished: @Sendable () -> Bool) {
+  ) {
     switch world {
     case .thread:
       let thread = onThread { try scripted(script) { try inThread() } }
-      return ({ try thread.join(within: .seconds(60)) }, {}, { thread.isFinished })
+      join = { try thread.join(within: .seconds(60)) }
+      cancel = {}
+      isFinished = { thread.isFinished }
     case .task:
       let task = errand { try await Seam.$script.withValue(script) { try await inTask() } }
-      return ({ try task.join() }, { task.cancel() }, { task.isFinished })
-    }
-  }
-
-  private func sending(
-    _ world: FileWorld, _ script: Script, _ ours: SharedConnection, _ file: FileDescriptor
-  ) -> (join: @Sendable () throws -> Int, cancel: @Sendable () -> Void, isFinished: @Sendable () -> Bool) {
-    start(world, script) {
-      try ours.sendFile(file, within: .seconds(60))
-    } _: {
-      try await ours.sendFile(file, within: .seconds(60))
+      join = { try task.join() }
+      cancel = { task.cancel() }
+      isFinished = { task.isFinished }
     }
   }
 
   /// Waits until the verb has looked at its file, and then for a while in which it must not look much more.
-  private func expectQuiet(_ script: Script, _ isFinished: @Sendable () -> Bool) throws {
+  func expectQuiet(_ script: Script) throws {
     try eventually("a look at the pipe") { script.count(.poll) > 0 }
     // The wait itself may be one more call.
     try steadily(for: .milliseconds(50), "the end of the call", equals: false) { isFinished() }
@@ -44,24 +40,50 @@ struct FilePipeTests {
     try steadily(for: .milliseconds(300), "the end of the call", equals: false) { isFinished() }
     #expect(script.count(.poll) - before <= 1, "\(script.count(.poll) - before) looks in 300 ms")
   }
+}
 
-  @Test("an empty pipe: the send waits, and goes on with each part of what comes", arguments: FileWorld.allCases)
-  func empty(_ world: FileWorld) throws {
+/// A pipe without bytes, and a send of it that waits for them.
+private struct StalledSend: ~Copyable {
+  /// The time of the send, far beyond what a close needs.
+  static let patience = Duration.seconds(60)
+
+  let script: Script
+  let pipe: (readEnd: FileDescriptor, writeEnd: FileDescriptor)
+  let ours: SharedConnection
+  let peer: PlainSocket
+  let send: RunningVerb
+
+  static func begin(_ world: FileWorld) throws -> StalledSend {
     let script = Script()
     let pipe = try FileDescriptor.pipe()
     let pair = try Loopback()
     let ours = pair.ours.share()
-    let peer = pair.peer
-    let send = sending(world, script, ours, pipe.readEnd)
-    try expectQuiet(script, send.isFinished)
-    for part in ["one ", "two ", "three"] {
-      _ = try pipe.writeEnd.writeAll(part.utf8)
-      #expect(String(decoding: try peer.receive(), as: UTF8.self) == part)
+    let send = RunningVerb(world, script) {
+      try ours.sendFile(pipe.readEnd, within: Timeout(patience))
+    } _: {
+      try await ours.sendFile(pipe.readEnd, within: Timeout(patience))
     }
-    try expectQuiet(script, send.isFinished)
-    try pipe.writeEnd.close()
-    #expect(try send.join() == 13)
-    try pipe.readEnd.close()
+    try send.expectQuiet(script)
+    return StalledSend(script: script, pipe: pipe, ours: ours, peer: pair.peer, send: send)
+  }
+}
+
+@Suite(
+  "A pipe that is not ready is waited for: not asked again and again, and not past a close", .onThreads,
+  .timeLimit(.minutes(30)))
+struct FilePipeTests {
+  @Test("an empty pipe: the send waits, and goes on with each part of what comes", arguments: FileWorld.allCases)
+  func empty(_ world: FileWorld) throws {
+    let stalled = try StalledSend.begin(world)
+    for part in ["one ", "two ", "three"] {
+      _ = try stalled.pipe.writeEnd.writeAll(part.utf8)
+      #expect(String(decoding: try stalled.peer.receive(), as: UTF8.self) == part)
+    }
+    try stalled.send.expectQuiet(stalled.script)
+    try stalled.pipe.writeEnd.close()
+    #expect(try stalled.send.join() == 13)
+    try stalled.pipe.readEnd.close()
+    let ours = stalled.ours
     synchronously { _ = ours.abort() }
   }
 
@@ -76,7 +98,7 @@ struct FilePipeTests {
       try peer.send(bytes)
       return true
     }
-    let receive = start(world, script) {
+    let receive = RunningVerb(world, script) {
       try ours.receive(to: pipe.writeEnd, within: .seconds(60))
     } _: {
       try await ours.receive(to: pipe.writeEnd, within: .seconds(60))
@@ -86,7 +108,7 @@ struct FilePipeTests {
       var set = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
       return unsafe poll(&set, 1, 0) == 0
     }
-    try expectQuiet(script, receive.isFinished)
+    try receive.expectQuiet(script)
     var got: [UInt8] = []
     while got.count < bytes.count {
       var room = [UInt8](repeating: 0, count: 1 << 16)
@@ -100,23 +122,21 @@ struct FilePipeTests {
     synchronously { _ = ours.close() }
   }
 
-  @Test("a close and a cancellation end the wait for an empty pipe", arguments: FileWorld.allCases)
+  @Test("a close and a cancellation end the wait for an empty pipe at once", arguments: FileWorld.allCases)
   func ended(_ world: FileWorld) throws {
     for isCancelled in world == .task ? [false, true] : [false] {
-      let script = Script()
-      let pipe = try FileDescriptor.pipe()
-      let pair = try Loopback()
-      let ours = pair.ours.share()
-      let peer = pair.peer
-      let send = sending(world, script, ours, pipe.readEnd)
-      try expectQuiet(script, send.isFinished)
+      let stalled = try StalledSend.begin(world)
+      let (ours, send) = (stalled.ours, stalled.send)
+      let began = ContinuousClock.now
       if isCancelled { send.cancel() } else { synchronously { _ = ours.abort() } }
       let error = #expect(throws: SocketError.self) { _ = try send.join() }
+      // The close waits for the operation: without a wake it would last as long as the send.
+      #expect(ContinuousClock.now - began < StalledSend.patience / 2)
       #expect(error?.cause == (isCancelled ? .cancelled : .closed))
       synchronously { _ = ours.abort() }
-      try pipe.readEnd.close()
-      try pipe.writeEnd.close()
-      #expect(peer.descriptor >= 0, "open until here")
+      try stalled.pipe.readEnd.close()
+      try stalled.pipe.writeEnd.close()
+      #expect(stalled.peer.descriptor >= 0, "open until here")
     }
   }
 

@@ -182,6 +182,28 @@ struct PumpBehaviour {
     #expect(client.drain().hasSuffix("RST"))
   }
 
+  @Test("a peer that has finished, and resets while bytes for it are in the pipe, raises no SIGPIPE")
+  func noSignal() async {
+    await #expect(processExitsWith: .success) {
+      for path in PumpPath.allCases { try synchronously { try PumpBehaviour.resetAfterItsEnd(path) } }
+    }
+  }
+
+  /// Has a server finish, stop reading until the pipe holds bytes for it, and reset.
+  private static func resetAfterItsEnd(_ path: PumpPath) throws {
+    let pumped = try Pumped(path)
+    let client = pumped.client
+    let server = pumped.server
+    let pump = pumped.pump
+    try server.finishSending()
+    guard try client.receive() == [] else { throw RigError("no end at the client") }
+    _ = try fill(client, until: pump.meter, wanted: 12_000_000)
+    // After its FIN, a reset is EPIPE: the signal comes with it.
+    server.abort()
+    let report = try pump.join()
+    guard report.forward.ending == .undeliverable, report.forward.bytesLost > 0 else { throw RigError("\(report)") }
+  }
+
   // MARK: Ended from elsewhere
 
   @Test("a cancelled task resets both sides")

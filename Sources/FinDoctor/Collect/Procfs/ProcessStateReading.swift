@@ -16,9 +16,12 @@ extension ProcessState {
   ///
   /// False where it cannot be read, as beside `hidepid`.
   static func isEnding(_ pid: Int32) -> Bool {
-    do throws(KernelError) {
-      return isEnding(stat: try Files.read("/proc/\(pid)/stat", limit: 4096))
-    } catch { return error.isGone }
+    isEnding { () throws(KernelError) in try Files.read("/proc/\(pid)/stat", limit: 4096) }
+  }
+
+  /// The same, of a process whose `stat` this closure reads.
+  static func isEnding(reading: () throws(KernelError) -> [UInt8]) -> Bool {
+    do throws(KernelError) { return isEnding(stat: try reading()) } catch { return error.isGone }
   }
 
   /// Reads the flags of the first thread and the number of threads: that thread may end before the others.
