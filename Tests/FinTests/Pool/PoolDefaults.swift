@@ -27,7 +27,7 @@ struct PoolDefaults {
     #expect(rules.connections == 1 && rules.idleConnections == 0 && rules.warm == 1 && rules.waiters == 0)
     #expect(rules.idle == 0)
     #expect(PoolLimits(warm: -1).rules.warm == 0)
-    #expect(PoolLimits(idle: .seconds(Int64.max)).rules.idle == .max, "for ever, and no overflow")
+    #expect(PoolLimits(idle: .seconds(Int64.max)).rules.idle == .max, "without limit, and no overflow")
   }
 
   @Test("each connection has its own age, between 90 and 110 percent of the limit's")

@@ -19,7 +19,7 @@ extension ProcessState {
     isEnding { () throws(KernelError) in try Files.read("/proc/\(pid)/stat", limit: 4096) }
   }
 
-  /// The same, of a process whose `stat` this closure reads.
+  /// Whether a process has ended or is about to, by its `stat`, which a closure reads.
   static func isEnding(reading: () throws(KernelError) -> [UInt8]) -> Bool {
     do throws(KernelError) { return isEnding(stat: try reading()) } catch { return error.isGone }
   }
