@@ -64,18 +64,35 @@ enum ReportCharts {
     var isIncoming: Bool
   }
 
-  /// The time that something has lasted: the certain part solid, the possible part open; and moments in it as dots.
-  static func time(_ since: AgeBounds, _ events: [Event] = [], style: String, to page: inout Markup) {
-    let certain = place(since.lower)
-    let possible = since.atMost == nil ? 0 : place(since.upper)
-    let words = ["for \(since)"] + events.map { "\($0.word) \(AgeBounds(atLeast: $0.age, atMost: $0.age)) before" }
-    page.add(.svg, [.style("time"), .init(.role, "img"), .label(words.joined(separator: "; "))]) { svg in
+  /// The axis of time, with what `body` draws on it.
+  private static func axis(_ words: String, to page: inout Markup, _ body: (inout Markup) -> Void) {
+    page.add(.svg, [.style("time"), .init(.role, "img"), .label(words)]) { svg in
       for mark in marks {
         let x = place(mark.age)
         svg.add(.line, [.style("mark"), .share(.x1, x), .share(.x2, x), .init(.y1, "0"), .init(.y2, "22")])
         svg.add(.text, [.style("tick"), .share(.x, x), .init(.y, "35"), .init(.anchor, "middle")], mark.word)
       }
       svg.add(.text, [.style("tick"), .init(.x, "100%"), .init(.y, "35"), .init(.anchor, "end")], "census")
+      body(&svg)
+    }
+  }
+
+  /// Times that have lasted, as dots where each began for certain.
+  static func dots(_ times: [AgeBounds], _ words: String, to page: inout Markup) {
+    axis(words, to: &page) { svg in
+      for time in times {
+        let shape: [Markup.Attribute] = [.share(.cx, place(time.lower)), .init(.cy, "11"), .init(.r, "4")]
+        svg.add(.circle, [.style("in")] + shape) { $0.add(.title, [], "for \(time)") }
+      }
+    }
+  }
+
+  /// The time that something has lasted: the certain part solid, the possible part open; and moments in it as dots.
+  static func time(_ since: AgeBounds, _ events: [Event] = [], style: String, to page: inout Markup) {
+    let certain = place(since.lower)
+    let possible = since.atMost == nil ? 0 : place(since.upper)
+    let words = ["for \(since)"] + events.map { "\($0.word) \(AgeBounds(atLeast: $0.age, atMost: $0.age)) before" }
+    axis(words.joined(separator: "; "), to: &page) { svg in
       if possible < certain {
         svg.add(
           .rect,

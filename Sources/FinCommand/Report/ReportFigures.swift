@@ -19,6 +19,7 @@ struct ReportFigures {
   }
 
   struct Descriptors {
+    var process: ReportPeriod.Process
     var name: String
     var command: String
     var used: Int
@@ -110,6 +111,7 @@ struct ReportFigures {
       census.holders.processes.compactMap { process -> Descriptors? in
         guard let used = process.descriptorCount, let program = census.programs[process.pid] else { return nil }
         return Descriptors(
+          process: .init(pid: process.pid, started: program.started ?? 0),
           name: Phrase.program(process.pid, in: census), command: program.commandLine, used: Int(used),
           limit: program.descriptorLimit)
       }.sorted { ($1.share, $1.used, $0.name) < ($0.share, $0.used, $1.name) }.prefix(20))

@@ -115,6 +115,11 @@ struct ReportPanels {
   private func listeners(to page: inout Markup) {
     ReportPage.section("listeners", "Listeners", to: &page) { section in
       if figures.listeners.isEmpty { return Self.none("No socket listens.", to: &section) }
+      if figures.listeners.contains(where: { !$0.overview.waits.isEmpty }) {
+        section.add(
+          .p, [.style("quiet")],
+          "A bar is the filled part of an accept queue. A dot is a client in it, where it has waited for certain.")
+      }
       for listener in figures.listeners {
         let overview = listener.overview
         var words = "\(Phrase.noun(overview.waiting, "client")) waiting, limit \(Phrase.number(overview.limit))"
@@ -131,11 +136,37 @@ struct ReportPanels {
             text.text(" \(listener.owner) — \(words)")
           }
           ReportCharts.bar([.init(overview.share, severity.map { "\($0)" } ?? "one")], words, to: &line)
+          if !overview.waits.isEmpty { ReportCharts.dots(overview.waits, waits(overview), to: &line) }
         }
       }
       Self.rest(figures.listeners.count, of: figures.listenerCount, "listeners", "fin listeners", to: &section)
     }
   }
+
+  /// `3 clients, waiting for 6 to 8 s, …`, where a drawing has more than it says in words.
+  private func waits(_ overview: ListenerOverview) -> String {
+    let shown = overview.waits.prefix(5).map { "\($0)" }.joined(separator: ", ")
+    return Phrase.noun(overview.waits.count, "client") + ", waiting for \(shown)"
+      + (overview.waits.count > 5 ? ", …" : "")
+  }
+
+  /// `60 more in 60 s; at this rate the limit is reached in 4 min`, of what grew in the time of `--for`; nil for a
+  /// program whose descriptors did not.
+  private func forecast(_ use: ReportFigures.Descriptors) -> String? {
+    guard let period = subject.period, let course = period.courses.all[.descriptors(use.process)], course.growth > 0
+    else { return nil }
+    let grown = "\(Phrase.number(course.growth)) more in \(Phrase.time(period.milliseconds * 1_000_000))"
+    let rate = period.rate(course.growth)
+    // A number that rises and falls reaches no limit at its mean rate.
+    guard course.neverFell, rate > 0, let limit = use.limit else { return grown }
+    let seconds = max(0, Double(limit) - Double(use.used)) / rate
+    guard seconds < Self.farthest else { return grown }
+    let left = UInt64(seconds * 1000)
+    return grown + "; at this rate the limit is reached in \(AgeBounds(atLeast: left, atMost: left))"
+  }
+
+  /// The longest time that is forecast, in seconds: a week.
+  private static let farthest = 604_800.0
 
   private func descriptors(to page: inout Markup) {
     ReportPage.section("descriptors", "Descriptors and their limits", to: &page) { section in
@@ -159,7 +190,7 @@ struct ReportPanels {
               text.text(" ")
             }
             text.add(.b, [], use.name)
-            text.text(" — \(words) ")
+            text.text(" — \(words)\(forecast(use).map { "; \($0)" } ?? "") ")
             text.add(.code, [], String(use.command.prefix(300)))
           }
           ReportCharts.bar([.init(use.share, severity.map { "\($0)" } ?? "one")], words, to: &line)

@@ -51,8 +51,11 @@ package struct ListenerOverview: Sendable {
   package var limitedBy = Limit.unknown
   /// The waiting time of the connection that has waited longest. The kernel records no times for Unix sockets.
   package var oldest: AgeBounds?
-  /// Whether ``oldest`` and ``gone`` are for the whole group, because the kernel does not show in whose queue a
-  /// connection waits.
+  /// The waiting times of the connections, the longest first: the first ``mostWaits`` of them. As ``oldest``, of TCP
+  /// alone.
+  package var waits: [AgeBounds] = []
+  /// Whether ``oldest``, ``waits`` and ``gone`` are for the whole group, because the kernel does not show in whose
+  /// queue a connection waits.
   package var countsGroup = false
   /// The number of waiting connections that the client has closed.
   package var gone = 0
@@ -76,6 +79,9 @@ package struct ListenerOverview: Sendable {
   package var halted: [String] = []
   /// The descriptors of each process that holds it.
   package var descriptors: [DescriptorUse] = []
+
+  /// The most waiting times of one listener.
+  package static let mostWaits = 60
 
   init(_ place: Place, namespace: UInt16, holders: [Holder], waiting: UInt32, limit: UInt32) {
     self.place = place
@@ -183,6 +189,7 @@ extension CensusIndex {
   fileprivate struct Queue {
     var members: [Int] = []
     var oldest: AgeBounds?
+    var waits: [AgeBounds] = []
     var gone = 0
     var unfinished = 0
     var unfinishedAgain = 0
@@ -233,6 +240,7 @@ extension CensusIndex {
       let others = queue.members.contains { $0 != index && sockets[$0].receiveQueue > 0 }
       if listener.receiveQueue > 0 {
         panel.oldest = queue.oldest
+        panel.waits = Array(queue.waits.sorted { $0.lower > $1.lower }.prefix(ListenerOverview.mostWaits))
         panel.gone = queue.gone
         panel.countsGroup = others
       }
@@ -283,6 +291,7 @@ extension CensusIndex {
 extension CensusIndex.Queue {
   fileprivate mutating func wait(_ since: AgeBounds, _ state: SocketState) {
     if state == .closeWait { gone += 1 }
+    if since != .unknown { waits.append(since) }
     oldest = AgeBounds(
       atLeast: max(oldest?.lower ?? 0, since.lower), atMost: max(oldest?.upper ?? 0, since.upper))
   }

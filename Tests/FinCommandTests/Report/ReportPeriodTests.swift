@@ -36,6 +36,7 @@ struct ReportPeriodTests {
     for pid in Set(all.map(\.pid)) where pid != 0 {
       programs[pid] = Program(pid: pid, name: "zebra\(pid)")
       programs[pid]?.started = UInt64(pid) * 10
+      programs[pid]?.descriptorLimit = 37
     }
     let processes = programs.keys.sorted().map { pid in
       HoldingProcess(pid: pid, descriptorCount: UInt32(holders.count { $0.pid == pid }) + 3)
@@ -159,6 +160,16 @@ struct ReportPeriodTests {
     let plain = try ReportStage.page(ReportStage.record(sockets: 80))
     let other = try ReportStage.data(of: plain)
     #expect(!plain.contains("id=\"period\"") && !other.contains("\"period\""))
+  }
+
+  @Test("a program whose descriptors grew has a forecast, unless they fell between, too")
+  func forecast() throws {
+    #expect(try page(period).contains("7 of 37 open, 19 %; 2 more in 2 s; at this rate the limit is reached in 30 s "))
+    var unsteady = ReportPeriod(wanted: 3000)
+    let fewer = census([Self.listener], at: 11_500)
+    for look in [looks[0], looks[1], fewer, looks[2]] { unsteady.take(look, []) }
+    let page = try page(unsteady)
+    #expect(page.contains("7 of 37 open, 19 %; 2 more in 2 s ") && !page.contains("at this rate"))
   }
 
   @Test("a time that a signal ended is said on the page, also before the second look")

@@ -90,6 +90,15 @@ struct ReportPageTests {
     #expect(SHA256.source(of: long) == "sha256-JI1qYdIGOLjlwCaTDD5gOaM85Flk/yFn9uzt1BnbBsE=")
   }
 
+  @Test("each client in an accept queue is a dot at the time that it has waited")
+  func waiters() throws {
+    let page = try ReportStage.page(try ReportStage.record("accept-queue"))
+    let begin = try #require(page.firstRange(of: "<section id=\"listeners\"")?.lowerBound)
+    let section = page[begin..<(try #require(page[begin...].firstRange(of: "</section>")?.lowerBound))]
+    #expect(section.ranges(of: "<circle class=\"in\"").count == 3 && section.contains("3 clients, waiting for "))
+    #expect(!(try ReportStage.page(ReportStage.record(sockets: 80))).contains("A dot is a client"))
+  }
+
   @Test("the columns of the data have every socket of the census", arguments: [1000, 40])
   func columns(count: Int) throws {
     let record = ReportStage.record(sockets: count)

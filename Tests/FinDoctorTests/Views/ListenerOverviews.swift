@@ -157,6 +157,8 @@ struct ListenerPanelScenes {
       let most = (census.when.monotonic - before) / 1_000_000 + 10_000
       #expect(oldest.lower <= most && oldest.upper >= least, "\(oldest) is not within \(least) and \(most)")
       #expect(panel.waiting == 2 + gone && panel.gone == gone && !panel.countsGroup)
+      #expect(panel.waits.count == panel.waiting && panel.waits.first?.lower == oldest.lower)
+      #expect(panel.waits.map(\.lower) == panel.waits.map(\.lower).sorted(by: >))
       #expect(panel.holders.map(\.descriptor) == [Int32(try scene.number(3))])
     }
   }
