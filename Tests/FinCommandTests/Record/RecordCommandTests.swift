@@ -38,6 +38,8 @@ struct RecordCommandTests {
       let fin = try await Fin.run(words)
       if isRight(fin) { return fin }
       guard ContinuousClock.now < deadline else { throw RigError("not seen: \(awaited): \(fin)") }
+      // The tests beside it need the processor too.
+      usleep(50_000)
     }
   }
 
@@ -181,7 +183,9 @@ struct RecordCommandTests {
       hide libz.so.1
       "$0" record --every 100ms --own-namespace --directory "$1" >"$1.out" & pid=$!
       n=0; until grep -q "records to" "$1.out"; do sleep 0.1; n=$((n+1)); [ $n -lt 900 ] || exit 91; done
-      "$0" list --at now --directory "$1" >/dev/null; echo "plain $?"
+      n=0
+      until "$0" list --at now --directory "$1" >/dev/null; do sleep 0.1; n=$((n+1)); [ $n -lt 300 ] || exit 92; done
+      echo "plain $?"
       kill $pid; wait $pid
       hide libsqlite3.so.0
       "$0" record --directory "$1"; echo "record $?"
@@ -247,26 +251,26 @@ struct RecordCommandTests {
       Fin.path, ["record", "--every", "1h", "--own-namespace", "--directory", folder.path])
     defer { record.end() }
     #expect(try record.readLine()?.hasPrefix("records to ") == true)
-    // The first look has to be over: what it sees open is not counted.
-    let look = ["list", "--at", "now", "--limit", "1", "--directory", folder.path]
-    _ = try await until("the first look", look) { $0.status == 0 }
     let child = try Child.spawn(try #require(Programs.find("python3")), ["-c", Self.closing])
     defer { child.end() }
     let port = try #require(try child.readLine())
     try child.write("200\n\n")
     #expect(try child.readLine() == "open" && child.readLine() == "closed")
-    record.signal(SIGUSR1)
-    #expect(try record.readLine()?.hasPrefix("wrote ") == true)
     let ends = ["--directory", folder.path]
-    let json = try await Fin.run(["record", "short", "--json"] + ends)
+    let served = "\"localPort\":\(port),\"connections\":200,\"resting\":0}"
+    let destination = "\"remote\":\"127.0.0.1:\(port)\",\"connections\":200,\"resting\":200}"
+    // The kernel reports the end of a connection some time after it, and a look counts those that it has heard of.
+    let json = try await until("200 at each end", ["record", "short", "--json"] + ends) { fin in
+      if fin.output.contains(served), fin.output.contains(destination) { return true }
+      record.signal(SIGUSR1)
+      _ = try? record.readLine()
+      return false
+    }
     try SchemaTests.expect(json, toHave: try await Fin.run("help", "json", "record", columns: 1000))
     // Other tests open short connections meanwhile, and to many destinations.
     let text = try await Fin.run(["record", "short"] + ends)
-    #expect(text.status == 0 && text.output.contains(" began and ended between two of 2 looks"), "\(text)")
-    #expect(json.output.contains("\"localPort\":\(port),\"connections\":200,\"resting\":0}"), "\(json)")
+    #expect(text.status == 0 && text.output.contains(" began and ended between two of "), "\(text)")
     #expect(json.output.contains("\"pid\":\(child.number),"), "\(json)")
-    let destination = "\"remote\":\"127.0.0.1:\(port)\",\"connections\":200,\"resting\":200}"
-    #expect(json.output.contains(destination), "\(json)")
     let none = try await Fin.run(["record", "short", "--to", "2001-01-01"] + ends)
     #expect(none.status == 69 && none.complaints.contains("no look"), "\(none)")
     #expect(try await Fin.run("record", "short", "more").status == 64)
