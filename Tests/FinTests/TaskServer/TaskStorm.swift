@@ -69,7 +69,7 @@ struct TaskStorm {
     for ending in layer.endings {
       check(summary.endings[ending, default: 0] > 0, "seed \(seed): no close was \(ending): \(summary)")
     }
-    check(summary.whole > rounds / 4, "seed \(seed): too few streams were read to their end: \(summary)")
+    check(summary.whole > rounds / 10, "seed \(seed): too few streams were read to their end: \(summary)")
     check(summary.torn > 0, "seed \(seed): no stream was cut: \(summary)")
     check(summary.cancelled > rounds / 100, "seed \(seed): hardly anything was cancelled: \(summary)")
     print(summary)
