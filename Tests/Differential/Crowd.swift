@@ -131,8 +131,8 @@ final class Crowd: Play {
       guard !read(1 << 20, waiting: 1000), !heard.sawEnd, !heard.sawError else { continue }
       patience -= 1
       // A reset is sent once. The kernel of a peer that had no room for the segments before it discards it, because its
-      // number lies beyond the window (RFC 5961, section 3.2); the peer hears of it with its next byte.
-      if isClosed.isSet, patience % 5 == 0 { _ = Kernel.send(peer, [0]) }
+      // number lies beyond the window (RFC 5961, section 3.2). The peer may have finished, and asks by keepalive then.
+      if isClosed.isSet, patience == 55 { Kernel.keepAlive(peer, seconds: 1) }
     }
     heard.isWhole = true
     close(peer)

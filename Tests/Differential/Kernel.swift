@@ -65,6 +65,15 @@ enum Kernel {
     return put < 0 ? .error(errno) : .count(put)
   }
 
+  /// Has the kernel ask the other side whether it is there, each time that it has been silent for so long.
+  static func keepAlive(_ number: CInt, seconds: CInt) {
+    var (isOn, seconds) = (CInt(1), seconds)
+    let size = socklen_t(MemoryLayout<CInt>.size)
+    unsafe setsockopt(number, CInt(IPPROTO_TCP), TCP_KEEPIDLE, &seconds, size)
+    unsafe setsockopt(number, CInt(IPPROTO_TCP), TCP_KEEPINTVL, &seconds, size)
+    unsafe setsockopt(number, SOL_SOCKET, SO_KEEPALIVE, &isOn, size)
+  }
+
   static func thread() -> CInt { peers_gettid() }
 
   /// Whether a thread sleeps, according to `/proc`.
