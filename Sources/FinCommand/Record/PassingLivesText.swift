@@ -33,7 +33,8 @@ struct PassingLivesText {
   }
 
   private static func numbers(_ count: PassingLives.Count) -> String {
-    Phrase.number(count.all) + (count.resting > 0 ? ", \(Phrase.number(count.resting)) closed first by this side" : "")
+    // A look that comes later than a minute finds none of them in TIME-WAIT, whichever side closed first.
+    Phrase.number(count.all) + (count.resting > 0 ? ", \(Phrase.number(count.resting)) in TIME-WAIT afterwards" : "")
   }
 }
 

@@ -48,8 +48,8 @@ extension RecordCommand {
       are not counted.
 
       short has the connections that no look saw, also refused ones, in the recorder's own network namespace: their \
-      number, and how many of them this side closed first, so that they were in TIME-WAIT. Of each look, the \
-      \(HistoryReader.mostPlaces) places with the most have a name. --every of a shorter time leaves fewer of them.
+      number, and how many of them were in TIME-WAIT at the next look, because this side closed first. Of each look, \
+      the \(HistoryReader.mostPlaces) places with the most have a name. --every of a shorter time leaves fewer of them.
 
       It needs the library libsqlite3.so.0 (apt-get install libsqlite3-0), unless it was built with it; without \
       libz.so.1 key frames are not compressed. Without rights it records every socket of its network namespace, and \

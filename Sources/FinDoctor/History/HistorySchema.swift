@@ -1,8 +1,9 @@
 /// The tables of a file. `PRAGMA user_version` is the version of their form, and a newer one is not read.
+///
+/// A file of an earlier fin may lack a table that was added since: its reader asks whether the table is there.
 enum HistorySchema {
   static let version: Int64 = 1
 
-  // A file of an earlier fin may lack a table that was added since: its reader asks whether the table is there.
   /// `PRAGMA application_id`, by which a file is known: `FinH`.
   static let application: Int64 = 0x4669_6e48
 

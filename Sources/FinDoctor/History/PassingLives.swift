@@ -20,7 +20,8 @@ package struct PassingLives: Sendable {
 
   package struct Count: Hashable, Sendable {
     package var all = 0
-    /// Those of them that were in TIME-WAIT at the next look: this side closed first.
+    /// Those of them that were in TIME-WAIT at the next look: this side closed first. A look that comes later than the
+    /// minute of TIME-WAIT finds none.
     package var resting = 0
   }
 

@@ -270,6 +270,7 @@ struct RecordCommandTests {
     // Other tests open short connections meanwhile, and to many destinations.
     let text = try await Fin.run(["record", "short"] + ends)
     #expect(text.status == 0 && text.output.contains(" began and ended between two of "), "\(text)")
+    #expect(text.output.contains("to 127.0.0.1:\(port): 200, 200 in TIME-WAIT afterwards"), "\(text)")
     #expect(json.output.contains("\"pid\":\(child.number),"), "\(json)")
     let none = try await Fin.run(["record", "short", "--to", "2001-01-01"] + ends)
     #expect(none.status == 69 && none.complaints.contains("no look"), "\(none)")

@@ -61,6 +61,25 @@ struct PassingTests {
     #expect(try HistoryReader(stage.folder).answer(at: Self.start).record.census.recordedRests.isEmpty)
   }
 
+  @Test("the listener of an address is the one at that very address, and otherwise the one at the wildcard")
+  func whose() {
+    var sockets: ContiguousArray<InetSocket> = []
+    var holders: ContiguousArray<Holder> = []
+    for (number, address) in [UInt64(0x7f00_0001), 0, 0x0a00_0001].enumerated() {
+      var socket = InetSocket()
+      (socket.state, socket.localPort, socket.localBits) = (.listen, 8080, AddressBits(low: address))
+      (socket.inode, socket.cookie) = (UInt32(number) + 1, UInt64(number) + 1)
+      sockets.append(socket)
+      holders.append(Holder(inode: socket.inode, pid: Int32(number) + 7, descriptor: 3))
+    }
+    let census = Census(sockets: sockets, holders: Holders(sockets: holders, processes: []))
+    let index = CensusIndex(census, Diagnosis.Options())
+    for (address, pid) in [(UInt64(0x0a00_0001), Int32(9)), (0x0a00_0002, 8), (0x7f00_0001, 7)] {
+      #expect(index.listenerOwner(at: 8080, of: AddressBits(low: address), in: 0)?.pid == pid)
+    }
+    #expect(index.listenerOwner(at: 8081, of: AddressBits(), in: 0) == nil)
+  }
+
   @Test("ports that TIME-WAIT has used up are found in the past as they were live")
   func findings() throws {
     let stage = try HistoryStage()

@@ -54,6 +54,22 @@ struct ListenerPanelRows {
     #expect(panels[0].isFull && panels[0].share == 1)
   }
 
+  @Test("the waiting times are those of the clients in the queue, the longest first, sixty at most")
+  func waits() {
+    var rows = [listener(80, waiting: 70, cookie: 900)]
+    for number in 0..<70 as Range<UInt32> {
+      var client = connection(80, .established)
+      (client.remotePort, client.cookie) = (UInt16(50_000 + number), UInt64(number) + 1)
+      (client.info.lastAcknowledgementReceived, client.info.lastDataReceived) = (1000 * number, 1000 * number)
+      client.info.bytesReceived = 0
+      rows.append(client)
+    }
+    let panel = ListenerOverview.all(in: census(rows))[0]
+    let waits = panel.waits.map(\.lower)
+    #expect(waits.count == 60 && waits[0] == panel.oldest?.lower && waits == waits.sorted(by: >))
+    #expect(waits[0] > 68_000 && waits[59] > 9_000 && waits[59] <= 10_000, "\(waits)")
+  }
+
   @Test("the accept queue is limited by the backlog or by somaxconn; a backlog of 0 admits one client")
   func limits() {
     #expect(ListenerOverview.all(in: census([listener(1, limit: 4096)]))[0].limitedBy == .somaxconn)
