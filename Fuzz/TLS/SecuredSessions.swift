@@ -53,7 +53,7 @@ final class MemoryWire: Wire {
     return .count(count)
   }
 
-  func send(_ bytes: UnsafeRawBufferPointer) -> WireResult {
+  func send(_ bytes: UnsafeRawBufferPointer, more: Bool) -> WireResult {
     unsafe sent += bytes
     return .count(bytes.count)
   }

@@ -28,6 +28,7 @@
 
 _Static_assert(FIN_SOCK_CLOEXEC == SOCK_CLOEXEC && FIN_SOCK_NONBLOCK == SOCK_NONBLOCK, "socket flags");
 _Static_assert(FIN_MSG_NOSIGNAL == MSG_NOSIGNAL && FIN_MSG_DONTWAIT == MSG_DONTWAIT, "message flags");
+_Static_assert(FIN_MSG_MORE == MSG_MORE, "message flags");
 _Static_assert(FIN_MSG_TRUNC == MSG_TRUNC && FIN_MSG_ERRQUEUE == MSG_ERRQUEUE, "message flags");
 _Static_assert(FIN_MSG_CTRUNC == MSG_CTRUNC && FIN_MSG_CMSG_CLOEXEC == MSG_CMSG_CLOEXEC, "message flags");
 _Static_assert(FIN_SCM_RIGHTS == SCM_RIGHTS && FIN_SCM_CREDENTIALS == SCM_CREDENTIALS, "control messages");

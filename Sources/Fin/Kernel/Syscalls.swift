@@ -208,9 +208,13 @@ enum Syscalls {
   }
 
   /// `send(2)` with `MSG_NOSIGNAL`.
-  static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
+  ///
+  /// - Parameter more: whether more follows at once (`MSG_MORE`). The kernel keeps a segment that is not full for it,
+  ///   for at most 200 ms.
+  static func send(_ descriptor: CInt, _ buffer: UnsafeRawBufferPointer, more: Bool = false) throws(Errno) -> Int {
     try call(.send, bytes: buffer.count) { bytes in
-      unsafe send(descriptor, buffer.baseAddress, bytes, CInt(FIN_MSG_NOSIGNAL | FIN_MSG_DONTWAIT))
+      let flags = CInt(FIN_MSG_NOSIGNAL | FIN_MSG_DONTWAIT) | (more ? CInt(FIN_MSG_MORE) : 0)
+      return unsafe send(descriptor, buffer.baseAddress, bytes, flags)
     }
   }
 

@@ -78,10 +78,10 @@ final class SecuredLayer: Wire, @unchecked Sendable {
     }
   }
 
-  func send(_ bytes: UnsafeRawBufferPointer) -> WireResult {
+  func send(_ bytes: UnsafeRawBufferPointer, more: Bool) -> WireResult {
     guard let access else { return .failed }
     let cached = CachedReadiness(of: core, access)
-    do throws(Errno) { return .count(try unsafe Syscalls.send(core.number(access), bytes)) } catch {
+    do throws(Errno) { return .count(try unsafe Syscalls.send(core.number(access), bytes, more: more)) } catch {
       if error == .resourceTemporarilyUnavailable { cached.clear(.output) }
       return fail(error)
     }

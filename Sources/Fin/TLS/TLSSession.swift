@@ -6,7 +6,9 @@ protocol Wire: AnyObject {
   /// Receives what is there: a count of 0 is the end of the peer's bytes (FIN).
   func receive(into room: UnsafeMutableRawBufferPointer) -> WireResult
   /// Sends what the kernel accepts.
-  func send(_ bytes: UnsafeRawBufferPointer) -> WireResult
+  ///
+  /// - Parameter more: whether something else follows at once, and may share a segment with the last of the bytes.
+  func send(_ bytes: UnsafeRawBufferPointer, more: Bool) -> WireResult
 }
 
 /// The answer of a wire. It keeps the error of a call that failed itself.
@@ -61,6 +63,8 @@ enum WireResult { case count(Int), blocked, failed }
   /// Sealed bytes that the kernel has not accepted yet.
   private var unsent: [UInt8] = []
   private var unsentStart = 0
+  /// Whether sealed bytes are kept in ``unsent`` until the call is over, so that they leave together.
+  private var isGathering = false
   private var withoutData = 0
   // Events on the wire during the present call.
   private var isWireBlocked = false
@@ -164,7 +168,9 @@ enum WireResult { case count(Int), blocked, failed }
   func shakeHands() -> Outcome {
     if let verdict { return .over(verdict) }
     if hasShaken { return .done(0) }
-    let outcome = unsafe call { unsafe SSL_do_handshake($0) }
+    // The messages of one turn leave together: a server's two tickets are two records, and one segment.
+    var outcome = gathering { unsafe call { unsafe SSL_do_handshake($0) } }
+    if case .wireFailed = flush(), case .blocked = outcome { outcome = .wireFailed }
     if case .done = outcome {
       hasShaken = true
       withoutData = 0
@@ -197,7 +203,7 @@ enum WireResult { case count(Int), blocked, failed }
     return hasWireFailed ? .wireFailed : .done(count)
   }
 
-  /// Says that this side has sent everything: close_notify, once.
+  /// Says that this side has sent everything: close_notify, once. The FIN is to follow at once, in the same segment.
   func sayClose() {
     guard hasShaken, !sentClose else { return }
     switch verdict {
@@ -206,20 +212,27 @@ enum WireResult { case count(Int), blocked, failed }
     }
     sentClose = true
     TLSErrors.clear()
-    unsafe _ = SSL_shutdown(ssl)
+    _ = gathering { unsafe SSL_shutdown(ssl) }
     TLSErrors.clear()
+    _ = flush(more: true)
   }
 
   // MARK: Unsent bytes
 
   var unsentCount: Int { unsent.count - unsentStart }
 
+  private func gathering<R>(_ body: () -> R) -> R {
+    isGathering = true
+    defer { isGathering = false }
+    return body()
+  }
+
   /// Sends what was sealed and not accepted.
-  func flush() -> Outcome {
+  func flush(more: Bool = false) -> Outcome {
     if unsent.isEmpty { return .done(0) }
     while unsentCount > 0 {
       let result = unsafe unsent.withUnsafeBytes { bytes in
-        unsafe wire.send(UnsafeRawBufferPointer(rebasing: bytes[unsentStart...]))
+        unsafe wire.send(UnsafeRawBufferPointer(rebasing: bytes[unsentStart...]), more: more)
       }
       switch result {
       case .count(let count): unsentStart += count
@@ -234,8 +247,8 @@ enum WireResult { case count(Int), blocked, failed }
 
   private func take(_ bytes: UnsafeRawBufferPointer) {
     var sent = 0
-    if unsentCount == 0 {
-      switch unsafe wire.send(bytes) {
+    if unsentCount == 0, !isGathering {
+      switch unsafe wire.send(bytes, more: false) {
       case .count(let count): sent = count
       case .blocked: break
       case .failed: hasWireFailed = true

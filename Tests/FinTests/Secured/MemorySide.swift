@@ -11,6 +11,10 @@ final class MemoryWire: Wire {
   var hasEnded = false
   /// The room of a peer that does not read.
   var room = Int.max
+  /// The calls that sent, or tried to.
+  private(set) var calls = 0
+  /// Whether the last of them said that something follows.
+  private(set) var mayFollow = false
 
   func receive(into room: UnsafeMutableRawBufferPointer) -> WireResult {
     if arrived.isEmpty { return hasEnded ? .count(0) : .blocked }
@@ -20,7 +24,9 @@ final class MemoryWire: Wire {
     return .count(count)
   }
 
-  func send(_ bytes: UnsafeRawBufferPointer) -> WireResult {
+  func send(_ bytes: UnsafeRawBufferPointer, more: Bool) -> WireResult {
+    calls += 1
+    mayFollow = more
     let count = min(bytes.count, room)
     if count == 0 { return .blocked }
     unsafe sent += bytes.prefix(count)

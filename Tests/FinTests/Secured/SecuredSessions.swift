@@ -29,6 +29,18 @@ struct SecuredSessions {
     unsafe _ = SSL_do_handshake(side.session.ssl)
   }
 
+  @Test("the messages of one turn of the handshake leave in one call, both tickets too")
+  func together() throws {
+    let (ours, theirs) = try shaken()
+    #expect(ours.wire.calls == 2)
+    // From ServerHello to Finished, and the tickets.
+    #expect(theirs.wire.calls == 2)
+    let (more, fewer) = (ours.wire.calls, theirs.wire.calls)
+    ours.session.sayClose()
+    #expect(ours.wire.calls == more + 1 && ours.wire.mayFollow)
+    #expect(theirs.wire.calls == fewer && !theirs.wire.mayFollow)
+  }
+
   @Test("a flood of KeyUpdates without data ends the connection, and a few do not")
   func keyUpdates() throws {
     let (ours, theirs) = try shaken()

@@ -237,6 +237,23 @@ struct SecuredVerbs {
     #expect(try reading.join(within: .seconds(20)) == nil)
   }
 
+  @Test("close_notify and the FIN leave in one segment")
+  func oneSegment() throws {
+    // The least of five: an acknowledgement may leave on its own meanwhile.
+    let segments = try (0..<5).map { _ in
+      let pair = try securedPair(server, client)
+      let ours = pair.first
+      let theirs = pair.second
+      let before = try ours.tcpInfo()?.segmentsSent ?? 0
+      let half = ours.finishSending()
+      let after = try half.tcpInfo()?.segmentsSent ?? 0
+      theirs.abort()
+      half.abort()
+      return after - before
+    }
+    #expect(segments.min() == 1)
+  }
+
   @Test("a secured connection is not given away, not duplicated, and not secured twice")
   func refused() throws {
     let pair = try securedPair(server, client)
