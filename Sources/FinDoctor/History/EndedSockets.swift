@@ -72,7 +72,7 @@ struct ShortLives {
   }
 
   /// The most places of one look: those with the most connections.
-  static let most = 32
+  static let most = RestingPlaces.most
 
   /// The two ends of a connection.
   private struct Ends: Hashable {

@@ -16,8 +16,9 @@ struct RestingPlaces: Sendable {
     var owner: Observed.Owner?
   }
 
-  /// The most places of one look: those with the most connections.
-  static let most = 32
+  /// The most places of one look: those with the most connections. With more of them, the day of a machine with 100 new
+  /// connections a look would have more than its 64 MiB.
+  static let most = 12
 
   /// The owners of the connections in TIME-WAIT, by identity, as a look before saw them.
   private var owners: [UInt64: Observed.Owner] = [:]

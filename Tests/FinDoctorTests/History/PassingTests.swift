@@ -124,13 +124,13 @@ struct PassingTests {
     let writer = try stage.writer()
     try machine.look(writer)
     machine.now = 10_000
-    for peer in 1...40 as ClosedRange<UInt8> {
+    for peer in 1...20 as ClosedRange<UInt8> {
       let count = UInt64(peer) * 50
       machine.sockets += (0...(peer > 8 ? 1 : 0)).map { client(count + $0, .timeWait, peer: peer) }
     }
     try machine.look(writer)
     let answer = try HistoryReader(stage.folder).answer(at: Self.start + 10_000)
-    #expect(answer.record.census.recordedRests.map(\.count) == Array(repeating: 2, count: 32))
+    #expect(answer.record.census.recordedRests.map(\.count) == Array(repeating: 2, count: 12))
     #expect(answer.resting == 8)
   }
 
