@@ -38,7 +38,7 @@ struct WatchLines {
           isThere = !places.isEmpty
           census.keep(namespaces: places)
         }
-        let look = taking.look(at: found.census, found.outcome.findings)
+        let look = taking.look(at: found.census, found.outcome.findings, budgets: found.outcome.budgets)
         if !isJSON, look.hidden != hidden { for sentence in look.hidden { Output.complain(sentence) } }
         print(look, isFirst: hidden == nil)
         hidden = look.hidden

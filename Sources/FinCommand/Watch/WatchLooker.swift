@@ -122,7 +122,7 @@ final class WatchLooker: Sendable {
       guard isThere else {
         return answer(.failure("no visible network namespace is called \(visible(namespace ?? ""))", .unavailable))
       }
-      var look = taking.look(at: found.census, found.outcome.findings)
+      var look = taking.look(at: found.census, found.outcome.findings, budgets: found.outcome.budgets)
       look.took = .nanoseconds(SystemClock.monotonic - begun)
       answer(.look(look))
       if let subject {

@@ -30,8 +30,12 @@ struct WatchTaking: Sendable {
   init(_ choice: WatchChoice) { self.choice = choice }
 
   /// Makes the next look.
-  /// - Parameter isPast: Whether it is a look of a history, which has no rates: nor has the next one in the present.
-  mutating func look(at census: Census, _ found: [Finding], isPast: Bool = false) -> WatchLook {
+  /// - Parameters:
+  ///   - budgets: The budgets of the ports, where they were counted with the findings.
+  ///   - isPast: Whether it is a look of a history, which has no rates: nor has the next one in the present.
+  mutating func look(
+    at census: Census, _ found: [Finding], budgets: [PortBudget]? = nil, isPast: Bool = false
+  ) -> WatchLook {
     var look = WatchLook(when: census.when, isPast: isPast)
     look.programs = census.programs
     look.hidden = census.gaps.sentences
@@ -69,7 +73,7 @@ struct WatchTaking: Sendable {
     (states, before) = (isPast ? nil : now, census.when.monotonic)
     look.tallies = tallies(of: look, census)
     look.listeners = listeners(in: census)
-    look.budgets = budgets(in: census)
+    look.budgets = self.budgets(budgets ?? PortBudget.all(in: census), in: census)
     return look
   }
 
@@ -196,8 +200,8 @@ struct WatchTaking: Sendable {
     }
   }
 
-  private func budgets(in census: Census) -> [WatchBudget] {
-    PortBudget.all(in: census).compactMap { budget in
+  private func budgets(_ all: [PortBudget], in census: Census) -> [WatchBudget] {
+    all.compactMap { budget in
       let users = budget.route.isAnyOther ? budget.binders : budget.users
       guard choice.programs.isEmpty || users.contains(where: { choice.includes($0.pid, census.programs[$0.pid]) })
       else { return nil }

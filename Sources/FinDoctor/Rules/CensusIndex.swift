@@ -9,6 +9,7 @@ struct CensusIndex {
   let leftOut = LeftOut()
   let ends = OtherEnds()
   private let earlier = EarlierIndices()
+  let portCounts = PortCounts()
 
   // Indices in `sockets`.
   private(set) var closeWait: [Int] = []
@@ -51,6 +52,12 @@ struct CensusIndex {
     let all = options.before.map { CensusIndex($0, options) }
     earlier.all = all
     return all
+  }
+
+  /// The counts of ports that several rules need, kept from the first of them on.
+  final class PortCounts {
+    var boundSources: [BoundSource]?
+    var budgets: [PortBudget]?
   }
 
   private final class EarlierIndices {

@@ -53,6 +53,9 @@ public enum Diagnosis {
     package var findings: [Finding]
     /// Sockets that were left out because the program declared their state intentional.
     package var onPurpose: [DeclaredIntent]
+    /// The budget of every route, as the rules counted it: as ``PortBudget/all(in:since:)`` returns it without an
+    /// earlier census.
+    package var budgets: [PortBudget]
   }
 
   /// Returns all findings, in no particular order. Uses only the census; reads nothing from the kernel.
@@ -63,17 +66,19 @@ public enum Diagnosis {
   /// Returns all findings, and what was left out. Uses only the census; reads nothing from the kernel.
   package static func examine(_ census: Census, _ options: Options = Options()) -> Outcome {
     let look = CensusIndex(census, options)
-    let findings = all(look).map(look.traced)
-    return Outcome(findings: findings, onPurpose: look.onPurpose())
+    let (findings, budgets) = all(look)
+    return Outcome(findings: findings.map(look.traced), onPurpose: look.onPurpose(), budgets: budgets)
   }
 
-  private static func all(_ look: CensusIndex) -> [Finding] {
+  private static func all(_ look: CensusIndex) -> ([Finding], [PortBudget]) {
     // With very many connections, counting their ports takes as long as all other findings together.
     let aside = JoinableThread { [census = look.census, options = look.options] in
-      found(in: CensusIndex(census, options), aside: true)
+      let index = CensusIndex(census, options)
+      return (found(in: index, aside: true), index.portBudgets())
     }
     let others = found(in: look, aside: false)
-    return others + (aside.join() ?? found(in: look, aside: true))
+    let (ofPorts, budgets) = aside.join() ?? (found(in: look, aside: true), look.portBudgets())
+    return (others + ofPorts, budgets)
   }
 
   private static func found(in look: CensusIndex, aside: Bool) -> [Finding] {

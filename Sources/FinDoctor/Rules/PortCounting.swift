@@ -53,6 +53,7 @@ extension CensusIndex {
   /// lowest) to bind and even ones to connect, as long as there are any. An end that was accepted has the port of a
   /// listener, which may be closed by now: it did not connect.
   func boundSources() -> [BoundSource] {
+    if let sources = portCounts.boundSources { return sources }
     var sources: [BoundSource.Key: BoundSource] = [:]
     var lowest: [UInt16: UInt16] = [:]
     for (place, namespace) in census.namespaces.enumerated() {
@@ -67,7 +68,9 @@ extension CensusIndex {
       sources[key, default: BoundSource(key: key)].count(sockets[index], at: index, lowest: lowest)
     }
     // One port in ten may be even, because bind takes even ones when the odd ones run out.
-    return sources.values.filter { $0.count >= thresholds.boundMany && $0.even * 9 <= $0.odd }
+    let found = sources.values.filter { $0.count >= thresholds.boundMany && $0.even * 9 <= $0.odd }
+    portCounts.boundSources = found
+    return found
   }
 
   /// The ports of a namespace that bind took, so that no connect gets them.
@@ -150,6 +153,7 @@ extension CensusIndex {
 
   /// The budget of every route, the fullest first.
   func portBudgets(since earlier: Census? = nil) -> [PortBudget] {
+    if earlier == nil, let budgets = portCounts.budgets { return budgets }
     let claims = claims()
     let tallies = tallies(claims)
     var budgets: [PortBudget] = []
@@ -168,7 +172,7 @@ extension CensusIndex {
       budgets.append(other)
     }
     if let earlier { addPace(to: &budgets, tallies, since: earlier) }
-    return budgets.sorted { left, right in
+    budgets.sort { left, right in
       if left.share != right.share { return left.share > right.share }
       if left.connected + left.resting != right.connected + right.resting {
         return left.connected + left.resting > right.connected + right.resting
@@ -180,6 +184,8 @@ extension CensusIndex {
       return one.destination == other.destination
         ? one.source.isBefore(other.source) : one.destination.isBefore(other.destination)
     }
+    if earlier == nil { portCounts.budgets = budgets }
+    return budgets
   }
 
   private func budget(
