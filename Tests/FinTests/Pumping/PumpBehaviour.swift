@@ -191,7 +191,7 @@ struct PumpBehaviour {
 
   /// Has a server finish, stop reading until the pipe holds bytes for it, and reset.
   private static func resetAfterItsEnd(_ path: PumpPath) throws {
-    let pumped = try Pumped(path)
+    let pumped = try Pumped(path, PumpSetting(takesSignals: true))
     let client = pumped.client
     let server = pumped.server
     let pump = pumped.pump

@@ -19,6 +19,22 @@ struct PumpSetting: Sendable {
   var halfClosed: Timeout = .seconds(60)
   var within: Timeout = .never
   var delivering: Duration = .seconds(10)
+  /// Whether SIGPIPE would end the process in the pump's thread too. The threads of event loops and of Swift's pool
+  /// block all signals; those of a program, and of its executors, need not.
+  var takesSignals = false
+
+  private static let thread = OwnThread()
+
+  fileprivate func errand(_ body: @escaping @Sendable () async throws -> PumpReport) -> TestTask<PumpReport> {
+    guard takesSignals else { return FinTests.errand(body) }
+    return FinTests.errand(on: PumpSetting.thread) {
+      var pipe = sigset_t()
+      unsafe sigemptyset(&pipe)
+      unsafe sigaddset(&pipe, SIGPIPE)
+      unsafe pthread_sigmask(SIG_UNBLOCK, &pipe, nil)
+      return try await body()
+    }
+  }
 }
 
 /// A pump that runs.
@@ -46,7 +62,7 @@ struct RunningPump: Sendable {
       cancel = {}
       isFinished = { thread.isFinished }
     case .inTask:
-      let task = errand { () async throws -> PumpReport in
+      let task = setting.errand { () async throws -> PumpReport in
         await Connection.pump(
           shelves[0].take(), shelves[1].take(), idle: setting.idle, halfClosed: setting.halfClosed,
           within: setting.within, delivering: setting.delivering, meter: meter)
