@@ -91,7 +91,8 @@ struct Draining {
     #expect(Set(answered.all).count == 800 && answered.all.count == 800)
     #expect(executed.all.sorted() == answered.all.sorted(), "\(pool)")
     #expect(firstReport.abortedAtStop == 0 && firstReport.handlersFailed == 0, "\(firstReport)")
-    #expect(last.all.contains("/1/0") && last.all.count <= 8, "\(last.all), \(firstReport)")
+    // At most one such answer on a connection. A stop also serves clients that were in the accept queue.
+    #expect(last.all.contains("/1/0") && last.all.count <= firstReport.served, "\(last.all), \(firstReport)")
     #expect(firstReport.served + secondReport.served == pool.dialed, "\(firstReport); \(secondReport); \(pool)")
   }
 }

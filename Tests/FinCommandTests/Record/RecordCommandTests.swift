@@ -50,8 +50,10 @@ struct RecordCommandTests {
     defer { record.end() }
     let first = try listener()
     let (port, ends) = (first.port, ["--directory", folder.path])
-    let explained = try await until("the listener", ["explain", ":\(port)", "--at", "now"] + ends) { $0.status == 0 }
-    #expect(explained.output.contains("[\(first.child.number)]") || explained.output.contains("\(first.child.number)"))
+    // On a busy machine, a process may not answer in one look.
+    let explained = try await until("the listener", ["explain", ":\(port)", "--at", "now"] + ends) {
+      $0.status == 0 && $0.output.contains("\(first.child.number)")
+    }
     #expect(explained.complaints.contains("looks at ") || explained.complaints.contains("last look at "))
     let between = try await Fin.run("record", "holders", ":\(port)", "--directory", folder.path, "--json")
     try SchemaTests.expect(between, toHave: try await Fin.run("help", "json", "record", columns: 1000))
