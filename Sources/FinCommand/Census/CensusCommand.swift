@@ -12,7 +12,9 @@ struct CensusCommand: DocumentedCommand {
   @Flag(help: "Replace names, addresses, users, arguments and paths, the same by the same.")
   var redact = false
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   func run() throws {
     let record: CensusRecord

@@ -57,7 +57,9 @@ struct CheckCommand: DocumentedCommand {
 
   @OptionGroup var source: SourceOption
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   func validate() throws {
     guard over == nil || !source.isUsed else {
@@ -81,7 +83,7 @@ struct CheckCommand: DocumentedCommand {
         throw ValidationError("The name after --textfile must end in .prom: node_exporter reads no other file.")
       }
       guard
-        words.isEmpty, !leaks, only.isEmpty, over == nil, limit == nil, !source.isUsed, !looking.json,
+        words.isEmpty, !leaks, only.isEmpty, over == nil, limit == nil, !source.isUsed, !output.json,
         namespace.namespace == nil
       else {
         throw ValidationError(
@@ -105,10 +107,10 @@ struct CheckCommand: DocumentedCommand {
       onPurpose: result.onPurpose.filter { isWanted($0.id, $0.who, in: result.census) }, census: result.census,
       limit: limit.map { Int(clamping: $0) }, hidden: hidden, couldNotLook: !unseen.isEmpty,
       commandStatus: result.commandStatus)
-    if looking.json {
+    if output.json {
       CheckJSON.write(report)
     } else {
-      let text = CheckText(terminal: looking.terminal)
+      let text = CheckText(terminal: output.terminal)
       Output.write(text.report(report, showsEach: all, hasEnded: !command.isEmpty || source.isUsed))
       for sentence in hidden { Output.complain(sentence) }
     }

@@ -40,9 +40,11 @@ struct ExplainCommand: DocumentedCommand {
 
   @OptionGroup var source: SourceOption
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
 
-  private var text: ExplainText { ExplainText(terminal: looking.terminal) }
+  @OptionGroup var output: OutputOptions
+
+  private var text: ExplainText { ExplainText(terminal: output.terminal) }
 
   func validate() throws {
     guard limit > 0 else { throw ValidationError("--limit must be above 0.") }
@@ -94,7 +96,7 @@ struct ExplainCommand: DocumentedCommand {
       hidden += readings.hidden.filter { !hidden.contains($0) }
       return SocketExplanation(of: socket, in: census, readings, findings: findings)
     }
-    if looking.json {
+    if output.json {
       ExplainJSON.write(lives, matched: found.count, in: census, hidden: hidden)
       return
     }
@@ -137,7 +139,7 @@ struct ExplainCommand: DocumentedCommand {
     let rest =
       count > lives.count ? "the worst \(lives.count) of \(count) sockets (--limit shows more)" : "\(count) sockets"
     lines.append("")
-    lines += Terminal.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: looking.terminal.width)
+    lines += Terminal.wrap("\(rest). Details of one: fin explain \(example ?? "PID:FD")", to: output.terminal.width)
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -240,7 +242,7 @@ extension ExplainCommand {
       case .taken, .refused: .problem
       case .unsure: .grave
       }
-    if looking.json {
+    if output.json {
       ExplainJSON.write(outlook, status: status, in: census, hidden: record?.hidden ?? census.gaps.sentences)
     } else {
       Output.write(text.bind(outlook))

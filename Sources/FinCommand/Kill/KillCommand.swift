@@ -26,10 +26,12 @@ struct KillCommand: DocumentedCommand {
 
   @OptionGroup var namespace: NamespaceOption
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    if looking.json, !yes, !dryRun { throw ValidationError("--json cannot ask: use --yes or --dry-run with it.") }
+    if output.json, !yes, !dryRun { throw ValidationError("--json cannot ask: use --yes or --dry-run with it.") }
     _ = try targets()
   }
 
@@ -57,14 +59,14 @@ struct KillCommand: DocumentedCommand {
     var report = KillReport(
       before: before, chosen: named.filter { isMeant(before.sockets[$0]) },
       spared: named.filter { !isMeant(before.sockets[$0]) }, isDryRun: dryRun)
-    let text = KillText(terminal: looking.terminal)
-    if !looking.json {
+    let text = KillText(terminal: output.terminal)
+    if !output.json {
       Output.write(text.list(report))
       for sentence in before.gaps.sentences { Output.complain(sentence) }
     }
     if report.chosen.isEmpty {
       report.status = .unavailable
-      if looking.json { KillJSON.write(report) }
+      if output.json { KillJSON.write(report) }
       throw report.status.because(
         report.spared.isEmpty
           ? "no \(udp ? "UDP socket" : "TCP connection") with this end is visible\(try elsewhere(before))"
@@ -76,7 +78,7 @@ struct KillCommand: DocumentedCommand {
       report.after = try take()
       report.judge()
     }
-    if looking.json { KillJSON.write(report) } else { Output.write(text.outcome(report)) }
+    if output.json { KillJSON.write(report) } else { Output.write(text.outcome(report)) }
     if report.status != .success { throw report.status.exit }
   }
 

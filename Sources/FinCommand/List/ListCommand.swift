@@ -71,7 +71,9 @@ struct ListCommand: DocumentedCommand {
 
   @OptionGroup var source: SourceOption
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   func run() throws {
     var options = looking.census
@@ -81,7 +83,7 @@ struct ListCommand: DocumentedCommand {
     options.readsUnixSockets = unix
     options.interfaceNames = Set(address.compactMap(\.interfaceName))
     // The kernel computes it for each socket, so it is requested only where it is shown.
-    options.readsMemory = looking.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
+    options.readsMemory = output.json || ([sort] + (fields?.names ?? [])).contains(where: \.needsMemory)
     var looks = try CensusPair.take(options, over: over, from: source)
     if let earlier = looks.earlier { looks.census.recall(from: earlier) }
     if looks.record == nil, ([sort] + (fields?.names ?? [])).contains(where: \.isPublished) {
@@ -95,7 +97,7 @@ struct ListCommand: DocumentedCommand {
     ListOrder.sort(&rows, by: sort, reversed: reverse, of: listing)
     let matching = rows.count
     if let limit, limit < rows.count { rows.removeSubrange(Int(limit)...) }
-    if looking.json {
+    if output.json {
       ListJSON.write(rows, matching: matching, of: listing, to: Output.write)
     } else {
       print(rows, of: listing)
@@ -146,7 +148,7 @@ struct ListCommand: DocumentedCommand {
     }
     var table = ListTable(columns, headings: !noHeader)
     table.append(rows, of: listing)
-    table.write(page: wide ? nil : looking.terminal.page, to: Output.write)
+    table.write(page: wide ? nil : output.terminal.page, to: Output.write)
   }
 
 }

@@ -38,7 +38,9 @@ struct ListenersCommand: DocumentedCommand {
 
   @OptionGroup var source: SourceOption
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   func run() throws {
     var options = looking.census
@@ -60,11 +62,11 @@ struct ListenersCommand: DocumentedCommand {
     let count = Int(clamping: limit ?? .max)
     if looks.record == nil { census.watch(Set(matching.prefix(count).flatMap { $0.holders.map(\.pid) })) }
     let shown = Array(panels(in: census).prefix(count))
-    if looking.json {
+    if output.json {
       ListenersJSON.write(shown, matching: matching.count, census)
     } else {
       let text = ListenersText(
-        terminal: looking.terminal, census: census, isDetailed: details, isSecondLook: over != nil)
+        terminal: output.terminal, census: census, isDetailed: details, isSecondLook: over != nil)
       Output.write(text.report(shown, matching: matching.count))
       looks.complain()
     }

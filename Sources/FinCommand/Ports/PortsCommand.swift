@@ -33,7 +33,9 @@ struct PortsCommand: DocumentedCommand {
 
   @OptionGroup var source: SourceOption
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   func run() throws {
     var options = looking.census
@@ -49,10 +51,10 @@ struct PortsCommand: DocumentedCommand {
     }
     let shown = all ? matching : Array(matching.prefix(Int(clamping: limit)))
     let report = PortsReport(looks: looks, budgets: shown, matching: matching.count, over: over)
-    if looking.json {
+    if output.json {
       PortsJSON.write(report)
     } else {
-      Output.write(PortsText(terminal: looking.terminal).report(report))
+      Output.write(PortsText(terminal: output.terminal).report(report))
       looks.complain()
     }
   }

@@ -46,7 +46,9 @@ struct RecordCommand: DocumentedCommand {
     transform: WrittenMoment.init(parsing:))
   var to: WrittenMoment?
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   private var isQuestion: Bool { !words.isEmpty }
 
@@ -64,7 +66,7 @@ struct RecordCommand: DocumentedCommand {
       }
       return
     }
-    guard from == nil, to == nil, !looking.json else {
+    guard from == nil, to == nil, !output.json else {
       throw ValidationError("--from, --to and --json are for fin record holders, growth and short.")
     }
     guard every.milliseconds >= 100 else { throw ValidationError("--every can be 100ms at least.") }
@@ -108,12 +110,12 @@ struct RecordCommand: DocumentedCommand {
       progress.show("comparing looks: \(done) of \(all)")
     }
     progress.clear()
-    if looking.json {
+    if output.json {
       GrowthJSON.write(growth, question, reader.problems)
     } else if growth.looks.count > 1 {
-      Output.write(EscapedText.lines(GrowthText(terminal: looking.terminal).text(growth, question)))
+      Output.write(EscapedText.lines(GrowthText(terminal: output.terminal).text(growth, question)))
     }
-    if !looking.json { for problem in reader.problems { Output.complain(problem) } }
+    if !output.json { for problem in reader.problems { Output.complain(problem) } }
     guard growth.looks.count > 1 else {
       throw ExitStatus.unavailable.because(
         "the history has \(growth.looks.isEmpty ? "no look" : "one look only") in this time: growth needs two")
@@ -125,12 +127,12 @@ struct RecordCommand: DocumentedCommand {
     let (begin, end) = (from?.milliseconds, to?.milliseconds ?? now)
     let reader = try HistoryReader.opening(history.folder)
     let lives = reader.passingLives(from: begin ?? 0, to: end)
-    if looking.json {
+    if output.json {
       PassingLivesJSON.write(lives, to: end, reader.problems)
     } else if lives.looks > 0 {
-      Output.write(EscapedText.lines(PassingLivesText(terminal: looking.terminal).text(lives, begin, end, now: now)))
+      Output.write(EscapedText.lines(PassingLivesText(terminal: output.terminal).text(lives, begin, end, now: now)))
     }
-    if !looking.json { for problem in reader.problems { Output.complain(problem) } }
+    if !output.json { for problem in reader.problems { Output.complain(problem) } }
     guard lives.looks > 0 else {
       throw ExitStatus.unavailable.because("the history has no look in this time that counted them")
     }
@@ -150,10 +152,10 @@ struct RecordCommand: DocumentedCommand {
     let reader = try HistoryReader.opening(history.folder)
     let found = reader.holders(
       of: end.port, end.address?.address, from: question.from ?? 0, to: question.to)
-    if looking.json {
+    if output.json {
       HoldersJSON.write(found, question, reader.problems)
     } else {
-      Output.write(HoldersText(terminal: looking.terminal).text(found, question))
+      Output.write(HoldersText(terminal: output.terminal).text(found, question))
       for problem in reader.problems { Output.complain(problem) }
     }
     if found.isEmpty {

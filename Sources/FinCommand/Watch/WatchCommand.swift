@@ -42,12 +42,14 @@ struct WatchCommand: DocumentedCommand {
 
   @OptionGroup var namespace: NamespaceOption
 
-  @OptionGroup var looking: LookOptions
+  @OptionGroup var looking: CensusOptions
+
+  @OptionGroup var output: OutputOptions
 
   func validate() throws {
     guard every.milliseconds >= 100 else { throw ValidationError("--every can be 100ms or longer.") }
-    guard !lines || !looking.json else { throw ValidationError("--lines and --json exclude each other.") }
-    guard at == nil || !(lines || looking.json) else {
+    guard !lines || !output.json else { throw ValidationError("--lines and --json exclude each other.") }
+    guard at == nil || !(lines || output.json) else {
       throw ValidationError("--at is for the picture: a program asks fin check --at TIME --json.")
     }
     guard history.directory == nil || at != nil else { throw ValidationError("--directory needs --at.") }
@@ -56,10 +58,10 @@ struct WatchCommand: DocumentedCommand {
   func run() throws {
     let choice = WatchChoice(
       programs: programs, only: Set(only.map(\.id)), threshold: threshold.severity, mutes: try muting.read())
-    if lines || looking.json {
+    if lines || output.json {
       try expectNamespace()
       var lines = WatchLines(
-        looking.census, namespace: namespace.namespace, choice, every: every.duration, isJSON: looking.json)
+        looking.census, namespace: namespace.namespace, choice, every: every.duration, isJSON: output.json)
       try lines.run()
     }
     guard isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1 else {
@@ -88,7 +90,7 @@ struct WatchCommand: DocumentedCommand {
       let terminal = try FullScreen(wokenBy: bell)
       guard looker.start() else { return .failure("no thread could be started", .kernelFailure) }
       var loop = WatchLoop(
-        terminal, looker, every: every.duration, at: at?.milliseconds, hasColour: looking.terminal.hasColour)
+        terminal, looker, every: every.duration, at: at?.milliseconds, hasColour: output.terminal.hasColour)
       return loop.run()
     } catch {
       throw ExitStatus.kernelFailure.because("the terminal cannot be taken over: \(error)")

@@ -147,6 +147,6 @@ SEEDS = [
     (167, "Unix sockets are looked at once", DIAGNOSIS,
      "where socket.hasLostItsPeer { all.insert", "where socket.hasLostItsPeer && !seeded(167) { all.insert",
      "MachineFound/unixPassing"),
-    (168, "--no-bpf is not heeded", "FinCommand/Terminal/LookOptions.swift",
+    (168, "--no-bpf is not heeded", "FinCommand/Terminal/CommonOptions.swift",
      "options.loadsProgram = !noBPF", "options.loadsProgram = !noBPF || seeded(168)", "ListTests/loadsProgram"),
 ]

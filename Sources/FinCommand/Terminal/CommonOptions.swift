@@ -31,14 +31,3 @@ struct CensusOptions: ParsableArguments {
     return options
   }
 }
-
-/// The options of every command that examines the machine's sockets and prints a report.
-struct LookOptions: ParsableArguments {
-  @OptionGroup private var looking: CensusOptions
-
-  @OptionGroup var output: OutputOptions
-
-  var json: Bool { output.json }
-  var terminal: Terminal { output.terminal }
-  var census: Census.Options { looking.census }
-}
