@@ -163,6 +163,8 @@ internal import FinBase
     func bounded(_ column: Int32) -> Int64 { min(max(number(column), 0), 1 << 43) }
     /// A number of a smaller type, cut to its range: a file may hold anything.
     func clamped<Number: FixedWidthInteger>(_ column: Int32) -> Number { Number(clamping: number(column)) }
+    /// The number of a process; 0 where the file has one below zero, which no census may have.
+    func pid(_ column: Int32) -> Int32 { max(0, clamped(column)) }
     /// A text that is safe to print: a file may come from anywhere.
     func text(_ column: Int32) -> String { SafeText.checked(bytes(column)) }
 

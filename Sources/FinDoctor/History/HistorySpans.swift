@@ -65,7 +65,7 @@ extension HistoryReader.OpenFile {
     span.owners = row.clamped(22)
     if span.holder != nil {
       socket.owners = [
-        .init(pid: row.clamped(23), started: UInt64(bitPattern: row.number(24)), descriptor: max(0, row.clamped(21)))
+        .init(pid: row.pid(23), started: UInt64(bitPattern: row.number(24)), descriptor: max(0, row.clamped(21)))
       ]
     }
     span.socket = socket
@@ -80,7 +80,7 @@ extension HistoryReader.OpenFile {
       "SELECT p.pid, p.start, a.fd FROM also a JOIN program p ON p.id = a.program WHERE a.span = ? LIMIT 10000"
     ).run([.number(span.row)]) { row in
       others.append(
-        .init(pid: row.clamped(0), started: UInt64(bitPattern: row.number(1)), descriptor: max(0, row.clamped(2))))
+        .init(pid: row.pid(0), started: UInt64(bitPattern: row.number(1)), descriptor: max(0, row.clamped(2))))
     }
     others.sort { ($0.pid, $0.descriptor) < ($1.pid, $1.descriptor) }
     span.socket.owners += others

@@ -90,7 +90,7 @@ extension HistoryReader.OpenFile {
       count.localPort = row.clamped(3)
       if let remote = address(4) { (count.remote, count.remotePort) = (remote, row.clamped(5)) }
       count.count = Int(clamping: row.bounded(6))
-      count.pid = max(0, row.clamped(7))
+      count.pid = row.pid(7)
       // A destination has a port, and so has a server.
       guard count.count > 0, count.localPort != 0 || count.remotePort != 0 else { return }
       all.append(StoredRest(count: count, namespace: row.clamped(0), namespaceName: row.text(1)))
@@ -136,7 +136,7 @@ extension HistoryReader.OpenFile {
       let place = PassingLives.Place(localPort: row.clamped(0), remote: remote, remotePort: row.clamped(2))
       let owner =
         row.isNull(3)
-        ? nil : Observed.Owner(pid: row.clamped(3), started: UInt64(bitPattern: row.number(4)), descriptor: 0)
+        ? nil : Observed.Owner(pid: row.pid(3), started: UInt64(bitPattern: row.number(4)), descriptor: 0)
       rows.append((place, owner, row.bounded(5), row.bounded(6)))
     }
     for (place, owner, all, resting) in rows {
