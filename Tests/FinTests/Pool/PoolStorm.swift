@@ -92,8 +92,10 @@ struct PoolStorm {
     #expect(words["answered", default: 0] > requests / 10, "\(words)")
     #expect(server.executions.values.allSatisfy { $0 == 1 }, "no request is executed twice")
     // Whether a caller gives up is left to chance; PoolWaiting asserts what happens then.
-    // So is which of the reasons for the end of a connection a fast machine meets.
-    #expect(executed.retired.count > 1, "the storm has met connections that ended: \(executed)")
+    // So is how many of the reasons for an end a machine meets; those two come with one request in forty.
+    #expect(
+      executed.retired[.unusable, default: 0] > 3 && executed.failed > 3,
+      "the storm has met connections that ended: \(executed)")
     try eventually("sockets", equals: 0) { ledger.counts.open }
     #expect(ledger.counts.leaked == 0)
     withExtendedLifetime(reactor) {}
